@@ -1,0 +1,227 @@
+"""The errors of orch-assets.
+
+::
+
+    OrchAssetsError
+    ├── StudyKeyError                 a key that can't name a study here
+    ├── StudyGivenUpError             a study that was given up tried to publish
+    ├── PipelineDefinitionError       a study pipeline or a study graph that can't be built
+    ├── SettingError                  a setting that can't be read as what it must be
+    ├── ImednetError                  the registry, and what runs over it
+    │   ├── CredentialsError          keys are missing
+    │   ├── RegistryError             the registry's answer, or none
+    │   │   ├── RegistryUnreachableError   no answer in time, after all tries
+    │   │   ├── RegistryRefusedError       400, 401, 403, 404 or an error envelope
+    │   │   ├── RegistryFailedError        408, 425, 429 or 5xx, after all tries
+    │   │   ├── RegistryDataError          an answer that isn't what the API promises
+    │   │   └── IncompleteTableError       what arrived doesn't reconcile with the totals
+    │   └── OrchestratorError         a run over studies that can't start
+    │       ├── FilterConflictError   whitelist and blacklist at once
+    │       └── NoStudiesError        the filters, or the registry, leave no study
+    ├── StoreError                    artifacts
+    │   ├── ArtifactNameError         a name that can't be stored
+    │   ├── ArtifactNotFoundError     nothing of that name
+    │   ├── ArtifactCorruptError      bytes and manifest disagree
+    │   ├── UnstorableTableError      a table that would not come back as it is
+    │   └── StoreUnavailableError     the store can't be read or written
+    └── StateMachineError             AWS Step Functions
+
+Every message names the study, endpoint, artifact or setting, and what to do. No message holds a
+value of a data row or a key: all of them may be logged.
+"""
+
+from collections.abc import Collection
+
+
+class OrchAssetsError(Exception):
+    """Base of every error of this package."""
+
+
+class StudyKeyError(OrchAssetsError):
+    """A key that can't be a study's: it would not survive as a path, a partition or a URL.
+
+    Attributes:
+        study_key: the key as it came.
+        reason: why it is refused, a clause such as ``"is empty"``.
+    """
+
+    def __init__(self, study_key: object, reason: str) -> None:
+        self.study_key = study_key
+        self.reason = reason
+        super().__init__(f"Study key {study_key!r} {reason}.")
+
+
+class StudyGivenUpError(OrchAssetsError):
+    """A study that was timed out or cancelled tried to publish; nothing was published."""
+
+    def __init__(self, study_key: str) -> None:
+        self.study_key = study_key
+        super().__init__(
+            f"Study {study_key} was given up (timeout or cancel) and may not publish any more."
+        )
+
+
+class PipelineDefinitionError(OrchAssetsError):
+    """A study pipeline, or a graph of them, that can't be built; says which and why."""
+
+
+class SettingError(OrchAssetsError):
+    """A setting that can't be read.
+
+    Attributes:
+        setting: the environment variable's (or parameter's) name.
+    """
+
+    def __init__(self, setting: str, problem: str) -> None:
+        self.setting = setting
+        super().__init__(f"{setting} {problem}")
+
+
+class ImednetError(OrchAssetsError):
+    """Base of what the registry, and the orchestration over it, can raise."""
+
+
+class CredentialsError(ImednetError):
+    """The registry's keys are missing.
+
+    Attributes:
+        missing: names of the environment variables that would supply them.
+    """
+
+    def __init__(self, missing: Collection[str]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(
+            f"No iMednet keys: set {' and '.join(self.missing)} in the environment, "
+            "or ORCH_REGISTRY=demo for the embedded registry."
+        )
+
+
+class RegistryError(ImednetError):
+    """The registry answered wrongly, or not at all.
+
+    Attributes:
+        endpoint: path of the request below ``/api/v1/edc``, without its query.
+        study_key: the study asked for; None for requests about no single study.
+        page: 0-based page; None where the request isn't paged.
+        status: HTTP status; None where there was no answer.
+        code: the API's own error code (1000, 9000, 9001, …); None where it gave none.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        endpoint: str,
+        study_key: str | None = None,
+        page: int | None = None,
+        status: int | None = None,
+        code: str | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.study_key = study_key
+        self.page = page
+        self.status = status
+        self.code = code
+        where = f"{endpoint}" + (f", page {page}" if page is not None else "")
+        super().__init__(f"iMednet registry, {where}: {problem}")
+
+
+class RegistryUnreachableError(RegistryError):
+    """No usable answer arrived: connection refused or reset, timeout, cut body."""
+
+
+class RegistryRefusedError(RegistryError):
+    """The registry said no: 400, 401, 403, 404, or an error envelope, at 200 too."""
+
+
+class RegistryFailedError(RegistryError):
+    """The registry kept failing: 408, 425, 429 or 5xx at every try."""
+
+
+class RegistryDataError(RegistryError):
+    """An answer that isn't what the API promises: no JSON, no data, a field of another type."""
+
+
+class IncompleteTableError(RegistryError):
+    """What arrived doesn't reconcile with the registry's own totals; no table is made of it.
+
+    Attributes:
+        expected: the registry's ``totalElements``.
+        arrived: rows with distinct IDs that arrived.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        expected: int | None,
+        arrived: int | None,
+        endpoint: str,
+        study_key: str | None = None,
+        page: int | None = None,
+    ) -> None:
+        self.expected = expected
+        self.arrived = arrived
+        super().__init__(problem, endpoint=endpoint, study_key=study_key, page=page)
+
+
+class OrchestratorError(ImednetError):
+    """A run over studies that can't start. A study's own failure is a result, never raised."""
+
+
+class FilterConflictError(OrchestratorError):
+    """Whitelist and blacklist are both non-empty; raised before any request.
+
+    Attributes:
+        whitelist: as given.
+        blacklist: as given.
+    """
+
+    def __init__(self, whitelist: Collection[str], blacklist: Collection[str]) -> None:
+        self.whitelist = whitelist
+        self.blacklist = blacklist
+        super().__init__(
+            "Whitelist and blacklist exclude each other; give one of them. "
+            f"Whitelist: {', '.join(sorted(whitelist))}. "
+            f"Blacklist: {', '.join(sorted(blacklist))}."
+        )
+
+
+class NoStudiesError(OrchestratorError):
+    """No study is left to run; says whether the registry or the filter left none."""
+
+
+class StoreError(OrchAssetsError):
+    """Base of what an artifact store can raise.
+
+    Attributes:
+        artifact: the artifact's name or URI; None where the whole store is meant.
+    """
+
+    def __init__(self, problem: str, *, artifact: str | None = None) -> None:
+        self.artifact = artifact
+        super().__init__(problem)
+
+
+class ArtifactNameError(StoreError):
+    """A name that can't be stored: empty, ``..``, control characters, too long."""
+
+
+class ArtifactNotFoundError(StoreError):
+    """Nothing of that name (or version) is in the store."""
+
+
+class ArtifactCorruptError(StoreError):
+    """The bytes and the manifest disagree, or one of them is missing; nothing is returned."""
+
+
+class UnstorableTableError(StoreError):
+    """A table that would not come back as it went in; names the column, never a value."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store can't be read or written: permissions, a full disk, a missing bucket."""
+
+
+class StateMachineError(OrchAssetsError):
+    """Base of what building, deploying and executing a state machine can raise."""

@@ -1,0 +1,193 @@
+"""What a study is to every part: the rules of its key, its context, its logger, its lease.
+
+The *lease* is a study's right to publish. Whoever gives a study up (timeout, cancel) revokes it;
+whoever publishes does so inside :func:`publishing`, so that a study that was given up can't change
+an artifact afterwards, however long its thread lives on.
+"""
+
+import contextlib
+import logging
+import threading
+import unicodedata
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orch_assets.errors import StudyGivenUpError, StudyKeyError
+
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:  # generic at run time from Python 3.11 on
+    _LoggerAdapter = logging.LoggerAdapter
+
+MAX_KEY_LENGTH = 100
+
+# What Dagster can't carry in a partition key: "/" nests paths, "|" joins multi-partitions,
+# "," splits a backfill's list in the UI, "..." is a range on the command line.
+_UNCARRIABLE = ("/", "|", ",", "...")
+
+
+def check_study_key(study_key: object) -> str:
+    """Return the key as it is, or raise.
+
+    Raises:
+        StudyKeyError: it is no text, empty, ``.`` or ``..``, begins or ends with white space, is
+            longer than 100 characters, or holds a control character, a lone surrogate or one of
+            ``/ | , ...``.
+    """
+    if not isinstance(study_key, str):
+        raise StudyKeyError(study_key, f"is {type(study_key).__name__}, not text")
+    if not study_key.strip():
+        raise StudyKeyError(study_key, "is empty")
+    if study_key in {".", ".."}:
+        raise StudyKeyError(study_key, "would be a path of its own")
+    if study_key != study_key.strip():
+        raise StudyKeyError(study_key, "begins or ends with white space")
+    if len(study_key) > MAX_KEY_LENGTH:
+        raise StudyKeyError(
+            f"{study_key[:MAX_KEY_LENGTH]}…", f"is over {MAX_KEY_LENGTH} characters"
+        )
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in study_key):
+        raise StudyKeyError(study_key, "holds a control character")
+    for text in _UNCARRIABLE:
+        if text in study_key:
+            raise StudyKeyError(study_key, f"holds {text!r}, which no partition key can carry")
+    return study_key
+
+
+class PublishingLease:
+    """A study's right to publish, until somebody revokes it."""
+
+    # A commit is one rename or one PUT. Whoever gives a study up waits this long for one that is
+    # under way, so that "given up" is decided before or after it, never in between.
+    _COMMIT_SECONDS = 10.0
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._revoked = threading.Event()
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the study was given up."""
+        return self._revoked.is_set()
+
+    def revoke(self) -> None:
+        """Give the study up: no commit begins after this returns."""
+        locked = self._lock.acquire(timeout=self._COMMIT_SECONDS)
+        self._revoked.set()
+        if locked:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def commit(self, study_key: str) -> Iterator[None]:
+        """Hold the right to publish for the length of one commit.
+
+        Raises:
+            StudyGivenUpError: the lease was revoked.
+        """
+        with self._lock:
+            if self._revoked.is_set():
+                raise StudyGivenUpError(study_key)
+            yield
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """The study that the calling code works for.
+
+    Attributes:
+        study_key: its key.
+        provenance: who publishes: text facts (run, pipeline, code version, registry, …) that go
+            into the manifest of whatever is published inside. No data values, no keys.
+        lease: its right to publish.
+    """
+
+    study_key: str
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    lease: PublishingLease = field(default_factory=PublishingLease)
+
+
+_current: ContextVar[StudyContext | None] = ContextVar("orch_assets_study", default=None)
+
+
+def current_context() -> StudyContext | None:
+    """Return the whole context of the study at work here; None outside of one."""
+    return _current.get()
+
+
+def get_current_study() -> str | None:
+    """Return the key of the study at work here; None outside a study's context."""
+    context = _current.get()
+    return context.study_key if context else None
+
+
+@contextlib.contextmanager
+def study_context(
+    study_key: str,
+    *,
+    provenance: Mapping[str, str] | None = None,
+    lease: PublishingLease | None = None,
+) -> Iterator[StudyContext]:
+    """Work for one study: ``get_current_study()`` answers its key inside.
+
+    Args:
+        study_key: the study's key; checked.
+        provenance: facts for the manifests of what is published inside.
+        lease: the right to publish; a fresh one by default.
+
+    Example:
+        >>> with study_context("ONC-301"):
+        ...     get_current_study()
+        'ONC-301'
+    """
+    context = StudyContext(
+        check_study_key(study_key), dict(provenance or {}), lease or PublishingLease()
+    )
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
+
+
+@contextlib.contextmanager
+def publishing() -> Iterator[None]:
+    """Hold the current study's right to publish around one commit; free outside a study.
+
+    Raises:
+        StudyGivenUpError: the study was given up; the commit must not happen.
+    """
+    context = _current.get()
+    if context is None:
+        yield
+        return
+    with context.lease.commit(context.study_key):
+        yield
+
+
+class StudyContextLogAdapter(_LoggerAdapter):
+    """A logger whose records carry their study as ``study_key`` and ``studyKey``.
+
+    The caller's own ``extra`` is kept beside them.
+    """
+
+    def __init__(self, logger: logging.Logger, study_key: str) -> None:
+        super().__init__(logger, {"study_key": study_key, "studyKey": study_key})
+        self._study_key = study_key
+
+    @property
+    def study_key(self) -> str:
+        """The study that this logger is bound to."""
+        return self._study_key
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Add the study to the record's ``extra``."""
+        return msg, {**kwargs, "extra": {**(kwargs.get("extra") or {}), **(self.extra or {})}}
+
+
+def make_study_logger(study_key: str) -> StudyContextLogAdapter:
+    """Return a logger bound to a study, over the logger ``orch_assets.study``."""
+    return StudyContextLogAdapter(logging.getLogger("orch_assets.study"), study_key)
