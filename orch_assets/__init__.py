@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from orch_assets.orchestration import (
         MultiStudyOrchestrator,
         OrchestratorResult,
+        SplitTable,
         StudyWorkerCallable,
+        split_withheld,
         study_pipeline,
     )
     from orch_assets.registry import ImednetSDK
@@ -31,11 +33,13 @@ _HOMES = {
     "MultiStudyOrchestrator": "orchestration",
     "OrchestratorError": "errors",
     "OrchestratorResult": "orchestration",
+    "SplitTable": "orchestration",
     "StorageFormat": "stores",
     "StudyContextLogAdapter": "study",
     "StudyWorkerCallable": "orchestration",
     "get_current_study": "study",
     "make_study_logger": "study",
+    "split_withheld": "orchestration",
     "study_context": "study",
     "study_pipeline": "orchestration",
 }
@@ -48,11 +52,13 @@ __all__ = [
     "MultiStudyOrchestrator",
     "OrchestratorError",
     "OrchestratorResult",
+    "SplitTable",
     "StorageFormat",
     "StudyContextLogAdapter",
     "StudyWorkerCallable",
     "get_current_study",
     "make_study_logger",
+    "split_withheld",
     "study_context",
     "study_pipeline",
 ]

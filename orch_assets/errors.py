@@ -17,7 +17,8 @@
     │   │   └── IncompleteTableError       what arrived doesn't reconcile with the totals
     │   └── OrchestratorError         a run over studies that can't start
     │       ├── FilterConflictError   whitelist and blacklist at once
-    │       └── NoStudiesError        the filters, or the registry, leave no study
+    │       ├── NoStudiesError        the filter leaves no study
+    │       └── StudyLossError        the registry lacks too many known studies at once
     ├── StoreError                    artifacts
     │   ├── ArtifactNameError         a name that can't be stored
     │   ├── ArtifactNotFoundError     nothing of that name
@@ -188,7 +189,26 @@ class FilterConflictError(OrchestratorError):
 
 
 class NoStudiesError(OrchestratorError):
-    """No study is left to run; says whether the registry or the filter left none."""
+    """The filter leaves none of the registry's studies."""
+
+
+class StudyLossError(OrchestratorError):
+    """The registry lacks so many known studies at once that it may be its mistake.
+
+    Attributes:
+        lost: the known studies that it did not list.
+        known: how many studies are known.
+    """
+
+    def __init__(self, lost: Collection[str], known: int) -> None:
+        self.lost = tuple(lost)
+        self.known = known
+        named = ", ".join(self.lost[:20]) + (", …" if len(self.lost) > 20 else "")  # noqa: PLR2004 - enough to recognise
+        super().__init__(
+            f"The registry lacks {len(self.lost)} of {known} known studies ({named}). Nothing was "
+            "changed. If they are really gone, accept the loss for as long as it takes: "
+            f"ORCH_ACCEPT_STUDY_LOSS={len(self.lost)}."
+        )
 
 
 class StoreError(OrchAssetsError):

@@ -1,0 +1,77 @@
+# Every target makes what it needs: an environment in .venv, state in .dagster.
+# PYTHON is any Python from 3.10 on.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME := $(CURDIR)/.dagster
+
+# A lock file is complete: nothing is resolved, every file is checked against its hash.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
+
+.PHONY: help demo dev run test check bench lock clean
+
+help:
+	@echo "make demo    run the main job on the embedded registry (no account needed)"
+	@echo "make dev     open the Dagster UI on the embedded registry"
+	@echo "make run     run the main job on the account whose keys are in the environment"
+	@echo "make test    run the tests"
+	@echo "make check   lint and types"
+	@echo "make bench   measure speed and memory, as ratios"
+
+demo: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
+	ORCH_REGISTRY=demo $(BIN)/python -m orch_assets run
+
+dev: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
+	ORCH_REGISTRY=demo $(BIN)/dagster dev
+
+run: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/python -m orch_assets run
+
+test: $(VENV)/.installed-dev $(VENV)-peers/.installed
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks
+
+# --- environments ---
+
+$(VENV)/.installed: locks/run.txt | $(VENV)
+	$(BIN)/python $(INSTALL) --require-hashes -r locks/run.txt
+	@touch $@
+
+$(VENV)/.installed-dev: locks/dev.txt $(VENV)/.installed
+	$(BIN)/python $(INSTALL) --require-hashes -r locks/dev.txt
+	@touch $@
+
+$(VENV):
+	$(PYTHON) -m venv $(VENV)
+
+# The public client and schemathesis, which can't live beside the project's own dependencies.
+$(VENV)-peers/.installed: locks/peers.txt
+	$(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python $(INSTALL) --require-hashes -r locks/peers.txt
+	@touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(DAGSTER_HOME)
+	@cp dagster.yaml $@
+
+# --- upkeep ---
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--no-emit-index-url --no-header
+
+# Needs uv. A lock file names no index, so that it serves behind any mirror.
+lock:
+	$(COMPILE) pyproject.toml -o locks/run.txt
+	$(COMPILE) pyproject.toml --group dev -o locks/dev.txt
+	$(COMPILE) --group pyproject.toml:peers -o locks/peers.txt
+
+clean:
+	rm -rf $(VENV) $(VENV)-peers .dagster

@@ -1,0 +1,44 @@
+"""The code location: everything that Dagster serves, wired together here and nowhere else."""
+
+import dagster as dg
+
+from orch_assets import pipelines
+from orch_assets.defs.automation import build_automation_sensor
+from orch_assets.defs.discovery import discover_pipelines
+from orch_assets.defs.graph import build_study_graph
+from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.results import build_results_sensor, build_study_results
+from orch_assets.defs.schedule import build_daily_refresh
+from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
+
+_all = discover_pipelines(pipelines)
+_graph = build_study_graph(_all)
+_study_results = build_study_results(_graph.keys)
+
+_study_pipelines = dg.define_asset_job(
+    "study_pipelines",
+    selection=[pipeline.name for pipeline in _all if not pipeline.on_request],
+    description="Every pipeline of the chosen studies, but for those that run on request only.",
+)
+_refresh_results = dg.define_asset_job("refresh_study_results", selection=[_study_results])
+
+defs = dg.Definitions(
+    assets=[_graph, _study_results],
+    jobs=[_study_pipelines, _refresh_results, build_sync_job(_graph.keys)],
+    sensors=[
+        build_study_sensor(_study_pipelines, _graph.keys),
+        build_results_sensor(_refresh_results, _graph.keys),
+        build_automation_sensor(_graph.keys),
+    ],
+    schedules=[build_daily_refresh(_study_pipelines)],
+    resources={
+        "registry": RegistryResource(),
+        "orchestration": OrchestrationResource(),
+        "io_manager": StudyIOManager(store=StoreResource()),
+        "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
+        "restricted_store": StoreResource(restricted=True),
+    },
+    # A run is one step, whose threads do the work: a process for it would only cost a start.
+    executor=dg.in_process_executor,
+)

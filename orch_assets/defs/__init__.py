@@ -1,0 +1,1 @@
+"""The Dagster shell: everything here wraps something that works without Dagster."""

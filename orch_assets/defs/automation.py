@@ -1,0 +1,39 @@
+"""What Dagster starts by itself."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import dagster as dg
+
+_TICK: Final = "*/10 * * * *"
+
+
+def still_missing() -> dg.AutomationCondition[dg.AssetKey]:
+    """Return the condition of a study that is missing and that nobody else takes care of.
+
+    A new study is started by the sensor that found it. This condition takes only what stays
+    missing (the sensor's run was lost, or the pipeline is new), after a grace period of one to
+    two ticks of ten minutes, so that no study is started twice. A study that failed stays failed
+    until somebody runs it again.
+    """
+    tick = dg.AutomationCondition.cron_tick_passed(_TICK)
+    missing = dg.AutomationCondition.missing()
+    seen_once = tick.since(missing.newly_true() | dg.AutomationCondition.initial_evaluation())
+    waited = tick.since(seen_once.newly_true())
+    return (
+        missing
+        & seen_once
+        & waited
+        & ~dg.AutomationCondition.in_progress()
+        & ~dg.AutomationCondition.execution_failed()
+    ).with_label("still missing after its grace period")
+
+
+def build_automation_sensor(keys: Iterable[dg.AssetKey]) -> dg.AutomationConditionSensorDefinition:
+    """Return the sensor that evaluates the conditions of these assets."""
+    return dg.AutomationConditionSensorDefinition(
+        "study_automation_sensor",
+        target=dg.AssetSelection.assets(*keys),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Runs what stays missing.",
+    )

@@ -1,0 +1,88 @@
+"""The events of a study's result: what Dagster shows of an ``OrchestratorResult``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import dagster as dg
+
+from orch_assets.orchestration.result import FAILED, SUCCESS, Failure
+
+DATA_VERSION_TAG: Final = "dagster/data_version"
+CARRIED_FROM: Final = "carried_from"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a pipeline's success left behind.
+
+    Attributes:
+        data: numbers and booleans for the event; None where there is only an artifact.
+        metadata: what the IO manager told of the artifact; empty without one.
+    """
+
+    data: Any = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def success(
+    key: dg.AssetKey, study_key: str, kept: Kept, duration_seconds: float, registry: str
+) -> dg.AssetMaterialization:
+    """Return the event of a study's success; it materializes the partition."""
+    sha256 = kept.metadata.get("sha256")
+    return dg.AssetMaterialization(
+        asset_key=key,
+        partition=study_key,
+        metadata={
+            **_four_fields(SUCCESS, kept.data, None, duration_seconds),
+            **kept.metadata,
+            "registry": registry,
+        },
+        tags={DATA_VERSION_TAG: str(sha256.value)} if sha256 is not None else None,
+    )
+
+
+def failure(
+    key: dg.AssetKey,
+    study_key: str,
+    cause: Failure,
+    duration_seconds: float,
+    registry: str,
+    report_uri: str | None,
+) -> dg.AssetObservation:
+    """Return the event of a study's failure; it leaves the partition unmaterialized.
+
+    Its error text is ours: the exception's type and place, and the message only where this
+    package wrote it.
+    """
+    metadata = _four_fields(FAILED, None, cause.loggable, duration_seconds)
+    if report_uri is not None:
+        metadata["failure_report"] = dg.MetadataValue.text(report_uri)
+    metadata["registry"] = dg.MetadataValue.text(registry)
+    return dg.AssetObservation(asset_key=key, partition=study_key, metadata=metadata)
+
+
+def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterialization:
+    """Return a partition's newest materialization, to be logged again by a resumed run."""
+    event = record.asset_materialization
+    if event is None:  # the caller asked the storage for materializations only
+        raise TypeError("no materialization")
+    origin = event.metadata.get(CARRIED_FROM) or dg.MetadataValue.dagster_run(record.run_id)
+    version = (event.tags or {}).get(DATA_VERSION_TAG)
+    return dg.AssetMaterialization(
+        asset_key=event.asset_key,
+        partition=study_key,
+        metadata={**event.metadata, CARRIED_FROM: origin},
+        tags={DATA_VERSION_TAG: version} if version else None,
+    )
+
+
+def _four_fields(
+    status: str, data: Any, error: str | None, duration_seconds: float
+) -> dict[str, dg.MetadataValue[Any]]:
+    return {
+        "status": dg.MetadataValue.text(status),
+        "data": dg.MetadataValue.null() if data is None else dg.MetadataValue.json(data),
+        "error": dg.MetadataValue.null() if error is None else dg.MetadataValue.text(error),
+        "duration_seconds": dg.MetadataValue.float(round(duration_seconds, 6)),
+    }

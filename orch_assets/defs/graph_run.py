@@ -1,0 +1,198 @@
+"""One run of a study graph: many studies or one, the same code, the same events."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import dagster as dg
+
+from orch_assets.defs import events
+from orch_assets.defs.carry import carried_events, done_in_parent, newest_materializations
+from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.orchestration.lanes import Lanes
+from orch_assets.orchestration.pipeline import StudyPipeline
+from orch_assets.orchestration.steps import Step, StepResult
+
+_PROGRESS_SECONDS: Final = 10.0
+_NAMED_STUDIES: Final = 100
+
+
+@dataclass
+class GraphRun:
+    """Takes the studies of a run through its selected pipelines and logs what came of each.
+
+    The thread that calls :meth:`execute` alone logs events.
+    """
+
+    context: dg.AssetExecutionContext
+    pipelines: Sequence[StudyPipeline]
+    keys: Mapping[str, dg.AssetKey]
+    failed: dict[str, list[str]] = field(default_factory=dict)
+
+    def execute(self) -> None:
+        """Run the studies.
+
+        Raises:
+            dagster.Failure: a study failed, or the run has no studies; names them.
+        """
+        studies = self._studies()
+        selected = [p for p in self.pipelines if self.keys[p.name] in self._selected_keys]
+        registry: RegistryResource = self.context.resources.registry
+        orchestration: OrchestrationResource = self.context.resources.orchestration
+        done = self._carry(selected, studies)
+        steps = {
+            study_key: [_step(p) for p in selected if study_key not in done[p.name]]
+            for study_key in studies
+        }
+        lanes = Lanes(self._runner(registry, selected, studies, done), orchestration.workers())
+        self._log_results(lanes, steps, registry.label)
+        if self.failed:
+            raise self._failure(len(studies))
+
+    @property
+    def _selected_keys(self) -> set[dg.AssetKey]:
+        return set(self.context.selected_asset_keys)
+
+    def _studies(self) -> list[str]:
+        if not (self.context.has_partition_key or self.context.has_partition_key_range):
+            raise dg.Failure(
+                "This run has no study. Choose studies in the launch dialogue, or give "
+                "--partition or --partition-range on the command line.",
+                allow_retries=False,
+            )
+        # Once: deleting or adding a study while the run goes on would change the answer.
+        studies = list(self.context.partition_keys)
+        if not studies:
+            bounds = self.context.partition_key_range
+            raise dg.Failure(
+                f"The range {bounds.start}...{bounds.end} holds no study: {bounds.end} comes "
+                f"before {bounds.start} in the order of the partitions. Swap the two.",
+                allow_retries=False,
+            )
+        return studies
+
+    def _carry(
+        self, selected: Sequence[StudyPipeline], studies: Sequence[str]
+    ) -> dict[str, set[str]]:
+        """Log again what a resumed run need not repeat; return it by pipeline.
+
+        First of all, so that nothing that ends this run can leave an earlier success as failed.
+        """
+        instance = self.context.instance
+        names = {self.keys[pipeline.name]: pipeline.name for pipeline in selected}
+        done = done_in_parent(instance, self.context.run, names)
+        for key, study_keys in done.items():
+            study_keys &= set(studies)
+            for event in carried_events(instance, key, study_keys):
+                self.context.log_event(event)
+        return {names[key]: study_keys for key, study_keys in done.items()}
+
+    def _runner(
+        self,
+        registry: RegistryResource,
+        selected: Sequence[StudyPipeline],
+        studies: Sequence[str],
+        done: Mapping[str, set[str]],
+    ) -> PipelineRunner:
+        resources = self.context.resources
+        restricted: StoreResource = resources.restricted_store
+        return PipelineRunner(
+            run_id=self.context.run.run_id,
+            registry=registry.label,
+            sdk=registry.sdk,
+            pipelines={pipeline.name: pipeline for pipeline in self.pipelines},
+            keys=self.keys,
+            io_managers={
+                pipeline.io_manager_key: getattr(resources, pipeline.io_manager_key)
+                for pipeline in self.pipelines
+            },
+            restricted=resources.restricted_io_manager,
+            write_report=restricted.write_report,
+            earlier=self._earlier(selected, studies, done),
+        )
+
+    def _earlier(
+        self,
+        selected: Sequence[StudyPipeline],
+        studies: Sequence[str],
+        done: Mapping[str, set[str]],
+    ) -> dict[str, dict[str, Any]]:
+        """Return the ``data`` of results that this run needs and does not make itself.
+
+        A result without an artifact lives in its event alone.
+        """
+        made_here = {pipeline.name for pipeline in selected if not done[pipeline.name]}
+        needed = {name for pipeline in selected for name in pipeline.upstreams} - made_here
+        earlier: dict[str, dict[str, Any]] = {}
+        for name in needed:
+            newest = newest_materializations(self.context.instance, self.keys[name], studies)
+            earlier[name] = {study_key: _data_alone(record) for study_key, record in newest}
+        return earlier
+
+    def _log_results(
+        self, lanes: Lanes, steps: Mapping[str, Sequence[Step]], registry: str
+    ) -> None:
+        total = sum(len(each) for each in steps.values())
+        said = time.monotonic()
+        for number, result in enumerate(lanes.run(steps), start=1):
+            self._log_result(result, registry)
+            if time.monotonic() - said >= _PROGRESS_SECONDS:
+                said = time.monotonic()
+                self.context.log.info(
+                    "%d of %d results, %d studies failed so far.", number, total, len(self.failed)
+                )
+
+    def _log_result(self, result: StepResult, registry: str) -> None:
+        key, study_key = self.keys[result.step], result.study_key
+        if result.failure is None:
+            self.context.log_event(
+                events.success(key, study_key, result.output, result.duration_seconds, registry)
+            )
+            return
+        cause = result.failure
+        self.context.log_event(
+            events.failure(key, study_key, cause, result.duration_seconds, registry, result.report)
+        )
+        if result.report == NOT_WRITTEN:
+            self.context.log.error(
+                "Study %s, %s: the failure report could not be written to the restricted store "
+                "(ORCH_RESTRICTED_STORE).",
+                study_key,
+                result.step,
+            )
+        self.failed.setdefault(study_key, []).append(f"{result.step}: {cause.kind}")
+
+    def _failure(self, studies: int) -> dg.Failure:
+        named = [
+            f"{study_key} ({', '.join(causes)})"
+            for study_key, causes in list(self.failed.items())[:_NAMED_STUDIES]
+        ]
+        more = len(self.failed) - len(named)
+        return dg.Failure(
+            f"{len(self.failed)} of {studies} studies failed: {'; '.join(named)}"
+            + (f"; and {more} more." if more else ".")
+            + " The others are materialized. Re-execute from failure to run only these again.",
+            metadata={"studies": studies, "failed_studies": len(self.failed)},
+            allow_retries=False,
+        )
+
+
+def _step(pipeline: StudyPipeline) -> Step:
+    return Step(
+        pipeline.name,
+        upstreams=pipeline.upstreams,
+        timeout=pipeline.timeout,
+        retries=pipeline.retries,
+        retry_on=pipeline.retry_on,
+        is_async=pipeline.is_async,
+    )
+
+
+def _data_alone(record: dg.EventLogRecord) -> Any:
+    """Return the data of a result that has no artifact; None where it has one."""
+    event = record.asset_materialization
+    if event is None or "uri" in event.metadata or "data" not in event.metadata:
+        return None
+    return event.metadata["data"].value

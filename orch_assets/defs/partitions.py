@@ -1,0 +1,38 @@
+"""The studies of an account, as Dagster's partitions, and runs over them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import dagster as dg
+
+STUDIES_NAME: Final = "studies"
+
+studies = dg.DynamicPartitionsDefinition(name=STUDIES_NAME)
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Return the tags of one run over the studies from first to last, in partition order."""
+    return {
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+    }
+
+
+def range_requests(
+    study_keys: Sequence[str], *, per_run: int | None, run_key: str | None = None
+) -> list[dg.RunRequest]:
+    """Return runs over studies that stand together in partition order.
+
+    Args:
+        study_keys: contiguous, in partition order.
+        per_run: studies in one run; None is one run for all.
+        run_key: Dagster never runs the same one twice; None is a run each time.
+    """
+    size = per_run or max(len(study_keys), 1)
+    return [
+        dg.RunRequest(
+            run_key=f"{run_key}:{start}" if run_key else None,
+            tags=range_tags(study_keys[start], study_keys[min(start + size, len(study_keys)) - 1]),
+        )
+        for start in range(0, len(study_keys), size)
+    ]

@@ -1,0 +1,159 @@
+"""The work of one step of one lane: call the pipeline, keep what it returns. Any thread."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import dagster as dg
+
+from orch_assets.defs.events import Kept
+from orch_assets.defs.table_types import as_table_type, is_table_stream, table_class
+from orch_assets.orchestration.kept import SplitTable, showable
+from orch_assets.orchestration.pipeline import StudyPipeline
+from orch_assets.orchestration.result import Failure
+from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
+from orch_assets.stores.names import encode_part
+from orch_assets.study import make_study_logger
+
+NOT_WRITTEN: Final = "could not be written"
+
+# What an open table's metadata tells of its companion.
+_WITHHELD: Final = frozenset({"rows", "uri", "sha256"})
+
+
+@dataclass
+class PipelineRunner:
+    """Runs study pipelines for Dagster; implements ``orchestration.steps.StepRunner``.
+
+    Attributes:
+        run_id: the Dagster run.
+        registry: what the metadata says the data came from: a host, or ``demo``.
+        sdk: the registry's client.
+        pipelines: by name.
+        keys: the pipelines' asset keys, by name.
+        io_managers: by resource key.
+        restricted: the IO manager for withheld values.
+        write_report: stores a failure report under a name and returns its URI.
+        earlier: ``data`` of upstream pipelines that are not in this run, by pipeline and study;
+            None where the result is an artifact.
+    """
+
+    run_id: str
+    registry: str
+    sdk: Any
+    pipelines: Mapping[str, StudyPipeline]
+    keys: Mapping[str, dg.AssetKey]
+    io_managers: Mapping[str, dg.IOManager]
+    restricted: dg.IOManager
+    write_report: Callable[[str, Mapping[str, Any]], str]
+    earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def run(self, turn: StepTurn) -> StepOutput:
+        """Run a plain pipeline on a worker."""
+        pipeline = self.pipelines[turn.step.name]
+        return self._keep(turn, self._call(turn, pipeline, self._upstreams(turn, pipeline)))
+
+    async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
+        """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
+        pipeline = self.pipelines[turn.step.name]
+        upstreams = await on_worker(self._upstreams, turn, pipeline)
+        output: StepOutput = await on_worker(
+            self._keep, turn, await self._call(turn, pipeline, upstreams)
+        )
+        return output
+
+    def report(self, turn: StepTurn, failure: Failure) -> str:
+        """Write the whole traceback to the restricted store; return its URI."""
+        parts = ("failures", self.run_id, turn.step.name, turn.study_key)
+        report = {
+            "study": turn.study_key,
+            "pipeline": turn.step.name,
+            "run": self.run_id,
+            "time": datetime.now(timezone.utc).isoformat(),
+            "type": failure.kind,
+            "place": failure.place,
+            "message": failure.message,
+            "traceback": failure.trace,
+        }
+        try:
+            return self.write_report("/".join(encode_part(part) for part in parts), report)
+        except Exception:  # noqa: BLE001 - the study's own failure is what must come through
+            return NOT_WRITTEN
+
+    def provenance(self, turn: StepTurn) -> Mapping[str, str]:
+        """Return who publishes, for the manifests."""
+        return {
+            "run": self.run_id,
+            "pipeline": turn.step.name,
+            "study": turn.study_key,
+            "registry": self.registry,
+            "code_version": self.pipelines[turn.step.name].code_version or "",
+        }
+
+    def _call(self, turn: StepTurn, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
+        logger = make_study_logger(turn.study_key)
+        return pipeline.function(turn.study_key, self.sdk, logger, **upstreams)
+
+    # --- what goes in ---
+
+    def _upstreams(self, turn: StepTurn, pipeline: StudyPipeline) -> dict[str, Any]:
+        return {name: self._upstream(turn, pipeline, name) for name in pipeline.upstreams}
+
+    def _upstream(self, turn: StepTurn, pipeline: StudyPipeline, name: str) -> Any:
+        wanted = pipeline.table_type(name)
+        if turn.handed.get(name) is not None:  # None: a stream, consumed by its store
+            return as_table_type(turn.handed[name], wanted)
+        earlier = self.earlier.get(name, {})
+        if earlier.get(turn.study_key) is not None:
+            return earlier[turn.study_key]
+        return self._load(turn.study_key, name, wanted)
+
+    def _load(self, study_key: str, name: str, wanted: str) -> Any:
+        with dg.build_input_context(
+            asset_key=self.keys[name],
+            partition_key=study_key,
+            dagster_type=dg.PythonObjectDagsterType(table_class(wanted)),
+        ) as context:
+            return self.io_managers[self.pipelines[name].io_manager_key].load_input(context)
+
+    # --- what comes out ---
+
+    def _keep(self, turn: StepTurn, value: Any) -> StepOutput:
+        if value is None or showable(value):
+            return StepOutput(Kept(data=value), handover=value)
+        if isinstance(value, SplitTable):
+            return self._keep_split(turn, value)
+        metadata = self._store(turn, self._io_manager(turn), value)
+        handover = None if is_table_stream(value) else value
+        return StepOutput(Kept(_rows(metadata), metadata), handover=handover)
+
+    def _keep_split(self, turn: StepTurn, value: SplitTable) -> StepOutput:
+        """Store the withheld part first: the open table alone says that both are there."""
+        withheld = self._store(turn, self.restricted, value.withheld)
+        metadata = {
+            **self._store(turn, self._io_manager(turn), value.table),
+            **{f"withheld_{name}": told for name, told in withheld.items() if name in _WITHHELD},
+        }
+        return StepOutput(Kept(_rows(metadata), metadata), handover=value.table)
+
+    def _io_manager(self, turn: StepTurn) -> dg.IOManager:
+        return self.io_managers[self.pipelines[turn.step.name].io_manager_key]
+
+    def _store(
+        self, turn: StepTurn, io_manager: dg.IOManager, value: Any
+    ) -> Mapping[str, dg.MetadataValue[Any]]:
+        with dg.build_output_context(
+            name="result",
+            asset_key=self.keys[turn.step.name],
+            partition_key=turn.study_key,
+            run_id=self.run_id,
+        ) as context:
+            io_manager.handle_output(context, value)
+            told: Mapping[str, dg.MetadataValue[Any]] = context.get_logged_metadata()
+        return told
+
+
+def _rows(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    rows = metadata.get("rows")
+    return None if rows is None else {"rows": rows.value}

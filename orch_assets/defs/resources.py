@@ -1,0 +1,238 @@
+"""The resources of the code location: the registry, the stores, how studies are run.
+
+Every field may be left out: it is then read from the environment when the resource is first
+used. Secrets are no launch-time configuration, since Dagster stores that with the run.
+"""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from orch_assets.defs import settings
+from orch_assets.errors import SettingError
+from orch_assets.orchestration.selection import StudyFilter
+
+if TYPE_CHECKING:
+    from orch_assets.registry import ImednetSDK
+    from orch_assets.registry.demo import DemoServer
+    from orch_assets.stores import PipelineStore
+
+_DEFAULT_WORKERS: Final = 4
+
+
+class RegistryResource(dg.ConfigurableResource[Any]):
+    """The iMednet registry, or the embedded one.
+
+    Example:
+        >>> RegistryResource(kind="demo", demo_studies=3).label
+        'demo'
+    """
+
+    kind: str | None = Field(
+        default=None, description="`imednet` or `demo`. Default: ORCH_REGISTRY, else `imednet`."
+    )
+    api_key: str | None = Field(default=None, description="Default: IMEDNET_API_KEY.")
+    security_key: str | None = Field(default=None, description="Default: IMEDNET_SECURITY_KEY.")
+    base_url: str | None = Field(
+        default=None, description="Default: IMEDNET_BASE_URL, else iMednet's production."
+    )
+    timeout: float | None = Field(
+        default=None, description="Seconds a request may take. Default: IMEDNET_TIMEOUT, else 30."
+    )
+    max_requests: int | None = Field(
+        default=None,
+        description="Requests in flight per credential and process. "
+        "Default: IMEDNET_MAX_REQUESTS, else 8.",
+    )
+    demo_studies: int = Field(default=12, description="Studies of the embedded registry.")
+    demo_subjects: int = Field(
+        default=40, description="Subjects in a typical study of the embedded registry."
+    )
+    demo_seed: int = Field(default=7, description="What the embedded registry is made up from.")
+
+    _sdk: "ImednetSDK | None" = PrivateAttr(default=None)
+    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this is the embedded registry.
+
+        Raises:
+            SettingError: ``ORCH_REGISTRY`` is neither ``imednet`` nor ``demo``.
+        """
+        kind = self.kind or settings.text("ORCH_REGISTRY") or "imednet"
+        if kind not in {"imednet", "demo"}:
+            raise SettingError("ORCH_REGISTRY", f"is {kind!r}; give imednet or demo.")
+        return kind == "demo"
+
+    @property
+    def sdk(self) -> "ImednetSDK":
+        """The client, made on first use and closed with the resource.
+
+        Raises:
+            CredentialsError: no keys.
+            SettingError: a setting can't be read.
+        """
+        with self._lock:
+            if self._sdk is None:
+                self._sdk = self._connect()
+            return self._sdk
+
+    @property
+    def label(self) -> str:
+        """What metadata calls this registry: its host, or ``demo``."""
+        if self.is_demo:
+            return "demo"
+        return urlsplit(self.sdk.base_url).hostname or "unknown"
+
+    def _connect(self) -> "ImednetSDK":
+        from orch_assets.registry import ImednetSDK
+
+        if self.is_demo:
+            server = _demo_server(self.demo_studies, self.demo_subjects, self.demo_seed)
+            return ImednetSDK(
+                api_key=server.api_key,
+                security_key=server.security_key,
+                base_url=server.base_url,
+                timeout=self.timeout,
+                max_requests=self.max_requests,
+            )
+        return ImednetSDK(
+            api_key=self.api_key,
+            security_key=self.security_key,
+            base_url=self.base_url,
+            timeout=self.timeout,
+            max_requests=self.max_requests,
+        )
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
+        """Close the client."""
+        with self._lock:
+            if self._sdk is not None:
+                self._sdk.close()
+                self._sdk = None
+
+
+_demo_servers: dict[tuple[int, int, int], "DemoServer"] = {}
+_demo_lock = threading.Lock()
+
+
+def _demo_server(studies: int, subjects: int, seed: int) -> "DemoServer":
+    """Return this process's embedded registry of that shape, started on first use."""
+    from orch_assets.registry.demo import DemoServer
+
+    with _demo_lock:
+        server = _demo_servers.get((studies, subjects, seed))
+        if server is None:
+            server = DemoServer(studies=studies, subjects=subjects, seed=seed)
+            server.start()
+            _demo_servers[studies, subjects, seed] = server
+        return server
+
+
+class OrchestrationResource(dg.ConfigurableResource[Any]):
+    """Which studies are run, and how many at once."""
+
+    whitelist: list[str] | None = Field(
+        default=None, description="Only these studies. Default: IMEDNET_WHITELIST, else no filter."
+    )
+    blacklist: list[str] | None = Field(
+        default=None, description="All but these. Default: IMEDNET_BLACKLIST, else no filter."
+    )
+    max_workers: int | None = Field(
+        default=None,
+        description="Studies at work at once in a run. Default: IMEDNET_MAX_WORKERS, else 4.",
+    )
+    accept_study_loss: int | None = Field(
+        default=None,
+        description="So many studies may vanish from the registry at once. "
+        "Default: ORCH_ACCEPT_STUDY_LOSS, else 0: a tenth, or one.",
+    )
+
+    def study_filter(self) -> StudyFilter:
+        """Return the whitelist or blacklist.
+
+        Raises:
+            FilterConflictError: both are given.
+        """
+        whitelist = settings.keys("IMEDNET_WHITELIST") if self.whitelist is None else self.whitelist
+        blacklist = settings.keys("IMEDNET_BLACKLIST") if self.blacklist is None else self.blacklist
+        return StudyFilter(whitelist, blacklist)
+
+    def workers(self) -> int:
+        """Return how many studies are at work at once.
+
+        Raises:
+            SettingError: it is no number from 1.
+        """
+        if self.max_workers is None:
+            return settings.number("IMEDNET_MAX_WORKERS", least=1) or _DEFAULT_WORKERS
+        if self.max_workers < 1:
+            raise SettingError("max_workers", f"is {self.max_workers}; give a number from 1.")
+        return self.max_workers
+
+    def accepted_loss(self) -> int:
+        """Return how many studies may vanish from the registry at once."""
+        if self.accept_study_loss is None:
+            return settings.number("ORCH_ACCEPT_STUDY_LOSS", least=0) or 0
+        return self.accept_study_loss
+
+
+class StoreResource(dg.ConfigurableResource[Any]):
+    """Where artifacts go."""
+
+    uri: str | None = Field(
+        default=None,
+        description="A folder, `s3://bucket/prefix` or `gs://bucket/prefix`. Default: ORCH_STORE, "
+        "else `artifacts` in DAGSTER_HOME; for the restricted store ORCH_RESTRICTED_STORE, else "
+        "`restricted` below ORCH_STORE.",
+    )
+    store_format: str | None = Field(
+        default=None, description="`parquet` or `csv`. Default: ORCH_STORE_FORMAT, else `parquet`."
+    )
+    restricted: bool = Field(
+        default=False, description="Whether it is for withheld values and failure reports."
+    )
+
+    _store: "PipelineStore | None" = PrivateAttr(default=None)
+
+    @property
+    def store(self) -> "PipelineStore":
+        """The store, made on first use.
+
+        Raises:
+            SettingError: a setting can't be read.
+            StoreError: no store can be made of it.
+        """
+        if self._store is None:
+            from orch_assets.stores import StorageFormat, open_store
+
+            given = self.store_format or settings.text("ORCH_STORE_FORMAT") or "parquet"
+            try:
+                storage_format = StorageFormat(given.lower())
+            except ValueError:
+                raise SettingError(
+                    "ORCH_STORE_FORMAT", f"is {given!r}; give parquet or csv."
+                ) from None
+            self._store = open_store(self.location(), format=storage_format)
+        return self._store
+
+    def location(self) -> str:
+        """Return the store's folder or URI."""
+        if self.uri:
+            return self.uri
+        home = settings.text("DAGSTER_HOME")
+        default = str(Path(home, "artifacts") if home else Path("artifacts").absolute())
+        store = settings.text("ORCH_STORE") or default
+        if not self.restricted:
+            return store
+        return settings.text("ORCH_RESTRICTED_STORE") or f"{store.rstrip('/')}/restricted"
+
+    def write_report(self, name: str, report: Mapping[str, Any]) -> str:
+        """Store a failure report; return its URI."""
+        return self.store.publish_json(dict(report), name).uri

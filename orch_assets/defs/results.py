@@ -1,0 +1,253 @@
+"""``study_results``: what came of every study and pipeline, kept current by a sensor."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.table_types import table_class
+from orch_assets.errors import StoreError
+from orch_assets.orchestration.matrix import (
+    COLUMNS,
+    MatrixEntry,
+    as_columns,
+    as_grid,
+    as_markdown,
+    newest,
+)
+from orch_assets.orchestration.result import FAILED
+
+RESULTS_KEY: Final = dg.AssetKey("study_results")
+
+_READ_UP_TO: Final = "read_up_to"
+_BATCH: Final = 1000
+# Two writers' events may become visible in another order than that of their IDs. Reading a little
+# again costs nothing: the newest event of a study and pipeline wins, however often it is read.
+_OVERLAP: Final = 500
+_FINISHED: Final = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+
+
+def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
+    """Return the asset ``study_results``: the newest result of each study and pipeline.
+
+    It reads the events since its last materialization and adds them to its own last table.
+    """
+    keys = sorted(graph_keys)
+
+    @dg.asset(
+        key=RESULTS_KEY,
+        deps=keys,
+        group_name="results",
+        kinds={"table"},
+        description="The newest result of each study and pipeline: one row each.",
+        required_resource_keys={"io_manager"},
+    )
+    def study_results(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        instance = context.instance
+        earlier, read_up_to = _earlier(instance, context.resources.io_manager)
+        fresh = [e for key in keys for e in _new_entries(instance, key, read_up_to)]
+        entries = newest(
+            [*earlier, *fresh],
+            instance.get_dynamic_partitions(STUDIES_NAME),
+            [key.to_user_string() for key in keys],
+        )
+        return dg.MaterializeResult(
+            value=_table(entries), metadata=_metadata(entries, keys, fresh, read_up_to)
+        )
+
+    return study_results
+
+
+def build_results_sensor(
+    job: dg.JobDefinition | UnresolvedAssetJobDefinition, graph_keys: Iterable[dg.AssetKey]
+) -> dg.SensorDefinition:
+    """Return the sensor that refreshes ``study_results`` when runs of the graph have ended.
+
+    However many ended since the last tick, they are one refresh.
+    """
+    keys = frozenset(graph_keys)
+
+    @dg.sensor(
+        name="study_results_sensor",
+        job=job,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Refreshes study_results when runs of studies have ended.",
+    )
+    def study_results_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        seen = float(context.cursor) if context.cursor else 0.0
+        records = context.instance.get_run_records(
+            filters=dg.RunsFilter(
+                statuses=_FINISHED,
+                updated_after=datetime.fromtimestamp(seen, tz=timezone.utc),
+            ),
+            order_by="update_timestamp",
+            ascending=True,
+            limit=_BATCH,
+        )
+        ended = [r for r in records if _is_of(r.dagster_run, keys)]
+        latest = max((r.update_timestamp.timestamp() for r in records), default=seen)
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest()] if ended else [],
+            skip_reason=None if ended else dg.SkipReason("No run of studies has ended."),
+            cursor=str(latest),
+        )
+
+    return study_results_sensor
+
+
+def _is_of(run: dg.DagsterRun, keys: frozenset[dg.AssetKey]) -> bool:
+    if run.asset_selection is None:
+        return bool({"dagster/partition", "dagster/asset_partition_range_start"} & run.tags.keys())
+    return not keys.isdisjoint(run.asset_selection)
+
+
+def load_results(
+    instance: dg.DagsterInstance, io_manager: dg.IOManager
+) -> tuple[list[MatrixEntry], int]:
+    """Return the newest stored matrix and the event that it was read up to.
+
+    Raises:
+        StoreError: it was materialized once and can't be read now.
+    """
+    event = instance.get_latest_materialization_event(RESULTS_KEY)
+    materialization = event.asset_materialization if event else None
+    if materialization is None:
+        return [], 0
+    with dg.build_input_context(
+        asset_key=RESULTS_KEY,
+        dagster_type=dg.PythonObjectDagsterType(table_class("pyarrow.Table")),
+    ) as context:
+        table = io_manager.load_input(context)
+    rows = table.select(COLUMNS).to_pylist()
+    read_up_to = materialization.metadata[_READ_UP_TO].value
+    return [MatrixEntry(**row) for row in rows], int(str(read_up_to))
+
+
+def _earlier(
+    instance: dg.DagsterInstance, io_manager: dg.IOManager
+) -> tuple[list[MatrixEntry], int]:
+    """Return the stored matrix, or nothing: the events alone can make it anew."""
+    try:
+        return load_results(instance, io_manager)
+    except StoreError:
+        return [], 0
+
+
+# --- events ---
+
+
+def _new_entries(
+    instance: dg.DagsterInstance, key: dg.AssetKey, read_up_to: int
+) -> Iterator[MatrixEntry]:
+    wanted = dg.AssetRecordsFilter(key, after_storage_id=max(0, read_up_to - _OVERLAP))
+    for fetch in (instance.fetch_materializations, instance.fetch_observations):
+        cursor = None
+        while True:
+            page = fetch(wanted, limit=_BATCH, cursor=cursor, ascending=True)
+            for record in page.records:
+                if (entry := _entry(key, record)) is not None:
+                    yield entry
+            if not page.has_more:
+                break
+            cursor = page.cursor
+    yield from _never_ended(instance, key)
+
+
+def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
+    """Return what an event says of a study; None for one that isn't a result of ours."""
+    event = record.asset_materialization or record.event_log_entry.asset_observation
+    if event is None or event.partition is None or "status" not in event.metadata:
+        return None
+    values: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
+    data = values.get("data")
+    return MatrixEntry(
+        study_key=event.partition,
+        pipeline=key.to_user_string(),
+        status=str(values["status"]),
+        data=None if data is None else json.dumps(data),
+        error=values.get("error"),
+        duration_seconds=values.get("duration_seconds"),
+        rows=values.get("rows"),
+        uri=values.get("uri"),
+        sha256=values.get("sha256"),
+        run_id=record.run_id,
+        finished_at=datetime.fromtimestamp(record.timestamp, tz=timezone.utc),
+        event_id=record.storage_id,
+    )
+
+
+def _never_ended(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[MatrixEntry]:
+    """Yield the studies whose run ended (killed, cancelled, no keys) before they did."""
+    storage = instance.event_log_storage
+    # From the first event on: a run may have been planned long before the last look and killed
+    # after it. Only partitions whose last attempt did not succeed come back.
+    planned = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+        key
+    )
+    runs = {run_id: instance.get_run_by_id(run_id) for run_id, _ in planned.values()}
+    for study_key, (run_id, event_id) in planned.items():
+        run = runs[run_id]
+        if run is None or not run.is_failure_or_canceled:
+            continue
+        yield MatrixEntry(
+            study_key=study_key,
+            pipeline=key.to_user_string(),
+            status=FAILED,
+            data=None,
+            error="RunEnded: the run ended before this study did",
+            duration_seconds=None,
+            rows=None,
+            uri=None,
+            sha256=None,
+            run_id=run_id,
+            finished_at=datetime.fromtimestamp(_ended_at(instance, run_id), tz=timezone.utc),
+            event_id=event_id,
+        )
+
+
+def _ended_at(instance: dg.DagsterInstance, run_id: str) -> float:
+    record = instance.get_run_record_by_id(run_id)
+    return (record.end_time if record else None) or 0.0
+
+
+# --- the table ---
+
+
+def _table(entries: Sequence[MatrixEntry]) -> Any:
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.int64()
+    types = {
+        "duration_seconds": pa.float64(),
+        "rows": number,
+        "finished_at": pa.timestamp("us", "UTC"),
+        "event_id": number,
+    }
+    schema = pa.schema([(name, types.get(name, text)) for name in COLUMNS])
+    return pa.table(as_columns(entries), schema=schema)
+
+
+def _metadata(
+    entries: Sequence[MatrixEntry],
+    keys: Sequence[dg.AssetKey],
+    fresh: Sequence[MatrixEntry],
+    read_up_to: int,
+) -> dict[str, Any]:
+    shown = [key.to_user_string() for key in keys]
+    failed = {entry.study_key for entry in entries if entry.status == FAILED}
+    return {
+        "matrix": dg.MetadataValue.md(as_markdown(as_grid(entries), shown)),
+        "studies": len({entry.study_key for entry in entries}),
+        "failed_studies": len(failed),
+        "new_results": len(fresh),
+        _READ_UP_TO: max([entry.event_id for entry in fresh], default=read_up_to),
+    }

@@ -1,0 +1,39 @@
+"""The daily refresh of every study."""
+
+from typing import Final
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from orch_assets.defs.partitions import STUDIES_NAME, range_requests
+
+_DAILY: Final = "0 5 * * *"
+
+
+def build_daily_refresh(
+    job: dg.JobDefinition | UnresolvedAssetJobDefinition, *, per_run: int | None = None
+) -> dg.ScheduleDefinition:
+    """Return the schedule that runs a job for all studies at five in the morning, UTC.
+
+    Args:
+        job: what to run.
+        per_run: studies in one run; None is one run for all.
+    """
+
+    @dg.schedule(
+        name="daily_refresh",
+        job=job,
+        cron_schedule=_DAILY,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Refreshes every study.",
+    )
+    def daily_refresh(
+        context: dg.ScheduleEvaluationContext,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        study_keys = context.instance.get_dynamic_partitions(STUDIES_NAME)
+        if not study_keys:
+            return dg.SkipReason("There is no study yet; study_registry_sensor finds them.")
+        day = f"{context.scheduled_execution_time:%Y-%m-%d}"
+        return range_requests(study_keys, per_run=per_run, run_key=day)
+
+    return daily_refresh

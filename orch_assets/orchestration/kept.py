@@ -1,0 +1,56 @@
+"""What a pipeline returns, and what of it may be shown."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# A name of a count is one that a programmer chose; anything else may be a value of the data.
+_COUNT_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_MAX_COUNTS: Final = 50
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """A table whose withheld part is kept apart, under the same name in the restricted store.
+
+    Attributes:
+        table: what everybody may read; goes to the pipeline's own store.
+        withheld: values of variables that are blinded, or not known to be open.
+    """
+
+    table: Any
+    withheld: Any
+
+
+def split_withheld(endpoint: str, table: "pa.Table", variables: "pa.Table") -> SplitTable:
+    """Split a table of the registry by the study's dictionary; see ``registry.withholding``.
+
+    Args:
+        endpoint: ``records``, ``codings`` or ``queries``.
+        table: that endpoint's table for a study.
+        variables: the same study's table ``variables``.
+    """
+    from orch_assets.registry.withholding import split_table
+
+    return SplitTable(*split_table(endpoint, table, variables))
+
+
+def showable(value: Any) -> bool:
+    """Whether a result is numbers and booleans only, and so may stand in an event's metadata."""
+    if isinstance(value, Mapping):
+        return len(value) <= _MAX_COUNTS and all(
+            isinstance(name, str) and _COUNT_NAME.fullmatch(name) and _is_number(count)
+            for name, count in value.items()
+        )
+    return _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (bool, int))

@@ -1,0 +1,53 @@
+"""Dependency order of the study pipelines of one graph."""
+
+from collections.abc import Iterable, Sequence
+
+from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.pipeline import StudyPipeline
+
+
+def in_dependency_order(pipelines: Iterable[StudyPipeline]) -> list[StudyPipeline]:
+    """Return the pipelines with every one after its upstreams, else in the order given.
+
+    Raises:
+        PipelineDefinitionError: two share a name, an upstream does not exist, or they form a
+            cycle; names the pipelines and their files.
+    """
+    by_name: dict[str, StudyPipeline] = {}
+    for pipeline in pipelines:
+        twin = by_name.setdefault(pipeline.name, pipeline)
+        if twin is not pipeline:
+            raise PipelineDefinitionError(
+                f"Two pipelines are named {pipeline.name}: {_home(twin)} and {_home(pipeline)}."
+            )
+    ordered: dict[str, StudyPipeline] = {}
+    for name in by_name:
+        _visit(name, by_name, ordered, path=())
+    return list(ordered.values())
+
+
+def _visit(
+    name: str,
+    by_name: dict[str, StudyPipeline],
+    ordered: dict[str, StudyPipeline],
+    path: Sequence[str],
+) -> None:
+    if name in ordered:
+        return
+    if name in path:
+        cycle = " → ".join([*path[path.index(name) :], name])
+        raise PipelineDefinitionError(f"The pipelines' upstreams form a cycle: {cycle}.")
+    pipeline = by_name.get(name)
+    if pipeline is None:
+        known = ", ".join(sorted(by_name))
+        raise PipelineDefinitionError(
+            f"Pipeline {path[-1]} takes a parameter {name!r}, and no pipeline has that name. "
+            f"Give it a default if it is none. Pipelines: {known}."
+        )
+    for upstream in pipeline.upstreams:
+        _visit(upstream, by_name, ordered, (*path, name))
+    ordered[name] = pipeline
+
+
+def _home(pipeline: StudyPipeline) -> str:
+    return f"{pipeline.function.__module__}.{getattr(pipeline.function, '__qualname__', '?')}"

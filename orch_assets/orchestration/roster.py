@@ -1,0 +1,114 @@
+"""Which studies join and leave, when the registry's list and the known studies differ.
+
+A study may be gone from the registry for good, or only from one answer. So a study that the
+registry no longer lists is retired after three looks in a row, and an answer that lacks many
+studies at once changes nothing until somebody accepts the loss.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from orch_assets.errors import NoStudiesError, StudyLossError
+from orch_assets.orchestration.selection import Selection, StudyFilter
+
+LOOKS_BEFORE_RETIRING: Final = 3
+_ACCEPTABLE_LOSS: Final = 1
+_ACCEPTABLE_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class RosterChange:
+    """What one look at the registry changes.
+
+    Attributes:
+        add: new studies, in the registry's order.
+        retire: known studies to remove, with the reason.
+        absences: known studies that the registry did not list, with the number of looks in a row;
+            to be handed to the next look.
+        selection: what the filter made of the registry's studies.
+    """
+
+    add: list[str]
+    retire: dict[str, str]
+    absences: dict[str, int]
+    selection: Selection
+
+    @property
+    def sentences(self) -> list[str]:
+        """What happens to which study and why, for people, most important first."""
+        selection = self.selection
+        lines = [f"Study key {key!r} {why}: left out." for key, why in selection.refused.items()]
+        if selection.unknown:
+            lines.append(f"The filter names unknown studies: {', '.join(selection.unknown)}.")
+        lines += [f"{key} is retired: {why}." for key, why in self.retire.items()]
+        lines += [
+            f"{key} is not in the registry ({count} of {LOOKS_BEFORE_RETIRING} looks in a row)."
+            for key, count in self.absences.items()
+            if key not in self.retire
+        ]
+        if self.add:
+            lines.append(f"New studies: {', '.join(self.add)}.")
+        return lines
+
+
+def plan_roster(
+    selection: Selection,
+    study_filter: StudyFilter,
+    known: Sequence[str],
+    absences: Mapping[str, int],
+    accepted_loss: int = 0,
+) -> RosterChange:
+    """Return what a look at the registry changes.
+
+    Args:
+        selection: the registry's studies through the filter.
+        study_filter: the filter, for the message.
+        known: the studies known so far, in their order.
+        absences: the last look's ``absences``.
+        accepted_loss: so many studies may be gone from the registry at once.
+
+    Raises:
+        StudyLossError: the registry came back empty, or lacks more than a tenth of the known
+            studies and at least two, and more than ``accepted_loss``.
+        NoStudiesError: the filter leaves none of the registry's studies.
+    """
+    listed = {*selection.selected, *selection.excluded}
+    lost = [key for key in known if key not in listed]
+    _check_loss(lost, known, registry_empty=not listed, accepted_loss=accepted_loss)
+    if listed and not selection.selected:
+        raise NoStudiesError(_names_nobody(study_filter, selection))
+    counts = {key: absences.get(key, 0) + 1 for key in lost}
+    retire = {
+        key: f"the registry did not list it {count} times in a row"
+        for key, count in counts.items()
+        if count >= LOOKS_BEFORE_RETIRING
+    }
+    excluded = set(selection.excluded)
+    retire |= {key: "the filter excludes it" for key in known if key in excluded}
+    return RosterChange(
+        add=[key for key in selection.selected if key not in set(known)],
+        retire=retire,
+        absences=counts,
+        selection=selection,
+    )
+
+
+def _check_loss(
+    lost: Sequence[str], known: Sequence[str], *, registry_empty: bool, accepted_loss: int
+) -> None:
+    many = len(lost) > _ACCEPTABLE_LOSS and len(lost) > _ACCEPTABLE_SHARE * len(known)
+    if not lost or len(lost) <= accepted_loss or not (many or registry_empty):
+        return
+    raise StudyLossError(lost, len(known))
+
+
+def _names_nobody(study_filter: StudyFilter, selection: Selection) -> str:
+    kind = "whitelist" if study_filter.whitelist is not None else "blacklist"
+    unknown = (
+        f" Unknown to the registry: {', '.join(selection.unknown)}." if selection.unknown else ""
+    )
+    return (
+        f"The {kind} leaves none of the registry's {len(selection.excluded)} studies. "
+        f"Check IMEDNET_{kind.upper()}.{unknown} Nothing was changed."
+    )

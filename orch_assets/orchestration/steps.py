@@ -1,0 +1,105 @@
+"""The steps of a lane: what they are, who does their work, how they end."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orch_assets.orchestration.result import CANCELLED, Failure, early_end
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a lane.
+
+    Attributes:
+        name: unique within a lane.
+        upstreams: names of the steps whose values it takes.
+        timeout: seconds that it may take, all tries together; None is no limit.
+        retries: further tries after an error of ``retry_on``.
+        retry_on: errors worth another try; the registry's own never are.
+        is_async: whether it waits on the event loop.
+    """
+
+    name: str
+    upstreams: tuple[str, ...] = ()
+    timeout: float | None = None
+    retries: int = 0
+    retry_on: tuple[type[BaseException], ...] = ()
+    is_async: bool = False
+
+
+@dataclass(frozen=True)
+class StepTurn:
+    """One step of one study, as its runner sees it.
+
+    Attributes:
+        study_key: the study.
+        step: the step.
+        handed: values of upstream steps that ran in this lane, by name.
+    """
+
+    study_key: str
+    step: Step
+    handed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What a step came to.
+
+    Attributes:
+        kept: for whoever receives the results.
+        handover: for the steps behind it in the same lane.
+    """
+
+    kept: Any
+    handover: Any = None
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """How one step of one study ended.
+
+    Attributes:
+        study_key: the study.
+        step: the step's name.
+        output: what the runner kept; None for a failure.
+        failure: why it failed; None for a success.
+        report: what the runner made of an exception; None for anything else.
+        duration_seconds: working time, without the wait for a worker.
+    """
+
+    study_key: str
+    step: str
+    output: Any = None
+    failure: Failure | None = None
+    report: Any = None
+    duration_seconds: float = 0.0
+
+
+OnWorker = Callable[..., Awaitable[Any]]
+
+
+class StepRunner(Protocol):
+    """Does the work of the steps; called from many threads."""
+
+    def run(self, turn: StepTurn) -> StepOutput:
+        """Run a plain step on a worker."""
+        ...
+
+    async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
+        """Run an ``async`` step on the event loop; ``await on_worker(f, …)`` for what blocks."""
+        ...
+
+    def report(self, turn: StepTurn, failure: Failure) -> Any:
+        """Keep the evidence of an exception; what it returns goes into the result."""
+        ...
+
+    def provenance(self, turn: StepTurn) -> Mapping[str, str]:
+        """Return the facts for the manifests of what the step publishes."""
+        ...
+
+
+def cancelled(study_key: str, step: str) -> StepResult:
+    """Return the result of a step that a cancelled run never ended."""
+    return StepResult(study_key, step, failure=early_end(CANCELLED, "the run was cancelled"))

@@ -1,0 +1,19 @@
+"""The table ``queries``."""
+
+from typing import TYPE_CHECKING, Any
+
+from orch_assets import SplitTable, split_withheld, study_pipeline
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@study_pipeline(group="registry", kinds=("table",))
+def queries(study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table") -> SplitTable:
+    """Queries of a study with the history of their comments.
+
+    Queries on withheld variables are in the companion of the same name in the restricted store.
+    """
+    table = sdk.queries.table(study_key)
+    study_logger.info("%d queries", table.num_rows)
+    return split_withheld("queries", table, variables)

@@ -1,0 +1,16 @@
+"""The table ``record_revisions``."""
+
+from typing import TYPE_CHECKING, Any
+
+from orch_assets import study_pipeline
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@study_pipeline(group="registry", kinds=("table",))
+def record_revisions(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
+    """Audit trail of a study's records: who saved what when and why."""
+    table = sdk.record_revisions.table(study_key)
+    study_logger.info("%d record revisions", table.num_rows)
+    return table

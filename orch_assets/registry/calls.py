@@ -1,0 +1,66 @@
+"""One request to the registry: what is asked, and how its errors name it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from orch_assets.errors import RegistryError
+
+API_PATH = "/api/v1/edc"
+
+E = TypeVar("E", bound=RegistryError)
+
+
+def segment(text: str) -> str:
+    """Return the text as one segment of a URL's path."""
+    return quote(text, safe="")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request.
+
+    Attributes:
+        endpoint: the path below ``/api/v1/edc``, percent-encoded.
+        study_key: the study asked for; None for requests about no single study.
+        page: 0-based; None where the request isn't paged.
+        parameters: the query; its values may be data values, so no repr shows them.
+    """
+
+    endpoint: str
+    study_key: str | None = None
+    page: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def at(self, page: int) -> "Call":
+        """Return the same call for one page of it."""
+        return replace(self, page=page, parameters={**self.parameters, "page": str(page)})
+
+    def error(
+        self,
+        error: type[E],
+        problem: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+    ) -> E:
+        """Return an error that names this request."""
+        return error(
+            problem,
+            endpoint=self.endpoint,
+            study_key=self.study_key,
+            page=self.page,
+            status=status,
+            code=code,
+        )
+
+
+def plain_word(value: Any) -> str | None:
+    """Return a code or an attribute's name from an answer, if it looks like one.
+
+    What else a server may put there could be a data value, and must not reach a message.
+    """
+    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return text if re.fullmatch(r"[A-Za-z0-9_.]{1,60}", text) else None

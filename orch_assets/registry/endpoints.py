@@ -1,0 +1,267 @@
+"""How an endpoint of the registry is asked: as objects, as record batches, as one table."""
+
+import functools
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from orch_assets.errors import RegistryDataError
+from orch_assets.registry.answers import decode_object, decode_page
+from orch_assets.registry.calls import Call, segment
+from orch_assets.registry.fields import OBJECT, Field, FieldError, fields_of, read_row
+from orch_assets.registry.filters import build_filter, check_names
+from orch_assets.registry.http import RegistryHttp
+from orch_assets.registry.models import Job, RegistryRow
+from orch_assets.registry.paging import Page, Reading, ReadingCounts
+from orch_assets.registry.schemas import arrow_schema, record_batch
+from orch_assets.registry.streams import BatchStream, RowStream
+from orch_assets.study import check_study_key, get_current_study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = TypeVar("Row", bound=RegistryRow)
+T = TypeVar("T")
+
+# Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
+METADATA_KEY = b"orch_assets.registry"
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the endpoints of one SDK reach the registry."""
+
+    http: RegistryHttp
+    page_size: int
+    window: int
+
+
+@dataclass(frozen=True)
+class TableKind(Generic[Row]):
+    """What an endpoint's table is.
+
+    Attributes:
+        name: the endpoint's name here.
+        path: its last segment in the API.
+        model: its rows.
+        id_key: the API's name of the ID that the rows are sorted by, unique and never null.
+        filtered: whether the API documents a filter for it.
+        options: further keywords, each with the API's parameter and the type of its value.
+    """
+
+    name: str
+    path: str
+    model: type[Row]
+    id_key: str
+    filtered: bool = True
+    options: Mapping[str, tuple[str, type]] = field(default_factory=dict)
+
+    @property
+    def filterable(self) -> dict[str, Field]:
+        """The fields that a filter may name, by name: those of a single value."""
+        if not self.filtered:
+            return {}
+        fields = fields_of(self.model)
+        return {one.name: one for one in fields if one.kind is not OBJECT and not one.kind.row}
+
+
+class TableEndpoint(Generic[Row]):
+    """A table of a study.
+
+    Filters are keywords in snake_case: a value is equality, a pair is (operator, value), a list is
+    any of its values. Arguments are checked, and refused with TypeError or ValueError, before any
+    request; reading begins with the first row that is asked for.
+    """
+
+    def __init__(self, access: Access, kind: TableKind[Row]) -> None:
+        self._access = access
+        self._kind = kind
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """The Arrow schema of this endpoint's table."""
+        return arrow_schema(self._kind.model)
+
+    def list(self, study_key: str | None = None, **filters: Any) -> RowStream[Row]:
+        """Read the table as objects, sorted by ID.
+
+        Args:
+            study_key: the study; may be left out inside a ``study_context``.
+            filters: see the class.
+
+        Raises:
+            RegistryError: from the iterator, when the table can't be had whole.
+        """
+        make = functools.partial(_objects, self._kind.model)
+        reading = self._reading(study_key, filters, make)
+        return RowStream(_flat(reading.contents()), reading.counts)
+
+    def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
+        """Read the table as record batches, one for each page; takes what ``list`` takes."""
+        make = functools.partial(record_batch, self._kind.model)
+        reading = self._reading(study_key, filters, make, exact=True)
+        return BatchStream(reading.contents(), reading.counts, self.schema)
+
+    def table(self, study_key: str | None = None, **filters: Any) -> "pa.Table":
+        """Read the table whole; takes what ``list`` takes.
+
+        Rows that move while it is read are read again here, where the streams must give up.
+        The table's metadata holds endpoint, study and counts as JSON under ``METADATA_KEY``.
+
+        Raises:
+            RegistryError: the table can't be had whole.
+        """
+        import pyarrow as pa
+
+        make = functools.partial(record_batch, self._kind.model)
+        reading = self._reading(study_key, filters, make, exact=True, hold=True)
+        table = pa.Table.from_batches(reading.contents(), self.schema)
+        return table.replace_schema_metadata({METADATA_KEY: _facts(reading.call, reading.counts)})
+
+    def _reading(
+        self,
+        study_key: str | None,
+        filters: Mapping[str, Any],
+        make: Callable[[Sequence[Mapping[str, Any]]], T],
+        *,
+        exact: bool = False,
+        hold: bool = False,
+    ) -> Reading[T]:
+        call = self._call(study_key, filters)
+        fetch = functools.partial(self._fetch, call, make, exact)
+        access = self._access
+        return Reading(call, fetch, size=access.page_size, window=access.window, hold=hold)
+
+    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:
+        study = study_of(study_key, self._kind.name)
+        parameters = self._parameters(filters)
+        return Call(f"/studies/{segment(study)}/{self._kind.path}", study, parameters=parameters)
+
+    def _parameters(self, filters: Mapping[str, Any]) -> dict[str, str]:
+        kind = self._kind
+        fields = kind.filterable
+        check_names(filters, {*fields, *kind.options}, kind.name)
+        criteria = {name: value for name, value in filters.items() if name not in kind.options}
+        parameters = {"size": str(self._access.page_size), "sort": f"{kind.id_key},ASC"}
+        text = build_filter(criteria, fields)
+        if text is not None:
+            parameters["filter"] = text
+        for name, (parameter, type_) in kind.options.items():
+            value = filters.get(name)
+            if value is not None:
+                parameters[parameter] = _option(name, value, type_)
+        return parameters
+
+    def _fetch(
+        self,
+        call: Call,
+        make: Callable[[Sequence[Mapping[str, Any]]], T],
+        exact: bool,
+        number: int,
+        abandoned: threading.Event,
+    ) -> Page[T]:
+        call = call.at(number)
+        decode = functools.partial(decode_page, call, exact=exact)
+        answer = self._access.http.get(call, decode, abandoned)
+        page, rows = answer.content.pagination, answer.content.rows
+        return Page(
+            number=number,
+            current=page.current_page,
+            total=page.total_elements,
+            total_pages=page.total_pages,
+            ids=self._ids(call, rows),
+            content=_made(call, make, rows),
+            retries=answer.retries,
+        )
+
+    def _ids(self, call: Call, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        key = self._kind.id_key
+        ids = [row.get(key) for row in rows]
+        kind = next(one.kind for one in fields_of(self._kind.model) if one.key == key)
+        if not {*map(type, ids)} <= kind.accepts:
+            raise call.error(RegistryDataError, f"field {key} isn't {kind.says} in every row.")
+        return ids
+
+
+class StudiesEndpoint(TableEndpoint[Row]):
+    """The studies that the keys can see. Here ``study_key`` is a filter like any other."""
+
+    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:
+        if study_key is not None:
+            filters = {"study_key": study_key, **filters}
+        return Call("/studies", parameters=self._parameters(filters))
+
+
+class JobsEndpoint:
+    """The state of batch jobs."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def get(self, study_key: str | None, batch_id: str) -> Job:
+        """Return a job as it is now.
+
+        Args:
+            study_key: the study; None for the one of the current ``study_context``.
+            batch_id: what the registry called the batch.
+
+        Raises:
+            RegistryError: there is no such job, or no usable answer.
+        """
+        study = study_of(study_key, "jobs")
+        if not isinstance(batch_id, str) or batch_id.strip() in {"", ".", ".."}:
+            raise ValueError("jobs: batch_id must be the text that names a batch.")
+        call = Call(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
+        answer = self._access.http.get(call, functools.partial(decode_object, call))
+        return _made(call, functools.partial(read_row, Job), answer.content)
+
+
+def study_of(study_key: str | None, endpoint: str) -> str:
+    """Return the study that is meant: the one given, else the context's.
+
+    Raises:
+        TypeError: there is neither.
+        StudyKeyError: the key can't be a study's.
+    """
+    study_key = get_current_study() if study_key is None else study_key
+    if study_key is None:
+        raise TypeError(f"{endpoint}: give study_key, or call inside study_context(study_key).")
+    return check_study_key(study_key)
+
+
+def _option(name: str, value: Any, type_: type) -> str:
+    if type(value) is not type_:
+        raise TypeError(f"{name} must be {type_.__name__}, not {type(value).__name__}.")
+    return str(value).lower() if type_ is bool else str(value)
+
+
+def _made(call: Call, make: Callable[[Any], T], content: Any) -> T:
+    problem = None
+    try:
+        return make(content)
+    except FieldError as error:
+        problem = f"{error}; the API promises it."
+    raise call.error(RegistryDataError, problem)
+
+
+def _objects(model: type[Row], rows: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
+    return [read_row(model, row) for row in rows]
+
+
+def _flat(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:
+    for rows in pages:
+        yield from rows
+
+
+def _facts(call: Call, counts: ReadingCounts) -> bytes:
+    """Return a table's metadata; without retries, so that the same table has the same bytes."""
+    facts = {
+        "endpoint": call.endpoint,
+        "study_key": call.study_key,
+        "expected": counts.expected,
+        "arrived": counts.arrived,
+        "pages": counts.pages,
+    }
+    return json.dumps(facts).encode()

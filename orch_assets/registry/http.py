@@ -1,0 +1,211 @@
+"""Requests to the registry: sent within the limit, tried again where that is safe.
+
+All requests are reads, so every one may be sent again. Tried again: no answer, a cut or damaged
+one, 408, 425, 429, 5xx, what isn't the API's JSON, and the API's "unknown error" (9000) in an
+envelope at 200. Never: 400, 401, 403, 404 and every other refusal.
+"""
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import httpx
+import tenacity
+
+from orch_assets.errors import ImednetError, RegistryError, RegistryUnreachableError
+from orch_assets.registry.calls import API_PATH, Call
+from orch_assets.registry.limiter import RequestLimiter
+from orch_assets.registry.quiet import quiet_httpx
+from orch_assets.registry.retries import (
+    Trouble,
+    is_busy,
+    retry_after,
+    trouble_from,
+    trouble_with,
+)
+from orch_assets.registry.settings import RegistrySettings
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 30.0
+
+_log = logging.getLogger("orch_assets.registry")
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the answer any more. Never leaves the package."""
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """A decoded answer, and how many tries failed before it."""
+
+    content: T
+    retries: int
+
+
+class RegistryHttp:
+    """Sends requests; safe from many threads.
+
+    Args:
+        settings: keys, base URL and timeout.
+        client: sends them; not closed here.
+        limiter: how many at once.
+        attempts: tries for each request.
+        sleep: waits between tries; None waits until the time has passed or the call is abandoned.
+    """
+
+    def __init__(
+        self,
+        settings: RegistrySettings,
+        client: httpx.Client,
+        limiter: RequestLimiter,
+        *,
+        attempts: int = ATTEMPTS,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._limiter = limiter
+        self._attempts = attempts
+        self._sleep = sleep
+
+    def get(
+        self,
+        call: Call,
+        decode: Callable[[bytes], T],
+        abandoned: threading.Event | None = None,
+    ) -> Answer[T]:
+        """Return the decoded answer.
+
+        Args:
+            call: what to ask.
+            decode: makes the content of an answer's bytes; raises RegistryError for what is none.
+            abandoned: set when nobody waits any more.
+
+        Raises:
+            RegistryUnreachableError: no usable answer at any try.
+            RegistryFailedError: 408, 425, 429 or 5xx at every try.
+            RegistryRefusedError: a refusal.
+            RegistryDataError: no answer of the API at any try.
+        """
+        abandoned = abandoned or threading.Event()
+        tries = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=_pause_after,
+            sleep=functools.partial(self._pause, abandoned),
+            retry=tenacity.retry_if_result(_is_passing),
+            retry_error_callback=_last_result,
+            before_sleep=functools.partial(_log_retry, call),
+        )
+        result = tries(self._try, call, decode, abandoned)
+        if isinstance(result, Trouble):
+            raise result.error
+        return Answer(result, tries.statistics["attempt_number"] - 1)
+
+    def _try(
+        self, call: Call, decode: Callable[[bytes], T], abandoned: threading.Event
+    ) -> T | Trouble:
+        response = self._exchange(call, abandoned)
+        if isinstance(response, Trouble):
+            return response
+        trouble = trouble_with(call, response)
+        if trouble is not None:
+            return trouble
+        try:
+            return decode(response.content)
+        except RegistryError as error:
+            return trouble_from(error)
+
+    def _exchange(self, call: Call, abandoned: threading.Event) -> httpx.Response | Trouble:
+        """Send the request and read the whole answer, in a slot of the limiter."""
+        # httpx's own errors hold the request with its headers, and some quote bytes of the answer:
+        # ours is raised after the except block, so that it is chained to none of them.
+        with self._limiter.slot() as slot:
+            if abandoned.is_set():
+                raise AbandonedError
+            began = time.monotonic()
+            try:
+                with quiet_httpx():
+                    response = self._client.send(self._request(call), follow_redirects=False)
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                slot.lost = True
+                return self._no_answer(call, type(error).__name__)
+            if is_busy(response):
+                slot.refuse(retry_after(response))
+        _log.debug(
+            "GET %s, page %s: HTTP %d, %d bytes in %.3f s",
+            call.endpoint,
+            call.page,
+            response.status_code,
+            len(response.content),
+            time.monotonic() - began,
+        )
+        return response
+
+    def _request(self, call: Call) -> httpx.Request:
+        if self._client.is_closed:
+            raise ImednetError("The ImednetSDK is closed; open a new one to read on.")
+        return self._client.build_request(
+            "GET",
+            f"{self._settings.base_url}{API_PATH}{call.endpoint}",
+            params=dict(call.parameters),
+            headers={
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "x-api-key": self._settings.api_key,
+                "x-imn-security-key": self._settings.security_key,
+            },
+            timeout=self._settings.timeout,
+        )
+
+    def _no_answer(self, call: Call, kind: str) -> Trouble:
+        problem = (
+            f"no whole answer from {httpx.URL(self._settings.base_url).host} at any try ({kind}); "
+            "check the network, IMEDNET_BASE_URL and IMEDNET_TIMEOUT."
+        )
+        return Trouble(call.error(RegistryUnreachableError, problem), passing=True)
+
+    def _pause(self, abandoned: threading.Event, seconds: float) -> None:
+        if self._sleep is not None:
+            self._sleep(seconds)
+        else:
+            abandoned.wait(seconds)
+        if abandoned.is_set():
+            raise AbandonedError
+
+
+def _is_passing(result: Any) -> bool:
+    return isinstance(result, Trouble) and result.passing
+
+
+_backoff = tenacity.wait_random_exponential(multiplier=_FIRST_BACKOFF, max=_LONGEST_BACKOFF)
+
+
+def _pause_after(state: tenacity.RetryCallState) -> float:
+    """Return exponential backoff with full jitter, or ``Retry-After`` where that is longer."""
+    trouble = _last_result(state)
+    return max(_backoff(state), trouble.retry_after or 0.0)
+
+
+def _last_result(state: tenacity.RetryCallState) -> Any:
+    return None if state.outcome is None else state.outcome.result()
+
+
+def _log_retry(call: Call, state: tenacity.RetryCallState) -> None:
+    error = _last_result(state).error
+    _log.info(
+        "GET %s, page %s: try %d failed (%s%s); the next in %.1f s",
+        call.endpoint,
+        call.page,
+        state.attempt_number,
+        type(error).__name__,
+        f", HTTP {error.status}" if error.status else "",
+        state.next_action.sleep if state.next_action else 0.0,
+    )

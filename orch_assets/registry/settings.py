@@ -1,0 +1,139 @@
+"""What a client of the registry must know before it can ask: keys, host, timeout, width."""
+
+import ipaddress
+import math
+import os
+import re
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from orch_assets.errors import CredentialsError, SettingError
+
+DEFAULT_BASE_URL = "https://edc.prod.imednetapi.com"
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_MAX_REQUESTS = 8
+
+API_KEY = "IMEDNET_API_KEY"
+SECURITY_KEY = "IMEDNET_SECURITY_KEY"
+BASE_URL = "IMEDNET_BASE_URL"
+TIMEOUT = "IMEDNET_TIMEOUT"
+MAX_REQUESTS = "IMEDNET_MAX_REQUESTS"
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """Checked settings of one client; the keys are in no repr.
+
+    Attributes:
+        base_url: scheme, host and any path before ``/api``; no slash at the end.
+        timeout: seconds that a connection, or a pause between two pieces of an answer, may take.
+        max_requests: requests in flight; None leaves an existing limiter as wide as it is.
+    """
+
+    api_key: str = field(repr=False)
+    security_key: str = field(repr=False)
+    base_url: str
+    timeout: float
+    max_requests: int | None
+
+    @classmethod
+    def read(
+        cls,
+        api_key: str | None = None,
+        security_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        max_requests: int | None = None,
+    ) -> "RegistrySettings":
+        """Take what is given, and the environment for what isn't; blank is not given.
+
+        Raises:
+            CredentialsError: a key is missing.
+            SettingError: a setting can't be what it says.
+        """
+        keys = {API_KEY: _given(api_key, API_KEY), SECURITY_KEY: _given(security_key, SECURITY_KEY)}
+        missing = [name for name, key in keys.items() if key is None]
+        if missing:
+            raise CredentialsError(missing)
+        return cls(
+            api_key=_header_safe(keys[API_KEY], API_KEY),
+            security_key=_header_safe(keys[SECURITY_KEY], SECURITY_KEY),
+            base_url=_checked_url(_given(base_url, BASE_URL) or DEFAULT_BASE_URL),
+            timeout=_seconds(timeout),
+            max_requests=_count(max_requests),
+        )
+
+
+def _given(value: object, variable: str) -> str | None:
+    """Return the value, else the variable's, as text without the white space around it."""
+    for text in (value, os.environ.get(variable)):
+        stripped = "" if text is None else str(text).strip()
+        if stripped:
+            return stripped
+    return None
+
+
+def _header_safe(key: str | None, variable: str) -> str:
+    # httpx would name the offending bytes, and so the key, in its own error.
+    if key is None or not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise SettingError(variable, "holds characters that no HTTP header can carry.")
+    return key
+
+
+def _seconds(value: float | None) -> float:
+    text = _given(value, TIMEOUT)
+    try:
+        seconds = DEFAULT_TIMEOUT if text is None else float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise SettingError(TIMEOUT, "must be a number of seconds above 0.")
+    return seconds
+
+
+def _count(value: int | None) -> int | None:
+    text = _given(value, MAX_REQUESTS)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) == 0:
+        raise SettingError(MAX_REQUESTS, "must be a whole number of requests, 1 or more.")
+    return int(text)
+
+
+def _checked_url(text: str) -> str:
+    """Return the URL without slash, ``/api`` or ``/api/v1/edc`` at its end.
+
+    The public package takes ``…/api`` too. No message repeats the URL: it may hold a password.
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise SettingError(BASE_URL, "is no URL.") from None
+    if parts.scheme not in {"http", "https"} or not host or port == 0:
+        raise SettingError(BASE_URL, f"must be a URL such as {DEFAULT_BASE_URL}.")
+    _refuse_unsafe(parts, host)
+    path = re.sub(r"(/api(/v1/edc)?)?/*\Z", "", parts.path.rstrip("/"))
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _refuse_unsafe(parts: SplitResult, host: str) -> None:
+    if "@" in parts.netloc:
+        raise SettingError(
+            BASE_URL,
+            "holds credentials; a URL ends up in logs. "
+            f"The keys belong into {API_KEY} and {SECURITY_KEY}.",
+        )
+    if parts.query or parts.fragment:
+        raise SettingError(BASE_URL, "must have no query and no fragment.")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise SettingError(BASE_URL, "must be https: plain http is for loopback only.")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,60 @@
+"""What a caller holds while a table arrives."""
+
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from orch_assets.registry.paging import ReadingCounts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+class RowStream(Iterator[T]):
+    """A table's rows as they arrive. Closing or dropping it stops the reading.
+
+    Attributes:
+        counts: how the reading goes; complete when the stream is exhausted.
+    """
+
+    def __init__(self, items: Generator[T, None, None], counts: ReadingCounts) -> None:
+        self._items = items
+        self.counts = counts
+
+    def __next__(self) -> T:
+        return next(self._items)
+
+    def close(self) -> None:
+        """Stop reading; closing twice is no error."""
+        self._items.close()
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class BatchStream(RowStream["pa.RecordBatch"]):
+    """A table's record batches, one for each page, at least one.
+
+    Attributes:
+        schema: of every batch, known before the first has arrived.
+    """
+
+    def __init__(
+        self,
+        items: Generator["pa.RecordBatch", None, None],
+        counts: ReadingCounts,
+        schema: "pa.Schema",
+    ) -> None:
+        super().__init__(items, counts)
+        self.schema = schema

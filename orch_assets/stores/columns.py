@@ -1,0 +1,216 @@
+"""One pandas column, or level of an index, as an Arrow column and back.
+
+Arrow's own conversion loses some of what pandas means: an ``object`` column of whole numbers comes
+back as ``int64``, ``NaN`` in text as ``None``, categories in another order. So every column has a
+*note*, a small JSON object, with what its Arrow type doesn't say. The conversion goes by slices of
+rows; type and note are the whole column's.
+"""
+
+import datetime as dt
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orch_assets.errors import UnstorableTableError
+from orch_assets.stores.object_columns import plan_objects, restore_objects
+from orch_assets.stores.refusing import storable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Note = dict[str, Any]
+
+# 80 bits and more: no Arrow type holds them.
+_LONG = {"float96", "float128"}
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How one column is stored.
+
+    Attributes:
+        type: the Arrow type.
+        note: what the type doesn't say.
+        convert: makes an Arrow array of the rows from, to.
+    """
+
+    type: "pa.DataType"
+    note: Note
+    convert: "Callable[[int, int], pa.Array]"
+
+
+def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+    """Decide how a column is stored.
+
+    Args:
+        series: the column, or an index level as one.
+        label: how errors name it.
+
+    Raises:
+        UnstorableTableError: it would not come back as it is.
+    """
+    import pandas as pd
+
+    dtype: Any = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _plan_categories(series, label)
+    if pd.api.types.is_object_dtype(dtype):
+        arrow_type, missing = plan_objects(series, label)
+        convert = _slicer(series.to_numpy(), arrow_type, label)
+        return ColumnPlan(arrow_type, {"kind": "object", "missing": missing}, convert)
+    note = _note(dtype)
+    if note is None:
+        raise UnstorableTableError(
+            f"{label} is of type {dtype}, which can't be stored; "
+            "convert it to text, numbers or timestamps."
+        )
+    arrow_type = _arrow_type(series, label)
+    return ColumnPlan(arrow_type, note, _slicer(series.array, arrow_type, label))
+
+
+def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
+    """Return the array that the column was, from what was stored and its note."""
+    import pandas as pd
+
+    kind = note["kind"]
+    if kind == "category":
+        categories = restore_column(_unpacked(note["categories"]), note["of"])
+        dtype: Any = pd.CategoricalDtype(
+            pd.Index(categories, dtype=categories.dtype), ordered=note["ordered"]
+        )
+        return pd.Series(column.to_pandas()).astype(dtype).array
+    if kind == "object":
+        return restore_objects(column, note["missing"])
+    if kind == "zoned":
+        return _restore_zoned(column, note)
+    if kind == "numpy":
+        return column.to_pandas().to_numpy().astype(note["dtype"], copy=False)
+    if kind == "arrow":
+        dtype = pd.ArrowDtype(column.type)
+    elif kind == "string":
+        nan = {"na_value": float("nan")} if note["nan"] else {}
+        dtype = pd.StringDtype(note["storage"], **nan)
+    else:
+        dtype = pd.api.types.pandas_dtype(note["dtype"])
+    return dtype.__from_arrow__(column)
+
+
+def _note(dtype: Any) -> Note | None:
+    """Return the note of a type that says all about its column; None for an unknown one."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(dtype, np.dtype):
+        known = dtype.kind in "iufbmM" and str(dtype) not in _LONG and dtype.isnative
+        return {"kind": "numpy", "dtype": str(dtype)} if known else None
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return _zone_note(dtype)
+    if isinstance(dtype, pd.StringDtype):
+        nan = getattr(dtype, "na_value", pd.NA) is not pd.NA
+        return {"kind": "string", "storage": dtype.storage, "nan": nan}
+    if isinstance(dtype, pd.ArrowDtype):  # pandas' own reader fails on nested ones
+        return None if dtype.pyarrow_dtype.num_fields else {"kind": "arrow"}
+    if isinstance(dtype, pd.BooleanDtype) or str(dtype).startswith(("Int", "UInt", "Float")):
+        return {"kind": "masked", "dtype": str(dtype)}
+    return None
+
+
+def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
+    import pyarrow as pa
+
+    with storable(label, str(series.dtype)):
+        return pa.array(series.iloc[:0], from_pandas=True).type
+
+
+def _slicer(values: Any, arrow_type: "pa.DataType", label: str) -> "Callable[[int, int], pa.Array]":
+    import pandas as pd
+    import pyarrow as pa
+
+    def convert(start: int, stop: int) -> "pa.Array":
+        with storable(label, str(arrow_type)):
+            part = pd.Series(values[start:stop], dtype=values.dtype)
+            array = pa.array(part, type=arrow_type, from_pandas=True)
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+    return convert
+
+
+# Categories
+
+
+def _plan_categories(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+    import pandas as pd
+    import pyarrow as pa
+
+    dtype: Any = series.dtype
+    plan = plan_column(
+        pd.Series(dtype.categories, dtype=dtype.categories.dtype), f"{label} (its categories)"
+    )
+    categories = plan.convert(0, len(dtype.categories))
+    note = {
+        "kind": "category",
+        "ordered": bool(dtype.ordered),
+        "categories": _packed(categories),
+        "of": plan.note,
+    }
+    codes: Any = series.cat.codes.to_numpy()
+    # Parquet keeps dictionaries of text only. Other tools see categories where it does.
+    as_dictionary = pa.types.is_string(plan.type)
+    column_type = (
+        pa.dictionary(pa.int32(), plan.type, dtype.ordered) if as_dictionary else plan.type
+    )
+
+    def convert(start: int, stop: int) -> "pa.Array":
+        part = codes[start:stop]
+        indices = pa.array(part, type=pa.int32(), mask=part < 0)
+        if as_dictionary:
+            return pa.DictionaryArray.from_arrays(indices, categories, ordered=dtype.ordered)
+        return categories.take(indices)
+
+    return ColumnPlan(column_type, note, convert)
+
+
+def _packed(array: "pa.Array") -> str:
+    import pyarrow as pa
+
+    batch = pa.record_batch([array], names=["categories"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return b64encode(sink.getvalue().to_pybytes()).decode()
+
+
+def _unpacked(text: str) -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(b64decode(text)).read_all().column(0)
+
+
+# Time zones
+
+
+def _zone_note(dtype: "pd.DatetimeTZDtype") -> Note | None:
+    import zoneinfo
+
+    zone: Any = dtype.tz
+    note: Note = {"kind": "zoned", "unit": dtype.unit}
+    if isinstance(zone, zoneinfo.ZoneInfo):
+        return {**note, "zoneinfo": zone.key} if zone.key else None
+    if isinstance(zone, dt.timezone):
+        return {**note, "offset": zone.utcoffset(None).total_seconds()}
+    return note if hasattr(zone, "zone") else None  # pytz, which Arrow gives back by itself
+
+
+def _restore_zoned(column: "pa.ChunkedArray", note: Note) -> Any:
+    import zoneinfo
+
+    import pandas as pd
+
+    series = pd.Series(column.to_pandas()).dt.as_unit(note["unit"])
+    if "zoneinfo" in note:
+        series = series.dt.tz_convert(zoneinfo.ZoneInfo(note["zoneinfo"]))
+    elif "offset" in note:
+        series = series.dt.tz_convert(dt.timezone(dt.timedelta(seconds=note["offset"])))
+    return series.array

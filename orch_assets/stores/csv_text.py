@@ -1,0 +1,170 @@
+"""CSV that comes back as it was: the schema beside it, text in quotes, nothing for null.
+
+Text is always quoted and everything else never is, so ``""`` is empty text and an empty field is
+null, and ``001`` is told from ``"001"``. Times with zones are written in UTC, durations as whole
+numbers of their unit, bytes in base64.
+"""
+
+import io
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from orch_assets.errors import UnstorableTableError
+from orch_assets.stores.refusing import storable
+from orch_assets.stores.spooling import HashingFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# pyarrow refuses a row that is longer than a block; the last size is its own limit.
+_BLOCK_BYTES = (1 << 24, 1 << 28, (1 << 31) - 1)
+
+
+class CsvFormat:
+    """CSV as RFC 4180 has it, UTF-8, with a header; its schema is in the manifest."""
+
+    holds_schema = False
+
+    def check(self, schema: "pa.Schema") -> None:
+        """Refuse what has no text of its own, such as lists."""
+        for field in schema:
+            if not _has_text(field.type):
+                raise UnstorableTableError(
+                    f"Column {field.name!r} is of type {field.type}, which CSV can't hold; "
+                    "store it as Parquet."
+                )
+
+    def write(
+        self, blocks: "Iterable[pa.RecordBatch]", schema: "pa.Schema", file: HashingFile
+    ) -> None:
+        """Write block by block."""
+        import pyarrow as pa
+        import pyarrow.csv
+
+        if not len(schema):
+            return
+        written = pa.schema([(field.name, _written_type(field.type)) for field in schema])
+        with pyarrow.csv.CSVWriter(file, written) as writer:
+            for block in blocks:
+                writer.write_batch(pa.record_batch(_checked_texts(block), schema=written))
+
+    def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
+        """Read every field as text, then each column as its type."""
+        import pyarrow as pa
+
+        if schema is None:
+            raise ValueError("no schema")
+        if not len(schema):
+            return schema.empty_table()
+        texts = _read_texts(file, schema)
+        columns = [
+            _from_text(text, field.type) for text, field in zip(texts.columns, schema, strict=True)
+        ]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _read_texts(file: BinaryIO, schema: "pa.Schema") -> "pa.Table":
+    import pyarrow as pa
+    from pyarrow import csv
+
+    convert = csv.ConvertOptions(
+        column_types=dict.fromkeys(schema.names, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+    size = file.seek(0, io.SEEK_END)
+    for block in _BLOCK_BYTES:
+        file.seek(0)
+        try:
+            table = csv.read_csv(
+                file, csv.ReadOptions(block_size=block), parse, convert_options=convert
+            )
+        except pa.ArrowInvalid:
+            if block >= size:
+                raise
+        else:
+            if table.column_names != schema.names:
+                raise ValueError("another header")
+            return table
+    raise ValueError("a row is too long")
+
+
+def _has_text(type_: "pa.DataType") -> bool:
+    import pyarrow.types as t
+
+    if t.is_dictionary(type_):
+        return _has_text(type_.value_type)
+    return not (t.is_nested(type_) or t.is_interval(type_) or hasattr(type_, "storage_type"))
+
+
+def _checked_texts(block: "pa.RecordBatch") -> "list[pa.Array]":
+    import pyarrow.types as t
+
+    texts = []
+    for name, column in zip(block.schema.names, block.columns, strict=True):
+        with storable(f"Column {name!r}", f"CSV text of {column.type}"):
+            texts.append(_to_text(column))
+            if t.is_temporal(column.type) and not _from_text(texts[-1], column.type).equals(column):
+                raise ValueError
+    return texts
+
+
+def _written_type(type_: "pa.DataType") -> "pa.DataType":
+    """Return the type whose text stands for a type: one that pyarrow writes and reads exactly."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_dictionary(type_):
+        return _written_type(type_.value_type)
+    if t.is_timestamp(type_) and type_.tz:
+        return pa.timestamp(type_.unit, "UTC")
+    if t.is_duration(type_):
+        return pa.int64()
+    if t.is_float16(type_):
+        return pa.float32()
+    text = t.is_null(type_) or _is_bytes(type_) or str(type_) in {"large_string", "string_view"}
+    return pa.string() if text else type_
+
+
+def _to_text(column: "pa.Array") -> "pa.Array":
+    """Return a column as the type that it is written as."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_dictionary(column.type):
+        return _to_text(column.dictionary_decode())
+    if _is_bytes(column.type):
+        values = column.to_pylist()
+        return pa.array(
+            [None if each is None else b64encode(each).decode() for each in values], pa.string()
+        )
+    return column.cast(_written_type(column.type))
+
+
+def _from_text(text: Any, type_: "pa.DataType") -> Any:
+    """Return a column from its text, or from what :func:`_to_text` returns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    if t.is_dictionary(type_):
+        return _from_text(text, type_.value_type).cast(type_)
+    if t.is_null(type_):
+        return pa.nulls(len(text))
+    text = text.cast(pa.string())
+    if t.is_time(type_):
+        moment = pc.binary_join_element_wise("1970-01-01", text, " ")
+        return moment.cast(pa.timestamp(type_.unit)).cast(type_)
+    if _is_bytes(type_):
+        values = text.to_pylist()
+        return pa.array([None if each is None else b64decode(each) for each in values], type_)
+    return text.cast(_written_type(type_)).cast(type_)
+
+
+def _is_bytes(type_: "pa.DataType") -> bool:
+    import pyarrow.types as t
+
+    return t.is_fixed_size_binary(type_) or str(type_) in {"binary", "large_binary", "binary_view"}

@@ -1,0 +1,86 @@
+"""A table on its way into a store, whatever it came as."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orch_assets.errors import UnstorableTableError
+from orch_assets.stores.batches import in_blocks
+from orch_assets.stores.frames import NOTES, frame_to_arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass
+class Incoming:
+    """A schema and the rows that follow, block by block.
+
+    Attributes:
+        schema: of every block.
+        blocks: may be read once.
+        rows: counts what was read.
+    """
+
+    schema: "pa.Schema"
+    blocks: "Iterable[pa.RecordBatch]"
+    rows: int = 0
+
+    def counted(self) -> "Iterator[pa.RecordBatch]":
+        """Yield the blocks and count their rows."""
+        for block in self.blocks:
+            self.rows += block.num_rows
+            yield block
+
+
+def incoming(table: Any) -> Incoming:
+    """Take a ``pandas.DataFrame`` or a ``pyarrow.Table``.
+
+    Raises:
+        UnstorableTableError: it is neither, or would not come back as it is.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(table, pa.Table):
+        if not table.num_columns and table.num_rows:
+            raise UnstorableTableError("The table has rows but no columns.")
+        return incoming_stream(table.to_batches(), table.schema)
+    if isinstance(table, pd.DataFrame):
+        schema, blocks = frame_to_arrow(table)
+        # Rows without columns are in no block: the index alone has them.
+        return Incoming(schema, blocks, rows=0 if len(schema) else len(table))
+    raise UnstorableTableError(
+        f"A table is a pandas.DataFrame or a pyarrow.Table, not {type(table).__name__}."
+    )
+
+
+def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> Incoming:
+    """Take record batches of one schema."""
+    for name in schema.names:
+        if schema.names.count(name) > 1:
+            raise UnstorableTableError(f"Column {name!r} is there more than once; rename it.")
+    metadata = {key: value for key, value in (schema.metadata or {}).items() if key != NOTES}
+    schema = schema.with_metadata(metadata or None)
+    return Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
+
+
+def without_notes(table: "pa.Table") -> "pa.Table":
+    """Return a table without our notes on pandas: they hold for its rows as they were stored."""
+    metadata = {k: v for k, v in (table.schema.metadata or {}).items() if k != NOTES}
+    return table.replace_schema_metadata(metadata or None)
+
+
+def _of_schema(
+    batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema"
+) -> "Iterator[pa.RecordBatch]":
+    import pyarrow as pa
+
+    for batch in batches:
+        if not batch.schema.equals(schema):
+            wrong = [field.name for field in batch.schema if field not in list(schema)]
+            raise UnstorableTableError(
+                f"A batch of the stream isn't of its schema; columns that differ: "
+                f"{', '.join(map(repr, wrong)) or 'their number or order'}."
+            )
+        yield pa.record_batch(batch.columns, schema=schema)

@@ -1,0 +1,107 @@
+"""Lanes: dependency order, branches, handing over, leaving the loop early."""
+
+import threading
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orch_assets.orchestration.lanes import Lanes
+from orch_assets.orchestration.steps import Step, StepOutput
+
+
+class Runner:
+    """Runs every step as its name plus what was handed to it; fails what it is told to."""
+
+    def __init__(self, fail=()):
+        self.fail = set(fail)
+        self.order = []
+        self.lock = threading.Lock()
+
+    def run(self, turn):
+        with self.lock:
+            self.order.append((turn.study_key, turn.step.name))
+        if (turn.study_key, turn.step.name) in self.fail:
+            raise ValueError("planted")
+        value = f"{turn.step.name}({','.join(turn.handed[name] for name in turn.step.upstreams)})"
+        return StepOutput(kept=value, handover=value)
+
+    def report(self, turn, failure):
+        return f"report of {turn.study_key} {turn.step.name}"
+
+    def provenance(self, turn):
+        return {}
+
+
+DIAMOND = [
+    Step("a"),
+    Step("b", upstreams=("a",)),
+    Step("c", upstreams=("a",)),
+    Step("d", upstreams=("b", "c")),
+    Step("alone"),
+]
+
+
+def results_of(runner, studies, workers=2):
+    return {
+        (r.study_key, r.step): (r.output, r.failure.error if r.failure else None, r.report)
+        for r in Lanes(runner, workers).run(studies)
+    }
+
+
+def test_steps_receive_what_their_upstreams_handed_over():
+    results = results_of(Runner(), {"S": DIAMOND})
+    assert results["S", "d"] == ("d(b(a()),c(a()))", None, None)
+
+
+def test_a_failed_step_ends_its_branch_of_its_lane_and_nothing_else():
+    results = results_of(Runner(fail=[("S", "b")]), {"S": DIAMOND, "T": DIAMOND})
+    assert {step: error for (study, step), (_, error, _) in results.items() if study == "S"} == {
+        "a": None,
+        "b": "ValueError: planted",
+        "c": None,
+        "d": "UpstreamFailed: b",
+        "alone": None,
+    }
+    assert all(error is None for (study, _), (_, error, _) in results.items() if study == "T")
+
+
+def test_only_what_raised_is_reported():
+    results = results_of(Runner(fail=[("S", "b")]), {"S": DIAMOND})
+    assert [report for _, _, report in results.values() if report] == ["report of S b"]
+    assert results["S", "b"][2] == "report of S b"
+
+
+def test_lanes_already_begun_go_before_new_ones():
+    runner = Runner()
+    results_of(runner, {study: DIAMOND for study in "ABCDEF"}, workers=1)
+    studies = [study for study, _ in runner.order]
+    assert studies == sorted(studies)
+
+
+def test_leaving_the_loop_stops_what_has_not_begun():
+    runner = Runner()
+    for _ in Lanes(runner, 1).run({str(n): [Step("a")] for n in range(1000)}):
+        break
+    assert len(runner.order) < 1000
+
+
+def test_a_study_without_steps_has_no_results():
+    assert results_of(Runner(), {"S": [], "T": [Step("a")]}) == {("T", "a"): ("a()", None, None)}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    workers=st.integers(1, 8),
+    studies=st.integers(0, 12),
+    failing=st.sets(st.tuples(st.integers(0, 11), st.sampled_from("abcd")), max_size=20),
+)
+def test_every_step_of_every_study_has_exactly_one_result(workers, studies, failing):
+    fail = {(str(study), step) for study, step in failing}
+    plan = {str(study): DIAMOND for study in range(studies)}
+    results = list(Lanes(Runner(fail=fail), workers).run(plan))
+    places = [(r.study_key, r.step) for r in results]
+    assert sorted(places) == sorted((study, step.name) for study in plan for step in DIAMOND)
+    for result in results:
+        broken = {step for study, step in fail if study == result.study_key}
+        ancestors = {"a": {"a"}, "b": {"a", "b"}, "c": {"a", "c"}, "d": set("abcd"), "alone": set()}
+        assert (result.failure is None) == (not broken & ancestors[result.step])

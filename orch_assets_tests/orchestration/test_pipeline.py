@@ -1,0 +1,110 @@
+"""``@study_pipeline``: what it notes, what it refuses, and the order of a graph."""
+
+import pyarrow as pa
+import pytest
+
+from orch_assets import StudyWorkerCallable, study_pipeline
+from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.kept import showable
+from orch_assets.orchestration.ordering import in_dependency_order
+from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
+
+
+def test_a_marked_function_stays_the_same_callable():
+    def work(study_key, sdk, study_logger):
+        """Count."""
+        return study_key
+
+    assert study_pipeline(work) is work
+    assert work("A", None, None) == "A"
+    assert isinstance(work, StudyWorkerCallable)
+    pipeline = pipeline_of(work)
+    assert (pipeline.name, pipeline.description, pipeline.upstreams) == ("work", "Count.", ())
+    assert len(pipeline.code_version) == 12
+
+
+def test_parameters_without_a_default_are_upstreams_and_say_their_table_type():
+    @study_pipeline(name="other")
+    def work(study_key, sdk, study_logger, a: pa.Table, b: "pa.Table", *args, c, d=1, **kwargs):
+        pass
+
+    pipeline = pipeline_of(work)
+    assert (pipeline.name, pipeline.upstreams) == ("other", ("a", "b", "c"))
+    assert [pipeline.table_type(name) for name in "abc"] == [
+        "pyarrow.Table",
+        "pyarrow.Table",
+        "pandas.DataFrame",
+    ]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: None,
+        lambda study_key, sdk: None,
+        lambda study, sdk, study_logger: None,
+        lambda sdk, study_key, study_logger: None,
+        lambda *, study_key, sdk, study_logger: None,
+        7,
+    ],
+)
+def test_another_signature_is_refused(function):
+    with pytest.raises(PipelineDefinitionError):
+        study_pipeline(name="work")(function)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"retries": 1}, "retry_on"),
+        ({"retries": -1}, "retries"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"name": "no name"}, "identifier"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(parameters, said):
+    with pytest.raises(PipelineDefinitionError, match=said):
+        study_pipeline(**{"name": "work"} | parameters)(lambda study_key, sdk, study_logger: None)
+
+
+def named(name, *upstreams):
+    return StudyPipeline(lambda: None, name, upstreams)
+
+
+def test_a_graph_is_ordered_by_its_upstreams():
+    pipelines = [named("d", "b", "c"), named("c", "a"), named("b", "a"), named("a")]
+    assert [p.name for p in in_dependency_order(pipelines)] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "said"),
+    [
+        ([named("a", "b"), named("b", "c"), named("c", "a")], "cycle: a → b → c → a"),
+        ([named("a", "a")], "cycle: a → a"),
+        ([named("a"), named("a")], "Two pipelines are named a"),
+        ([named("a", "nobody"), named("b")], "parameter 'nobody'"),
+    ],
+)
+def test_a_graph_that_cannot_be_ordered_says_why(pipelines, said):
+    with pytest.raises(PipelineDefinitionError, match=said):
+        in_dependency_order(pipelines)
+
+
+@pytest.mark.parametrize(
+    "value", [None, 1, 2.5, True, {}, {"rows": 3, "share": 0.5, "empty": None, "ok": True}]
+)
+def test_numbers_may_be_shown(value):
+    assert showable(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["text", float("nan"), {"name": "text"}, {"Ms Jones": 1}, {1: 1}, {"nested": {"a": 1}}, [1]],
+)
+def test_anything_else_may_not(value):
+    assert not showable(value)
+
+
+def test_more_than_fifty_numbers_are_an_artifact():
+    assert not showable({f"n{n}": n for n in range(51)})
