@@ -1,6 +1,7 @@
 """The work of one step of one lane: call the pipeline, keep what it returns. Any thread."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -14,12 +15,22 @@ from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.result import Failure
 from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
 from orch_assets.stores.names import encode_part
-from orch_assets.study import make_study_logger
+from orch_assets.study import StudyContextLogAdapter
 
 NOT_WRITTEN: Final = "could not be written"
 
 # What an open table's metadata tells of its companion.
 _WITHHELD: Final = frozenset({"rows", "uri", "sha256"})
+
+
+class _RunLogAdapter(StudyContextLogAdapter):
+    """Puts the study before the message: Dagster's log shows no ``extra``."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        message, kwargs = super().process(msg, kwargs)
+        return f"[{self.study_key}] {message}", kwargs
 
 
 @dataclass
@@ -92,7 +103,7 @@ class PipelineRunner:
         }
 
     def _call(self, turn: StepTurn, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
-        logger = make_study_logger(turn.study_key)
+        logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), turn.study_key)
         return pipeline.function(turn.study_key, self.sdk, logger, **upstreams)
 
     # --- what goes in ---

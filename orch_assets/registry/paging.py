@@ -4,8 +4,8 @@ Rows come sorted by their ID. A page must be the one asked for, hold as many row
 say, and its IDs must follow those of the page before. A page that contradicts itself is read
 again. One that contradicts the page before, in its IDs or in its totals (somebody works in the
 study while we read), sends us back: the page before is read again, and only if it still holds the
-same IDs are the two known to meet. Otherwise rows have moved, and what hasn't been handed on yet
-is read anew. When nothing of that helps there is an error, never a short table.
+same IDs, of the same total, are the two known to meet. Otherwise rows have moved, and what hasn't
+been handed on yet is read anew. When nothing of that helps there is an error, never a short table.
 
 What can't be seen: a row that is deleted for good from a page already read, while another is
 added, so that the total stays the same. (The registry marks rows as deleted, and keeps them.)
@@ -118,6 +118,7 @@ class Reading(Generic[T]):
         self._marks: list[_Mark] = []
         self._held: deque[T] = deque()
         self._setbacks = 0
+        self._furthest = 0
         self._ended = False
 
     def contents(self) -> Generator[T, None, None]:
@@ -172,7 +173,10 @@ class Reading(Generic[T]):
             return True
         if page.total < self.counts.arrived or not self._follows(page):
             return False
-        return page.total == self._marks[-1].total or self._is_unchanged(page.number - 1)
+        before = self._marks[-1]
+        if page.total == before.total:
+            return True
+        return self._is_unchanged(page.number - 1) and page.total == before.total
 
     def _follows(self, page: Page[T]) -> bool:
         if page.ids and isinstance(page.ids[0], int):
@@ -217,6 +221,10 @@ class Reading(Generic[T]):
         self._marks.append(_Mark(page.total, len(page.ids), last_id, page.digest, texts))
         self._held.append(page.content)
         self._count_pages()
+        if len(self._marks) > self._furthest:
+            # Where people work, a long table is set back more often, but gets on.
+            self._furthest = len(self._marks)
+            self._setbacks = 0
 
     def _count_pages(self) -> None:
         self.counts.pages = len(self._marks)

@@ -59,7 +59,6 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     if notes is None:
         plain: pd.DataFrame = _plain_frame(table)
         return plain
-
     arrays = [
         restore_column(column, note)
         for column, note in zip(table.columns, notes["notes"], strict=True)
@@ -69,7 +68,7 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     count = len(names) - len(levels)
     index = _restore_index(notes["index"], arrays[count:])
     columns = dict(zip(names[:count], arrays, strict=False))
-    frame = pd.DataFrame(columns, index=None if columns else index, copy=False)
+    frame: pd.DataFrame = pd.DataFrame(columns, index=None if columns else index, copy=False)
     frame.index = index
     frame.columns = _restore_columns(notes["columns"], names[:count])
     return frame

@@ -169,7 +169,7 @@ def test_the_newest_named_maximum_counts_for_all() -> None:
             assert (limiter.maximum, limiter.limit) == (5, 5)
         refuse(limiter)
         limiter.maximum = 9
-        assert limiter.limit == 3
+        assert limiter.limit == 4
 
 
 class Simulation:

@@ -88,7 +88,7 @@ def make_courses(plan: StudyPlan, design: Design, sites: list[Row]) -> list[Cour
     courses = []
     for number in range(plan.subjects):
         site = rng.choice(recruiting)
-        baseline = plan.started + (DATA_CUT - plan.started) * rng.uniform(0.3, 0.97)
+        baseline = _baseline(plan, rng)
         fate = _fate(rng, baseline)
         subject = _subject(rng, plan.first_id(5), number, site) | {"subjectStatus": fate.status}
         if fate is not SCREEN_FAILED:
@@ -114,6 +114,14 @@ def keywords(rng: random.Random, share: float, when: datetime) -> list[Row]:
             "dateAdded": stamp(added),
         }
     ]
+
+
+def _baseline(plan: StudyPlan, rng: random.Random) -> datetime:
+    """Return day 1, in the morning: a visit some hours later is still on the same day."""
+    day = plan.started + (DATA_CUT - plan.started) * rng.uniform(0.3, 0.97)
+    return day.replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(
+        seconds=rng.randrange(14400)
+    )
 
 
 def _fate(rng: random.Random, baseline: datetime) -> Fate:

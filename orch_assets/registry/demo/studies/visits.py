@@ -76,7 +76,8 @@ def visits_of(rng: random.Random, fate: Fate, baseline: datetime) -> Iterator[Vi
     """Make up a subject's visits, by their due date."""
     for interval in _SCHEDULED[: fate.visits]:
         due = baseline + timedelta(days=interval.day or 0)
-        yield Visit(interval, due, _came(rng, interval, due))
+        ahead = fate is ONGOING and interval is _LAST_VISIT
+        yield Visit(interval, due, None if ahead else _came(rng, interval, due))
     if fate.status == "Withdrawn":  # who leaves early is asked to come once more
         due += timedelta(days=10)
         yield Visit(_LAST_VISIT, due, due + timedelta(hours=2))

@@ -1,0 +1,310 @@
+"""A run of a study graph: what it leaves in the instance, for one study and for many."""
+
+import threading
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from orch_assets import SplitTable, study_pipeline
+from orch_assets.defs.graph import build_study_graph
+from orch_assets.stores import LocalPipelineStore
+from orch_assets_tests.defs.harness import (
+    definitions,
+    everything_logged,
+    execute,
+    failure_text,
+    in_state,
+    instance,
+    materializations,
+    observations,
+    states,
+)
+
+
+@study_pipeline
+def raw(study_key, sdk, study_logger):
+    """Raw."""
+    return pd.DataFrame({"subject": ["001", "002"], "age": [41, 52]})
+
+
+@study_pipeline
+def counted(study_key, sdk, study_logger, raw: "pa.Table"):
+    """Counted."""
+    return {"subjects": raw.num_rows}
+
+
+@study_pipeline
+def doubled(study_key, sdk, study_logger, raw):
+    """Doubled."""
+    return raw.assign(age=raw["age"] * 2)
+
+
+def test_a_table_is_stored_and_its_event_says_all_of_it(tmp_path):
+    with instance("S1", "S2") as real:
+        run = execute(definitions(tmp_path, raw), real, "S1", "S2")
+        (event,) = materializations(real, "raw")["S1"]
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    duration = event.pop("duration_seconds")
+    assert 0 < duration < 30
+    artifact = tmp_path / "artifacts" / "raw" / "S1.parquet"
+    columns = event.pop("dagster/column_schema").columns
+    assert [(column.name, column.type) for column in columns] == [
+        ("subject", "string"),
+        ("age", "int64"),
+    ]
+    sha256 = event["sha256"]
+    assert len(sha256) == 64
+    assert event == {
+        "status": "SUCCESS",
+        "data": {"rows": 2},
+        "error": None,
+        "uri": artifact.as_uri(),
+        "bytes": artifact.stat().st_size,
+        "rows": 2,
+        "sha256": sha256,
+        "registry": "demo",
+        "run": run.run_id,
+        "tags": {"dagster/data_version": sha256},
+    }
+
+
+def test_one_study_and_many_leave_the_same(tmp_path):
+    with instance("S1", "S2", "S3") as real:
+        defs = definitions(tmp_path, raw, counted)
+        execute(defs, real, "S1")
+        execute(defs, real, "S2", "S3")
+        (one,), (many,) = materializations(real, "counted")["S1"], materializations(real, "counted")["S2"]
+        assert states(real, "counted") == dict.fromkeys(("S1", "S2", "S3"), "MATERIALIZED")
+    assert one.keys() == many.keys()
+    assert one["data"] == many["data"] == {"subjects": 2}
+
+
+def test_upstream_tables_come_from_memory_or_from_the_store_alike(tmp_path):
+    with instance("S1") as real:
+        defs = definitions(tmp_path, raw, counted, doubled)
+        execute(defs, real, "S1")
+        store = LocalPipelineStore(tmp_path / "artifacts")
+        together = store.download("doubled/S1")
+        execute(defs, real, "S1", select=["doubled"])
+        assert len(materializations(real, "raw")["S1"]) == 1
+    pd.testing.assert_frame_equal(store.download("doubled/S1"), together)
+    assert list(together["age"]) == [82, 104]
+
+
+def test_numbers_alone_live_in_the_event_and_still_reach_a_later_run(tmp_path):
+    @study_pipeline
+    def twice(study_key, sdk, study_logger, counted):
+        return {"subjects": 2 * counted["subjects"]}
+
+    with instance("S1") as real:
+        defs = definitions(tmp_path, raw, counted, twice)
+        execute(defs, real, "S1", select=["raw", "counted"])
+        execute(defs, real, "S1", select=["twice"])
+        assert materializations(real, "twice")["S1"][0]["data"] == {"subjects": 4}
+
+
+def test_a_result_with_text_goes_to_a_json_artifact_and_not_into_the_event(tmp_path):
+    @study_pipeline
+    def notes(study_key, sdk, study_logger):
+        return {"subject": "planted name"}
+
+    with instance("S1") as real:
+        run = execute(definitions(tmp_path, notes), real, "S1")
+        (event,) = materializations(real, "notes")["S1"]
+        assert "planted" not in everything_logged(real, run)
+    assert event["data"] is None
+    assert LocalPipelineStore(tmp_path / "artifacts").download_json("notes/S1") == {
+        "subject": "planted name"
+    }
+
+
+def test_several_tables_are_one_artifact_set(tmp_path):
+    @study_pipeline
+    def pair(study_key, sdk, study_logger):
+        return {"one": pd.DataFrame({"a": [1]}), "two": pd.DataFrame({"b": [1, 2]})}
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, pair), real, "S1")
+        (event,) = materializations(real, "pair")["S1"]
+    assert event["rows"] == 3
+    assert set(LocalPipelineStore(tmp_path / "artifacts").download_set("pair/S1")) == {"one", "two"}
+
+
+def test_a_stream_of_batches_is_stored_and_handed_on(tmp_path):
+    @study_pipeline
+    def stream(study_key, sdk, study_logger):
+        batches = [pa.record_batch({"a": [1, 2]}), pa.record_batch({"a": [3]})]
+        return pa.RecordBatchReader.from_batches(batches[0].schema, batches)
+
+    @study_pipeline
+    def read(study_key, sdk, study_logger, stream: pa.Table):
+        return {"rows": stream.num_rows}
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, stream, read), real, "S1")
+        assert materializations(real, "read")["S1"][0]["data"] == {"rows": 3}
+
+
+def test_the_withheld_part_goes_to_the_restricted_store_alone(tmp_path):
+    @study_pipeline
+    def split(study_key, sdk, study_logger):
+        return SplitTable(pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"arm": ["active"]}))
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, split), real, "S1")
+        (event,) = materializations(real, "split")["S1"]
+    restricted = LocalPipelineStore(tmp_path / "restricted")
+    assert list(restricted.download("split/S1")["arm"]) == ["active"]
+    assert list(LocalPipelineStore(tmp_path / "artifacts").download("split/S1")) == ["a"]
+    assert (event["withheld_rows"], event["rows"]) == (1, 2)
+
+
+def test_a_failed_study_is_failed_with_its_evidence_and_the_others_are_materialized(tmp_path):
+    @study_pipeline
+    def picky(study_key, sdk, study_logger, raw):
+        if study_key == "S2":
+            raise ValueError("subject 001-007 is Ms Planted")
+        return raw
+
+    @study_pipeline
+    def after(study_key, sdk, study_logger, picky):
+        return {"rows": len(picky)}
+
+    with instance("S1", "S2", "S3") as real:
+        run = execute(definitions(tmp_path, raw, picky, after), real, "S1", "S3")
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        assert states(real, "raw") == dict.fromkeys(("S1", "S2", "S3"), "MATERIALIZED")
+        expected = {"S1": "MATERIALIZED", "S2": "FAILED", "S3": "MATERIALIZED"}
+        assert states(real, "picky") == states(real, "after") == expected
+        assert failure_text(real, run).startswith(
+            "1 of 3 studies failed: S2 (picky: ValueError, after: UpstreamFailed). "
+        )
+        failed = observations(real, "picky")
+        assert list(failed) == ["S2"]
+        assert {"status", "data", "error", "duration_seconds"} <= failed["S2"].keys()
+        assert failed["S2"]["status"] == "FAILED"
+        assert failed["S2"]["data"] is None
+        assert failed["S2"]["error"].startswith("ValueError (at test_graph.py:")
+        assert observations(real, "after")["S2"]["error"] == "UpstreamFailed: picky"
+        assert "Planted" not in everything_logged(real, run)
+    report = failed["S2"]["failure_report"]
+    assert "Ms Planted" in report_text(report)
+    assert report.startswith((tmp_path / "restricted").as_uri())
+
+
+def report_text(uri):
+    from pathlib import Path
+    from urllib.parse import unquote, urlsplit
+
+    return Path(unquote(urlsplit(uri).path)).read_text(encoding="utf-8")
+
+
+def test_a_failure_report_that_cannot_be_written_is_said_and_hides_nothing(tmp_path):
+    (tmp_path / "restricted").write_text("a file where a folder should be")
+
+    @study_pipeline
+    def fails(study_key, sdk, study_logger):
+        raise ValueError("planted")
+
+    with instance("S1") as real:
+        run = execute(definitions(tmp_path, fails), real, "S1")
+        logged = everything_logged(real, run)
+        assert observations(real, "fails")["S1"]["failure_report"] == "could not be written"
+        assert "could not be written to the restricted store" in logged
+        assert "planted" not in logged
+
+
+def test_a_table_that_cannot_be_stored_fails_its_study_without_its_values(tmp_path):
+    @study_pipeline
+    def mixed(study_key, sdk, study_logger):
+        return pd.DataFrame({"result": [1, "planted"] if study_key == "S1" else [1, 2]})
+
+    with instance("S1", "S2") as real:
+        run = execute(definitions(tmp_path, mixed), real, "S1", "S2")
+        assert states(real, "mixed") == {"S1": "FAILED", "S2": "MATERIALIZED"}
+        error = observations(real, "mixed")["S1"]["error"]
+        assert error.startswith("UnstorableTableError: ")
+        assert "'result'" in error
+        assert "planted" not in everything_logged(real, run)
+    assert not (tmp_path / "artifacts" / "mixed" / "S1.parquet").exists()
+
+
+def test_a_study_that_hangs_times_out_and_publishes_nothing(tmp_path):
+    release = threading.Event()
+
+    @study_pipeline(timeout=0.3)
+    def hangs(study_key, sdk, study_logger):
+        if study_key == "S1":
+            release.wait(20)
+        return pd.DataFrame({"a": [1]})
+
+    with instance("S1", "S2", "S3") as real:
+        execute(definitions(tmp_path, hangs), real, "S1", "S3")
+        assert states(real, "hangs") == {"S1": "FAILED", "S2": "MATERIALIZED", "S3": "MATERIALIZED"}
+        assert observations(real, "hangs")["S1"]["error"] == "Timeout: gave up after 0.3 s"
+    release.set()
+    assert not (tmp_path / "artifacts" / "hangs" / "S1.parquet").exists()
+
+
+def test_async_pipelines_wait_beside_plain_ones(tmp_path):
+    import asyncio
+
+    @study_pipeline
+    async def waits(study_key, sdk, study_logger, raw):
+        await asyncio.sleep(0.2)
+        return raw
+
+    studies = [f"S{n}" for n in range(30)]
+    with instance(*studies) as real:
+        execute(definitions(tmp_path, raw, waits), real, "S0", "S29")
+        assert in_state(real, "waits", "MATERIALIZED") == studies
+    assert len(LocalPipelineStore(tmp_path / "artifacts").list_artifacts("waits")) == 30
+
+
+def test_what_a_pipeline_logs_carries_its_study(tmp_path):
+    @study_pipeline
+    def talks(study_key, sdk, study_logger):
+        study_logger.info("seven forms")
+
+    with dg.instance_for_test(
+        overrides={
+            "python_logs": {
+                "managed_python_loggers": ["orch_assets"],
+                "python_log_level": "INFO",
+            }
+        }
+    ) as real:
+        real.add_dynamic_partitions("studies", ["S1"])
+        run = execute(definitions(tmp_path, talks), real, "S1")
+        messages = [entry.user_message for entry in real.all_logs(run.run_id)]
+    assert "[S1] seven forms" in messages
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({}, "no study"),
+        (
+            {
+                "dagster/asset_partition_range_start": "S3",
+                "dagster/asset_partition_range_end": "S1",
+            },
+            "S3...S1 holds no study: S1 comes before S3",
+        ),
+    ],
+)
+def test_a_run_without_studies_fails_and_says_what_to_do(tmp_path, tags, said):
+    with instance("S1", "S2", "S3") as real:
+        job = definitions(tmp_path, raw).resolve_job_def("everything")
+        result = job.execute_in_process(instance=real, tags=tags, raise_on_error=False)
+        run = real.get_run_by_id(result.run_id)
+        assert said in failure_text(real, run)
+        assert not materializations(real, "raw")
+
+
+def test_runs_of_n_studies_are_one_policy_away(tmp_path):
+    policy = dg.BackfillPolicy.multi_run(7)
+    graph = build_study_graph([raw.__study_pipeline__], backfill_policy=policy)
+    assert graph.backfill_policy == policy

@@ -1,0 +1,115 @@
+"""Re-execution from failure: only what failed runs again, and nothing earlier is lost."""
+
+from collections import Counter
+
+import dagster as dg
+
+from orch_assets import study_pipeline
+from orch_assets_tests.defs.harness import (
+    definitions,
+    execute,
+    in_state,
+    instance,
+    materializations,
+    resume,
+    states,
+)
+
+STUDIES = [f"S{n}" for n in range(6)]
+
+
+class Flaky:
+    """Two pipelines that count their calls; the second fails for the studies named."""
+
+    def __init__(self, *failing):
+        self.failing = set(failing)
+        self.calls = Counter()
+
+    def pipelines(self):
+        @study_pipeline
+        def first(study_key, sdk, study_logger):
+            self.calls["first", study_key] += 1
+            return {"call": self.calls["first", study_key]}
+
+        @study_pipeline
+        def second(study_key, sdk, study_logger, first):
+            self.calls["second", study_key] += 1
+            if study_key in self.failing:
+                raise ValueError
+            return {"of": first["call"]}
+
+        return first, second
+
+
+def test_a_resume_runs_only_what_failed_and_carries_the_rest(tmp_path):
+    flaky = Flaky("S1", "S4")
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        failed = execute(defs, real, "S0", "S5")
+        assert in_state(real, "second", "FAILED") == ["S1", "S4"]
+        flaky.failing, flaky.calls = set(), Counter({("first", study): 1 for study in STUDIES})
+        again = resume(defs, real, failed)
+        assert again.status == dg.DagsterRunStatus.SUCCESS
+        assert states(real, "second") == dict.fromkeys(STUDIES, "MATERIALIZED")
+        carried = [m[-1] for m in materializations(real, "first").values()]
+    assert flaky.calls - Counter({("first", study): 1 for study in STUDIES}) == {
+        ("second", "S1"): 1,
+        ("second", "S4"): 1,
+    }
+    assert {m["carried_from"] for m in carried} == {failed.run_id}
+
+
+def test_a_resume_that_fails_again_leaves_the_others_materialized(tmp_path):
+    flaky = Flaky("S1", "S4")
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        run = execute(defs, real, "S0", "S5")
+        for _ in range(2):
+            flaky.calls.clear()
+            run = resume(defs, real, run)
+            assert run.status == dg.DagsterRunStatus.FAILURE
+            assert flaky.calls == {("second", "S1"): 1, ("second", "S4"): 1}
+            assert in_state(real, "second", "FAILED") == ["S1", "S4"]
+            assert states(real, "first") == dict.fromkeys(STUDIES, "MATERIALIZED")
+
+
+def test_what_is_carried_is_the_newest_materialization_not_the_parents(tmp_path):
+    flaky = Flaky("S1")
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        failed = execute(defs, real, "S0", "S5")
+        newer = execute(defs, real, "S3")
+        resume(defs, real, failed)
+        events = materializations(real, "first")
+        assert [m["run"] for m in events["S3"][:2]] == [failed.run_id, newer.run_id]
+        assert events["S3"][2]["data"] == {"call": 2}
+        assert events["S3"][2]["carried_from"] == newer.run_id
+        assert events["S2"][1]["carried_from"] == failed.run_id
+
+
+def test_a_carried_artifact_keeps_its_data_version_and_first_origin(tmp_path):
+    import pandas as pd
+
+    @study_pipeline
+    def table(study_key, sdk, study_logger):
+        if study_key == "S1":
+            raise ValueError
+        return pd.DataFrame({"a": [1]})
+
+    with instance("S0", "S1") as real:
+        defs = definitions(tmp_path, table)
+        first = execute(defs, real, "S0", "S1")
+        resume(defs, real, resume(defs, real, first))
+        events = materializations(real, "table")["S0"]
+    assert len(events) == 3
+    assert len({m["tags"]["dagster/data_version"] for m in events}) == 1
+    assert [m.get("carried_from") for m in events] == [None, first.run_id, first.run_id]
+
+
+def test_any_other_re_execution_runs_everything_again(tmp_path):
+    flaky = Flaky()
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        execute(defs, real, "S0", "S5")
+        execute(defs, real, "S0", "S5")
+    assert set(flaky.calls.values()) == {2}

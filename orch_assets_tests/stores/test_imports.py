@@ -1,0 +1,13 @@
+"""Importing the stores costs next to nothing."""
+
+import subprocess
+import sys
+
+
+def test_neither_pandas_nor_pyarrow_is_imported_with_the_stores() -> None:
+    code = (
+        "import sys, orch_assets.stores as s; s.LocalPipelineStore('x'); s.encode_part('x');"
+        "print(sorted({'pandas', 'pyarrow', 'numpy', 'dagster', 'boto3'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,156 @@
+"""A publisher that is killed at any step leaves the old artifact or the new one, whole."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from orch_assets.stores import ArtifactKind, LocalPipelineStore
+
+# Publishes in processes of its own, each over a copy of one store. The n-th kills itself before
+# its n-th change of the disk: opening a file to write it, a rename, a new or a removed file or
+# folder, a sync. The first that isn't killed is the last. Forked, as importing pandas takes longer
+# than all the rest.
+PUBLISHERS = """
+import os, shutil, signal, sys
+import pandas as pd, pyarrow.parquet
+from orch_assets.stores import LocalPipelineStore
+
+before, what = sys.argv[1:]
+old, new = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
+
+def publish(root):
+    store = LocalPipelineStore(root)
+    if what == "table":
+        store.publish(new, "folder/x")
+    elif what == "set":
+        store.publish_set({"a": new, "b": old}, "folder/x")
+    else:
+        store.publish_json({"n": 2}, "folder/x")
+
+def kill_at(last, root):
+    steps = 0
+    def step():
+        nonlocal steps
+        steps += 1
+        if steps == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def watch(event, args):
+        if event == "open":
+            path, _, flags = args
+            writes = flags & (os.O_WRONLY | os.O_RDWR)
+            if writes and not isinstance(path, int) and os.fspath(path).startswith(root):
+                step()
+        elif event in ("os.rename", "os.mkdir", "os.remove"):
+            step()
+    sync = os.fsync
+    os.fsync = lambda descriptor: (step(), sync(descriptor))
+    sys.addaudithook(watch)
+
+status, step = 9, 0
+while status:
+    step += 1
+    root = f"{before}-{step}"
+    shutil.copytree(before, root)
+    child = os.fork()
+    if not child:
+        kill_at(step, root)
+        publish(root)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+print(step)
+"""
+
+OLD, NEW = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
+
+
+def read(store: LocalPipelineStore, kind: ArtifactKind) -> Any:
+    if kind is ArtifactKind.JSON:
+        return store.download_json("folder/x")
+    if kind is ArtifactKind.SET:
+        return {name: len(table) for name, table in store.download_set("folder/x").items()}
+    return len(store.download("folder/x"))
+
+
+STATES = {
+    ArtifactKind.TABLE: (2, 50_000),
+    ArtifactKind.SET: ({"a": 2, "b": 50_000}, {"a": 50_000, "b": 2}),
+    ArtifactKind.JSON: ({"n": 1}, {"n": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", list(ArtifactKind))
+def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
+    before = tmp_path / "store"
+    store = LocalPipelineStore(before)
+    store.publish(OLD, "folder/x")
+    store.publish_set({"a": OLD, "b": NEW}, "folder/x")
+    store.publish_json({"n": 1}, "folder/x")
+    done = subprocess.run(
+        [sys.executable, "-c", PUBLISHERS, str(before), kind.value],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    steps = int(done.stdout)
+    seen = []
+    for step in range(1, steps + 1):
+        killed = LocalPipelineStore(f"{before}-{step}")
+        seen.append(read(killed, kind))
+        assert killed.list_artifacts(kind=kind) == ["folder/x"]
+    old, new = STATES[kind]
+    assert steps > 12
+    assert seen[0] == old
+    assert seen[-1] == new
+    assert seen == [old] * seen.count(old) + [new] * seen.count(new), "one step commits"
+
+
+def test_what_a_killed_publisher_left_behind_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    LocalPipelineStore(tmp_path).upload(OLD, "x")
+    spool = tmp_path / ".orch-spool"
+    (spool / "old").write_bytes(b"cut")
+    (spool / "young").write_bytes(b"cut")
+    long_ago = time.time() - 30 * 24 * 3600
+    os.utime(spool / "old", (long_ago, long_ago))
+    LocalPipelineStore(tmp_path).upload(NEW, "x")
+    assert [path.name for path in spool.iterdir()] == ["young"]
+    assert LocalPipelineStore(tmp_path).list_artifacts() == ["x"]
+
+
+WRITER = """
+import sys, itertools, pandas as pd
+from orch_assets.stores import LocalPipelineStore
+store = LocalPipelineStore(sys.argv[1])
+frames = [pd.DataFrame({"n": range(size)}) for size in (10, 300_000)]
+print("ready", flush=True)
+for turn in itertools.count():
+    store.upload(frames[turn % 2], "x")
+"""
+
+
+def test_killed_at_any_time(tmp_path: Path) -> None:
+    """Also in the middle of a write, where no step begins."""
+    store = LocalPipelineStore(tmp_path)
+    store.upload(pd.DataFrame({"n": range(10)}), "x")
+    chance = random.Random(1)
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE
+        ) as writer:
+            assert writer.stdout
+            writer.stdout.readline()
+            time.sleep(chance.uniform(0.05, 0.4))
+            writer.send_signal(signal.SIGKILL)
+        frame = store.download("x")
+        assert_frame_equal(frame, pd.DataFrame({"n": range(len(frame))}))
+        assert len(frame) in (10, 300_000)

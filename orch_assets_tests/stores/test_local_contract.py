@@ -1,0 +1,37 @@
+"""The local disk passes the contract of all stores."""
+
+from pathlib import Path
+
+import pytest
+
+from orch_assets.stores import LocalPipelineStore, StorageFormat
+from orch_assets_tests.contracts.stores import Objects, OpenStore, Overwrite, StoreContract
+
+
+class TestLocalPipelineStore(StoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> OpenStore:
+        def opened(
+            prefix: str = "", format: StorageFormat = StorageFormat.PARQUET  # noqa: A002
+        ) -> LocalPipelineStore:
+            return LocalPipelineStore(tmp_path, prefix, format)
+
+        return opened
+
+    @pytest.fixture
+    def objects(self, tmp_path: Path) -> Objects:
+        def found() -> dict[str, bytes]:
+            return {
+                path.relative_to(tmp_path).as_posix(): path.read_bytes()
+                for path in tmp_path.rglob("*")
+                if path.is_file()
+            }
+
+        return found
+
+    @pytest.fixture
+    def overwrite(self, tmp_path: Path) -> Overwrite:
+        def write(key: str, data: bytes) -> None:
+            (tmp_path / key).write_bytes(data)
+
+        return write

@@ -1,0 +1,121 @@
+"""What is the local disk's own."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from orch_assets.errors import StoreError, StoreUnavailableError
+from orch_assets.stores import LocalPipelineStore, StorageFormat, open_store
+
+FRAME = pd.DataFrame({"n": [1, 2]})
+
+
+def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
+    store = LocalPipelineStore(tmp_path / "not" / "yet", "prefix")
+    assert store.list_artifacts() == []
+    assert not store.exists("x")
+    assert list(tmp_path.iterdir()) == []
+    store.upload(FRAME, "x")
+    assert_frame_equal(store.download("x"), FRAME)
+
+
+def test_the_uri_is_the_files_own(tmp_path: Path) -> None:
+    uri = LocalPipelineStore(tmp_path / "a b", "prod").upload(FRAME, "features/w1")
+    path = tmp_path / "a b" / "prod" / "features" / "w1.parquet"
+    assert uri == path.as_uri()
+    assert path.is_file()
+
+
+def test_the_seeds_arguments_are_taken_by_place(tmp_path: Path) -> None:
+    store = LocalPipelineStore(tmp_path, "prod", StorageFormat.CSV)
+    assert store.upload(FRAME, "x").endswith("/prod/x.csv")
+
+
+def test_a_relative_root_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = LocalPipelineStore("artifacts")
+    monkeypatch.chdir("/")
+    store.upload(FRAME, "x")
+    assert (tmp_path / "artifacts" / "x.parquet").is_file()
+
+
+def test_editing_the_current_file_leaves_its_version(tmp_path: Path) -> None:
+    store = LocalPipelineStore(tmp_path)
+    sha256 = store.publish(FRAME, "x").sha256
+    with (tmp_path / "x.parquet").open("r+b") as file:
+        file.write(b"edited in place")
+    assert_frame_equal(store.download("x", version=sha256), FRAME)
+
+
+def test_publishing_the_same_again_leaves_the_file_alone(tmp_path: Path) -> None:
+    store = LocalPipelineStore(tmp_path)
+    store.upload(FRAME, "x")
+    before = (tmp_path / "x.parquet").stat()
+    store.upload(FRAME, "x")
+    after = (tmp_path / "x.parquet").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_write_leaves_no_temporary_file(tmp_path: Path) -> None:
+    store = LocalPipelineStore(tmp_path)
+    store.upload(FRAME, "x")
+    store.publish_set({"a": FRAME}, "x")
+    assert list((tmp_path / ".orch-spool").iterdir()) == []
+
+
+def test_files_have_the_permissions_of_ordinary_ones(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        LocalPipelineStore(tmp_path).upload(FRAME, "x")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "x.parquet").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_root_that_is_a_file_is_named_with_the_reason(tmp_path: Path) -> None:
+    root = tmp_path / "file"
+    root.write_text("")
+    with pytest.raises(StoreUnavailableError, match=rf"{root}.*File exists"):
+        LocalPipelineStore(root).upload(FRAME, "x")
+
+
+def test_a_folder_that_can_not_be_written_is_named_with_the_reason() -> None:
+    with pytest.raises(StoreUnavailableError, match=r"/proc/nowhere.*No such file"):
+        LocalPipelineStore("/proc/nowhere").upload(FRAME, "x")
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
+    """``/dev/full`` answers every write as a full disk does."""
+    from orch_assets.stores.spooling import HashingFile
+
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        file = HashingFile(full, tmp_path / "spooled")
+        with pytest.raises(StoreUnavailableError, match=rf"{tmp_path}.*No space left"):
+            file.write(b"x")
+
+
+def test_a_store_opens_at_a_folder_or_a_file_uri(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a b"
+    LocalPipelineStore(place).upload(FRAME, "x")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for address in (place, str(place), place.as_uri(), f"file://localhost{tmp_path}/a%20b", "~/a b"):
+        assert open_store(address).list_artifacts() == ["x"]
+    assert open_store(place, StorageFormat.CSV).list_artifacts() == []
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/prefix", "gs://b", "https://x/y", "file://host/x"])
+def test_a_place_that_this_version_has_no_store_for_is_named(address: str) -> None:
+    with pytest.raises(StoreError, match=address.partition("://")[0] + "://"):
+        open_store(address)
+
+
+def test_an_empty_address_is_refused() -> None:
+    with pytest.raises(StoreError, match="empty"):
+        open_store("  ")
