@@ -18,7 +18,7 @@ import tenacity
 
 from orch_assets.errors import ImednetError, RegistryError, RegistryUnreachableError
 from orch_assets.registry.calls import API_PATH, Call
-from orch_assets.registry.limiter import RequestLimiter
+from orch_assets.registry.limiter import AbandonedError, RequestLimiter
 from orch_assets.registry.quiet import quiet_httpx
 from orch_assets.registry.retries import (
     Trouble,
@@ -36,10 +36,6 @@ _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
 
 _log = logging.getLogger("orch_assets.registry")
-
-
-class AbandonedError(Exception):
-    """Nobody waits for the answer any more. Never leaves the package."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +108,8 @@ class RegistryHttp:
     def _try(
         self, call: Call, decode: Callable[[bytes], T], abandoned: threading.Event
     ) -> T | Trouble:
+        if abandoned.is_set():
+            raise AbandonedError
         response = self._exchange(call, abandoned)
         if isinstance(response, Trouble):
             return response
@@ -127,9 +125,7 @@ class RegistryHttp:
         """Send the request and read the whole answer, in a slot of the limiter."""
         # httpx's own errors hold the request with its headers, and some quote bytes of the answer:
         # ours is raised after the except block, so that it is chained to none of them.
-        with self._limiter.slot() as slot:
-            if abandoned.is_set():
-                raise AbandonedError
+        with self._limiter.slot(abandoned) as slot:
             began = time.monotonic()
             try:
                 with quiet_httpx():
@@ -177,8 +173,6 @@ class RegistryHttp:
             self._sleep(seconds)
         else:
             abandoned.wait(seconds)
-        if abandoned.is_set():
-            raise AbandonedError
 
 
 def _is_passing(result: Any) -> bool:

@@ -22,6 +22,14 @@ _PROBE_AFTER = 30
 _NEVER = sys.maxsize
 
 
+# A waiter looks this often whether it is still waited for.
+_LOOK_SECONDS = 0.5
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the answer any more. Never leaves the package."""
+
+
 class Slot:
     """The right to have one request in flight; says how the registry took it."""
 
@@ -88,9 +96,13 @@ class RequestLimiter:
         return self._in_flight
 
     @contextlib.contextmanager
-    def slot(self) -> Iterator[Slot]:
-        """Wait for a turn, and hold it for the length of one exchange."""
-        slot = self._take()
+    def slot(self, abandoned: threading.Event | None = None) -> Iterator[Slot]:
+        """Wait for a turn, and hold it for the length of one exchange.
+
+        Raises:
+            AbandonedError: the event was set before the turn came.
+        """
+        slot = self._take(abandoned or threading.Event())
         answered = False
         try:
             yield slot
@@ -98,13 +110,15 @@ class RequestLimiter:
         finally:
             self._give_back(slot, succeeded=answered and not slot.lost)
 
-    def _take(self) -> Slot:
+    def _take(self, abandoned: threading.Event) -> Slot:
         turn = object()
         with self._changed:
             self._waiting.append(turn)
             try:
                 while self._waiting[0] is not turn or self._must_wait():
-                    self._changed.wait(self._hold())
+                    self._changed.wait(min(self._hold() or _LOOK_SECONDS, _LOOK_SECONDS))
+                    if abandoned.is_set():
+                        raise AbandonedError
                 self._in_flight += 1
             finally:
                 self._waiting.remove(turn)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.stores.refusing import storable
+from orch_assets.stores.retyping import retyped
 from orch_assets.stores.spooling import HashingFile
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ class CsvFormat:
         if not len(schema):
             return schema.empty_table()
         texts = _read_texts(file, schema)
-        columns = [
-            _from_text(text, field.type) for text, field in zip(texts.columns, schema, strict=True)
-        ]
+        columns = []
+        for text, field in zip(texts.columns, schema, strict=True):
+            values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            columns.append(retyped(_from_text(text, values), field.type))
         return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -150,17 +152,16 @@ def _from_text(text: Any, type_: "pa.DataType") -> Any:
     import pyarrow.compute as pc
     import pyarrow.types as t
 
-    if t.is_dictionary(type_):
-        return _from_text(text, type_.value_type).cast(type_)
     if t.is_null(type_):
-        return pa.nulls(len(text))
+        return pa.chunked_array([pa.nulls(len(text))])
     text = text.cast(pa.string())
     if t.is_time(type_):
         moment = pc.binary_join_element_wise("1970-01-01", text, " ")
         return moment.cast(pa.timestamp(type_.unit)).cast(type_)
     if _is_bytes(type_):
         values = text.to_pylist()
-        return pa.array([None if each is None else b64decode(each) for each in values], type_)
+        decoded = [None if each is None else b64decode(each) for each in values]
+        return pa.chunked_array([pa.array(decoded, type_)])
     return text.cast(_written_type(type_)).cast(type_)
 
 

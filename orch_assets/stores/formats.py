@@ -10,6 +10,7 @@ from orch_assets.errors import UnstorableTableError
 from orch_assets.stores.batches import in_row_groups
 from orch_assets.stores.csv_text import CsvFormat
 from orch_assets.stores.refusing import storable
+from orch_assets.stores.retyping import retyped_table
 from orch_assets.stores.spooling import HashingFile
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ParquetFormat:
             file = BytesIO()
             try:
                 pq.ParquetWriter(file, one).close()
-                pq.read_schema(file).empty_table().cast(one)
+                retyped_table(pq.read_schema(file).empty_table(), one)
             except (pa.ArrowException, TypeError, ValueError):
                 raise UnstorableTableError(
                     f"Column {field.name!r} is of type {field.type}, which Parquet can't hold."
@@ -88,8 +89,7 @@ class ParquetFormat:
         parquet = pq.ParquetFile(file)
         held = parquet.metadata.metadata[b"ARROW:schema"]
         schema = pa.ipc.read_schema(pa.py_buffer(b64decode(held)))
-        table = parquet.read()
-        return table if table.schema.equals(schema, check_metadata=True) else table.cast(schema)
+        return retyped_table(parquet.read(), schema)
 
 
 FORMATS: dict[StorageFormat, TableFormat] = {

@@ -151,9 +151,10 @@ def _restore_index(note: dict[str, Any], arrays: list[Any]) -> Any:
     if "range" in note:
         start, stop, step = note["range"]
         return pd.RangeIndex(start, stop, step, name=note["names"][0])
+    levels = [pd.Index(array, dtype=array.dtype) for array in arrays]
     if note["multi"]:
-        return pd.MultiIndex.from_arrays(arrays, names=note["names"])
-    index: Any = pd.Index(arrays[0], name=note["names"][0], dtype=arrays[0].dtype)
+        return pd.MultiIndex.from_arrays(levels, names=note["names"])
+    index: Any = levels[0].rename(note["names"][0])
     return type(index)(index, freq=note["freq"]) if "freq" in note else index
 
 

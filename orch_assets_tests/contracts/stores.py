@@ -24,7 +24,9 @@ OpenStore = Callable[..., PipelineStore]
 Objects = Callable[[], dict[str, bytes]]
 Overwrite = Callable[[str, bytes], None]
 
-FRAME = pd.DataFrame({"subject": ["001", "", None], "weight": [70.5, None, 0.1], "visit": [1, 2, 3]})
+FRAME = pd.DataFrame(
+    {"subject": ["001", "", None], "weight": [70.5, None, 0.1], "visit": [1, 2, 3]}
+)
 OTHER = pd.DataFrame({"subject": ["002"], "weight": [71.5], "visit": [4]})
 
 
@@ -95,7 +97,11 @@ class StoreContract:
         current = objects()[f"trials/prod/facts.{published.uri.rpartition('.')[2]}"]
         assert published.bytes == len(current)
         assert published.rows == 3
-        assert published.columns == (("subject", "string"), ("weight", "double"), ("visit", "int64"))
+        assert published.columns == (
+            ("subject", "string"),
+            ("weight", "double"),
+            ("visit", "int64"),
+        )
         assert published.artifact == "facts"
         assert store.manifest("facts").content.sha256 == published.sha256
 
@@ -215,7 +221,9 @@ class StoreContract:
             overwrite(key, damaged)
             with pytest.raises(ArtifactCorruptError, match="'x'"):
                 store.download("x")
-        assert_frame_equal(store.download("x", version=store.versions("x")[0].content.sha256), FRAME)
+        assert_frame_equal(
+            store.download("x", version=store.versions("x")[0].content.sha256), FRAME
+        )
 
     def test_publishing_again_repairs(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite

@@ -174,14 +174,16 @@ WRONGS: dict[str, Callable[[Page[Any]], dict[str, Any]]] = {
 }
 
 
+# On the last page, rows that nobody else knows of can't be told from right ones.
+UNSEEN = {("the page behind", 2), ("shifted by one", 2), ("the page before", 0)}
+
+
 @pytest.mark.parametrize("hold", [True, False])
-@pytest.mark.parametrize("number", [0, 1, 2])
-@pytest.mark.parametrize("wrong", WRONGS)
+@pytest.mark.parametrize(
+    ("wrong", "number"),
+    [(wrong, number) for wrong in WRONGS for number in range(3) if (wrong, number) not in UNSEEN],
+)
 def test_a_page_that_is_wrong_once_is_read_again(wrong: str, number: int, hold: bool) -> None:
-    if number == 2 and wrong in {"the page behind", "shifted by one"}:
-        pytest.skip("rows that nobody else knows of can't be told from right ones")
-    if number == 0 and wrong == "the page before":
-        pytest.skip("there is none")
     ids, counts = read(once(number, WRONGS[wrong]), hold=hold)
     assert ids == list(range(9))
     if (wrong, number) != ("totals to a page's end", 2):  # there it is right

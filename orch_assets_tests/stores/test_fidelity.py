@@ -103,7 +103,11 @@ def columns(draw: st.DrawFn, rows: int) -> "pd.Series[Any]":
     if kind < len(KINDS) + 2:
         moments = draw(st.lists(MOMENTS | NONE, min_size=rows, max_size=rows))
         series: Any = pd.Series(moments, dtype="datetime64[us]").dt.as_unit(draw(UNITS))
-        return series if kind == len(KINDS) else series.dt.tz_localize("UTC").dt.tz_convert(draw(ZONES))
+        return (
+            series
+            if kind == len(KINDS)
+            else series.dt.tz_localize("UTC").dt.tz_convert(draw(ZONES))
+        )
     if kind == len(KINDS) + 2:
         spans = draw(st.lists(OBJECTS[-1] | NONE, min_size=rows, max_size=rows))
         return pd.Series(spans, dtype="timedelta64[us]").dt.as_unit(draw(UNITS))
@@ -171,3 +175,263 @@ def assert_same(found: pd.DataFrame, frame: pd.DataFrame) -> None:
 @given(frame=frames())
 def test_a_frame_comes_back(format_: StorageFormat, frame: pd.DataFrame) -> None:
     assert_same(came_back(frame, format_), frame)
+
+
+# What the strategies above leave out
+
+
+@EACH_FORMAT
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(),
+        pd.DataFrame(index=["a", "b"]),
+        pd.DataFrame(index=range(5)),
+        pd.DataFrame({"a": []}),
+        pd.DataFrame({"a": pd.Series([], dtype="datetime64[ns, UTC]")}),
+        pd.DataFrame({"a": [None, None]}),
+        pd.DataFrame({"a": pd.Categorical([None], categories=["z", "a"], ordered=True)}),
+        pd.DataFrame({"a": [1]}, index=pd.date_range("2024-01-01", periods=1, freq="D")),
+        pd.DataFrame({"a": range(3)}, index=pd.date_range("2024", periods=3, freq="MS", tz="UTC")),
+        pd.DataFrame({"a": range(2)}, index=pd.timedelta_range("1h", periods=2, freq="h")),
+        pd.DataFrame({"__index_level_0__": [1]}),
+        pd.DataFrame({"a": [True, pd.NaT, None, pd.NA, float("nan")]}, dtype=object),
+        pd.DataFrame({"a": [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]}, dtype=object),
+        pd.DataFrame({"a": [2**63, 2**64 - 1, None]}, dtype=object),
+        pd.DataFrame({"a": pd.to_datetime(["0001-01-01"] * 2, format="%Y-%m-%d", errors="ignore")})
+        if pd.__version__ < "2"
+        else pd.DataFrame({"a": np.array(["0001-01-01", "NaT"], dtype="datetime64[s]")}),
+    ],
+)
+def test_a_frame_at_the_edge_comes_back(format_: StorageFormat, frame: pd.DataFrame) -> None:
+    assert_same(came_back(frame, format_), frame)
+
+
+@EACH_FORMAT
+def test_decimals_come_back_by_value(format_: StorageFormat) -> None:
+    frame = pd.DataFrame({"dose": [Decimal("0.10"), None, Decimal("12345678901234567890.5")]})
+    assert list(came_back(frame, format_)["dose"]) == list(frame["dose"])
+
+
+@EACH_FORMAT
+def test_attributes_are_not_kept(format_: StorageFormat) -> None:
+    """They may say which run made the table; the same table must be the same bytes."""
+    frame = pd.DataFrame({"a": [1]})
+    plain = stored(frame, format_)[1]
+    frame.attrs = {"run": object()}
+    assert stored(frame, format_)[1] == plain
+
+
+SECRET = "S3CRET"
+
+
+@EACH_FORMAT
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        ([SECRET, 1], "int, str"),
+        ([True, 1], "bool, int"),
+        ([1.5, 1], "float, int"),
+        ([[SECRET]], "list"),
+        ([{SECRET: 1}], "dict"),
+        ([SECRET + "\ud800"], "string"),
+        ([2**64], "uint64"),
+        ([-1, 2**63], "uint64"),
+        ([Decimal(1), Decimal("Infinity")], "decimal"),
+        ([Decimal("NaN")], "missing"),
+        ([Decimal(10) ** 39], "decimal"),
+        ([dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc), dt.datetime(2024, 1, 1)], "time zones"),
+        ([dt.time(1, tzinfo=dt.timezone.utc)], "time zones"),
+        ([dt.date(2024, 1, 1), dt.datetime(2024, 1, 1)], "date, datetime"),
+        (np.array([1j]), "complex128"),
+        (pd.period_range("2024", periods=1), "period"),
+        (pd.interval_range(0, 1), "interval"),
+        (pd.cut([1.5], [1, 2]), "interval"),
+        (pd.arrays.SparseArray([0]), "Sparse"),
+        (pd.array([[1]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))), "list"),
+    ],
+)
+def test_a_column_that_can_not_come_back_is_refused_without_its_values(
+    format_: StorageFormat, column: Any, says: str
+) -> None:
+    frame = pd.DataFrame({"good": range(len(column))})
+    if isinstance(column, list):
+        array = np.empty(len(column), dtype=object)
+        array[:] = column
+        frame["bad"] = pd.Series(array, dtype=object)
+    else:
+        frame["bad"] = column
+    with pytest.raises(UnstorableTableError, match=rf"'bad'.*{says}") as caught:
+        stored(frame, format_)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@EACH_FORMAT
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a' is there more than once"),
+        (pd.DataFrame({0: [1]}), "column 0 is int"),
+        (pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "several levels"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name=5)), "index level is int"),
+        (pd.DataFrame({"a": [1, 2]}, index=pd.Index([1, "x"], dtype=object)), "level_0"),
+        (pd.DataFrame({"__index_level_0__": [1]}, index=["x"]), "__index_level_0__"),
+        ({"a": [1]}, "not dict"),
+        (pa.table([[1], [2]], names=["a", "a"]), "'a' is there more than once"),
+    ],
+)
+def test_a_table_that_can_not_come_back_is_refused(
+    format_: StorageFormat, frame: Any, says: str
+) -> None:
+    with pytest.raises(UnstorableTableError, match=says):
+        stored(frame, format_)
+
+
+# Arrow tables
+
+SIMPLE_TYPES = [
+    *(
+        pa.timestamp(unit, zone)
+        for unit in ("s", "ms", "us", "ns")
+        for zone in (None, "UTC", "+02:00")
+    ),
+    *(pa.duration(unit) for unit in ("s", "ms", "us", "ns")),
+    *(pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"), pa.date32()),
+    *(pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.null()),
+    *(pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.binary(3)),
+    *(pa.decimal128(38, 5), pa.decimal128(5, 0), pa.date64()),
+    *(pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.int64(), ordered=True)),
+]
+
+
+def values_of(type_: pa.DataType) -> list[Any]:
+    if pa.types.is_null(type_):
+        return [None, None, None]
+    if pa.types.is_dictionary(type_):
+        return values_of(type_.value_type)
+    if pa.types.is_boolean(type_):
+        return [True, None, False]
+    if pa.types.is_decimal(type_):
+        return [Decimal(12345).scaleb(-type_.scale), None, Decimal(0)]
+    if pa.types.is_fixed_size_binary(type_):
+        return [b"\xff\x00,", None, b"abc"]
+    if "binary" in str(type_):
+        return [b"\xff\x00,", None, b""]
+    if "string" in str(type_):
+        return ["001", None, ""]
+    if pa.types.is_float16(type_):
+        return [np.float16(0.1), None, np.float16("nan")]
+    if pa.types.is_floating(type_):
+        return [0.1, None, float("inf")]
+    return [86_400_000 if pa.types.is_date64(type_) else 7, None, 0]
+
+
+@EACH_FORMAT
+@pytest.mark.parametrize("type_", SIMPLE_TYPES, ids=str)
+def test_an_arrow_table_comes_back(format_: StorageFormat, type_: pa.DataType) -> None:
+    field = pa.field("c", type_, metadata={"unit": "kg"})
+    schema = pa.schema([field], metadata={"source": "lab"})
+    for values in (values_of(type_), []):
+        table = pa.table([pa.array(values, type_)], schema=schema)
+        found = without_notes(stored(table, format_)[0])
+        assert found.schema.equals(schema, check_metadata=True)
+        assert list(map(repr, found["c"].to_pylist())) == list(map(repr, table["c"].to_pylist()))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([[1, None], None, []]),
+        pa.array([{"a": 1, "b": "x"}, None]),
+        pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
+    ],
+)
+def test_nested_arrow_columns_come_back_from_parquet_and_are_refused_by_csv(
+    array: pa.Array,
+) -> None:
+    table = pa.table({"nested": array})
+    assert stored(table, StorageFormat.PARQUET)[0].equals(table, check_metadata=True)
+    with pytest.raises(UnstorableTableError, match="'nested'.*Parquet"):
+        stored(table, StorageFormat.CSV)
+
+
+def test_an_arrow_type_that_parquet_has_not_is_refused() -> None:
+    table = pa.table({"odd": pa.array([(1, 2, 3)], pa.month_day_nano_interval())})
+    with pytest.raises(UnstorableTableError, match="'odd'.*interval"):
+        stored(table, StorageFormat.PARQUET)
+
+
+def test_a_date64_that_is_no_whole_day_is_refused_by_parquet() -> None:
+    with pytest.raises(UnstorableTableError, match="'d'"):
+        stored(pa.table({"d": pa.array([5], pa.date64())}), StorageFormat.PARQUET)
+
+
+@EACH_FORMAT
+def test_whole_numbers_with_nulls_stay_whole_in_pandas(format_: StorageFormat) -> None:
+    """A table that never was a frame: its types don't depend on its rows."""
+    for values in ([2**60 + 1, None], [2**60 + 1, 2]):
+        table = pa.table({"n": pa.array(values, pa.int64()), "b": pa.array([True] * 2)})
+        frame = arrow_to_frame(stored(table, format_)[0])
+        assert list(map(str, frame.dtypes)) == ["Int64", "boolean"]
+        assert frame["n"][0] == 2**60 + 1
+
+
+@EACH_FORMAT
+def test_a_table_that_came_from_a_frame_may_be_changed_and_stored_again(
+    format_: StorageFormat,
+) -> None:
+    """Notes on the frame must not be taken for notes on what became of it."""
+    frame = pd.DataFrame({"c": pd.Categorical(["a", None]), "n": [1, 2]}, index=[5, 6])
+    table = without_notes(stored(frame, format_)[0])
+    changed = pa.concat_tables([table, table]).slice(1)
+    assert len(arrow_to_frame(stored(changed, format_)[0])) == 3
+    assert len(arrow_to_frame(stored(changed.append_column("x", [[1, 2, 3]]), format_)[0])) == 3
+
+
+# Bytes
+
+
+@EACH_FORMAT
+def test_the_same_table_is_the_same_bytes_in_whatever_pieces(format_: StorageFormat) -> None:
+    rows = 40_000
+    table = pa.table(
+        {"n": range(rows), "s": [f"{n % 97:03d}" if n % 3 else None for n in range(rows)]}
+    )
+    whole = stored(table, format_)[1]
+    for size in (500, 16_384, 9_999):
+        pieces = pa.Table.from_batches(table.to_batches(max_chunksize=size))
+        assert stored(pieces, format_)[1] == whole
+    ends = [pa.concat_tables([table.slice(0, 7), table.slice(7)]), table.combine_chunks()]
+    assert [stored(each, format_)[1] == whole for each in ends] == [True, True]
+
+
+def test_a_csv_reads_well_elsewhere() -> None:
+    moment = pd.Timestamp("2024-01-01 12:00", tz="Europe/Berlin")
+    frame = pd.DataFrame(
+        {
+            "id": ["001", None, ""],
+            "n": [1, 2, 3],
+            "at": [moment, None, moment],
+            "x": [0.5, None, 1.0],
+        },
+        index=pd.Index(["a", "b", 'c"'], name="site"),
+    )
+    assert stored(frame, StorageFormat.CSV)[1].decode() == (
+        '"id","n","at","x","site"\n'
+        '"001",1,2024-01-01 11:00:00.000000000Z,0.5,"a"\n'
+        ',2,,,"b"\n'
+        '"",3,2024-01-01 11:00:00.000000000Z,1,"c"""\n'
+    )
+
+
+def test_a_very_long_field_comes_back_from_csv() -> None:
+    frame = pd.DataFrame({"note": ["x\n" * (12 << 20), "y"]})
+    assert_frame_equal(came_back(frame, StorageFormat.CSV), frame)
+
+
+def test_moments_that_csv_can_not_spell_are_refused() -> None:
+    table = pa.table({"at": pa.array([2**62], pa.timestamp("us"))})
+    with pytest.raises(UnstorableTableError, match="'at'"):
+        stored(table, StorageFormat.CSV)

@@ -12,7 +12,8 @@ class TestLocalPipelineStore(StoreContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
         def opened(
-            prefix: str = "", format: StorageFormat = StorageFormat.PARQUET  # noqa: A002
+            prefix: str = "",
+            format: StorageFormat = StorageFormat.PARQUET,  # noqa: A002
         ) -> LocalPipelineStore:
             return LocalPipelineStore(tmp_path, prefix, format)
 

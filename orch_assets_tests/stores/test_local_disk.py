@@ -105,12 +105,20 @@ def test_a_store_opens_at_a_folder_or_a_file_uri(
     place = tmp_path / "a b"
     LocalPipelineStore(place).upload(FRAME, "x")
     monkeypatch.setenv("HOME", str(tmp_path))
-    for address in (place, str(place), place.as_uri(), f"file://localhost{tmp_path}/a%20b", "~/a b"):
+    for address in (
+        place,
+        str(place),
+        place.as_uri(),
+        f"file://localhost{tmp_path}/a%20b",
+        "~/a b",
+    ):
         assert open_store(address).list_artifacts() == ["x"]
     assert open_store(place, StorageFormat.CSV).list_artifacts() == []
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/prefix", "gs://b", "https://x/y", "file://host/x"])
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/prefix", "gs://b", "https://x/y", "file://host/x"]
+)
 def test_a_place_that_this_version_has_no_store_for_is_named(address: str) -> None:
     with pytest.raises(StoreError, match=address.partition("://")[0] + "://"):
         open_store(address)

@@ -97,7 +97,16 @@ def test_a_study_key_of_full_length_fits() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a", "features/windows_2024_01", "Ünïcode name/v1.2", "site=1/x", "a.parquet", "a~b", "-", "con2"],
+    [
+        "a",
+        "features/windows_2024_01",
+        "Ünïcode name/v1.2",
+        "site=1/x",
+        "a.parquet",
+        "a~b",
+        "-",
+        "con2",
+    ],
 )
 def test_a_name_that_a_person_would_choose_is_taken_as_it_is(name: str) -> None:
     assert check_name(name) == name

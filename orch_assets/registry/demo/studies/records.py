@@ -44,6 +44,13 @@ def _log_dates(rng: random.Random, course: Course) -> Iterator[datetime]:
         yield course.baseline + (last_seen - course.baseline) * rng.random()
 
 
+def _entered(rng: random.Random, when: datetime) -> tuple[datetime, datetime]:
+    """Return when a record was first saved, some days after the fact, and when last."""
+    created = min(when + timedelta(seconds=rng.randrange(3 * 86400)), DATA_CUT)
+    changed = chance(rng, 0.35)
+    return created, min(created + timedelta(days=rng.randint(1, 90)) * changed, DATA_CUT)
+
+
 class _Book:
     """The casebook: gives every record its ID and what all records have in common."""
 
@@ -82,10 +89,7 @@ class _Book:
         """
         rng, subject = self._rng, course.subject
         number = len(self.rows) + 1
-        created = min(when + timedelta(seconds=rng.randrange(3 * 86400)), DATA_CUT)
-        changed = chance(rng, 0.35)
-        modified = created + timedelta(days=rng.randint(1, 90)) * changed
-        modified = min(modified, DATA_CUT)
+        created, modified = _entered(rng, when)
         row: Row = {
             "studyKey": self._plan.key,
             "formId": self._design.form_ids[form_key],

@@ -1,0 +1,291 @@
+"""The sensor and the job that make Dagster's partitions the registry's studies."""
+
+import dagster as dg
+import pytest
+
+from orch_assets.defs.partitions import STUDIES_NAME, range_tags
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
+from orch_assets.errors import (
+    CredentialsError,
+    FilterConflictError,
+    NoStudiesError,
+    RegistryRefusedError,
+    RegistryUnreachableError,
+    StudyLossError,
+)
+from orch_assets.registry.demo import DemoServer
+from orch_assets_tests.defs.harness import instance
+
+RAW = dg.AssetKey("raw")
+BUSY = {"status": dg.DagsterRunStatus.STARTED, "tags": range_tags("ONC-301", "ONC-301")}
+
+
+@pytest.fixture
+def server():
+    with DemoServer(studies=6, subjects=2) as running:
+        yield running
+
+
+class Account:
+    """A registry, an instance, and the sensor between them, ticking as the daemon ticks it."""
+
+    def __init__(self, server, real, **orchestration):
+        @dg.asset(key=RAW)
+        def raw():
+            pass
+
+        self.server = server
+        self.real = real
+        self.orchestration = OrchestrationResource(**orchestration)
+        self.sensor = build_study_sensor(dg.define_asset_job("all", selection=[raw]), [RAW])
+        self.cursor = None
+
+    @property
+    def registry(self):
+        return RegistryResource(
+            kind="imednet",
+            api_key=self.server.api_key,
+            security_key=self.server.security_key,
+            base_url=self.server.base_url,
+        )
+
+    def tick(self):
+        """Evaluate the sensor and do what the daemon does with its result."""
+        result = self.evaluate(self.registry)
+        for request in result.dynamic_partitions_requests or []:
+            if isinstance(request, dg.AddDynamicPartitionsRequest):
+                self.real.add_dynamic_partitions(STUDIES_NAME, request.partition_keys)
+            else:
+                for key in request.partition_keys:
+                    self.real.delete_dynamic_partition(STUDIES_NAME, key)
+        self.cursor = result.cursor
+        return result
+
+    def evaluate(self, registry):
+        """Evaluate the sensor and change nothing."""
+        resources = {"registry": registry, "orchestration": self.orchestration}
+        with dg.build_sensor_context(
+            instance=self.real, cursor=self.cursor, resources=resources
+        ) as context:
+            return self.sensor(context)
+
+    @property
+    def known(self):
+        return list(self.real.get_dynamic_partitions(STUDIES_NAME))
+
+
+def test_new_studies_are_added_and_run_once_over_their_range(server):
+    with instance() as real:
+        account = Account(server, real)
+        first = account.tick()
+        keys = server.registry.study_keys()
+        assert account.known == keys
+        assert [dict(request.tags) for request in first.run_requests] == [
+            range_tags(keys[0], keys[-1])
+        ]
+        assert not account.tick().run_requests
+        server.registry.add_study("NEW-1")
+        server.registry.add_study("NEW-2")
+        assert [dict(request.tags) for request in account.tick().run_requests] == [
+            range_tags("NEW-1", "NEW-2")
+        ]
+
+
+def test_a_study_that_left_is_retired_at_the_third_tick_and_runs_again_when_it_returns(server):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        gone = account.known[2]
+        server.registry.hide_study(gone)
+        for _ in range(2):
+            account.tick()
+            assert gone in account.known
+        account.tick()
+        assert gone not in account.known
+        server.registry.show_study(gone)
+        back = account.tick()
+        assert account.known[-1] == gone
+        assert [dict(request.tags) for request in back.run_requests] == [range_tags(gone, gone)]
+
+
+def test_no_study_is_retired_while_a_run_of_the_graph_is_unfinished(server):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        gone = account.known[0]
+        server.registry.hide_study(gone)
+        run = real.add_run(make_run(asset_selection={RAW}))
+        for _ in range(5):
+            account.tick()
+        assert gone in account.known
+        real.report_run_canceled(run)
+        account.tick()
+        assert gone not in account.known
+
+
+def make_run(asset_selection):
+    return dg.DagsterRun(
+        job_name="all",
+        run_id="2f3a1e0c-0000-4000-8000-000000000001",
+        asset_selection=frozenset(asset_selection),
+        **BUSY,
+    )
+
+
+def test_a_run_of_other_assets_holds_nothing_up(server):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        real.add_run(make_run(asset_selection={dg.AssetKey("elsewhere")}))
+        server.registry.hide_study(account.known[0])
+        for _ in range(3):
+            account.tick()
+        assert len(account.known) == 5
+
+
+def test_a_registry_that_lost_studies_changes_nothing_until_the_loss_is_accepted(server):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        before = account.known
+        for key in before[:2]:
+            server.registry.hide_study(key)
+        for _ in range(4):
+            with pytest.raises(StudyLossError, match="ORCH_ACCEPT_STUDY_LOSS=2"):
+                account.tick()
+        assert account.known == before
+        account.orchestration = OrchestrationResource(accept_study_loss=2)
+        for _ in range(3):
+            account.tick()
+        assert account.known == before[2:]
+
+
+def test_an_empty_registry_changes_nothing(server):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        for key in account.known:
+            server.registry.hide_study(key)
+        with pytest.raises(StudyLossError):
+            account.tick()
+        assert len(account.known) == 6
+
+
+def test_a_study_that_the_filter_comes_to_exclude_is_retired_at_once(server):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        keep = account.known[1]
+        account.orchestration = OrchestrationResource(whitelist=[keep])
+        account.tick()
+        assert account.known == [keep]
+
+
+def test_at_most_500_keys_a_tick_and_the_rest_in_the_next():
+    with DemoServer(studies=0, subjects=0) as server, instance() as real:
+        for number in range(1203):
+            server.registry.add_study(f"S-{number:04}", subjects=0)
+        account = Account(server, real)
+        ranges = [dict(account.tick().run_requests[0].tags) for _ in range(3)]
+        assert ranges == [
+            range_tags("S-0000", "S-0499"),
+            range_tags("S-0500", "S-0999"),
+            range_tags("S-1000", "S-1202"),
+        ]
+        assert not account.tick().run_requests
+
+
+def test_both_filters_fail_the_tick_before_any_request(server):
+    with instance() as real:
+        account = Account(server, real, whitelist=["A"], blacklist=["B"])
+        with pytest.raises(FilterConflictError, match=r"Whitelist: A\. Blacklist: B\."):
+            account.tick()
+        assert not server.traffic.log
+
+
+def test_a_whitelist_that_names_nobody_fails_the_tick_and_retires_nobody(server):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        account.orchestration = OrchestrationResource(whitelist=["NOBODY"])
+        with pytest.raises(NoStudiesError, match=r"IMEDNET_WHITELIST.*NOBODY"):
+            account.tick()
+        assert len(account.known) == 6
+
+
+def test_filters_come_from_the_environment_and_a_blank_one_is_none(server, monkeypatch):
+    keys = server.registry.study_keys()
+    monkeypatch.setenv("IMEDNET_WHITELIST", f" {keys[3]} , {keys[1]},")
+    monkeypatch.setenv("IMEDNET_BLACKLIST", "  ")
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        assert account.known == [keys[1], keys[3]]
+
+
+def test_no_keys_is_said_with_the_variables_that_would_give_them(server, monkeypatch):
+    for name in ("IMEDNET_API_KEY", "IMEDNET_SECURITY_KEY", "ORCH_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+    with instance() as real:
+        account = Account(server, real)
+        with pytest.raises(CredentialsError, match=r"IMEDNET_API_KEY and IMEDNET_SECURITY_KEY"):
+            account.evaluate(RegistryResource())
+
+
+def test_wrong_keys_fail_the_tick_without_showing_them(server):
+    with instance() as real:
+        account = Account(server, real)
+        registry = RegistryResource(
+            api_key="planted-key", security_key="planted-secret", base_url=server.base_url
+        )
+        with pytest.raises(RegistryRefusedError) as caught:
+            account.evaluate(registry)
+    assert caught.value.status == 401
+    assert "planted" not in f"{caught.value!r} {caught.value}"
+
+
+def test_a_registry_that_is_down_fails_the_tick_and_retires_nobody(server, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        server.stop()
+        with pytest.raises(RegistryUnreachableError, match="studies"):
+            account.tick()
+        assert len(account.known) == 6
+
+
+class Sync:
+    """The job, on a registry and an instance."""
+
+    def __init__(self, account):
+        self.account = account
+
+    def __call__(self, **config):
+        return build_sync_job([RAW]).execute_in_process(
+            instance=self.account.real,
+            resources={
+                "registry": self.account.registry,
+                "orchestration": self.account.orchestration,
+            },
+            run_config={"ops": {"sync_studies_with_registry": {"config": config}}},
+            raise_on_error=False,
+        )
+
+
+def test_the_job_adds_everything_at_once_and_keeps_what_the_registry_misses(server):
+    with instance("GONE") as real:
+        account = Account(server, real)
+        assert Sync(account)().success
+        assert account.known == ["GONE", *server.registry.study_keys()]
+        assert Sync(account)(retire_absent=True).success
+        assert account.known == server.registry.study_keys()
+
+
+def test_the_job_retires_nobody_while_a_run_of_the_graph_is_unfinished(server):
+    with instance("GONE") as real:
+        account = Account(server, real)
+        real.add_run(make_run(asset_selection={RAW}))
+        assert not Sync(account)(retire_absent=True).success
+        assert account.known == ["GONE", *server.registry.study_keys()]

@@ -1,0 +1,329 @@
+"""Tries, waits and refusals of the HTTP layer, against servers that say exactly one thing."""
+
+import email.utils
+import logging
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from orch_assets.errors import (
+    RegistryDataError,
+    RegistryError,
+    RegistryFailedError,
+    RegistryRefusedError,
+    RegistryUnreachableError,
+)
+from orch_assets.registry import ImednetSDK, RequestLimiter
+from orch_assets.registry.demo import DemoServer, Fault
+from orch_assets.registry.calls import Call
+from orch_assets.registry.http import RegistryHttp
+from orch_assets.registry.limiter import AbandonedError
+from orch_assets.registry.retries import retry_after
+from orch_assets.registry.settings import RegistrySettings
+from orch_assets_tests.registry.conftest import MakeSDK
+
+STUDY = "ONC-301"
+KEY, SECRET = "planted-key-1", "planted-key-2"
+
+EMPTY_PAGE = (
+    b'{"metadata":{"status":"OK"},"pagination":{"currentPage":0,"totalElements":0},"data":[]}'
+)
+
+
+def answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{headers}\r\n"
+    return head.encode() + body
+
+
+class CannedServer:
+    """Answers each connection with the next of some bytes, and then with the last of them."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.requests: list[bytes] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.base_url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                self.requests.append(connection.recv(65536))
+                connection.sendall(
+                    self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                )
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(5)
+
+
+@pytest.fixture
+def canned() -> Iterator[Callable[..., CannedServer]]:
+    opened: list[CannedServer] = []
+
+    def start(*answers: bytes) -> CannedServer:
+        opened.append(CannedServer(*answers))
+        return opened[-1]
+
+    yield start
+    for server in opened:
+        server.close()
+
+
+def open_sdk(server: CannedServer, **options: Any) -> ImednetSDK:
+    options = {"sleep": lambda _: None, "limiter": RequestLimiter(4), **options}
+    return ImednetSDK(KEY, SECRET, server.base_url, **options)
+
+
+def test_requests_carry_what_the_public_package_sends(canned: Callable[..., CannedServer]) -> None:
+    server = canned(answer(EMPTY_PAGE))
+    with open_sdk(server) as sdk:
+        assert list(sdk.subjects.list(STUDY, subject_key="A B")) == []
+    request = server.requests[0].decode().lower()
+    assert request.startswith(f"get /api/v1/edc/studies/{STUDY}/subjects?".lower())
+    assert "size=500&sort=subjectid%2casc&filter=subjectkey%3d%3d%22a" in request
+    for line in (
+        f"x-api-key: {KEY}",
+        f"x-imn-security-key: {SECRET}",
+        "accept: application/json",
+        "content-type: application/json",
+    ):
+        assert f"\r\n{line}\r\n" in request
+
+
+@pytest.mark.parametrize(
+    ("wire", "error", "tries"),
+    [
+        (b"planted-value\r\n\r\n", RegistryUnreachableError, 3),
+        (b"HTTP/1.1 200 OK\r\nplanted-value\r\n\r\n", RegistryUnreachableError, 3),
+        (b"", RegistryUnreachableError, 3),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nplanted-value",
+            RegistryUnreachableError,
+            3,
+        ),
+        (
+            answer(b"planted-value", headers="Content-Encoding: gzip\r\n"),
+            RegistryUnreachableError,
+            3,
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + EMPTY_PAGE[:-9], RegistryDataError, 3),
+        (answer(b"<p>planted-value</p>"), RegistryDataError, 3),
+        (answer(b'{"data":[{"a":"planted-value"}]}'), RegistryDataError, 3),
+        (
+            answer(b"", "302 Found", "Location: https://planted-value.example.com/\r\n"),
+            RegistryDataError,
+            1,
+        ),
+        (answer(b"", "204 No Content"), RegistryDataError, 1),
+        (
+            answer(
+                b'{"metadata":{"status":"ERROR","error":{"code":"1000","description":'
+                b'"planted-value","field":{"attribute":"siteId","value":"planted-value"}}}}'
+            ),
+            RegistryRefusedError,
+            1,
+        ),
+        (
+            answer(b'{"metadata":{"status":"ERROR","error":{"code":"planted value!"}}}'),
+            RegistryRefusedError,
+            1,
+        ),
+        (answer(b'{"metadata":{"status":"ERROR","error":{"code":9000}}}'), RegistryRefusedError, 3),
+        (answer(b"planted-value", "404 Not Found"), RegistryRefusedError, 1),
+        (answer(b"planted-value", "500 planted-value"), RegistryFailedError, 3),
+    ],
+)
+def test_a_bad_answer_is_the_right_error_and_shows_nothing_of_itself(
+    wire: bytes,
+    error: type[RegistryError],
+    tries: int,
+    canned: Callable[..., CannedServer],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = canned(wire)
+    caplog.set_level(0)
+    for name in ("httpx", "httpcore", "httpcore.http11", "httpcore.connection"):
+        caplog.set_level(1, logger=name)
+    with open_sdk(server, attempts=3) as sdk, pytest.raises(error) as caught:
+        list(sdk.subjects.list(STUDY, subject_key="planted-filter"))
+    assert type(caught.value) is error
+    assert len(server.requests) == tries
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    shown = [
+        "".join(traceback.format_exception(caught.value)),
+        repr(caught.value),
+        repr(vars(caught.value)),
+        *(f"{record.getMessage()} {vars(record)}" for record in caplog.records),
+    ]
+    # The source lines of this test are in the traceback, and say what is planted.
+    assert not [text for text in shown for word in ("planted-key", "planted-v") if word in text]
+    assert not [text for text in shown[1:] if "planted" in text]
+
+
+def test_a_refusal_names_code_and_attribute(canned: Callable[..., CannedServer]) -> None:
+    server = canned(
+        answer(
+            b'{"metadata":{"status":"BAD_REQUEST","error":'
+            b'{"code":"1000","field":{"attribute":"siteId","value":"x"}}}}'
+        )
+    )
+    with (
+        open_sdk(server) as sdk,
+        pytest.raises(RegistryRefusedError, match="code 1000, attribute siteId") as caught,
+    ):
+        list(sdk.subjects.list(STUDY))
+    assert (caught.value.code, caught.value.status) == ("1000", 200)
+
+
+def test_nobody_listens(canned: Callable[..., CannedServer]) -> None:
+    server = canned(b"")
+    server.close()
+    server.listener = socket.create_server(("127.0.0.1", 0))  # for the fixture to close
+    with (
+        open_sdk(server) as sdk,
+        pytest.raises(RegistryUnreachableError, match=r"127\.0\.0\.1.*ConnectError") as caught,
+    ):
+        list(sdk.studies.list())
+    assert (caught.value.endpoint, caught.value.status) == ("/studies", None)
+
+
+def test_waits_grow_with_jitter_and_stay_bounded(canned: Callable[..., CannedServer]) -> None:
+    waits: list[float] = []
+    with (
+        open_sdk(canned(answer(b"", "500 No")), sleep=waits.append, attempts=12) as sdk,
+        pytest.raises(RegistryFailedError),
+    ):
+        list(sdk.studies.list())
+    assert len(waits) == 11
+    assert all(0 <= wait <= min(0.5 * 2**number, 30) for number, wait in enumerate(waits))
+    assert len(set(waits)) > 5
+    assert max(waits) > 1
+
+
+def test_retry_after_lengthens_the_wait_up_to_a_minute(server: DemoServer) -> None:
+    for header, longest in (("7", 7.0), ("3600", 60.0)):
+        waits: list[float] = []
+        now = [0.0]
+
+        def sleep(seconds: float, waits: list[float] = waits, now: list[float] = now) -> None:
+            waits.append(seconds)
+            now[0] += seconds
+
+        server.faults.add(Fault("status", status=429, retry_after=header, times=1))
+        limiter = RequestLimiter(4, clock=lambda now=now: now[0])
+        with ImednetSDK(
+            server.api_key, server.security_key, server.base_url, sleep=sleep, limiter=limiter
+        ) as sdk:
+            assert len(list(sdk.studies.list())) == 3
+        assert waits == [longest]
+        assert limiter.limit == 3
+
+
+def header(value: str) -> httpx.Response:
+    return httpx.Response(429, headers={"Retry-After": value})
+
+
+def test_retry_after_may_be_seconds_or_a_date() -> None:
+    assert retry_after(header("5")) == 5
+    assert retry_after(header(" 0 ")) == 0
+    assert retry_after(header("-5")) == 0
+    assert retry_after(header("1e9")) == 60
+    for unreadable in ("soon", "", "nan", "inf", "Wed, 99 Foo"):
+        assert retry_after(header(unreadable)) is None
+    assert retry_after(httpx.Response(429)) is None
+    soon = email.utils.formatdate(time.time() + 20, usegmt=True)
+    assert 17 < (retry_after(header(soon)) or 0) <= 20
+    assert retry_after(header(email.utils.formatdate(0, usegmt=True))) == 0
+    assert retry_after(header("Fri, 31 Dec 9999 23:59:59 -0000")) == 60
+
+
+def test_an_abandoned_wait_ends_at_once(canned: Callable[..., CannedServer]) -> None:
+    """A page that waits for its next try, or for its turn, doesn't outlive its reader."""
+    server = canned(answer(b"", "503 Busy", "Retry-After: 50\r\n"))
+    settings = RegistrySettings.read(KEY, SECRET, server.base_url)
+    abandoned = threading.Event()
+    ended: list[type[Exception]] = []
+
+    def work(client: httpx.Client, limiter: RequestLimiter) -> None:
+        try:
+            RegistryHttp(settings, client, limiter).get(Call("/studies"), len, abandoned)
+        except AbandonedError:
+            ended.append(AbandonedError)
+
+    with httpx.Client() as client:
+        limiter = RequestLimiter(1)
+        threads = [threading.Thread(target=work, args=(client, limiter)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while not server.requests:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        abandoned.set()
+        for thread in threads:
+            thread.join(5)
+    assert ended == [AbandonedError] * 3
+    assert len(server.requests) == 1
+    assert limiter.in_flight == 0
+
+
+def test_a_slow_registry_is_no_reason_to_slow_down(server: DemoServer, make_sdk: MakeSDK) -> None:
+    limiter = RequestLimiter(8)
+    server.faults.add(Fault("delay", seconds=0.05, times=30))
+    make_sdk(server, page_size=10, limiter=limiter).records.table(STUDY)
+    assert limiter.limit == 8
+
+
+def test_a_registry_that_refuses_above_a_limit_is_read_whole_with_few_refusals(
+    server: DemoServer, make_sdk: MakeSDK
+) -> None:
+    server.traffic.limit = 3
+    server.faults.add(Fault("delay", seconds=0.01))
+    limiter = RequestLimiter(8)
+    sdk = make_sdk(server, page_size=2, limiter=limiter, sleep=lambda s: time.sleep(s / 10))
+    tables: dict[str, int] = {}
+
+    def work(study: str) -> None:
+        tables[study] = sdk.records.table(study).num_rows
+
+    studies = server.registry.study_keys()
+    threads = [threading.Thread(target=work, args=(study,)) for study in studies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert tables == {study: len(server.registry.rows("records", study)) for study in studies}
+    statuses = [entry.status for entry in server.traffic.log]
+    assert statuses.count(429) / len(statuses) < 0.1
+    assert limiter.limit <= 4
+
+
+def test_our_own_log_says_what_was_asked_and_other_users_of_httpx_keep_theirs(
+    server: DemoServer, make_sdk: MakeSDK, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.faults.add(Fault("status", status=503, times=1))
+    list(make_sdk(server).sites.list(STUDY, site_name="planted-value"))
+    ours = [record.getMessage() for record in caplog.records if record.name != "asyncio"]
+    assert len(ours) == 3
+    assert ours[0].startswith(f"GET /studies/{STUDY}/sites, page 0: HTTP 503, ")
+    assert ours[1].startswith(
+        f"GET /studies/{STUDY}/sites, page 0: try 1 failed (RegistryFailedError, HTTP 503); "
+    )
+    assert ours[2].startswith(f"GET /studies/{STUDY}/sites, page 0: HTTP 200, ")
+    httpx.get(f"{server.base_url}/api/v1/edc/studies", headers=server.headers)
+    assert "httpx" in {record.name for record in caplog.records}
