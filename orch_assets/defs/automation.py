@@ -18,7 +18,12 @@ def still_missing() -> dg.AutomationCondition[dg.AssetKey]:
     """
     tick = dg.AutomationCondition.cron_tick_passed(_TICK)
     missing = dg.AutomationCondition.missing()
-    seen_once = tick.since(missing.newly_true() | dg.AutomationCondition.initial_evaluation())
+    begins = (
+        missing.newly_true()
+        | dg.AutomationCondition.initial_evaluation()
+        | dg.AutomationCondition.newly_requested()
+    )
+    seen_once = tick.since(begins)
     waited = tick.since(seen_once.newly_true())
     return (
         missing

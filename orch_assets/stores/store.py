@@ -29,39 +29,6 @@ if TYPE_CHECKING:
     from orch_assets.stores.tables import Incoming
 
 
-class ArtifactKind(str, Enum):
-    """What an artifact is."""
-
-    TABLE = "table"
-    SET = "set"
-    JSON = "json"
-
-
-@dataclass(frozen=True)
-class Published:
-    """What was published, and where.
-
-    Attributes:
-        uri: of the current object.
-        artifact: its name in the store.
-        sha256: its version.
-        bytes: stored; of a set, all its tables' together.
-        rows: of the table or of all tables; None for a JSON value.
-        columns: names and Arrow types of the table's columns.
-        published_at: UTC, ISO 8601.
-        members: of a set, each table by its name.
-    """
-
-    uri: str
-    artifact: str
-    sha256: str
-    bytes: int
-    rows: int | None
-    columns: tuple[tuple[str, str], ...]
-    published_at: str
-    members: Mapping[str, Content] = field(default_factory=dict)
-
-
 class PipelineStore:
     """Artifacts by name: whole or not at all, verified, with their history.
 
@@ -75,8 +42,8 @@ class PipelineStore:
         self._backend = backend
         self._prefix = check_prefix(prefix)
         self._format = StorageFormat(format)
-        self._codec = FORMATS[self._format]
         self._publisher = Publisher(backend)
+        self._files = TableFiles(self._publisher, self._format)
 
     def upload(self, df: "pd.DataFrame | pa.Table", name: str) -> str:
         """Publish a table and return its URI; see :meth:`publish`."""
@@ -95,7 +62,7 @@ class PipelineStore:
 
         keys = self._keys(name, ArtifactKind.TABLE)
         with _naming(name):
-            content = self._store_table(incoming(table), keys.version)
+            content = self._files.write(incoming(table), keys.version)
         return self._published(keys, content.bytes, content)
 
     def publish_stream(
@@ -109,7 +76,7 @@ class PipelineStore:
 
         keys = self._keys(name, ArtifactKind.TABLE)
         with _naming(name):
-            content = self._store_table(incoming_stream(batches, schema), keys.version)
+            content = self._files.write(incoming_stream(batches, schema), keys.version)
         return self._published(keys, content.bytes, content)
 
     def publish_set(self, tables: "Mapping[str, pd.DataFrame | pa.Table]", name: str) -> Published:
@@ -129,7 +96,7 @@ class PipelineStore:
                     f"A table of the set {name!r} is named by {type(member).__name__}, not text."
                 )
             with _naming(name, member):
-                members[member] = self._store_table(incoming(table), keys.member)
+                members[member] = self._files.write(incoming(table), keys.member)
         index = {
             "format": self._format.value,
             "members": {k: asdict(v) for k, v in members.items()},
@@ -239,17 +206,6 @@ class PipelineStore:
             check_name(name), self._prefix, ArtifactKind(kind).value, self._extension(kind)
         )
 
-    def _store_table(self, table: "Incoming", key: Callable[[str], str]) -> Content:
-        self._codec.check(table.schema)
-
-        def write(file: HashingFile) -> None:
-            self._codec.write(table.counted(), table.schema, file)
-
-        stored = self._publisher.store(write, key)
-        held = None if self._codec.holds_schema else b64encode(table.schema.serialize()).decode()
-        columns = tuple((each.name, str(each.type)) for each in table.schema)
-        return Content(stored.sha256, stored.size, table.rows, columns, held)
-
     def _published(
         self,
         keys: ArtifactKeys,
@@ -272,30 +228,17 @@ class PipelineStore:
     def _read(self, name: str, version: str | None) -> "pa.Table":
         keys = self._keys(name, ArtifactKind.TABLE)
         with self._publisher.open(keys, _checked(version, name)) as (file, manifest):
-            return self._decoded(file, manifest.content, self._format, name)
+            return self._files.read(file, manifest.content, name)
 
     def _members(self, name: str, version: str | None) -> "Iterator[tuple[str, pa.Table]]":
         keys = self._keys(name, ArtifactKind.SET)
         with self._publisher.open(keys, _checked(version, name)) as (file, _):
             index = json.load(file)
+        files = TableFiles(self._publisher, StorageFormat(index["format"]))
         for member, value in index["members"].items():
             content = Content.from_json(value)
             with self._publisher.open_member(keys, content.sha256) as table:
-                yield member, self._decoded(table, content, index["format"], name)
-
-    def _decoded(self, file: BinaryIO, content: Content, format_: str, name: str) -> "pa.Table":
-        import pyarrow as pa
-
-        held = content.schema
-        try:
-            schema = pa.ipc.read_schema(pa.py_buffer(b64decode(held))) if held else None
-            return FORMATS[StorageFormat(format_)].read(file, schema)
-        except (pa.ArrowException, ValueError, KeyError):
-            raise ArtifactCorruptError(
-                f"{name!r} is not the table that its manifest describes. "
-                "Publish it again, or read one of versions().",
-                artifact=name,
-            ) from None
+                yield member, files.read(table, content, name)
 
 
 def _to_json(value: Any) -> bytes:

@@ -321,7 +321,7 @@ class StoreContract:
             store.download_set("pair")
 
     def test_a_set_with_a_table_that_can_not_be_stored_names_it(self, store: PipelineStore) -> None:
-        with pytest.raises(UnstorableTableError, match="'bad' of 'pair'.*'c'"):
+        with pytest.raises(UnstorableTableError, match=r"'bad' of 'pair'.*'c'"):
             store.publish_set({"a": FRAME, "bad": pd.DataFrame({"c": [1j]})}, "pair")
         assert not store.exists("pair", kind=ArtifactKind.SET)
 

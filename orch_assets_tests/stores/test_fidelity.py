@@ -1,5 +1,7 @@
 """What goes in comes back: Hypothesis looks for the table that doesn't."""
 
+# ruff: noqa: DTZ001  moments without a zone are among what must come back
+
 import datetime as dt
 import io
 import zoneinfo
@@ -306,7 +308,7 @@ SIMPLE_TYPES = [
 ]
 
 
-def values_of(type_: pa.DataType) -> list[Any]:
+def values_of(type_: pa.DataType) -> list[Any]:  # noqa: PLR0911, one a type
     if pa.types.is_null(type_):
         return [None, None, None]
     if pa.types.is_dictionary(type_):
@@ -353,13 +355,13 @@ def test_nested_arrow_columns_come_back_from_parquet_and_are_refused_by_csv(
 ) -> None:
     table = pa.table({"nested": array})
     assert stored(table, StorageFormat.PARQUET)[0].equals(table, check_metadata=True)
-    with pytest.raises(UnstorableTableError, match="'nested'.*Parquet"):
+    with pytest.raises(UnstorableTableError, match=r"'nested'.*Parquet"):
         stored(table, StorageFormat.CSV)
 
 
 def test_an_arrow_type_that_parquet_has_not_is_refused() -> None:
     table = pa.table({"odd": pa.array([(1, 2, 3)], pa.month_day_nano_interval())})
-    with pytest.raises(UnstorableTableError, match="'odd'.*interval"):
+    with pytest.raises(UnstorableTableError, match=r"'odd'.*interval"):
         stored(table, StorageFormat.PARQUET)
 
 

@@ -11,7 +11,7 @@ from orch_assets.stores import decode_part, encode_part
 from orch_assets.stores.names import check_name, check_prefix
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.text(
-    "aAbB1-_.~ÅÅåßsſKkİi̇ ", min_size=1, max_size=6
+    "aAbB1-_.~ßs kK\u212a\u212b\u00c5\u00e5\u017f\u0130i\u0307", min_size=1, max_size=6
 )
 PAIRS = TEXTS.flatmap(
     lambda text: st.tuples(
@@ -48,7 +48,7 @@ def test_any_text_becomes_a_part_and_comes_back(text: str) -> None:
 @given(PAIRS)
 @example(("ONC-301", "onc-301"))
 @example(("ß", "ss"))
-@example(("K", "k"))
+@example(("\u212a", "k"))
 def test_different_texts_stay_different_on_every_disk(pair: tuple[str, str]) -> None:
     """Also where a disk is blind to case, normalizes, or drops dots and blanks at the end."""
 
@@ -116,8 +116,8 @@ def test_a_name_that_a_person_would_choose_is_taken_as_it_is(name: str) -> None:
     "name",
     [
         "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", ".hidden", "_skipped/a", "a.", "a ", " a",
-        "a\nb", "a\x7fb", "a\\b", "C:", "a?", "a*", "nul", "Con.txt", "COM1", "x.parquet/a", "x.CSV/a",
-        "e\u0301", "\ud800", "é" * 130, "/".join(["abcdefgh"] * 100), 7, None, b"a",
+        "a\nb", "a\x7fb", "a\\b", "C:", "a?", "a*", "nul", "Con.txt", "COM1", "x.parquet/a",
+        "x.CSV/a", "e\u0301", "\ud800", "é" * 130, "/".join(["abcdefgh"] * 100), 7, None, b"a",
     ],
 )  # fmt: skip
 def test_other_names_are_refused(name: str) -> None:

@@ -1,0 +1,61 @@
+"""Tables as stored files of one format."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
+
+from orch_assets.errors import ArtifactCorruptError
+from orch_assets.stores.formats import FORMATS, StorageFormat
+from orch_assets.stores.manifest import Content
+from orch_assets.stores.publishing import Publisher
+from orch_assets.stores.spooling import HashingFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from orch_assets.stores.tables import Incoming
+
+
+class TableFiles:
+    """Writes tables as versions of artifacts, and reads verified files back."""
+
+    def __init__(self, publisher: Publisher, storage_format: StorageFormat) -> None:
+        self._publisher = publisher
+        self._format = FORMATS[storage_format]
+
+    def write(self, table: "Incoming", key: Callable[[str], str]) -> Content:
+        """Store a table under a key made of its hash, and return what it is.
+
+        Raises:
+            UnstorableTableError: it would not come back as it is.
+        """
+        self._format.check(table.schema)
+
+        def fill(file: HashingFile) -> None:
+            self._format.write(table.counted(), table.schema, file)
+
+        stored = self._publisher.store(fill, key)
+        columns = tuple((field.name, str(field.type)) for field in table.schema)
+        schema = None
+        if not self._format.holds_schema:
+            schema = b64encode(table.schema.serialize()).decode()
+        return Content(stored.sha256, stored.size, table.rows, columns, schema)
+
+    def read(self, file: BinaryIO, content: Content, name: str) -> "pa.Table":
+        """Return the table in a file.
+
+        Raises:
+            ArtifactCorruptError: the file is not what ``content`` says of the artifact ``name``.
+        """
+        import pyarrow as pa
+
+        held = content.schema
+        try:
+            schema = pa.ipc.read_schema(pa.py_buffer(b64decode(held))) if held else None
+            return self._format.read(file, schema)
+        except (pa.ArrowException, ValueError, KeyError):
+            raise ArtifactCorruptError(
+                f"{name!r} is not the table that its manifest describes. "
+                "Publish it again, or read one of versions().",
+                artifact=name,
+            ) from None
