@@ -122,9 +122,10 @@ def _day(value: str) -> date | None:
     text = value.strip()
     if not text:
         return None
-    if len(text) != _DATE_LENGTH:
-        raise ValueError
-    return date.fromisoformat(text)
+    try:
+        return msgspec.convert(text, date)
+    except msgspec.ValidationError:
+        raise ValueError from None
 
 
 TEXT = Kind(str, "text", frozenset({str}))

@@ -32,16 +32,20 @@ def plan_objects(
     import pandas as pd
 
     values = series.to_numpy()
-    missing = pd.isna(values)
-    kinds = set(map(type, values[~missing]))
+    kinds = set(map(type, values.tolist()))
+    missing, present = values[:0], values
+    if kinds != {str}:  # the usual column: nothing missing, nothing to look at twice
+        where = pd.isna(values)
+        missing, present = values[where], values[~where]
+        kinds = set(map(type, present.tolist()))
     if len(kinds) > 1:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise UnstorableTableError(
             f"{label} mixes values of several types ({names}); convert it to one of them."
         )
     # A column of nothing is text: other studies' columns of the same name mostly are.
-    arrow_type = _object_type(values[~missing], kinds.pop() if kinds else str, label)
-    return arrow_type, _missing_note(values[missing], label)
+    arrow_type = _object_type(present, kinds.pop() if kinds else str, label)
+    return arrow_type, _missing_note(missing, label)
 
 
 def _object_type(values: "np.ndarray[Any, Any]", kind: type, label: str) -> "pa.DataType":
@@ -83,7 +87,7 @@ def _missing_note(missing: "np.ndarray[Any, Any]", label: str) -> str | dict[str
     import pandas as pd
 
     codes: dict[type, int] = {type(None): 0, float: 1, type(pd.NA): 2, type(pd.NaT): 3}
-    kinds = set(map(type, missing))
+    kinds = set(map(type, missing.tolist()))
     if not kinds <= set(codes):
         raise UnstorableTableError(
             f"{label} marks missing values by objects of a type of their own; replace them by None."
@@ -92,7 +96,7 @@ def _missing_note(missing: "np.ndarray[Any, Any]", label: str) -> str | dict[str
         return _MISSING[0]
     if len(kinds) == 1:
         return _MISSING[codes[kinds.pop()]]
-    sequence = bytes(map(codes.__getitem__, map(type, missing)))
+    sequence = bytes(map(codes.__getitem__, map(type, missing.tolist())))
     return {"sequence": b64encode(zlib.compress(sequence)).decode()}
 
 

@@ -3,30 +3,23 @@
 import contextlib
 import json
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from orch_assets.errors import (
-    ArtifactCorruptError,
-    ArtifactNotFoundError,
-    StoreError,
-    UnstorableTableError,
-)
+from orch_assets.errors import ArtifactNotFoundError, StoreError, UnstorableTableError
+from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
-from orch_assets.stores.formats import FORMATS, StorageFormat
+from orch_assets.stores.formats import StorageFormat
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.names import check_name, check_prefix
 from orch_assets.stores.publishing import ArtifactKeys, Publisher
 from orch_assets.stores.spooling import HashingFile
+from orch_assets.stores.table_files import TableFiles
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-    from orch_assets.stores.tables import Incoming
 
 
 class PipelineStore:

@@ -45,17 +45,18 @@ class Clock:
 def test_a_study_that_stays_missing_is_requested_after_its_grace_period(tmp_path):
     with instance("OLD") as real:
         clock = Clock(definitions(tmp_path, raw, users), real)
-        (minute,) = requested = clock.requested_within(25)
+        (minute,) = requested = clock.requested_within(17)
         assert requested[minute] == {"OLD"}
-        assert 10 <= minute <= 20
+        assert 5 <= minute <= 15
+        assert list(clock.requested_within(10).values()) == [{"OLD"}], "asked for again, if lost"
         real.add_dynamic_partitions("studies", ["NEW-1", "NEW-2"])
         (minute,) = requested = {
             minute: keys & {"NEW-1", "NEW-2"}
-            for minute, keys in clock.requested_within(25).items()
+            for minute, keys in clock.requested_within(17).items()
             if keys & {"NEW-1", "NEW-2"}
         }
         assert requested[minute] == {"NEW-1", "NEW-2"}
-        assert 10 <= minute <= 20
+        assert 5 <= minute <= 15
 
 
 def test_a_study_that_its_sensor_started_is_not_requested(tmp_path):

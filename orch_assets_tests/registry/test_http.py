@@ -20,8 +20,8 @@ from orch_assets.errors import (
     RegistryUnreachableError,
 )
 from orch_assets.registry import ImednetSDK, RequestLimiter
-from orch_assets.registry.demo import DemoServer, Fault
 from orch_assets.registry.calls import Call
+from orch_assets.registry.demo import DemoServer, Fault
 from orch_assets.registry.http import RegistryHttp
 from orch_assets.registry.limiter import AbandonedError
 from orch_assets.registry.retries import retry_after

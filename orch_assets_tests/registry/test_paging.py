@@ -123,7 +123,7 @@ def test_a_stream_whose_yielded_rows_moved_is_an_error() -> None:
         if request == 3:
             registry.ids.remove(0)
 
-    arrived = []
+    arrived: list[list[int]] = []
     reading = Reading(Call("/rows", "A"), Registry(list(range(12)), change), size=SIZE, window=1)
     with pytest.raises(IncompleteTableError, match="rows moved") as caught:
         arrived.extend(ids for ids in reading.contents())

@@ -311,7 +311,7 @@ rows = sdk.record_revisions.list({STUDY!r})
 print(next(rows).study_key)
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         timeout=30,
