@@ -248,6 +248,6 @@ def _metadata(
         "matrix": dg.MetadataValue.md(as_markdown(as_grid(entries), shown)),
         "studies": len({entry.study_key for entry in entries}),
         "failed_studies": len(failed),
-        "new_results": len(fresh),
+        "new_results": sum(entry.event_id > read_up_to for entry in entries),
         _READ_UP_TO: max([entry.event_id for entry in fresh], default=read_up_to),
     }

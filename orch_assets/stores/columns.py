@@ -131,7 +131,7 @@ def _slicer(
     import pyarrow as pa
 
     # A bare array converts many times faster than a series of a few thousand rows.
-    values: Any = series.to_numpy() if isinstance(series.dtype, np.dtype) else series
+    values: Any = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.iloc
 
     def convert(start: int, stop: int) -> "pa.Array":
         with storable(label, str(arrow_type)):

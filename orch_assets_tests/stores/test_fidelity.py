@@ -437,3 +437,17 @@ def test_moments_that_csv_can_not_spell_are_refused() -> None:
     table = pa.table({"at": pa.array([2**62], pa.timestamp("us"))})
     with pytest.raises(UnstorableTableError, match="'at'"):
         stored(table, StorageFormat.CSV)
+
+
+@EACH_FORMAT
+def test_rows_are_taken_by_place_whatever_the_index_says(format_: StorageFormat) -> None:
+    rows = 40_000
+    frame = pd.DataFrame(
+        {
+            "text": pd.Series([str(row) for row in range(rows)], dtype="string"),
+            "at": pd.date_range("2024", periods=rows, freq="min", tz="Europe/Berlin"),
+            "arm": pd.Categorical.from_codes([row % 2 for row in range(rows)], ["b", "a"]),
+        }
+    )
+    for index in (np.arange(rows)[::-1].astype(float), np.arange(rows) % 7, np.arange(rows) - 5):
+        assert_frame_equal(came_back(frame.set_axis(index), format_), frame.set_axis(index))

@@ -1,0 +1,135 @@
+"""The IO manager in any Dagster project: ordinary assets, partitions, types, names."""
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from orch_assets.defs.io_manager import StudyIOManager, artifact_name
+from orch_assets.defs.partitions import studies
+from orch_assets.defs.resources import StoreResource
+from orch_assets.errors import SettingError
+from orch_assets.stores import LocalPipelineStore
+
+
+def materialize(folder, *assets, **kwargs):
+    io_manager = StudyIOManager(store=StoreResource(uri=str(folder)))
+    return dg.materialize([*assets], resources={"io_manager": io_manager}, **kwargs)
+
+
+@dg.asset
+def source() -> pd.DataFrame:
+    return pd.DataFrame({"id": ["001", None], "n": [1, 2]}, index=["x", "y"])
+
+
+def test_an_ordinary_asset_gives_back_what_went_in(tmp_path):
+    seen = {}
+
+    @dg.asset
+    def frame(source: pd.DataFrame) -> None:
+        seen["frame"] = source
+
+    @dg.asset
+    def table(source: pa.Table) -> None:
+        seen["table"] = source
+
+    @dg.asset
+    def untyped(source) -> None:
+        seen["untyped"] = source
+
+    assert materialize(tmp_path, source, frame, table, untyped).success
+    pd.testing.assert_frame_equal(seen["frame"], source())
+    pd.testing.assert_frame_equal(seen["untyped"], source())
+    assert seen["table"].column("id").to_pylist() == ["001", None]
+
+
+def test_several_partitions_come_as_a_dict_by_study(tmp_path):
+    seen = {}
+
+    @dg.asset(partitions_def=studies)
+    def rows(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return pd.DataFrame({"study": [context.partition_key]})
+
+    @dg.asset
+    def together(rows: dict[str, pd.DataFrame]) -> None:
+        seen.update(rows)
+
+    with dg.instance_for_test() as real:
+        real.add_dynamic_partitions("studies", ["S1", "s1", "A&B"])
+        for key in ("S1", "s1", "A&B"):
+            materialize(tmp_path, rows, instance=real, partition_key=key)
+        materialize(tmp_path, rows, together, instance=real, selection=[together])
+    assert {key: list(frame["study"]) for key, frame in seen.items()} == {
+        key: [key] for key in ("S1", "s1", "A&B")
+    }
+
+
+def test_a_value_that_is_no_table_is_a_json_artifact(tmp_path):
+    seen = {}
+
+    @dg.asset
+    def facts() -> dict[str, list[int]]:
+        return {"a": [1, 2]}
+
+    @dg.asset
+    def reader(facts) -> None:
+        seen.update(facts)
+
+    assert materialize(tmp_path, facts, reader).success
+    assert seen == {"a": [1, 2]}
+
+
+def test_the_kind_that_was_published_last_is_read(tmp_path):
+    results = [pd.DataFrame({"a": [1]}), {"a": "text"}, pd.DataFrame({"a": [2]})]
+    seen = []
+
+    @dg.asset
+    def changing():
+        return results.pop(0)
+
+    @dg.asset
+    def reader(changing) -> None:
+        seen.append(changing)
+
+    for _ in range(3):
+        materialize(tmp_path, changing, reader)
+    assert list(seen[0]["a"]) == [1]
+    assert seen[1] == {"a": "text"}
+    assert list(seen[2]["a"]) == [2]
+
+
+def test_names_tell_keys_and_partitions_apart():
+    names = [
+        artifact_name(dg.AssetKey(path), partition)
+        for path in (["a"], ["a", "b"], ["a/b"], ["A"])
+        for partition in (None, "S1", "s1", "a b")
+    ]
+    assert len({name.casefold() for name in names}) == len(names)
+    assert artifact_name(dg.AssetKey("record_revisions"), "ONC-301") == "record_revisions/ONC-301"
+
+
+def test_the_stores_place_and_format_come_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORCH_STORE", str(tmp_path / "here"))
+    monkeypatch.setenv("ORCH_STORE_FORMAT", "CSV")
+    monkeypatch.setenv("ORCH_RESTRICTED_STORE", " ")
+    assert StoreResource().store.upload(pd.DataFrame({"a": [1]}), "t").endswith("/here/t.csv")
+    assert StoreResource(restricted=True).location() == str(tmp_path / "here" / "restricted")
+    monkeypatch.setenv("ORCH_RESTRICTED_STORE", str(tmp_path / "there"))
+    assert StoreResource(restricted=True).location() == str(tmp_path / "there")
+    monkeypatch.setenv("ORCH_STORE", "")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert StoreResource().location() == str(tmp_path / "artifacts")
+
+
+def test_a_format_that_does_not_exist_is_said(monkeypatch):
+    monkeypatch.setenv("ORCH_STORE_FORMAT", "xlsx")
+    with pytest.raises(SettingError, match="ORCH_STORE_FORMAT is 'xlsx'"):
+        _ = StoreResource().store
+
+
+def test_the_same_table_is_the_same_version(tmp_path):
+    for _ in range(2):
+        materialize(tmp_path, source)
+    store = LocalPipelineStore(tmp_path)
+    assert len(store.versions("source")) == 1
+    assert len(store.manifest("source").publications) == 2

@@ -1,0 +1,160 @@
+"""``study_results``: the newest result of each study and pipeline, and the sensor behind it."""
+
+import dagster as dg
+import pytest
+
+from orch_assets import study_pipeline
+from orch_assets.defs.graph import build_study_graph
+from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.results import RESULTS_KEY, build_results_sensor, build_study_results, load_results
+from orch_assets_tests.defs.harness import execute, instance, materializations
+
+
+class Location:
+    """A code location of two pipelines and ``study_results``; the studies in ``failing`` fail."""
+
+    def __init__(self, folder):
+        self.failing = set()
+
+        @study_pipeline
+        def one(study_key, sdk, study_logger):
+            if study_key in self.failing:
+                raise ValueError("planted")
+            return {"answer": 42}
+
+        @study_pipeline
+        def two(study_key, sdk, study_logger, one):
+            return one
+
+        store = StoreResource(uri=str(folder / "artifacts"))
+        self.io_manager = StudyIOManager(store=store)
+        graph = build_study_graph([one.__study_pipeline__, two.__study_pipeline__])
+        refresh = dg.define_asset_job("refresh", selection=[RESULTS_KEY])
+        self.sensor = build_results_sensor(refresh, graph.keys)
+        self.defs = dg.Definitions(
+            assets=[graph, build_study_results(graph.keys)],
+            jobs=[dg.define_asset_job("everything", selection=["one", "two"]), refresh],
+            resources={
+                "registry": RegistryResource(kind="demo", demo_studies=1, demo_subjects=1),
+                "orchestration": OrchestrationResource(),
+                "io_manager": self.io_manager,
+                "restricted_io_manager": self.io_manager,
+                "restricted_store": StoreResource(uri=str(folder / "restricted"), restricted=True),
+            },
+            executor=dg.in_process_executor,
+        )
+
+    def refresh(self, real):
+        """Refresh the matrix; return its entries and the metadata of the refresh."""
+        job = self.defs.resolve_job_def("refresh")
+        assert job.execute_in_process(instance=real).success
+        event = real.get_latest_materialization_event(RESULTS_KEY).asset_materialization
+        entries, _ = load_results(real, self.io_manager)
+        return entries, {name: value.value for name, value in event.metadata.items()}
+
+
+@pytest.fixture
+def location(tmp_path):
+    return Location(tmp_path)
+
+
+def found(entries):
+    return {(e.study_key, e.pipeline): (e.status, e.data, e.error) for e in entries}
+
+
+OK = ("SUCCESS", '{"answer": 42}', None)
+
+
+def test_the_matrix_has_the_newest_result_of_each_study_and_pipeline(location):
+    with instance("S1", "S2") as real:
+        location.failing = {"S2"}
+        run = execute(location.defs, real, "S1", "S2")
+        entries, told = location.refresh(real)
+        results = found(entries)
+        assert results["S1", "one"] == results["S1", "two"] == OK
+        assert results["S2", "one"][0] == "FAILED"
+        assert results["S2", "one"][2].startswith("ValueError (at test_results.py")
+        assert results["S2", "two"] == ("FAILED", None, "UpstreamFailed: one")
+        assert {entry.run_id for entry in entries} == {run.run_id}
+        assert (told["studies"], told["failed_studies"], told["new_results"]) == (2, 1, 4)
+        location.failing = set()
+        execute(location.defs, real, "S2")
+        entries, told = location.refresh(real)
+        assert set(found(entries).values()) == {OK}
+        assert told["failed_studies"] == 0
+
+
+def test_a_refresh_reads_what_is_new_and_keeps_the_rest(location, monkeypatch):
+    from orch_assets.defs import results
+
+    monkeypatch.setattr(results, "_OVERLAP", 0)
+    with instance("S1", "S2") as real:
+        execute(location.defs, real, "S1")
+        assert location.refresh(real)[1]["new_results"] == 2
+        assert location.refresh(real)[1]["new_results"] == 0
+        execute(location.defs, real, "S2")
+        entries, told = location.refresh(real)
+        assert told["new_results"] == 2
+        assert len(entries) == 4
+
+
+def test_a_lost_table_is_made_anew_from_the_events(location, tmp_path):
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        location.refresh(real)
+        (tmp_path / "artifacts" / "study_results.parquet").unlink()
+        entries, _ = location.refresh(real)
+        assert len(entries) == 2
+
+
+def test_a_retired_study_leaves_the_matrix(location):
+    with instance("S1", "S2") as real:
+        execute(location.defs, real, "S1", "S2")
+        location.refresh(real)
+        real.delete_dynamic_partition("studies", "S1")
+        entries, _ = location.refresh(real)
+        assert {entry.study_key for entry in entries} == {"S2"}
+
+
+def test_a_study_whose_run_ended_before_it_did_is_failed(location):
+    with instance("S1", "S2") as real:
+        execute(location.defs, real, "S1", "S2")
+        location.refresh(real)
+        job = location.defs.resolve_job_def("everything")
+        run = real.create_run_for_job(job, tags={"dagster/partition": "S2"})
+        real.report_run_failed(run)
+        entries, _ = location.refresh(real)
+        errors = {(e.study_key, e.pipeline): e.error for e in entries}
+    assert errors == {
+        ("S1", "one"): None,
+        ("S1", "two"): None,
+        ("S2", "one"): "RunEnded: the run ended before this study did",
+        ("S2", "two"): "RunEnded: the run ended before this study did",
+    }
+
+
+def test_the_matrix_is_rendered_with_failures_first(location):
+    with instance("S1", "S2") as real:
+        location.failing = {"S2"}
+        execute(location.defs, real, "S1", "S2")
+        _, told = location.refresh(real)
+    lines = told["matrix"].splitlines()
+    assert lines[0] == "| study | one | two |"
+    assert lines[2:] == ["| S2 | ✗ ValueError | ✗ UpstreamFailed |", "| S1 | ok | ok |"]
+
+
+def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):
+    with instance("S1", "S2") as real:
+        def tick(cursor):
+            with dg.build_sensor_context(instance=real, cursor=cursor) as context:
+                return location.sensor(context)
+
+        assert not tick(None).run_requests
+        execute(location.defs, real, "S1")
+        execute(location.defs, real, "S2")
+        first = tick(None)
+        assert len(first.run_requests) == 1
+        location.refresh(real)
+        assert not tick(first.cursor).run_requests
+        assert len(materializations(real, "one")) == 2
