@@ -7,15 +7,23 @@ import dagster as dg
 
 STUDIES_NAME: Final = "studies"
 
+_RANGE_START: Final = "dagster/asset_partition_range_start"
+_RANGE_END: Final = "dagster/asset_partition_range_end"
+_PARTITION_TAGS: Final = frozenset({"dagster/partition", _RANGE_START})
+
 studies = dg.DynamicPartitionsDefinition(name=STUDIES_NAME)
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:
     """Return the tags of one run over the studies from first to last, in partition order."""
-    return {
-        "dagster/asset_partition_range_start": first,
-        "dagster/asset_partition_range_end": last,
-    }
+    return {_RANGE_START: first, _RANGE_END: last}
+
+
+def is_run_over_studies(run: dg.DagsterRun, keys: frozenset[dg.AssetKey]) -> bool:
+    """Whether a run is over partitions of these assets; one that names no assets may be."""
+    return not _PARTITION_TAGS.isdisjoint(run.tags) and not keys.isdisjoint(
+        run.asset_selection or keys
+    )
 
 
 def range_requests(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.table_types import table_class
 from orch_assets.errors import StoreError
 from orch_assets.orchestration.matrix import (
@@ -93,7 +93,7 @@ def build_results_sensor(
             ascending=True,
             limit=_BATCH,
         )
-        ended = [r for r in records if _is_of(r.dagster_run, keys)]
+        ended = [r for r in records if is_run_over_studies(r.dagster_run, keys)]
         latest = max((r.update_timestamp.timestamp() for r in records), default=seen)
         return dg.SensorResult(
             run_requests=[dg.RunRequest()] if ended else [],
@@ -102,12 +102,6 @@ def build_results_sensor(
         )
 
     return study_results_sensor
-
-
-def _is_of(run: dg.DagsterRun, keys: frozenset[dg.AssetKey]) -> bool:
-    if run.asset_selection is None:
-        return bool({"dagster/partition", "dagster/asset_partition_range_start"} & run.tags.keys())
-    return not keys.isdisjoint(run.asset_selection)
 
 
 def load_results(

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-from orch_assets.defs.partitions import STUDIES_NAME, range_requests, studies
+from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.orchestration.roster import (
     LOOKS_BEFORE_RETIRING,
@@ -21,7 +21,6 @@ from orch_assets.orchestration.selection import select_studies
 
 MAX_KEYS_PER_TICK: Final = 500
 _SECONDS_BETWEEN_TICKS: Final = 300
-_PARTITION_TAGS: Final = frozenset({"dagster/partition", "dagster/asset_partition_range_start"})
 _UNFINISHED: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -127,15 +126,8 @@ def graph_is_busy(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) ->
     backfills = instance.get_backfills(
         filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
     )
-    return any(_concerns(run, keys) for run in runs) or any(
+    return any(is_run_over_studies(run, keys) for run in runs) or any(
         not keys.isdisjoint(backfill.asset_selection or keys) for backfill in backfills
-    )
-
-
-def _concerns(run: dg.DagsterRun, keys: frozenset[dg.AssetKey]) -> bool:
-    """Whether a run is over studies of the graph; one that names no assets may be."""
-    return not _PARTITION_TAGS.isdisjoint(run.tags) and not keys.isdisjoint(
-        run.asset_selection or keys
     )
 
 
