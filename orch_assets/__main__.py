@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_PLAIN_WIDTH: Final = 200
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -50,6 +51,8 @@ def _run() -> int:
     from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PLAIN_WIDTH)  # a file or a CI log wraps nothing
     with dg.DagsterInstance.get() as instance:
         console.print("Reading the registry's studies …")
         _execute(instance, "sync_studies")
@@ -57,7 +60,9 @@ def _run() -> int:
         if not study_keys:
             console.print("The registry has no study: nothing to run.")
             return 2
-        console.print(f"{len(study_keys)} studies: {', '.join(study_keys)}")
+        console.print(
+            f"{len(study_keys)} studies: {', '.join(study_keys)}", markup=False, highlight=False
+        )
         with _progress(console, len(study_keys)) as on_event:
             run = _execute(
                 instance,
@@ -67,8 +72,8 @@ def _run() -> int:
                 raise_on_error=False,
             )
         _execute(instance, "refresh_study_results")
-        console.print(_results_table(instance))
-        console.print(_last_words(run))
+        _print_results(instance, console)
+        console.print(f"\n{_last_words(run)}", highlight=False, soft_wrap=True, markup=False)
     return 0 if run.success else 1
 
 
@@ -121,8 +126,9 @@ def _progress(console: "Console", studies: int) -> "Iterator[Callable[[Any], Non
         yield on_event
 
 
-def _results_table(instance: "dg.DagsterInstance") -> "Table":
-    from rich.table import Table
+def _print_results(instance: "dg.DagsterInstance", console: "Console") -> None:
+    """Print the matrix: a table where it fits, else a paragraph for each study."""
+    from rich.markup import escape
 
     from orch_assets.definitions import defs
     from orch_assets.defs.results import load_results
@@ -130,12 +136,29 @@ def _results_table(instance: "dg.DagsterInstance") -> "Table":
 
     io_manager: Any = (defs.resources or {})["io_manager"]
     entries, _ = load_results(instance, io_manager)
+    grid = as_grid(entries)
     pipelines = sorted({entry.pipeline for entry in entries})
-    table = Table("study", title="Rows of each study's artifacts; ✗ is a failure")
+    console.print("\nRows of each study's tables; ✗ is a failure.")
+    table = _table(grid, pipelines)
+    if console.measure(table).maximum <= console.width:
+        console.print(table)
+        return
+    for study, cells in grid.items():
+        results = ", ".join(f"{pipeline} {cells.get(pipeline, '-')}" for pipeline in pipelines)
+        console.print(f"[bold]{escape(study)}[/bold]  {escape(results)}", highlight=False)
+
+
+def _table(grid: Mapping[str, Mapping[str, str]], pipelines: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column("study", no_wrap=True)
     for pipeline in pipelines:
-        table.add_column(pipeline, justify="right", overflow="fold")
-    for study, cells in as_grid(entries).items():
-        table.add_row(study, *(cells.get(pipeline, "") for pipeline in pipelines))
+        table.add_column(pipeline.replace("_", "\n"), justify="right", no_wrap=True)
+    for study, cells in grid.items():
+        table.add_row(escape(study), *(cells.get(pipeline, "-") for pipeline in pipelines))
     return table
 
 

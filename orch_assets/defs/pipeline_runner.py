@@ -1,7 +1,7 @@
 """The work of one step of one lane: call the pipeline, keep what it returns. Any thread."""
 
 import logging
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -26,11 +26,10 @@ _WITHHELD: Final = frozenset({"rows", "uri", "sha256"})
 class _RunLogAdapter(StudyContextLogAdapter):
     """Puts the study before the message: Dagster's log shows no ``extra``."""
 
-    def process(
-        self, msg: Any, kwargs: MutableMapping[str, Any]
-    ) -> tuple[Any, MutableMapping[str, Any]]:
-        message, kwargs = super().process(msg, kwargs)
-        return f"[{self.study_key}] {message}", kwargs
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        # A key may hold "%", which is a placeholder only where there are arguments.
+        key = self.study_key.replace("%", "%%") if args else self.study_key
+        super().log(level, f"[{key}] {msg}", *args, **kwargs)
 
 
 @dataclass

@@ -113,15 +113,16 @@ def spec(name: str = "raw", *deps: str) -> dg.AssetSpec:
     return dg.AssetSpec(name, deps=list(deps), partitions_def=studies, skippable=True)
 
 
+def chain(*specs: dg.AssetSpec, **more: Any) -> Any:
+    """Mark a generator as the body of several assets that go through one step, one run for all."""
+    policy = dg.BackfillPolicy.single_run()
+    return dg.multi_asset(specs=specs, can_subset=True, backfill_policy=policy, **more)
+
+
 def logged(*good: str, fail: bool = True, asset: str = "raw") -> dg.AssetsDefinition:
     """Return an asset by our pattern: it logs these studies, then raises once at the end."""
 
-    @dg.multi_asset(
-        name="plain_graph",
-        specs=[spec(asset)],
-        can_subset=True,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @chain(spec(asset))
     def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:
         for study in good:
             context.log_event(materialization(study, asset))

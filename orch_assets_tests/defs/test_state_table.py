@@ -6,15 +6,17 @@ each study: M is materialized, F is failed, - is neither.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import extract_data_version_from_entry
 
 from orch_assets_tests.defs import plain_dagster
 from orch_assets_tests.defs.plain_dagster import (
     BAD,
     STUDIES,
+    chain,
     in_a_process,
     instance,
     logged,
@@ -33,12 +35,7 @@ SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 # --- the approaches ---
 
 
-@dg.multi_asset(
-    name="pattern_graph",
-    specs=[spec("pattern")],
-    can_subset=True,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-)
+@chain(spec("pattern"))
 def pattern(context: dg.AssetExecutionContext) -> Iterator[Any]:
     for study in context.partition_keys:
         if study in BAD:
@@ -91,7 +88,7 @@ def test_the_same_code_serves_one_partition():
 def test_yielded_materializations_then_a_failure_give_right_states_too():
     """yield AssetMaterialization then raise: right states (but workers' log lines get lost)."""
 
-    @dg.multi_asset(specs=[spec()], can_subset=True)
+    @chain(spec())
     def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:
         for study in GOOD:
             yield materialization(study)
@@ -105,7 +102,7 @@ def test_yielded_materializations_then_a_failure_give_right_states_too():
 def test_without_a_failure_bad_studies_are_missing_instead_of_failed():
     """An optional output and no raise: run SUCCESS, bad studies missing, downstream skipped."""
 
-    @dg.multi_asset(specs=[spec()], can_subset=True)
+    @chain(spec())
     def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:
         for study in GOOD:
             context.log_event(materialization(study))
@@ -217,7 +214,7 @@ def test_another_asset_downstream_in_the_same_run_fails_for_every_study():
 def test_two_assets_of_one_step_have_states_of_their_own():
     """A whole per-study chain lives in one multi_asset, exact for each (asset, study)."""
 
-    @dg.multi_asset(specs=[spec("raw"), spec("clean", "raw")], can_subset=True)
+    @chain(spec("raw"), spec("clean", "raw"))
     def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:
         for study in STUDIES:
             context.log_event(materialization(study, "raw"))
@@ -231,29 +228,20 @@ def test_two_assets_of_one_step_have_states_of_their_own():
         assert (states(real, "raw"), states(real, "clean")) == ("MMMMM", "MFMFM")
 
 
-def test_a_step_that_is_retried_doubles_its_events_and_allow_retries_prevents_it():
+@pytest.mark.parametrize(("allowed", "attempts"), [(True, 2), (False, 1)])
+def test_a_step_that_is_retried_doubles_its_events(allowed, attempts):
     """An op RetryPolicy repeats the whole step; Failure(allow_retries=False) opts out."""
-    for allowed, attempts in ((True, 2), (False, 1)):
-        calls: list[str] = []
 
-        @dg.multi_asset(
-            specs=[spec()], can_subset=True, retry_policy=dg.RetryPolicy(max_retries=1)
-        )
-        def graph(
-            context: dg.AssetExecutionContext,
-            calls: Any = calls,
-            allowed: Any = allowed,
-        ) -> Iterator[Any]:
-            calls.append("call")
-            context.log_event(materialization("s0"))
-            raise dg.Failure("bad", allow_retries=allowed)
-            yield
+    @chain(spec(), retry_policy=dg.RetryPolicy(max_retries=1))
+    def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        context.log_event(materialization("s0"))
+        raise dg.Failure("bad", allow_retries=allowed)
+        yield
 
-        with instance() as real:
-            run(real, graph)
-            assert len(calls) == attempts
-            events = real.fetch_materializations(dg.AssetKey("raw"), limit=9).records
-            assert len(events) == attempts
+    with instance() as real:
+        run(real, graph)
+        events = real.fetch_materializations(dg.AssetKey("raw"), limit=9).records
+        assert len(events) == attempts
 
 
 # --- what FAILED is derived from ---
@@ -295,7 +283,7 @@ def test_a_resume_gets_the_whole_range_again():
     """is_resume_retry narrows nothing: partition_keys is the whole range."""
     seen: list[list[str]] = []
 
-    @dg.multi_asset(specs=[spec()], can_subset=True)
+    @chain(spec())
     def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:
         seen.append(list(context.partition_keys))
         raise dg.Failure("bad", allow_retries=False)
@@ -327,9 +315,9 @@ def test_a_cancelled_run_marks_nothing_failed():
 KILLED = """
 import os, signal
 import dagster as dg
-from orch_assets_tests.defs.plain_dagster import job_of, materialization, range_tags, spec
+from orch_assets_tests.defs.plain_dagster import chain, job_of, materialization, range_tags, spec
 
-@dg.multi_asset(specs=[spec()], can_subset=True)
+@chain(spec())
 def graph(context):
     context.log_event(materialization("s0"))
     context.log_event(materialization("s2"))
@@ -385,7 +373,7 @@ def test_the_newest_materialization_of_each_partition_can_be_asked_for():
 def test_the_data_version_tag_is_read_back():
     """The tag dagster/data_version of a logged event is the partition's data version."""
 
-    @dg.multi_asset(specs=[spec()], can_subset=True)
+    @chain(spec())
     def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:
         context.log_event(materialization("s0", tags={"dagster/data_version": "abc"}))
         yield from ()
