@@ -1,12 +1,28 @@
-"""Withheld variables: those that are blinded, or not known to be open.
+"""Withheld values: those of variables that are blinded, or not known to be open (`.dictionary`).
 
-A variable is *open* on a form when the dictionary has it there with ``blinded`` false, and has no
-variable of the same name on that form, whatever the case, for which that isn't so. Everything else
-is withheld: a flag that is true or missing, and a name that the dictionary doesn't know.
+What the registry's tables hold of a variable's value, and when it may be shown:
+
+- ``record_data`` of records: key by key, where the variable is open on the record's form. The keys
+  that the API itself adds stay.
+- codings, which quote a value: where the variable is open on the form.
+- ``visit_date``, the answer to the question that a visit names: where the question is open on
+  every form that has it, since a visit names its form by title only. The visit's window goes with
+  it: it may have been made from that date.
+- the texts of queries, which may quote a value: where the query's variable is open on every form
+  that has it, since a query names no form. A query without a variable may be about any.
+- ``reason_for_change`` of record revisions, which may quote one too: where every variable of the
+  form is open.
+
+What the API sends of such a row beyond its description (``extra``) is withheld with it. What the
+registry works out from answers (statuses, keywords, the windows of visits to come, the date of
+enrolment) is its own fact and stays. That a text about an open variable quotes another one's value
+can't be seen.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from orch_assets.registry.dictionary import Dictionary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,38 +43,8 @@ _RECORD_COLUMNS: Final = (
     "visit_id",
     "parent_record_id",
     "deleted",
+    "extra",
 )
-
-
-class Dictionary:
-    """Which variables of a study are open.
-
-    Args:
-        variables: the study's table ``variables``.
-    """
-
-    def __init__(self, variables: "pa.Table") -> None:
-        self._by_form: dict[Any, dict[str, bool]] = {}
-        self._anywhere: dict[str, bool] = {}
-        columns = ["form_id", "form_key", "variable_name", "blinded"]
-        for row in variables.select(columns).to_pylist():
-            name = (row["variable_name"] or "").casefold()
-            is_open = row["blinded"] is False
-            for form in (row["form_id"], row["form_key"]):
-                names = self._by_form.setdefault(form, {})
-                names[name] = names.get(name, True) and is_open
-            self._anywhere[name] = self._anywhere.get(name, True) and is_open
-
-    def is_open(self, variable: str, form_id: int | None, form_key: str | None) -> bool:
-        """Whether a variable's values on a form may be shown."""
-        name = variable.casefold()
-        form = form_id if form_id is not None else form_key
-        names = self._by_form.get(form, {}) if form is not None else self._anywhere
-        return names.get(name, False)
-
-    def is_open_everywhere(self, variable: str) -> bool:
-        """Whether a variable is open on every form that has one of that name."""
-        return self._anywhere.get(variable.casefold(), False)
 
 
 def split_table(
@@ -67,14 +53,17 @@ def split_table(
     """Return a table's open part, and the companion that holds what is withheld.
 
     Args:
-        endpoint: ``records``, ``codings`` or ``queries``.
+        endpoint: ``records``, ``codings``, ``queries``, ``visits`` or ``record_revisions``.
         table: that endpoint's table.
         variables: the study's table ``variables``.
 
     Returns:
-        For ``records``: all rows with the open keys of ``record_data``, and the rows that have
-        withheld ones, with those alone. For the others: the rows on open variables (and on none),
-        and the rows on withheld ones. A table in which nothing is withheld comes back unchanged.
+        The open part has all rows, with null for what is withheld, or without the withheld keys
+        of ``record_data``; only of codings, which are nothing but a value, whole rows are left
+        out. A table in which nothing is withheld comes back as it is.
+
+        The companion has the rows that something is withheld of: whole, but for records, where
+        it has the withheld keys alone and what tells which record it is.
 
     Raises:
         KeyError: no such endpoint.
@@ -83,69 +72,160 @@ def split_table(
     return split
 
 
+# --- records: by key ---
+
+
 def _split_records(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
-    import msgspec
     import pyarrow as pa
 
-    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])  # values keep their exact text
-    shown: list[str | None] = []
-    hidden: list[str | None] = []
-    columns = (table[name].to_pylist() for name in ("record_data", "form_id", "form_key"))
-    for text, form_id, form_key in zip(*columns, strict=True):
-        data = decoder.decode(text) if text else {}
-        withheld = {
-            key: value
-            for key, value in data.items()
-            if key not in SYSTEM_KEYS and not known.is_open(key, form_id, form_key)
-        }
-        hidden.append(msgspec.json.encode(withheld).decode() if withheld else None)
-        if withheld:
-            data = {key: value for key, value in data.items() if key not in withheld}
-            text = msgspec.json.encode(data).decode()  # noqa: PLW2901 - the row's open part
-        shown.append(text)
-    position = table.schema.get_field_index("record_data")
-    field = table.schema.field(position)
-    companion = table.select(_RECORD_COLUMNS).append_column(field, pa.array(hidden, field.type))
-    mask = pa.array([text is not None for text in hidden], pa.bool_())
-    return table.set_column(position, field, pa.array(shown, field.type)), companion.filter(mask)
+    shown, hidden = (pa.array(texts, pa.string()) for texts in _split_record_data(table, known))
+    mask = hidden.is_valid()
+    whole = table.select([*_RECORD_COLUMNS, "record_data"])
+    if not mask.true_count:
+        return table, whole.slice(0, 0)
+    companion = _replaced(whole, "record_data", hidden).filter(mask)
+    return _without(_replaced(table, "record_data", shown), mask, ["extra"]), companion
+
+
+def _split_record_data(
+    table: "pa.Table", known: Dictionary
+) -> tuple[list[str | None], list[str | None]]:
+    """Return each record's data without the withheld keys, and these alone (None: has none)."""
+    import msgspec
+
+    decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # values keep their exact text
+    encode = msgspec.json.encode
+    forms: dict[object, _FormKeys] = {}
+    shown, hidden = [], []
+    for text, *form in _rows(table, ("record_data", "form_id", "form_key")):
+        keys = forms.setdefault(tuple(form), _FormKeys(known, *form))
+        data = decode(text) if text else {}
+        withheld = {key: data.pop(key) for key in keys.withheld_of(data)}
+        shown.append(encode(data).decode() if withheld else text)
+        hidden.append(encode(withheld).decode() if withheld else None)
+    return shown, hidden
+
+
+class _FormKeys:
+    """The keys in a form's records; each is looked up once, not once for every row."""
+
+    def __init__(self, known: Dictionary, form_id: int | None, form_key: str | None) -> None:
+        self._known = known
+        self._form = (form_id, form_key)
+        self._open: set[str] = set()
+        self._withheld: set[str] = set()
+
+    def withheld_of(self, data: Mapping[str, object]) -> Sequence[str]:
+        """Return which of a record's keys are withheld, in their order."""
+        if data.keys() <= self._open:
+            return ()
+        for key in data.keys() - self._open - self._withheld:
+            (self._open if self._is_open(key) else self._withheld).add(key)
+        return [key for key in data if key in self._withheld]
+
+    def _is_open(self, key: str) -> bool:
+        if key in SYSTEM_KEYS and key not in self._known:
+            return True
+        return self._known.is_open(key, *self._form)
+
+
+# --- the others: by row ---
 
 
 def _split_codings(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
-    rows = table.select(["variable", "form_id", "form_key"]).to_pylist()
-    return _by_row(
-        table,
-        rows,
-        # A coding without a variable still has a value: nobody says that it is open.
-        lambda row: (
-            row["variable"] is not None
-            and known.is_open(row["variable"], row["form_id"], row["form_key"])
-        ),
+    import pyarrow.compute as pc
+
+    rows = _rows(table, ("variable", "form_id", "form_key"))
+    mask = _mask(not known.is_open(*row) for row in rows)
+    companion = table.filter(mask)
+    return (table.filter(pc.invert(mask)) if mask.true_count else table), companion
+
+
+def _split_visits(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
+    rows = _rows(table, ("visit_date", "visit_date_question"))
+    mask = _mask(
+        date is not None and not known.is_open_everywhere(question) for date, question in rows
     )
+    dates = ["visit_date", "start_date", "end_date", "due_date", "extra"]
+    return _without(table, mask, dates), table.filter(mask)
 
 
 def _split_queries(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
-    """Split queries: they name no form, so the variable must be open on every form."""
-    return _by_row(
-        table,
-        table.select(["variable"]).to_pylist(),
-        lambda row: not row["variable"] or known.is_open_everywhere(row["variable"]),
+    rows = _rows(table, ("variable",))
+    mask = _mask(
+        not (known.is_open_everywhere(variable) if variable else known.is_open_study)
+        for (variable,) in rows
     )
+    rest = _without(table, mask, ["description", "extra"])
+    rest = _without_inside(rest, mask, "query_comments", ["comment", "extra"])
+    return rest, table.filter(mask)
 
 
-def _by_row(
-    table: "pa.Table",
-    rows: Iterable[Mapping[str, Any]],
-    is_open: Callable[[Mapping[str, Any]], bool],
-) -> "tuple[pa.Table, pa.Table]":
+def _split_record_revisions(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
+    rows = _rows(table, ("form_key", "reason_for_change", "extra"))
+    mask = _mask(
+        bool(reason or extra) and not known.is_open_form(form) for form, reason, extra in rows
+    )
+    return _without(table, mask, ["reason_for_change", "extra"]), table.filter(mask)
+
+
+# --- columns ---
+
+
+def _rows(table: "pa.Table", columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in columns), strict=True)
+
+
+def _mask(values: Iterable[bool]) -> "pa.BooleanArray":
+    import pyarrow as pa
+
+    return pa.array(values, pa.bool_())
+
+
+def _replaced(table: "pa.Table", name: str, column: Any) -> "pa.Table":
+    position = table.schema.get_field_index(name)
+    return table.set_column(position, table.schema.field(position), column)
+
+
+def _without(table: "pa.Table", mask: "pa.BooleanArray", columns: Sequence[str]) -> "pa.Table":
+    """Return the table with null in these columns of the masked rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    mask = pa.array([is_open(row) for row in rows], pa.bool_())
-    return table.filter(mask), table.filter(pc.invert(mask))
+    if not mask.true_count:
+        return table
+    for name in columns:
+        nothing = pa.scalar(None, table[name].type)
+        table = _replaced(table, name, pc.if_else(mask, nothing, table[name]))
+    return table
+
+
+def _without_inside(
+    table: "pa.Table", mask: "pa.BooleanArray", column: str, fields: Sequence[str]
+) -> "pa.Table":
+    """Return the table with null in these fields of a list's elements, in the masked rows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not mask.true_count:
+        return table
+    lists = table[column].combine_chunks()
+    elements = lists.flatten()
+    kept = [
+        pa.nulls(len(elements), field.type) if field.name in fields else elements.field(field.name)
+        for field in elements.type
+    ]
+    emptied = pa.StructArray.from_arrays(kept, fields=list(elements.type), mask=elements.is_null())
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    ends = pc.cumulative_sum(pa.concat_arrays([pa.array([0], lengths.type), lengths]))
+    emptied = pa.ListArray.from_arrays(ends, emptied, type=lists.type, mask=lists.is_null())
+    return _replaced(table, column, pc.if_else(mask, emptied, lists))
 
 
 _SPLITS: Final[Mapping[str, Callable[..., Any]]] = {
     "records": _split_records,
     "codings": _split_codings,
+    "visits": _split_visits,
     "queries": _split_queries,
+    "record_revisions": _split_record_revisions,
 }

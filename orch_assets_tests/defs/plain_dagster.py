@@ -9,22 +9,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
-from dagster._core.remote_origin import InProcessCodeLocationOrigin
-from dagster._core.test_utils import in_process_test_workspace
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 STUDIES = ["s0", "s1", "s2", "s3", "s4"]
 BAD = {"s1", "s3"}
 NAME = "plain_studies"
 studies = dg.DynamicPartitionsDefinition(name=NAME)
-
-_STATS = """
-query Stats($path: [String!]!) {
-  assetNodes(assetKeys: [{path: $path}]) {
-    partitionStats { numPartitions numMaterialized numFailed numMaterializing }
-  }
-}
-"""
 
 
 @contextmanager
@@ -87,22 +76,6 @@ def states(real: dg.DagsterInstance, asset: str) -> str:
     found = real.get_status_by_partition(dg.AssetKey(asset), keys, studies) or {}
     letters = {"MATERIALIZED": "M", "FAILED": "F", "IN_PROGRESS": "P"}
     return "".join(letters[status.value] if status else "-" for status in found.values())
-
-
-def partition_stats(
-    real: dg.DagsterInstance, module: str, attribute: str, asset: str
-) -> dict[str, int]:
-    """Return what GraphQL, and so the UI, counts of an asset of a code location."""
-    from dagster_graphql.test.utils import execute_dagster_graphql
-
-    origin = LoadableTargetOrigin(
-        executable_path=sys.executable, module_name=module, attribute=attribute
-    )
-    with in_process_test_workspace(real, origin) as context:
-        answer = execute_dagster_graphql(context, _STATS, {"path": [asset]})
-    (node,) = answer.data["assetNodes"]
-    stats: dict[str, int] = node["partitionStats"]
-    return stats
 
 
 def materialization(study: str, asset: str = "raw", **more: Any) -> dg.AssetMaterialization:

@@ -21,13 +21,13 @@ from orch_assets_tests.defs.plain_dagster import (
     instance,
     logged,
     materialization,
-    partition_stats,
     rerun,
     run,
     spec,
     states,
     studies,
 )
+from orch_assets_tests.graphql import partition_stats
 
 GOOD = [study for study in STUDIES if study not in BAD]
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
@@ -67,7 +67,7 @@ def test_the_ui_counts_the_same():
     """GraphQL's partitionStats agrees with the instance: a failed partition counts once."""
     with instance() as real:
         run(real, pattern)
-        assert partition_stats(real, __name__, "pattern_defs", "pattern") == {
+        assert partition_stats(real, __name__, "pattern", attribute="pattern_defs") == {
             "numPartitions": 5,
             "numMaterialized": 3,
             "numFailed": 2,

@@ -1,0 +1,56 @@
+"""Code locations of empty pipelines, for the benchmarks."""
+
+import os
+
+import dagster as dg
+
+from orch_assets import study_pipeline
+from orch_assets.defs.graph import build_study_graph
+from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.partitions import studies
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
+
+
+def empty_pipelines(count: int) -> list[StudyPipeline]:
+    """Return pipelines that do nothing."""
+    found = []
+    for number in range(count):
+
+        @study_pipeline(name=f"empty_{number}")
+        def empty(study_key: str, sdk: object, study_logger: object) -> None:
+            pass
+
+        found.append(pipeline_of(empty))
+    return [pipeline for pipeline in found if pipeline is not None]
+
+
+def graph_location(count: int) -> dg.Definitions:
+    """Return the project's study graph over empty pipelines."""
+    graph = build_study_graph(empty_pipelines(count))
+    return dg.Definitions(
+        assets=[graph],
+        jobs=[dg.define_asset_job("everything", selection=[graph])],
+        resources={
+            "registry": RegistryResource(kind="demo", demo_studies=1, demo_subjects=1),
+            "orchestration": OrchestrationResource(),
+            "io_manager": StudyIOManager(store=StoreResource()),
+            "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
+            "restricted_store": StoreResource(restricted=True),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.asset(partitions_def=studies)
+def plain() -> None:
+    """Do nothing, for one study in a run of its own: Dagster as it comes."""
+
+
+# What a command line can load: the graph in one run, or plain Dagster with a run for each study
+# and its default executor, which gives a run's step a process of its own.
+defs = (
+    dg.Definitions(assets=[plain])
+    if os.environ.get("BENCH_LOCATION") == "plain"
+    else graph_location(1)
+)

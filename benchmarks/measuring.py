@@ -1,0 +1,47 @@
+"""How the benchmarks measure and print."""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+
+def child_cpu(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
+    """Run a command to its end; return the CPU seconds that it and its children used."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def report_of(module: str, *arguments: str) -> dict[str, float]:
+    """Run a module in a fresh process; return the JSON object that it prints last."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def verdict(
+    name: str, value: float, bound: float, *, at_least: bool = False, unit: str = ""
+) -> bool:
+    """Print a figure against its bound; return whether it is kept."""
+    kept = value >= bound if at_least else value <= bound
+    relation = "at least" if at_least else "at most"
+    mark = "ok  " if kept else "FAIL"
+    print(f"  {mark} {name}: {value:.2f}{unit} ({relation} {bound:g}{unit})")
+    return kept
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
