@@ -19,6 +19,7 @@ enrolment) is its own fact and stays. That a text about an open variable quotes 
 can't be seen.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,12 +96,12 @@ def _split_record_data(
 
     decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # values keep their exact text
     encode = msgspec.json.encode
-    forms: dict[object, _FormKeys] = {}
+    keys_of = functools.cache(functools.partial(_FormKeys, known))
     shown, hidden = [], []
-    for text, *form in _rows(table, ("record_data", "form_id", "form_key")):
-        keys = forms.setdefault(tuple(form), _FormKeys(known, *form))
+    for text, form_id, form_key in _rows(table, ("record_data", "form_id", "form_key")):
         data = decode(text) if text else {}
-        withheld = {key: data.pop(key) for key in keys.withheld_of(data)}
+        names = keys_of(form_id, form_key).withheld_of(data)
+        withheld = {name: data.pop(name) for name in names}
         shown.append(encode(data).decode() if withheld else text)
         hidden.append(encode(withheld).decode() if withheld else None)
     return shown, hidden

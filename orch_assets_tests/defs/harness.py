@@ -71,7 +71,7 @@ def execute(
 
 
 def resume(defs: dg.Definitions, real: dg.DagsterInstance, parent: dg.DagsterRun) -> dg.DagsterRun:
-    """Re-execute a run "from failure", with the tags that Dagster gives it; return the ended run."""
+    """Re-execute a run "from failure", tagged as Dagster tags it; return the ended run."""
     job = defs.resolve_job_def("everything")
     run = real.create_run_for_job(
         job,

@@ -75,7 +75,10 @@ def test_one_study_and_many_leave_the_same(tmp_path):
         defs = definitions(tmp_path, raw, counted)
         execute(defs, real, "S1")
         execute(defs, real, "S2", "S3")
-        (one,), (many,) = materializations(real, "counted")["S1"], materializations(real, "counted")["S2"]
+        (one,), (many,) = (
+            materializations(real, "counted")["S1"],
+            materializations(real, "counted")["S2"],
+        )
         assert states(real, "counted") == dict.fromkeys(("S1", "S2", "S3"), "MATERIALIZED")
     assert one.keys() == many.keys()
     assert one["data"] == many["data"] == {"subjects": 2}

@@ -7,7 +7,12 @@ from orch_assets import study_pipeline
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
-from orch_assets.defs.results import RESULTS_KEY, build_results_sensor, build_study_results, load_results
+from orch_assets.defs.results import (
+    RESULTS_KEY,
+    build_results_sensor,
+    build_study_results,
+    load_results,
+)
 from orch_assets_tests.defs.harness import execute, instance, materializations
 
 
@@ -146,6 +151,7 @@ def test_the_matrix_is_rendered_with_failures_first(location):
 
 def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):
     with instance("S1", "S2") as real:
+
         def tick(cursor):
             with dg.build_sensor_context(instance=real, cursor=cursor) as context:
                 return location.sensor(context)

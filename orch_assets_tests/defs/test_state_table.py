@@ -86,7 +86,7 @@ def test_the_same_code_serves_one_partition():
 
 
 def test_yielded_materializations_then_a_failure_give_right_states_too():
-    """yield AssetMaterialization then raise: right states (but workers' log lines get lost)."""
+    """Yield AssetMaterialization then raise: right states (but workers' log lines get lost)."""
 
     @chain(spec())
     def graph(context: dg.AssetExecutionContext) -> Iterator[Any]:

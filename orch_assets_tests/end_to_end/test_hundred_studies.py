@@ -199,7 +199,11 @@ def backfilled(server, tmp_path_factory):
         answer = ask(real, LOCATION, BACKFILL, {"params": params})["launchPartitionBackfill"]
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
         with made.home.start("dagster-daemon", "run", "-m", LOCATION, log=log):
-            until(lambda: any(run.is_finished for run in real.get_runs()), 120, f"a run that ended; see {log}")
+            until(
+                lambda: any(run.is_finished for run in real.get_runs()),
+                120,
+                f"a run that ended; see {log}",
+            )
     return made
 
 

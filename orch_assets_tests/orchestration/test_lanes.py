@@ -73,7 +73,7 @@ def test_only_what_raised_is_reported():
 
 def test_lanes_already_begun_go_before_new_ones():
     runner = Runner()
-    results_of(runner, {study: DIAMOND for study in "ABCDEF"}, workers=1)
+    results_of(runner, dict.fromkeys("ABCDEF", DIAMOND), workers=1)
     studies = [study for study, _ in runner.order]
     assert studies == sorted(studies)
 

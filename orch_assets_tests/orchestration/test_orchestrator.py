@@ -75,16 +75,16 @@ def test_whatever_one_study_raises_fails_that_study_alone(raised, error):
 
 
 def test_an_exception_without_readable_text_is_a_result_all_the_same():
-    class Unreadable(Exception):
+    class UnreadableError(Exception):
         def __str__(self):
             raise RuntimeError("no text")
 
         __repr__ = __str__
 
     def fails(study_key, sdk, study_logger):
-        raise Unreadable
+        raise UnreadableError
 
-    assert run(fails, "A")["A"]["error"] == "Unreadable: (the exception has no readable text)"
+    assert run(fails, "A")["A"]["error"] == "UnreadableError: (the exception has no readable text)"
 
 
 def test_the_duration_is_the_work_and_not_the_wait_for_a_worker():
@@ -173,9 +173,7 @@ def test_a_registry_that_cannot_be_read_is_an_orchestrator_error_with_its_cause(
             raise ConnectionError("refused")
 
     with pytest.raises(OrchestratorError) as caught:
-        MultiStudyOrchestrator(Broken()).execute_pipeline(
-            lambda study_key, sdk, study_logger: None
-        )
+        MultiStudyOrchestrator(Broken()).execute_pipeline(lambda study_key, sdk, study_logger: None)
     assert isinstance(caught.value.__cause__, ConnectionError)
 
 
