@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def queries(study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table") -> SplitTable:
     """Queries of a study with the history of their comments.
 
-    Queries on withheld variables are in the companion of the same name in the restricted store.
+    All queries are here; the texts of those that may concern withheld variables are in the
+    companion of the same name in the restricted store.
     """
     table = sdk.queries.table(study_key)
     study_logger.info("%d queries", table.num_rows)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import study_pipeline
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # CDASH names: the form of adverse events and its question "serious?".
 _ADVERSE_EVENTS = "AE"
 _SERIOUS = "AESER"
+_SERIOUSNESS = {"Y": "serious", "YES": "serious", "N": "not serious", "NO": "not serious"}
 
 _QUERY_AGES = ((7, "0-7 days"), (30, "8-30 days"), (90, "31-90 days"))
 
@@ -26,22 +27,101 @@ def study_summary(
     subjects: "pa.Table",
     records: "pa.Table",
     queries: "pa.Table",
+    *,
+    today: date | None = None,
 ) -> "pa.Table":
     """Counts of a study: enrolment, records, open queries and their age, adverse events.
 
-    One row per measure, site and category. Deleted rows are not counted. Queries and adverse
-    events that concern withheld variables only are not in the tables that this is made of.
-    """
-    import pyarrow as pa
+    One row per measure, site and category; what is marked as deleted isn't counted.
 
+    - ``subjects_by_site_and_status``: by the site's name; a site without subjects has one row,
+      category ``any``, count 0.
+    - ``records_by_status``.
+    - ``open_queries_by_age``: a query is open unless the last of its comments, by sequence, closes
+      it. Its age is days since its creation, in UTC; of a date in the future 0.
+    - ``adverse_events_by_seriousness``: records of the form ``AE`` by their answer to ``AESER``,
+      whatever the case of either; ``unknown`` without an answer, or where it is withheld.
+
+    What has no status, date or site name counts as ``unknown``.
+    """
     counts = [
         *_enrolment(sites, subjects),
-        *_counted("records_by_status", _values(records, "record_status")),
-        *_counted("open_queries_by_age", _open_query_ages(queries)),
+        *_counted("records_by_status", _texts(_kept(records), "record_status")),
+        *_counted("open_queries_by_age", _open_query_ages(queries, today or _today())),
         *_counted("adverse_events_by_seriousness", _seriousness(records)),
     ]
     study_logger.info("%d counts", len(counts))
-    rows = [{"study_key": study_key, **row} for row in counts]
+    return _table([{"study_key": study_key, **row} for row in counts])
+
+
+def _today() -> date:
+    return datetime.now(timezone.utc).date()
+
+
+def _enrolment(sites: "pa.Table", subjects: "pa.Table") -> Iterator[dict[str, Any]]:
+    """Yield subjects by site and status; a site without subjects counts zero."""
+    by_site: dict[str, Counter[str]] = {name: Counter() for name in _texts(sites, "site_name")}
+    subjects = _kept(subjects)
+    for site_name, status in zip(
+        _texts(subjects, "site_name"), _texts(subjects, "subject_status"), strict=True
+    ):
+        by_site.setdefault(site_name, Counter())[status] += 1
+    for site_name in sorted(by_site):
+        for status, count in sorted(by_site[site_name].items()) or [("any", 0)]:
+            yield _row("subjects_by_site_and_status", status, count, site_name=site_name)
+
+
+def _open_query_ages(queries: "pa.Table", today: date) -> Iterator[str]:
+    columns = (queries["date_created"].to_pylist(), queries["query_comments"].to_pylist())
+    for created, comments in zip(*columns, strict=True):
+        last = max(comments or (), key=lambda comment: comment["sequence"] or 0, default=None)
+        if last is None or not last["closed"]:
+            yield "unknown" if created is None else _age((today - created.date()).days)
+
+
+def _age(days: int) -> str:
+    return next((name for most, name in _QUERY_AGES if days <= most), "over 90 days")
+
+
+def _seriousness(records: "pa.Table") -> Iterator[str]:
+    import json
+
+    import pyarrow.compute as pc
+
+    # Only these are decoded: a study's other records may be a hundred times as many.
+    adverse_events = _kept(
+        records.filter(pc.equal(pc.utf8_upper(records["form_key"]), _ADVERSE_EVENTS))
+    )
+    for text in adverse_events["record_data"].to_pylist():
+        answers = [v for k, v in json.loads(text or "{}").items() if k.upper() == _SERIOUS]
+        answer = str(answers[0] if answers else "").strip().upper()
+        yield _SERIOUSNESS.get(answer, "unknown")
+
+
+def _kept(table: "pa.Table") -> "pa.Table":
+    """Return the rows that are not deleted."""
+    import pyarrow.compute as pc
+
+    return table.filter(pc.invert(pc.fill_null(table["deleted"], False)))
+
+
+def _texts(table: "pa.Table", column: str) -> Iterator[str]:
+    for text in table[column].to_pylist():
+        yield text or "unknown"
+
+
+def _counted(measure: str, categories: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for category, count in sorted(Counter(categories).items()):
+        yield _row(measure, category, count)
+
+
+def _row(measure: str, category: str, count: int, site_name: str = "") -> dict[str, Any]:
+    return {"measure": measure, "site_name": site_name, "category": category, "count": count}
+
+
+def _table(rows: list[dict[str, Any]]) -> "pa.Table":
+    import pyarrow as pa
+
     schema = pa.schema(
         [
             ("study_key", pa.string()),
@@ -52,65 +132,3 @@ def study_summary(
         ]
     )
     return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _enrolment(sites: "pa.Table", subjects: "pa.Table") -> Iterator[dict[str, Any]]:
-    """Yield subjects by site and status; a site without subjects counts zero."""
-    by_site: dict[str, Counter[str]] = {
-        name or "": Counter() for name in sites["site_name"].to_pylist()
-    }
-    for subject in _kept(subjects, ["site_name", "subject_status"]):
-        site = by_site.setdefault(subject["site_name"] or "", Counter())
-        site[subject["subject_status"] or "unknown"] += 1
-    for name in sorted(by_site):
-        for status, count in sorted(by_site[name].items()) or [("any", 0)]:
-            yield _row("subjects_by_site_and_status", status, count, site_name=name)
-
-
-def _open_query_ages(queries: "pa.Table") -> Iterator[str]:
-    today = datetime.now(timezone.utc)
-    for query in queries.select(["date_created", "query_comments"]).to_pylist():
-        comments = query["query_comments"] or []
-        last = max(comments, key=lambda comment: comment["sequence"] or 0, default=None)
-        if last is not None and last["closed"]:
-            continue
-        created = query["date_created"]
-        yield "unknown age" if created is None else _age((today - created).days)
-
-
-def _age(days: int) -> str:
-    return next((name for most, name in _QUERY_AGES if days <= most), "over 90 days")
-
-
-def _seriousness(records: "pa.Table") -> Iterator[str]:
-    import json
-
-    for record in _kept(records, ["form_key", "record_data"]):
-        if (record["form_key"] or "").upper() != _ADVERSE_EVENTS:
-            continue
-        values = {k.upper(): v for k, v in json.loads(record["record_data"] or "{}").items()}
-        answer = str(values.get(_SERIOUS) or "").strip().upper()
-        yield {"Y": "serious", "YES": "serious", "N": "not serious", "NO": "not serious"}.get(
-            answer, "unknown"
-        )
-
-
-def _kept(table: "pa.Table", columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows that are not deleted."""
-    for row in table.select([*columns, "deleted"]).to_pylist():
-        if not row["deleted"]:
-            yield row
-
-
-def _values(table: "pa.Table", column: str) -> Iterator[str]:
-    for row in _kept(table, [column]):
-        yield row[column] or "unknown"
-
-
-def _counted(measure: str, categories: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for category, count in sorted(Counter(categories).items()):
-        yield _row(measure, category, count)
-
-
-def _row(measure: str, category: str, count: int, site_name: str = "") -> dict[str, Any]:
-    return {"measure": measure, "site_name": site_name, "category": category, "count": count}

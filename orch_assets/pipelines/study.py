@@ -1,0 +1,25 @@
+"""The table ``study``."""
+
+from typing import TYPE_CHECKING, Any
+
+from orch_assets import ImednetError, study_pipeline
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@study_pipeline(group="registry", kinds=("table",))
+def study(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
+    """The study's own entry in the registry's list of studies: one row."""
+    import pyarrow.compute as pc
+
+    listed = sdk.studies.table(study_key)
+    # Two keys that differ only in case are two studies, whatever the registry's filter makes of it.
+    table = listed.filter(pc.equal(listed["study_key"], study_key))
+    if table.num_rows != 1:
+        raise ImednetError(
+            f"The registry lists {table.num_rows} studies {study_key}: check that the keys may "
+            "still see it; if it is gone for good, run sync_studies."
+        )
+    study_logger.info("%d study", table.num_rows)
+    return table
