@@ -10,7 +10,7 @@ import dagster as dg
 from orch_assets.defs import events
 from orch_assets.defs.carry import carried_events, done_in_parent, newest_materializations
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.steps import Step, StepResult
@@ -96,20 +96,13 @@ class GraphRun:
         studies: Sequence[str],
         done: Mapping[str, set[str]],
     ) -> PipelineRunner:
-        resources = self.context.resources
-        restricted: StoreResource = resources.restricted_store
         return PipelineRunner(
             run_id=self.context.run.run_id,
             registry=registry.label,
             sdk=registry.sdk,
             pipelines={pipeline.name: pipeline for pipeline in self.pipelines},
             keys=self.keys,
-            io_managers={
-                pipeline.io_manager_key: getattr(resources, pipeline.io_manager_key)
-                for pipeline in self.pipelines
-            },
-            restricted=resources.restricted_io_manager,
-            write_report=restricted.write_report,
+            resources=self.context.resources,
             earlier=self._earlier(selected, studies, done),
         )
 

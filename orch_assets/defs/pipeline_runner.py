@@ -1,7 +1,7 @@
 """The work of one step of one lane: call the pipeline, keep what it returns. Any thread."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.defs.events import Kept
+from orch_assets.defs.io_contexts import input_context, output_context
 from orch_assets.defs.table_types import as_table_type, is_table_stream, table_class
 from orch_assets.orchestration.kept import SplitTable, showable
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -42,9 +43,7 @@ class PipelineRunner:
         sdk: the registry's client.
         pipelines: by name.
         keys: the pipelines' asset keys, by name.
-        io_managers: by resource key.
-        restricted: the IO manager for withheld values.
-        write_report: stores a failure report under a name and returns its URI.
+        resources: the run's resources: IO managers by key, the restricted store among them.
         earlier: ``data`` of upstream pipelines that are not in this run, by pipeline and study;
             None where the result is an artifact.
     """
@@ -54,9 +53,7 @@ class PipelineRunner:
     sdk: Any
     pipelines: Mapping[str, StudyPipeline]
     keys: Mapping[str, dg.AssetKey]
-    io_managers: Mapping[str, dg.IOManager]
-    restricted: dg.IOManager
-    write_report: Callable[[str, Mapping[str, Any]], str]
+    resources: Any
     earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self, turn: StepTurn) -> StepOutput:
@@ -87,7 +84,8 @@ class PipelineRunner:
             "traceback": failure.trace,
         }
         try:
-            return self.write_report("/".join(encode_part(part) for part in parts), report)
+            name = "/".join(encode_part(part) for part in parts)
+            return str(self.resources.restricted_store.write_report(name, report))
         except Exception:  # noqa: BLE001 - the study's own failure is what must come through
             return NOT_WRITTEN
 
@@ -120,12 +118,8 @@ class PipelineRunner:
         return self._load(turn.study_key, name, wanted)
 
     def _load(self, study_key: str, name: str, wanted: str) -> Any:
-        with dg.build_input_context(
-            asset_key=self.keys[name],
-            partition_key=study_key,
-            dagster_type=dg.PythonObjectDagsterType(table_class(wanted)),
-        ) as context:
-            return self.io_managers[self.pipelines[name].io_manager_key].load_input(context)
+        context = input_context(self.resources, self.keys[name], study_key, table_class(wanted))
+        return self._io_manager(name).load_input(context)
 
     # --- what comes out ---
 
@@ -134,33 +128,30 @@ class PipelineRunner:
             return StepOutput(Kept(data=value), handover=value)
         if isinstance(value, SplitTable):
             return self._keep_split(turn, value)
-        metadata = self._store(turn, self._io_manager(turn), value)
+        metadata = self._store(turn, self._io_manager(turn.step.name), value)
         handover = None if is_table_stream(value) else value
         return StepOutput(Kept(_rows(metadata), metadata), handover=handover)
 
     def _keep_split(self, turn: StepTurn, value: SplitTable) -> StepOutput:
         """Store the withheld part first: the open table alone says that both are there."""
-        withheld = self._store(turn, self.restricted, value.withheld)
+        withheld = self._store(turn, self.resources.restricted_io_manager, value.withheld)
         metadata = {
-            **self._store(turn, self._io_manager(turn), value.table),
+            **self._store(turn, self._io_manager(turn.step.name), value.table),
             **{f"withheld_{name}": told for name, told in withheld.items() if name in _WITHHELD},
         }
         return StepOutput(Kept(_rows(metadata), metadata), handover=value.table)
 
-    def _io_manager(self, turn: StepTurn) -> dg.IOManager:
-        return self.io_managers[self.pipelines[turn.step.name].io_manager_key]
+    def _io_manager(self, name: str) -> dg.IOManager:
+        io_manager: dg.IOManager = getattr(self.resources, self.pipelines[name].io_manager_key)
+        return io_manager
 
     def _store(
         self, turn: StepTurn, io_manager: dg.IOManager, value: Any
     ) -> Mapping[str, dg.MetadataValue[Any]]:
-        with dg.build_output_context(
-            name="result",
-            asset_key=self.keys[turn.step.name],
-            partition_key=turn.study_key,
-            run_id=self.run_id,
-        ) as context:
-            io_manager.handle_output(context, value)
-            told: Mapping[str, dg.MetadataValue[Any]] = context.get_logged_metadata()
+        key = self.keys[turn.step.name]
+        context = output_context(self.resources, self.run_id, key, turn.study_key)
+        io_manager.handle_output(context, value)
+        told: Mapping[str, dg.MetadataValue[Any]] = context.get_logged_metadata()
         return told
 
 
