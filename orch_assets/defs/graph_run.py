@@ -166,7 +166,7 @@ class GraphRun:
         return dg.Failure(
             f"{len(self.failed)} of {studies} studies failed: {'; '.join(named)}"
             + (f"; and {more} more." if more else ".")
-            + " The others are materialized. Re-execute from failure to run only these again.",
+            + " What succeeded is materialized; re-execute from failure to run only the rest.",
             metadata={"studies": studies, "failed_studies": len(self.failed)},
             allow_retries=False,
         )

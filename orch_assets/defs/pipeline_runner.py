@@ -11,7 +11,7 @@ import dagster as dg
 from orch_assets.defs.events import Kept
 from orch_assets.defs.io_contexts import input_context, output_context
 from orch_assets.defs.table_types import as_table_type, is_table_stream, table_class
-from orch_assets.orchestration.kept import SplitTable, showable
+from orch_assets.orchestration.kept import SplitTable, as_plain, showable
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.result import Failure
 from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
@@ -123,7 +123,8 @@ class PipelineRunner:
 
     # --- what comes out ---
 
-    def _keep(self, turn: StepTurn, value: Any) -> StepOutput:
+    def _keep(self, turn: StepTurn, returned: Any) -> StepOutput:
+        value = as_plain(returned)
         if value is None or showable(value):
             return StepOutput(Kept(data=value), handover=value)
         if isinstance(value, SplitTable):

@@ -40,6 +40,17 @@ def split_withheld(endpoint: str, table: "pa.Table", variables: "pa.Table") -> S
     return SplitTable(*split_table(endpoint, table, variables))
 
 
+def as_plain(value: Any) -> Any:
+    """Return a value with Python's numbers in place of numpy's, also inside dicts and lists."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    if isinstance(value, dict):
+        return {as_plain(key): as_plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(each) for each in value]
+    return value
+
+
 def showable(value: Any) -> bool:
     """Whether a result is numbers and booleans only, and so may stand in an event's metadata."""
     if isinstance(value, Mapping):

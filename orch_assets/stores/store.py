@@ -113,8 +113,9 @@ class PipelineStore:
             data = _to_json(value)
         except (TypeError, ValueError, RecursionError):
             raise StoreError(
-                f"{name!r} can't be stored as JSON: it holds objects of other types, a circle, "
-                "or a number that isn't finite.",
+                f"{name!r} is no table and can't be stored as JSON: it is, or holds, what "
+                f"JSON has not (its type is {type(value).__name__}). Return a table (pandas or "
+                "Arrow), a dict of tables, or text, finite numbers, lists and dicts.",
                 artifact=name,
             ) from None
         stored = self._publisher.store(_writes(data), keys.version)

@@ -312,3 +312,30 @@ def test_runs_of_n_studies_are_one_policy_away(tmp_path):
     policy = dg.BackfillPolicy.multi_run(7)
     graph = build_study_graph([raw.__study_pipeline__], backfill_policy=policy)
     assert graph.backfill_policy == policy
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    @study_pipeline
+    def sums(study_key, sdk, study_logger, raw):
+        return {"age": raw["age"].sum(), "any": (raw["age"] > 50).any(), "mean": raw["age"].mean()}
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, raw, sums), real, "S1")
+        (event,) = materializations(real, "sums")["S1"]
+    assert event["data"] == {"age": 93, "any": True, "mean": 46.5}
+
+
+@pytest.mark.parametrize(
+    "returned", [object(), {"when": object()}, pd.Series([1]), float("nan"), {1, 2}]
+)
+def test_a_result_that_cannot_be_stored_fails_with_what_to_return_instead(tmp_path, returned):
+    @study_pipeline
+    def odd(study_key, sdk, study_logger):
+        return returned
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, odd), real, "S1")
+        assert states(real, "odd") == {"S1": "FAILED"}
+        error = observations(real, "odd")["S1"]["error"]
+    assert "Return a table" in error
+    assert "<object" not in error

@@ -4,7 +4,7 @@ import copy
 
 import dagster as dg
 
-from orch_assets.definitions import defs as real
+from orch_assets import definitions
 
 
 def _impatient(sensor: dg.SensorDefinition) -> dg.SensorDefinition:
@@ -14,10 +14,10 @@ def _impatient(sensor: dg.SensorDefinition) -> dg.SensorDefinition:
 
 
 defs = dg.Definitions(
-    assets=real.assets,
-    jobs=real.jobs,
-    sensors=[_impatient(sensor) for sensor in real.sensors or []],
+    assets=definitions.defs.assets,
+    jobs=definitions.defs.jobs,
+    sensors=[_impatient(sensor) for sensor in definitions.defs.sensors or []],
     # Without the schedule: a test at five in the morning would see one run more.
-    resources=real.resources,
-    executor=real.executor,
+    resources=definitions.defs.resources,
+    executor=definitions.defs.executor,
 )

@@ -1,0 +1,63 @@
+"""The registry's own rows as a table should have them, worked out apart from the client."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pyarrow as pa
+
+from orch_assets import SplitTable, make_study_logger
+from orch_assets.registry.demo import DemoRegistry
+
+SYSTEM_KEYS = {"dateCreated", "dateModified", "unvnum"}
+
+
+def run(pipeline: Any, sdk: Any, study_key: str, **upstreams: Any) -> Any:
+    """Return what a pipeline returns for a study, and of a split table both parts."""
+    result = pipeline(study_key, sdk, make_study_logger(study_key), **upstreams)
+    return (result.table, result.withheld) if isinstance(result, SplitTable) else result
+
+
+def expected(rows: Any, schema: pa.Schema) -> list[dict[str, Any]]:
+    """Return the API's rows with the columns and types of a table."""
+    return [{field.name: _value(row, field) for field in schema} for row in rows]
+
+
+def _value(row: Mapping[str, Any], field: pa.Field) -> Any:
+    value = row.get(_api_name(field.name))
+    if value is None:
+        return None
+    if pa.types.is_list(field.type):
+        return expected(value, pa.schema(list(field.type.value_type)))
+    if pa.types.is_timestamp(field.type):
+        return _moment(value)
+    if pa.types.is_date(field.type):
+        return date.fromisoformat(value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return value
+
+
+def _moment(value: str | list[int]) -> datetime:
+    if isinstance(value, list):  # down to the nanosecond
+        return datetime(*value[:6], value[6] // 1000, tzinfo=timezone.utc)
+    return datetime(*map(int, re.findall(r"\d+", value)), tzinfo=timezone.utc)
+
+
+def _api_name(column: str) -> str:
+    first, *others = column.split("_")
+    return first + "".join(word.title() for word in others)
+
+
+def withheld_variables(registry: DemoRegistry, study_key: str) -> set[tuple[str, str]]:
+    """Return form key and name of each variable whose flag is true, null or missing.
+
+    In the embedded registry no other variable of a form shares such a name.
+    """
+    return {
+        (row["formKey"], row["variableName"])
+        for row in registry.rows("variables", study_key)
+        if row.get("blinded") is not False
+    }
