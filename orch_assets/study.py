@@ -9,10 +9,11 @@ import contextlib
 import logging
 import threading
 import unicodedata
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from orch_assets.errors import StudyGivenUpError, StudyKeyError
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 else:  # generic at run time from Python 3.11 on
     _LoggerAdapter = logging.LoggerAdapter
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_KEY_LENGTH = 100
 
@@ -59,10 +63,6 @@ def check_study_key(study_key: object) -> str:
 class PublishingLease:
     """A study's right to publish, until somebody revokes it."""
 
-    # A commit is one rename or one PUT. Whoever gives a study up waits this long for one that is
-    # under way, so that "given up" is decided before or after it, never in between.
-    _COMMIT_SECONDS = 10.0
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._revoked = threading.Event()
@@ -72,9 +72,16 @@ class PublishingLease:
         """Whether the study was given up."""
         return self._revoked.is_set()
 
-    def revoke(self) -> None:
-        """Give the study up: no commit begins after this returns."""
-        locked = self._lock.acquire(timeout=self._COMMIT_SECONDS)
+    def revoke(self, within: float = 10.0) -> None:
+        """Give the study up: no commit begins after this returns.
+
+        A commit is one rename or one PUT. One that is under way is waited for, so that "given up"
+        is decided before or after it, never in between.
+
+        Args:
+            within: seconds to wait for a commit that is under way.
+        """
+        locked = self._lock.acquire(timeout=within)
         self._revoked.set()
         if locked:
             self._lock.release()
@@ -164,6 +171,28 @@ def publishing() -> Iterator[None]:
         return
     with context.lease.commit(context.study_key):
         yield
+
+
+def in_study_context(function: Callable[P, T]) -> Callable[P, T]:
+    """Return the function for threads that a pipeline starts: they work for the same study.
+
+    A new thread starts with no context variables. What this returns runs in those of the code
+    that called ``in_study_context``: ``get_current_study()`` answers, a study that was given up
+    can't publish, and OpenTelemetry's spans have their parent. Many threads may call it at once.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> with study_context("ONC-301"), ThreadPoolExecutor() as pool:
+        ...     pool.submit(in_study_context(get_current_study)).result()
+        'ONC-301'
+    """
+    context = copy_context()
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return context.copy().run(function, *args, **kwargs)
+
+    return call
 
 
 class StudyContextLogAdapter(_LoggerAdapter):

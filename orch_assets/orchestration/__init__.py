@@ -1,5 +1,7 @@
 """Pipelines over many studies: selection, lanes, results. Runs without Dagster."""
 
+from orch_assets.orchestration.cancel import CancelHandle
+from orch_assets.orchestration.json_log import JsonLogFormatter
 from orch_assets.orchestration.kept import SplitTable, split_withheld
 from orch_assets.orchestration.orchestrator import MultiStudyOrchestrator
 from orch_assets.orchestration.pipeline import (
@@ -9,13 +11,18 @@ from orch_assets.orchestration.pipeline import (
     study_pipeline,
 )
 from orch_assets.orchestration.result import OrchestratorResult
+from orch_assets.study import StudyContextLogAdapter, make_study_logger
 
 __all__ = [
+    "CancelHandle",
+    "JsonLogFormatter",
     "MultiStudyOrchestrator",
     "OrchestratorResult",
     "SplitTable",
+    "StudyContextLogAdapter",
     "StudyPipeline",
     "StudyWorkerCallable",
+    "make_study_logger",
     "pipeline_of",
     "split_withheld",
     "study_pipeline",

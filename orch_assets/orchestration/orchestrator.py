@@ -1,23 +1,27 @@
 """``MultiStudyOrchestrator``: one function over every study of a registry."""
 
-import inspect
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from orch_assets.errors import OrchestratorError
+from orch_assets.orchestration.call_runner import CallRunner, check_call, step_of
+from orch_assets.orchestration.cancel import CancelHandle
 from orch_assets.orchestration.lanes import Lanes
-from orch_assets.orchestration.pipeline import StudyWorkerCallable, pipeline_of
-from orch_assets.orchestration.result import FAILED, SUCCESS, Failure, OrchestratorResult
-from orch_assets.orchestration.selection import StudyFilter, select_studies, warn_about
-from orch_assets.orchestration.steps import (
-    OnWorker,
-    Step,
-    StepOutput,
-    StepResult,
-    StepTurn,
-    cancelled,
+from orch_assets.orchestration.options import PASSING_ERRORS, ErrorTypes, OnResult, RunOptions
+from orch_assets.orchestration.ordering import longest_first
+from orch_assets.orchestration.pipeline import StudyWorkerCallable
+from orch_assets.orchestration.progress import progress_bar
+from orch_assets.orchestration.result import (
+    FAILED,
+    SUCCESS,
+    TIMEOUT,
+    OrchestratorResult,
+    early_end,
 )
-from orch_assets.study import make_study_logger
+from orch_assets.orchestration.selection import StudyFilter, select_studies, warn_about
+from orch_assets.orchestration.steps import Step, StepResult
 
 
 class MultiStudyOrchestrator:
@@ -27,9 +31,27 @@ class MultiStudyOrchestrator:
         sdk: an ``ImednetSDK``, or anything with ``sdk.studies.list()`` yielding objects with a
             ``study_key``. It is shared by all studies and never changed.
         max_workers: studies at work at once; 1 runs them one after the other.
+        study_timeout: seconds of work that each study may take; one that takes longer is FAILED
+            with ``Timeout: …`` and may not publish any more. None is no limit. A
+            ``@study_pipeline`` with a timeout or retries of its own keeps them.
+        retries: further tries of a study after an error of ``retry_on``, about 1, 2, 4, … 60
+            seconds apart. The registry's errors never count: they were retried where they
+            happened.
+        retry_on: errors that are worth another try.
+        on_result: called as ``on_result(study_key, result)`` in the caller's thread as each
+            study ends, in the order in which they do. What it raises ends the run, as the
+            caller's ``KeyboardInterrupt`` does: see ``execute_pipeline``.
+        progress: show a progress bar on standard error, if that is a terminal.
+        run_deadline: seconds that a whole call may take; what has not ended then is FAILED with
+            ``Timeout: …``. The request for the studies counts, but is not cut short.
+        cancel: a handle that ends the run from another thread; what has not ended then is FAILED
+            with ``Cancelled: …``.
+        expected_durations: seconds by study, for those that are known: the longest begin first,
+            so that none is left to run alone at the end. One that isn't there counts as the
+            median. Results stay in registry order.
 
     Raises:
-        OrchestratorError: ``max_workers`` is no number above 0.
+        OrchestratorError: a parameter makes no sense; names it.
 
     Example:
         >>> def count(study_key, sdk, study_logger):
@@ -37,11 +59,34 @@ class MultiStudyOrchestrator:
         >>> MultiStudyOrchestrator(sdk, max_workers=8).execute_pipeline(count)  # doctest: +SKIP
     """
 
-    def __init__(self, sdk: Any, max_workers: int = 4) -> None:
+    def __init__(
+        self,
+        sdk: Any,
+        max_workers: int = 4,
+        *,
+        study_timeout: float | None = None,
+        retries: int = 0,
+        retry_on: ErrorTypes = PASSING_ERRORS,
+        on_result: OnResult | None = None,
+        progress: bool = False,
+        run_deadline: float | None = None,
+        cancel: CancelHandle | None = None,
+        expected_durations: Mapping[str, float] | None = None,
+    ) -> None:
         if not isinstance(max_workers, int) or isinstance(max_workers, bool) or max_workers < 1:
             raise OrchestratorError(f"max_workers is {max_workers!r}; give a number from 1.")
         self._sdk = sdk
         self._max_workers = max_workers
+        self._options = RunOptions(
+            study_timeout=study_timeout,
+            retries=retries,
+            retry_on=retry_on,
+            on_result=on_result,
+            progress=progress,
+            run_deadline=run_deadline,
+            cancel=cancel or CancelHandle(),
+            expected_durations=expected_durations or {},
+        )
 
     @property
     def sdk(self) -> Any:
@@ -88,6 +133,9 @@ class MultiStudyOrchestrator:
     ) -> dict[str, OrchestratorResult]:
         """Run ``pipeline_func(study_key, sdk, study_logger, *args, **kwargs)`` for each study.
 
+        An ``async`` function waits on an event loop and holds no worker: hundreds of studies can
+        wait at once, beside ``max_workers`` plain ones.
+
         Returns:
             One result for every selected study, in registry order. A study that fails is a
             result, never an exception.
@@ -96,91 +144,48 @@ class MultiStudyOrchestrator:
             FilterConflictError: both filters are non-empty.
             OrchestratorError: the function can't take these arguments, or the registry could not
                 be read. Nothing was started.
-            KeyboardInterrupt: the caller's; its ``results`` attribute holds what had ended, the
-                rest as ``Cancelled``.
+            KeyboardInterrupt: the caller's. It, and whatever ``on_result`` raised, cancels what
+                has not ended and comes with an attribute ``results``: what had ended as it is,
+                the rest as ``Cancelled: …``.
         """
+        began = time.monotonic()
         StudyFilter(whitelist, blacklist)
-        _check_callable(pipeline_func, args, kwargs)
+        check_call(pipeline_func, args, kwargs)
         studies = self.resolve_active_studies(whitelist, blacklist)
-        step = _step_of(pipeline_func)
-        lanes = Lanes(_CallRunner(self._sdk, pipeline_func, args, kwargs), self._max_workers)
-        ended: dict[str, OrchestratorResult] = {}
-        try:
-            for result in lanes.run({study_key: [step] for study_key in studies}):
-                ended[result.study_key] = _as_result(result)
-        except KeyboardInterrupt as interrupt:
-            for study_key in studies:
-                ended.setdefault(study_key, _as_result(cancelled(study_key, step.name)))
-            interrupt.results = {key: ended[key] for key in studies}  # type: ignore[attr-defined]
-            raise
+        lanes = Lanes(CallRunner(self._sdk, pipeline_func, args, kwargs), self._max_workers)
+        deadline = self._options.run_deadline
+        if deadline is not None:
+            cause = early_end(TIMEOUT, f"the run was given up after {deadline:g} s")
+            lanes.cancel_at(began + deadline, cause)
+        with self._options.cancel.telling(lanes.cancel):
+            ended = self._collect(lanes, studies, step_of(pipeline_func, self._options))
         return {study_key: ended[study_key] for study_key in studies}
 
+    def _collect(
+        self, lanes: Lanes, studies: Sequence[str], step: Step
+    ) -> dict[str, OrchestratorResult]:
+        ordered = longest_first(studies, self._options.expected_durations)
+        ended: dict[str, OrchestratorResult] = {}
+        try:
+            with self._watching(len(studies)) as show:
+                for result in lanes.run({study_key: [step] for study_key in ordered}):
+                    ended[result.study_key] = _as_result(result)
+                    show(ended[result.study_key])
+                    if self._options.on_result is not None:
+                        self._options.on_result(result.study_key, ended[result.study_key])
+        except BaseException as error:
+            for result in lanes.rest():
+                ended.setdefault(result.study_key, _as_result(result))
+            with suppress(Exception):  # an exception of on_result may refuse attributes
+                error.results = {key: ended[key] for key in studies}  # type: ignore[attr-defined]
+            raise
+        return ended
 
-class _CallRunner:
-    """Calls one function for each study."""
+    def _watching(self, studies: int) -> Any:
+        def unseen(_: OrchestratorResult) -> None:
+            pass
 
-    def __init__(
-        self,
-        sdk: Any,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> None:
-        self._sdk = sdk
-        self._function = function
-        self._args = args
-        self._kwargs = kwargs
-
-    def _call(self, turn: StepTurn) -> Any:
-        logger = make_study_logger(turn.study_key)
-        return self._function(turn.study_key, self._sdk, logger, *self._args, **self._kwargs)
-
-    def run(self, turn: StepTurn) -> StepOutput:
-        return StepOutput(kept=self._call(turn))
-
-    async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:  # noqa: ARG002 - nothing here blocks
-        return StepOutput(kept=await self._call(turn))
-
-    def report(self, turn: StepTurn, failure: Failure) -> None:  # noqa: ARG002 - the caller gets the failure itself
-        return None
-
-    def provenance(self, turn: StepTurn) -> Mapping[str, str]:
-        return {"pipeline": turn.step.name}
-
-
-def _step_of(function: Callable[..., Any]) -> Step:
-    pipeline = pipeline_of(function)
-    if pipeline is None:
-        name = getattr(function, "__name__", type(function).__name__)
-        is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
-        )
-        return Step(name, is_async=is_async)
-    return Step(
-        pipeline.name,
-        timeout=pipeline.timeout,
-        retries=pipeline.retries,
-        retry_on=pipeline.retry_on,
-        is_async=pipeline.is_async,
-    )
-
-
-def _check_callable(function: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    if not callable(function):
-        raise OrchestratorError(f"The pipeline is {type(function).__name__}, not a function.")
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # a C function hides its signature; the call itself will tell
-    try:
-        signature.bind("study_key", object(), object(), *args, **kwargs)
-    except TypeError as error:
-        name = getattr(function, "__name__", type(function).__name__)
-        raise OrchestratorError(
-            f"Pipeline {name}{signature} can't be called as {name}(study_key, sdk, study_logger, "
-            f"…) with {len(args)} further arguments and the keywords "
-            f"{sorted(kwargs)}: {error}."
-        ) from error
+        return progress_bar(studies) if self._options.progress else nullcontext(unseen)
 
 
 def _as_result(result: StepResult) -> OrchestratorResult:

@@ -1,6 +1,7 @@
-"""Dependency order of the study pipelines of one graph."""
+"""Order: of the study pipelines of one graph, and of the studies of one run."""
 
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -51,3 +52,16 @@ def _visit(
 
 def _home(pipeline: StudyPipeline) -> str:
     return f"{pipeline.function.__module__}.{getattr(pipeline.function, '__qualname__', '?')}"
+
+
+def longest_first(studies: Sequence[str], expected_durations: Mapping[str, float]) -> list[str]:
+    """Return the studies with the longest first, so that none is left to run alone at the end.
+
+    Args:
+        studies: in the order that equals keep.
+        expected_durations: seconds by study. One that isn't there counts as the median of those
+            that are.
+    """
+    known = [expected_durations[study] for study in studies if study in expected_durations]
+    usual = statistics.median(known) if known else 0.0
+    return sorted(studies, key=lambda study: -expected_durations.get(study, usual))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orch_assets.orchestration.result import CANCELLED, Failure, early_end
+from orch_assets.orchestration.result import Failure
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,3 @@ class StepRunner(Protocol):
     def provenance(self, turn: StepTurn) -> Mapping[str, str]:
         """Return the facts for the manifests of what the step publishes."""
         ...
-
-
-def cancelled(study_key: str, step: str) -> StepResult:
-    """Return the result of a step that a cancelled run never ended."""
-    return StepResult(study_key, step, failure=early_end(CANCELLED, "the run was cancelled"))

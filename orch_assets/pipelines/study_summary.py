@@ -72,11 +72,26 @@ def _enrolment(sites: "pa.Table", subjects: "pa.Table") -> Iterator[dict[str, An
 
 
 def _open_query_ages(queries: "pa.Table", today: date) -> Iterator[str]:
-    columns = (queries["date_created"].to_pylist(), queries["query_comments"].to_pylist())
-    for created, comments in zip(*columns, strict=True):
-        last = max(comments or (), key=lambda comment: comment["sequence"] or 0, default=None)
-        if last is None or not last["closed"]:
+    closed = _closed_queries(queries["query_comments"].combine_chunks())
+    for number, created in enumerate(queries["date_created"].to_pylist()):
+        if number not in closed:
             yield "unknown" if created is None else _age((today - created.date()).days)
+
+
+def _closed_queries(comments: "pa.ListArray") -> set[int]:
+    """Return the rows whose last comment, by sequence, closes the query."""
+    import pyarrow.compute as pc
+
+    steps = comments.flatten()
+    last: dict[int, tuple[int, bool]] = {}
+    for number, sequence, closes in zip(
+        pc.list_parent_indices(comments).to_pylist(),
+        steps.field("sequence").to_pylist(),
+        steps.field("closed").to_pylist(),
+        strict=True,
+    ):
+        last[number] = max(last.get(number, (-1, False)), (sequence or 0, bool(closes)))
+    return {number for number, (_, closes) in last.items() if closes}
 
 
 def _age(days: int) -> str:

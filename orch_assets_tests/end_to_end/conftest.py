@@ -1,10 +1,26 @@
 import pytest
 
-from orch_assets_tests.end_to_end.processes import Home
+from orch_assets.registry.demo import DemoServer
+from orch_assets_tests.end_to_end.processes import Home, registry_settings
+
+MAIN_JOB = ("python", "-m", "orch_assets", "run")
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     """A DAGSTER_HOME after one run of the main job on the embedded registry, and that run."""
     home = Home(tmp_path_factory.mktemp("demo"), {"ORCH_REGISTRY": "demo"})
-    return home, home.run("python", "-m", "orch_assets", "run", timeout=240)
+    return home, home.run(*MAIN_JOB, timeout=240)
+
+
+@pytest.fixture(scope="session")
+def failed_run(tmp_path_factory):
+    """Three studies, a DAGSTER_HOME after a run of the main job, and that run.
+
+    The registry forbids the second study.
+    """
+    with DemoServer(studies=3, subjects=2) as server:
+        studies = server.registry.study_keys()
+        server.registry.forbid_study(studies[1])
+        home = Home(tmp_path_factory.mktemp("failed"), registry_settings(server))
+        return studies, home, home.run(*MAIN_JOB)

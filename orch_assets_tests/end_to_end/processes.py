@@ -3,9 +3,11 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +67,16 @@ class Home:
                 _stop_group(process)
 
     @contextmanager
+    def webserver(self) -> Iterator[str]:
+        """Serve the UI of the project's workspace; give its URL when it answers."""
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        log = self.folder / "webserver.log"
+        command = ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", "workspace.yaml")
+        with self.start(*command, log=log):
+            until(lambda: _answers(f"{url}/server_info"), 60, f"a webserver; see {log}")
+            yield url
+
+    @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """Give the instance, to look at what the processes left."""
         with dg.DagsterInstance.from_config(str(self.folder)) as real:
@@ -80,6 +92,14 @@ def registry_settings(server: DemoServer) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Wait for a condition, looking twice a second.
 
@@ -91,6 +111,14 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"Not within {seconds:g} s: {what}")
         time.sleep(0.5)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def _program(name: str) -> list[str]:

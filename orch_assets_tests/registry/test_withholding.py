@@ -51,7 +51,7 @@ dictionaries = st.lists(
         ),
         st.sampled_from([*NAMES[:-1], None]),
         st.sampled_from([False, False, False, True, None]),
-        st.sampled_from(FORMS),
+        st.sampled_from([*FORMS, *[FORMS[0]] * 8]),
         st.booleans(),
         st.booleans(),
     ),
@@ -356,12 +356,31 @@ def test_names_that_differ_in_case_alone_are_open_together_or_not_at_all():
     both = {"PEDESC": "a", "PEDesc": "b"}
     one, other = variable("PEDESC", False), variable("PEDesc", False, disabled=True)
     assert split_record(both, one, other) == (both, {})
-    assert split_record(both, one, {**other, "blinded": True}) == ({}, both)
+    blinded = {**other, "blinded": True}
+    assert split_record(both, one, blinded) == split_record(both, blinded, one) == ({}, both)
 
 
 def test_a_deleted_variable_withholds_what_older_records_still_hold():
     deleted = variable("INITIALS", True, deleted=True)
     assert split_record({"INITIALS": "XY"}, OPEN, deleted) == ({}, {"INITIALS": "XY"})
+
+
+def test_a_withheld_variable_of_no_known_form_closes_its_name_and_every_forms_reasons():
+    somewhere = variable("AGE", True, None, None)
+    assert split_record({"AGE": 41}, OPEN, somewhere) == ({}, {"AGE": 41})
+    revision = {"record_revision_id": 1, "form_key": "F1", "reason_for_change": "planted"}
+    rows = table(RecordRevision, [revision])
+    elsewhere = variable("ARM", True, 1, None)
+    for dictionary, is_shown in (([OPEN], True), ([OPEN, elsewhere], False)):
+        rest, _ = split_table("record_revisions", rows, variables(*dictionary))
+        assert rest["reason_for_change"].is_valid().to_pylist() == [is_shown]
+
+
+def test_a_query_on_no_variable_keeps_its_texts_only_in_a_study_known_to_be_open():
+    rows = table(Query, [{"annotation_id": 1, "description": "planted"}])
+    for dictionary, is_shown in (([], False), ([OPEN], True), ([OPEN, variable("A", None)], False)):
+        rest, _ = split_table("queries", rows, variables(*dictionary))
+        assert rest["description"].is_valid().to_pylist() == [is_shown]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""The event loop on which ``async`` studies wait, on a daemon thread."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Final
+
+_LAST_WORDS_SECONDS: Final = 5.0
+_END_SECONDS: Final = 1.0
+
+
+class EventLoop:
+    """One event loop, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop; after a stop it is dropped."""
+        with self._lock:
+            if self._stopped:
+                return
+            loop = self._loop or self._start()
+        with suppress(RuntimeError):  # stopped and closed in between
+            loop.call_soon_threadsafe(function, *args)
+
+    def stop(self) -> None:
+        """Cancel what still waits on the loop, without waiting for it."""
+        with self._lock:
+            self._stopped = True
+            if self._loop is None:
+                return
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def join(self) -> None:
+        """Wait for the thread's end after a stop, but not long."""
+        if self._thread is not None:
+            self._thread.join(_END_SECONDS)
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop = asyncio.new_event_loop()
+        loop.set_default_executor(_DaemonThreads())
+        self._thread = threading.Thread(
+            target=_serve, args=(loop,), name="orch-assets-loop", daemon=True
+        )
+        self._thread.start()
+        return loop
+
+
+class _DaemonThreads(ThreadPoolExecutor):
+    """A daemon thread for each call of ``asyncio.to_thread``.
+
+    The interpreter waits for the threads of the executor that asyncio brings, and a few hung ones
+    fill it up: one study could hold the exit, or every other study.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # so that nobody cancels what can't be stopped
+
+        def call() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - it belongs to the awaiting study
+                future.set_exception(error)
+
+        threading.Thread(target=call, name="orch-assets-to-thread", daemon=True).start()
+        return future
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_end_tasks())
+    finally:
+        loop.close()
+
+
+async def _end_tasks() -> None:
+    """Cancel every task and let it close what it has open."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_LAST_WORDS_SECONDS)
+    await asyncio.get_running_loop().shutdown_asyncgens()

@@ -1,0 +1,69 @@
+"""What ``MultiStudyOrchestrator`` can be told beyond the SDK and the number of workers."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from orch_assets.errors import OrchestratorError
+from orch_assets.orchestration.cancel import CancelHandle
+from orch_assets.orchestration.result import OrchestratorResult
+
+OnResult: TypeAlias = Callable[[str, OrchestratorResult], object]
+ErrorTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+
+# Errors that another try may mend, whatever the pipeline does.
+PASSING_ERRORS = (ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of ``MultiStudyOrchestrator``, checked; it tells what they mean.
+
+    Raises:
+        OrchestratorError: one of them makes no sense; names it.
+    """
+
+    study_timeout: float | None = None
+    retries: int = 0
+    retry_on: ErrorTypes = PASSING_ERRORS
+    on_result: OnResult | None = None
+    progress: bool = False
+    run_deadline: float | None = None
+    cancel: CancelHandle = field(default_factory=CancelHandle)
+    expected_durations: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("study_timeout", "run_deadline"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (_is_number(seconds) and seconds > 0):
+                raise OrchestratorError(f"{name} is {seconds!r}; give seconds above 0, or None.")
+        if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
+            raise OrchestratorError(f"retries is {self.retries!r}; give a number from 0.")
+        if not all(_is_error_type(each) for each in self.retried_errors):
+            raise OrchestratorError("retry_on must be an exception type, or a tuple of them.")
+        if self.on_result is not None and not callable(self.on_result):
+            raise OrchestratorError("on_result must be a function of a study key and its result.")
+        self._check_durations()
+
+    def _check_durations(self) -> None:
+        for study_key, seconds in self.expected_durations.items():
+            if not (_is_number(seconds) and seconds >= 0):
+                raise OrchestratorError(
+                    f"expected_durations has {seconds!r} for study {study_key}; give seconds from "
+                    "0, and leave out a study whose duration is not known."
+                )
+
+    @property
+    def retried_errors(self) -> tuple[type[BaseException], ...]:
+        """The errors worth another try."""
+        return self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
+
+
+def _is_error_type(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)

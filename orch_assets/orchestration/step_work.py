@@ -1,0 +1,185 @@
+"""One step's work: on a worker or on the event loop, with its tries, in its study's context."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from orch_assets.orchestration.attempt import Attempt
+from orch_assets.orchestration.event_loop import EventLoop
+from orch_assets.orchestration.result import describe_failure
+from orch_assets.orchestration.steps import StepRunner, StepTurn
+from orch_assets.orchestration.timers import Timers
+from orch_assets.orchestration.workers import Workers
+from orch_assets.study import study_context
+
+
+class StepWork:
+    """Takes attempts through their tries and says how each ended.
+
+    Args:
+        runner: does the work itself.
+        workers: where plain steps run, and what of ``async`` steps would block.
+        loop: where ``async`` steps wait.
+        timers: for tries to come and time used up.
+        end: called with an attempt and its ``output`` or its ``failure`` (and ``report``).
+        overdue: called with an attempt that has worked for as long as its step may.
+        backoff: seconds to wait after so many failed tries.
+    """
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        workers: Workers,
+        loop: EventLoop,
+        timers: Timers,
+        *,
+        end: Callable[..., object],
+        overdue: Callable[[Attempt], object],
+        backoff: Callable[[int], float],
+    ) -> None:
+        self._runner = runner
+        self._workers = workers
+        self._loop = loop
+        self._timers = timers
+        self._end = end
+        self._overdue = overdue
+        self._backoff = backoff
+        self._context = contextvars.copy_context()
+
+    def start(self, attempt: Attempt) -> None:
+        """Try a step for the first time: a plain one here and now, an ``async`` one on the loop."""
+        if not attempt.step.is_async:
+            self._try_plain(attempt)
+            return
+        self._resume(attempt)  # at once: another study could keep the loop from ever starting it
+        self._loop.call(self._create_task, attempt)
+
+    # --- both kinds ---
+
+    def _resume(self, attempt: Attempt) -> None:
+        """Let the attempt's time run, and look again when it may be used up."""
+        now = self._timers.now()
+        attempt.resume(now)
+        if attempt.step.timeout is not None:
+            left = attempt.step.timeout - attempt.worked(now)
+            self._timers.at(now + left, partial(self._look_at, attempt))
+
+    def _look_at(self, attempt: Attempt) -> None:
+        if not attempt.over and attempt.is_overdue(self._timers.now()):
+            self._overdue(attempt)
+
+    @contextmanager
+    def _turn(self, attempt: Attempt) -> Iterator[StepTurn]:
+        """Work for the attempt's study."""
+        lane = attempt.lane
+        handed = {name: lane.values[name] for name in attempt.step.upstreams if name in lane.values}
+        turn = StepTurn(lane.study_key, attempt.step, handed)
+        provenance = self._runner.provenance(turn)
+        with study_context(lane.study_key, provenance=provenance, lease=attempt.lease):
+            yield turn
+
+    def _tries_again(self, attempt: Attempt, error: BaseException) -> bool:
+        """Count a failed try; return whether there is to be another."""
+        attempt.tries += 1
+        again = attempt.worth_another_try(error)
+        if again:
+            attempt.pause(self._timers.now())
+        return again
+
+    def _fail(self, attempt: Attempt, turn: StepTurn, error: BaseException) -> None:
+        if not attempt.over:
+            failure = describe_failure(error)
+            self._end(attempt, failure=failure, report=self._runner.report(turn, failure))
+
+    # --- plain steps: worker threads ---
+
+    def _try_plain(self, attempt: Attempt) -> None:
+        self._hold_worker(attempt, partial(self._call, attempt))
+
+    def _hold_worker(self, attempt: Attempt, work: Callable[[], object]) -> None:
+        """Do on this worker, on behalf of a step, what may hang."""
+        if attempt.over:
+            return
+        attempt.threads.add(threading.current_thread())
+        self._resume(attempt)
+        try:
+            self._context.copy().run(work)
+        except BaseException as error:  # noqa: BLE001 - the runner's own: the step ends all the same
+            self._end(attempt, failure=describe_failure(error))
+        finally:
+            attempt.threads.discard(threading.current_thread())
+
+    def _call(self, attempt: Attempt) -> None:
+        with self._turn(attempt) as turn:
+            try:
+                output = self._runner.run(turn)
+            except BaseException as error:  # noqa: BLE001 - SystemExit too is one study's
+                if self._tries_again(attempt, error):
+                    self._timers.after(self._backoff(attempt.tries), partial(self._queue, attempt))
+                else:
+                    self._fail(attempt, turn, error)
+            else:
+                self._end(attempt, output=output)
+
+    def _queue(self, attempt: Attempt) -> None:
+        self._workers.submit(partial(self._try_plain, attempt), urgent=True)
+
+    # --- async steps: the event loop ---
+
+    def _create_task(self, attempt: Attempt) -> None:
+        if not attempt.over:
+            loop = asyncio.get_running_loop()
+            attempt.task = self._context.copy().run(loop.create_task, self._await(attempt))
+
+    async def _await(self, attempt: Attempt) -> None:
+        attempt.restart()
+        self._resume(attempt)
+        try:
+            with self._turn(attempt) as turn:
+                await self._try_async(attempt, turn)
+        except BaseException as error:  # noqa: BLE001 - as in _hold_worker
+            self._end(attempt, failure=describe_failure(error))
+
+    async def _try_async(self, attempt: Attempt, turn: StepTurn) -> None:
+        on_worker = partial(self._on_worker, attempt)
+        while True:
+            try:
+                output = await self._runner.run_async(turn, on_worker)
+            except BaseException as error:  # noqa: BLE001 - as in _call
+                if not self._tries_again(attempt, error):
+                    await on_worker(self._fail, attempt, turn, error)
+                    return
+            else:
+                self._end(attempt, output=output)
+                return
+            await asyncio.sleep(self._backoff(attempt.tries))
+            self._resume(attempt)
+
+    async def _on_worker(self, attempt: Attempt, function: Callable[..., Any], *args: Any) -> Any:
+        """Run on a worker what would block the loop; its wait for one is no working time."""
+        ended: asyncio.Future[tuple[Any, BaseException | None]]
+        ended = asyncio.get_running_loop().create_future()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                outcome: tuple[Any, BaseException | None] = context.run(function, *args), None
+            except BaseException as raised:  # noqa: BLE001 - it belongs to the awaiting step
+                outcome = None, raised
+            self._loop.call(_resolve, ended, outcome)
+
+        attempt.pause(self._timers.now())
+        self._workers.submit(partial(self._hold_worker, attempt, work), urgent=True)
+        value, error = await ended
+        if error is not None:
+            raise error
+        return value
+
+
+def _resolve(ended: "asyncio.Future[Any]", outcome: tuple[Any, BaseException | None]) -> None:
+    if not ended.done():
+        ended.set_result(outcome)

@@ -1,0 +1,70 @@
+"""What a person sees in the Dagster UI after a run of the main job: three studies, one failed."""
+
+import os
+import re
+
+import pytest
+
+from orch_assets_tests.end_to_end.browser import CHROMIUM, open_page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page(failed_run):
+    if CHROMIUM is None:
+        reason = "No chromium: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    _, home, _ = failed_run
+    with home.webserver() as url, open_page() as opened:
+        opened.base = url
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def expect():
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def test_the_assets_page_counts_the_studies_of_each_table(page, expect):
+    page.goto(f"{page.base}/assets")
+    row = page.locator("div", has_text=re.compile(r"^recordsrecords")).first
+    expect(page.get_by_role("link", name="records", exact=True)).to_be_visible()
+    expect(page.get_by_text("3 partitions").first).to_be_visible()
+    expect(row).to_be_attached()
+
+
+def test_the_partitions_page_shows_who_failed(page, expect, failed_run):
+    studies, _, _ = failed_run
+    page.goto(f"{page.base}/assets/records?view=partitions")
+    expect(page.get_by_text("Failed (1)")).to_be_visible()
+    expect(page.get_by_text("Materialized (2)")).to_be_visible()
+    expect(page.get_by_text("Missing (0)")).to_be_visible()
+    page.goto(f"{page.base}/assets/records?view=partitions&partition={studies[1]}")
+    expect(page.get_by_text("failed, and did not materialize this asset")).to_be_visible()
+
+
+def test_a_studys_page_shows_its_result_and_its_artifact(page, expect, failed_run):
+    studies, home, _ = failed_run
+    page.goto(f"{page.base}/assets/records?view=partitions&partition={studies[0]}")
+    artifact = home.folder / "artifacts" / "records" / f"{studies[0]}.parquet"
+    expect(page.get_by_text(artifact.as_uri(), exact=True)).to_be_visible()
+    for field in ("status", "data", "error", "duration_seconds", "sha256", "rows", "registry"):
+        expect(page.get_by_role("cell", name=field, exact=True)).to_be_visible()
+
+
+def test_the_matrix_shows_every_study_and_pipeline(page, expect, failed_run):
+    studies, _, _ = failed_run
+    page.goto(f"{page.base}/assets/study_results?view=overview")
+    page.get_by_text("[Show Markdown]").click()
+    matrix = page.get_by_role("dialog")
+    for study in studies:
+        expect(matrix.get_by_role("cell", name=study, exact=True)).to_be_visible()
+    expect(matrix.get_by_role("columnheader", name="study_summary")).to_be_attached()
+    # The failed study comes first.
+    expect(matrix.locator("tbody tr").first).to_contain_text(studies[1])
+    expect(matrix.locator("tbody tr").first).to_contain_text("✗ RegistryRefusedError")
