@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +20,7 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
+        self._cancelled: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop; after a stop it is dropped."""
@@ -28,6 +30,11 @@ class EventLoop:
             loop = self._loop or self._start()
         with suppress(RuntimeError):  # stopped and closed in between
             loop.call_soon_threadsafe(function, *args)
+
+    def cancel(self, task: "asyncio.Task[Any]") -> None:
+        """Cancel a task, on the loop; it has until some seconds after the stop to close."""
+        self._cancelled.add(task)
+        task.cancel()
 
     def stop(self) -> None:
         """Cancel what still waits on the loop, without waiting for it."""
@@ -47,10 +54,27 @@ class EventLoop:
         loop = self._loop = asyncio.new_event_loop()
         loop.set_default_executor(_DaemonThreads())
         self._thread = threading.Thread(
-            target=_serve, args=(loop,), name="orch-assets-loop", daemon=True
+            target=self._serve, args=(loop,), name="orch-assets-loop", daemon=True
         )
         self._thread.start()
         return loop
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            loop.run_until_complete(self._end_tasks())
+        finally:
+            loop.close()
+
+    async def _end_tasks(self) -> None:
+        """Cancel what still waits, and let it close what it has open."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks - set(self._cancelled):  # a second cancel would end their closing
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_WORDS_SECONDS)
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 class _DaemonThreads(ThreadPoolExecutor):
@@ -72,22 +96,3 @@ class _DaemonThreads(ThreadPoolExecutor):
 
         threading.Thread(target=call, name="orch-assets-to-thread", daemon=True).start()
         return future
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-        loop.run_until_complete(_end_tasks())
-    finally:
-        loop.close()
-
-
-async def _end_tasks() -> None:
-    """Cancel every task and let it close what it has open."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=_LAST_WORDS_SECONDS)
-    await asyncio.get_running_loop().shutdown_asyncgens()

@@ -27,17 +27,20 @@ class SplitTable:
     withheld: Any
 
 
-def split_withheld(endpoint: str, table: "pa.Table", variables: "pa.Table") -> SplitTable:
+def split_withheld(
+    endpoint: str, table: "pa.Table", variables: "pa.Table", intervals: "pa.Table | None" = None
+) -> SplitTable:
     """Split a table of the registry by the study's dictionary; see ``registry.withholding``.
 
     Args:
-        endpoint: ``records``, ``codings`` or ``queries``.
+        endpoint: ``records``, ``codings``, ``queries``, ``visits`` or ``record_revisions``.
         table: that endpoint's table for a study.
         variables: the same study's table ``variables``.
+        intervals: the same study's table ``intervals``; wanted for ``visits`` alone.
     """
     from orch_assets.registry.withholding import split_table
 
-    return SplitTable(*split_table(endpoint, table, variables))
+    return SplitTable(*split_table(endpoint, table, variables, intervals))
 
 
 def as_plain(value: Any) -> Any:

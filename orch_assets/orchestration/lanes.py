@@ -13,6 +13,7 @@ studies are in memory at a time.
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -59,8 +60,11 @@ class Lanes:
     ) -> None:
         self._workers = Workers(max_workers)
         self._loop = EventLoop()
-        self._results: queue.SimpleQueue[StepResult | None] = queue.SimpleQueue()  # None: look up
-        self._timers = Timers(clock, hurry=partial(self._results.put, None))
+        # A result leaves the deque only when the caller has it: an interrupt can strike between
+        # any two lines. The queue only wakes the caller; a signal handler too may put to it.
+        self._results: deque[StepResult] = deque()
+        self._awake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._timers = Timers(clock, hurry=self._wake)
         self._work = StepWork(
             runner,
             self._workers,
@@ -98,10 +102,11 @@ class Lanes:
                 if self._cancelled is None:
                     self._advance(Lane(study_key, steps), begun=False)
             while self._pending and self._cancelled is None:
-                result = self._next_result()
-                if result is not None:
-                    yield result
-                    self._received(result)
+                left = self._timers.make_due()
+                if not self._results:
+                    with suppress(queue.Empty):
+                        self._awake.get(timeout=left)
+                yield from self._hand_over()
             yield from self.rest()
         finally:
             self._stop()
@@ -109,16 +114,11 @@ class Lanes:
     def rest(self) -> Iterator[StepResult]:
         """Cancel, and yield the results that :meth:`run` did not: what had ended, and the rest.
 
-        For a caller that left the loop early and wants a result for every step all the same. One
-        that it had just received when it left may come again, as cancelled: the first counts.
+        For a caller that left the loop early and wants a result for every step all the same. The
+        one that it had just received when it left comes again.
         """
         self._stop()
-        with suppress(queue.Empty):
-            while True:
-                result = self._results.get_nowait()
-                if result is not None:
-                    yield result
-                    self._received(result)
+        yield from self._hand_over()
         for study_key, names in self._pending.items():
             for name in names:
                 yield StepResult(study_key, name, failure=self._cancelled or WAS_CANCELLED)
@@ -127,23 +127,28 @@ class Lanes:
     def cancel(self, cause: Failure = WAS_CANCELLED) -> None:
         """End the run from any thread or signal handler: what has not ended fails of the cause."""
         self._cancelled = self._cancelled or cause
-        self._results.put(None)
+        self._wake()
 
     def cancel_at(self, due: float, cause: Failure) -> None:
         """Cancel the run when the clock reads so many seconds."""
         self._timers.at(due, partial(self.cancel, cause))
 
-    def _next_result(self) -> StepResult | None:
-        left = self._timers.make_due()
-        with suppress(queue.Empty):
-            return self._results.get(timeout=left)
-        return None
+    def _hand_over(self) -> Iterator[StepResult]:
+        while self._results:
+            result = self._results[0]
+            yield result
+            names = self._pending[result.study_key]
+            names.pop(result.step)
+            if not names:
+                del self._pending[result.study_key]
+            self._results.popleft()
 
-    def _received(self, result: StepResult) -> None:
-        names = self._pending[result.study_key]
-        names.pop(result.step, None)
-        if not names:
-            del self._pending[result.study_key]
+    def _put(self, result: StepResult) -> None:
+        self._results.append(result)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._awake.put(None)
 
     def _stop(self) -> None:
         with self._lock:
@@ -170,8 +175,8 @@ class Lanes:
             return
         for thread in tuple(attempt.threads):
             self._workers.replace(thread)
-        if attempt.step.is_async:  # on the loop, where the task is sure to be there by then
-            self._loop.call(lambda: attempt.task and attempt.task.cancel())
+        if attempt.step.is_async:
+            self._work.cancel(attempt)
 
     # --- any thread ---
 
@@ -183,7 +188,7 @@ class Lanes:
             step = lane.steps.popleft()
             lane.failed.add(step.name)
             cause = early_end(UPSTREAM_FAILED, broken)
-            self._results.put(StepResult(lane.study_key, step.name, failure=cause))
+            self._put(StepResult(lane.study_key, step.name, failure=cause))
         if not lane.steps:
             return
         if lane.steps[0].is_async:
@@ -222,7 +227,7 @@ class Lanes:
                 return False
             attempt.over = True
             self._under_way.discard(attempt)
-            self._results.put(result)
+            self._put(result)
         if output is not None:
             lane.keep(step, output.handover)
         else:

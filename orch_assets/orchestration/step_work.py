@@ -58,6 +58,10 @@ class StepWork:
         self._resume(attempt)  # at once: another study could keep the loop from ever starting it
         self._loop.call(self._create_task, attempt)
 
+    def cancel(self, attempt: Attempt) -> None:
+        """Cancel the task of an ``async`` step."""
+        self._loop.call(self._cancel_task, attempt)  # where the task is sure to be there by then
+
     # --- both kinds ---
 
     def _resume(self, attempt: Attempt) -> None:
@@ -134,6 +138,10 @@ class StepWork:
         if not attempt.over:
             loop = asyncio.get_running_loop()
             attempt.task = self._context.copy().run(loop.create_task, self._await(attempt))
+
+    def _cancel_task(self, attempt: Attempt) -> None:
+        if attempt.task is not None:
+            self._loop.cancel(attempt.task)
 
     async def _await(self, attempt: Attempt) -> None:
         attempt.restart()

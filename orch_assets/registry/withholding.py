@@ -6,17 +6,17 @@ What the registry's tables hold of a variable's value, and when it may be shown:
   that the API itself adds stay.
 - codings, which quote a value: where the variable is open on the form.
 - ``visit_date``, the answer to the question that a visit names: where the question is open on
-  every form that has it, since a visit names its form by title only. The visit's window goes with
-  it: it may have been made from that date.
+  every form that has it, since a visit names its form by title only.
+- a visit's window, which is a number of days from the answer to the question that its interval
+  names: where that question, and the visit's own, are open on every form that has them.
 - the texts of queries, which may quote a value: where the query's variable is open on every form
   that has it, since a query names no form. A query without a variable may be about any.
 - ``reason_for_change`` of record revisions, which may quote one too: where every variable of the
   form is open.
 
 What the API sends of such a row beyond its description (``extra``) is withheld with it. What the
-registry works out from answers (statuses, keywords, the windows of visits to come, the date of
-enrolment) is its own fact and stays. That a text about an open variable quotes another one's value
-can't be seen.
+registry works out from answers (statuses, keywords, the date of enrolment) is its own fact and
+stays. That a text about an open variable quotes another one's value can't be seen.
 """
 
 import functools
@@ -49,7 +49,10 @@ _RECORD_COLUMNS: Final = (
 
 
 def split_table(
-    endpoint: str, table: "pa.Table", variables: "pa.Table"
+    endpoint: str,
+    table: "pa.Table",
+    variables: "pa.Table",
+    intervals: "pa.Table | None" = None,
 ) -> "tuple[pa.Table, pa.Table]":
     """Return a table's open part, and the companion that holds what is withheld.
 
@@ -57,6 +60,7 @@ def split_table(
         endpoint: ``records``, ``codings``, ``queries``, ``visits`` or ``record_revisions``.
         table: that endpoint's table.
         variables: the study's table ``variables``.
+        intervals: the study's table ``intervals``; wanted for ``visits`` alone.
 
     Returns:
         The open part has all rows, with null for what is withheld, or without the withheld keys
@@ -68,8 +72,14 @@ def split_table(
 
     Raises:
         KeyError: no such endpoint.
+        ValueError: visits without their intervals.
     """
-    split: tuple[pa.Table, pa.Table] = _SPLITS[endpoint](table, Dictionary(variables))
+    known = Dictionary(variables)
+    if endpoint == "visits":
+        if intervals is None:
+            raise ValueError("To split visits, give the study's table intervals too.")
+        return _split_visits(table, known, intervals)
+    split: tuple[pa.Table, pa.Table] = _SPLITS[endpoint](table, known)
     return split
 
 
@@ -142,13 +152,22 @@ def _split_codings(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.
     return (table.filter(pc.invert(mask)) if mask.true_count else table), companion
 
 
-def _split_visits(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
-    rows = _rows(table, ("visit_date", "visit_date_question"))
-    mask = _mask(
-        date is not None and not known.is_open_everywhere(question) for date, question in rows
-    )
-    dates = ["visit_date", "start_date", "end_date", "due_date", "extra"]
-    return _without(table, mask, dates), table.filter(mask)
+def _split_visits(
+    table: "pa.Table", known: Dictionary, intervals: "pa.Table"
+) -> "tuple[pa.Table, pa.Table]":
+    hidden = {
+        interval_id
+        for interval_id, question in _rows(intervals, ("interval_id", "window_calculation_date"))
+        if question and not known.is_open_everywhere(question)
+    }
+    rows = _rows(table, ("visit_date", "visit_date_question", "interval_id"))
+    dates, windows = [], []
+    for date, question, interval_id in rows:
+        dates.append(date is not None and not known.is_open_everywhere(question))
+        windows.append(dates[-1] or interval_id in hidden)
+    rest = _without(table, _mask(dates), ["visit_date"])
+    rest = _without(rest, _mask(windows), ["start_date", "end_date", "due_date", "extra"])
+    return rest, table.filter(_mask(windows))
 
 
 def _split_queries(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
@@ -226,7 +245,6 @@ def _without_inside(
 _SPLITS: Final[Mapping[str, Callable[..., Any]]] = {
     "records": _split_records,
     "codings": _split_codings,
-    "visits": _split_visits,
     "queries": _split_queries,
     "record_revisions": _split_record_revisions,
 }

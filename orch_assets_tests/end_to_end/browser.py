@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium")
 _ELSEWHERE = re.compile(r"^\w+://(?!127\.0\.0\.1[:/])")
-_PATIENCE_SECONDS = 45
+_PATIENCE_SECONDS = 30
 
 
 @contextmanager
 def open_page() -> Iterator["Page"]:
-    """Give a page of 1400 x 900 pixels; its expectations wait up to 45 s."""
+    """Give a page of 1400 x 900 pixels; its expectations wait up to 30 s."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=1000 * _PATIENCE_SECONDS)

@@ -23,4 +23,6 @@ def failed_run(tmp_path_factory):
         studies = server.registry.study_keys()
         server.registry.forbid_study(studies[1])
         home = Home(tmp_path_factory.mktemp("failed"), registry_settings(server))
-        return studies, home, home.run(*MAIN_JOB)
+        done = home.run(*MAIN_JOB)
+        assert done.returncode == 1, done.stderr
+        return studies, home, done

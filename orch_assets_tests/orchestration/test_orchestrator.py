@@ -268,58 +268,6 @@ def test_an_async_study_that_times_out_is_cancelled():
     assert cancelled.wait(5)
 
 
-def test_an_interrupt_of_the_caller_cancels_and_carries_the_partial_results(monkeypatch):
-    release = threading.Event()
-
-    def work(study_key, sdk, study_logger):
-        if study_key != "A":
-            release.wait(10)
-        return study_key
-
-    from orch_assets.orchestration import lanes, orchestrator
-
-    original = orchestrator._as_result
-
-    def interrupted(result):
-        if result.study_key == "A" and result.failure is None:
-            monkeypatch.setattr(orchestrator, "_as_result", original)
-            raised.append(original(result))
-            raise KeyboardInterrupt
-        return original(result)
-
-    raised: list = []
-    monkeypatch.setattr(orchestrator, "_as_result", interrupted)
-    with pytest.raises(KeyboardInterrupt) as caught:
-        run(work, "A", "B", "C", max_workers=2)
-    release.set()
-    assert lanes is not None
-    assert list(caught.value.results) == ["A", "B", "C"]
-    assert caught.value.results["C"]["error"] == "Cancelled: the run was cancelled"
-
-
-def test_retries_are_for_the_errors_that_are_worth_it():
-    from orch_assets.orchestration.lanes import Lanes
-    from orch_assets.orchestration.orchestrator import _CallRunner, _step_of
-
-    tries: dict[str, int] = {}
-
-    @study_pipeline(retries=2, retry_on=ConnectionError)
-    def flaky(study_key, sdk, study_logger):
-        tries[study_key] = tries.get(study_key, 0) + 1
-        if study_key == "never":
-            raise ValueError
-        if tries[study_key] < 3:
-            raise ConnectionError
-        return "at last"
-
-    slept: list[float] = []
-    lanes = Lanes(_CallRunner(None, flaky, (), {}), 1, sleep=slept.append)
-    results = list(lanes.run({key: [_step_of(flaky)] for key in ("often", "never")}))
-    assert tries == {"often": 3, "never": 1}
-    assert [result.output for result in results] == ["at last", None]
-    assert len(slept) == 2
-
-
 def test_no_thread_is_left_behind():
     before = set(threading.enumerate())
 

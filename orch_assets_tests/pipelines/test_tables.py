@@ -30,7 +30,9 @@ def pipeline(name):
 
 
 def split(name, sdk, study_key=STUDY):
-    return run(pipeline(name), sdk, study_key, variables=sdk.variables.table(study_key))
+    named = pipeline_of(pipeline(name)).upstreams
+    upstreams = {upstream: getattr(sdk, upstream).table(study_key) for upstream in named}
+    return run(pipeline(name), sdk, study_key, **upstreams)
 
 
 def test_every_endpoint_has_its_pipeline():
@@ -126,6 +128,25 @@ def test_visits_lose_their_dates_where_the_question_is_withheld(sdk, server):
     assert companion.to_pylist() == expected(dated, companion.schema)
     dates = dict.fromkeys(("visitDate", "startDate", "endDate", "dueDate"))
     shown = [{**row, **dates} if row in dated else row for row in theirs]
+    assert rest.to_pylist() == expected(shown, rest.schema)
+
+
+def test_visits_lose_their_windows_where_the_day_they_are_counted_from_is_withheld():
+    registry = DemoRegistry(studies=3, subjects=12)
+    _blind(registry, "RANDDT")
+    with DemoServer(registry) as changed, _sdk(changed) as on_changed:
+        rest, companion = split("visits", on_changed)
+    counted = {
+        row["intervalId"]
+        for row in registry.rows("intervals", STUDY)
+        if row["windowCalculationDate"] == "RANDDT"
+    }
+    theirs = registry.rows("visits", STUDY)
+    hidden = [row for row in theirs if row["intervalId"] in counted]
+    assert hidden
+    assert companion.to_pylist() == expected(hidden, companion.schema)
+    window = dict.fromkeys(("startDate", "endDate", "dueDate"))
+    shown = [{**row, **window} if row in hidden else row for row in theirs]
     assert rest.to_pylist() == expected(shown, rest.schema)
 
 

@@ -208,9 +208,6 @@ def test_the_data_hold_nothing_of_the_run(ran):
         assert not any(text in told for text in [*runs, "127.0.0.1"])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the number of pages is in the table's metadata, and so in its bytes"
-)
 def test_the_size_of_the_pages_makes_no_other_version(tmp_path, server):
     manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
     for page_size in (500, 20):

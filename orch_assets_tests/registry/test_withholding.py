@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_assets.registry.models import Coding, Query, Record, RecordRevision, Variable, Visit
+from orch_assets.registry.models import (
+    Coding,
+    Interval,
+    Query,
+    Record,
+    RecordRevision,
+    Variable,
+    Visit,
+)
 from orch_assets.registry.schemas import arrow_schema
 from orch_assets.registry.withholding import SYSTEM_KEYS, split_table
 
@@ -246,6 +254,7 @@ def visits(draw):
         {
             "visit_id": number,
             "visit_date_question": draw(st.sampled_from([*NAMES, None])),
+            "interval_id": draw(st.integers(1, 4)),
             "visit_date": draw(st.sampled_from([None, date(2025, 3, 4)])),
             "start_date": date(2025, 3, 1),
             "due_date": draw(st.sampled_from([None, date(2025, 3, 4)])),
@@ -255,18 +264,40 @@ def visits(draw):
     ]
 
 
-@given(visits())
-def test_a_visit_keeps_its_dates_only_where_its_question_is_open_everywhere(study):
+@given(visits(), st.lists(st.sampled_from([*NAMES, "", None]), max_size=3))
+def test_a_visit_keeps_its_dates_only_where_their_questions_are_open_everywhere(study, bases):
     dictionary, rows = study
     whole = table(Visit, rows)
-    rest, companion = split_table("visits", whole, variables(*dictionary))
-    hidden = dict.fromkeys(("visit_date", "start_date", "end_date", "due_date", "extra"))
-    pairs = [
-        (row, row["visit_date"] is None or shown(dictionary, row["visit_date_question"]))
-        for row in whole.to_pylist()
+    schedule = [
+        {"interval_id": number, "window_calculation_date": base}
+        for number, base in enumerate(bases, start=1)
     ]
-    assert rest.to_pylist() == [row if keep else {**row, **hidden} for row, keep in pairs]
-    assert companion.to_pylist() == [row for row, keep in pairs if not keep]
+    rest, companion = split_table(
+        "visits", whole, variables(*dictionary), table(Interval, schedule)
+    )
+    closed = {
+        row["interval_id"]
+        for row in schedule
+        if row["window_calculation_date"] and not shown(dictionary, row["window_calculation_date"])
+    }
+    expected, kept_apart = [], []
+    for row in whole.to_pylist():
+        date_hidden = row["visit_date"] is not None and not shown(
+            dictionary, row["visit_date_question"]
+        )
+        window_hidden = date_hidden or row["interval_id"] in closed
+        names = [*(["visit_date"] * date_hidden)]
+        names += ["start_date", "end_date", "due_date", "extra"] * window_hidden
+        expected.append({**row, **dict.fromkeys(names)})
+        if window_hidden:
+            kept_apart.append(row)
+    assert rest.to_pylist() == expected
+    assert companion.to_pylist() == kept_apart
+
+
+def test_visits_are_not_split_without_their_intervals():
+    with pytest.raises(ValueError, match="intervals"):
+        split_table("visits", table(Visit, []), variables(OPEN))
 
 
 @st.composite
@@ -396,7 +427,7 @@ def test_a_query_on_no_variable_keeps_its_texts_only_in_a_study_known_to_be_open
 @pytest.mark.parametrize("dictionary", [(), (OPEN,), (variable("ARM", True),)])
 def test_no_rows_are_two_tables_without_rows(endpoint, model, dictionary):
     empty = table(model, [])
-    rest, companion = split_table(endpoint, empty, variables(*dictionary))
+    rest, companion = split_table(endpoint, empty, variables(*dictionary), table(Interval, []))
     assert rest.equals(empty)
     assert companion.num_rows == 0
     assert set(companion.column_names) <= set(empty.column_names)
