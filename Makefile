@@ -29,7 +29,7 @@ run: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m orch_assets run
 
 test: $(VENV)/.installed-dev $(VENV)-peers/.installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -42,10 +42,12 @@ bench: $(VENV)/.installed-dev
 # --- environments ---
 
 $(VENV)/.installed: locks/run.txt | $(VENV)
+	@echo "Installing into $(VENV); this takes a minute or two …"
 	$(BIN)/python $(INSTALL) --require-hashes -r locks/run.txt
 	@touch $@
 
 $(VENV)/.installed-dev: locks/dev.txt $(VENV)/.installed
+	@echo "Installing the tests' tools into $(VENV) …"
 	$(BIN)/python $(INSTALL) --require-hashes -r locks/dev.txt
 	@touch $@
 
@@ -54,6 +56,7 @@ $(VENV):
 
 # The public client and schemathesis, which can't live beside the project's own dependencies.
 $(VENV)-peers/.installed: locks/peers.txt
+	@echo "Installing the peers of the tests into $(VENV)-peers …"
 	$(PYTHON) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python $(INSTALL) --require-hashes -r locks/peers.txt
 	@touch $@
