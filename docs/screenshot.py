@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, no package
 """Makes docs/ui.png: the real UI after a run over made-up studies, one of which failed.
 
 Run it from the project's folder as ``python -m docs.screenshot``; it needs Chromium.
@@ -18,7 +19,7 @@ def main() -> None:
     """Run the main job on a registry that forbids one study; picture the table ``records``."""
     from playwright.sync_api import expect
 
-    with DemoServer() as server, tempfile.TemporaryDirectory(prefix="orch-assets-") as folder:
+    with DemoServer() as server, tempfile.TemporaryDirectory(prefix="orch-") as folder:
         server.registry.forbid_study(_FAILED_STUDY)
         home = Home(Path(folder), registry_settings(server))
         home.run("python", "-m", "orch_assets", "run")

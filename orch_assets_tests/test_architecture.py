@@ -56,7 +56,7 @@ class Import:
 
     @property
     def imported_part(self) -> str:
-        return (self.module.split(".") + [""])[1]
+        return [*self.module.split("."), ""][1]
 
     def __str__(self) -> str:
         return f"{self.file.relative_to(PACKAGE.parent)}:{self.line} imports {self.module}"

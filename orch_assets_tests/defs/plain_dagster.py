@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -110,6 +111,7 @@ def in_a_process(script: str, home: str) -> int:
     """Run a script in a process of its own on an instance; return its exit code."""
     done = subprocess.run(
         [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],
         env={"DAGSTER_HOME": home, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         timeout=120,

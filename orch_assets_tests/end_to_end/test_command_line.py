@@ -75,7 +75,7 @@ def test_the_demos_results_are_stored(demo):
 @pytest.fixture(scope="module")
 def server():
     with DemoServer(studies=4, subjects=1) as running:
-        first, second, _, last = running.registry.study_keys()
+        _, second, _, last = running.registry.study_keys()
         running.registry.forbid_study(second)
         running.registry.hide_study(last)
         row = running.registry.rows("studies")[-1]

@@ -152,7 +152,7 @@ def test_the_runs_message_names_the_seven_and_nobody_else(account):
 
 
 def test_no_planted_text_is_in_any_log_or_event(account):
-    """Nor in any other file of DAGSTER_HOME, but for the failure reports in the restricted store."""
+    """Nor in any other file of DAGSTER_HOME, but for the restricted store's failure reports."""
     assert account.planted_in() == []
     reports = account.home.folder / "artifacts" / "restricted"
     told = [path for path in reports.rglob("*.json") if PLANTED in path.read_text()]
