@@ -6,7 +6,6 @@ in the Dagster instance (``DAGSTER_HOME``) is what a run from the UI leaves ther
 """
 
 import argparse
-import os
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -22,59 +21,76 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_NONE_RAN: Final = 2
+_INTERRUPTED: Final = 130
 _PLAIN_WIDTH: Final = 200
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0 when every study succeeded, 1 when one failed, 2 when none ran."""
+    """Run the command.
+
+    Returns:
+        0 when every study succeeded, 1 when one failed, 2 when none could run, 130 when
+        interrupted.
+    """
     parser = argparse.ArgumentParser(
         prog="orch-assets",
         description="Runs every study pipeline for every study of the registry, in one run.",
     )
     parser.add_argument("command", choices=["run"], help="run the main job once")
     parser.parse_args(arguments)
-    if not os.environ.get("DAGSTER_HOME"):
-        print("Set DAGSTER_HOME to a folder for Dagster's state (make does).", file=sys.stderr)
-        return 2
     try:
         return _run()
     except OrchAssetsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+        return _NONE_RAN
+    except KeyboardInterrupt:  # Dagster's own interruption is one
+        print("Interrupted. What had succeeded by then is materialized.", file=sys.stderr)
+        return _INTERRUPTED
 
 
 def _run() -> int:
-    import dagster as dg
     from rich.console import Console
 
-    from orch_assets.defs.partitions import STUDIES_NAME, range_tags
+    from orch_assets.defs.home import home_instance
+    from orch_assets.defs.partitions import STUDIES_NAME
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PLAIN_WIDTH)  # a file or a CI log wraps nothing
-    with dg.DagsterInstance.get() as instance:
+    with home_instance() as instance:
         console.print("Reading the registry's studies …")
         _execute(instance, "sync_studies")
         study_keys = instance.get_dynamic_partitions(STUDIES_NAME)
         if not study_keys:
             console.print("The registry has no study: nothing to run.")
-            return 2
-        console.print(
-            f"{len(study_keys)} studies: {', '.join(study_keys)}", markup=False, highlight=False
-        )
-        with _progress(console, len(study_keys)) as on_event:
-            run = _execute(
-                instance,
-                "study_pipelines",
-                tags=range_tags(study_keys[0], study_keys[-1]),
-                on_event=on_event,
-                raise_on_error=False,
-            )
-        _execute(instance, "refresh_study_results")
-        _print_results(instance, console)
-        console.print(f"\n{_last_words(run)}", highlight=False, soft_wrap=True, markup=False)
-    return 0 if run.success else 1
+            return _NONE_RAN
+        _say(console, f"Studies ({len(study_keys)}): {', '.join(study_keys)}")
+        failure = _run_pipelines(instance, study_keys, console)
+        try:
+            _execute(instance, "refresh_study_results")
+            _print_results(instance, console)
+        finally:
+            _say(console, f"\n{failure or 'Every study succeeded.'} {_where()}")
+    return 1 if failure else 0
+
+
+def _run_pipelines(
+    instance: "dg.DagsterInstance", study_keys: Sequence[str], console: "Console"
+) -> str | None:
+    """Run every pipeline for the studies; return what the run says of failed studies, or None."""
+    import dagster as dg
+
+    from orch_assets.defs.partitions import range_tags
+
+    tags = range_tags(study_keys[0], study_keys[-1])
+    with _progress(console, len(study_keys)) as on_event:
+        try:
+            _execute(instance, "study_pipelines", tags=tags, on_event=on_event)
+        except dg.Failure as failure:
+            return failure.description
+    return None
 
 
 def _execute(
@@ -83,20 +99,21 @@ def _execute(
     *,
     tags: Mapping[str, str] | None = None,
     on_event: "Callable[[Any], None] | None" = None,
-    raise_on_error: bool = True,
-) -> "dg.ExecuteInProcessResult":
+) -> None:
+    """Run a job of the code location; raise what ended it."""
     from orch_assets.definitions import defs
 
     run_id = str(uuid.uuid4())
     if on_event is not None:
         instance.add_event_listener(run_id, on_event)
-    return defs.resolve_job_def(job_name).execute_in_process(
-        instance=instance,
-        run_id=run_id,
-        run_config=_QUIET,
-        tags=dict(tags or {}),
-        raise_on_error=raise_on_error,
+    defs.resolve_job_def(job_name).execute_in_process(
+        instance=instance, run_id=run_id, run_config=_QUIET, tags=dict(tags or {})
     )
+
+
+def _say(console: "Console", text: str) -> None:
+    """Print text that holds names: no mark-up, no colours, no line breaks of rich's own."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -162,18 +179,10 @@ def _table(grid: Mapping[str, Mapping[str, str]], pipelines: Sequence[str]) -> "
     return table
 
 
-def _last_words(run: "dg.ExecuteInProcessResult") -> str:
+def _where() -> str:
     from orch_assets.defs.resources import StoreResource
 
-    where = f"Artifacts: {StoreResource().location()}. Run: {run.run_id}."
-    if run.success:
-        return f"Every study succeeded. {where}"
-    failures = [
-        event.step_failure_data.user_failure_data.description
-        for event in run.all_events
-        if event.is_step_failure and event.step_failure_data.user_failure_data is not None
-    ]
-    return f"{' '.join(str(failure) for failure in failures) or 'The run failed.'} {where}"
+    return f"Artifacts: {StoreResource().location()}."
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ It changes nothing. The known studies are those of the Dagster instance in ``DAG
 without one, none is known yet.
 """
 
-import os
 import sys
 
 from orch_assets.errors import OrchAssetsError
@@ -14,13 +13,15 @@ def main() -> int:
     """Print the plan; return 0, or 2 when the registry or the settings don't allow one."""
     import dagster as dg
 
+    from orch_assets.defs import settings
+    from orch_assets.defs.home import home_instance
     from orch_assets.defs.resources import OrchestrationResource, RegistryResource
     from orch_assets.defs.study_sensor import look_at_registry
 
     registry = RegistryResource()
-    home = os.environ.get("DAGSTER_HOME")
+    home = settings.text("DAGSTER_HOME")
     try:
-        with dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral() as instance:
+        with home_instance() if home else dg.DagsterInstance.ephemeral() as instance:
             change = look_at_registry(instance, registry, OrchestrationResource(), absences={})
         print(f"Registry: {registry.label}")
     except OrchAssetsError as error:

@@ -61,7 +61,8 @@ def _spec(pipeline: StudyPipeline, keys: dict[str, dg.AssetKey]) -> dg.AssetSpec
     spec = dg.AssetSpec(
         keys[pipeline.name],
         deps=[keys[name] for name in pipeline.upstreams],
-        description=pipeline.description,
+        # Python's mark-up for code is two backticks, the UI's is one.
+        description=pipeline.description and pipeline.description.replace("``", "`"),
         partitions_def=studies,
         group_name=pipeline.group,
         owners=list(pipeline.owners),

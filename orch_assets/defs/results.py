@@ -15,7 +15,6 @@ from orch_assets.orchestration.matrix import (
     COLUMNS,
     MatrixEntry,
     as_columns,
-    as_grid,
     as_markdown,
     newest,
 )
@@ -38,7 +37,9 @@ _FINISHED: Final = [
 def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
     """Return the asset ``study_results``: the newest result of each study and pipeline.
 
-    It reads the events since its last materialization and adds them to its own last table.
+    It reads the events since its last materialization and adds them to its own last table. It is
+    no downstream of a run of studies: selected together with them, Dagster skips it, and the
+    sensor refreshes it afterwards.
     """
     keys = sorted(graph_keys)
 
@@ -239,7 +240,7 @@ def _metadata(
     shown = [key.to_user_string() for key in keys]
     failed = {entry.study_key for entry in entries if entry.status == FAILED}
     return {
-        "matrix": dg.MetadataValue.md(as_markdown(as_grid(entries), shown)),
+        "matrix": dg.MetadataValue.md(as_markdown(entries, shown)),
         "studies": len({entry.study_key for entry in entries}),
         "failed_studies": len(failed),
         "new_results": sum(entry.event_id > read_up_to for entry in entries),

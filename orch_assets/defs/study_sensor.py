@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 import dagster as dg
@@ -21,6 +22,7 @@ from orch_assets.orchestration.selection import select_studies
 
 MAX_KEYS_PER_TICK: Final = 500
 _SECONDS_BETWEEN_TICKS: Final = 300
+_TIME_TO_BEGIN: Final = timedelta(hours=1)
 _UNFINISHED: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -122,13 +124,20 @@ def _nothing_new(change: RosterChange, retire: Sequence[str]) -> str:
 
 def graph_is_busy(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> bool:
     """Whether a run or backfill over studies of these assets is queued or under way."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED))
+    records = instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
     backfills = instance.get_backfills(
         filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
     )
-    return any(is_run_over_studies(run, keys) for run in runs) or any(
-        not keys.isdisjoint(backfill.asset_selection or keys) for backfill in backfills
-    )
+    return any(
+        is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
+        for record in records
+    ) or any(not keys.isdisjoint(backfill.asset_selection or keys) for backfill in backfills)
+
+
+def _never_began(record: dg.RunRecord) -> bool:
+    """Whether a run was made and left: its command was interrupted before it could begin it."""
+    age = datetime.now(timezone.utc) - record.create_timestamp.replace(tzinfo=timezone.utc)
+    return record.dagster_run.status == dg.DagsterRunStatus.NOT_STARTED and age > _TIME_TO_BEGIN
 
 
 def build_sync_job(graph_keys: Iterable[dg.AssetKey]) -> dg.JobDefinition:

@@ -1,11 +1,13 @@
 """The matrix of results: the newest one of each study and pipeline."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
 from orch_assets.orchestration.result import FAILED, SUCCESS
+
+FAILURE_MARK: Final = "✗"
 
 _SHOWN_STUDIES: Final = 200
 
@@ -70,7 +72,7 @@ def as_columns(entries: Sequence[MatrixEntry]) -> dict[str, list[Any]]:
 
 
 def as_grid(entries: Iterable[MatrixEntry]) -> dict[str, dict[str, str]]:
-    """Return a short text for each study and pipeline that has a result."""
+    """Return a short text for each study and pipeline that has a result: its rows, or ``✗``."""
     grid: dict[str, dict[str, str]] = {}
     for entry in entries:
         grid.setdefault(entry.study_key, {})[entry.pipeline] = _cell(entry)
@@ -78,25 +80,34 @@ def as_grid(entries: Iterable[MatrixEntry]) -> dict[str, dict[str, str]]:
 
 
 def _cell(entry: MatrixEntry) -> str:
-    if entry.status == SUCCESS:
-        return "ok" if entry.rows is None else f"{entry.rows:,}"
-    kind = (entry.error or FAILED).partition(":")[0].partition(" (at ")[0]
-    return f"✗ {kind}"
+    if entry.status != SUCCESS:
+        return FAILURE_MARK
+    return "ok" if entry.rows is None else f"{entry.rows:,}"
 
 
-def as_markdown(grid: Mapping[str, Mapping[str, str]], pipelines: Sequence[str]) -> str:
-    """Return the grid as a Markdown table: studies with a failure first, at most 200 of them."""
-    failed_first = sorted(
-        grid, key=lambda study: not any("✗" in cell for cell in grid[study].values())
-    )
+def failures(entries: Iterable[MatrixEntry]) -> dict[str, str]:
+    """Return each failed study's pipelines, with the kind of their errors, as one line."""
+    lines: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.status == FAILED:
+            kind = (entry.error or FAILED).partition(":")[0].partition(" (at ")[0]
+            lines.setdefault(entry.study_key, []).append(f"{entry.pipeline} {kind}")
+    return {study_key: ", ".join(line) for study_key, line in lines.items()}
+
+
+def as_markdown(entries: Sequence[MatrixEntry], pipelines: Sequence[str]) -> str:
+    """Return the matrix in Markdown: failed studies first, at most 200, their errors below."""
+    grid, failed = as_grid(entries), failures(entries)
+    shown = sorted(grid, key=lambda study: study not in failed)[:_SHOWN_STUDIES]
     lines = [
         "| study | " + " | ".join(pipelines) + " |",
         "|---|" + "---:|" * len(pipelines),
     ]
-    for study in failed_first[:_SHOWN_STUDIES]:
+    for study in shown:
         cells = " | ".join(grid[study].get(pipeline, "") for pipeline in pipelines)
         lines.append(f"| {study} | {cells} |")
-    left_out = len(grid) - _SHOWN_STUDIES
-    if left_out > 0:
-        lines.append(f"\n{left_out} more studies are in the table.")
+    lines.append("")
+    if len(grid) > len(shown):
+        lines.append(f"{len(grid) - len(shown)} more studies are in the table.\n")
+    lines += [f"- **{study}**: {failed[study]}" for study in shown if study in failed]
     return "\n".join(lines)

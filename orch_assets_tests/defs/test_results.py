@@ -146,7 +146,12 @@ def test_the_matrix_is_rendered_with_failures_first(location):
         _, told = location.refresh(real)
     lines = told["matrix"].splitlines()
     assert lines[0] == "| study | one | two |"
-    assert lines[2:] == ["| S2 | ✗ ValueError | ✗ UpstreamFailed |", "| S1 | ok | ok |"]
+    assert lines[2:] == [
+        "| S2 | ✗ | ✗ |",
+        "| S1 | ok | ok |",
+        "",
+        "- **S2**: one ValueError, two UpstreamFailed",
+    ]
 
 
 def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):

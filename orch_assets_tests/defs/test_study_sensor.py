@@ -1,8 +1,11 @@
 """The sensor and the job that make Dagster's partitions the registry's studies."""
 
+from datetime import timedelta
+
 import dagster as dg
 import pytest
 
+from orch_assets.defs import study_sensor
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
@@ -124,13 +127,27 @@ def test_no_study_is_retired_while_a_run_of_the_graph_is_unfinished(server):
         assert gone not in account.known
 
 
-def make_run(asset_selection):
+def make_run(asset_selection, **facts):
     return dg.DagsterRun(
         job_name="all",
         run_id="2f3a1e0c-0000-4000-8000-000000000001",
         asset_selection=frozenset(asset_selection),
-        **BUSY,
+        **BUSY | facts,
     )
+
+
+def test_a_run_that_was_made_and_never_begun_holds_nothing_up_for_long(server, monkeypatch):
+    with instance() as real:
+        account = Account(server, real)
+        account.tick()
+        real.add_run(make_run({RAW}, status=dg.DagsterRunStatus.NOT_STARTED))
+        server.registry.hide_study(account.known[0])
+        for _ in range(4):
+            account.tick()
+        assert len(account.known) == 6
+        monkeypatch.setattr(study_sensor, "_TIME_TO_BEGIN", timedelta(0))
+        account.tick()
+        assert len(account.known) == 5
 
 
 def test_a_run_of_other_assets_holds_nothing_up(server):
