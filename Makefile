@@ -9,7 +9,7 @@ export DAGSTER_HOME := $(CURDIR)/.dagster
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo dev run test check bench lock clean
+.PHONY: help demo dev run test check bench screenshot lock clean
 
 help:
 	@echo "make demo    run the main job on the embedded registry (no account needed)"
@@ -38,6 +38,10 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
+
+# Needs Debian's chromium.
+screenshot: $(VENV)/.installed-dev
+	$(BIN)/python -m docs.screenshot
 
 # --- environments ---
 
