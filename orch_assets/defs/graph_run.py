@@ -9,9 +9,12 @@ import dagster as dg
 
 from orch_assets.defs import events
 from orch_assets.defs.carry import carried_events, done_in_parent, newest_materializations
+from orch_assets.defs.durations import past_durations
+from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.orchestration.lanes import Lanes
+from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.steps import Step, StepResult
 
@@ -39,21 +42,31 @@ class GraphRun:
         """
         studies = self._studies()
         selected = [p for p in self.pipelines if self.keys[p.name] in self._selected_keys]
+        self._check_settings()
         registry: RegistryResource = self.context.resources.registry
         orchestration: OrchestrationResource = self.context.resources.orchestration
         done = self._carry(selected, studies)
         steps = {
             study_key: [_step(p) for p in selected if study_key not in done[p.name]]
-            for study_key in studies
+            for study_key in self._in_order(studies, selected, orchestration.workers())
         }
         lanes = Lanes(self._runner(registry, selected, studies, done), orchestration.workers())
         self._log_results(lanes, steps, registry.label)
         if self.failed:
-            raise self._failure(len(studies))
+            raise self._failure(studies)
 
     @property
     def _selected_keys(self) -> set[dg.AssetKey]:
         return set(self.context.selected_asset_keys)
+
+    def _check_settings(self) -> None:
+        """Fail on a setting that can't be right before the first request, not after the last."""
+        resources = self.context.resources
+        _ = resources.restricted_store.store
+        for key in {pipeline.io_manager_key for pipeline in self.pipelines}:
+            io_manager = getattr(resources, key)
+            if isinstance(io_manager, StudyIOManager):
+                _ = io_manager.store.store
 
     def _studies(self) -> list[str]:
         if not (self.context.has_partition_key or self.context.has_partition_key_range):
@@ -72,6 +85,15 @@ class GraphRun:
                 allow_retries=False,
             )
         return studies
+
+    def _in_order(
+        self, studies: Sequence[str], selected: Sequence[StudyPipeline], workers: int
+    ) -> Sequence[str]:
+        """Return the studies with those first that took the longest before."""
+        if len(studies) <= workers:
+            return studies  # all begin at once
+        keys = [self.keys[pipeline.name] for pipeline in selected]
+        return longest_first(studies, past_durations(self.context.instance, keys, studies))
 
     def _carry(
         self, selected: Sequence[StudyPipeline], studies: Sequence[str]
@@ -157,17 +179,18 @@ class GraphRun:
             )
         self.failed.setdefault(study_key, []).append(f"{result.step}: {cause.kind}")
 
-    def _failure(self, studies: int) -> dg.Failure:
+    def _failure(self, studies: Sequence[str]) -> dg.Failure:
+        failed = [study_key for study_key in studies if study_key in self.failed]
         named = [
-            f"{study_key} ({', '.join(causes)})"
-            for study_key, causes in list(self.failed.items())[:_NAMED_STUDIES]
+            f"{study_key} ({', '.join(self.failed[study_key])})"
+            for study_key in failed[:_NAMED_STUDIES]
         ]
-        more = len(self.failed) - len(named)
+        more = len(failed) - len(named)
         return dg.Failure(
-            f"{len(self.failed)} of {studies} studies failed: {'; '.join(named)}"
+            f"{len(failed)} of {len(studies)} studies failed: {'; '.join(named)}"
             + (f"; and {more} more." if more else ".")
             + " What succeeded is materialized; re-execute from failure to run only the rest.",
-            metadata={"studies": studies, "failed_studies": len(self.failed)},
+            metadata={"studies": len(studies), "failed_studies": len(failed)},
             allow_retries=False,
         )
 

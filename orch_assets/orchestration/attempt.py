@@ -13,6 +13,8 @@ from orch_assets.orchestration.steps import Step
 from orch_assets.study import PublishingLease
 
 _MAX_BACKOFF_SECONDS: Final = 60.0
+# What sums and differences of clock readings may fall short by.
+_ROUNDING_SECONDS: Final = 1e-6
 
 
 class Lane:
@@ -90,7 +92,7 @@ class Attempt:
     def is_overdue(self, now: float) -> bool:
         """Whether it has worked for as long as its step may."""
         timeout = self.step.timeout
-        return timeout is not None and self.worked(now) >= timeout
+        return timeout is not None and self.worked(now) >= timeout - _ROUNDING_SECONDS
 
     def worth_another_try(self, error: BaseException) -> bool:
         """Whether the step's retries are for this error and not used up."""

@@ -20,6 +20,7 @@ class EventLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
+        self._ending = False
         self._cancelled: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
@@ -39,11 +40,9 @@ class EventLoop:
     def stop(self) -> None:
         """Cancel what still waits on the loop, without waiting for it."""
         with self._lock:
-            self._stopped = True
-            if self._loop is None:
-                return
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._loop.stop)
+            again, self._stopped = self._stopped, True
+            if self._loop is not None and not again:
+                self._loop.call_soon_threadsafe(self._end, self._loop)
 
     def join(self) -> None:
         """Wait for the thread's end after a stop, but not long."""
@@ -59,10 +58,15 @@ class EventLoop:
         self._thread.start()
         return loop
 
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ending = True
+        loop.stop()
+
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._ending:  # a study can stop a loop, but not end this one
+                loop.run_forever()
             loop.run_until_complete(self._end_tasks())
         finally:
             loop.close()

@@ -103,10 +103,11 @@ class Lanes:
                     self._advance(Lane(study_key, steps), begun=False)
             while self._pending and self._cancelled is None:
                 left = self._timers.make_due()
-                if not self._results:
-                    with suppress(queue.Empty):
-                        self._awake.get(timeout=left)
-                yield from self._hand_over()
+                if self._results:
+                    yield from self._hand_over()
+                    continue
+                with suppress(queue.Empty):
+                    self._awake.get(timeout=left)
             yield from self.rest()
         finally:
             self._stop()
@@ -118,7 +119,8 @@ class Lanes:
         one that it had just received when it left comes again.
         """
         self._stop()
-        yield from self._hand_over()
+        while self._results:
+            yield from self._hand_over()
         for study_key, names in self._pending.items():
             for name in names:
                 yield StepResult(study_key, name, failure=self._cancelled or WAS_CANCELLED)
@@ -134,14 +136,13 @@ class Lanes:
         self._timers.at(due, partial(self.cancel, cause))
 
     def _hand_over(self) -> Iterator[StepResult]:
-        while self._results:
-            result = self._results[0]
-            yield result
-            names = self._pending[result.study_key]
-            names.pop(result.step)
-            if not names:
-                del self._pending[result.study_key]
-            self._results.popleft()
+        result = self._results[0]
+        yield result
+        self._results.popleft()
+        names = self._pending[result.study_key]
+        names.pop(result.step)
+        if not names:
+            del self._pending[result.study_key]
 
     def _put(self, result: StepResult) -> None:
         self._results.append(result)

@@ -2,6 +2,7 @@
 
 import sysconfig
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final, TypedDict
@@ -98,10 +99,7 @@ def _text(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    try:
-        frames = traceback.extract_tb(error.__traceback__)
-    except BaseException:  # noqa: BLE001 - as above: a module's loader may refuse its source
-        return ""
+    frames = _frames(error)
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
     if not frames:
         return ""
@@ -113,4 +111,13 @@ def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(type(error), error, error.__traceback__))
     except BaseException:  # noqa: BLE001 - as above: the stack alone, then
-        return "".join(traceback.format_tb(error.__traceback__))
+        # Not format_tb: for its carets it parses source, which fails in CPython 3.11 now and then
+        # when another thread parses too.
+        return "".join(f"{each.filename}:{each.lineno} in {each.name}\n" for each in _frames(error))
+
+
+def _frames(error: BaseException) -> Sequence[traceback.FrameSummary]:
+    try:
+        return traceback.extract_tb(error.__traceback__)
+    except BaseException:  # noqa: BLE001 - as above: a module's loader may refuse its source
+        return ()

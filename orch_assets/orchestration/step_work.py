@@ -158,6 +158,8 @@ class StepWork:
             try:
                 output = await self._runner.run_async(turn, on_worker)
             except BaseException as error:  # noqa: BLE001 - as in _call
+                if attempt.over:
+                    return
                 if not self._tries_again(attempt, error):
                     await on_worker(self._fail, attempt, turn, error)
                     return
@@ -169,6 +171,8 @@ class StepWork:
 
     async def _on_worker(self, attempt: Attempt, function: Callable[..., Any], *args: Any) -> Any:
         """Run on a worker what would block the loop; its wait for one is no working time."""
+        if attempt.over:  # nobody would do it any more
+            raise asyncio.CancelledError
         ended: asyncio.Future[tuple[Any, BaseException | None]]
         ended = asyncio.get_running_loop().create_future()
         context = contextvars.copy_context()

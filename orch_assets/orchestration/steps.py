@@ -14,7 +14,7 @@ class Step:
     Attributes:
         name: unique within a lane.
         upstreams: names of the steps whose values it takes.
-        timeout: seconds that it may take, all tries together; None is no limit.
+        timeout: seconds that it may work, all tries together and waits left out; None is no limit.
         retries: further tries after an error of ``retry_on``.
         retry_on: errors worth another try; the registry's own never are.
         is_async: whether it waits on the event loop.
@@ -66,7 +66,7 @@ class StepResult:
         output: what the runner kept; None for a failure.
         failure: why it failed; None for a success.
         report: what the runner made of an exception; None for anything else.
-        duration_seconds: working time, without the wait for a worker.
+        duration_seconds: working time, without the waits for a worker or for the next try.
     """
 
     study_key: str

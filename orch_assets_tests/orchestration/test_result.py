@@ -1,0 +1,52 @@
+"""What is known of an exception."""
+
+import linecache
+import traceback
+
+from orch_assets.errors import StudyKeyError
+from orch_assets.orchestration.result import describe_failure
+
+
+def raised(error):
+    try:
+        raise error  # noqa: TRY301 - its traceback is what is tested
+    except BaseException as caught:  # noqa: BLE001 - whatever was given
+        return caught
+
+
+def test_a_failure_has_what_may_be_logged_and_what_may_not():
+    failure = describe_failure(raised(ValueError("Ms Jones")))
+    assert failure.error == "ValueError: Ms Jones"
+    assert failure.loggable.startswith("ValueError (at test_result.py:")
+    assert "in raised" in failure.loggable
+    assert "Jones" not in failure.loggable
+    assert "Ms Jones" in failure.trace
+
+
+def test_the_text_of_our_own_errors_may_be_logged():
+    failure = describe_failure(raised(StudyKeyError("A/B", "holds '/'")))
+    assert failure.loggable.startswith("StudyKeyError: Study key 'A/B' holds '/'. (at ")
+
+
+def test_an_exception_that_was_never_raised_has_no_place():
+    assert describe_failure(KeyError("x")).loggable == "KeyError"
+
+
+def test_a_traceback_that_cannot_be_formatted_is_its_stack(monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise SystemError("AST constructor recursion depth mismatch")
+
+    monkeypatch.setattr(traceback, "format_exception", fail)
+    failure = describe_failure(raised(ValueError("x")))
+    assert failure.error == "ValueError: x"
+    assert failure.trace.endswith("in raised\n")
+
+
+def test_source_that_cannot_be_read_does_not_hide_the_failure(monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise SystemExit("no source")
+
+    error = raised(ValueError("x"))
+    monkeypatch.setattr(linecache, "checkcache", fail)
+    failure = describe_failure(error)
+    assert (failure.error, failure.place, failure.trace) == ("ValueError: x", "", "")
