@@ -40,8 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("command", choices=["run"], help="run the main job once")
     parser.parse_args(arguments)
+    import dagster as dg
+
     try:
         return _run()
+    except dg.Failure as failure:  # of a job before or after the studies' own
+        print(failure.description, file=sys.stderr)
+        return _NONE_RAN
     except OrchAssetsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return _NONE_RAN

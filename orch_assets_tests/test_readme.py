@@ -53,7 +53,7 @@ def test_the_commands_of_the_readme_run(tmp_path):
     (block,) = [code for code in SHELL if "dagster asset materialize" in code]
     lines = block.replace("\\\n", " ").splitlines()
     commands = [shlex.split(line) for line in lines if line.startswith("dagster ")]
-    assert len(commands) == 4
+    assert len(commands) == 5
     for _, *arguments in commands:
         subprocess.run(
             [sys.executable, "-m", "dagster", *arguments],

@@ -19,10 +19,12 @@ class Kept:
     Attributes:
         data: numbers and booleans for the event; None where there is only an artifact.
         metadata: what the IO manager told of the artifact; empty without one.
+        stored: whether there is an artifact.
     """
 
     data: Any = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    stored: bool = False
 
 
 def success(
@@ -34,8 +36,9 @@ def success(
         asset_key=key,
         partition=study_key,
         metadata={
-            **_four_fields(SUCCESS, kept.data, None, duration_seconds),
+            **({"uri": dg.MetadataValue.null()} if kept.stored else {}),
             **kept.metadata,
+            **_four_fields(SUCCESS, kept.data, None, duration_seconds),
             "registry": registry,
         },
         tags={DATA_VERSION_TAG: str(sha256.value)} if sha256 is not None else None,
@@ -82,7 +85,28 @@ def _four_fields(
 ) -> dict[str, dg.MetadataValue[Any]]:
     return {
         "status": dg.MetadataValue.text(status),
-        "data": dg.MetadataValue.null() if data is None else dg.MetadataValue.json(data),
+        "data": _data_value(data),
         "error": dg.MetadataValue.null() if error is None else dg.MetadataValue.text(error),
         "duration_seconds": dg.MetadataValue.float(round(duration_seconds, 6)),
     }
+
+
+def _data_value(data: Any) -> dg.MetadataValue[Any]:
+    if data is None:
+        return dg.MetadataValue.null()
+    if isinstance(data, bool):  # a bool is an int, too
+        return dg.MetadataValue.bool(data)
+    if isinstance(data, int):
+        return dg.MetadataValue.int(data)
+    return dg.MetadataValue.float(data) if isinstance(data, float) else dg.MetadataValue.json(data)
+
+
+def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
+    """Return whether a materialization's result is its ``data`` alone, and that data.
+
+    A stored result says where (``uri``), or at least that it is stored.
+    """
+    event = record.asset_materialization
+    if event is None or "uri" in event.metadata or "data" not in event.metadata:
+        return False, None
+    return True, event.metadata["data"].value

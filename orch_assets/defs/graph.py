@@ -22,7 +22,7 @@ def build_study_graph(
     *,
     name: str = "study_graph",
     backfill_policy: dg.BackfillPolicy | None = None,
-    pool: str | None = "study_registry",
+    pool: str | None = None,
 ) -> dg.AssetsDefinition:
     """Return one asset per pipeline, partitioned by study, run together in lanes.
 
@@ -32,7 +32,9 @@ def build_study_graph(
         backfill_policy: one run for all studies (the default), or
             ``dg.BackfillPolicy.multi_run(n)`` for runs of n studies each, which a run launcher
             can spread over machines.
-        pool: Dagster's pool that limits how many runs of the graph read the registry at once.
+        pool: a pool of Dagster's to limit runs of the graph by. None by default: a slot that a
+            killed run held is given back by a daemon alone, and commands without one would wait
+            for ever.
 
     Raises:
         PipelineDefinitionError: two pipelines share a name, an upstream is missing, or the

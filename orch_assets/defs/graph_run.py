@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
+from dagster._utils.interrupts import capture_interrupts
 
 from orch_assets.defs import events
 from orch_assets.defs.carry import carried_events, done_in_parent, newest_materializations
@@ -16,6 +17,7 @@ from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
+from orch_assets.orchestration.result import CANCELLED, describe_failure
 from orch_assets.orchestration.steps import Step, StepResult
 
 _PROGRESS_SECONDS: Final = 10.0
@@ -33,6 +35,7 @@ class GraphRun:
     pipelines: Sequence[StudyPipeline]
     keys: Mapping[str, dg.AssetKey]
     failed: dict[str, list[str]] = field(default_factory=dict)
+    said: float = field(default_factory=time.monotonic)
 
     def execute(self) -> None:
         """Run the studies.
@@ -42,10 +45,10 @@ class GraphRun:
         """
         studies = self._studies()
         selected = [p for p in self.pipelines if self.keys[p.name] in self._selected_keys]
+        done = self._carry(selected, studies)
         self._check_settings()
         registry: RegistryResource = self.context.resources.registry
         orchestration: OrchestrationResource = self.context.resources.orchestration
-        done = self._carry(selected, studies)
         steps = {
             study_key: [_step(p) for p in selected if study_key not in done[p.name]]
             for study_key in self._in_order(studies, selected, orchestration.workers())
@@ -104,12 +107,12 @@ class GraphRun:
         """
         instance = self.context.instance
         names = {self.keys[pipeline.name]: pipeline.name for pipeline in selected}
-        done = done_in_parent(instance, self.context.run, names)
-        for key, study_keys in done.items():
-            study_keys &= set(studies)
-            for event in carried_events(instance, key, study_keys):
+        carried: dict[str, set[str]] = {name: set() for name in names.values()}
+        for key, study_keys in done_in_parent(instance, self.context.run, names).items():
+            for event in carried_events(instance, key, study_keys & set(studies)):
                 self.context.log_event(event)
-        return {names[key]: study_keys for key, study_keys in done.items()}
+                carried[names[key]].add(str(event.partition))
+        return carried
 
     def _runner(
         self,
@@ -125,6 +128,7 @@ class GraphRun:
             pipelines={pipeline.name: pipeline for pipeline in self.pipelines},
             keys=self.keys,
             resources=self.context.resources,
+            log=self.context.log,
             earlier=self._earlier(selected, studies, done),
         )
 
@@ -143,30 +147,49 @@ class GraphRun:
         earlier: dict[str, dict[str, Any]] = {}
         for name in needed:
             newest = newest_materializations(self.context.instance, self.keys[name], studies)
-            earlier[name] = {study_key: _data_alone(record) for study_key, record in newest}
+            results = {study_key: events.data_alone(record) for study_key, record in newest}
+            earlier[name] = {key: data for key, (alone, data) in results.items() if alone}
         return earlier
 
     def _log_results(
         self, lanes: Lanes, steps: Mapping[str, Sequence[Step]], registry: str
     ) -> None:
+        """Log the results as they come; when the run is interrupted, what had ended by then too."""
+        logged: set[tuple[str, str]] = set()
+        try:
+            for result in lanes.run(steps):
+                self._log_result(result, registry)
+                logged.add((result.study_key, result.step))
+                self._tell_progress(len(logged), steps)
+        except BaseException:
+            with capture_interrupts():
+                for result in lanes.rest():
+                    ended = result.failure is None or result.failure.kind != CANCELLED
+                    if ended and (result.study_key, result.step) not in logged:
+                        self._log_result(result, registry)
+            raise
+
+    def _tell_progress(self, done: int, steps: Mapping[str, Sequence[Step]]) -> None:
+        if time.monotonic() - self.said < _PROGRESS_SECONDS:
+            return
+        self.said = time.monotonic()
         total = sum(len(each) for each in steps.values())
-        said = time.monotonic()
-        for number, result in enumerate(lanes.run(steps), start=1):
-            self._log_result(result, registry)
-            if time.monotonic() - said >= _PROGRESS_SECONDS:
-                said = time.monotonic()
-                self.context.log.info(
-                    "%d of %d results, %d studies failed so far.", number, total, len(self.failed)
-                )
+        self.context.log.info(
+            "%d of %d results, %d studies failed so far.", done, total, len(self.failed)
+        )
 
     def _log_result(self, result: StepResult, registry: str) -> None:
-        key, study_key = self.keys[result.step], result.study_key
-        if result.failure is None:
-            self.context.log_event(
-                events.success(key, study_key, result.output, result.duration_seconds, registry)
-            )
-            return
-        cause = result.failure
+        key, study_key, cause = self.keys[result.step], result.study_key, result.failure
+        if cause is None:
+            try:
+                event = events.success(
+                    key, study_key, result.output, result.duration_seconds, registry
+                )
+            except Exception as error:  # noqa: BLE001 - metadata of somebody's IO manager: one study's
+                cause = describe_failure(error)
+            else:
+                self.context.log_event(event)
+                return
         self.context.log_event(
             events.failure(key, study_key, cause, result.duration_seconds, registry, result.report)
         )
@@ -204,11 +227,3 @@ def _step(pipeline: StudyPipeline) -> Step:
         retry_on=pipeline.retry_on,
         is_async=pipeline.is_async,
     )
-
-
-def _data_alone(record: dg.EventLogRecord) -> Any:
-    """Return the data of a result that has no artifact; None where it has one."""
-    event = record.asset_materialization
-    if event is None or "uri" in event.metadata or "data" not in event.metadata:
-        return None
-    return event.metadata["data"].value

@@ -27,7 +27,11 @@ def output_context(
 
 
 def input_context(
-    resources: Any, key: dg.AssetKey, study_key: str, python_type: type
+    resources: Any,
+    log: dg.DagsterLogManager,
+    key: dg.AssetKey,
+    study_key: str,
+    python_type: type,
 ) -> dg.InputContext:
     """Return the context to load one study's result with, as a Python type.
 
@@ -42,4 +46,5 @@ def input_context(
         ),
         dagster_type=dg.PythonObjectDagsterType(python_type),
         resources=resources,
+        log_manager=log,
     )

@@ -1,6 +1,9 @@
 """The work of one step of one lane: call the pipeline, keep what it returns. Any thread."""
 
+import asyncio
+import inspect
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -10,7 +13,7 @@ import dagster as dg
 
 from orch_assets.defs.events import Kept
 from orch_assets.defs.io_contexts import input_context, output_context
-from orch_assets.defs.table_types import as_table_type, is_table_stream, table_class
+from orch_assets.defs.table_types import as_handed, is_table_stream, table_class
 from orch_assets.orchestration.kept import SplitTable, as_plain, showable
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.result import Failure
@@ -19,6 +22,9 @@ from orch_assets.stores.names import encode_part
 from orch_assets.study import StudyContextLogAdapter
 
 NOT_WRITTEN: Final = "could not be written"
+
+# Handed on instead of a stream, which its store has used up.
+_IN_THE_STORE: Final = object()
 
 # What an open table's metadata tells of its companion.
 _WITHHELD: Final = frozenset({"rows", "uri", "sha256"})
@@ -44,8 +50,9 @@ class PipelineRunner:
         pipelines: by name.
         keys: the pipelines' asset keys, by name.
         resources: the run's resources: IO managers by key, the restricted store among them.
-        earlier: ``data`` of upstream pipelines that are not in this run, by pipeline and study;
-            None where the result is an artifact.
+        log: the run's log.
+        earlier: ``data`` of results that this run does not make itself and that have no
+            artifact, by pipeline and study.
     """
 
     run_id: str
@@ -54,12 +61,16 @@ class PipelineRunner:
     pipelines: Mapping[str, StudyPipeline]
     keys: Mapping[str, dg.AssetKey]
     resources: Any
+    log: dg.DagsterLogManager
     earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self, turn: StepTurn) -> StepOutput:
         """Run a plain pipeline on a worker."""
         pipeline = self.pipelines[turn.step.name]
-        return self._keep(turn, self._call(turn, pipeline, self._upstreams(turn, pipeline)))
+        value = self._call(turn, pipeline, self._upstreams(turn, pipeline))
+        if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
+            value = asyncio.run(value)
+        return self._keep(turn, value)
 
     async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
@@ -110,15 +121,16 @@ class PipelineRunner:
 
     def _upstream(self, turn: StepTurn, pipeline: StudyPipeline, name: str) -> Any:
         wanted = pipeline.table_type(name)
-        if turn.handed.get(name) is not None:  # None: a stream, consumed by its store
-            return as_table_type(turn.handed[name], wanted)
-        earlier = self.earlier.get(name, {})
-        if earlier.get(turn.study_key) is not None:
-            return earlier[turn.study_key]
+        if name in turn.handed and turn.handed[name] is not _IN_THE_STORE:
+            return as_handed(turn.handed[name], wanted)
+        if turn.study_key in self.earlier.get(name, {}):
+            return self.earlier[name][turn.study_key]
         return self._load(turn.study_key, name, wanted)
 
     def _load(self, study_key: str, name: str, wanted: str) -> Any:
-        context = input_context(self.resources, self.keys[name], study_key, table_class(wanted))
+        context = input_context(
+            self.resources, self.log, self.keys[name], study_key, table_class(wanted)
+        )
         return self._io_manager(name).load_input(context)
 
     # --- what comes out ---
@@ -130,8 +142,8 @@ class PipelineRunner:
         if isinstance(value, SplitTable):
             return self._keep_split(turn, value)
         metadata = self._store(turn, self._io_manager(turn.step.name), value)
-        handover = None if is_table_stream(value) else value
-        return StepOutput(Kept(_rows(metadata), metadata), handover=handover)
+        handover = _IN_THE_STORE if is_table_stream(value) else value
+        return StepOutput(Kept(_rows(metadata), metadata, stored=True), handover=handover)
 
     def _keep_split(self, turn: StepTurn, value: SplitTable) -> StepOutput:
         """Store the withheld part first: the open table alone says that both are there."""
@@ -140,7 +152,7 @@ class PipelineRunner:
             **self._store(turn, self._io_manager(turn.step.name), value.table),
             **{f"withheld_{name}": told for name, told in withheld.items() if name in _WITHHELD},
         }
-        return StepOutput(Kept(_rows(metadata), metadata), handover=value.table)
+        return StepOutput(Kept(_rows(metadata), metadata, stored=True), handover=value.table)
 
     def _io_manager(self, name: str) -> dg.IOManager:
         io_manager: dg.IOManager = getattr(self.resources, self.pipelines[name].io_manager_key)
@@ -151,7 +163,9 @@ class PipelineRunner:
     ) -> Mapping[str, dg.MetadataValue[Any]]:
         key = self.keys[turn.step.name]
         context = output_context(self.resources, self.run_id, key, turn.study_key)
-        io_manager.handle_output(context, value)
+        told_on_the_way: Any = io_manager.handle_output(context, value)
+        if inspect.isgenerator(told_on_the_way):  # Dagster lets an IO manager yield its events
+            deque(told_on_the_way, maxlen=0)
         told: Mapping[str, dg.MetadataValue[Any]] = context.get_logged_metadata()
         return told
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -20,6 +20,8 @@ from orch_assets.orchestration.matrix import (
 )
 from orch_assets.orchestration.result import FAILED
 
+T = TypeVar("T")
+
 RESULTS_KEY: Final = dg.AssetKey("study_results")
 
 _READ_UP_TO: Final = "read_up_to"
@@ -27,6 +29,8 @@ _BATCH: Final = 1000
 # Two writers' events may become visible in another order than that of their IDs. Reading a little
 # again costs nothing: the newest event of a study and pipeline wins, however often it is read.
 _OVERLAP: Final = 500
+# A run's end may be stored later than that of one that ended after it.
+_LOOK_BACK_SECONDS: Final = 300.0
 _FINISHED: Final = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -84,22 +88,25 @@ def build_results_sensor(
         description="Refreshes study_results when runs of studies have ended.",
     )
     def study_results_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        seen = float(context.cursor) if context.cursor else 0.0
+        up_to, seen = json.loads(context.cursor) if context.cursor else (0.0, [])
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
                 statuses=_FINISHED,
-                updated_after=datetime.fromtimestamp(seen, tz=timezone.utc),
+                updated_after=datetime.fromtimestamp(
+                    max(0.0, up_to - _LOOK_BACK_SECONDS), tz=timezone.utc
+                ),
             ),
             order_by="update_timestamp",
             ascending=True,
             limit=_BATCH,
         )
         ended = [r for r in records if is_run_over_studies(r.dagster_run, keys)]
-        latest = max((r.update_timestamp.timestamp() for r in records), default=seen)
+        fresh = [r for r in ended if r.dagster_run.run_id not in set(seen)]
+        latest = max((r.update_timestamp.timestamp() for r in records), default=up_to)
         return dg.SensorResult(
-            run_requests=[dg.RunRequest()] if ended else [],
-            skip_reason=None if ended else dg.SkipReason("No run of studies has ended."),
-            cursor=str(latest),
+            run_requests=[dg.RunRequest()] if fresh else [],
+            skip_reason=None if fresh else dg.SkipReason("No run of studies has ended."),
+            cursor=json.dumps([latest, [r.dagster_run.run_id for r in ended]]),
         )
 
     return study_results_sensor
@@ -122,9 +129,10 @@ def load_results(
         dagster_type=dg.PythonObjectDagsterType(table_class("pyarrow.Table")),
     ) as context:
         table = io_manager.load_input(context)
-    rows = table.select(COLUMNS).to_pylist()
-    read_up_to = materialization.metadata[_READ_UP_TO].value
-    return [MatrixEntry(**row) for row in rows], int(str(read_up_to))
+    entries = [MatrixEntry(**row) for row in table.select(COLUMNS).to_pylist()]
+    # By the rows themselves: two refreshes at once may leave the table of one and the event of
+    # the other.
+    return entries, max((entry.event_id for entry in entries), default=0)
 
 
 def _earlier(
@@ -169,15 +177,20 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         pipeline=key.to_user_string(),
         status=str(values["status"]),
         data=None if data is None else json.dumps(data),
-        error=values.get("error"),
-        duration_seconds=values.get("duration_seconds"),
-        rows=values.get("rows"),
-        uri=values.get("uri"),
-        sha256=values.get("sha256"),
+        error=_typed(values.get("error"), str),
+        duration_seconds=_typed(values.get("duration_seconds"), float),
+        rows=_typed(values.get("rows"), int),
+        uri=_typed(values.get("uri"), str),
+        sha256=_typed(values.get("sha256"), str),
         run_id=record.run_id,
         finished_at=datetime.fromtimestamp(record.timestamp, tz=timezone.utc),
         event_id=record.storage_id,
     )
+
+
+def _typed(value: Any, wanted: type[T]) -> T | None:
+    """Return a value of the type it should have; another IO manager may tell anything."""
+    return value if isinstance(value, wanted) else None
 
 
 def _never_ended(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[MatrixEntry]:

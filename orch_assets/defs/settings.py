@@ -29,8 +29,15 @@ def number(name: str, *, least: int) -> int | None:
 
 
 def keys(name: str) -> list[str] | None:
-    """Return a variable's comma-separated study keys; None when it is unset or blank."""
+    """Return a variable's comma-separated study keys; None when it is unset or blank.
+
+    Raises:
+        SettingError: it is neither, and holds no key. No filter would be a wrong guess.
+    """
     given = text(name)
     if given is None:
         return None
-    return [key.strip() for key in given.split(",") if key.strip()] or None
+    found = [key.strip() for key in given.split(",") if key.strip()]
+    if not found:
+        raise SettingError(name, f"is {given!r} and names no study; unset it for no filter.")
+    return found

@@ -86,8 +86,8 @@ def build_study_sensor(
         change = look_at_registry(context.instance, registry, orchestration, absences)
         add = change.add[:MAX_KEYS_PER_TICK]
         retire = sorted(change.retire)[:MAX_KEYS_PER_TICK]
-        if retire and graph_is_busy(context.instance, keys):
-            context.log.info("A run of the studies is unfinished: nothing is retired this time.")
+        if retire and (busy := unfinished_work(context.instance, keys)):
+            context.log.info("Nothing is retired while %s goes on.", ", ".join(busy))
             retire = []
         for sentence in change.sentences:
             context.log.info(sentence)
@@ -122,16 +122,19 @@ def _nothing_new(change: RosterChange, retire: Sequence[str]) -> str:
     return f"No new study; the filter selects {count} of the registry's.{retired}"
 
 
-def graph_is_busy(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> bool:
-    """Whether a run or backfill over studies of these assets is queued or under way."""
-    records = instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
-    backfills = instance.get_backfills(
-        filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
-    )
-    return any(
-        is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
-        for record in records
-    ) or any(not keys.isdisjoint(backfill.asset_selection or keys) for backfill in backfills)
+def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
+    """Return the runs and backfills over studies of these assets that are queued or under way."""
+    runs = [
+        f"run {record.dagster_run.run_id}"
+        for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
+        if is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
+    ]
+    requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+    return runs + [
+        f"backfill {backfill.backfill_id}"
+        for backfill in instance.get_backfills(filters=requested)
+        if not keys.isdisjoint(backfill.asset_selection or keys)
+    ]
 
 
 def _never_began(record: dg.RunRecord) -> bool:
@@ -162,10 +165,11 @@ def build_sync_job(graph_keys: Iterable[dg.AssetKey]) -> dg.JobDefinition:
         for sentence in change.sentences:
             context.log.info(sentence)
         context.instance.add_dynamic_partitions(STUDIES_NAME, change.add)
-        if change.retire and graph_is_busy(context.instance, keys):
+        if change.retire and (busy := unfinished_work(context.instance, keys)):
             raise dg.Failure(
-                "A run of the studies is unfinished, and retiring a study would break it: wait "
-                "for it and run sync_studies again. New studies were added.",
+                f"Retiring {', '.join(change.retire)} would break {', '.join(busy)}. Wait for it, "
+                "or terminate it in the UI if its process is gone, and run sync_studies again. "
+                "New studies were added.",
                 allow_retries=False,
             )
         for study_key in change.retire:

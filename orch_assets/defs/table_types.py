@@ -1,5 +1,7 @@
 """The table types that pipelines return and ask for, told apart without importing either."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -33,12 +35,24 @@ def table_class(name: str) -> type:
     return pd.DataFrame
 
 
-def as_table_type(value: Any, name: str) -> Any:
-    """Return a table as the named type, just as the stores would give it back.
+def as_handed(value: Any, name: str) -> Any:
+    """Return a result as the stores would give it back, its tables as the named type.
 
-    A frame is copied, so that no pipeline changes what another one receives. What is no table
-    comes back as it is.
+    Nothing is shared with what is handed to another pipeline: a frame is copied, and what is no
+    table goes through JSON where JSON has it.
     """
+    if is_table(value):
+        return as_table_type(value, name)
+    if isinstance(value, Mapping) and value and all(is_table(each) for each in value.values()):
+        return {member: as_table_type(table, name) for member, table in value.items()}
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError):  # kept by an IO manager of the user's, as what it is
+        return value
+
+
+def as_table_type(value: Any, name: str) -> Any:
+    """Return a table as the named type; a frame is a copy."""
     kind = type_name(value)
     if kind == "pyarrow.Table" and name == "pandas.DataFrame":
         from orch_assets.stores.frames import arrow_to_frame

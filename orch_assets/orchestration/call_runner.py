@@ -71,6 +71,10 @@ def check_call(function: object, args: tuple[Any, ...], kwargs: Mapping[str, Any
     """
     if not callable(function):
         raise OrchestratorError(f"The pipeline is {type(function).__name__}, not a function.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise OrchestratorError(
+            f"Pipeline {_name(function)} is a generator: calling it runs none of it. Return a list."
+        )
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

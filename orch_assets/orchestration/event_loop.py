@@ -1,12 +1,17 @@
 """The event loop on which ``async`` studies wait, on a daemon thread."""
 
 import asyncio
+import logging
 import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
+
+from orch_assets.orchestration.result import describe_failure
+
+_log = logging.getLogger(__name__)
 
 _LAST_WORDS_SECONDS: Final = 5.0
 _END_SECONDS: Final = 1.0
@@ -52,6 +57,7 @@ class EventLoop:
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.new_event_loop()
         loop.set_default_executor(_DaemonThreads())
+        loop.set_exception_handler(_tell_of_lost_task)
         self._thread = threading.Thread(
             target=self._serve, args=(loop,), name="orch-assets-loop", daemon=True
         )
@@ -79,6 +85,13 @@ class EventLoop:
         if tasks:
             await asyncio.wait(tasks, timeout=_LAST_WORDS_SECONDS)
         await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+def _tell_of_lost_task(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001 - asyncio's signature
+    """Log a failure that nobody awaited, without its text: asyncio would print it with values."""
+    error = context.get("exception")
+    what = describe_failure(error).loggable if error is not None else context.get("message")
+    _log.warning("A task that no study awaits has failed: %s", what)
 
 
 class _DaemonThreads(ThreadPoolExecutor):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A name of a count is one that a programmer chose; anything else may be a value of the data.
-_COUNT_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# A name of a count is one that a programmer chose. What has capitals, blanks or other characters
+# may be a value of the data, such as a subject's key.
+_COUNT_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MAX_COUNTS: Final = 50
 
 

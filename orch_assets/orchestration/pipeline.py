@@ -4,6 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, overload, runtime_checkable
 
@@ -13,6 +14,15 @@ T_Output_co = TypeVar("T_Output_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LEADING: Final = ("study_key", "sdk", "study_logger")
+_ARGUMENT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "group": (str,),
+    "owners": (list, tuple, set, frozenset),
+    "kinds": (list, tuple, set, frozenset),
+    "tags": (Mapping,),
+    "retries": (int,),
+    "timeout": (int, float, type(None)),
+    "io_manager_key": (str,),
+}
 _MARK: Final = "__study_pipeline__"
 _TABLE_TYPES: Final = {"pa.Table": "pyarrow.Table", "pyarrow.Table": "pyarrow.Table"}
 
@@ -214,10 +224,23 @@ def _signature(function: Callable[..., Any], name: str) -> list[inspect.Paramete
 
 
 def _check(pipeline: StudyPipeline) -> None:
-    if not pipeline.name.isidentifier():
+    if inspect.isgeneratorfunction(pipeline.function) or inspect.isasyncgenfunction(
+        pipeline.function
+    ):
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name!r}: the name must be a Python identifier, so that a "
-            "parameter of another pipeline can ask for it."
+            f"Pipeline {pipeline.name} is a generator; return what it makes: a table, or a stream "
+            "of record batches."
+        )
+    for name, wanted in _ARGUMENT_TYPES.items():
+        if not isinstance(getattr(pipeline, name), wanted):
+            raise PipelineDefinitionError(
+                f"Pipeline {pipeline.name}: {name} is {getattr(pipeline, name)!r}; see the "
+                "docstring of study_pipeline for what it takes."
+            )
+    if not (pipeline.name.isidentifier() and pipeline.name.isascii()) or iskeyword(pipeline.name):
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name!r}: the name must be a Python identifier of ASCII "
+            "letters, so that a parameter of another pipeline can ask for it."
         )
     if pipeline.retries < 0 or (pipeline.retries and not pipeline.retry_on):
         raise PipelineDefinitionError(

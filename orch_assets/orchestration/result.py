@@ -4,7 +4,7 @@ import sysconfig
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Final, TypedDict
 
 from orch_assets.errors import OrchAssetsError
@@ -16,6 +16,9 @@ FAILED: Final = "FAILED"
 TIMEOUT: Final = "Timeout"
 CANCELLED: Final = "Cancelled"
 UPSTREAM_FAILED: Final = "UpstreamFailed"
+
+_PACKAGE: Final = Path(__file__).parent.parent
+_PIPELINES: Final = _PACKAGE / "pipelines"  # shipped or the user's: their texts may quote data
 
 # A traceback ends deep in pandas or json; the line to look at is the last one outside of those.
 _LIBRARIES = tuple(
@@ -78,17 +81,28 @@ def early_end(kind: str, explanation: str) -> Failure:
 def describe_failure(error: BaseException) -> Failure:
     """Return what is known of an exception; never raises, whatever its ``str`` does.
 
-    The text of an error of this package is ours and may be logged; every other exception's text
-    may quote the data it failed on, and may not.
+    The text of an error that this package raises is ours and may be logged; every other
+    exception's text may quote the data it failed on, and may not.
     """
     message = _text(error)
     return Failure(
         kind=type(error).__name__,
         message=message,
         place=_place(error),
-        explanation=message if isinstance(error, OrchAssetsError) else "",
+        explanation=message if _is_ours(error) else "",
         trace=_trace(error),
     )
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether the text of an error is this package's: a pipeline may raise our classes, too."""
+    if not isinstance(error, OrchAssetsError):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return False
+    raised_in = Path(frames[-1].filename)
+    return raised_in.is_relative_to(_PACKAGE) and not raised_in.is_relative_to(_PIPELINES)
 
 
 def _text(error: BaseException) -> str:

@@ -43,8 +43,10 @@ class RosterChange:
             lines.append(f"The filter names unknown studies: {', '.join(selection.unknown)}.")
         lines += [f"{key} is retired: {why}." for key, why in self.retire.items()]
         lines += [
-            f"{key} is not in the registry ({count} of {LOOKS_BEFORE_RETIRING} looks in a row)."
-            for key, count in self.absences.items()
+            f"{key} is not in the registry: study_registry_sensor retires it after "
+            f"{LOOKS_BEFORE_RETIRING} looks in a row, sync_studies at once with "
+            "retire_absent: true."
+            for key in self.absences
             if key not in self.retire
         ]
         if self.add:
@@ -71,9 +73,12 @@ def plan_roster(
     Raises:
         StudyLossError: the registry came back empty, or lacks more than a tenth of the known
             studies and at least two, and more than ``accepted_loss``.
-        NoStudiesError: the filter leaves none of the registry's studies.
+        NoStudiesError: the filter leaves none of the registry's studies, or none of their keys
+            can be a study's.
     """
     listed = {*selection.selected, *selection.excluded}
+    if selection.refused and not listed:
+        raise NoStudiesError(_all_refused(selection))
     lost = [key for key in known if key not in listed]
     _check_loss(lost, known, registry_empty=not listed, accepted_loss=accepted_loss)
     if listed and not selection.selected:
@@ -101,6 +106,11 @@ def _check_loss(
     if not lost or len(lost) <= accepted_loss or not (many or registry_empty):
         return
     raise StudyLossError(lost, len(known))
+
+
+def _all_refused(selection: Selection) -> str:
+    reasons = "; ".join(f"{key!r} {why}" for key, why in selection.refused.items())
+    return f"No key of the registry can be a study's: {reasons}. Nothing was changed."
 
 
 def _names_nobody(study_filter: StudyFilter, selection: Selection) -> str:

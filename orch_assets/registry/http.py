@@ -16,7 +16,12 @@ from typing import Any, Generic, TypeVar
 import httpx
 import tenacity
 
-from orch_assets.errors import ImednetError, RegistryError, RegistryUnreachableError
+from orch_assets.errors import (
+    ImednetError,
+    RegistryError,
+    RegistryUnreachableError,
+    StudyGivenUpError,
+)
 from orch_assets.registry.calls import API_PATH, Call
 from orch_assets.registry.limiter import AbandonedError, RequestLimiter
 from orch_assets.registry.quiet import quiet_httpx
@@ -28,6 +33,7 @@ from orch_assets.registry.retries import (
     trouble_with,
 )
 from orch_assets.registry.settings import RegistrySettings
+from orch_assets.study import current_context
 
 T = TypeVar("T")
 
@@ -110,6 +116,10 @@ class RegistryHttp:
     ) -> T | Trouble:
         if abandoned.is_set():
             raise AbandonedError
+        study = current_context()
+        if study is not None and study.lease.revoked:
+            # Its thread may live on, but the requests are the other studies'.
+            raise StudyGivenUpError(study.study_key)
         response = self._exchange(call, abandoned)
         if isinstance(response, Trouble):
             return response

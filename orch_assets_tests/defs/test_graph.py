@@ -1,14 +1,17 @@
 """A run of a study graph: what it leaves in the instance, for one study and for many."""
 
 import threading
+from typing import ClassVar
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from orch_assets import SplitTable, study_pipeline
+from orch_assets import ImednetError, SplitTable, study_pipeline
 from orch_assets.defs.graph import build_study_graph
+from orch_assets.defs.graph_run import GraphRun
 from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.defs.harness import (
     definitions,
@@ -339,3 +342,165 @@ def test_a_result_that_cannot_be_stored_fails_with_what_to_return_instead(tmp_pa
         error = observations(real, "odd")["S1"]["error"]
     assert "Return a table" in error
     assert "<object" not in error
+
+
+@pytest.mark.parametrize("number", [3, 2.5, True, 0, np.int64(7)])
+def test_a_bare_number_is_the_results_data_and_reaches_a_later_run(tmp_path, number):
+    @study_pipeline
+    def one(study_key, sdk, study_logger):
+        return number
+
+    @study_pipeline
+    def after(study_key, sdk, study_logger, one):
+        return {"got": one}
+
+    with instance("S1") as real:
+        defs = definitions(tmp_path, one, after)
+        execute(defs, real, "S1")
+        execute(defs, real, "S1", select=["after"])
+        assert materializations(real, "one")["S1"][0]["data"] == number
+        assert [m["data"] for m in materializations(real, "after")["S1"]] == [{"got": number}] * 2
+
+
+def test_none_is_handed_on_and_never_an_older_table(tmp_path):
+    returns = [pd.DataFrame({"a": [1, 2, 3]}), None]
+
+    @study_pipeline
+    def changing(study_key, sdk, study_logger):
+        return returns.pop(0)
+
+    @study_pipeline
+    def after(study_key, sdk, study_logger, changing):
+        return {"rows": -1 if changing is None else len(changing)}
+
+    with instance("S1") as real:
+        defs = definitions(tmp_path, changing, after)
+        execute(defs, real, "S1")
+        execute(defs, real, "S1")
+        execute(defs, real, "S1", select=["after"])
+        results = [m["data"]["rows"] for m in materializations(real, "after")["S1"]]
+    assert results == [3, -1, -1]
+
+
+def test_sets_and_json_are_handed_on_as_the_store_gives_them(tmp_path):
+    @study_pipeline
+    def pair(study_key, sdk, study_logger):
+        return {"a": pa.table({"n": [1]})}
+
+    @study_pipeline
+    def facts(study_key, sdk, study_logger):
+        return {1: ("x", "y")}
+
+    @study_pipeline
+    def spoils(study_key, sdk, study_logger, pair, facts):
+        pair.clear()
+        facts.clear()
+
+    @study_pipeline
+    def kinds(study_key, sdk, study_logger, pair, facts, spoils):
+        return {"pair": type(pair["a"]).__name__, "facts": facts}
+
+    with instance("S1") as real:
+        defs = definitions(tmp_path, pair, facts, spoils, kinds)
+        store = LocalPipelineStore(tmp_path / "artifacts")
+        execute(defs, real, "S1")
+        together = store.download_json("kinds/S1")
+        execute(defs, real, "S1", select=["kinds"])
+        assert store.download_json("kinds/S1") == together
+    assert together == {"pair": "DataFrame", "facts": {"1": ["x", "y"]}}
+
+
+def test_an_io_manager_may_yield(tmp_path):
+    class Yielding(dg.IOManager):
+        stored: ClassVar[list] = []
+
+        def handle_output(self, context, obj):
+            yield {"rows": 1}
+            self.stored.append((context.asset_partition_key, obj))
+
+        def load_input(self, context):
+            return self.stored[-1][1]
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, raw, io_manager=Yielding()), real, "S1")
+        assert states(real, "raw") == {"S1": "MATERIALIZED"}
+    assert [key for key, _ in Yielding.stored] == ["S1"]
+
+
+def test_dagsters_own_io_manager_serves_pipelines_too(tmp_path):
+    with instance("S1") as real:
+        own = dg.FilesystemIOManager(base_dir=str(tmp_path / "pickles"))
+        defs = definitions(tmp_path, raw, doubled, io_manager=own)
+        execute(defs, real, "S1")
+        execute(defs, real, "S1", select=["doubled"])
+        assert states(real, "doubled") == {"S1": "MATERIALIZED"}
+
+
+def test_metadata_of_an_io_manager_cannot_replace_the_four_fields(tmp_path):
+    class Talkative(dg.IOManager):
+        def handle_output(self, context, obj):
+            context.add_output_metadata({"status": "x", "error": "y", "rows": "many"})
+
+        def load_input(self, context):
+            raise NotImplementedError
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, raw, io_manager=Talkative()), real, "S1")
+        (event,) = materializations(real, "raw")["S1"]
+    assert (event["status"], event["error"]) == ("SUCCESS", None)
+
+
+def test_the_text_of_our_own_error_classes_is_not_logged_when_a_pipeline_raises_them(tmp_path):
+    @study_pipeline
+    def leaks(study_key, sdk, study_logger):
+        raise ImednetError("subject Planted")
+
+    with instance("S1") as real:
+        run = execute(definitions(tmp_path, leaks), real, "S1")
+        assert "Planted" not in everything_logged(real, run)
+        assert observations(real, "leaks")["S1"]["error"].startswith("ImednetError (at test_graph")
+
+
+def test_an_async_function_in_a_plain_wrapper_is_run(tmp_path):
+    import functools
+
+    async def waits(study_key, sdk, study_logger):
+        return {"answer": 42}
+
+    @study_pipeline
+    @functools.wraps(waits)
+    def wrapped(study_key, sdk, study_logger):
+        return waits(study_key, sdk, study_logger)
+
+    with instance("S1") as real:
+        execute(definitions(tmp_path, wrapped), real, "S1")
+        assert materializations(real, "waits")["S1"][0]["data"] == {"answer": 42}
+
+
+def test_an_interrupted_run_keeps_what_had_ended(tmp_path):
+    """Results that wait to be logged when the interrupt comes are logged before the run ends."""
+    ended = threading.Semaphore(0)
+
+    @study_pipeline
+    def quick(study_key, sdk, study_logger):
+        ended.release()
+        return 1
+
+    studies = [f"S{n}" for n in range(40)]
+    with instance(*studies) as real:
+        defs = definitions(tmp_path, quick)
+        original = GraphRun._log_result
+        logged = []
+
+        def interrupted(self, result, registry):
+            if not logged:
+                logged.append(result)
+                for _ in studies:  # all have ended, none is logged
+                    assert ended.acquire(timeout=20)
+                raise KeyboardInterrupt
+            original(self, result, registry)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(GraphRun, "_log_result", interrupted)
+            execute(defs, real, "S0", "S39")
+        assert len(in_state(real, "quick", "MATERIALIZED")) >= 39

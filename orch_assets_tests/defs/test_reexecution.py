@@ -113,3 +113,26 @@ def test_any_other_re_execution_runs_everything_again(tmp_path):
         execute(defs, real, "S0", "S5")
         execute(defs, real, "S0", "S5")
     assert set(flaky.calls.values()) == {2}
+
+
+def test_a_resume_with_a_bad_setting_leaves_the_others_materialized(tmp_path, monkeypatch):
+    flaky = Flaky("S1")
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        failed = execute(defs, real, "S0", "S5")
+        for variable in ("ORCH_STORE_FORMAT", "IMEDNET_MAX_WORKERS"):
+            monkeypatch.setenv(variable, "nonsense")
+            assert resume(defs, real, failed).status == dg.DagsterRunStatus.FAILURE
+            assert in_state(real, "second", "FAILED") == ["S1"]
+            assert states(real, "first") == dict.fromkeys(STUDIES, "MATERIALIZED")
+
+
+def test_a_resume_after_the_asset_was_wiped_runs_its_studies_again(tmp_path):
+    flaky = Flaky("S1")
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        failed = execute(defs, real, "S0", "S5")
+        real.wipe_assets([dg.AssetKey("second")])
+        flaky.failing = set()
+        assert resume(defs, real, failed).status == dg.DagsterRunStatus.SUCCESS
+        assert states(real, "second") == dict.fromkeys(STUDIES, "MATERIALIZED")

@@ -1,5 +1,7 @@
 """``study_results``: the newest result of each study and pipeline, and the sensor behind it."""
 
+import json
+
 import dagster as dg
 import pytest
 
@@ -169,3 +171,33 @@ def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):
         location.refresh(real)
         assert not tick(first.cursor).run_requests
         assert len(materializations(real, "one")) == 2
+
+
+def test_the_table_of_one_refresh_and_the_event_of_another_lose_nothing(location, monkeypatch):
+    """Two refreshes at once: the earlier one's table is the last that is stored."""
+    from orch_assets.defs import results
+
+    monkeypatch.setattr(results, "_OVERLAP", 0)
+    with instance("S1", "S2") as real:
+        execute(location.defs, real, "S1")
+        location.refresh(real)
+        store = location.io_manager.store.store
+        earlier = store.download_table("study_results")
+        execute(location.defs, real, "S2")
+        location.refresh(real)
+        store.publish(earlier, "study_results")
+        entries, _ = location.refresh(real)
+    assert {entry.study_key for entry in entries} == {"S1", "S2"}
+
+
+def test_a_run_that_is_stored_late_is_seen_all_the_same(location):
+    with instance("S1") as real:
+
+        def tick(cursor):
+            with dg.build_sensor_context(instance=real, cursor=cursor) as context:
+                return location.sensor(context)
+
+        execute(location.defs, real, "S1")
+        up_to, seen = json.loads(tick(None).cursor)
+        assert tick(json.dumps([up_to + 60, []])).run_requests
+        assert not tick(json.dumps([up_to + 60, seen])).run_requests

@@ -15,6 +15,8 @@ from orch_assets.errors import (
     NoStudiesError,
     RegistryRefusedError,
     RegistryUnreachableError,
+    SettingError,
+    StudyKeyError,
     StudyLossError,
 )
 from orch_assets.registry.demo import DemoServer
@@ -239,6 +241,19 @@ def test_filters_come_from_the_environment_and_a_blank_one_is_none(server, monke
         account = Account(server, real)
         account.tick()
         assert account.known == [keys[1], keys[3]]
+
+
+@pytest.mark.parametrize("given", [",", " , ,"])
+def test_a_filter_that_names_nothing_is_no_filter_by_mistake(server, monkeypatch, given):
+    monkeypatch.setenv("IMEDNET_WHITELIST", given)
+    with instance() as real, pytest.raises(SettingError, match="IMEDNET_WHITELIST"):
+        Account(server, real).tick()
+
+
+@pytest.mark.parametrize("key", ["", " ONC-301", "a/b"])
+def test_a_filter_of_impossible_keys_is_refused(server, key):
+    with instance() as real, pytest.raises(StudyKeyError):
+        Account(server, real, blacklist=[key]).tick()
 
 
 def test_no_keys_is_said_with_the_variables_that_would_give_them(server, monkeypatch):

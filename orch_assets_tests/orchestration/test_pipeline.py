@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from orch_assets import StudyWorkerCallable, study_pipeline
-from orch_assets.errors import PipelineDefinitionError
+from orch_assets import MultiStudyOrchestrator, StudyWorkerCallable, study_pipeline
+from orch_assets.errors import OrchestratorError, PipelineDefinitionError
 from orch_assets.orchestration.kept import showable
 from orch_assets.orchestration.ordering import in_dependency_order
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
@@ -61,6 +61,11 @@ def test_another_signature_is_refused(function):
         ({"timeout": 0}, "timeout"),
         ({"timeout": float("nan")}, "timeout"),
         ({"name": "no name"}, "identifier"),
+        ({"name": "größe"}, "identifier"),
+        ({"name": "class"}, "identifier"),
+        ({"retries": "2"}, "retries"),
+        ({"timeout": "5"}, "timeout"),
+        ({"owners": "me"}, "owners"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(parameters, said):
@@ -92,7 +97,7 @@ def test_a_graph_that_cannot_be_ordered_says_why(pipelines, said):
 
 
 @pytest.mark.parametrize(
-    "value", [None, 1, 2.5, True, {}, {"rows": 3, "share": 0.5, "empty": None, "ok": True}]
+    "value", [None, 1, 2.5, True, {}, {"rows": 3, "share_2": 0.5, "empty": None, "ok": True}]
 )
 def test_numbers_may_be_shown(value):
     assert showable(value)
@@ -100,7 +105,17 @@ def test_numbers_may_be_shown(value):
 
 @pytest.mark.parametrize(
     "value",
-    ["text", float("nan"), {"name": "text"}, {"Ms Jones": 1}, {1: 1}, {"nested": {"a": 1}}, [1]],
+    [
+        "text",
+        {"S001": 1},
+        {"Mueller": 1},
+        float("nan"),
+        {"name": "text"},
+        {"Ms Jones": 1},
+        {1: 1},
+        {"nested": {"a": 1}},
+        [1],
+    ],
 )
 def test_anything_else_may_not(value):
     assert not showable(value)
@@ -108,3 +123,13 @@ def test_anything_else_may_not(value):
 
 def test_more_than_fifty_numbers_are_an_artifact():
     assert not showable({f"n{n}": n for n in range(51)})
+
+
+def test_a_generator_is_refused_since_calling_it_runs_nothing():
+    def rows(study_key, sdk, study_logger):
+        yield 1
+
+    with pytest.raises(PipelineDefinitionError, match="generator"):
+        study_pipeline(rows)
+    with pytest.raises(OrchestratorError, match="generator"):
+        MultiStudyOrchestrator(None).execute_pipeline(rows)

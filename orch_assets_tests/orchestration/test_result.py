@@ -3,8 +3,11 @@
 import linecache
 import traceback
 
+import pytest
+
 from orch_assets.errors import StudyKeyError
 from orch_assets.orchestration.result import describe_failure
+from orch_assets.study import check_study_key
 
 
 def raised(error):
@@ -23,9 +26,14 @@ def test_a_failure_has_what_may_be_logged_and_what_may_not():
     assert "Ms Jones" in failure.trace
 
 
-def test_the_text_of_our_own_errors_may_be_logged():
-    failure = describe_failure(raised(StudyKeyError("A/B", "holds '/'")))
-    assert failure.loggable.startswith("StudyKeyError: Study key 'A/B' holds '/'. (at ")
+def test_the_text_of_our_own_errors_may_be_logged_where_we_raised_them():
+    with pytest.raises(StudyKeyError) as ours:
+        check_study_key("A/B")
+    assert describe_failure(ours.value).loggable.startswith(
+        "StudyKeyError: Study key 'A/B' holds '/', which no partition key can carry. (at study.py:"
+    )
+    theirs = describe_failure(raised(StudyKeyError("Ms Jones", "is here")))
+    assert theirs.loggable.startswith("StudyKeyError (at test_result.py:")
 
 
 def test_an_exception_that_was_never_raised_has_no_place():

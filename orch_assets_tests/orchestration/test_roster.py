@@ -78,3 +78,8 @@ def test_nothing_is_both_added_and_retired_and_nothing_known_is_added(listed, kn
     assert not set(change.add) & (set(known) | set(change.retire))
     assert set(change.retire) <= set(known) - set(listed)
     assert set(change.absences) == set(known) - set(listed)
+
+
+def test_a_registry_whose_keys_are_all_impossible_is_said_with_the_reasons():
+    with pytest.raises(NoStudiesError, match=r"'a/b' holds '/'"):
+        look(["a/b"], TEN)

@@ -17,6 +17,7 @@ from orch_assets import registry
 from orch_assets.errors import (
     ImednetError,
     RegistryRefusedError,
+    StudyGivenUpError,
     StudyKeyError,
 )
 from orch_assets.registry import ImednetSDK, Job, RequestLimiter, arrow_schema
@@ -36,7 +37,7 @@ from orch_assets.registry.sdk import (
     VARIABLES,
     VISITS,
 )
-from orch_assets.study import study_context
+from orch_assets.study import PublishingLease, study_context
 from orch_assets_tests.registry.conftest import MakeSDK
 
 OF_A_STUDY = [
@@ -335,3 +336,18 @@ def test_the_public_names_are_exactly_these() -> None:
         assert getattr(registry, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         registry.Nothing  # noqa: B018
+
+
+def test_a_study_that_was_given_up_sends_no_more_requests(
+    server: DemoServer, make_sdk: MakeSDK
+) -> None:
+    """Its thread may live on; the requests are the other studies'."""
+    sdk = make_sdk(server)
+    lease = PublishingLease()
+    with study_context(STUDY, lease=lease):
+        sdk.subjects.table()
+        lease.revoke()
+        before = len(server.traffic.log)
+        with pytest.raises(StudyGivenUpError):
+            sdk.subjects.table()
+    assert len(server.traffic.log) == before
