@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orch_assets.errors import FilterConflictError, ImednetError, OrchestratorError
     from orch_assets.orchestration import (
+        CancelHandle,
+        JsonLogFormatter,
         MultiStudyOrchestrator,
         OrchestratorResult,
         SplitTable,
@@ -17,27 +19,38 @@ if TYPE_CHECKING:
         study_pipeline,
     )
     from orch_assets.registry import ImednetSDK
-    from orch_assets.stores import LocalPipelineStore, StorageFormat
+    from orch_assets.stores import (
+        GCSPipelineStore,
+        LocalPipelineStore,
+        S3PipelineStore,
+        StorageFormat,
+    )
     from orch_assets.study import (
         StudyContextLogAdapter,
         get_current_study,
+        in_study_context,
         make_study_logger,
         study_context,
     )
 
 _HOMES = {
+    "CancelHandle": "orchestration",
     "FilterConflictError": "errors",
+    "GCSPipelineStore": "stores",
     "ImednetError": "errors",
     "ImednetSDK": "registry",
+    "JsonLogFormatter": "orchestration",
     "LocalPipelineStore": "stores",
     "MultiStudyOrchestrator": "orchestration",
     "OrchestratorError": "errors",
     "OrchestratorResult": "orchestration",
+    "S3PipelineStore": "stores",
     "SplitTable": "orchestration",
     "StorageFormat": "stores",
     "StudyContextLogAdapter": "study",
     "StudyWorkerCallable": "orchestration",
     "get_current_study": "study",
+    "in_study_context": "study",
     "make_study_logger": "study",
     "split_withheld": "orchestration",
     "study_context": "study",
@@ -45,18 +58,23 @@ _HOMES = {
 }
 
 __all__ = [
+    "CancelHandle",
     "FilterConflictError",
+    "GCSPipelineStore",
     "ImednetError",
     "ImednetSDK",
+    "JsonLogFormatter",
     "LocalPipelineStore",
     "MultiStudyOrchestrator",
     "OrchestratorError",
     "OrchestratorResult",
+    "S3PipelineStore",
     "SplitTable",
     "StorageFormat",
     "StudyContextLogAdapter",
     "StudyWorkerCallable",
     "get_current_study",
+    "in_study_context",
     "make_study_logger",
     "split_withheld",
     "study_context",

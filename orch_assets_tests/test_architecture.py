@@ -174,18 +174,23 @@ def test_loading_the_code_location_loads_no_table_no_http_and_no_cloud(entry):
 
 def test_the_public_api_is_exactly_this():
     assert orch_assets.__all__ == [
+        "CancelHandle",
         "FilterConflictError",
+        "GCSPipelineStore",
         "ImednetError",
         "ImednetSDK",
+        "JsonLogFormatter",
         "LocalPipelineStore",
         "MultiStudyOrchestrator",
         "OrchestratorError",
         "OrchestratorResult",
+        "S3PipelineStore",
         "SplitTable",
         "StorageFormat",
         "StudyContextLogAdapter",
         "StudyWorkerCallable",
         "get_current_study",
+        "in_study_context",
         "make_study_logger",
         "split_withheld",
         "study_context",

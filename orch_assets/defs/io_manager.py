@@ -1,27 +1,86 @@
-"""The IO manager over the artifact stores; for study pipelines and for any other asset."""
+"""The IO managers over the artifact stores; for study pipelines and for any other asset."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.errors import DagsterInvariantViolationError
+from pydantic import Field
 
+from orch_assets.defs.artifact_names import artifact_name, key_columns, partition_keys
+from orch_assets.defs.loading import (
+    POLARS,
+    is_mapping,
+    is_table_type,
+    load,
+    load_together,
+    table_wanted,
+)
 from orch_assets.defs.resources import StoreResource
-from orch_assets.defs.table_types import is_table, is_table_stream
-from orch_assets.errors import ArtifactNotFoundError
-from orch_assets.stores.names import encode_part
+from orch_assets.defs.table_types import is_table, is_table_stream, type_name
 
 if TYPE_CHECKING:
-    from orch_assets.stores import ArtifactKind, PipelineStore, Published
+    from orch_assets.stores import PipelineStore, Published
 
 
-class StudyIOManager(dg.ConfigurableIOManager):
+class PipelineIOManager(dg.ConfigurableIOManager):
     """Keeps each asset's result in a store, one artifact a partition: ``<asset>/<partition>``.
 
-    A table (pandas or Arrow) or a stream of record batches becomes a table; a mapping from names
-    to tables one artifact set; anything else a JSON value. A downstream asset gets a table as its
-    annotation says, ``pandas.DataFrame`` by default; several partitions as a dict by partition.
+    A table (pandas, Arrow, Polars) or a stream of record batches becomes a table; a mapping from
+    names to tables one artifact set; anything else a JSON value.
+
+    A downstream asset gets a table as its annotation says: ``pandas.DataFrame`` (the default),
+    ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame``. Several partitions come
+    as a dict by partition, or, where the annotation is a table, as one table with the partition's
+    key in a column: ``study_key`` for studies, else ``partition_key``, and with several dimensions
+    one column for each, called as the dimension. An input's metadata
+    ``{"allow_missing_partitions": True}`` leaves out what was never stored.
+    """
+
+    @abstractmethod
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store; the same one each time."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Publish a result and tell its rows, bytes, URI, hash and columns as metadata.
+
+        Raises:
+            StoreError: it can't be stored; nothing was published.
+        """
+        partition = None
+        if context.has_asset_partitions:
+            _ = context.asset_partition_key  # Dagster's own error where there are several
+            (partition,) = partition_keys(context)
+        name = artifact_name(context.asset_key, partition)
+        context.add_output_metadata(_metadata(_publish(self.pipeline_store(), obj, name)))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Return a result, or the results of several partitions.
+
+        Raises:
+            ArtifactNotFoundError: it was never stored.
+            ArtifactCorruptError: what is stored is not what was published.
+            StoreError: tables of several partitions don't fit together.
+        """
+        store, annotation = self.pipeline_store(), _annotation(context)
+        wanted = table_wanted(annotation)
+        if not context.has_asset_partitions:
+            return load(store, artifact_name(context.asset_key, None), wanted)
+        names = {key: artifact_name(context.asset_key, key) for key in partition_keys(context)}
+        if not _asks_for_many(context, list(names)):
+            return load(store, next(iter(names.values())), wanted)
+        if _may_miss(context):
+            names = {key: name for key, name in names.items() if _is_stored(store, name)}
+        if is_table_type(annotation) and not is_mapping(annotation):
+            together = {name: key_columns(context, key) for key, name in names.items()}
+            return load_together(store, together, wanted)
+        return {str(key): load(store, name, wanted) for key, name in names.items()}
+
+
+class StudyIOManager(PipelineIOManager):
+    """Keeps results in the store of the code location, which ``ORCH_STORE`` chooses.
 
     Example:
         >>> StudyIOManager(store=StoreResource(uri="/data/artifacts")).store.location()
@@ -30,82 +89,70 @@ class StudyIOManager(dg.ConfigurableIOManager):
 
     store: StoreResource
 
-    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Publish a result and tell its rows, bytes, URI, hash and columns as metadata.
-
-        Raises:
-            StoreError: it can't be stored; nothing was published.
-        """
-        partition = context.asset_partition_key if context.has_asset_partitions else None
-        name = artifact_name(context.asset_key, partition)
-        context.add_output_metadata(_metadata(_publish(self.store.store, obj, name)))
-
-    def load_input(self, context: dg.InputContext) -> Any:
-        """Return a result, or the results of several partitions as a dict.
-
-        Raises:
-            ArtifactNotFoundError: it was never stored.
-            ArtifactCorruptError: what is stored is not what was published.
-        """
-        arrow = _wants_arrow(context)
-        if not context.has_asset_partitions:
-            return _load(self.store.store, artifact_name(context.asset_key, None), arrow=arrow)
-        loaded = {
-            key: _load(self.store.store, artifact_name(context.asset_key, key), arrow=arrow)
-            for key in context.asset_partition_keys
-        }
-        return next(iter(loaded.values())) if len(loaded) == 1 else loaded
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store, made on first use."""
+        return self.store.store
 
 
-def artifact_name(key: dg.AssetKey, partition: str | None) -> str:
-    """Return the artifact's name of an asset's partition; different for different ones."""
-    parts = [*key.path, *([] if partition is None else [partition])]
-    return "/".join(encode_part(part) for part in parts)
+class LocalPipelineIOManager(PipelineIOManager):
+    """Keeps results in a folder of the local disk.
+
+    Example:
+        >>> io_manager = LocalPipelineIOManager(root="/data/artifacts", prefix="prod")
+    """
+
+    root: str = Field(description="The folder.")
+    prefix: str = Field(default="", description="Goes before every name.")
+    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
+
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store."""
+        from orch_assets.stores import LocalPipelineStore, StorageFormat
+
+        return LocalPipelineStore(self.root, self.prefix, StorageFormat(self.format))
 
 
 def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
+    value = _as_arrow(value)
     if is_table(value):
         return store.publish(value, name)
     if is_table_stream(value):
         return store.publish_stream(value, value.schema, name)
-    if isinstance(value, Mapping) and value and all(is_table(each) for each in value.values()):
-        return store.publish_set(value, name)
+    if isinstance(value, Mapping) and value:
+        tables = {member: _as_arrow(table) for member, table in value.items()}
+        if all(map(is_table, tables.values())):
+            return store.publish_set(tables, name)
     return store.publish_json(value, name)
 
 
-def _load(store: "PipelineStore", name: str, *, arrow: bool) -> Any:
-    from orch_assets.stores import ArtifactKind
-
-    kind = _newest_kind(store, name)
-    if kind is ArtifactKind.JSON:
-        return store.download_json(name)
-    if kind is ArtifactKind.SET:
-        return store.download_set_tables(name) if arrow else store.download_set(name)
-    return store.download_table(name) if arrow else store.download(name)
+def _as_arrow(value: Any) -> Any:
+    return value.to_arrow() if type_name(value) == POLARS else value
 
 
-def _newest_kind(store: "PipelineStore", name: str) -> "ArtifactKind":
-    """Return what was last published under a name: a pipeline may come to return another kind."""
-    from orch_assets.stores import ArtifactKind
-
-    kinds = [kind for kind in ArtifactKind if store.exists(name, kind=kind)]
-    if not kinds:
-        raise ArtifactNotFoundError(
-            f"Nothing is stored as {name}: materialize it first.", artifact=name
-        )
-    if len(kinds) == 1:
-        return kinds[0]
-    return max(
-        kinds, key=lambda kind: store.manifest(name, kind=kind).publications[-1].published_at
-    )
-
-
-def _wants_arrow(context: dg.InputContext) -> bool:
+def _annotation(context: dg.InputContext) -> Any:
     try:
-        wanted = context.dagster_type.typing_type
+        return context.dagster_type.typing_type
     except DagsterInvariantViolationError:  # a context that somebody built without a type
-        wanted = None
-    return getattr(wanted, "__module__", "").startswith("pyarrow")
+        return None
+
+
+def _asks_for_many(context: dg.InputContext, keys: list[str]) -> bool:
+    """Whether an input is a collection of partitions, if only of one at the moment."""
+    if len(keys) != 1 or not context.has_partition_key:
+        return True
+    # A study of a study × date asset: all its dates, even where it has only one.
+    several = isinstance(keys[0], dg.MultiPartitionKey)
+    return several and not isinstance(context.partition_key, dg.MultiPartitionKey)
+
+
+def _may_miss(context: dg.InputContext) -> bool:
+    return bool((context.definition_metadata or {}).get("allow_missing_partitions"))
+
+
+def _is_stored(store: "PipelineStore", name: str) -> bool:
+    from orch_assets.stores import ArtifactKind
+
+    return any(store.exists(name, kind=kind) for kind in ArtifactKind)
 
 
 def _metadata(published: "Published") -> dict[str, Any]:

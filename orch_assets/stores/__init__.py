@@ -2,22 +2,29 @@
 
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.formats import StorageFormat
+from orch_assets.stores.gcs import GCSPipelineStore
 from orch_assets.stores.local import LocalPipelineStore
-from orch_assets.stores.manifest import Content, Manifest, Publication
+from orch_assets.stores.manifest import Content, Manifest, Publication, derived_from
 from orch_assets.stores.names import decode_part, encode_part
 from orch_assets.stores.opening import open_store
+from orch_assets.stores.s3 import S3PipelineStore
 from orch_assets.stores.store import PipelineStore
+from orch_assets.stores.verification import Fault
 
 __all__ = [
     "ArtifactKind",
     "Content",
+    "Fault",
+    "GCSPipelineStore",
     "LocalPipelineStore",
     "Manifest",
     "PipelineStore",
     "Publication",
     "Published",
+    "S3PipelineStore",
     "StorageFormat",
     "decode_part",
+    "derived_from",
     "encode_part",
     "open_store",
 ]

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from orch_assets.stores.spooling import Spooled
+
 
 class Backend(Protocol):
     """Bytes in and out by key; a key is parts joined by ``/``.
@@ -22,14 +24,22 @@ class Backend(Protocol):
         """Lend a path of one's own for a file to be put; whatever is left there is removed."""
         ...
 
-    def put(self, path: Path, key: str) -> None:
-        """Store a spooled file whole or not at all, durably; the file may be gone afterwards."""
+    def put(self, spooled: Spooled, key: str) -> None:
+        """Store a file whole or not at all, durably; the file may be gone afterwards."""
         ...
 
-    def copying(self, source: str, target: str) -> AbstractContextManager[Callable[[], None]]:
+    def copying(
+        self, source: str, target: str, sha256: str, size: int
+    ) -> AbstractContextManager[Callable[[], None]]:
         """Prepare the copy of an object and yield the call that makes it visible, durably.
 
         The call is the commit of a publication: short, and all or nothing.
+
+        Args:
+            source: key of the object, which holds these bytes.
+            target: key of the copy.
+            sha256: of the bytes.
+            size: their number.
         """
         ...
 
@@ -49,6 +59,10 @@ class Backend(Protocol):
         """Tell whether an object is there."""
         ...
 
-    def list(self, folder: str) -> Iterator[str]:
-        """Yield the keys below a folder, in any order, without the hidden ones."""
+    def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
+        """Yield the keys below a folder, in any order; those hidden from there if asked to."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object, durably; one that isn't there is none to remove."""
         ...

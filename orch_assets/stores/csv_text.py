@@ -1,16 +1,20 @@
-"""CSV that comes back as it was: the schema beside it, text in quotes, nothing for null.
+r"""CSV that comes back as it was: the schema beside it, text in quotes, nothing for null.
 
 Text is always quoted and everything else never is, so ``""`` is empty text and an empty field is
 null, and ``001`` is told from ``"001"``. Times with zones are written in UTC, durations as whole
 numbers of their unit, bytes in base64.
+
+On request, text that a spreadsheet would take for a formula gets an apostrophe before it: text
+that begins with ``= + - @``, a tab or a line's end, and text that begins with an apostrophe, so
+that reading can take it away again.
 """
 
-import io
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.stores.csv_reading import read_texts
 from orch_assets.stores.refusing import storable
 from orch_assets.stores.retyping import retyped
 from orch_assets.stores.spooling import HashingFile
@@ -18,14 +22,20 @@ from orch_assets.stores.spooling import HashingFile
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# pyarrow refuses a row that is longer than a block; the last size is its own limit.
-_BLOCK_BYTES = (1 << 24, 1 << 28, (1 << 31) - 1)
+# In the metadata of a schema that is kept beside: its text is escaped.
+_ESCAPED = b"orch_assets.formulas_escaped"
 
 
 class CsvFormat:
-    """CSV as RFC 4180 has it, UTF-8, with a header; its schema is in the manifest."""
+    """CSV as RFC 4180 has it, UTF-8, with a header; its schema is in the manifest.
 
-    holds_schema = False
+    Args:
+        escape_formulas: write text so that no spreadsheet takes it for a formula. It comes back
+            as it was in any case; other tools see the apostrophes.
+    """
+
+    def __init__(self, *, escape_formulas: bool = False) -> None:
+        self._escapes = escape_formulas
 
     def check(self, schema: "pa.Schema") -> None:
         """Refuse what has no text of its own, such as lists."""
@@ -36,6 +46,12 @@ class CsvFormat:
                     "store it as Parquet."
                 )
 
+    def schema_beside(self, schema: "pa.Schema") -> "pa.Schema":
+        """Return the table's schema, with a note on how text is written."""
+        if not self._escapes:
+            return schema
+        return schema.with_metadata({**(schema.metadata or {}), _ESCAPED: b"1"})
+
     def write(
         self, blocks: "Iterable[pa.RecordBatch]", schema: "pa.Schema", file: HashingFile
     ) -> None:
@@ -45,53 +61,75 @@ class CsvFormat:
 
         if not len(schema):
             return
-        written = pa.schema([(field.name, _written_type(field.type)) for field in schema])
+        names = _header(schema, escaped=self._escapes)
+        types = [_written_type(field.type) for field in schema]
+        written = pa.schema(list(zip(names, types, strict=True)))
         with pyarrow.csv.CSVWriter(file, written) as writer:
             for block in blocks:
-                writer.write_batch(pa.record_batch(_checked_texts(block), schema=written))
+                texts = _checked_texts(block)
+                if self._escapes:
+                    texts = [_escaped(text) for text in texts]
+                writer.write_batch(pa.record_batch(texts, schema=written))
 
     def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
         """Read every field as text, then each column as its type."""
         import pyarrow as pa
 
+        held, batches = self.stream(file, schema)
+        return pa.Table.from_batches(batches, held)
+
+    def stream(
+        self, file: BinaryIO, schema: "pa.Schema | None"
+    ) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+        """Read block by block; memory holds a few."""
         if schema is None:
             raise ValueError("no schema")
-        if not len(schema):
-            return schema.empty_table()
-        texts = _read_texts(file, schema)
-        columns = []
-        for text, field in zip(texts.columns, schema, strict=True):
-            values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            columns.append(retyped(_from_text(text, values), field.type))
-        return pa.Table.from_arrays(columns, schema=schema)
+        metadata = dict(schema.metadata or {})
+        escaped = metadata.pop(_ESCAPED, None) is not None
+        held = schema.with_metadata(metadata or None)
+        if not len(held):
+            return held, iter(())
+        names = _header(held, escaped=escaped)
+        return held, (
+            batch
+            for texts in read_texts(file, names)
+            for batch in _typed(texts, held, escaped=escaped).to_batches()
+        )
 
 
-def _read_texts(file: BinaryIO, schema: "pa.Schema") -> "pa.Table":
+def _typed(texts: "pa.RecordBatch", schema: "pa.Schema", *, escaped: bool) -> "pa.Table":
     import pyarrow as pa
-    from pyarrow import csv
 
-    convert = csv.ConvertOptions(
-        column_types=dict.fromkeys(schema.names, pa.string()),
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-    parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
-    size = file.seek(0, io.SEEK_END)
-    for block in _BLOCK_BYTES:
-        file.seek(0)
-        try:
-            table = csv.read_csv(
-                file, csv.ReadOptions(block_size=block), parse, convert_options=convert
-            )
-        except pa.ArrowInvalid:
-            if block >= size:
-                raise
-        else:
-            if table.column_names != schema.names:
-                raise ValueError("another header")
-            return table
-    raise ValueError("a row is too long")
+    columns = []
+    for text, field in zip(texts.columns, schema, strict=True):
+        values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        chunked = pa.chunked_array([_unescaped(text) if escaped else text])
+        columns.append(retyped(_from_text(chunked, values), field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _header(schema: "pa.Schema", *, escaped: bool) -> list[str]:
+    import pyarrow as pa
+
+    names: list[str] = schema.names
+    if escaped and names:
+        names = _escaped(pa.array(names)).to_pylist()
+    return names
+
+
+def _escaped(text: "pa.Array") -> "pa.Array":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(text.type):
+        return text
+    return pc.replace_substring_regex(text, r"^([-=+@\t\r\n'])", r"'\1")
+
+
+def _unescaped(text: "pa.Array") -> "pa.Array":
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(text, "^'", "")
 
 
 def _has_text(type_: "pa.DataType") -> bool:

@@ -1,7 +1,7 @@
 """The formats of tables, each a small class: record batches to a file, and back."""
 
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -15,6 +15,12 @@ from orch_assets.stores.spooling import HashingFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
+
+# Of a batch that is read.
+_STREAM_ROWS = 1 << 16
+# Of each column: without one, a row group's columns are held as a whole before they are decoded.
+_STREAM_BUFFER = 1 << 20
 
 
 class StorageFormat(str, Enum):
@@ -25,16 +31,14 @@ class StorageFormat(str, Enum):
 
 
 class TableFormat(Protocol):
-    """Writes and reads one format.
-
-    Attributes:
-        holds_schema: whether the bytes alone say all about the table's types.
-    """
-
-    holds_schema: bool
+    """Writes and reads one format."""
 
     def check(self, schema: "pa.Schema") -> None:
         """Refuse a schema that the format can't give back, before any row is asked for."""
+        ...
+
+    def schema_beside(self, schema: "pa.Schema") -> "pa.Schema | None":
+        """Return what must be kept beside the bytes; None where they say all about the types."""
         ...
 
     def write(
@@ -44,14 +48,18 @@ class TableFormat(Protocol):
         ...
 
     def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
-        """Read a table; with its schema where the format doesn't hold it."""
+        """Read a table; with what was kept beside it."""
+        ...
+
+    def stream(
+        self, file: BinaryIO, schema: "pa.Schema | None"
+    ) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+        """Return a table's schema and its batches; bounded in memory."""
         ...
 
 
 class ParquetFormat:
     """Parquet, zstd at level 1, in row groups of 64 MB uncompressed."""
-
-    holds_schema = True
 
     def check(self, schema: "pa.Schema") -> None:
         """Try each column on an empty file."""
@@ -69,10 +77,14 @@ class ParquetFormat:
                     f"Column {field.name!r} is of type {field.type}, which Parquet can't hold."
                 ) from None
 
+    def schema_beside(self, schema: "pa.Schema") -> None:
+        """Return nothing: the file holds its Arrow schema."""
+
     def write(
         self, blocks: "Iterable[pa.RecordBatch]", schema: "pa.Schema", file: HashingFile
     ) -> None:
         """Write row group by row group."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
@@ -80,22 +92,48 @@ class ParquetFormat:
                 _check_narrowing(group)
                 with storable("A column", "Parquet"):
                     writer.write_table(group, row_group_size=group.num_rows)
+                del group  # before the next one is gathered
+        pa.default_memory_pool().release_unused()  # before what was written is sent
 
-    def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
+    def read(
+        self,
+        file: BinaryIO,
+        schema: "pa.Schema | None",  # noqa: ARG002 - the file has it
+    ) -> "pa.Table":
         """Read the table, and undo what Parquet changed about its types."""
+        parquet, held = _opened(file)
+        return retyped_table(parquet.read(), held)
+
+    def stream(
+        self,
+        file: BinaryIO,
+        schema: "pa.Schema | None",  # noqa: ARG002 - the file has it
+    ) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+        """Read batch by batch; memory holds one row group."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        parquet = pq.ParquetFile(file)
-        held = parquet.metadata.metadata[b"ARROW:schema"]
-        schema = pa.ipc.read_schema(pa.py_buffer(b64decode(held)))
-        return retyped_table(parquet.read(), schema)
+        parquet, held = _opened(file, buffer_size=_STREAM_BUFFER)
+        return held, (
+            each
+            for batch in parquet.iter_batches(_STREAM_ROWS)
+            for each in retyped_table(pa.Table.from_batches([batch]), held).to_batches()
+        )
 
 
-FORMATS: dict[StorageFormat, TableFormat] = {
-    StorageFormat.PARQUET: ParquetFormat(),
-    StorageFormat.CSV: CsvFormat(),
-}
+def table_format(storage_format: StorageFormat, *, escape_formulas: bool = False) -> TableFormat:
+    """Return the class that writes and reads a format."""
+    if storage_format is StorageFormat.CSV:
+        return CsvFormat(escape_formulas=escape_formulas)
+    return ParquetFormat()
+
+
+def _opened(file: BinaryIO, buffer_size: int = 0) -> "tuple[pq.ParquetFile, pa.Schema]":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parquet = pq.ParquetFile(file, buffer_size=buffer_size, pre_buffer=False)
+    held = parquet.metadata.metadata[b"ARROW:schema"]
+    return parquet, pa.ipc.read_schema(pa.py_buffer(b64decode(held)))
 
 
 def _check_narrowing(table: "pa.Table") -> None:

@@ -16,6 +16,7 @@ class LocalPipelineStore(PipelineStore):
         root: the folder; a relative one is the working folder's at this moment.
         prefix: goes before every name, so it is a folder in the root.
         format: of tables.
+        escape_formulas: as :class:`~orch_assets.stores.csv_text.CsvFormat` has it.
 
     Example:
         >>> import pandas as pd, tempfile
@@ -33,5 +34,7 @@ class LocalPipelineStore(PipelineStore):
         root: str | os.PathLike[str],
         prefix: str = "",
         format: StorageFormat = StorageFormat.PARQUET,  # noqa: A002, the seed's name
+        *,
+        escape_formulas: bool = False,
     ) -> None:
-        super().__init__(LocalDisk(root), prefix, format)
+        super().__init__(LocalDisk(root), prefix, format, escape_formulas=escape_formulas)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
-from orch_assets.stores.spooling import sha256_of
+from orch_assets.stores.spooling import Spooled, sha256_of
 
 # Where files are written before they get their name: in the root, so on its file system.
 _SPOOL_FOLDER = ".orch-spool"
@@ -46,14 +46,20 @@ class LocalDisk:
         finally:
             path.unlink(missing_ok=True)
 
-    def put(self, path: Path, key: str) -> None:
+    def put(self, spooled: Spooled, key: str) -> None:
         """Sync the file, then move it to its key."""
         with self._reporting():
-            _sync(path)
-            self._move(path, key)
+            _sync(spooled.path)
+            self._move(spooled.path, key)
 
     @contextlib.contextmanager
-    def copying(self, source: str, target: str) -> Iterator[Callable[[], None]]:
+    def copying(
+        self,
+        source: str,
+        target: str,
+        sha256: str,  # noqa: ARG002 - a disk keeps no notes
+        size: int,  # noqa: ARG002
+    ) -> Iterator[Callable[[], None]]:
         """Copy into the spool folder; the commit is one rename.
 
         A copy and no link: a file that is edited in place must not change its version.
@@ -91,14 +97,21 @@ class LocalDisk:
         with self._reporting():
             return self._path(key).is_file()
 
-    def list(self, folder: str) -> Iterator[str]:
-        """Walk the folder, past everything hidden."""
+    def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
+        """Walk the folder, past everything hidden if so asked."""
         with self._reporting():
             for parent, folders, files in os.walk(self._path(folder), onerror=_raise_unless_gone):
-                folders[:] = [name for name in folders if not name.startswith(".")]
+                folders[:] = [name for name in folders if hidden or not name.startswith(".")]
                 for name in files:
-                    if not name.startswith("."):
+                    if hidden or not name.startswith("."):
                         yield Path(parent, name).relative_to(self._root).as_posix()
+
+    def delete(self, key: str) -> None:
+        """Remove the file; its folder stays, another writer may be about to use it."""
+        path = self._path(key)
+        with self._reporting(), contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            _sync(path.parent)
 
     def _path(self, key: str) -> Path:
         return self._root / key

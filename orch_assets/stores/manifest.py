@@ -1,5 +1,6 @@
 """The manifest: what an artifact's bytes are, and who published them, when and by what."""
 
+import contextlib
 import getpass
 import importlib.metadata
 import json
@@ -7,7 +8,8 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -52,6 +54,7 @@ class Publication:
         host: the machine.
         study: the study at work; None outside of one.
         provenance: the study context's own facts: run, pipeline, code version, registry.
+        inputs: what it was made from: versions by the URI of their artifact.
         libraries: versions of Python and of what wrote the bytes.
     """
 
@@ -60,6 +63,7 @@ class Publication:
     host: str
     study: str | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -80,6 +84,25 @@ class Manifest:
     publications: tuple[Publication, ...]
 
 
+_inputs: ContextVar[Mapping[str, str]] = ContextVar("orch_assets_inputs", default={})  # noqa: B039 - never changed
+
+
+@contextlib.contextmanager
+def derived_from(inputs: Mapping[str, str]) -> Iterator[None]:
+    """Name, in the manifests of what is published inside, what it was made from.
+
+    Retention keeps those versions for as long as such a manifest is kept.
+
+    Args:
+        inputs: versions (SHA-256) by the URI of their artifact.
+    """
+    token = _inputs.set(dict(inputs))
+    try:
+        yield
+    finally:
+        _inputs.reset(token)
+
+
 def publication_here_and_now() -> Publication:
     """Return who publishes at this moment."""
     context = current_context()
@@ -89,6 +112,7 @@ def publication_here_and_now() -> Publication:
         host=socket.gethostname(),
         study=context.study_key if context else None,
         provenance=dict(context.provenance) if context else {},
+        inputs=_inputs.get(),
         libraries={"python": platform.python_version(), **_versions()},
     )
 

@@ -123,7 +123,8 @@ def _objects(column: "pa.ChunkedArray") -> "np.ndarray[Any, Any]":
     import pyarrow as pa
 
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
-        text: np.ndarray[Any, Any] = column.to_numpy().astype(object)
+        # Equal texts become one object, which to_numpy() doesn't do.
+        text: np.ndarray[Any, Any] = column.to_pandas().to_numpy(dtype=object, copy=True)
         return text
     values: np.ndarray[Any, Any] = np.empty(len(column), dtype=object)
     values[:] = column.to_pylist()

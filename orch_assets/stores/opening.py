@@ -1,34 +1,49 @@
 """A store by its address, as ``ORCH_STORE`` has it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from orch_assets.errors import StoreError
 from orch_assets.stores.formats import StorageFormat
+from orch_assets.stores.gcs import GCSPipelineStore
 from orch_assets.stores.local import LocalPipelineStore
+from orch_assets.stores.s3 import S3PipelineStore
 from orch_assets.stores.store import PipelineStore
+
+_BUCKETS: Final[Mapping[str, type[S3PipelineStore] | type[GCSPipelineStore]]] = {
+    "s3": S3PipelineStore,
+    "gs": GCSPipelineStore,
+}
 
 
 def open_store(
     address: str | os.PathLike[str],
     format: StorageFormat = StorageFormat.PARQUET,  # noqa: A002, the seeds' name
 ) -> PipelineStore:
-    """Return the store at an address: a folder, or a ``file:`` URI of one.
+    """Return the store at an address: a folder, ``file:///folder``, or a bucket.
+
+    Buckets are ``s3://bucket/prefix`` and ``gs://bucket/prefix``; everything else about them is as
+    the vendors' own libraries find it.
 
     Raises:
         StoreError: the address names no place that a store can be in.
     """
     text = os.fspath(address).strip()
-    scheme, separator, _ = text.partition("://")
+    scheme, separator, rest = text.partition("://")
     if not text:
         raise StoreError("A store's address is empty; give a folder.")
     if not separator:
         return LocalPipelineStore(Path(text).expanduser(), format=format)
+    if scheme.lower() in _BUCKETS:
+        bucket, _, prefix = rest.partition("/")
+        return _BUCKETS[scheme.lower()](bucket, prefix, format)
     place = urlsplit(text)
     if scheme.lower() == "file" and place.netloc in {"", "localhost"} and place.path:
         return LocalPipelineStore(unquote(place.path), format=format)
     raise StoreError(
-        f"No store can be opened at {scheme}://…: this version has stores in local folders only. "
-        "Give a folder or file:///folder."
+        f"No store can be opened at {scheme}://…. "
+        "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."
     )

@@ -1,15 +1,5 @@
 """Publishing: an immutable version, its manifest, then the current object, which is the commit.
 
-An artifact ``features/windows`` kept as Parquet is, below the store's prefix::
-
-    features/windows.parquet                                         the current object
-    features/.orch/windows/parquet/versions/<sha256>                 every version, for good
-    features/.orch/windows/parquet/manifests/<sha256>/<time>-<token> one entry a publication
-
-What is hidden (``.orch``) is in no listing and has no extension, so that ``**/*.parquet`` sees a
-table once. It lies beside its object, not at the store's root: an object has the same history
-through whichever store, with whatever prefix, it is reached.
-
 The current object is a copy of its version, so that editing it can't change the version. Nothing
 points anywhere: which version is current is what the current object's own hash says, and reading
 requires a manifest of that hash.
@@ -18,11 +8,12 @@ requires a manifest of that hash.
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.backend import Backend
+from orch_assets.stores.keys import ArtifactKeys
 from orch_assets.stores.manifest import (
     Content,
     Manifest,
@@ -32,49 +23,6 @@ from orch_assets.stores.manifest import (
 )
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
-
-
-@dataclass(frozen=True)
-class ArtifactKeys:
-    """Where an artifact's objects are.
-
-    Attributes:
-        name: the artifact's name in its store.
-        prefix: the store's prefix, without slashes at its ends.
-        kind: for the manifest.
-        extension: of the current object, without a dot.
-    """
-
-    name: str
-    prefix: str
-    kind: str
-    extension: str
-
-    @property
-    def current(self) -> str:
-        """Key of the current object."""
-        return f"{self._path}.{self.extension}"
-
-    def version(self, sha256: str) -> str:
-        """Key of a version."""
-        return f"{self._hidden}/versions/{sha256}"
-
-    def member(self, sha256: str) -> str:
-        """Key of a table of a set."""
-        return f"{self._hidden}/members/{sha256}"
-
-    def manifests(self, sha256: str | None = None) -> str:
-        """Folder of the manifests, of all versions or of one."""
-        return f"{self._hidden}/manifests" + (f"/{sha256}" if sha256 else "")
-
-    @property
-    def _path(self) -> str:
-        return f"{self.prefix}/{self.name}" if self.prefix else self.name
-
-    @property
-    def _hidden(self) -> str:
-        folder, slash, leaf = self._path.rpartition("/")
-        return f"{folder}{slash}.orch/{leaf}/{self.extension}"
 
 
 class Publisher:
@@ -89,7 +37,7 @@ class Publisher:
             spooled = spool(path, write)
             target = key(spooled.sha256)
             if not self._backend.holds(target, spooled.sha256, spooled.size):
-                self._backend.put(path, target)
+                self._backend.put(spooled, target)
         return spooled
 
     def commit(self, keys: ArtifactKeys, size: int, content: Content) -> Manifest:
@@ -111,9 +59,9 @@ class Publisher:
             self._backend.spool() as path,
             self._new_current(keys, content.sha256, size) as make_current,
         ):
-            spool(path, lambda file: file.write(entry_to_bytes(manifest)))
+            spooled = spool(path, lambda file: file.write(entry_to_bytes(manifest)))
             with publishing():
-                self._backend.put(path, entry)
+                self._backend.put(spooled, entry)
                 make_current()
         return manifest
 
@@ -136,10 +84,10 @@ class Publisher:
             found = sha256_of(file)
             if version and found != version:
                 raise self._corrupt(keys, f"version {version} holds other bytes ({found})")
-            entries = sorted(self._backend.list(keys.manifests(found)))
+            entries = self.entries(keys, found)
             if not entries:
                 raise self._corrupt(keys, f"no manifest knows its bytes ({found})")
-            yield file, self._entry(keys, entries[-1], found)
+            yield file, self.entry(keys, entries[-1], found)
 
     @contextlib.contextmanager
     def open_member(self, keys: ArtifactKeys, sha256: str) -> Iterator[BinaryIO]:
@@ -152,9 +100,9 @@ class Publisher:
     def manifests(self, keys: ArtifactKeys, version: str | None = None) -> list[Manifest]:
         """Return the manifests of all versions, or of one: the last published comes last."""
         found: dict[str, Manifest] = {}
-        for entry in sorted(self._backend.list(keys.manifests(version)), key=_instant):
+        for entry in sorted(self.entries(keys, version), key=_instant):
             sha256 = entry.split("/")[-2]
-            manifest = self._entry(keys, entry, sha256)
+            manifest = self.entry(keys, entry, sha256)
             earlier = found.pop(sha256).publications if sha256 in found else ()
             found[sha256] = replace(manifest, publications=earlier + manifest.publications)
         return list(found.values())
@@ -166,7 +114,7 @@ class Publisher:
         if self._backend.holds(keys.current, sha256, size):
             yield lambda: None
             return
-        with self._backend.copying(keys.version(sha256), keys.current) as commit:
+        with self._backend.copying(keys.version(sha256), keys.current, sha256, size) as commit:
             yield commit
 
     @contextlib.contextmanager
@@ -181,7 +129,16 @@ class Publisher:
                 ) from None
             yield file
 
-    def _entry(self, keys: ArtifactKeys, entry: str, sha256: str) -> Manifest:
+    def entries(self, keys: ArtifactKeys, version: str | None = None) -> list[str]:
+        """Return the keys of the manifests of a version, oldest first; or of all versions."""
+        return sorted(self._backend.list(keys.manifests(version), hidden=True))
+
+    def entry(self, keys: ArtifactKeys, entry: str, sha256: str) -> Manifest:
+        """Return one publication's manifest.
+
+        Raises:
+            ArtifactCorruptError: it can't be read, or is of another version.
+        """
         with self._opened(keys, entry) as file:
             try:
                 manifest = entry_from_bytes(file.read())

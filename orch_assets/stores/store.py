@@ -2,18 +2,19 @@
 
 import contextlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from orch_assets.errors import ArtifactNotFoundError, StoreError, UnstorableTableError
+from orch_assets.errors import StoreError, UnstorableTableError
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
-from orch_assets.stores.formats import StorageFormat
-from orch_assets.stores.manifest import Content, Manifest
-from orch_assets.stores.names import check_name, check_prefix
-from orch_assets.stores.publishing import ArtifactKeys, Publisher
+from orch_assets.stores.csv_reading import plain_csv
+from orch_assets.stores.formats import StorageFormat, table_format
+from orch_assets.stores.history import ArtifactHistory
+from orch_assets.stores.keys import ArtifactKeys
+from orch_assets.stores.manifest import Content
+from orch_assets.stores.sets import SetIndex
 from orch_assets.stores.spooling import HashingFile
 from orch_assets.stores.table_files import TableFiles
 
@@ -22,25 +23,41 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class PipelineStore:
+class PipelineStore(ArtifactHistory):
     """Artifacts by name: whole or not at all, verified, with their history.
 
     Args:
         backend: holds the bytes.
         prefix: goes before every name.
         format: of tables.
+        escape_formulas: as :class:`~orch_assets.stores.csv_text.CsvFormat` has it.
     """
 
-    def __init__(self, backend: Backend, prefix: str, format: StorageFormat) -> None:  # noqa: A002
-        self._backend = backend
-        self._prefix = check_prefix(prefix)
-        self._format = StorageFormat(format)
-        self._publisher = Publisher(backend)
-        self._files = TableFiles(self._publisher, self._format)
+    def __init__(
+        self,
+        backend: Backend,
+        prefix: str,
+        format: StorageFormat,  # noqa: A002, the seeds' name
+        *,
+        escape_formulas: bool = False,
+    ) -> None:
+        super().__init__(backend, prefix, format)
+        written = table_format(self._format, escape_formulas=escape_formulas)
+        self._files = TableFiles(self._publisher, written)
 
     def upload(self, df: "pd.DataFrame | pa.Table", name: str) -> str:
         """Publish a table and return its URI; see :meth:`publish`."""
         return self.publish(df, name).uri
+
+    def upload_stream(
+        self, batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", name: str
+    ) -> str:
+        """Publish a table as its rows arrive and return its URI; see :meth:`publish_stream`."""
+        return self.publish_stream(batches, schema, name).uri
+
+    def upload_set(self, tables: "Mapping[str, pd.DataFrame | pa.Table]", name: str) -> str:
+        """Publish tables that belong together and return the set's URI; see :meth:`publish_set`."""
+        return self.publish_set(tables, name).uri
 
     def publish(self, table: "pd.DataFrame | pa.Table", name: str) -> Published:
         """Publish a table: what ``download`` gives back is what it is, exactly.
@@ -90,10 +107,7 @@ class PipelineStore:
                 )
             with _naming(name, member):
                 members[member] = self._files.write(incoming(table), keys.member)
-        index = {
-            "format": self._format.value,
-            "members": {k: asdict(v) for k, v in members.items()},
-        }
+        index = SetIndex(self._format, members).to_json()
         stored = self._publisher.store(_writes(_to_json(index)), keys.version)
         content = Content(
             stored.sha256,
@@ -143,6 +157,37 @@ class PipelineStore:
 
         return without_notes(self._read(name, version))
 
+    def open_reader(self, name: str, version: str | None = None) -> "pa.RecordBatchReader":
+        """Return a table's record batches, verified before the first is given out.
+
+        Memory holds one row group. What was fetched lives on until the reader is at its end or
+        dropped. Raises as :meth:`download`.
+        """
+        from orch_assets.stores.tables import reader_of
+
+        keys = self._keys(name, ArtifactKind.TABLE)
+        with contextlib.ExitStack() as stack:
+            file, manifest = stack.enter_context(self._opened(keys, version))
+            schema, batches = self._files.stream(file, manifest.content, name)
+            return reader_of(batches, schema, stack.pop_all())
+
+    def download_plain_csv(self, name: str, *, infer_types: bool = False) -> "pd.DataFrame":
+        """Return a CSV file that no store published, so that nothing verifies it.
+
+        Args:
+            name: the file's, without ``.csv``.
+            infer_types: let pandas guess; by default every column is text, where an empty field
+                is null and ``""`` is empty text.
+
+        Raises:
+            ArtifactNotFoundError: there is no such file.
+            ArtifactCorruptError: it is no CSV in UTF-8 with a header.
+            StoreUnavailableError: the store can't be read.
+        """
+        key = replace(self._keys(name, ArtifactKind.TABLE), extension="csv").current
+        with self._backend.open(key) as file:
+            return plain_csv(file, name, infer_types=infer_types)
+
     def download_set(self, name: str, version: str | None = None) -> "dict[str, pd.DataFrame]":
         """Return the tables of a set as pandas has them; raises as :meth:`download`."""
         from orch_assets.stores.frames import arrow_to_frame
@@ -158,81 +203,29 @@ class PipelineStore:
     def download_json(self, name: str, version: str | None = None) -> Any:
         """Return a JSON value; raises as :meth:`download`."""
         keys = self._keys(name, ArtifactKind.JSON)
-        with self._publisher.open(keys, _checked(version, name)) as (file, _):
+        with self._opened(keys, version) as (file, _):
             return json.load(file)
-
-    def list_artifacts(
-        self, prefix: str = "", *, kind: ArtifactKind = ArtifactKind.TABLE
-    ) -> list[str]:
-        """Return the sorted names below a prefix: whole parts, so ``prod`` has no ``prod2``."""
-        below = check_prefix(prefix)
-        folder = "/".join(filter(None, (self._prefix, below)))
-        ending = f".{self._extension(kind)}"
-        start = len(self._prefix) + 1 if self._prefix else 0
-        keys = self._backend.list(folder)
-        return sorted(key[start : -len(ending)] for key in keys if key.endswith(ending))
-
-    def exists(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> bool:
-        """Tell whether an artifact was published."""
-        return self._publisher.exists(self._keys(name, kind))
-
-    def manifest(
-        self, name: str, version: str | None = None, *, kind: ArtifactKind = ArtifactKind.TABLE
-    ) -> Manifest:
-        """Return what is known of an artifact, of its current version by default.
-
-        Raises as :meth:`download`.
-        """
-        keys = self._keys(name, kind)
-        with self._publisher.open(keys, _checked(version, name)) as (_, manifest):
-            sha256 = manifest.content.sha256
-        return self._publisher.manifests(keys, sha256)[0]
-
-    def versions(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> list[Manifest]:
-        """Return all versions of an artifact: the one last published comes last."""
-        return self._publisher.manifests(self._keys(name, kind))
-
-    def _extension(self, kind: ArtifactKind) -> str:
-        return self._format.value if kind == ArtifactKind.TABLE else ArtifactKind(kind).value
-
-    def _keys(self, name: str, kind: ArtifactKind) -> ArtifactKeys:
-        return ArtifactKeys(
-            check_name(name), self._prefix, ArtifactKind(kind).value, self._extension(kind)
-        )
-
-    def _published(
-        self,
-        keys: ArtifactKeys,
-        size: int,
-        content: Content,
-        members: Mapping[str, Content] | None = None,
-    ) -> Published:
-        manifest = self._publisher.commit(keys, size, content)
-        return Published(
-            uri=self._backend.uri(keys.current),
-            artifact=keys.name,
-            sha256=content.sha256,
-            bytes=content.bytes,
-            rows=content.rows,
-            columns=content.columns,
-            published_at=manifest.publications[0].published_at,
-            members=members or {},
-        )
 
     def _read(self, name: str, version: str | None) -> "pa.Table":
         keys = self._keys(name, ArtifactKind.TABLE)
-        with self._publisher.open(keys, _checked(version, name)) as (file, manifest):
+        with self._opened(keys, version) as (file, manifest):
             return self._files.read(file, manifest.content, name)
 
     def _members(self, name: str, version: str | None) -> "Iterator[tuple[str, pa.Table]]":
         keys = self._keys(name, ArtifactKind.SET)
-        with self._publisher.open(keys, _checked(version, name)) as (file, _):
-            index = json.load(file)
-        files = TableFiles(self._publisher, StorageFormat(index["format"]))
-        for member, value in index["members"].items():
-            content = Content.from_json(value)
+        with self._opened(keys, version) as (file, _):
+            index = SetIndex.read(file)
+        files = TableFiles(self._publisher, table_format(index.format))
+        for member, content in index.members.items():
             with self._publisher.open_member(keys, content.sha256) as table:
                 yield member, files.read(table, content, name)
+
+    def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
+        if keys.kind != ArtifactKind.SET.value:
+            return
+        for content in SetIndex.read(file).members.values():
+            with self._publisher.open_member(keys, content.sha256):
+                pass  # opened, it is verified
 
 
 def _to_json(value: Any) -> bytes:
@@ -241,16 +234,6 @@ def _to_json(value: Any) -> bytes:
 
 def _writes(data: bytes) -> Callable[[HashingFile], object]:
     return lambda file: file.write(data)
-
-
-def _checked(version: str | None, name: str) -> str | None:
-    if version is not None and not re.fullmatch("[0-9a-f]{64}", version):
-        raise ArtifactNotFoundError(
-            f"{version!r} is no version of {name!r}: a version is a SHA-256 in hexadecimal, "
-            "see versions().",
-            artifact=name,
-        )
-    return version
 
 
 @contextlib.contextmanager

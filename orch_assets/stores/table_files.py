@@ -1,11 +1,12 @@
 """Tables as stored files of one format."""
 
+import contextlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from orch_assets.errors import ArtifactCorruptError
-from orch_assets.stores.formats import FORMATS, StorageFormat
+from orch_assets.stores.formats import TableFormat
 from orch_assets.stores.manifest import Content
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.spooling import HashingFile
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 class TableFiles:
     """Writes tables as versions of artifacts, and reads verified files back."""
 
-    def __init__(self, publisher: Publisher, storage_format: StorageFormat) -> None:
+    def __init__(self, publisher: Publisher, table_format: TableFormat) -> None:
         self._publisher = publisher
-        self._format = FORMATS[storage_format]
+        self._format = table_format
 
     def write(self, table: "Incoming", key: Callable[[str], str]) -> Content:
         """Store a table under a key made of its hash, and return what it is.
@@ -36,9 +37,8 @@ class TableFiles:
 
         stored = self._publisher.store(fill, key)
         columns = tuple((field.name, str(field.type)) for field in table.schema)
-        schema = None
-        if not self._format.holds_schema:
-            schema = b64encode(table.schema.serialize()).decode()
+        beside = self._format.schema_beside(table.schema)
+        schema = b64encode(beside.serialize()).decode() if beside is not None else None
         return Content(stored.sha256, stored.size, table.rows, columns, schema)
 
     def read(self, file: BinaryIO, content: Content, name: str) -> "pa.Table":
@@ -47,15 +47,39 @@ class TableFiles:
         Raises:
             ArtifactCorruptError: the file is not what ``content`` says of the artifact ``name``.
         """
-        import pyarrow as pa
+        with _describing(name):
+            return self._format.read(file, _schema(content))
 
-        held = content.schema
-        try:
-            schema = pa.ipc.read_schema(pa.py_buffer(b64decode(held))) if held else None
-            return self._format.read(file, schema)
-        except (pa.ArrowException, ValueError, KeyError):
-            raise ArtifactCorruptError(
-                f"{name!r} is not the table that its manifest describes. "
-                "Publish it again, or read one of versions().",
-                artifact=name,
-            ) from None
+    def stream(
+        self, file: BinaryIO, content: Content, name: str
+    ) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+        """Return the schema and the batches of the table in a file; raise as :meth:`read`."""
+        with _describing(name):
+            schema, batches = self._format.stream(file, _schema(content))
+        return schema, _described(batches, name)
+
+
+def _schema(content: Content) -> "pa.Schema | None":
+    import pyarrow as pa
+
+    held = content.schema
+    return pa.ipc.read_schema(pa.py_buffer(b64decode(held))) if held else None
+
+
+def _described(batches: "Iterator[pa.RecordBatch]", name: str) -> "Iterator[pa.RecordBatch]":
+    with _describing(name):
+        yield from batches
+
+
+@contextlib.contextmanager
+def _describing(name: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, ValueError, KeyError):
+        raise ArtifactCorruptError(
+            f"{name!r} is not the table that its manifest describes. "
+            "Publish it again, or read one of versions().",
+            artifact=name,
+        ) from None

@@ -1,5 +1,6 @@
 """A table on its way into a store, whatever it came as."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,25 @@ def without_notes(table: "pa.Table") -> "pa.Table":
     """Return a table without our notes on pandas: they hold for its rows as they were stored."""
     metadata = {k: v for k, v in (table.schema.metadata or {}).items() if k != NOTES}
     return table.replace_schema_metadata(metadata or None)
+
+
+def reader_of(
+    batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", resources: contextlib.ExitStack
+) -> "pa.RecordBatchReader":
+    """Return a reader of batches that frees what they are read from at its end, or with itself."""
+    import pyarrow as pa
+
+    shown = without_notes(schema.empty_table()).schema
+
+    def freeing() -> Iterator[Any]:
+        with resources:
+            yield None  # only a generator that has begun is cleaned up when it is dropped
+            for batch in batches:
+                yield batch.replace_schema_metadata(shown.metadata)
+
+    rows = freeing()
+    next(rows)
+    return pa.RecordBatchReader.from_batches(shown, rows)
 
 
 def _of_schema(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import UnstorableTableError
-from orch_assets.stores.formats import FORMATS, StorageFormat
+from orch_assets.stores.formats import StorageFormat, table_format
 from orch_assets.stores.frames import arrow_to_frame
 from orch_assets.stores.spooling import HashingFile
 from orch_assets.stores.tables import incoming, without_notes
@@ -147,13 +147,13 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 
 def stored(table: Any, format_: StorageFormat) -> tuple[pa.Table, bytes]:
     """Write a table and read it, as a store does, in memory."""
-    codec = FORMATS[format_]
+    codec = table_format(format_)
     arriving = incoming(table)
     codec.check(arriving.schema)
     sink = io.BytesIO()
     codec.write(arriving.counted(), arriving.schema, HashingFile(sink, Path("memory")))
-    schema = None if codec.holds_schema else arriving.schema
-    return codec.read(io.BytesIO(sink.getvalue()), schema), sink.getvalue()
+    beside = codec.schema_beside(arriving.schema)
+    return codec.read(io.BytesIO(sink.getvalue()), beside), sink.getvalue()
 
 
 def came_back(frame: pd.DataFrame, format_: StorageFormat) -> pd.DataFrame:

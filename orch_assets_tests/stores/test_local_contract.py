@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from orch_assets.stores import LocalPipelineStore, StorageFormat
-from orch_assets_tests.contracts.stores import Objects, OpenStore, Overwrite, StoreContract
+from orch_assets_tests.contracts.stores import (
+    Objects,
+    OpenStore,
+    Overwrite,
+    Remove,
+    StoreContract,
+)
 
 
 class TestLocalPipelineStore(StoreContract):
@@ -36,3 +42,10 @@ class TestLocalPipelineStore(StoreContract):
             (tmp_path / key).write_bytes(data)
 
         return write
+
+    @pytest.fixture
+    def remove(self, tmp_path: Path) -> Remove:
+        def gone(key: str) -> None:
+            (tmp_path / key).unlink()
+
+        return gone

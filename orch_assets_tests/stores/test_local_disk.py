@@ -116,10 +116,8 @@ def test_a_store_opens_at_a_folder_or_a_file_uri(
     assert open_store(place, StorageFormat.CSV).list_artifacts() == []
 
 
-@pytest.mark.parametrize(
-    "address", ["s3://bucket/prefix", "gs://b", "https://x/y", "file://host/x"]
-)
-def test_a_place_that_this_version_has_no_store_for_is_named(address: str) -> None:
+@pytest.mark.parametrize("address", ["https://x/y", "file://host/x"])
+def test_a_place_that_there_is_no_store_for_is_named(address: str) -> None:
     with pytest.raises(StoreError, match=address.partition("://")[0] + "://"):
         open_store(address)
 

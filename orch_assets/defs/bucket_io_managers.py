@@ -1,0 +1,94 @@
+"""IO managers for buckets, with every parameter of their stores, for any Dagster project."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from orch_assets.defs.io_manager import PipelineIOManager
+from orch_assets.stores import GCSPipelineStore, S3PipelineStore, StorageFormat
+
+if TYPE_CHECKING:
+    from orch_assets.stores import PipelineStore
+
+
+class S3PipelineIOManager(PipelineIOManager):
+    """Keeps results in a bucket of Amazon S3; parameters as of ``S3PipelineStore``.
+
+    Example:
+        >>> io_manager = S3PipelineIOManager(bucket="my-clinical-bucket", prefix="prod")
+    """
+
+    bucket: str = Field(description="The bucket's name.")
+    prefix: str = Field(default="", description="Goes before every name.")
+    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
+    region: str | None = Field(default=None, description="Default: as boto3 finds it.")
+    profile: str | None = Field(default=None, description="Of the AWS configuration.")
+    endpoint: str | None = Field(default=None, description="Of something else that speaks S3.")
+    role_arn: str | None = Field(default=None, description="A role to assume.")
+    kms_key: str | None = Field(default=None, description="Encrypts every object.")
+    tags: dict[str, str] | None = Field(default=None, description="Of every object.")
+    # dagster-aws's S3Resource, or a boto3 client, in place of region, profile, endpoint and role.
+    # To name its type would import boto3.
+    s3: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # it may be left out
+
+    _store: "PipelineStore | None" = PrivateAttr(default=None)
+
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store, made on first use."""
+        if self._store is None:
+            self._store = S3PipelineStore(
+                self.bucket,
+                self.prefix,
+                StorageFormat(self.format),
+                self.region,
+                self.profile,
+                endpoint=self.endpoint,
+                role_arn=self.role_arn,
+                kms_key=self.kms_key,
+                tags=self.tags,
+                client=_client(self.s3),
+            )
+        return self._store
+
+
+class GCSPipelineIOManager(PipelineIOManager):
+    """Keeps results in a bucket of Google Cloud Storage; parameters as of ``GCSPipelineStore``.
+
+    Example:
+        >>> io_manager = GCSPipelineIOManager(bucket="my-clinical-bucket", prefix="prod")
+    """
+
+    bucket: str = Field(description="The bucket's name.")
+    prefix: str = Field(default="", description="Goes before every name.")
+    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
+    credentials_path: str | None = Field(default=None, description="A service account's key file.")
+    project: str | None = Field(default=None, description="Of the client.")
+    endpoint: str | None = Field(default=None, description="Of another service like Google's.")
+    impersonate: str | None = Field(default=None, description="A service account to act as.")
+    kms_key_name: str | None = Field(default=None, description="Encrypts every object.")
+    # dagster-gcp's GCSResource or Google's own client, in place of credentials and project.
+    gcs: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # likewise
+
+    _store: "PipelineStore | None" = PrivateAttr(default=None)
+
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store, made on first use."""
+        if self._store is None:
+            self._store = GCSPipelineStore(
+                self.bucket,
+                self.prefix,
+                StorageFormat(self.format),
+                self.credentials_path,
+                project=self.project,
+                endpoint=self.endpoint,
+                impersonate=self.impersonate,
+                kms_key_name=self.kms_key_name,
+                client=_client(self.gcs),
+            )
+        return self._store
+
+
+def _client(resource: Any) -> Any:
+    """Return the client that a Dagster resource makes, or the client itself."""
+    return resource.get_client() if hasattr(resource, "get_client") else resource

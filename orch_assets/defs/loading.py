@@ -1,0 +1,183 @@
+"""Artifacts as an input's type annotation asks for them."""
+
+import typing
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+from orch_assets.errors import ArtifactNotFoundError, StoreError
+from orch_assets.stores.artifacts import ArtifactKind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from orch_assets.stores import PipelineStore
+
+PANDAS: Final = "pandas.DataFrame"
+ARROW: Final = "pyarrow.Table"
+READER: Final = "pyarrow.RecordBatchReader"
+POLARS: Final = "polars.DataFrame"
+
+
+def table_wanted(annotation: Any) -> str:
+    """Return the table type that an annotation asks for; of a dict, that of its values."""
+    if is_mapping(annotation):
+        values = typing.get_args(annotation)[1:]
+        return table_wanted(values[0]) if values else PANDAS
+    module = getattr(annotation, "__module__", "").partition(".")[0]
+    found = f"{module}.{getattr(annotation, '__name__', '')}"
+    return found if found in {ARROW, READER, POLARS} else PANDAS
+
+
+def is_mapping(annotation: Any) -> bool:
+    """Whether an annotation is of a dict or mapping."""
+    origin = typing.get_origin(annotation) or annotation
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def is_table_type(annotation: Any) -> bool:
+    """Whether an annotation is of one table."""
+    named = getattr(annotation, "__name__", "") == "DataFrame" or table_wanted(annotation) != PANDAS
+    return named and not is_mapping(annotation)
+
+
+def load(store: "PipelineStore", name: str, wanted: str) -> Any:
+    """Return an artifact: a table of the wanted type, a dict of them, or a JSON value."""
+    kind = _newest_kind(store, name)
+    if kind is ArtifactKind.JSON:
+        return store.download_json(name)
+    if kind is ArtifactKind.SET:
+        if wanted == PANDAS:
+            return store.download_set(name)
+        tables = store.download_set_tables(name)
+        return {member: _converted(table, wanted) for member, table in tables.items()}
+    if wanted == READER:
+        return store.open_reader(name)
+    if wanted == PANDAS:
+        return store.download(name)
+    return _converted(store.download_table(name), wanted)
+
+
+def load_together(
+    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], wanted: str
+) -> Any:
+    """Return many artifacts as one table, with the keys of their partitions as columns.
+
+    Args:
+        store: has them.
+        names: of the artifacts; the key columns and values of each.
+        wanted: the type of the table.
+
+    Raises:
+        StoreError: the tables don't fit together.
+    """
+    if not names:
+        raise ArtifactNotFoundError("There are no partitions, so there is no table of them.")
+    if wanted == PANDAS:
+        return _frames_together(store, names)
+    if wanted == READER:
+        return _readers_together(store, names)
+    import pyarrow as pa
+
+    tables = [_with_keys(store.download_table(name), keys, name) for name, keys in names.items()]
+    # A table without rows often has columns without a type.
+    filled = [table for table in tables if table.num_rows] or tables[:1]
+    try:
+        return _converted(pa.concat_tables(filled, promote_options="default"), wanted)
+    except pa.ArrowException:
+        raise _unfit(next(iter(names))) from None
+
+
+def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, str]]) -> Any:
+    import pandas as pd
+
+    frames = []
+    for name, keys in names.items():
+        frame = store.download(name)
+        for position, (column, key) in enumerate(keys.items()):
+            if column not in frame:
+                frame.insert(position, column, pd.Series(key, index=frame.index, dtype=object))
+            elif not (frame[column] == key).all():
+                raise _other_key(name, column)
+        frames.append(frame)
+    plain = all(isinstance(frame.index, pd.RangeIndex) for frame in frames)
+    # An empty frame would change the types of the others' columns.
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(filled, ignore_index=plain)
+
+
+def _readers_together(
+    store: "PipelineStore", names: Mapping[str, Mapping[str, str]]
+) -> "pa.RecordBatchReader":
+    import pyarrow as pa
+
+    def pieces() -> "Iterator[tuple[str, pa.Table]]":
+        for name, keys in names.items():
+            for batch in store.open_reader(name):
+                yield name, _with_keys(pa.Table.from_batches([batch]), keys, name)
+
+    rest = (piece for piece in pieces() if piece[1].num_rows)
+    first = next(rest, None)
+    if first is None:
+        name = next(iter(names))
+        schema = store.open_reader(name).schema
+        first = (name, _with_keys(schema.empty_table(), names[name], name))
+    schema = first[1].schema
+
+    def batches() -> "Iterator[pa.RecordBatch]":
+        for name, piece in chain([first], rest):
+            if not piece.schema.equals(schema):
+                raise _unfit(name)
+            yield from piece.to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _with_keys(table: "pa.Table", keys: Mapping[str, str], name: str) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for position, (column, key) in enumerate(keys.items()):
+        if column not in table.column_names:
+            table = table.add_column(position, column, [pa.repeat(key, table.num_rows)])
+        elif table.num_rows and not pc.all(pc.equal(table[column], key)).as_py():
+            raise _other_key(name, column)
+    return table
+
+
+def _converted(table: "pa.Table", wanted: str) -> Any:
+    if wanted == POLARS:
+        import polars as pl
+
+        return pl.from_arrow(table)
+    return table.to_reader() if wanted == READER else table
+
+
+def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
+    """Return what was last published under a name: a pipeline may come to return another kind."""
+    kinds = [kind for kind in ArtifactKind if store.exists(name, kind=kind)]
+    if not kinds:
+        raise ArtifactNotFoundError(
+            f"Nothing is stored as {name}: materialize it first.", artifact=name
+        )
+    if len(kinds) == 1:
+        return kinds[0]
+    return max(
+        kinds, key=lambda kind: store.manifest(name, kind=kind).publications[-1].published_at
+    )
+
+
+def _unfit(name: str) -> StoreError:
+    return StoreError(
+        f"The table {name} doesn't fit together with the others: a column is of another type. "
+        "Ask for a dict of tables.",
+        artifact=name,
+    )
+
+
+def _other_key(name: str, column: str) -> StoreError:
+    return StoreError(
+        f"The table {name} has a column {column!r} of its own that isn't its partition's key. "
+        "Ask for a dict of tables, or rename it.",
+        artifact=name,
+    )

@@ -1,0 +1,49 @@
+"""``python -m orch_assets.stores verify URI``: read all that is stored, and name what is wrong."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from orch_assets.errors import StoreError
+from orch_assets.stores.opening import open_store
+from orch_assets.stores.verification import Fault
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 0 where all is sound, 1 where something is wrong, 2 where that can't be told."""
+    parser = argparse.ArgumentParser(prog="python -m orch_assets.stores", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    verify = commands.add_parser("verify", help="Read every version of every artifact.")
+    verify.add_argument("uri", help="A folder, s3://bucket/prefix or gs://bucket/prefix.")
+    given = parser.parse_args(arguments)
+    try:
+        faults, objects = _verify(given.uri)
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for fault in faults:
+        sys.stdout.write(f"{fault}\n")
+    sys.stdout.write(f"{objects} objects, {len(faults) or 'no'} faults.\n")
+    return 1 if faults else 0
+
+
+def _verify(uri: str) -> tuple[list[Fault], int]:
+    columns = (
+        TextColumn("Verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("Verifying", total=None)
+        faults = open_store(uri).verify(
+            progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        return faults, int(bar.tasks[0].total or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""What a downstream asset gets: by its annotation, from one partition or many."""
+
+import dagster as dg
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from orch_assets.defs.io_manager import LocalPipelineIOManager
+from orch_assets.defs.partitions import studies
+from orch_assets.errors import StoreError
+from orch_assets.stores import LocalPipelineStore
+
+STUDIES = ["ONC-301", "CARD-12"]
+DAYS = ["2024-01-01", "2024-01-02"]
+BOTH = dg.MultiPartitionsDefinition(
+    {"study": studies, "date": dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-03")}
+)
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture
+def real():
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions("studies", STUDIES)
+        yield instance
+
+
+def run(folder, real, *assets, select=None, partition_key=None):
+    return dg.materialize(
+        [*assets],
+        selection=select and [select],
+        instance=real,
+        partition_key=partition_key,
+        resources={"io_manager": LocalPipelineIOManager(root=str(folder), prefix="prod")},
+        run_config=QUIET,
+    )
+
+
+def seen_as(annotations, value, tmp_path, real):
+    """Return what assets with these annotations receive of a value."""
+    seen = {}
+
+    @dg.asset
+    def upstream():
+        return value
+
+    def reader(number, annotation):
+        def downstream(upstream) -> None:
+            seen[number] = upstream
+
+        downstream.__annotations__["upstream"] = annotation
+        return dg.asset(downstream, name=f"reader_{number}")
+
+    readers = [reader(*each) for each in enumerate(annotations)]
+    assert run(tmp_path, real, upstream, *readers).success
+    return [seen[number] for number in range(len(annotations))]
+
+
+FRAME = pd.DataFrame({"id": ["001", None], "n": [1, 2]})
+COLUMNS = {"id": ["001", None], "n": [1, 2]}
+TYPES = [pd.DataFrame, pa.Table, pa.RecordBatchReader, pl.DataFrame]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [pd.DataFrame, pa.table, pl.DataFrame, lambda columns: pa.table(columns).to_reader()],
+    ids=["pandas", "arrow", "polars", "stream"],
+)
+def test_every_table_type_comes_as_every_other(make, tmp_path, real):
+    frame, *others = seen = seen_as(TYPES, make(COLUMNS), tmp_path, real)
+    assert [isinstance(*each) for each in zip(seen, TYPES, strict=True)] == [True] * 4
+    assert [None if pd.isna(each) else each for each in frame["id"]] == ["001", None]
+    assert list(frame["n"]) == [1, 2]
+    assert others[0].to_pydict() == COLUMNS
+    assert others[1].read_all().to_pydict() == COLUMNS
+    assert others[2].to_dict(as_series=False) == COLUMNS
+
+
+def test_a_set_comes_with_the_tables_of_its_annotation(tmp_path, real):
+    value = {"a": FRAME, "b": pl.DataFrame({"x": [1]})}
+    annotations = [dict[str, pd.DataFrame], dict[str, pa.Table], dict[str, pl.DataFrame], dict]
+    for seen, table in zip(
+        seen_as(annotations, value, tmp_path, real),
+        (pd.DataFrame, pa.Table, pl.DataFrame, pd.DataFrame),
+        strict=True,
+    ):
+        assert list(seen) == ["a", "b"]
+        assert {type(each) for each in seen.values()} == {table}
+
+
+# --- many studies ---
+
+
+@dg.asset(partitions_def=studies)
+def subjects(context: dg.AssetExecutionContext) -> pd.DataFrame:
+    rows = 2 if context.partition_key == "ONC-301" else 0
+    return pd.DataFrame({"subject": [f"{n:03}" for n in range(rows)], "n": range(rows)})
+
+
+def together(annotation, tmp_path, real, upstream=subjects, **options):
+    seen = []
+
+    def combined(subjects) -> None:
+        seen.append(subjects.read_all() if hasattr(subjects, "read_all") else subjects)
+
+    combined.__annotations__["subjects"] = annotation
+    done = run(tmp_path, real, upstream, asset := dg.asset(**options)(combined), select=asset)
+    assert done.success
+    return seen[0]
+
+
+@pytest.fixture
+def materialized(tmp_path, real):
+    for study in STUDIES:
+        run(tmp_path, real, subjects, partition_key=study)
+
+
+@pytest.mark.usefixtures("materialized")
+@pytest.mark.parametrize("annotation", [pd.DataFrame, pa.Table, pa.RecordBatchReader, pl.DataFrame])
+def test_many_studies_come_as_one_table_with_their_key(annotation, tmp_path, real):
+    seen = together(annotation, tmp_path, real)
+    columns = {"study_key": ["ONC-301"] * 2, "subject": ["000", "001"], "n": [0, 1]}
+    if annotation is pa.RecordBatchReader:
+        assert seen.to_pydict() == columns
+    elif annotation is pa.Table:
+        assert seen.to_pydict() == columns
+        assert seen.schema.types == [pa.string(), pa.string(), pa.int64()]
+    elif annotation is pl.DataFrame:
+        assert seen.to_dict(as_series=False) == columns
+    else:
+        pd.testing.assert_frame_equal(seen, pd.DataFrame(columns))
+
+
+@pytest.mark.usefixtures("materialized")
+def test_many_studies_come_as_a_dict_of_the_wanted_type(tmp_path, real):
+    seen = together(dict[str, pa.Table], tmp_path, real)
+    assert {key: table.num_rows for key, table in seen.items()} == {"ONC-301": 2, "CARD-12": 0}
+    assert all(isinstance(table, pa.Table) for table in seen.values())
+
+
+def test_all_studies_are_a_dict_even_where_there_is_one(tmp_path, real):
+    real.delete_dynamic_partition("studies", "CARD-12")
+    run(tmp_path, real, subjects, partition_key="ONC-301")
+    assert list(together(dict[str, pd.DataFrame], tmp_path, real)) == ["ONC-301"]
+
+
+def test_studies_that_were_never_stored_are_left_out_on_request(tmp_path, real):
+    run(tmp_path, real, subjects, partition_key="ONC-301")
+    ins = {"subjects": dg.AssetIn(metadata={"allow_missing_partitions": True})}
+    assert list(together(dict[str, pd.DataFrame], tmp_path, real, ins=ins)) == ["ONC-301"]
+    with pytest.raises(Exception, match="CARD-12"):
+        together(dict[str, pd.DataFrame], tmp_path, real)
+
+
+def test_tables_that_do_not_fit_together_are_named(tmp_path, real):
+    @dg.asset(partitions_def=studies, name="subjects")
+    def changing(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return pd.DataFrame({"n": [1] if context.partition_key == "ONC-301" else ["x"]})
+
+    for study in STUDIES:
+        run(tmp_path, real, changing, partition_key=study)
+    for annotation in (pa.Table, pa.RecordBatchReader):
+        with pytest.raises(Exception, match="doesn't fit together") as caught:
+            together(annotation, tmp_path, real, changing)
+        assert isinstance(caught.value, StoreError) or "StoreError" in str(caught.getrepr())
+
+
+def test_a_key_column_that_says_something_else_is_refused(tmp_path, real):
+    @dg.asset(partitions_def=studies, name="subjects")
+    def keyed(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return pd.DataFrame({"study_key": [context.partition_key], "n": [1]})
+
+    @dg.asset(partitions_def=studies, name="subjects")
+    def wrong() -> pd.DataFrame:
+        return pd.DataFrame({"study_key": ["planted"], "n": [1]})
+
+    for study in STUDIES:
+        run(tmp_path, real, keyed, partition_key=study)
+    for annotation in (pd.DataFrame, pa.Table):
+        assert list(together(annotation, tmp_path, real, keyed)["study_key"].to_numpy()) == sorted(
+            STUDIES
+        )
+    run(tmp_path, real, wrong, partition_key="CARD-12")
+    for annotation in (pd.DataFrame, pa.Table):
+        with pytest.raises(StoreError, match="'study_key'") as caught:
+            together(annotation, tmp_path, real, wrong)
+        assert "planted" not in str(caught.value)
+
+
+# --- study × date ---
+
+
+@dg.asset(partitions_def=BOTH)
+def visits(context: dg.AssetExecutionContext) -> pd.DataFrame:
+    keys = context.partition_key.keys_by_dimension
+    return pd.DataFrame({"visit": [f"{keys['study']} {keys['date']}"]})
+
+
+@pytest.fixture
+def visited(tmp_path, real):
+    for study in STUDIES:
+        for day in DAYS:
+            key = dg.MultiPartitionKey({"study": study, "date": day})
+            assert run(tmp_path, real, visits, partition_key=key).success
+
+
+@pytest.mark.usefixtures("visited")
+def test_study_and_date_are_folders(tmp_path):
+    names = LocalPipelineStore(tmp_path, "prod").list_artifacts()
+    assert names == sorted(f"visits/{day}/{study}" for study in STUDIES for day in DAYS)
+
+
+@pytest.mark.usefixtures("visited")
+def test_one_partition_of_several_dimensions_comes_as_it_is(tmp_path, real):
+    seen = []
+
+    @dg.asset(partitions_def=BOTH)
+    def downstream(visits: pd.DataFrame) -> None:
+        seen.append(visits)
+
+    key = dg.MultiPartitionKey({"study": "ONC-301", "date": DAYS[1]})
+    run(tmp_path, real, visits, downstream, select=downstream, partition_key=key)
+    assert seen[0].to_dict("list") == {"visit": ["ONC-301 2024-01-02"]}
+
+
+@pytest.mark.usefixtures("visited")
+def test_all_dates_of_a_study_come_with_both_keys(tmp_path, real):
+    seen = []
+
+    @dg.asset(partitions_def=studies)
+    def downstream(visits: pd.DataFrame) -> None:
+        seen.append(visits)
+
+    run(tmp_path, real, visits, downstream, select=downstream, partition_key="ONC-301")
+    assert seen[0].to_dict("list") == {
+        "date": DAYS,
+        "study": ["ONC-301"] * 2,
+        "visit": [f"ONC-301 {day}" for day in DAYS],
+    }
+
+
+@pytest.mark.usefixtures("visited")
+def test_everything_comes_as_a_dict_by_partition(tmp_path, real):
+    seen = {}
+
+    @dg.asset
+    def downstream(visits: dict[str, pd.DataFrame]) -> None:
+        seen.update(visits)
+
+    run(tmp_path, real, visits, downstream, select=downstream)
+    assert sorted(seen) == sorted(f"{day}|{study}" for study in STUDIES for day in DAYS)
+    assert all(
+        frame["visit"][0] == " ".join(reversed(key.split("|"))) for key, frame in seen.items()
+    )

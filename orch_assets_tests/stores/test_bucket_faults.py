@@ -1,0 +1,200 @@
+"""What goes wrong on the way to a bucket: mended, or said in our own words."""
+
+import traceback
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from orch_assets.errors import StoreError, StoreUnavailableError
+from orch_assets.stores import GCSPipelineStore, PipelineStore, S3PipelineStore, open_store
+from orch_assets_tests.contracts.faulty import FaultyServer, faulty
+from orch_assets_tests.contracts.servers import free_port
+
+FRAME = pd.DataFrame({"n": range(1000)})
+
+
+@pytest.fixture(params=["s3", "gs"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def bucket(cloud: str, request: pytest.FixtureRequest) -> str:
+    """A bucket, and the vendor's variables set for it."""
+    return request.getfixturevalue("s3_bucket" if cloud == "s3" else "gcs_bucket")
+
+
+@pytest.fixture
+def proxy(
+    cloud: str, bucket: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FaultyServer]:
+    name = "AWS_ENDPOINT_URL" if cloud == "s3" else "STORAGE_EMULATOR_HOST"
+    settings = request.getfixturevalue("s3_settings" if cloud == "s3" else "gcs_settings")
+    with faulty(settings[name]) as server:
+        monkeypatch.setenv(name, server.url)
+        yield server
+
+
+@pytest.fixture
+def store(cloud: str, bucket: str, proxy: FaultyServer) -> PipelineStore:
+    return open_store(f"{cloud}://{bucket}/prod")
+
+
+def shown(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def refused(call: Callable[[], object]) -> StoreUnavailableError:
+    """Return the error of a call; it holds nothing of the vendor's, nor a key."""
+    with pytest.raises(StoreUnavailableError) as caught:
+        call()
+    text = shown(caught.value)
+    for word in ("botocore", "google/", "google.", "urllib3", "planted", "During handling"):
+        assert word not in text
+    return caught.value
+
+
+@pytest.mark.parametrize("fault", [500, 503, "closed", "cut"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "HEAD"])
+def test_one_fault_of_any_request_is_mended(
+    store: PipelineStore, proxy: FaultyServer, method: str, fault: int | str
+) -> None:
+    proxy.faults = [(method, fault)]
+    store.upload(FRAME, "x")
+    assert_frame_equal(store.download("x"), FRAME)
+    assert store.list_artifacts() == ["x"]
+    assert len(store.versions("x")) == 1
+    used_by_client = any(seen.startswith(method) for seen in proxy.seen)
+    assert bool(proxy.faults) is not used_by_client
+
+
+def test_denied_is_said_so(store: PipelineStore, proxy: FaultyServer, bucket: str) -> None:
+    store.upload(FRAME, "x")
+    for call, methods in (
+        (lambda: store.upload(FRAME.iloc[:1], "x"), ("HEAD", "GET")),
+        (lambda: store.upload(FRAME.iloc[:2], "x"), ("PUT", "POST")),
+        (lambda: store.download("x"), ("GET",)),
+        (store.list_artifacts, ("GET",)),
+    ):
+        proxy.faults = [(method, 403) for method in methods]
+        error = refused(call)
+        assert bucket in str(error)
+        assert "denied" in str(error)
+    proxy.faults = []
+    assert_frame_equal(store.download("x"), FRAME)
+
+
+def test_a_commit_that_fails_leaves_what_was_there(
+    store: PipelineStore, proxy: FaultyServer
+) -> None:
+    store.upload(FRAME, "x")
+    proxy.faults = [("PUT", 403), ("POST", 403)]
+    refused(lambda: store.upload(FRAME.iloc[:1], "x"))
+    proxy.faults = []
+    assert_frame_equal(store.download("x"), FRAME)
+
+
+@pytest.mark.parametrize("cloud", ["s3", "gs"], indirect=True)
+def test_a_missing_bucket_is_named(cloud: str, bucket: str) -> None:
+    store = open_store(f"{cloud}://{bucket}-not")
+    for call in (
+        lambda: store.upload(FRAME, "x"),
+        lambda: store.download("x"),
+        store.list_artifacts,
+        lambda: store.exists("x"),
+        lambda: store.versions("x"),
+    ):
+        error = refused(call)
+        assert f"{cloud}://{bucket}-not" in str(error)
+        assert "bucket doesn't exist" in str(error)
+
+
+def test_no_answer_is_said_so(s3, gcs, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    error = refused(lambda: S3PipelineStore("bucket", endpoint=nobody).exists("x"))
+    assert "No answer from S3" in str(error)
+
+
+@pytest.mark.parametrize("address", ["s3://", "gs://", "s3:///x"])
+def test_an_address_without_a_bucket_is_refused(address: str) -> None:
+    with pytest.raises(StoreError, match="bucket"):
+        open_store(address)
+
+
+# --- S3's own ---
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """No credentials and no settings anywhere."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    "options", [{}, {"profile": "clinical-prod"}, {"role_arn": "arn:aws:iam::123456789012:role/x"}]
+)
+def test_missing_aws_credentials_are_said_to_be_missing(options: dict[str, str]) -> None:
+    error = refused(lambda: S3PipelineStore("bucket", **options).exists("x"))
+    assert "AWS credentials are missing" in str(error)
+    assert "s3://bucket" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("AuthorizationHeaderMalformed", "region"),
+        ("PermanentRedirect", "region"),
+        ("ExpiredToken", "credentials"),
+        ("SignatureDoesNotMatch", "credentials"),
+        ("KMS.DisabledException", "KMS key"),
+        ("SlowDown", "busy"),
+        ("EntityTooLarge", "EntityTooLarge"),
+    ],
+)
+def test_what_s3_says_becomes_what_to_do(code: str, said: str) -> None:
+    from botocore.exceptions import ClientError
+
+    from orch_assets.stores.s3_errors import reporting
+
+    def fail() -> None:
+        with reporting("s3://b/k"):
+            raise ClientError({"Error": {"Code": code, "Message": "planted"}}, "PutObject")
+
+    assert said in str(refused(fail))
+
+
+# --- Google's own ---
+
+
+def test_missing_google_credentials_are_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    error = refused(lambda: GCSPipelineStore("bucket").exists("x"))
+    assert "Google credentials are missing" in str(error)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"type": "service_account", "private_key": "planted"}']
+)
+def test_a_key_file_that_can_not_be_read_is_said_so(tmp_path, text: str) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(text)
+    error = refused(lambda: GCSPipelineStore("bucket", credentials_path=path).exists("x"))
+    assert "Google credentials" in str(error)
+
+
+def test_a_key_file_that_is_not_there_is_said_so(tmp_path) -> None:
+    path = tmp_path / "none.json"
+    error = refused(lambda: GCSPipelineStore("bucket", credentials_path=path).exists("x"))
+    assert "credentials_path" in str(error)

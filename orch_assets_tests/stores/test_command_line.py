@@ -1,0 +1,60 @@
+"""``python -m orch_assets.stores verify URI``."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orch_assets.stores import LocalPipelineStore, S3PipelineStore
+from orch_assets.stores.__main__ import main
+
+FRAME = pd.DataFrame({"n": [1, 2]})
+
+
+def verify(uri: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "orch_assets.stores", "verify", uri],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_sound_folder_ends_with_0(tmp_path: Path) -> None:
+    LocalPipelineStore(tmp_path, "prod").upload(FRAME, "x")
+    done = verify(str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "3 objects, no faults.\n")
+    assert "Verifying" in done.stderr
+    assert "3/3" in done.stderr
+
+
+def test_a_fault_ends_with_1_and_is_named(tmp_path: Path) -> None:
+    LocalPipelineStore(tmp_path).upload(FRAME, "x")
+    path = tmp_path / "x.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    done = verify(str(tmp_path))
+    assert done.returncode == 1
+    first, last = done.stdout.splitlines()
+    assert first.startswith(f"{path.as_uri()}: no manifest has its bytes (")
+    assert last == "3 objects, 1 faults."
+
+
+def test_a_prefix_in_a_bucket_is_verified(
+    s3, s3_bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    S3PipelineStore(s3_bucket, "prod").upload(FRAME, "x")
+    S3PipelineStore(s3_bucket, "other").upload(FRAME, "x")
+    s3.put_object(Bucket=s3_bucket, Key="other/x.parquet", Body=b"")
+    assert main(["verify", f"s3://{s3_bucket}/prod"]) == 0
+    assert main(["verify", f"s3://{s3_bucket}"]) == 1
+    assert f"s3://{s3_bucket}/other/x.parquet: " in capsys.readouterr().out
+
+
+def test_a_bucket_that_is_not_there_ends_with_2(
+    s3_bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", f"s3://{s3_bucket}-not"]) == 2
+    assert "bucket doesn't exist" in capsys.readouterr().err

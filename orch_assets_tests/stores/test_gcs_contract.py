@@ -1,0 +1,47 @@
+"""Google Cloud Storage, as an emulator has it, passes the contract of all stores."""
+
+import pytest
+
+from orch_assets.stores import GCSPipelineStore, PipelineStore
+from orch_assets_tests.contracts.stores import (
+    Objects,
+    OpenStore,
+    Overwrite,
+    Remove,
+    StoreContract,
+)
+
+
+class TestGCSPipelineStore(StoreContract):
+    @pytest.fixture
+    def open_store(self, gcs_bucket: str) -> OpenStore:
+        def opened(prefix: str = "", **options) -> GCSPipelineStore:
+            return GCSPipelineStore(gcs_bucket, prefix, **options)
+
+        return opened
+
+    @pytest.fixture
+    def store(self, open_store: OpenStore) -> PipelineStore:
+        """One format: what they do to bytes, the disk's own run of the contract shows."""
+        return open_store(prefix="trials/prod")
+
+    @pytest.fixture
+    def objects(self, gcs, gcs_bucket: str) -> Objects:
+        def found() -> dict[str, bytes]:
+            return {blob.name: blob.download_as_bytes() for blob in gcs.list_blobs(gcs_bucket)}
+
+        return found
+
+    @pytest.fixture
+    def overwrite(self, gcs, gcs_bucket: str) -> Overwrite:
+        def write(key: str, data: bytes) -> None:
+            gcs.bucket(gcs_bucket).blob(key).upload_from_string(data)
+
+        return write
+
+    @pytest.fixture
+    def remove(self, gcs, gcs_bucket: str) -> Remove:
+        def gone(key: str) -> None:
+            gcs.bucket(gcs_bucket).blob(key).delete()
+
+        return gone
