@@ -2,7 +2,7 @@ r"""CSV that comes back as it was: the schema beside it, text in quotes, nothing
 
 Text is always quoted and everything else never is, so ``""`` is empty text and an empty field is
 null, and ``001`` is told from ``"001"``. Times with zones are written in UTC, durations as whole
-numbers of their unit, bytes in base64.
+numbers of their unit, bytes in base64, lists and structs as JSON.
 
 On request, text that a spreadsheet would take for a formula gets an apostrophe before it: text
 that begins with ``= + - @``, a tab or a line's end, and text that begins with an apostrophe, so
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.stores.csv_reading import read_texts
+from orch_assets.stores.nested_text import from_json, has_json, is_nested, to_json
 from orch_assets.stores.refusing import storable
 from orch_assets.stores.retyping import retyped
 from orch_assets.stores.spooling import HashingFile
@@ -38,7 +39,7 @@ class CsvFormat:
         self._escapes = escape_formulas
 
     def check(self, schema: "pa.Schema") -> None:
-        """Refuse what has no text of its own, such as lists."""
+        """Refuse what has no text of its own, such as maps."""
         for field in schema:
             if not _has_text(field.type):
                 raise UnstorableTableError(
@@ -137,10 +138,13 @@ def _has_text(type_: "pa.DataType") -> bool:
 
     if t.is_dictionary(type_):
         return _has_text(type_.value_type)
+    if is_nested(type_):
+        return has_json(type_)
     return not (t.is_nested(type_) or t.is_interval(type_) or hasattr(type_, "storage_type"))
 
 
 def _checked_texts(block: "pa.RecordBatch") -> "list[pa.Array]":
+    import pyarrow as pa
     import pyarrow.types as t
 
     texts = []
@@ -149,6 +153,10 @@ def _checked_texts(block: "pa.RecordBatch") -> "list[pa.Array]":
             texts.append(_to_text(column))
             if t.is_temporal(column.type) and not _from_text(texts[-1], column.type).equals(column):
                 raise ValueError
+            if is_nested(column.type):
+                back = _from_text(texts[-1], column.type)
+                if not back.equals(pa.chunked_array([column])):
+                    raise ValueError
     return texts
 
 
@@ -165,7 +173,9 @@ def _written_type(type_: "pa.DataType") -> "pa.DataType":
         return pa.int64()
     if t.is_float16(type_):
         return pa.float32()
-    text = t.is_null(type_) or _is_bytes(type_) or str(type_) in {"large_string", "string_view"}
+    if t.is_null(type_) or _is_bytes(type_) or is_nested(type_):
+        return pa.string()
+    text = str(type_) in {"large_string", "string_view"}
     return pa.string() if text else type_
 
 
@@ -176,6 +186,8 @@ def _to_text(column: "pa.Array") -> "pa.Array":
 
     if t.is_dictionary(column.type):
         return _to_text(column.dictionary_decode())
+    if is_nested(column.type):
+        return to_json(column)
     if _is_bytes(column.type):
         values = column.to_pylist()
         return pa.array(
@@ -193,6 +205,8 @@ def _from_text(text: Any, type_: "pa.DataType") -> Any:
     if t.is_null(type_):
         return pa.chunked_array([pa.nulls(len(text))])
     text = text.cast(pa.string())
+    if is_nested(type_):
+        return from_json(text.to_pylist(), type_)
     if t.is_time(type_):
         moment = pc.binary_join_element_wise("1970-01-01", text, " ")
         return moment.cast(pa.timestamp(type_.unit)).cast(type_)
