@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := orch_assets_tests/step_functions/node
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
@@ -28,7 +29,7 @@ dev: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
 run: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m orch_assets run
 
-test: $(VENV)/.installed-dev $(VENV)-peers/.installed
+test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(NODE)/node_modules
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 check: $(VENV)/.installed-dev
@@ -68,6 +69,12 @@ $(VENV)-peers/.installed: locks/peers.txt
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(DAGSTER_HOME)
 	@cp dagster.yaml $@
+
+# An independent validator of state machines, and JSONata's own engine; without npm, the tests that
+# ask them are skipped.
+$(NODE)/node_modules: $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(NODE); \
+	else echo "npm is not here: some tests of state machines are skipped."; fi
 
 # --- upkeep ---
 

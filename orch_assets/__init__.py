@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         study_pipeline,
     )
     from orch_assets.registry import ImednetSDK
+    from orch_assets.step_functions import PipelineStep, StepFunctionsPipeline
     from orch_assets.stores import (
         GCSPipelineStore,
         LocalPipelineStore,
@@ -44,8 +45,10 @@ _HOMES = {
     "MultiStudyOrchestrator": "orchestration",
     "OrchestratorError": "errors",
     "OrchestratorResult": "orchestration",
+    "PipelineStep": "step_functions",
     "S3PipelineStore": "stores",
     "SplitTable": "orchestration",
+    "StepFunctionsPipeline": "step_functions",
     "StorageFormat": "stores",
     "StudyContextLogAdapter": "study",
     "StudyWorkerCallable": "orchestration",
@@ -68,8 +71,10 @@ __all__ = [
     "MultiStudyOrchestrator",
     "OrchestratorError",
     "OrchestratorResult",
+    "PipelineStep",
     "S3PipelineStore",
     "SplitTable",
+    "StepFunctionsPipeline",
     "StorageFormat",
     "StudyContextLogAdapter",
     "StudyWorkerCallable",

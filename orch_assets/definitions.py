@@ -10,6 +10,7 @@ from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
 from orch_assets.defs.results import build_results_sensor, build_study_results
 from orch_assets.defs.schedule import build_daily_refresh
+from orch_assets.defs.step_functions import StepFunctionsResource
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 
 _all = discover_pipelines(pipelines)
@@ -38,6 +39,7 @@ defs = dg.Definitions(
         "io_manager": StudyIOManager(store=StoreResource()),
         "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
         "restricted_store": StoreResource(restricted=True),
+        "step_functions": StepFunctionsResource(),
     },
     # A run is one step, whose threads do the work: a process for it would only cost a start.
     executor=dg.in_process_executor,

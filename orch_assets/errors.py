@@ -25,7 +25,7 @@
     │   ├── ArtifactCorruptError      bytes and manifest disagree
     │   ├── UnstorableTableError      a table that would not come back as it is
     │   └── StoreUnavailableError     the store can't be read or written
-    └── StateMachineError             AWS Step Functions
+    └── StateMachineError             AWS Step Functions: its branch is in step_functions/errors.py
 
 Every message names the study, endpoint, artifact or setting, and what to do. No message holds a
 value of a data row or a key: all of them may be logged.

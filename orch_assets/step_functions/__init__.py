@@ -1,0 +1,69 @@
+"""State machines of AWS Step Functions: built, checked, deployed, executed and followed."""
+
+from orch_assets.step_functions.aws import Aws
+from orch_assets.step_functions.checking import check_definition
+from orch_assets.step_functions.drawing import mermaid
+from orch_assets.step_functions.errors import (
+    AwsError,
+    AwsUnavailableError,
+    DefinitionError,
+    ExecutionFailed,
+    ExecutionInputError,
+    ExecutionStillRunningError,
+    ForeignStateMachineError,
+    StateMachineNotFoundError,
+)
+from orch_assets.step_functions.executions import Outcome
+from orch_assets.step_functions.following import Follower
+from orch_assets.step_functions.history import HistoryEvent
+from orch_assets.step_functions.naming import execution_name
+from orch_assets.step_functions.pieces import (
+    Choice,
+    DistributedMap,
+    Fail,
+    Map,
+    Parallel,
+    Wait,
+    When,
+)
+from orch_assets.step_functions.pipeline import StepFunctionsPipeline
+from orch_assets.step_functions.services import (
+    ecs_task,
+    glue_job,
+    lambda_invoke,
+    state_machine,
+)
+from orch_assets.step_functions.step import Catch, PipelineStep, Step
+
+__all__ = [
+    "Aws",
+    "AwsError",
+    "AwsUnavailableError",
+    "Catch",
+    "Choice",
+    "DefinitionError",
+    "DistributedMap",
+    "ExecutionFailed",
+    "ExecutionInputError",
+    "ExecutionStillRunningError",
+    "Fail",
+    "Follower",
+    "ForeignStateMachineError",
+    "HistoryEvent",
+    "Map",
+    "Outcome",
+    "Parallel",
+    "PipelineStep",
+    "StateMachineNotFoundError",
+    "Step",
+    "StepFunctionsPipeline",
+    "Wait",
+    "When",
+    "check_definition",
+    "ecs_task",
+    "execution_name",
+    "glue_job",
+    "lambda_invoke",
+    "mermaid",
+    "state_machine",
+]

@@ -1,0 +1,67 @@
+"""Amazon's resource names, as far as state machines use them."""
+
+import re
+from typing import NamedTuple
+
+_PARTITION = r"arn:(?P<partition>aws[a-z-]*)"
+_ROLE = re.compile(_PARTITION + r":iam::(?P<account>\d{12}):role/[\w+=,.@/-]{1,576}")
+_LAMBDA = re.compile(
+    _PARTITION
+    + r":lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]{1,140}(:(\$LATEST|[A-Za-z0-9_-]+))?"
+)
+_ACTIVITY = re.compile(_PARTITION + r":states:[a-z0-9-]+:\d{12}:activity:[A-Za-z0-9_-]{1,80}")
+_INTEGRATION = re.compile(
+    _PARTITION + r":states:(?:[a-z0-9-]*):(?:\d{12})?:(?P<action>(aws-sdk:)?[a-z0-9-]+:[A-Za-z0-9]+"
+    r"(\.sync(:2)?|\.waitForTaskToken)?)"
+)
+_MACHINE = re.compile(
+    _PARTITION + r":states:[a-z0-9-]+:\d{12}:stateMachine:(?P<name>[A-Za-z0-9_-]{1,80})(:[\w.-]+)?"
+)
+
+
+class Resource(NamedTuple):
+    """What a task calls.
+
+    Attributes:
+        kind: ``lambda``, ``activity`` or ``integration``.
+        action: of an integration, such as ``ecs:runTask.sync``; else "".
+    """
+
+    kind: str
+    action: str = ""
+
+
+def resource_of(arn: str) -> Resource | None:
+    """Return what a task's resource is; None where it is nothing that a task can call."""
+    if _LAMBDA.fullmatch(arn):
+        return Resource("lambda")
+    if _ACTIVITY.fullmatch(arn):
+        return Resource("activity")
+    if found := _INTEGRATION.fullmatch(arn):
+        return Resource("integration", found["action"])
+    return None
+
+
+def takes_any_input(arn: str) -> bool:
+    """Tell whether the resource is the user's own code, which reads whatever JSON arrives."""
+    found = resource_of(arn)
+    return found is not None and found.kind != "integration"
+
+
+def role_account(arn: str) -> str | None:
+    """Return the account of an IAM role's ARN; None where it is none."""
+    found = _ROLE.fullmatch(arn)
+    return found["account"] if found else None
+
+
+def machine_name(arn: str) -> str | None:
+    """Return the name in a state machine's (version's, alias's) ARN; None where it is none."""
+    found = _MACHINE.fullmatch(arn)
+    return found["name"] if found else None
+
+
+def wrong_account(arn: str) -> bool:
+    """Tell whether what is wrong with an ARN is the length of its account number."""
+    parts = arn.split(":")
+    account = parts[4] if len(parts) > 5 else ""  # noqa: PLR2004 - arn:aws:service:region:account:…
+    return account.isdigit() and len(account) != 12  # noqa: PLR2004 - an account number's length

@@ -1,0 +1,102 @@
+"""Checking a definition before it leaves: what AWS would refuse, and what it would regret."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from orch_assets.step_functions.errors import DefinitionError
+from orch_assets.step_functions.plain_json import compact, plain, size
+from orch_assets.step_functions.reachability import check_flow
+from orch_assets.step_functions.state_checks import check_state
+from orch_assets.step_functions.state_fields import MACHINE_FIELDS, SCOPE_FIELDS
+from orch_assets.step_functions.state_numbers import whole_number
+from orch_assets.step_functions.state_texts import check_name
+
+MAX_DEFINITION_BYTES = 1024 * 1024
+
+
+class Scope(NamedTuple):
+    """States that may go on to each other: a machine's, a branch's, a map's.
+
+    Attributes:
+        owner: the state that it belongs to; None for the machine's own.
+        place: its field there, such as ``Branches[0]``; "" for the machine's own.
+        fields: the scope as it is.
+        language: of its states, unless they have their own.
+    """
+
+    owner: str | None
+    place: str
+    fields: Mapping[str, Any]
+    language: str
+
+    def field(self, name: str) -> str:
+        """Return what to call a field of it."""
+        return f"{self.place}.{name}" if self.place else name
+
+
+def check_definition(definition: Mapping[str, Any]) -> None:
+    """Check a definition in Amazon States Language.
+
+    Raises:
+        DefinitionError: names the first state and field that is wrong.
+    """
+    plain(definition, "definition", lambda place, text: DefinitionError(None, place, text))
+    if size(compact(definition)) > MAX_DEFINITION_BYTES:
+        raise DefinitionError(
+            None, "definition", "is over 1 MB. Keep data out of it: put it into the input or S3."
+        )
+    if "TimeoutSeconds" in definition:
+        whole_number(None, "TimeoutSeconds", definition["TimeoutSeconds"], 1, 99_999_999)
+    seen: set[str] = set()
+    for scope in _scopes(Scope(None, "", definition, "JSONPath")):
+        _check_scope(scope, seen)
+
+
+def states_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield all states with their names, those of branches and maps too."""
+    for scope in _scopes(Scope(None, "", definition, "JSONPath")):
+        yield from scope.fields["States"].items()
+
+
+def scopes_within(state: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a state holds states in, with its field."""
+    branches = state.get("Branches")
+    if isinstance(branches, list):
+        yield from ((f"Branches[{i}]", branch) for i, branch in enumerate(branches))
+    for field in ("ItemProcessor", "Iterator"):
+        if field in state:
+            yield field, state[field]
+
+
+def _scopes(scope: Scope) -> Iterator[Scope]:
+    """Yield a scope, then those within it. What the consumer checks first may be relied on."""
+    yield scope
+    language = scope.fields.get("QueryLanguage", scope.language)
+    for name, state in scope.fields["States"].items():
+        for place, fields in scopes_within(state):
+            yield from _scopes(Scope(name, place, fields, state.get("QueryLanguage", language)))
+
+
+def _check_scope(scope: Scope, seen: set[str]) -> None:
+    owner = scope.owner
+    if not isinstance(scope.fields, Mapping):
+        raise DefinitionError(owner, scope.place, "must be an object of StartAt and States.")
+    known = SCOPE_FIELDS if owner else MACHINE_FIELDS
+    for field in scope.fields:
+        if field not in known:
+            raise DefinitionError(owner, scope.field(field), "is no field of it. Remove it.")
+    language = scope.fields.get("QueryLanguage", scope.language)
+    if language not in ("JSONPath", "JSONata"):
+        raise DefinitionError(owner, scope.field("QueryLanguage"), "must be JSONPath or JSONata.")
+    states = scope.fields.get("States")
+    if not isinstance(states, Mapping) or not states:
+        raise DefinitionError(owner, scope.field("States"), "has no states. Add a step.")
+    for name, state in states.items():
+        check_name(name)
+        if name in seen:
+            raise DefinitionError(
+                name, "name", "another state has it, in a branch or a map. Choose another one."
+            )
+        seen.add(name)
+        check_state(name, state, language)
+    check_flow(owner, scope.place, scope.fields)

@@ -1,0 +1,82 @@
+"""What happened in an execution, without what went in and came out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orch_assets.step_functions.aws_errors import reporting
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """One event; ``str()`` is its line for a log.
+
+    Attributes:
+        id: counts from 1.
+        previous_id: the event that led to it; 0 for the first one.
+        timestamp: with its zone.
+        type: such as ``TaskStateEntered`` or ``LambdaFunctionFailed``.
+        state: the state that is entered or left; None for other events.
+    """
+
+    id: int
+    previous_id: int
+    timestamp: datetime
+    type: str
+    state: str | None
+
+    def __str__(self) -> str:
+        line = f"{self.timestamp.isoformat()} {self.id} {self.type}"
+        return f"{line} {self.state}" if self.state else line
+
+
+def history(client: Any, arn: str) -> Iterator[HistoryEvent]:
+    """Yield the events of an execution, oldest first."""
+    for page in _pages(client, arn, newest_first=False):
+        yield from page
+
+
+def failing_state(client: Any, arn: str) -> str | None:
+    """Return the state in which an execution ended; None where its history doesn't say."""
+    known: dict[int, HistoryEvent] = {}
+    for page in _pages(client, arn, newest_first=True):
+        known |= {event.id: event for event in page}
+        event = known.get(max(known, default=0))
+        while event:
+            if event.type.endswith("StateEntered"):
+                return event.state
+            event = known.get(event.previous_id)
+    return None
+
+
+def _pages(client: Any, arn: str, *, newest_first: bool) -> Iterator[list[HistoryEvent]]:
+    """Yield pages of events; inputs and outputs are not even asked for."""
+    asked = {
+        "executionArn": arn,
+        "maxResults": _PAGE,
+        "reverseOrder": newest_first,
+        "includeExecutionData": False,
+    }
+    while True:
+        with reporting(arn):
+            page = client.get_execution_history(**asked)
+        yield [_event(event) for event in page["events"]]
+        if not page.get("nextToken"):
+            return
+        asked["nextToken"] = page["nextToken"]
+
+
+def _event(event: Mapping[str, Any]) -> HistoryEvent:
+    details: Mapping[str, Any] = (
+        event.get("stateEnteredEventDetails") or event.get("stateExitedEventDetails") or {}
+    )
+    return HistoryEvent(
+        id=event["id"],
+        previous_id=event.get("previousEventId", 0),
+        timestamp=event["timestamp"],
+        type=event["type"],
+        state=details.get("name"),
+    )

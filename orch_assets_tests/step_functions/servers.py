@@ -1,0 +1,81 @@
+"""Step Functions on this machine: moto's server, with its interpreter switched on."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orch_assets_tests.contracts.servers import free_port
+from orch_assets_tests.step_functions.jsonata_engine import NODE
+
+HAS_JSONATA = (NODE / "node_modules" / "jsonata").exists()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        url: on loopback.
+    """
+
+    url: str
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of it."""
+        import boto3
+
+        session = boto3.session.Session("testing", "testing", region_name="us-east-1")
+        return session.client(service, endpoint_url=self.url)
+
+
+@contextmanager
+def step_functions_server() -> Iterator[Server]:
+    """Run moto's server on a free loopback port."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "orch_assets_tests.step_functions.moto_with_jsonata",
+        str(port),
+    ]
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
+        environment = {**os.environ, "MOTO_PORT": str(port), "AWS_DEFAULT_REGION": "us-east-1"}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        try:
+            server = Server(f"http://127.0.0.1:{port}")
+            _switch_on(server, process)
+            yield server
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _switch_on(server: Server, process: "subprocess.Popen[bytes]") -> None:
+    body = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
+    request = urllib.request.Request(
+        f"{server.url}/moto-api/config",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    end = time.monotonic() + 60
+    while not _answers(request):
+        if process.poll() is not None or time.monotonic() > end:
+            raise TimeoutError("moto's server doesn't answer")
+        time.sleep(0.1)
+
+
+def _answers(request: urllib.request.Request) -> bool:
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except OSError:
+        return False
+    return True
