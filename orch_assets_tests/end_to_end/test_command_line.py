@@ -168,7 +168,7 @@ def test_a_failed_study_makes_the_exit_code_1_and_is_named(failed_run):
         ("registry down", "RegistryUnreachableError: iMednet registry, /studies, page 0: "),
         ("both filters", "FilterConflictError: Whitelist and blacklist exclude each other"),
         ("nobody", "NoStudiesError: The whitelist leaves none of the registry's 3 studies."),
-        ("no home", "Set DAGSTER_HOME to a folder"),
+        ("no home", "SettingError: DAGSTER_HOME is not set"),
         ("plan without keys", "CredentialsError: No iMednet keys"),
     ],
 )

@@ -45,6 +45,8 @@ def test_hung_studies_keep_neither_the_call_nor_the_interpreter(pipeline):
 
 def test_a_real_interrupt_cancels_and_carries_the_partial_results():
     script = """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+
     def work(study_key, sdk, study_logger):
         if study_key == "B":
             os.kill(os.getpid(), signal.SIGINT)

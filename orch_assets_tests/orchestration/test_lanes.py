@@ -1,6 +1,7 @@
 """Lanes: dependency order, branches, handing over, leaving the loop early."""
 
 import threading
+import time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,7 +80,12 @@ def test_lanes_already_begun_go_before_new_ones():
 
 
 def test_leaving_the_loop_stops_what_has_not_begun():
-    runner = Runner()
+    class Slow(Runner):
+        def run(self, turn):
+            time.sleep(0.002)
+            return super().run(turn)
+
+    runner = Slow()
     for _ in Lanes(runner, 1).run({str(n): [Step("a")] for n in range(1000)}):
         break
     assert len(runner.order) < 1000
