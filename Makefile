@@ -5,7 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := orch_assets_tests/step_functions/node
-export DAGSTER_HOME := $(CURDIR)/.dagster
+
+# Made-up studies and an account's never share a Dagster instance: to the one, the other's studies
+# would be lost ones.
+DEMO_HOME := $(CURDIR)/.dagster/demo
+RUN_HOME := $(CURDIR)/.dagster/account
+demo dev: export DAGSTER_HOME = $(DEMO_HOME)
+demo dev: export ORCH_REGISTRY = demo
+run: export DAGSTER_HOME = $(RUN_HOME)
 
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
@@ -20,13 +27,13 @@ help:
 	@echo "make check   lint and types"
 	@echo "make bench   measure speed and memory, as ratios"
 
-demo: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
-	ORCH_REGISTRY=demo $(BIN)/python -m orch_assets run
+demo: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
+	$(BIN)/python -m orch_assets run
 
-dev: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
-	ORCH_REGISTRY=demo $(BIN)/dagster dev
+dev: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
+	$(BIN)/dagster dev
 
-run: $(VENV)/.installed $(DAGSTER_HOME)/dagster.yaml
+run: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
 	$(BIN)/python -m orch_assets run
 
 test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(NODE)/node_modules
@@ -66,8 +73,8 @@ $(VENV)-peers/.installed: locks/peers.txt
 	$(VENV)-peers/bin/python $(INSTALL) --require-hashes -r locks/peers.txt
 	@touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	@mkdir -p $(DAGSTER_HOME)
+$(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(@D)
 	@cp dagster.yaml $@
 
 # An independent validator of state machines, and JSONata's own engine; without npm, the tests that

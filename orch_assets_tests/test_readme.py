@@ -53,7 +53,7 @@ def test_the_commands_of_the_readme_run(tmp_path):
     alias = "alias dagster=.venv/bin/dagster"
     assert alias in block
     script = block.replace(alias, f'dagster() {{ {sys.executable} -m dagster "$@"; }}')
-    (tmp_path / ".dagster").mkdir()
+    (tmp_path / ".dagster" / "demo").mkdir(parents=True)
     subprocess.run(
         ["bash", "-ec", script],
         cwd=tmp_path,
@@ -61,7 +61,7 @@ def test_the_commands_of_the_readme_run(tmp_path):
         check=True,
         capture_output=True,
     )
-    artifacts = tmp_path / ".dagster" / "artifacts"
+    artifacts = tmp_path / ".dagster" / "demo" / "artifacts"
     assert (artifacts / "sites" / "DERM-104.parquet").exists()
     assert (artifacts / "study_results.parquet").exists()
 
