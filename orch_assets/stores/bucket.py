@@ -17,6 +17,10 @@ Client = TypeVar("Client")
 # replaces or drops the note, so that a note and a size that are right mean bytes that are right.
 SHA256_NOTE = "sha256"
 
+# One for all buckets: studies at work at once may each be the first to use theirs, and boto3 that
+# two threads import at the same time is there by half for one of them.
+_connecting = threading.Lock()
+
 
 class Page(NamedTuple):
     """A page of a listing: keys in order, and folders where a delimiter makes them."""
@@ -41,7 +45,6 @@ class Bucket(ABC, Generic[Client]):
         self._name = name
         self._connect = connect
         self._connected: list[Client] = []
-        self._lock = threading.Lock()
 
     def uri(self, key: str) -> str:
         """Return ``<scheme>://<bucket>/<key>``."""
@@ -102,7 +105,7 @@ class Bucket(ABC, Generic[Client]):
 
     @property
     def _client(self) -> Client:
-        with self._lock:
+        with _connecting:
             if not self._connected:
                 self._connected.append(self._connect())
             return self._connected[0]
