@@ -4,26 +4,13 @@ import asyncio
 import contextvars
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from orch_assets import MultiStudyOrchestrator, get_current_study, study_pipeline
 from orch_assets.errors import FilterConflictError, OrchestratorError, StudyGivenUpError
 from orch_assets.study import publishing
-
-
-class Registry:
-    """An SDK of the least shape that is asked for."""
-
-    def __init__(self, *study_keys):
-        self.requests = 0
-        self.study_keys = study_keys
-        self.studies = self
-
-    def list(self):
-        self.requests += 1
-        return [SimpleNamespace(study_key=key) for key in self.study_keys]
+from orch_assets_tests.orchestration.registries import Registry
 
 
 def run(function, *study_keys, max_workers=4, **kwargs):
