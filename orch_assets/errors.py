@@ -15,6 +15,7 @@
     │   │   ├── RegistryFailedError        408, 425, 429 or 5xx, after all tries
     │   │   ├── RegistryDataError          an answer that isn't what the API promises
     │   │   └── IncompleteTableError       what arrived doesn't reconcile with the totals
+    │   │       └── TableMovedError        rows moved behind a stream; reading anew may help
     │   └── OrchestratorError         a run over studies that can't start
     │       ├── FilterConflictError   whitelist and blacklist at once
     │       ├── NoStudiesError        the filter leaves no study
@@ -164,6 +165,10 @@ class IncompleteTableError(RegistryError):
         self.expected = expected
         self.arrived = arrived
         super().__init__(problem, endpoint=endpoint, study_key=study_key, page=page)
+
+
+class TableMovedError(IncompleteTableError):
+    """Rows moved in pages that a stream had handed on: nothing but a new reading can help."""
 
 
 class OrchestratorError(ImednetError):

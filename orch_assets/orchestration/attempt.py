@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orch_assets.errors import ImednetError
+from orch_assets.errors import ImednetError, TableMovedError
 from orch_assets.orchestration.steps import Step
 from orch_assets.study import PublishingLease
 
@@ -40,7 +40,8 @@ class Lane:
     def keep(self, step: Step, handover: Any) -> None:
         """Keep a step's value, and of all values only those that a later step takes."""
         self.values[step.name] = handover
-        needed = {name for later in self.steps for name in later.upstreams}
+        takers = [later for later in self.steps if later.takes_values]
+        needed = {name for later in takers for name in later.upstreams}
         for name in self.values.keys() - needed:
             del self.values[name]
 
@@ -96,7 +97,9 @@ class Attempt:
 
     def worth_another_try(self, error: BaseException) -> bool:
         """Whether the step's retries are for this error and not used up."""
-        if self.over or self.tries > self.step.retries or isinstance(error, ImednetError):
+        if self.over or self.tries > self.step.retries:
+            return False
+        if isinstance(error, ImednetError) and not isinstance(error, TableMovedError):
             return False  # the registry's errors were retried where they happened
         return isinstance(error, self.step.retry_on)
 

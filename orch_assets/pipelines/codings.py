@@ -8,12 +8,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",))
+@study_pipeline(group="registry", kinds=("table",), reconciled=True)
 def codings(study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table") -> SplitTable:
     """Codings of a study: verbatim terms and the dictionary terms assigned to them.
 
     Codings of withheld variables are in the companion of the same name in the restricted store.
     """
-    table = sdk.codings.table(study_key)
-    study_logger.info("%d codings", table.num_rows)
-    return split_withheld("codings", table, variables)
+    return split_withheld("codings", sdk.codings.batches(study_key), variables)

@@ -1,16 +1,11 @@
 """The table ``forms``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orch_assets import study_pipeline
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-
-@study_pipeline(group="registry", kinds=("table",))
-def forms(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
+@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+def forms(study_key: str, sdk: Any, study_logger: Any) -> Any:
     """Forms (eCRFs) of a study, with their revision."""
-    table = sdk.forms.table(study_key)
-    study_logger.info("%d forms", table.num_rows)
-    return table
+    return sdk.forms.batches(study_key)

@@ -8,13 +8,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",))
+@study_pipeline(group="registry", kinds=("table",), reconciled=True)
 def queries(study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table") -> SplitTable:
     """Queries of a study with the history of their comments.
 
     All queries are here; the texts of those that may concern withheld variables are in the
     companion of the same name in the restricted store.
     """
-    table = sdk.queries.table(study_key)
-    study_logger.info("%d queries", table.num_rows)
-    return split_withheld("queries", table, variables)
+    return split_withheld("queries", sdk.queries.batches(study_key), variables)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",))
+@study_pipeline(group="registry", kinds=("table",), reconciled=True)
 def record_revisions(
     study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table"
 ) -> SplitTable:
@@ -17,6 +17,4 @@ def record_revisions(
     Reasons given on forms with withheld variables are in the companion of the same name in the
     restricted store.
     """
-    table = sdk.record_revisions.table(study_key)
-    study_logger.info("%d record revisions", table.num_rows)
-    return split_withheld("record_revisions", table, variables)
+    return split_withheld("record_revisions", sdk.record_revisions.batches(study_key), variables)

@@ -1,16 +1,11 @@
 """The table ``sites``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orch_assets import study_pipeline
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-
-@study_pipeline(group="registry", kinds=("table",))
-def sites(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
+@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+def sites(study_key: str, sdk: Any, study_logger: Any) -> Any:
     """Sites of a study and their enrolment status."""
-    table = sdk.sites.table(study_key)
-    study_logger.info("%d sites", table.num_rows)
-    return table
+    return sdk.sites.batches(study_key)

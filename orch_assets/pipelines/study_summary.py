@@ -1,7 +1,7 @@
 """The table ``study_summary``: a study in counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,11 @@ _QUERY_AGES = ((7, "0-7 days"), (30, "8-30 days"), (90, "31-90 days"))
 @study_pipeline(group="summary", kinds=("table",))
 def study_summary(
     study_key: str,
-    sdk: Any,  # noqa: ARG001 - every study pipeline has these three
+    sdk: Any,
     study_logger: Any,
     sites: "pa.Table",
     subjects: "pa.Table",
-    records: "pa.Table",
+    records: "pa.RecordBatchReader",
     queries: "pa.Table",
     *,
     today: date | None = None,
@@ -44,11 +44,16 @@ def study_summary(
 
     What has no status, date or site name counts as ``unknown``.
     """
+    statuses: Counter[str] = Counter()
+    seriousness: Counter[str] = Counter()
+    for batch in _batches(records):
+        statuses.update(_texts(batch, "record_status"))
+        seriousness.update(_seriousness(batch))
     counts = [
         *_enrolment(sites, subjects),
-        *_counted("records_by_status", _texts(_kept(records), "record_status")),
-        *_counted("open_queries_by_age", _open_query_ages(queries, today or _today())),
-        *_counted("adverse_events_by_seriousness", _seriousness(records)),
+        *_counted("records_by_status", statuses),
+        *_counted("open_queries_by_age", Counter(_open_query_ages(queries, today or _today()))),
+        *_counted("adverse_events_by_seriousness", seriousness),
     ]
     study_logger.info("%d counts", len(counts))
     return _table([{"study_key": study_key, **row} for row in counts])
@@ -56,6 +61,14 @@ def study_summary(
 
 def _today() -> date:
     return datetime.now(timezone.utc).date()
+
+
+def _batches(records: "pa.RecordBatchReader") -> "Iterator[pa.Table]":
+    """Yield the records that are not deleted, batch by batch: a study may have millions."""
+    import pyarrow as pa
+
+    for batch in records:
+        yield _kept(pa.Table.from_batches([batch]))
 
 
 def _enrolment(sites: "pa.Table", subjects: "pa.Table") -> Iterator[dict[str, Any]]:
@@ -104,9 +117,7 @@ def _seriousness(records: "pa.Table") -> Iterator[str]:
     import pyarrow.compute as pc
 
     # Only these are decoded: a study's other records may be a hundred times as many.
-    adverse_events = _kept(
-        records.filter(pc.equal(pc.utf8_upper(records["form_key"]), _ADVERSE_EVENTS))
-    )
+    adverse_events = records.filter(pc.equal(pc.utf8_upper(records["form_key"]), _ADVERSE_EVENTS))
     for text in adverse_events["record_data"].to_pylist():
         answers = [v for k, v in json.loads(text or "{}").items() if k.upper() == _SERIOUS]
         answer = str(answers[0] if answers else "").strip().upper()
@@ -125,8 +136,8 @@ def _texts(table: "pa.Table", column: str) -> Iterator[str]:
         yield text or "unknown"
 
 
-def _counted(measure: str, categories: Iterable[str]) -> Iterator[dict[str, Any]]:
-    for category, count in sorted(Counter(categories).items()):
+def _counted(measure: str, categories: "Counter[str]") -> Iterator[dict[str, Any]]:
+    for category, count in sorted(categories.items()):
         yield _row(measure, category, count)
 
 

@@ -1,16 +1,11 @@
 """The table ``variables``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orch_assets import study_pipeline
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-
-@study_pipeline(group="registry", kinds=("table",))
-def variables(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
+@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+def variables(study_key: str, sdk: Any, study_logger: Any) -> Any:
     """Variables of a study's forms: the data dictionary."""
-    table = sdk.variables.table(study_key)
-    study_logger.info("%d variables", table.num_rows)
-    return table
+    return sdk.variables.batches(study_key)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",))
+@study_pipeline(group="registry", kinds=("table",), reconciled=True)
 def visits(
     study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table", intervals: "pa.Table"
 ) -> SplitTable:
@@ -17,6 +17,4 @@ def visits(
     Dates that answer withheld variables, or are counted from such, are in the companion of the
     same name in the restricted store.
     """
-    table = sdk.visits.table(study_key)
-    study_logger.info("%d visits", table.num_rows)
-    return split_withheld("visits", table, variables, intervals)
+    return split_withheld("visits", sdk.visits.batches(study_key), variables, intervals)

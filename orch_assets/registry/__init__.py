@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orch_assets.registry.endpoints import METADATA_KEY
+    from orch_assets.registry.form_tables import build_form_tables
     from orch_assets.registry.limiter import RequestLimiter
     from orch_assets.registry.models import (
         Coding,
@@ -60,6 +61,7 @@ _HOMES = {
     "Variable": "models",
     "Visit": "models",
     "arrow_schema": "schemas",
+    "build_form_tables": "form_tables",
 }
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "Variable",
     "Visit",
     "arrow_schema",
+    "build_form_tables",
 ]
 
 

@@ -1,15 +1,26 @@
 """The registry's answers, from bytes to rows that can be trusted to be an answer at all."""
 
+import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from orch_assets.errors import RegistryDataError, RegistryError, RegistryRefusedError
 from orch_assets.registry.calls import Call, plain_word
-from orch_assets.registry.schemas import exact_number
+from orch_assets.registry.fields import fields_of, read_row
+from orch_assets.registry.models import RegistryRow
+from orch_assets.registry.schemas import record_batch
+from orch_assets.registry.wire import WireRows, decode_rows, in_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = TypeVar("Row", bound=RegistryRow)
+R = TypeVar("R")
+T_co = TypeVar("T_co", covariant=True)
 
 UNKNOWN_ERROR = "9000"  # the API's own word for what it can't explain: worth another try
 
@@ -29,41 +40,73 @@ class Pagination(msgspec.Struct, rename="camel"):
     total_pages: int | None = None
 
 
-class PageAnswer(msgspec.Struct):
+class PageAnswer(msgspec.Struct, Generic[R]):
     """A page as it came; an error's envelope has neither pagination nor data."""
 
     metadata: Metadata | None = None
     pagination: Pagination | None = None
-    data: list[dict[str, Any]] | None = None
+    data: list[R] | None = None
 
 
 @dataclass(frozen=True)
-class PageRows:
-    """A page of rows and what the registry says of the whole table."""
+class PageContent(Generic[T_co]):
+    """What a page holds.
+
+    Attributes:
+        pagination: what the registry says of the whole table.
+        ids: the rows' IDs, as they came.
+        content: the rows.
+    """
 
     pagination: Pagination
-    rows: list[dict[str, Any]]
+    ids: Sequence[Any]
+    content: T_co
 
 
-# Objects keep the API's numbers as Python has them; JSON text must keep their digits.
-_AS_PYTHON = msgspec.json.Decoder(PageAnswer)
-_EXACT = msgspec.json.Decoder(PageAnswer, float_hook=exact_number)
+_PLAIN = msgspec.json.Decoder(PageAnswer[dict[str, Any]])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode_page(call: Call, body: bytes, *, exact: bool) -> PageRows:
-    """Return the rows of a page.
+def page_of_objects(
+    model: type[Row], id_key: str, call: Call, body: bytes
+) -> PageContent[Sequence[Row]]:
+    """Return a page with its rows as objects.
 
     Args:
+        model: the rows' model.
+        id_key: the API's name of their ID.
         call: the request, for errors.
         body: the answer.
-        exact: whether fractions become decimals, which keep the digits that were sent.
 
     Raises:
         RegistryRefusedError: it is an error's envelope.
         RegistryDataError: it is no page.
+        FieldError: a value isn't what its field must be.
     """
-    answer = _decoded(call, (_EXACT if exact else _AS_PYTHON).decode, body)
+    answer: PageAnswer[dict[str, Any]] = _decoded(call, _PLAIN.decode, body)
+    pagination, rows = _checked(call, answer)
+    ids = [row.get(id_key) for row in rows]
+    return PageContent(pagination, ids, [read_row(model, row) for row in rows])
+
+
+def page_of_columns(
+    model: type[RegistryRow], id_key: str, call: Call, body: bytes
+) -> "PageContent[pa.RecordBatch]":
+    """Return a page with its rows as a record batch; takes and raises what objects do."""
+    answer, raw = _decoded(call, functools.partial(decode_rows, model, _page_type), body)
+    pagination, rows = _checked(call, answer)
+    columns = functools.partial(in_columns, model, rows)
+    wire_rows: WireRows = _decoded(call, columns, None if raw is None else raw.data)
+    batch = _decoded(call, functools.partial(record_batch, model), wire_rows)
+    position = next(n for n, field in enumerate(fields_of(model)) if field.key == id_key)
+    return PageContent(pagination, wire_rows.columns[position], batch)
+
+
+def _page_type(row: Any) -> Any:
+    return PageAnswer[row]
+
+
+def _checked(call: Call, answer: PageAnswer[R]) -> tuple[Pagination, list[R]]:
     if answer.metadata is not None:
         _raise_refusal(call, answer.metadata)
     if answer.pagination is None or answer.data is None:
@@ -71,7 +114,7 @@ def decode_page(call: Call, body: bytes, *, exact: bool) -> PageRows:
         raise call.error(RegistryDataError, f"the answer has no {lack}.", status=200)
     if answer.pagination.total_elements < 0:
         raise call.error(RegistryDataError, "the answer counts fewer than no rows.", status=200)
-    return PageRows(answer.pagination, answer.data)
+    return answer.pagination, answer.data
 
 
 def decode_object(call: Call, body: bytes) -> dict[str, Any]:
@@ -91,13 +134,13 @@ def decode_object(call: Call, body: bytes) -> dict[str, Any]:
 def refusal_code(body: bytes) -> str | None:
     """Return the API's own code in the body of an error; None when there is none to read."""
     try:
-        metadata = msgspec.json.decode(body, type=PageAnswer).metadata
+        metadata = msgspec.json.decode(body, type=PageAnswer[Any]).metadata
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if metadata is None else _code_of(metadata)
 
 
-def _decoded(call: Call, decode: Callable[[bytes], Any], body: bytes) -> Any:
+def _decoded(call: Call, decode: Callable[[Any], Any], body: Any) -> Any:
     # The decoder's own words name places and types, never values; the body is not quoted.
     problem = None
     try:

@@ -1,5 +1,6 @@
 """How an endpoint of the registry is asked: as objects, as record batches, as one table."""
 
+import contextlib
 import functools
 import json
 import threading
@@ -8,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from orch_assets.errors import RegistryDataError
-from orch_assets.registry.answers import decode_object, decode_page
+from orch_assets.registry.answers import (
+    PageContent,
+    decode_object,
+    page_of_columns,
+    page_of_objects,
+)
 from orch_assets.registry.calls import Call, segment
 from orch_assets.registry.fields import OBJECT, Field, FieldError, fields_of, read_row
 from orch_assets.registry.filters import build_filter, check_names
 from orch_assets.registry.http import RegistryHttp
 from orch_assets.registry.models import Job, RegistryRow
 from orch_assets.registry.paging import Page, Reading, ReadingCounts
-from orch_assets.registry.schemas import arrow_schema, record_batch
+from orch_assets.registry.schemas import arrow_schema
 from orch_assets.registry.streams import BatchStream, RowStream
 from orch_assets.study import check_study_key, get_current_study
 
@@ -28,6 +34,9 @@ T = TypeVar("T")
 # Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
 METADATA_KEY = b"orch_assets.registry"
 
+# Pages at work beyond the limit of requests in flight: they decode while those are on their way.
+_DECODING = 4
+
 
 @dataclass(frozen=True)
 class Access:
@@ -35,7 +44,7 @@ class Access:
 
     http: RegistryHttp
     page_size: int
-    window: int
+    window: int | None
 
 
 @dataclass(frozen=True)
@@ -94,14 +103,12 @@ class TableEndpoint(Generic[Row]):
         Raises:
             RegistryError: from the iterator, when the table can't be had whole.
         """
-        make = functools.partial(_objects, self._kind.model)
-        reading = self._reading(study_key, filters, make)
+        reading = self._reading(study_key, filters, page_of_objects)
         return RowStream(_flat(reading.contents()), reading.counts)
 
     def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
         """Read the table as record batches, one for each page; takes what ``list`` takes."""
-        make = functools.partial(record_batch, self._kind.model)
-        reading = self._reading(study_key, filters, make, exact=True)
+        reading = self._reading(study_key, filters, page_of_columns)
         return BatchStream(reading.contents(), reading.counts, self.schema)
 
     def table(self, study_key: str | None = None, **filters: Any) -> "pa.Table":
@@ -115,8 +122,7 @@ class TableEndpoint(Generic[Row]):
         """
         import pyarrow as pa
 
-        make = functools.partial(record_batch, self._kind.model)
-        reading = self._reading(study_key, filters, make, exact=True, hold=True)
+        reading = self._reading(study_key, filters, page_of_columns, hold=True)
         table = pa.Table.from_batches(reading.contents(), self.schema)
         return table.replace_schema_metadata({METADATA_KEY: _facts(reading.call, reading.counts)})
 
@@ -124,15 +130,15 @@ class TableEndpoint(Generic[Row]):
         self,
         study_key: str | None,
         filters: Mapping[str, Any],
-        make: Callable[[Sequence[Mapping[str, Any]]], T],
+        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
         *,
-        exact: bool = False,
         hold: bool = False,
     ) -> Reading[T]:
         call = self._call(study_key, filters)
-        fetch = functools.partial(self._fetch, call, make, exact)
+        fetch = functools.partial(self._fetch, call, decode)
         access = self._access
-        return Reading(call, fetch, size=access.page_size, window=access.window, hold=hold)
+        window = access.window or access.http.maximum + _DECODING
+        return Reading(call, fetch, size=access.page_size, window=window, hold=hold)
 
     def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:
         study = study_of(study_key, self._kind.name)
@@ -157,28 +163,27 @@ class TableEndpoint(Generic[Row]):
     def _fetch(
         self,
         call: Call,
-        make: Callable[[Sequence[Mapping[str, Any]]], T],
-        exact: bool,
+        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
         number: int,
         abandoned: threading.Event,
     ) -> Page[T]:
         call = call.at(number)
-        decode = functools.partial(decode_page, call, exact=exact)
-        answer = self._access.http.get(call, decode, abandoned)
-        page, rows = answer.content.pagination, answer.content.rows
+        read = functools.partial(decode, self._kind.model, self._kind.id_key, call)
+        with _named(call):
+            answer = self._access.http.get(call, read, abandoned)
+        page = answer.content.pagination
         return Page(
             number=number,
             current=page.current_page,
             total=page.total_elements,
             total_pages=page.total_pages,
-            ids=self._ids(call, rows),
-            content=_made(call, make, rows),
+            ids=self._checked_ids(call, answer.content.ids),
+            content=answer.content.content,
             retries=answer.retries,
         )
 
-    def _ids(self, call: Call, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+    def _checked_ids(self, call: Call, ids: Sequence[Any]) -> Sequence[Any]:
         key = self._kind.id_key
-        ids = [row.get(key) for row in rows]
         kind = next(one.kind for one in fields_of(self._kind.model) if one.key == key)
         if not {*map(type, ids)} <= kind.accepts:
             raise call.error(RegistryDataError, f"field {key} isn't {kind.says} in every row.")
@@ -215,7 +220,8 @@ class JobsEndpoint:
             raise ValueError("jobs: batch_id must be the text that names a batch.")
         call = Call(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
         answer = self._access.http.get(call, functools.partial(decode_object, call))
-        return _made(call, functools.partial(read_row, Job), answer.content)
+        with _named(call):
+            return read_row(Job, answer.content)
 
 
 def study_of(study_key: str | None, endpoint: str) -> str:
@@ -237,17 +243,17 @@ def _option(name: str, value: Any, type_: type) -> str:
     return str(value).lower() if type_ is bool else str(value)
 
 
-def _made(call: Call, make: Callable[[Any], T], content: Any) -> T:
+@contextlib.contextmanager
+def _named(call: Call) -> Iterator[None]:
+    """Turn what is wrong with a field into an error that names the request."""
+    # Raised outside of the handler: what it is chained to could hold a value.
     problem = None
     try:
-        return make(content)
+        yield
     except FieldError as error:
         problem = f"{error}; the API promises it."
-    raise call.error(RegistryDataError, problem)
-
-
-def _objects(model: type[Row], rows: Sequence[Mapping[str, Any]]) -> Sequence[Row]:
-    return [read_row(model, row) for row in rows]
+    if problem is not None:
+        raise call.error(RegistryDataError, problem)
 
 
 def _flat(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:

@@ -78,6 +78,11 @@ class RegistryHttp:
         self._attempts = attempts
         self._sleep = sleep
 
+    @property
+    def maximum(self) -> int:
+        """The most requests that may be in flight."""
+        return self._limiter.maximum
+
     def get(
         self,
         call: Call,

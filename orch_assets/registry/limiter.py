@@ -60,8 +60,8 @@ class RequestLimiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._changed = threading.Condition()
-        self._waiting: deque[object] = deque()
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Condition] = deque()
         self._maximum = maximum
         self._limit = maximum
         self._in_flight = 0
@@ -78,12 +78,12 @@ class RequestLimiter:
 
     @maximum.setter
     def maximum(self, maximum: int) -> None:
-        with self._changed:
+        with self._lock:
             # One that was never refused is as wide as it may be; a narrowed one stays narrow.
             unhurt = self._limit >= self._maximum
             self._limit = maximum if unhurt else min(self._limit, maximum)
             self._maximum = maximum
-            self._changed.notify_all()
+            self._call_next()
 
     @property
     def limit(self) -> int:
@@ -111,19 +111,24 @@ class RequestLimiter:
             self._give_back(slot, succeeded=answered and not slot.lost)
 
     def _take(self, abandoned: threading.Event) -> Slot:
-        turn = object()
-        with self._changed:
+        # Each waiter has a condition of its own: hundreds wait, and one at a time is to wake.
+        turn = threading.Condition(self._lock)
+        with self._lock:
             self._waiting.append(turn)
             try:
                 while self._waiting[0] is not turn or self._must_wait():
-                    self._changed.wait(min(self._hold() or _LOOK_SECONDS, _LOOK_SECONDS))
+                    turn.wait(min(self._hold() or _LOOK_SECONDS, _LOOK_SECONDS))
                     if abandoned.is_set():
                         raise AbandonedError
                 self._in_flight += 1
             finally:
                 self._waiting.remove(turn)
-                self._changed.notify_all()
+                self._call_next()
             return Slot(self._generation)
+
+    def _call_next(self) -> None:
+        if self._waiting:
+            self._waiting[0].notify()
 
     def _must_wait(self) -> bool:
         return self._in_flight >= self.limit or self._hold() is not None
@@ -134,13 +139,13 @@ class RequestLimiter:
         return left if left > 0 else None
 
     def _give_back(self, slot: Slot, *, succeeded: bool) -> None:
-        with self._changed:
+        with self._lock:
             self._in_flight -= 1
             if slot.refused:
                 self._narrow(slot)
             elif succeeded:
                 self._widen(slot)
-            self._changed.notify_all()
+            self._call_next()
 
     def _narrow(self, slot: Slot) -> None:
         self._held_until = max(self._held_until, self._clock() + slot.hold_seconds)

@@ -4,37 +4,51 @@ import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 Fetch = Callable[[int, threading.Event], T]
 
+# Pages that may lie ready, for each that is at work: while a reader writes a row group, its pages
+# go on arriving.
+_READY: Final = 4
+
 
 class Lookahead(Generic[T]):
-    """A bounded window of pages in flight.
+    """A bounded window of pages at work, and a bounded number that lie ready.
 
-    Each page ahead has a daemon thread of its own, which carries the reader's context variables
-    and ends with its page: there is no pool to close, to starve in, or to keep the interpreter.
-    Beside five hundred rows of work a thread's start doesn't show.
+    Daemon threads fetch one page after the other while there is one to fetch, and end when there
+    is none: there is no pool to close, to starve in, or to keep the interpreter. They carry the
+    reader's context variables.
 
     Args:
         fetch: gets a page by its number; is told by the event that nobody waits any more.
-        window: pages in flight, the one that is waited for included.
+        window: pages at work at once; with 1 the reader fetches each when it asks for it.
     """
 
     def __init__(self, fetch: Fetch[T], window: int) -> None:
         self._fetch = fetch
         self._window = window
+        self._ready = window * _READY if window > 1 else 0
+        self._lock = threading.Lock()
         self._flights: dict[int, Future[T]] = {}
+        self._threads = 0
+        self._next = 0
+        self._end = 0
         self._abandoned = threading.Event()
 
     def take(self, number: int, pages: int) -> T:
         """Return a page, and have the next ones of so many on their way."""
-        for ahead in range(number + 1, min(number + self._window, pages)):
-            if ahead not in self._flights:
-                self._flights[ahead] = self._start(ahead)
-        flight = self._flights.pop(number, None)
+        with self._lock:
+            flight = self._flights.pop(number, None)
+            self._next = max(self._next, number + 1)
+            self._end = min(number + 1 + self._ready, pages)
+            own = flight is None  # the reader is at work itself
+            starting = min(self._window - self._threads - own, self._end - self._next)
+            self._threads += max(starting, 0)
+        for _ in range(starting):
+            self._start()
         return flight.result() if flight else self.fresh(number)
 
     def fresh(self, number: int) -> T:
@@ -43,25 +57,38 @@ class Lookahead(Generic[T]):
 
     def forget(self) -> None:
         """Abandon what is on its way; pages taken later are fetched anew."""
-        self._abandoned.set()
-        self._abandoned = threading.Event()
-        self._flights.clear()
+        with self._lock:
+            self._abandoned.set()
+            self._abandoned = threading.Event()
+            self._flights.clear()
+            self._threads = self._next = self._end = 0
 
-    def _start(self, number: int) -> Future[T]:
-        flight: Future[T] = Future()
+    def _start(self) -> None:
         context = contextvars.copy_context()
-        thread = threading.Thread(
+        threading.Thread(
             target=context.run,
-            args=(_fly, flight, self._fetch, number, self._abandoned),
-            name=f"registry-page-{number}",
+            args=(self._fly, self._abandoned),
+            name="registry-pages",
             daemon=True,
-        )
-        thread.start()
-        return flight
+        ).start()
 
+    def _fly(self, abandoned: threading.Event) -> None:
+        while (turn := self._turn(abandoned)) is not None:
+            number, flight = turn
+            try:
+                flight.set_result(self._fetch(number, abandoned))
+            except BaseException as error:  # noqa: BLE001 - the reader raises it
+                flight.set_exception(error)
+                return
 
-def _fly(flight: Future[T], fetch: Fetch[T], number: int, abandoned: threading.Event) -> None:
-    try:
-        flight.set_result(fetch(number, abandoned))
-    except BaseException as error:  # noqa: BLE001 - the reader raises it
-        flight.set_exception(error)
+    def _turn(self, abandoned: threading.Event) -> tuple[int, Future[T]] | None:
+        """Return the next page to fetch; None where there is none, which ends the thread."""
+        with self._lock:
+            if abandoned.is_set():
+                return None
+            if self._next >= self._end:
+                self._threads -= 1
+                return None
+            number, self._next = self._next, self._next + 1
+            flight = self._flights[number] = Future()
+            return number, flight

@@ -12,20 +12,19 @@ added, so that the total stays the same. (The registry marks rows as deleted, an
 """
 
 import hashlib
-import itertools
+import operator
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from orch_assets.errors import IncompleteTableError
+from orch_assets.errors import IncompleteTableError, TableMovedError
 from orch_assets.registry.calls import Call
 from orch_assets.registry.lookahead import Fetch, Lookahead
 
 T = TypeVar("T")
 
 PAGE_SIZE = 500
-WINDOW = 4
 _PATIENCE = 3
 
 
@@ -92,7 +91,7 @@ class Reading(Generic[T]):
         call: the table's request without a page, for errors.
         fetch: gets a page by its number.
         size: rows of a full page.
-        window: pages in flight.
+        window: pages at work at once.
         hold: whether all pages are held back until the whole table has arrived, so that any of
             them can still be read anew. Without it only the newest is.
 
@@ -107,7 +106,7 @@ class Reading(Generic[T]):
         fetch: Fetch[Page[T]],
         *,
         size: int = PAGE_SIZE,
-        window: int = WINDOW,
+        window: int,
         hold: bool = False,
     ) -> None:
         self.counts = ReadingCounts()
@@ -198,41 +197,43 @@ class Reading(Generic[T]):
         self._setbacks += 1
         self.counts.retries += 1
         self._ahead.forget()
+        handed_on = len(self._marks) - len(self._held)
         last = len(self._marks) - 1
         if self._setbacks > _PATIENCE:
             raise self._incomplete("pages contradict each other at every try", page=last + 1)
-        for number in (last, last - 1):
-            if number < 0 or self._is_unchanged(number):
+        for number in range(last, max(last - 2, handed_on - 2, -1), -1):
+            if self._is_unchanged(number):
                 self._keep(number + 1)
                 return
-        if len(self._held) < len(self._marks):
-            raise self._incomplete("rows moved in pages that were handed on already", page=last)
+        if handed_on:
+            raise self._incomplete(
+                "rows moved in pages that were handed on already", page=last, error=TableMovedError
+            )
         self._keep(0)
 
     def _keep(self, pages: int) -> None:
         while len(self._marks) > pages:
-            self._marks.pop()
+            self.counts.arrived -= self._marks.pop().rows
             self._held.pop()
-        self._count_pages()
+        self.counts.pages = pages
 
     def _accept(self, page: Page[T]) -> None:
         texts = frozenset(one for one in page.ids if isinstance(one, str))
         last_id = page.ids[-1] if page.ids else None
         self._marks.append(_Mark(page.total, len(page.ids), last_id, page.digest, texts))
         self._held.append(page.content)
-        self._count_pages()
+        self.counts.pages += 1
+        self.counts.arrived += len(page.ids)
         if len(self._marks) > self._furthest:
             # Where people work, a long table is set back more often, but gets on.
             self._furthest = len(self._marks)
             self._setbacks = 0
 
-    def _count_pages(self) -> None:
-        self.counts.pages = len(self._marks)
-        self.counts.arrived = sum(mark.rows for mark in self._marks)
-
-    def _incomplete(self, problem: str, *, page: int) -> IncompleteTableError:
+    def _incomplete(
+        self, problem: str, *, page: int, error: type[IncompleteTableError] = IncompleteTableError
+    ) -> IncompleteTableError:
         expected, arrived = self.counts.expected, self.counts.arrived
-        return IncompleteTableError(
+        return error(
             f"{problem}; {arrived} of {expected} rows can be relied on, so there is no table. "
             "Run it again when nobody changes the study.",
             expected=expected,
@@ -261,5 +262,5 @@ def _fault_of(page: Page[Any], size: int) -> str | None:
 
 def _in_order(ids: Sequence[Any]) -> bool:
     if ids and isinstance(ids[0], int):
-        return all(one < other for one, other in itertools.pairwise(ids))
+        return all(map(operator.lt, ids, ids[1:]))
     return len(set(ids)) == len(ids)

@@ -2,12 +2,12 @@
 
 The schema follows from the model alone, so that a table of no rows, or with columns of nothing
 but nulls, has the same one. Objects without a fixed shape (``record_data``, and ``extra`` for what
-the API description doesn't name) are JSON text.
+the API description doesn't name) are JSON text, as it was sent.
 """
 
-import decimal
+import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,23 +22,20 @@ from orch_assets.registry.fields import (
     Field,
     FieldError,
     Kind,
-    extra_of,
     fields_of,
     naive_utc,
 )
 from orch_assets.registry.models import RegistryRow
+from orch_assets.registry.wire import WireRows, rows_of_lists
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Decimals, because a float would turn the API's 1.10 into 1.1.
-_to_json = msgspec.json.Encoder(decimal_format="number").encode
-exact_number = decimal.Decimal
+# As the API writes them: 2025-06-05 21:12:08, 2025-06-05.
+_MOMENT_LENGTH = 19
+_DAY_LENGTH = 10
 
-
-def json_text(value: Any) -> str:
-    """Return the value as compact JSON, characters beyond ASCII as they are."""
-    return _to_json(value).decode()
+_NO_ELEMENTS = {b"", b"null", b"[]"}
 
 
 @functools.cache
@@ -66,69 +63,94 @@ def _arrow_type(kind: Kind) -> "pa.DataType":
     return types[kind]
 
 
-def record_batch(model: type[RegistryRow], rows: Sequence[Mapping[str, Any]]) -> "pa.RecordBatch":
-    """Make the record batch of a page.
+def record_batch(model: type[RegistryRow], rows: WireRows) -> "pa.RecordBatch":
+    """Make the record batch of rows.
 
     Raises:
         FieldError: a value isn't what its field must be.
+        UnicodeDecodeError: a text isn't UTF-8.
     """
     import pyarrow as pa
 
-    columns = [_column(field, [row.get(field.key) for row in rows]) for field in fields_of(model)]
-    columns.append(pa.array([_extra_text(model, row) for row in rows], pa.string()))
-    return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(model))
+    schema = arrow_schema(model)
+    columns = [
+        _column(field, values, type_)
+        for field, values, type_ in zip(fields_of(model), rows.columns, schema.types, strict=False)
+    ]
+    columns.append(pa.array(rows.extra, pa.string()))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _extra_text(model: type[RegistryRow], row: Mapping[str, Any]) -> str | None:
-    extra = extra_of(model, row)
-    return json_text(extra) if extra else None
-
-
-def _column(field: Field, values: list[Any]) -> "pa.Array":
+def _column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
     kind = field.kind
-    # Arrow itself would take 1.5 for a 1 in a column of int64.
-    if not {*map(type, values)} - {type(None)} <= kind.accepts:
-        raise field.error()
     if kind.row is not None:
-        return _list_column(field, kind.row, values)
+        return _list_column(field, kind.row, values, type_)
     if kind is OBJECT:
-        values = [None if value is None else json_text(value) for value in values]
-    elif kind is MOMENT:
+        return _object_column(field, values)
+    if kind is MOMENT:
         # Arrow takes moments without a zone twenty times as fast, and then calls them UTC.
-        return pa.array(_each(field, naive_utc, values), pa.timestamp("us")).cast(_arrow_type(kind))
-    elif kind.read is not None:
-        values = _each(field, kind.read, values)
+        return _moments(field, values, pa.timestamp("us"), _MOMENT_LENGTH).cast(type_)
+    if kind is DAY:
+        return _moments(field, values, type_, _DAY_LENGTH)
     try:
-        return pa.array(values, _arrow_type(kind))
+        return pa.array(values, type_)
     except OverflowError:  # beyond 64 bits
         raise field.error() from None
 
 
-def _each(field: Field, read: Any, values: list[Any]) -> list[Any]:
+def _object_column(field: Field, values: Sequence[msgspec.Raw]) -> "pa.Array":
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = [bytes(value).decode() or None for value in values]
+    column = pa.array(texts, pa.string())
+    if pc.all(pc.starts_with(column, "{")).as_py() is not False:
+        return column
+    if not all(text is None or text == "null" or text.startswith("{") for text in texts):
+        raise field.error()
+    return pa.array([None if text == "null" else text for text in texts], pa.string())
+
+
+def _moments(field: Field, values: Sequence[Any], type_: "pa.DataType", length: int) -> "pa.Array":
+    """Read moments or days; Arrow itself those that are written as the API writes them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    with contextlib.suppress(pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
+        texts = pa.array(values, pa.string())
+        shortest_and_longest = pc.min_max(pc.binary_length(texts)).as_py().values()
+        if {*shortest_and_longest} <= {length, None}:
+            return texts.cast(type_)
+    read: Callable[[Any], Any] = naive_utc if field.kind is MOMENT else field.kind.read or str
     try:
-        return [None if value is None else read(value) for value in values]
+        return pa.array([None if value is None else read(value) for value in values], type_)
     except ValueError:
         raise field.error() from None
 
 
-def _list_column(field: Field, model: type[RegistryRow], lists: list[Any]) -> "pa.Array":
+def _list_column(
+    field: Field, model: type[RegistryRow], lists: Sequence[msgspec.Raw], type_: "pa.DataType"
+) -> "pa.Array":
     """Make a column of lists out of one batch of all their elements, so that both read alike."""
     import pyarrow as pa
 
-    elements = [element for one in lists if one is not None for element in one]
-    if {*map(type, elements)} - {dict}:
-        raise field.error()
+    sent = [bytes(one) for one in lists]
+    if {*sent} <= _NO_ELEMENTS:  # the usual case, and quick to say
+        return pa.array([[] if one == b"[]" else None for one in sent], type_)
     try:
-        batch = record_batch(model, elements)
+        rows, lengths = rows_of_lists(model, sent)
+        batch = record_batch(model, rows)
+    except msgspec.ValidationError:
+        raise field.error() from None
     except FieldError as error:
         raise error.below(field.key) from None
     structs = pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
     offsets = [0]
-    for one in lists:
-        offsets.append(offsets[-1] + len(one or ()))
-    missing = pa.array([one is None for one in lists], pa.bool_())
+    for length in lengths:
+        offsets.append(offsets[-1] + (length or 0))
+    missing = pa.array([length is None for length in lengths], pa.bool_())
     return pa.ListArray.from_arrays(
-        pa.array(offsets, pa.int32()), structs, type=_arrow_type(field.kind), mask=missing
+        pa.array(offsets, pa.int32()), structs, type=type_, mask=missing
     )

@@ -30,7 +30,7 @@ from orch_assets.registry.models import (
     Variable,
     Visit,
 )
-from orch_assets.registry.paging import PAGE_SIZE, WINDOW
+from orch_assets.registry.paging import PAGE_SIZE
 from orch_assets.registry.settings import RegistrySettings
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class ImednetSDK:
         attempts: tries for each request.
         sleep: waits between tries, in seconds.
         page_size: rows asked for at once, 1 to 500.
-        window: pages in flight for each table.
+        window: pages at work for each table; by default as many as the limit of requests allows.
 
     Raises:
         CredentialsError: a key is missing.
@@ -110,11 +110,12 @@ class ImednetSDK:
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] | None = None,
         page_size: int = PAGE_SIZE,
-        window: int = WINDOW,
+        window: int | None = None,
     ) -> None:
         settings = RegistrySettings.read(api_key, security_key, base_url, timeout, max_requests)
         _check_range("page_size", page_size, 1, PAGE_SIZE)
-        _check_range("window", window, 1, 64)
+        if window is not None:
+            _check_range("window", window, 1, 64)
         _check_range("attempts", attempts, 1, 100)
         self._base_url = settings.base_url
         limiter = limiter or limiter_for(settings)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timezone
 from typing import Any
 
@@ -10,14 +11,25 @@ import pyarrow as pa
 
 from orch_assets import SplitTable, make_study_logger
 from orch_assets.registry.demo import DemoRegistry
+from orch_assets.registry.streams import BatchStream
 
 SYSTEM_KEYS = {"dateCreated", "dateModified", "unvnum"}
 
 
 def run(pipeline: Any, sdk: Any, study_key: str, **upstreams: Any) -> Any:
-    """Return what a pipeline returns for a study, and of a split table both parts."""
+    """Return the table that a pipeline makes for a study, and of a split one both parts."""
     result = pipeline(study_key, sdk, make_study_logger(study_key), **upstreams)
-    return (result.table, result.withheld) if isinstance(result, SplitTable) else result
+    if not isinstance(result, SplitTable):
+        return _whole(result)
+    with ThreadPoolExecutor(1) as beside:
+        withheld = beside.submit(_whole, result.withheld)
+        return _whole(result.table), withheld.result()
+
+
+def _whole(table: Any) -> Any:
+    if not isinstance(table, BatchStream):
+        return table
+    return pa.Table.from_batches(list(table), table.schema)
 
 
 def expected(rows: Any, schema: pa.Schema) -> list[dict[str, Any]]:

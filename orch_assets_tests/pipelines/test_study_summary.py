@@ -36,7 +36,7 @@ def summarize(sdk, study_key):
         study_key,
         sites=run(sites, sdk, study_key),
         subjects=run(subjects, sdk, study_key),
-        records=run(records, sdk, study_key, variables=variables)[0],
+        records=run(records, sdk, study_key, variables=variables)[0].to_reader(),
         queries=run(queries, sdk, study_key, variables=variables)[0],
         today=TODAY,
     )
@@ -113,6 +113,7 @@ def of_rows(*, sites=(), subjects=(), records=(), queries=()):
             ("queries", Query, queries),
         )
     }
+    upstreams["records"] = upstreams["records"].to_reader()
     table = run(study_summary, None, "S1", **upstreams, today=TODAY)
     return {key[1:]: count for key, count in counted(table).items()}
 
@@ -202,5 +203,6 @@ def test_the_day_is_no_upstream_and_is_today_by_default():
         for name, model in (("sites", Site), ("subjects", Subject), ("records", Record))
     }
     queried = pa.Table.from_pylist([open_query], schema=arrow_schema(Query))
+    tables["records"] = tables["records"].to_reader()
     table = run(study_summary, None, "S1", **tables, queries=queried)
     assert table["category"].to_pylist() == ["8-30 days"]

@@ -14,6 +14,7 @@ from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
 from orch_assets.pipelines.records import records
 from orch_assets.registry.demo import DemoRegistry, DemoServer
+from orch_assets.stores import ArtifactKind
 from orch_assets_tests.defs.harness import (
     definitions,
     everything_logged,
@@ -28,6 +29,8 @@ from orch_assets_tests.pipelines.rows import withheld_variables
 STUDIES = ["ONC-301", "CARD-202", "DERM-104"]
 MARK = "planted"
 DEFAULT = [each.name for each in discover_pipelines(pipelines) if not each.on_request]
+SETS = ["form_tables"]
+TABLES = [name for name in DEFAULT if name not in SETS]
 SPLIT = ["codings", "queries", "record_revisions", "records", "visits"]
 
 
@@ -131,8 +134,12 @@ def ran(tmp_path_factory):
 
 
 def texts(store):
-    """Return all tables of a store as text."""
-    return {name: str(store.download_table(name).to_pylist()) for name in store.list_artifacts()}
+    """Return all tables of a store as text, those of a set as one."""
+    tables = {name: str(store.download_table(name).to_pylist()) for name in store.list_artifacts()}
+    for name in store.list_artifacts(kind=ArtifactKind.SET):
+        members = store.download_set_tables(name)
+        tables[name] = str({member: table.to_pylist() for member, table in members.items()})
+    return tables
 
 
 def test_every_study_is_materialized_by_every_pipeline(ran):
@@ -144,14 +151,20 @@ def test_every_study_is_materialized_by_every_pipeline(ran):
 
 def test_each_pipeline_leaves_one_table_for_each_study(ran):
     assert sorted(ran.default.list_artifacts()) == sorted(
-        f"{name}/{study_key}" for name in DEFAULT for study_key in STUDIES
+        f"{name}/{study_key}" for name in TABLES for study_key in STUDIES
     )
+    assert ran.default.list_artifacts(kind=ArtifactKind.SET) == [
+        f"form_tables/{study_key}" for study_key in sorted(STUDIES)
+    ]
 
 
 def test_the_restricted_store_has_the_companions_and_the_users(ran):
     assert sorted(ran.restricted.list_artifacts()) == sorted(
         f"{name}/{study_key}" for name in [*SPLIT, "users"] for study_key in STUDIES
     )
+    assert ran.restricted.list_artifacts(kind=ArtifactKind.SET) == [
+        f"form_tables/{study_key}" for study_key in sorted(STUDIES)
+    ]
 
 
 def test_no_withheld_value_is_where_everybody_may_read(ran):
@@ -183,7 +196,7 @@ def test_the_events_tell_the_rows_of_both_parts(ran):
             assert rows[name] == len(ran.registry.rows(name, study_key))
         codings = len(ran.registry.rows("codings", study_key))
         assert rows["codings"] + first["codings"]["withheld_rows"] == codings
-        assert {name for name in DEFAULT if "withheld_rows" in first[name]} == set(SPLIT)
+        assert {name for name in DEFAULT if "withheld_rows" in first[name]} == {*SPLIT, *SETS}
 
 
 def test_a_second_run_over_the_same_data_publishes_no_new_version(ran):
@@ -191,7 +204,8 @@ def test_a_second_run_over_the_same_data_publishes_no_new_version(ran):
         for study_key in STUDIES:
             first, second = ran.events[name][study_key]
             assert first["sha256"] == second["sha256"], name
-            assert len(ran.default.versions(f"{name}/{study_key}")) == 1
+            kind = ArtifactKind.SET if name in SETS else ArtifactKind.TABLE
+            assert len(ran.default.versions(f"{name}/{study_key}", kind=kind)) == 1
     for name in SPLIT:
         for study_key in STUDIES:
             assert len(ran.restricted.versions(f"{name}/{study_key}")) == 1

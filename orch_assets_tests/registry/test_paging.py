@@ -255,4 +255,4 @@ def test_an_abandoned_reading_stops_fetching_and_leaves_no_thread(how: str) -> N
     while any(thread.name.startswith("registry-page") for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    assert len(registry.asked) < 10
+    assert len(registry.asked) < 40  # of a thousand

@@ -22,10 +22,10 @@ from orch_assets.registry import (
     arrow_schema,
     models,
 )
-from orch_assets.registry.answers import decode_page
+from orch_assets.registry.answers import page_of_columns, page_of_objects
 from orch_assets.registry.calls import Call
 from orch_assets.registry.fields import FieldError, fields_of, read_row
-from orch_assets.registry.schemas import record_batch
+from orch_assets_tests.registry.rows import batch_of
 
 MODELS = [
     model
@@ -67,7 +67,7 @@ def test_a_row_becomes_an_object() -> None:
 
 
 def test_a_row_becomes_columns() -> None:
-    (row,) = record_batch(Subject, [SUBJECT]).to_pylist()
+    (row,) = batch_of(Subject, [SUBJECT]).to_pylist()
     assert row == {
         "study_key": "PHARMADEMO",
         "subject_id": 1,
@@ -98,14 +98,14 @@ def test_a_row_becomes_columns() -> None:
 def test_the_schema_is_the_same_without_values(
     model: type[RegistryRow], rows: list[dict[str, Any]]
 ) -> None:
-    batch = record_batch(model, rows)
+    batch = batch_of(model, rows)
     assert batch.schema == arrow_schema(model)
     assert batch.to_pylist() == [dict.fromkeys(batch.schema.names)] * len(rows)
 
 
 def test_missing_lists_and_empty_lists_differ() -> None:
     rows: list[dict[str, Any]] = [{}, {"keywords": []}, {"keywords": [{"keywordId": 1}]}, {}]
-    column = record_batch(Subject, rows).column("keywords").to_pylist()
+    column = batch_of(Subject, rows).column("keywords").to_pylist()
     assert [one if one is None else len(one) for one in column] == [None, 0, 1, None]
     assert [read_row(Subject, row).keywords for row in rows] == [
         None,
@@ -151,7 +151,7 @@ def test_a_value_of_another_type_is_refused_and_not_repeated(model: type[Registr
             if (field.key, value) == ("recordData", {}):
                 continue
             with pytest.raises(FieldError) as caught:
-                record_batch(model, [{}, {field.key: value}])
+                batch_of(model, [{}, {field.key: value}])
             assert caught.value.field == field.key
             if value == 2**63:
                 continue  # a Python int holds it
@@ -163,11 +163,11 @@ def test_a_value_of_another_type_is_refused_and_not_repeated(model: type[Registr
 
 def test_a_wrong_value_inside_a_list_is_named_with_its_list() -> None:
     for keywords in ([{"dateAdded": "never"}], [{}, {"dateAdded": 5}]):
-        for read in (lambda row: read_row(Subject, row), lambda row: record_batch(Subject, [row])):
+        for read in (lambda row: read_row(Subject, row), lambda row: batch_of(Subject, [row])):
             with pytest.raises(FieldError, match=r"keywords\.dateAdded isn't a date and time"):
                 read({"keywords": keywords})
     with pytest.raises(FieldError, match="keywords isn't a list of objects"):
-        record_batch(Subject, [{"keywords": [None]}])
+        batch_of(Subject, [{"keywords": [None]}])
 
 
 @pytest.mark.parametrize(
@@ -187,16 +187,14 @@ def test_a_wrong_value_inside_a_list_is_named_with_its_list() -> None:
 )
 def test_moments_are_utc(raw: Any, expected: datetime | None) -> None:
     assert read_row(Role, {"dateCreated": raw}).date_created == expected
-    assert record_batch(Role, [{"dateCreated": raw}]).column("date_created").to_pylist() == [
-        expected
-    ]
+    assert batch_of(Role, [{"dateCreated": raw}]).column("date_created").to_pylist() == [expected]
 
 
 def test_visits_have_days() -> None:
     row = {"startDate": "2025-06-05", "endDate": ""}
     visit = read_row(Visit, row)
     assert (visit.start_date, visit.end_date, visit.due_date) == (date(2025, 6, 5), None, None)
-    columns = record_batch(Visit, [row])
+    columns = batch_of(Visit, [row])
     assert columns.column("start_date").to_pylist() == [date(2025, 6, 5)]
     assert columns.column("end_date").to_pylist() == [None]
 
@@ -206,19 +204,22 @@ def page(rows: str) -> bytes:
     return f"{head}{rows}}}".encode()
 
 
+def columns_of(body: bytes) -> pa.RecordBatch:
+    return page_of_columns(Record, "recordId", Call("/records"), body).content
+
+
 def test_record_data_keeps_its_digits_and_characters_in_columns() -> None:
     data = (
         '{"dose":1.10,"big":123456789012345678901234567890,"zero":-0.0,"text":"007 é 漢","n":null}'
     )
     body = page(f'[{{"recordData": {data}}}]')
-    rows = decode_page(Call("/records"), body, exact=True).rows
-    assert record_batch(Record, rows).column("record_data").to_pylist() == [data]
+    assert columns_of(body).column("record_data").to_pylist() == [data]
 
 
 def test_record_data_is_plain_python_in_objects() -> None:
     body = page('[{"recordData":{"dose":1.10,"list":[1,{"a":null}]}}]')
-    (row,) = decode_page(Call("/records"), body, exact=False).rows
-    assert read_row(Record, row).record_data == {"dose": 1.1, "list": [1, {"a": None}]}
+    (row,) = page_of_objects(Record, "recordId", Call("/records"), body).content
+    assert row.record_data == {"dose": 1.1, "list": [1, {"a": None}]}
 
 
 json_values = st.recursive(
@@ -239,11 +240,9 @@ def test_any_record_data_and_any_unknown_key_survive(data: dict[str, Any]) -> No
     known = {field.key for field in fields_of(Record)}
     unknown = {key: value for key, value in data.items() if key not in known}
     body = page(json.dumps([{"recordData": data, **unknown}], ensure_ascii=False))
-    (plain,) = decode_page(Call("/records"), body, exact=False).rows
-    record = read_row(Record, plain)
+    (record,) = page_of_objects(Record, "recordId", Call("/records"), body).content
     assert (record.record_data, record.extra) == (data, unknown)
-    exact = decode_page(Call("/records"), body, exact=True).rows
-    (columns,) = record_batch(Record, exact).to_pylist()
+    (columns,) = columns_of(body).to_pylist()
     assert json.loads(columns["record_data"]) == data
     assert json.loads(columns["extra"] or "{}") == unknown
 
@@ -266,7 +265,8 @@ def test_no_repr_shows_a_value() -> None:
         (b"<html>planted</html>", "no whole JSON"),
         (b'{"metadata":', "no whole JSON"),
         (b'{"extra":' + b"[" * 100_000, "no whole JSON"),
-        (b'{"data":[{"a":"\xff"}]}', "no whole JSON"),
+        (page("[{}]").replace(b"{}", b'{"a":"\xff"}'), "no whole JSON"),
+        (page("[{}]").replace(b"{}", b'{"siteName":"\xff"}'), "no whole JSON"),
         (b'["planted"]', "Expected `object`, got `array`"),
         (b"{}", "no pagination"),
         (b'{"pagination":{"currentPage":0,"totalElements":0}}', "no data"),
@@ -276,9 +276,12 @@ def test_no_repr_shows_a_value() -> None:
         (b'{"pagination":{"currentPage":0,"totalElements":1},"data":["planted"]}', "got `str`"),
     ],
 )
-def test_what_is_no_page_is_a_data_error_without_its_content(body: bytes, problem: str) -> None:
+@pytest.mark.parametrize("decode", [page_of_columns, page_of_objects])
+def test_what_is_no_page_is_a_data_error_without_its_content(
+    decode: Any, body: bytes, problem: str
+) -> None:
     with pytest.raises(RegistryDataError, match=problem) as caught:
-        decode_page(Call("/studies/A/sites", "A", 3), body, exact=True)
+        decode(Site, "siteId", Call("/studies/A/sites", "A", 3), body)
     error = caught.value
     assert (error.endpoint, error.study_key, error.page) == ("/studies/A/sites", "A", 3)
     assert "planted" not in str(error)

@@ -18,7 +18,8 @@ from orch_assets.registry.models import (
     Visit,
 )
 from orch_assets.registry.schemas import arrow_schema
-from orch_assets.registry.withholding import SYSTEM_KEYS, split_table
+from orch_assets.registry.withheld_record_data import SYSTEM_KEYS
+from orch_assets.registry.withholding import split_table
 
 NAMES = ("ARM", "arm", "Arm", "AGE", "ß", "SS", "unvnum", "PEDESC", "PEDesc", "elsewhere", "")
 FORMS = ((1, "F1"), (2, "F2"), (1, None), (None, "F1"), (None, None), (2, ""), (1, "F2"), (9, "F9"))

@@ -5,7 +5,7 @@ Any thread may ask and change; the server sees a change with its next request.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from orch_assets.registry.demo.endpoints import ENDPOINTS, STUDIES
@@ -109,12 +109,21 @@ class DemoRegistry:
         """
         return self.table(endpoint, study_key).rows
 
-    def add_study(self, study_key: str, *, subjects: int | None = None) -> None:
+    def add_study(
+        self,
+        study_key: str,
+        *,
+        subjects: int | None = None,
+        forms: int = 0,
+        variables: int = 0,
+    ) -> None:
         """Add a study behind all others.
 
         Args:
             study_key: a new key.
             subjects: exactly so many; None for a number around the registry's average.
+            forms: exactly so many; 0 for those that every study has, some twelve.
+            variables: of all forms together, where their number is given.
 
         Raises:
             StudyKeyError: a key that no study can have.
@@ -127,6 +136,7 @@ class DemoRegistry:
             plan = plan_study(
                 len(self._studies), self._subjects, self._seed, key=study_key, exactly=subjects
             )
+            plan = replace(plan, forms=forms, variables=variables)
             self._studies[study_key] = _Study(plan)
             self._listing = self._list_studies()
 

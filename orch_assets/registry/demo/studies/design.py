@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from orch_assets.registry.demo.studies.forms import Form, Item, forms_of
+from orch_assets.registry.demo.studies.further_forms import further_forms
 from orch_assets.registry.demo.studies.plans import DATA_CUT, Row, StudyPlan, stamp
 
 
@@ -60,7 +61,7 @@ class Design:
 def make_design(plan: StudyPlan) -> Design:
     """Make up a study's design."""
     rng = plan.random("design")
-    forms = {form.key: form for form in forms_of(plan.area)}
+    forms = {form.key: form for form in (*forms_of(plan.area), *further_forms(plan))}
     form_ids = {key: plan.first_id(3) + number for number, key in enumerate(forms)}
     interval_ids = {
         interval.name: plan.first_id(3) + number for number, interval in enumerate(SCHEDULE)

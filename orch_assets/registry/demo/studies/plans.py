@@ -57,6 +57,8 @@ class StudyPlan:
         subjects: how many it has.
         seed: the registry's.
         row: what the registry's listing says of it.
+        forms: how many it has; 0 for its area's own.
+        variables: of all its forms; counts only where ``forms`` does.
     """
 
     index: int
@@ -65,6 +67,8 @@ class StudyPlan:
     subjects: int
     seed: int
     row: Row
+    forms: int = 0
+    variables: int = 0
 
     def random(self, domain: str) -> random.Random:
         """Return the dice of one domain, so that a change in one leaves the others' rows alone."""

@@ -1,11 +1,14 @@
 """A study's records: the forms of every visit that took place, and the logs beside them."""
 
+import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from orch_assets.registry.demo.studies.conduct import Attendance, Course, keywords
 from orch_assets.registry.demo.studies.design import Design
+from orch_assets.registry.demo.studies.forms import Form
+from orch_assets.registry.demo.studies.further_forms import further_answers, further_forms
 from orch_assets.registry.demo.studies.measurements import (
     Answers,
     Patient,
@@ -33,6 +36,9 @@ def make_records(plan: StudyPlan, design: Design, courses: list[Course]) -> list
                 book.write(
                     course, form_key, when, answers(design.forms[form_key], rng, patient, when)
                 )
+    further = plan.random("further records")
+    for course, form in itertools.product(courses, further_forms(plan)):
+        book.repeated(course, form, further_answers(form, further, course.baseline))
     return book.rows
 
 
@@ -74,6 +80,14 @@ class _Book:
                 self.write(
                     course, form_key, when, result, **at_visit, parentRecordId=parent["recordId"]
                 )
+
+    def repeated(self, course: Course, form: Form, records: Iterable[Answers]) -> None:
+        """Write a form as often as it was filled in; where it has children, below the first."""
+        parent: dict[str, int] = {}
+        for values in records:
+            row = self.write(course, form.key, course.baseline, values, **parent)
+            if form.children and not parent:
+                parent = {"parentRecordId": row["recordId"]}
 
     def write(
         self, course: Course, form_key: str, when: datetime, values: Answers, **ids: int

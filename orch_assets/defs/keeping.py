@@ -1,0 +1,190 @@
+"""What a pipeline returns, kept: counts in the event, anything else in a store. Any thread."""
+
+import inspect
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from orch_assets.defs.events import Kept
+from orch_assets.defs.io_contexts import output_context
+from orch_assets.defs.table_types import is_table_stream
+from orch_assets.errors import ImednetError
+from orch_assets.orchestration.kept import SplitTable, as_plain, showable
+from orch_assets.orchestration.steps import StepOutput, StepTurn
+from orch_assets.registry.paging import ReadingCounts
+from orch_assets.registry.streams import BatchStream
+from orch_assets.study import in_study_context
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Handed on instead of a stream that was too long to hold; its store has it.
+IN_THE_STORE: Final = object()
+
+_HELD_BYTES: Final = 16 << 20
+# What an open table's metadata tells of its companion.
+_WITHHELD: Final = frozenset({"rows", "uri", "sha256"})
+
+Metadata = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Stores results through the IO managers of a run.
+
+    Attributes:
+        resources: the run's: IO managers by key, ``restricted_io_manager`` among them.
+        run_id: the run.
+        keys: the pipelines' asset keys, by name.
+        io_manager_keys: which IO manager keeps a pipeline's results, by name.
+    """
+
+    resources: Any
+    run_id: str
+    keys: Mapping[str, dg.AssetKey]
+    io_manager_keys: Mapping[str, str]
+
+    def keep(self, turn: StepTurn, returned: Any) -> StepOutput:
+        """Store a result and return what the event tells of it, and what is handed on."""
+        value = as_plain(returned)
+        if value is None or showable(value):
+            return StepOutput(Kept(data=value), handover=value)
+        if isinstance(value, SplitTable):
+            metadata, handover = self._keep_split(turn, value)
+        else:
+            metadata, handover = self._keep_one(turn, self.io_manager(turn.step.name), value)
+        return StepOutput(Kept(_rows(metadata), metadata, stored=True), handover=handover)
+
+    def io_manager(self, name: str) -> dg.IOManager:
+        """Return the IO manager that keeps a pipeline's results."""
+        io_manager: dg.IOManager = getattr(self.resources, self.io_manager_keys[name])
+        return io_manager
+
+    def _keep_one(
+        self, turn: StepTurn, io_manager: dg.IOManager, value: Any
+    ) -> tuple[Metadata, Any]:
+        if not is_table_stream(value):
+            return self._store(turn, io_manager, value), value
+        if not isinstance(value, BatchStream):
+            return self._store(turn, io_manager, value), IN_THE_STORE
+        held = _Held(value.schema)
+        with value:
+            batches = BatchStream(held.passing(value), value.counts, value.schema)
+            metadata = self._store(turn, io_manager, batches)
+        return {**metadata, **_told(value.counts)}, held.table()
+
+    def _keep_split(self, turn: StepTurn, value: SplitTable) -> tuple[Metadata, Any]:
+        """Commit the withheld part first: the open table alone says that both are there."""
+        keep_withheld = partial(
+            self._keep_one, turn, self.resources.restricted_io_manager, value.withheld
+        )
+        io_manager = self.io_manager(turn.step.name)
+        if isinstance(value.table, BatchStream):  # one reading, from which both are fed
+            beside = _Beside(keep_withheld)
+            table = BatchStream(beside.before(value.table), value.table.counts, value.table.schema)
+            try:
+                metadata, handover = self._keep_one(turn, io_manager, table)
+            finally:
+                value.table.close()
+            withheld, withheld_handover = beside.result()
+        else:
+            withheld, withheld_handover = keep_withheld()
+            metadata, handover = self._keep_one(turn, io_manager, value.table)
+        told = {f"withheld_{name}": withheld[name] for name in _WITHHELD & withheld.keys()}
+        return {**metadata, **told}, SplitTable(handover, withheld_handover)
+
+    def _store(self, turn: StepTurn, io_manager: dg.IOManager, value: Any) -> Metadata:
+        key = self.keys[turn.step.name]
+        context = output_context(self.resources, self.run_id, key, turn.study_key)
+        told_on_the_way: Any = io_manager.handle_output(context, value)
+        if inspect.isgenerator(told_on_the_way):  # Dagster lets an IO manager yield its events
+            deque(told_on_the_way, maxlen=0)
+        told: Metadata = context.get_logged_metadata()
+        return told
+
+
+class _Held:
+    """A stream's batches, held for the pipelines behind it while they are few.
+
+    Args:
+        schema: the stream's.
+    """
+
+    def __init__(self, schema: "pa.Schema") -> None:
+        self._schema = schema
+        self._batches: list[pa.RecordBatch] | None = []
+        self._bytes = 0
+
+    def passing(
+        self, batches: "Iterable[pa.RecordBatch]"
+    ) -> "Generator[pa.RecordBatch, None, None]":
+        """Yield the batches, and hold them."""
+        for batch in batches:
+            self._bytes += batch.nbytes
+            if self._bytes > _HELD_BYTES:
+                self._batches = None
+            if self._batches is not None:
+                self._batches.append(batch)
+            yield batch
+
+    def table(self) -> Any:
+        """Return the table, or ``IN_THE_STORE`` where it was too large to hold."""
+        import pyarrow as pa
+
+        if self._batches is None:
+            return IN_THE_STORE
+        return pa.Table.from_batches(self._batches, self._schema)
+
+
+class _Beside:
+    """Work for the same study on a thread of its own."""
+
+    def __init__(self, work: Callable[[], tuple[Metadata, Any]]) -> None:
+        self._outcome: Future[tuple[Metadata, Any]] = Future()
+        thread = threading.Thread(
+            target=in_study_context(self._do), args=(work,), name="withheld-part", daemon=True
+        )
+        thread.start()
+
+    def _do(self, work: Callable[[], tuple[Metadata, Any]]) -> None:
+        try:
+            self._outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            self._outcome.set_exception(error)
+
+    def before(
+        self, batches: "Iterable[pa.RecordBatch]"
+    ) -> "Generator[pa.RecordBatch, None, None]":
+        """Yield batches, and after the last wait for the work: what they become comes after it."""
+        try:
+            yield from batches
+        except ImednetError:
+            if self._outcome.done():
+                self.result()  # where it failed, that is why
+            raise
+        self.result()
+
+    def result(self) -> tuple[Metadata, Any]:
+        """Wait for the work; return what it gave, or raise what ended it."""
+        return self._outcome.result()
+
+
+def _rows(metadata: Metadata) -> dict[str, Any] | None:
+    rows = metadata.get("rows")
+    return None if rows is None else {"rows": rows.value}
+
+
+def _told(counts: ReadingCounts) -> Metadata:
+    """Return how a table was read, for the event."""
+    return {
+        "expected": dg.MetadataValue.int(counts.expected or 0),
+        "arrived": dg.MetadataValue.int(counts.arrived),
+        "pages": dg.MetadataValue.int(counts.pages),
+        "retries": dg.MetadataValue.int(counts.retries),
+    }

@@ -1,0 +1,34 @@
+"""The artifact set ``form_tables``: a table for each form."""
+
+from typing import TYPE_CHECKING, Any
+
+from orch_assets import SplitTable, build_form_tables, study_pipeline
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@study_pipeline(group="registry", kinds=("table",))
+def form_tables(
+    study_key: str,
+    sdk: Any,
+    study_logger: Any,
+    records: SplitTable,
+    variables: "pa.Table",
+    forms: "pa.Table",
+) -> SplitTable:
+    """Records of a study as one wide table per form, a typed column for each variable.
+
+    Values that don't fit their variable's type are in its companion column. Withheld variables
+    have their tables in the set of the same name in the restricted store.
+    """
+    tables = build_form_tables(records.table, variables, forms)
+    withheld = build_form_tables(records.withheld, variables, forms, withheld=True)
+    both = [*tables.values(), *withheld.values()]
+    study_logger.info(
+        "%d forms, %d records, %d values that don't fit their type",
+        len(tables),
+        sum(table.num_rows for table in tables.values()),
+        sum(int(table.schema.metadata[b"misfits"]) for table in both),
+    )
+    return SplitTable(tables, withheld)

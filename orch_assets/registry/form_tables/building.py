@@ -1,0 +1,108 @@
+"""From a study's records to its form tables."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from orch_assets.registry.dictionary import Dictionary
+from orch_assets.registry.form_tables.columns import KEY_COLUMNS, columns_of
+from orch_assets.registry.form_tables.form_table import FormTable
+from orch_assets.registry.form_tables.forms import Form, StudyForms
+from orch_assets.registry.form_tables.names import Names
+from orch_assets.registry.form_tables.shelf import Shelf
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MEMORY_BYTES: Final = 64 << 20
+_COLUMNS: Final = (*KEY_COLUMNS, "form_id", "form_key", "record_data")
+# Records are taken apart so many at a time: as Python's objects they are four times their text.
+_CHUNKS: Final = 8
+
+
+def build_form_tables(
+    records: "pa.Table | pa.RecordBatchReader",
+    variables: "pa.Table",
+    forms: "pa.Table",
+    *,
+    withheld: bool = False,
+    memory_bytes: int = MEMORY_BYTES,
+) -> "dict[str, pa.Table]":
+    """Return a table for each form of a study, by its name; the package says what is in them.
+
+    Args:
+        records: the study's table ``records`` or a stream of it; its open part or its companion,
+            as ``split_table`` leaves them.
+        variables: the study's table ``variables``.
+        forms: the study's table ``forms``.
+        withheld: whether ``records`` is the companion. Then the columns are the variables that are
+            not open, and the tables those of forms that have such variables, or records here.
+        memory_bytes: of finished rows in memory. Rows beyond wait in a temporary file, and the
+            tables are mapped from there.
+
+    Returns:
+        The forms of ``forms`` by their ID, then those that only variables or records name. A form
+        without records has a table without rows.
+
+    Raises:
+        msgspec.DecodeError: ``record_data`` is no JSON object.
+    """
+    study, known = StudyForms(forms, variables), Dictionary(variables)
+    keys = [records.schema.field(name) for name in KEY_COLUMNS if name in records.schema.names]
+    tables: dict[Form, FormTable] = {}
+
+    def table_of(form: Form) -> FormTable:
+        if form not in tables:
+            tables[form] = FormTable(form, keys, columns_of(form, known, withheld=withheld))
+        return tables[form]
+
+    with Shelf(memory_bytes) as shelf:
+        for chunk in _chunks(records, max(1, memory_bytes // _CHUNKS)):
+            for form, rows in _by_form(chunk, study):
+                table_of(form).add(rows, shelf)
+        named = _named(study)
+        return {
+            name: table_of(form).whole()
+            for name, form in named.items()
+            if not withheld or table_of(form).holds_anything
+        }
+
+
+def _named(study: StudyForms) -> dict[str, Form]:
+    names = Names()
+    return {names.give(_called(form)): form for form in study}
+
+
+def _called(form: Form) -> str:
+    return form.form_key or ("no_form" if form.form_id is None else f"form_{form.form_id}")
+
+
+def _chunks(records: Any, size: int) -> "Iterator[pa.Table]":
+    """Gather batches to tables of so many bytes, and cut what is larger."""
+    import pyarrow as pa
+
+    columns = [name for name in _COLUMNS if name in records.schema.names]
+    held: list[pa.RecordBatch] = []
+    free = size
+    for batch in records.to_batches() if isinstance(records, pa.Table) else records:
+        wanted = batch.select(columns)
+        rows = max(1, wanted.num_rows * size // max(1, wanted.nbytes))
+        for start in range(0, wanted.num_rows, rows):
+            held.append(wanted.slice(start, rows))
+            free -= held[-1].nbytes
+            if free <= 0:
+                yield pa.Table.from_batches(held)
+                held, free = [], size
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _by_form(records: "pa.Table", study: StudyForms) -> "Iterator[tuple[Form, pa.Table]]":
+    import pyarrow as pa
+
+    rows: dict[tuple[int | None, str | None], list[int]] = {}
+    form_ids, form_keys = records["form_id"].to_pylist(), records["form_key"].to_pylist()
+    for number, form in enumerate(zip(form_ids, form_keys, strict=True)):
+        rows.setdefault(form, []).append(number)
+    records = records.combine_chunks()
+    for form, numbers in rows.items():
+        yield study.find(*form), records.take(pa.array(numbers))

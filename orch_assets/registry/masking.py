@@ -1,0 +1,60 @@
+"""Values of some rows taken out of Arrow tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def rows_of(table: "pa.Table", columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of some columns, as tuples."""
+    return zip(*(table[name].to_pylist() for name in columns), strict=True)
+
+
+def mask_of(values: Iterable[bool]) -> "pa.BooleanArray":
+    """Return a mask: true for the rows that are meant."""
+    import pyarrow as pa
+
+    return pa.array(values, pa.bool_())
+
+
+def replaced(table: "pa.Table", name: str, column: Any) -> "pa.Table":
+    """Return the table with another column in the place of one, of the same field."""
+    position = table.schema.get_field_index(name)
+    return table.set_column(position, table.schema.field(position), column)
+
+
+def without(table: "pa.Table", mask: "pa.BooleanArray", columns: Sequence[str]) -> "pa.Table":
+    """Return the table with null in these columns of the masked rows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not mask.true_count:
+        return table
+    for name in columns:
+        nothing = pa.scalar(None, table[name].type)
+        table = replaced(table, name, pc.if_else(mask, nothing, table[name]))
+    return table
+
+
+def without_inside(
+    table: "pa.Table", mask: "pa.BooleanArray", column: str, fields: Sequence[str]
+) -> "pa.Table":
+    """Return the table with null in these fields of a list's elements, in the masked rows."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not mask.true_count:
+        return table
+    lists = table[column].combine_chunks()
+    elements = lists.flatten()
+    kept = [
+        pa.nulls(len(elements), field.type) if field.name in fields else elements.field(field.name)
+        for field in elements.type
+    ]
+    emptied = pa.StructArray.from_arrays(kept, fields=list(elements.type), mask=elements.is_null())
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    ends = pc.cumulative_sum(pa.concat_arrays([pa.array([0], lengths.type), lengths]))
+    emptied = pa.ListArray.from_arrays(ends, emptied, type=lists.type, mask=lists.is_null())
+    return replaced(table, column, pc.if_else(mask, emptied, lists))

@@ -1,0 +1,90 @@
+"""One reading of a table, split while it arrives: its open rows and its withheld ones."""
+
+import queue
+import threading
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final
+
+from orch_assets.errors import ImednetError
+from orch_assets.registry.streams import BatchStream
+from orch_assets.registry.withholding import Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Withheld batches that may wait for their reader.
+_WAITING: Final = 16
+# The two readers begin together; one that is alone for so long would wait for ever.
+_ALONE_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.5
+
+_COMPLETE: Final = object()
+_BROKEN: Final = object()
+
+
+class SplitStream:
+    """Two streams of one reading; they are read at the same time, each on a thread of its own.
+
+    The open one does the reading. The withheld one ends with an error where the open one was not
+    read to its end, so that nothing is made of half a table.
+
+    Args:
+        source: the reading.
+        split: splits its rows; see :func:`~orch_assets.registry.withholding.splitter`.
+
+    Attributes:
+        table: the open rows; closing it stops both.
+        withheld: the rows that something is withheld of.
+    """
+
+    def __init__(self, source: BatchStream, split: Split) -> None:
+        shown, hidden = split(source.schema.empty_table())
+        self._source = source
+        self._split = split
+        self._batches: queue.Queue[Any] = queue.Queue(_WAITING)
+        self._began = threading.Event()
+        self._withheld_began = threading.Event()
+        self._withheld_ended = threading.Event()
+        self.table = BatchStream(self._open_batches(), source.counts, shown.schema)
+        self.withheld = BatchStream(self._withheld_batches(), source.counts, hidden.schema)
+
+    def _open_batches(self) -> "Generator[pa.RecordBatch, None, None]":
+        import pyarrow as pa
+
+        self._began.set()
+        end = _BROKEN
+        try:
+            for batch in self._source:
+                shown, hidden = self._split(pa.Table.from_batches([batch]))
+                for each in hidden.to_batches():
+                    self._hand(each)
+                yield from shown.to_batches()
+            end = _COMPLETE
+        finally:
+            self._source.close()
+            self._hand(end)
+
+    def _hand(self, item: Any) -> None:
+        """Give the other side a batch, or the word that it was the last."""
+        if not self._withheld_began.wait(_ALONE_SECONDS if item is not _BROKEN else 0):
+            raise ImednetError("Read both parts of a split stream at once, from two threads.")
+        while not self._withheld_ended.is_set():
+            try:
+                self._batches.put(item, timeout=_LOOK_SECONDS)
+            except queue.Full:
+                continue
+            return
+        if item is not _BROKEN:
+            raise ImednetError("The withheld part is not read any more, so the open one ends too.")
+
+    def _withheld_batches(self) -> "Generator[pa.RecordBatch, None, None]":
+        self._withheld_began.set()
+        try:
+            if not self._began.wait(_ALONE_SECONDS):
+                raise ImednetError("Read both parts of a split stream at once, from two threads.")
+            while (item := self._batches.get()) is not _COMPLETE:
+                if item is _BROKEN:
+                    raise ImednetError("The open part ended early, so the withheld one has no end.")
+                yield item
+        finally:
+            self._withheld_ended.set()
