@@ -15,7 +15,9 @@ _INTEGRATION = re.compile(
     r"(\.sync(:2)?|\.waitForTaskToken)?)"
 )
 _MACHINE = re.compile(
-    _PARTITION + r":states:[a-z0-9-]+:\d{12}:stateMachine:(?P<name>[A-Za-z0-9_-]{1,80})(:[\w.-]+)?"
+    _PARTITION
+    + r":states:[a-z0-9-]+:\d{12}:stateMachine:(?P<name>[A-Za-z0-9_-]{1,80})"
+    + r"(:(?P<qualifier>[\w.-]+))?"
 )
 
 
@@ -58,6 +60,12 @@ def machine_name(arn: str) -> str | None:
     """Return the name in a state machine's (version's, alias's) ARN; None where it is none."""
     found = _MACHINE.fullmatch(arn)
     return found["name"] if found else None
+
+
+def is_qualified(arn: str) -> bool:
+    """Tell whether an ARN is a version's or an alias's."""
+    found = _MACHINE.fullmatch(arn)
+    return found is not None and found["qualifier"] is not None
 
 
 def wrong_account(arn: str) -> bool:

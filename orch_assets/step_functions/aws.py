@@ -9,6 +9,9 @@ from orch_assets.step_functions.following import Follower
 # Hundreds of executions may be followed at once, a call each.
 _CONNECTIONS = 20
 _TRIES = 5
+_READ_TIMEOUT = 65
+# A synchronous execution answers when it has ended, after five minutes at most.
+_LONG_READ_TIMEOUT = 310
 
 
 class Account(NamedTuple):
@@ -49,11 +52,9 @@ class Aws:
         self._region = region
         self._profile = profile
         self._endpoint = endpoint
-        self._clients = {
-            name: given
-            for name, given in (("stepfunctions", client), ("sts", sts))
-            if given is not None
-        }
+        given = {("stepfunctions", False): client, ("stepfunctions", True): client}
+        given["sts", False] = sts
+        self._clients = {key: client for key, client in given.items() if client is not None}
         self.follower = Follower(lambda: self.states)
         self._account: Account | None = None
         self._lock = threading.RLock()
@@ -62,6 +63,11 @@ class Aws:
     def states(self) -> Any:
         """The client of Step Functions."""
         return self._client("stepfunctions")
+
+    @property
+    def states_once(self) -> Any:
+        """The client of Step Functions for calls that aren't repeated, and may take minutes."""
+        return self._client("stepfunctions", once=True)
 
     def account(self) -> Account:
         """Return whom the credentials belong to; asked once."""
@@ -79,13 +85,13 @@ class Aws:
         region = self.states.meta.region_name
         return f"arn:{partition}:states:{region}:{account}:stateMachine:{name}"
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, *, once: bool = False) -> Any:
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._connect(service)
-            return self._clients[service]
+            if (service, once) not in self._clients:
+                self._clients[service, once] = self._connect(service, once=once)
+            return self._clients[service, once]
 
-    def _connect(self, service: str) -> Any:
+    def _connect(self, service: str, *, once: bool) -> Any:
         from boto3.session import Session
         from botocore.config import Config
 
@@ -96,8 +102,10 @@ class Aws:
                 endpoint_url=self._endpoint,
                 config=Config(
                     connect_timeout=10,
-                    read_timeout=65,
+                    read_timeout=_LONG_READ_TIMEOUT if once else _READ_TIMEOUT,
                     max_pool_connections=_CONNECTIONS,
-                    retries={"mode": "standard", "total_max_attempts": _TRIES},
+                    retries={"mode": "standard", "total_max_attempts": 1 if once else _TRIES},
+                    # Only AWS itself has other hosts for some calls.
+                    inject_host_prefix=self._endpoint is None,
                 ),
             )

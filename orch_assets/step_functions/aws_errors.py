@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from orch_assets.step_functions.arns import is_qualified
 from orch_assets.step_functions.errors import (
     AwsError,
     AwsUnavailableError,
@@ -26,11 +27,19 @@ _REFUSED = {
     "editor: paste definition_json() there.",
     "InvalidName": "AWS refuses the name. Use letters, digits, - and _, at most 80.",
     "KmsAccessDeniedException": "AWS denies the use of the KMS key. Allow it to the caller.",
+    "ExecutionLimitExceeded": "The account has too many open executions. Try again later.",
     "StateMachineDeleting": "The state machine is being deleted. Wait until it is gone.",
+    "ServiceQuotaExceededException": "The machine has as many versions or aliases as AWS allows. "
+    "Delete some.",
     "StateMachineLimitExceeded": "The account has too many state machines. Destroy some.",
     "ThrottlingException": "Step Functions is busy. Try again later.",
     "TooManyTags": "Too many tags: 50 are allowed, one of them is ours.",
 }
+# What servers say that speak Step Functions but for this call. AWS's own failures have names.
+_UNKNOWN_CALL = {
+    "500", "501", "InvalidAction", "NotImplemented", "UnknownOperationException",
+    "UnsupportedOperation",
+}  # fmt: skip
 _CREDENTIAL_CODES = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -47,6 +56,11 @@ def code_of(error: BaseException) -> str:
     """Return AWS's own code of an error, or the error's type."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code") or type(error).__name__)
+
+
+def knows_no_such_call(error: AwsError) -> bool:
+    """Tell whether a server answered that it doesn't offer what it was asked for."""
+    return error.code in _UNKNOWN_CALL
 
 
 @contextlib.contextmanager
@@ -73,6 +87,8 @@ def reporting(place: str) -> Iterator[None]:
 def error_of(error: BaseException, place: str) -> AwsError:
     """Return our error of AWS's."""
     code = code_of(error)
+    if code == "StateMachineDoesNotExist" and is_qualified(place):
+        return StateMachineNotFoundError(_MISSING["ResourceNotFound"], place=place, code=code)
     if code in _MISSING:
         return StateMachineNotFoundError(_MISSING[code], place=place, code=code)
     return AwsUnavailableError(_problem(error, code), place=place, code=code)

@@ -4,6 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from orch_assets.step_functions.errors import DefinitionError
+from orch_assets.step_functions.express_checks import (
+    LONGEST_EXECUTION,
+    check_express_state,
+    mode_of,
+)
 from orch_assets.step_functions.plain_json import compact, plain, size
 from orch_assets.step_functions.reachability import check_flow
 from orch_assets.step_functions.state_checks import check_state
@@ -34,8 +39,12 @@ class Scope(NamedTuple):
         return f"{self.place}.{name}" if self.place else name
 
 
-def check_definition(definition: Mapping[str, Any]) -> None:
+def check_definition(definition: Mapping[str, Any], machine_type: str = "STANDARD") -> None:
     """Check a definition in Amazon States Language.
+
+    Args:
+        definition: as it is.
+        machine_type: ``STANDARD``, or ``EXPRESS``, which forbids more.
 
     Raises:
         DefinitionError: names the first state and field that is wrong.
@@ -45,11 +54,14 @@ def check_definition(definition: Mapping[str, Any]) -> None:
         raise DefinitionError(
             None, "definition", "is over 1 MB. Keep data out of it: put it into the input or S3."
         )
+    express = machine_type == "EXPRESS"
     if "TimeoutSeconds" in definition:
-        whole_number(None, "TimeoutSeconds", definition["TimeoutSeconds"], 1, 99_999_999)
+        longest = LONGEST_EXECUTION if express else 99_999_999
+        whole_number(None, "TimeoutSeconds", definition["TimeoutSeconds"], 1, longest)
     seen: set[str] = set()
     for scope in _scopes(Scope(None, "", definition, "JSONPath")):
         _check_scope(scope, seen)
+    _check_express(definition, within=express)
 
 
 def states_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -75,6 +87,16 @@ def _scopes(scope: Scope) -> Iterator[Scope]:
     for name, state in scope.fields["States"].items():
         for place, fields in scopes_within(state):
             yield from _scopes(Scope(name, place, fields, state.get("QueryLanguage", language)))
+
+
+def _check_express(scope: Mapping[str, Any], *, within: bool) -> None:
+    """Check what is EXPRESS: the machine, or the children of a distributed map."""
+    for name, state in scope["States"].items():
+        if within:
+            check_express_state(name, state)
+        children = mode_of(state, "ExecutionType") == "EXPRESS"
+        for _, inner in scopes_within(state):
+            _check_express(inner, within=within or children)
 
 
 def _check_scope(scope: Scope, seen: set[str]) -> None:

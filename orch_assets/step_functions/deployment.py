@@ -3,83 +3,75 @@
 import difflib
 import json
 import logging
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from orch_assets.step_functions.aws import Aws
 from orch_assets.step_functions.aws_errors import code_of, reporting
+from orch_assets.step_functions.configuration import OWNER, OWNER_TAG, Wanted, lines_of, type_of
 from orch_assets.step_functions.errors import (
     AwsUnavailableError,
+    DefinitionError,
     ForeignStateMachineError,
     StateMachineNotFoundError,
 )
+from orch_assets.step_functions.validating import ask_service
 
 logger = logging.getLogger("orch_assets.step_functions")
 
-# On everything that we made. What lacks it is somebody else's.
-OWNER_TAG = "orch-assets:owner"
-OWNER = "orch-assets"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a state machine shall be.
-
-    Attributes:
-        definition: in Amazon States Language, checked.
-        role_arn: what it runs as.
-        configuration: ``loggingConfiguration``, ``tracingConfiguration`` and
-            ``encryptionConfiguration``, all three, as Step Functions has them.
-        tags: without ours.
-    """
-
-    definition: Mapping[str, Any]
-    role_arn: str
-    configuration: Mapping[str, Any]
-    tags: Mapping[str, str]
-
-    @property
-    def all_tags(self) -> dict[str, str]:
-        """The tags with ours."""
-        return {**self.tags, OWNER_TAG: OWNER}
-
-    def lines(self) -> list[str]:
-        """Return all of it but the tags as lines, to be compared."""
-        return _lines(self.definition, self.role_arn, self.configuration)
+_CONFLICT_WAITS = (1.0, 2.0, 4.0)
 
 
 class Deployment:
     """One state machine in AWS, and what it shall be.
 
     Args:
-        client: of Step Functions.
+        aws: clients.
         arn: the machine's, which may not exist yet.
         wanted: what it shall be.
     """
 
-    def __init__(self, client: Any, arn: str, wanted: Wanted) -> None:
-        self._client = client
+    def __init__(self, aws: Aws, arn: str, wanted: Wanted) -> None:
+        self._aws = aws
+        self._client = aws.states
         self._arn = arn
         self._wanted = wanted
 
     def difference(self) -> str:
         """Return what deploying would change, as a unified diff; "" where nothing would."""
         found = self._found()
-        return self._difference([] if found is None else _lines_of(found))
+        before, tags = ([], {}) if found is None else (lines_of(found), self._tags())
+        return "\n".join(filter(None, [self._difference(before), self._tag_difference(tags)]))
 
-    def apply(self, *, adopt: bool) -> None:
+    def apply(self, *, adopt: bool) -> str | None:
         """Create the machine, or update what differs. Two may do this at once: the last one wins.
 
         Args:
             adopt: take over a machine that isn't ours.
 
+        Returns:
+            The ARN of the version that was made; None where nothing had to be made.
+
         Raises:
+            DefinitionError: AWS refuses the definition, or another type.
             ForeignStateMachineError: a machine of that name isn't ours.
         """
+        for delay in _CONFLICT_WAITS:
+            try:
+                return self._applied(adopt=adopt)
+            except AwsUnavailableError as error:  # noqa: PERF203 - it hardly ever loops
+                if error.code != "ConflictException":
+                    raise
+                time.sleep(delay)  # somebody else is at it
+        return self._applied(adopt=adopt)
+
+    def _applied(self, *, adopt: bool) -> str | None:
         found = self._found()
         if found is None:
-            if self._created():
-                return
+            created = self._created()
+            if created is not None:
+                return _version(created)
             found = self._found()  # somebody else was faster
         if found is None or found.get("status") == "DELETING":
             raise AwsUnavailableError(
@@ -94,8 +86,9 @@ class Deployment:
                 "Choose another name, or take it over with deploy(adopt=True).",
                 place=self._arn,
             )
-        self._update(found)
+        updated = self._updated(found)
         self._retag(tags)
+        return _version(updated)
 
     def _found(self) -> dict[str, Any] | None:
         try:
@@ -107,14 +100,17 @@ class Deployment:
             return None
         return found
 
-    def _created(self) -> bool:
+    def _created(self) -> Mapping[str, Any] | None:
+        """Return AWS's answer; None where somebody else was faster."""
         from botocore.exceptions import ClientError
 
+        definition = self._asked_for()
         with reporting(self._arn):
             try:
-                self._client.create_state_machine(
+                answer: Mapping[str, Any] = self._client.create_state_machine(
                     name=self._arn.rpartition(":")[2],
-                    definition=json.dumps(self._wanted.definition),
+                    type=self._wanted.machine_type,
+                    definition=definition,
                     roleArn=self._wanted.role_arn,
                     tags=[{"key": k, "value": v} for k, v in self._wanted.all_tags.items()],
                     publish=True,
@@ -122,30 +118,49 @@ class Deployment:
                 )
             except ClientError as error:
                 if code_of(error) == "StateMachineAlreadyExists":
-                    return False
+                    return None
                 raise
         logger.info("Created %s", self._arn)
-        return True
+        return answer
 
-    def _update(self, found: Mapping[str, Any]) -> None:
-        difference = self._difference(_lines_of(found))
+    def _updated(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return AWS's answer; nothing where nothing differs."""
+        difference = self._difference(lines_of(found))
         if not difference:
-            return
+            return {}
+        if type_of(found) != self._wanted.machine_type:
+            raise DefinitionError(
+                None,
+                "machine_type",
+                f"the machine is {type_of(found)} and stays so. Choose another name, or destroy "
+                "it first.",
+            )
+        definition = self._asked_for()
         logger.info("Updating %s:\n%s", self._arn, difference)
         with reporting(self._arn):
-            self._client.update_state_machine(
+            answer: Mapping[str, Any] = self._client.update_state_machine(
                 stateMachineArn=self._arn,
-                definition=json.dumps(self._wanted.definition),
+                definition=definition,
                 roleArn=self._wanted.role_arn,
                 publish=True,
                 **self._wanted.configuration,
             )
+        return answer
+
+    def _asked_for(self) -> str:
+        """Return the definition's text, to which AWS itself has no objections."""
+        text = json.dumps(self._wanted.definition)
+        ask_service(self._aws.states_once, self._arn, text, self._wanted.machine_type)
+        return text
 
     def _difference(self, before: list[str]) -> str:
-        lines = difflib.unified_diff(
-            before, self._wanted.lines(), "deployed", "wanted", lineterm=""
-        )
-        return "\n".join(lines)
+        return _diff(before, self._wanted.lines(), "")
+
+    def _tag_difference(self, found: Mapping[str, str]) -> str:
+        """Return how our tags differ. Others stay: accounts tag by rules of their own."""
+        wanted = self._wanted.all_tags
+        before = [f"{key}={found[key]}" for key in sorted(wanted) if key in found]
+        return _diff(before, [f"{key}={wanted[key]}" for key in sorted(wanted)], " tags")
 
     def _tags(self) -> dict[str, str]:
         with reporting(self._arn):
@@ -153,9 +168,9 @@ class Deployment:
         return {tag["key"]: tag["value"] for tag in tags}
 
     def _retag(self, found: Mapping[str, str]) -> None:
-        """Set the tags that differ. Others stay: accounts tag by rules of their own."""
         wrong = {k: v for k, v in self._wanted.all_tags.items() if found.get(k) != v}
         if wrong:
+            logger.info("Tagging %s:\n%s", self._arn, self._tag_difference(found))
             with reporting(self._arn):
                 self._client.tag_resource(
                     resourceArn=self._arn,
@@ -163,45 +178,32 @@ class Deployment:
                 )
 
 
-def configuration(
-    log_group_arn: str | None, log_level: str, kms_key: str | None, *, tracing: bool
-) -> dict[str, Any]:
-    """Return a machine's configuration as Step Functions has it.
+def _diff(before: list[str], after: list[str], what: str) -> str:
+    lines = difflib.unified_diff(before, after, f"deployed{what}", f"wanted{what}", lineterm="")
+    return "\n".join(lines)
 
-    What executions take in and put out is never logged: it may be data of a study.
+
+def _version(answer: Mapping[str, Any]) -> str | None:
+    return answer.get("stateMachineVersionArn")
+
+
+def destroy(client: Any, arn: str) -> None:
+    """Delete a machine that is ours; one that isn't there is fine.
+
+    Raises:
+        ForeignStateMachineError: it isn't ours; it was left as it is.
     """
-    logs: dict[str, Any] = {"level": "OFF", "includeExecutionData": False}
-    if log_group_arn:
-        group = log_group_arn.removesuffix(":*") + ":*"
-        logs["level"] = log_level
-        logs["destinations"] = [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}]
-    key: dict[str, Any] = {"type": "AWS_OWNED_KEY"}
-    if kms_key:
-        key = {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": kms_key}
-    return {
-        "loggingConfiguration": logs,
-        "tracingConfiguration": {"enabled": tracing},
-        "encryptionConfiguration": key,
-    }
-
-
-def _lines_of(found: Mapping[str, Any]) -> list[str]:
-    logs = found.get("loggingConfiguration") or {"level": "OFF"}
-    key = found.get("encryptionConfiguration") or {"type": "AWS_OWNED_KEY"}
-    settings = {
-        "loggingConfiguration": {"includeExecutionData": False, **logs},
-        "tracingConfiguration": found.get("tracingConfiguration") or {"enabled": False},
-        "encryptionConfiguration": {k: v for k, v in key.items() if k in {"type", "kmsKeyId"}},
-    }
-    return _lines(json.loads(found["definition"]), found["roleArn"], settings)
-
-
-def _lines(definition: Mapping[str, Any], role_arn: str, settings: Mapping[str, Any]) -> list[str]:
-    logs = {k: v for k, v in settings["loggingConfiguration"].items() if v != []}
-    whole = {
-        "definition": definition,
-        "roleArn": role_arn,
-        **settings,
-        "loggingConfiguration": logs,
-    }
-    return json.dumps(whole, indent=2, sort_keys=True).splitlines()
+    try:
+        with reporting(arn):
+            client.describe_state_machine(stateMachineArn=arn)
+            tags = client.list_tags_for_resource(resourceArn=arn)["tags"]
+    except StateMachineNotFoundError:
+        return
+    if {"key": OWNER_TAG, "value": OWNER} not in tags:
+        raise ForeignStateMachineError(
+            f"It has no tag {OWNER_TAG}={OWNER}, so it is left as it is. Delete it by other "
+            "means if you must.",
+            place=arn,
+        )
+    with reporting(arn):
+        client.delete_state_machine(stateMachineArn=arn)

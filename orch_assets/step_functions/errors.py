@@ -21,11 +21,15 @@ class DefinitionError(StateMachineError):
     Attributes:
         step: the step's (state's) name; None where the whole machine is meant.
         field: the field that is wrong.
+        words: AWS's own, where it was AWS that refused it. They may quote the definition.
     """
 
-    def __init__(self, step: str | None, field: str, problem: str) -> None:
+    def __init__(
+        self, step: str | None, field: str, problem: str, *, words: str | None = None
+    ) -> None:
         self.step = step
         self.field = field
+        self.words = words
         where = "State machine" if step is None else f"Step {step!r}"
         super().__init__(f"{where}, {field}: {problem}")
 
@@ -95,7 +99,7 @@ class ExecutionFailed(StateMachineError):  # noqa: N818 - what AWS calls that st
         self.error = error
         self.cause = cause
         where = f" in state {state!r}" if state else ""
-        what = f" with {error}" if error and _is_a_name(error) else ""
+        what = f" with {error}" if error and is_a_name(error) else ""
         super().__init__(
             f"Execution {execution_arn} ended {status}{where}{what}. "
             "Its cause is in the AWS console, and in this error's attribute `cause`."
@@ -117,6 +121,6 @@ class ExecutionStillRunningError(StateMachineError):
         )
 
 
-def _is_a_name(error: str) -> bool:
+def is_a_name(error: str) -> bool:
     """Tell whether an error's name is one, and not a sentence that may hold data."""
     return len(error) <= 100 and error.replace(".", "").replace("_", "").isalnum()  # noqa: PLR2004 - longer is prose

@@ -9,16 +9,19 @@ from typing import Any
 
 from orch_assets.step_functions.aws_errors import code_of, reporting
 from orch_assets.step_functions.errors import (
+    AwsError,
     ExecutionFailed,
     ExecutionInputError,
     ExecutionStillRunningError,
 )
 from orch_assets.step_functions.history import HistoryEvent, failing_state, history
-from orch_assets.step_functions.naming import check_execution_name
+from orch_assets.step_functions.naming import check_execution_name, fresh_name
 from orch_assets.step_functions.plain_json import compact, plain, size
+from orch_assets.step_functions.redriving import outdated, redriven
 
 MAX_INPUT_BYTES = 256 * 1024
 _RUNNING = {"RUNNING", "PENDING_REDRIVE"}
+_FAILED = {"FAILED", "TIMED_OUT", "ABORTED"}
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 15.0
 _MAX_REASON = 32_768
@@ -42,6 +45,7 @@ class Executions:
 
     Args:
         client: of Step Functions; asked for at the first call.
+        once: one whose calls aren't repeated; by default the same.
         sleep: for tests.
         clock: for tests; seconds.
     """
@@ -50,10 +54,12 @@ class Executions:
         self,
         client: Callable[[], Any],
         *,
+        once: Callable[[], Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = client
+        self._connect_once = once or client
         self._sleep = sleep
         self._clock = clock
 
@@ -72,9 +78,11 @@ class Executions:
                 another input.
             AwsError: the machine isn't there, or AWS refuses.
         """
+        return self._start(machine_arn, name, input_text(data))
+
+    def _start(self, machine_arn: str, name: str, text: str) -> str:
         from botocore.exceptions import ClientError
 
-        text = input_text(data)
         with reporting(machine_arn):
             try:
                 arn: str = self._client.start_execution(
@@ -113,10 +121,16 @@ class Executions:
         raise ExecutionFailed(
             arn,
             found["status"],
-            state=failing_state(self._client, arn),
+            state=self._failing_state(arn),
             error=found.get("error"),
             cause=found.get("cause"),
         )
+
+    def _failing_state(self, arn: str) -> str | None:
+        try:
+            return failing_state(self._client, arn)
+        except AwsError:  # the failure itself is worth more than its place
+            return None
 
     def wait(self, arn: str, timeout: float | None = None) -> Any:
         """Wait until an execution ended; return its output.
@@ -138,6 +152,39 @@ class Executions:
                 raise ExecutionStillRunningError(arn, timeout)
             self._sleep(min(delay, left))
         return None  # pragma: no cover - the delays don't end
+
+    def redrive(self, arn: str, name: str | None = None) -> str:
+        """Let an execution that failed go on, or start a new one; return the ARN to wait for.
+
+        Args:
+            arn: the execution's. One that runs, or has succeeded, stays as it is.
+            name: of a new one; by default a fresh one that begins like the old one's.
+
+        Raises:
+            ExecutionInputError: AWS hands out no input to start a new one with.
+            AwsError: it isn't there, or AWS refuses.
+        """
+        with reporting(arn):
+            found = self._client.describe_execution(executionArn=arn)
+        if found["status"] not in _FAILED:
+            return arn
+        if not outdated(self._client, found) and redriven(
+            self._connect_once(), found, sleep=self._sleep
+        ):
+            return arn
+        return self._again(found, name)
+
+    def _again(self, found: Mapping[str, Any], name: str | None) -> str:
+        if "input" not in found:
+            raise ExecutionInputError(
+                "input_data", "AWS doesn't hand out the old one. Execute the machine with it."
+            )
+        machine: str = next(
+            found[field]
+            for field in ("stateMachineAliasArn", "stateMachineVersionArn", "stateMachineArn")
+            if found.get(field)
+        )
+        return self._start(machine, name or fresh_name(found["name"]), found["input"])
 
     def stop(self, arn: str, reason: str = "") -> None:
         """Stop an execution; one that has ended stays as it is.

@@ -3,9 +3,9 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
-from typing import Any
+from typing import Any, TypeAlias
 
 from orch_assets.step_functions.aws_errors import reporting
 from orch_assets.step_functions.errors import AwsError
@@ -27,6 +27,9 @@ _PASSING = {
     "ServiceUnavailable",
     "ThrottlingException",
 }
+
+# By the ARNs of executions.
+Futures: TypeAlias = "dict[str, Future[Any]]"
 
 
 class Follower:
@@ -54,7 +57,7 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        self._executions = Executions(client)
+        self._executions = Executions(self._paced)
         self._patience = patience
         self._sleep = sleep
         self._clock = clock
@@ -71,7 +74,7 @@ class Follower:
         """
         with self._lock:
             future = self._followed.get(arn)
-            if future is None or future.cancelled():
+            if future is None or future.done():  # a redriven execution ends once more
                 future = self._followed[arn] = Future()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -85,31 +88,36 @@ class Follower:
         while left := self._left():
             self._sleep(delay)
             delay = min(delay * 1.5, _LONGEST_WAIT)
-            by_machine: dict[str, list[str]] = defaultdict(list)
-            for arn in left:
-                by_machine[_machine_of(arn)].append(arn)
-            for machine, arns in by_machine.items():
-                self._look(machine, arns)
+            by_machine: dict[str, Futures] = defaultdict(dict)
+            for arn, future in left.items():
+                by_machine[_machine_of(arn)][arn] = future
+            for machine, futures in by_machine.items():
+                self._look(machine, futures)
 
-    def _left(self) -> list[str]:
+    def _left(self) -> Futures:
         """Return what is left to follow; with nothing left, this thread is no more."""
         with self._lock:
             self._followed = {a: f for a, f in self._followed.items() if not f.done()}
             if not self._followed:
                 self._thread = None
-            return list(self._followed)
+            return dict(self._followed)
 
-    def _look(self, machine: str, arns: Collection[str]) -> None:
+    def _look(self, machine: str, futures: Futures) -> None:
         """Look at the executions of one machine."""
         try:
-            running = self._running(machine) if len(arns) > _FEW else set()
+            running = self._running(machine) if len(futures) > _FEW else set()
         except Exception as error:  # noqa: BLE001 - whoever waits gets it: nobody waits here
-            self._fail(machine, arns, error)
+            self._fail(machine, futures.values(), error)
             return
         self._failing_since.pop(machine, None)
-        for arn in arns:
-            if arn not in running:
-                self._settle(arn)
+        for arn, future in futures.items():
+            if arn not in running and not future.done():
+                self._settle(arn, future)
+
+    def _paced(self) -> Any:
+        """Return the client for one call."""
+        self._sleep(_SECONDS_BETWEEN_CALLS)
+        return self._client()
 
     def _running(self, machine: str) -> set[str]:
         asked: dict[str, Any] = {
@@ -119,34 +127,32 @@ class Follower:
         }
         found: set[str] = set()
         while True:
-            self._sleep(_SECONDS_BETWEEN_CALLS)
             with reporting(machine):
-                page = self._client().list_executions(**asked)
+                page = self._paced().list_executions(**asked)
             found |= {execution["executionArn"] for execution in page["executions"]}
             if not page.get("nextToken"):
                 return found
             asked["nextToken"] = page["nextToken"]
 
-    def _settle(self, arn: str) -> None:
+    def _settle(self, arn: str, future: "Future[Any]") -> None:
         """Settle an execution that left the list, unless it runs all the same."""
-        self._sleep(_SECONDS_BETWEEN_CALLS)
         try:
             outcome = self._executions.outcome(arn)
         except Exception as error:  # noqa: BLE001 - likewise
-            self._fail(arn, [arn], error)
+            self._fail(arn, [future], error)
         else:
             self._failing_since.pop(arn, None)
             if outcome is not None:
-                _end(self._followed[arn], output=outcome.output)
+                _end(future, output=outcome.output)
 
-    def _fail(self, place: str, arns: Iterable[str], error: Exception) -> None:
+    def _fail(self, place: str, futures: Iterable["Future[Any]"], error: Exception) -> None:
         """Tell whoever waits, unless it is AWS that doesn't answer, and that may pass."""
         if isinstance(error, AwsError) and error.code in _PASSING:
             since = self._failing_since.setdefault(place, self._clock())
             if self._clock() - since < self._patience:
                 return
-        for arn in arns:
-            _end(self._followed[arn], error=error)
+        for future in futures:
+            _end(future, error=error)
 
 
 def _machine_of(arn: str) -> str:

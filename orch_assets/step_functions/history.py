@@ -1,11 +1,12 @@
 """What happened in an execution, without what went in and came out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from orch_assets.step_functions.aws_errors import reporting
+from orch_assets.step_functions.errors import is_a_name
 
 _PAGE = 1000
 
@@ -20,6 +21,7 @@ class HistoryEvent:
         timestamp: with its zone.
         type: such as ``TaskStateEntered`` or ``LambdaFunctionFailed``.
         state: the state that is entered or left; None for other events.
+        error: the name of the error, of events of a failure; None for other events.
     """
 
     id: int
@@ -27,10 +29,13 @@ class HistoryEvent:
     timestamp: datetime
     type: str
     state: str | None
+    error: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        line = f"{self.timestamp.isoformat()} {self.id} {self.type}"
-        return f"{line} {self.state}" if self.state else line
+        parts = [self.timestamp.isoformat(), str(self.id), self.type, self.state]
+        if self.error and is_a_name(self.error):  # what is no name may hold a value
+            parts.append(self.error)
+        return " ".join(part for part in parts if part)
 
 
 def history(client: Any, arn: str) -> Iterator[HistoryEvent]:
@@ -70,13 +75,15 @@ def _pages(client: Any, arn: str, *, newest_first: bool) -> Iterator[list[Histor
 
 
 def _event(event: Mapping[str, Any]) -> HistoryEvent:
-    details: Mapping[str, Any] = (
-        event.get("stateEnteredEventDetails") or event.get("stateExitedEventDetails") or {}
+    details: Mapping[str, Any] = next(
+        (value for key, value in event.items() if key.endswith("EventDetails")), {}
     )
+    of_state = event["type"].endswith(("StateEntered", "StateExited"))
     return HistoryEvent(
         id=event["id"],
         previous_id=event.get("previousEventId", 0),
         timestamp=event["timestamp"],
         type=event["type"],
-        state=details.get("name"),
+        state=details.get("name") if of_state else None,
+        error=details.get("error"),
     )

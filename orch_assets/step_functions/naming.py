@@ -49,10 +49,15 @@ def execution_name(study_key: str, run_id: str, attempt: int = 0) -> str:
     return "-".join([*(part for part in parts if part), digest])
 
 
-def fresh_name(machine: str) -> str:
-    """Return a name that no other execution has, with the machine and the time in it."""
+def fresh_name(origin: str) -> str:
+    """Return a name that no other execution has.
+
+    Args:
+        origin: the machine, or the execution that this one is instead of; in the name, as the
+            time is.
+    """
     now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-    return f"{_readable(machine, 40)}-{now}-{uuid.uuid4().hex[:_HASH]}"
+    return f"{_readable(origin, 50)}-{now}-{uuid.uuid4().hex[:_HASH]}"
 
 
 def _readable(text: str, length: int) -> str:

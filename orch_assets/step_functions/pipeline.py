@@ -1,40 +1,28 @@
 """A sequence of steps as a state machine of AWS Step Functions."""
 
-import asyncio
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from orch_assets.step_functions.arns import machine_name, role_account
+from orch_assets.step_functions.arns import role_account
 from orch_assets.step_functions.aws import Aws
-from orch_assets.step_functions.aws_errors import reporting
 from orch_assets.step_functions.checking import check_definition
-from orch_assets.step_functions.deployment import (
-    OWNER,
-    OWNER_TAG,
-    Deployment,
-    Wanted,
-    configuration,
-)
-from orch_assets.step_functions.errors import (
-    DefinitionError,
-    ForeignStateMachineError,
-    StateMachineNotFoundError,
-)
-from orch_assets.step_functions.executions import Executions
-from orch_assets.step_functions.history import HistoryEvent
-from orch_assets.step_functions.naming import fresh_name
+from orch_assets.step_functions.configuration import Wanted, configuration
+from orch_assets.step_functions.deployment import Deployment, destroy
+from orch_assets.step_functions.errors import DefinitionError
+from orch_assets.step_functions.machine import StateMachine
 from orch_assets.step_functions.policies import Place, caller_policy, role_policy
 from orch_assets.step_functions.step import PipelineStep, State, Step, chain, taken
+from orch_assets.step_functions.versions import point, published
 
 logger = logging.getLogger("orch_assets.step_functions")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
-class StepFunctionsPipeline:
+class StepFunctionsPipeline(StateMachine):
     """Builds, checks, deploys, executes and follows one state machine.
 
     Each step's output is the next step's input. Nothing is asked of AWS before ``deploy`` or
@@ -46,6 +34,8 @@ class StepFunctionsPipeline:
         region: where it runs; None takes what boto3 finds.
         comment: for the reader of the definition.
         profile: a named profile of the AWS configuration.
+        machine_type: ``STANDARD``; or ``EXPRESS``, at most five minutes long, executed by
+            ``execute_sync`` only.
         tags: of the machine, beside the one that says that it is ours.
         log_group_arn: a group of CloudWatch Logs for what its executions do (never for what they
             take in or put out).
@@ -75,6 +65,7 @@ class StepFunctionsPipeline:
         comment: str = "",
         profile: str | None = None,
         *,
+        machine_type: str = "STANDARD",
         tags: Mapping[str, str] | None = None,
         log_group_arn: str | None = None,
         log_level: str = "ERROR",
@@ -85,15 +76,15 @@ class StepFunctionsPipeline:
         sts: Any = None,
         aws: Aws | None = None,
     ) -> None:
-        self.name = name
+        shared = aws or Aws(region, profile, endpoint=endpoint, client=client, sts=sts)
+        super().__init__(name, machine_type, shared)
         self.role_arn = role_arn
         self.region = region
         self.comment = comment or f"{name} — built by orch-assets"
         self._tags = dict(tags or {})
         self._configuration = configuration(log_group_arn, log_level, kms_key, tracing=tracing)
         self._steps: list[Step] = []
-        self._aws = aws or Aws(region, profile, endpoint=endpoint, client=client, sts=sts)
-        self._executions = Executions(lambda: self._aws.states)
+        self._version: str | None = None
 
     def add_step(self, step: Step) -> "StepFunctionsPipeline":
         """Add a step after the others; return the pipeline.
@@ -116,6 +107,8 @@ class StepFunctionsPipeline:
             raise DefinitionError(
                 None, "name", "must be letters, digits, - and _, from 1 to 80 of them."
             )
+        if self.machine_type not in ("STANDARD", "EXPRESS"):
+            raise DefinitionError(None, "machine_type", "must be STANDARD or EXPRESS.")
         if not self._steps:
             raise DefinitionError(None, "steps", "are missing. Add at least one.")
         definition = {
@@ -123,16 +116,12 @@ class StepFunctionsPipeline:
             "StartAt": self._steps[0].name,
             "States": chain(self._steps),
         }
-        check_definition(definition)
+        check_definition(definition, self.machine_type)
         return definition
 
     def definition_json(self, indent: int | None = 2) -> str:
         """Return the definition as JSON text."""
         return json.dumps(self.definition(), indent=indent, ensure_ascii=False)
-
-    def arn(self) -> str:
-        """Return the ARN that the machine has, or will have: by its account, not by a listing."""
-        return self._aws.machine_arn(self.name)
 
     def difference(self) -> str:
         """Return what ``deploy`` would change, as a unified diff; "" where nothing would."""
@@ -152,8 +141,39 @@ class StepFunctionsPipeline:
             ForeignStateMachineError: a machine of that name isn't ours; it was left as it is.
             AwsError: AWS refuses.
         """
-        self._deployment().apply(adopt=adopt)
+        self._version = self._deployment().apply(adopt=adopt) or self._version
         return self.arn()
+
+    def version(self) -> str | None:
+        """Return the ARN of the version of what is deployed.
+
+        That is the one that ``deploy`` published last; else AWS is asked, and publishes what is
+        deployed if it isn't a version yet. None where the server has no versions.
+        """
+        if self._version is None:
+            self._version = published(self._aws.states_once, self.arn())
+        return self._version
+
+    def point_alias(self, alias: str, routes: Mapping[str, int] | None = None) -> str:
+        """Let an alias show a version, and make it if it isn't there; return its ARN.
+
+        ``execute(…, state_machine_arn=…)`` takes what it returns.
+
+        Args:
+            alias: its name, such as ``live``.
+            routes: versions' ARNs, one or two, with the percentage of executions that each gets;
+                by default all go to the version of what is deployed.
+
+        Raises:
+            DefinitionError: no alias can be called so, or show that.
+            AwsError: a version isn't there, or AWS refuses.
+        """
+        if routes is None:
+            version = self.version()
+            if version is None:
+                raise DefinitionError(None, "alias", "this server has no versions to show.")
+            routes = {version: 100}
+        return point(self._aws.states, self.arn(), alias, routes)
 
     def destroy(self) -> None:
         """Delete the machine, its versions and aliases; one that isn't there is fine.
@@ -163,88 +183,8 @@ class StepFunctionsPipeline:
         Raises:
             ForeignStateMachineError: it isn't ours; it was left as it is.
         """
-        arn, client = self.arn(), self._aws.states
-        try:
-            with reporting(arn):
-                client.describe_state_machine(stateMachineArn=arn)
-                tags = client.list_tags_for_resource(resourceArn=arn)["tags"]
-        except StateMachineNotFoundError:
-            return
-        if {"key": OWNER_TAG, "value": OWNER} not in tags:
-            raise ForeignStateMachineError(
-                f"It has no tag {OWNER_TAG}={OWNER}, so it is left as it is. Delete it by other "
-                "means if you must.",
-                place=arn,
-            )
-        with reporting(arn):
-            client.delete_state_machine(stateMachineArn=arn)
-
-    def execute(
-        self,
-        input_data: Mapping[str, Any] | None = None,
-        execution_name: str | None = None,
-        state_machine_arn: str | None = None,
-    ) -> str:
-        """Start an execution; return its ARN.
-
-        Args:
-            input_data: the first step's input. Dates become ISO 8601.
-            execution_name: the same name with the same input is the same execution, so that a
-                call can be repeated; by default a fresh one. See
-                :func:`~orch_assets.step_functions.naming.execution_name`.
-            state_machine_arn: a version or an alias, or another machine; by default this one.
-
-        Raises:
-            ExecutionInputError: the input can't be sent, or the name is taken by one with
-                another input.
-            AwsError: the machine isn't there, or AWS refuses.
-        """
-        data = dict(input_data or {})
-        self._warn_of_shadows(data)
-        arn = state_machine_arn or self.arn()
-        name = (
-            fresh_name(machine_name(arn) or self.name) if execution_name is None else execution_name
-        )
-        return self._executions.start(arn, name, data)
-
-    def wait(self, execution: str, timeout: float | None = None) -> Any:
-        """Wait until an execution ended; return its output.
-
-        Args:
-            execution: its ARN.
-            timeout: seconds; None waits for as long as it takes.
-
-        Raises:
-            ExecutionFailed: with state, error and cause.
-            ExecutionStillRunningError: it didn't end in time; it goes on.
-        """
-        return self._executions.wait(execution, timeout)
-
-    async def wait_async(self, execution: str) -> Any:
-        """Wait until an execution ended, holding no thread; return its output.
-
-        All executions that are waited for so share one thread and few calls. Cancelling this
-        stops the execution.
-
-        Args:
-            execution: its ARN.
-
-        Raises:
-            ExecutionFailed: with state, error and cause.
-        """
-        try:
-            return await asyncio.wrap_future(self._aws.follower.follow(execution))
-        except asyncio.CancelledError:
-            await asyncio.to_thread(self.stop, execution, "Whoever waited for it was cancelled.")
-            raise
-
-    def stop(self, execution: str, reason: str = "") -> None:
-        """Stop an execution; one that has ended stays as it is."""
-        self._executions.stop(execution, reason)
-
-    def history(self, execution: str) -> Iterator[HistoryEvent]:
-        """Yield what happened in an execution, without inputs and outputs; oldest first."""
-        return self._executions.history(execution)
+        destroy(self._aws.states, self.arn())
+        self._version = None
 
     def role_policy(self) -> dict[str, Any]:
         """Return the least IAM policy that the machine's role needs, read off the definition."""
@@ -252,7 +192,7 @@ class StepFunctionsPipeline:
 
     def caller_policy(self) -> dict[str, Any]:
         """Return the least IAM policy of who deploys, executes, follows and destroys it."""
-        return caller_policy(self._place(), self.role_arn)
+        return caller_policy(self._place(), self.role_arn, self.machine_type)
 
     def _place(self) -> Place:
         account = self._role_account()
@@ -272,10 +212,12 @@ class StepFunctionsPipeline:
             raise DefinitionError(
                 None, "role_arn", "is a role of another account than the credentials'."
             )
-        wanted = Wanted(definition, self.role_arn, self._configuration, self._tags)
-        return Deployment(self._aws.states, self.arn(), wanted)
+        wanted = Wanted(
+            definition, self.role_arn, self._configuration, self._tags, self.machine_type
+        )
+        return Deployment(self._aws, self.arn(), wanted)
 
-    def _warn_of_shadows(self, data: Mapping[str, Any]) -> None:
+    def _look_at_input(self, data: Mapping[str, Any]) -> None:
         for step in self._steps:
             if isinstance(step, PipelineStep) and (shadowed := set(data) & set(step.parameters)):
                 logger.warning(

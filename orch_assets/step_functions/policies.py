@@ -11,14 +11,27 @@ Statement = dict[str, Any]
 
 _BUILD = (
     "CreateStateMachine",
+    "CreateStateMachineAlias",
     "DeleteStateMachine",
     "DescribeStateMachine",
+    "DescribeStateMachineAlias",
     "ListTagsForResource",
     "PublishStateMachineVersion",
     "TagResource",
     "UpdateStateMachine",
+    "UpdateStateMachineAlias",
 )
-_FOLLOW = ("DescribeExecution", "GetExecutionHistory", "StopExecution")
+_START = {
+    "EXPRESS": ("StartSyncExecution",),
+    "STANDARD": ("ListExecutions", "StartExecution"),
+}
+_FOLLOW = (
+    "DescribeExecution",
+    "DescribeStateMachineForExecution",
+    "GetExecutionHistory",
+    "RedriveExecution",
+    "StopExecution",
+)
 # By which AWS tells a machine that what it waits for has ended.
 _RULES = {
     "ecs": "StepFunctionsGetEventsForECSTaskRule",
@@ -77,17 +90,17 @@ def role_policy(
     return _policy([*found, *_of_configuration(configuration)])
 
 
-def caller_policy(place: Place, role_arn: str) -> dict[str, Any]:
+def caller_policy(place: Place, role_arn: str, machine_type: str = "STANDARD") -> dict[str, Any]:
     """Return the IAM policy of who deploys, executes, follows and destroys a machine."""
     machine = place.arn("states", f"stateMachine:{place.name}")
     executions = place.arn("states", f"execution:{place.name}:*")
-    passing = _passing(role_arn, "states.amazonaws.com")
+    express = machine_type == "EXPRESS"  # whose executions can't be asked about
     return _policy(
         [
-            _allow("states", _BUILD, machine, f"{machine}:*"),
-            _allow("states", ["StartExecution"], machine, f"{machine}:*"),
-            _allow("states", _FOLLOW, executions),
-            passing,
+            _allow("states", [*_BUILD, *_START[machine_type]], machine, f"{machine}:*"),
+            _allow("states", ["ValidateStateMachineDefinition"], "*"),
+            *([] if express else [_allow("states", _FOLLOW, executions)]),
+            _passing(role_arn, "states.amazonaws.com"),
         ]
     )
 

@@ -1,17 +1,21 @@
 import io
 import json
 import subprocess
+import threading
+import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from orch_assets.step_functions import StepFunctionsPipeline
+from orch_assets.step_functions import Step, StepFunctionsPipeline
+from orch_assets_tests.step_functions.answers import AnsweringServer, answering_server
 from orch_assets_tests.step_functions.jsonata_engine import NODE
 from orch_assets_tests.step_functions.servers import Server, step_functions_server
 
 ROLE = "arn:aws:iam::123456789012:role/StepFunctionsRole"
+HAS_VALIDATOR = (NODE / "node_modules" / "asl-validator").exists()
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
 
 
@@ -36,31 +40,69 @@ def make_pipeline(server: Server, client: Any) -> Callable[..., StepFunctionsPip
     return make
 
 
+@pytest.fixture
+def aws(server: Server) -> Iterator[AnsweringServer]:
+    """A server before moto's, with answers to the calls that moto lacks."""
+    with answering_server(server) as running:
+        yield running
+
+
+@pytest.fixture
+def make_at_aws(aws: AnsweringServer) -> Callable[..., StepFunctionsPipeline]:
+    """Makes pipelines whose calls are answered by ``aws``."""
+    client, sts = aws.client("stepfunctions"), aws.moto.client("sts")
+
+    def make(name: str, *steps: Step, **settings: Any) -> StepFunctionsPipeline:
+        made = StepFunctionsPipeline(name, ROLE, client=client, sts=sts, **settings)
+        for step in steps:
+            made.add_step(step)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other machine has."""
+    return f"machine-{uuid.uuid4().hex[:8]}"
+
+
 @pytest.fixture(scope="session")
-def echo(server: Server) -> str:
-    """A Lambda function that puts out what it takes in; its ARN."""
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as file:
-        file.writestr("lambda_function.py", "def handler(event, context):\n    return event\n")
-    policy = {"Version": "2012-10-17", "Statement": []}
+def make_function(server: Server) -> Callable[..., str]:
+    """Makes Lambda functions of source text, whose handler is ``handler``; returns the ARN."""
     role = server.client("iam").create_role(
-        RoleName="lambda", AssumeRolePolicyDocument=json.dumps(policy)
+        RoleName="lambda",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
     )["Role"]["Arn"]
-    created = server.client("lambda").create_function(
-        FunctionName="echo",
-        Runtime="python3.12",
-        Role=role,
-        Handler="lambda_function.handler",
-        Code={"ZipFile": code.getvalue()},
-    )
-    arn: str = created["FunctionArn"]
-    return arn
+
+    def make(name: str, source: str, timeout: int = 30) -> str:
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as file:
+            file.writestr("lambda_function.py", source)
+        created = server.client("lambda").create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=role,
+            Handler="lambda_function.handler",
+            Code={"ZipFile": code.getvalue()},
+            Timeout=timeout,
+        )
+        arn: str = created["FunctionArn"]
+        return arn
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def echo(make_function: Callable[..., str]) -> str:
+    """A Lambda function that puts out what it takes in; its ARN."""
+    return make_function("echo", "def handler(event, context):\n    return event\n")
 
 
 @pytest.fixture(scope="session")
 def validate() -> Iterator[Callable[[Mapping[str, Any]], list[str]]]:
     """An independent validator: the errors that it finds in a definition."""
-    if not (NODE / "node_modules" / "asl-validator").exists():
+    if not HAS_VALIDATOR:
         pytest.skip(f"npm ci in {NODE.name}/ installs the validator")
     process = subprocess.Popen(
         ["node", "validate.js"],
@@ -71,14 +113,45 @@ def validate() -> Iterator[Callable[[Mapping[str, Any]], list[str]]]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    alone = threading.Lock()
 
     def errors(definition: Mapping[str, Any]) -> list[str]:
-        process.stdin.write(json.dumps(definition) + "\n")
-        process.stdin.flush()
-        found: list[str] = json.loads(process.stdout.readline())
+        with alone:
+            process.stdin.write(json.dumps(definition) + "\n")
+            process.stdin.flush()
+            found: list[str] = json.loads(process.stdout.readline())
         return found
 
     yield errors
     process.stdin.close()
     process.stdout.close()
     process.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_definition_is_valid(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Shows each definition that a test builds or deploys to the independent validator."""
+    if not HAS_VALIDATOR:
+        yield
+        return
+    errors = request.getfixturevalue("validate")
+    build, make_client = StepFunctionsPipeline.definition, Server.client
+
+    def definition(pipeline: StepFunctionsPipeline) -> dict[str, Any]:
+        built = build(pipeline)
+        assert errors(built) == []
+        return built
+
+    def client(server: Server, service: str) -> Any:
+        made = make_client(server, service)
+        for call in ("CreateStateMachine", "UpdateStateMachine"):
+            made.meta.events.register(f"provide-client-params.stepfunctions.{call}", deployed)
+        return made
+
+    def deployed(params: Mapping[str, Any], **_: Any) -> None:
+        assert errors(json.loads(params["definition"])) == []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StepFunctionsPipeline, "definition", definition)
+        patch.setattr(Server, "client", client)
+        yield

@@ -1,5 +1,6 @@
 """Step Functions on this machine: moto's server, with its interpreter switched on."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -9,32 +10,34 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orch_assets_tests.contracts.servers import free_port
 from orch_assets_tests.step_functions.jsonata_engine import NODE
 
+HAS_LAMBDA = importlib.util.find_spec("awslambdaric") is not None
 HAS_JSONATA = (NODE / "node_modules" / "jsonata").exists()
 
 
-@dataclass(frozen=True)
 class Server:
     """A running server.
 
-    Attributes:
+    Args:
         url: on loopback.
     """
 
-    url: str
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of it."""
         import boto3
+        from botocore.config import Config
 
         session = boto3.session.Session("testing", "testing", region_name="us-east-1")
-        return session.client(service, endpoint_url=self.url)
+        config = Config(inject_host_prefix=False)  # of StartSyncExecution: there is one host only
+        return session.client(service, endpoint_url=self.url, config=config)
 
 
 @contextmanager

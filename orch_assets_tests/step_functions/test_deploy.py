@@ -1,6 +1,5 @@
 import json
 import logging
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,11 +15,6 @@ from orch_assets.step_functions import (
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
 
 MINIMAL = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
-
-
-@pytest.fixture
-def name():
-    return f"machine-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
@@ -111,7 +105,10 @@ def test_a_changed_tag_is_set_and_those_of_others_stay(make_pipeline, name, clie
     arn = two_steps(make_pipeline(name, tags={"team": "a"})).deploy()
     client.tag_resource(resourceArn=arn, tags=[{"key": "cost", "value": "1"}])
     calls.clear()
-    two_steps(make_pipeline(name, tags={"team": "b"})).deploy()
+    changed = two_steps(make_pipeline(name, tags={"team": "b"}))
+    assert changed.difference().splitlines()[-2:] == ["-team=a", "+team=b"]
+    assert changed.deploy() == arn
+    assert changed.difference() == ""
     assert calls == ["TagResource"]
     assert tags_of(client, arn) == {
         "team": "b", "cost": "1", "orch-assets:owner": "orch-assets",

@@ -1,6 +1,6 @@
+import dataclasses
 import datetime as dt
 import json
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,11 +17,6 @@ from orch_assets_tests.step_functions.conftest import ROLE
 from orch_assets_tests.step_functions.servers import HAS_JSONATA
 
 needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason="npm ci in node/ installs JSONata")
-
-
-@pytest.fixture
-def name():
-    return f"machine-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
@@ -117,12 +112,37 @@ def test_the_history_holds_what_happened_and_no_values(pipeline):
     assert any(str(event).endswith(" TaskStateEntered First") for event in events)
 
 
+def test_a_line_of_the_history_names_the_error_unless_it_is_a_sentence(pipeline, machine):
+    arn = machine(Broken=FAIL)
+    execution = pipeline.execute({}, state_machine_arn=arn)
+    with pytest.raises(ExecutionFailed):
+        pipeline.wait(execution, 30)
+    *_, last = pipeline.history(execution)
+    assert str(last).endswith(f" {last.id} ExecutionFailed Clinops.BadDay")
+    prose = dataclasses.replace(last, error="no planted subject 001")
+    assert "planted" not in str(prose) + repr(prose)
+
+
 def test_twenty_at_once_are_twenty_executions(pipeline):
     pipeline.deploy()
     with ThreadPoolExecutor(20) as pool:
         arns = list(pool.map(lambda _: pipeline.execute({"same": "input"}), range(20)))
     assert len(set(arns)) == 20
     assert all(len(arn.rpartition(":")[2]) <= 80 for arn in arns)
+
+
+def test_the_same_input_in_the_same_second_is_two_executions(pipeline, monkeypatch):
+    class Clock(dt.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return dt.datetime(2024, 1, 15, 12, tzinfo=tz)
+
+    monkeypatch.setattr("orch_assets.step_functions.naming.datetime", Clock)
+    pipeline.deploy()
+    first, second = (pipeline.execute({"study_key": "ONC-301"}) for _ in range(2))
+    assert first.rpartition("-")[0] == second.rpartition("-")[0]
+    assert first != second
+    assert pipeline.wait(first, 30) == pipeline.wait(second, 30) == {"study_key": "ONC-301"}
 
 
 @pytest.mark.parametrize("seconds", [0, 60])

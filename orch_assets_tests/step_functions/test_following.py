@@ -60,6 +60,22 @@ def test_thirty_executions_are_followed_by_one_thread_and_few_calls(make_pipelin
     assert asked["ListExecutions"] <= 10
 
 
+def test_at_most_ten_calls_a_second_also_for_executions_that_fail(make_pipeline, server, machine):
+    """Each of which is a call more, for the state that failed."""
+    client, at = server.client("stepfunctions"), []
+    client.meta.events.register(
+        "before-call.stepfunctions", lambda **_: at.append(time.monotonic())
+    )
+    pipeline, arn = make_pipeline("followed"), machine({"Type": "Fail", "Error": "Bad"})
+    executions = [pipeline.execute({}, state_machine_arn=arn) for _ in range(10)]
+    follower = Follower(lambda: client)
+    for future in [follower.follow(execution) for execution in executions]:
+        with pytest.raises(ExecutionFailed):
+            future.result(30)
+    assert len(at) >= 20
+    assert min(later - earlier for earlier, later in zip(at, at[10:], strict=False)) > 0.95
+
+
 def test_the_thread_ends_when_nothing_is_left_and_starts_again(make_pipeline, client, machine):
     pipeline, arn = make_pipeline("followed"), machine({"Type": "Pass", "End": True})
     follower = Follower(lambda: client)

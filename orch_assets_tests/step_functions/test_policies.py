@@ -131,8 +131,12 @@ def test_the_caller_may_touch_this_machine_and_pass_this_role_to_step_functions_
     machine = f"arn:aws:states:{HERE}:stateMachine:machine"
     found = allowed(policy)
     assert {resource for _, resource in found} == {
-        machine, f"{machine}:*", f"arn:aws:states:{HERE}:execution:machine:*", ROLE,
+        machine, f"{machine}:*", f"arn:aws:states:{HERE}:execution:machine:*", ROLE, "*",
     }  # fmt: skip
+    assert {action for action, resource in found if resource == "*"} == {
+        "states:ValidateStateMachineDefinition",  # which has no resource
+    }
+    assert ("states:ListExecutions", machine) in found
     assert ("states:ListStateMachines", "*") not in found
     (passing,) = [s for s in policy["Statement"] if s["Action"] == ["iam:PassRole"]]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "states.amazonaws.com"}}

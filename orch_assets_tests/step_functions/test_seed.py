@@ -8,6 +8,7 @@ from orch_assets.step_functions import (
     StepFunctionsPipeline,
     execution_name,
 )
+from orch_assets_tests.step_functions.conftest import HAS_VALIDATOR, ROLE
 
 LAMBDA_ERRORS = [
     "Lambda.ClientExecutionTimeoutException",
@@ -127,3 +128,11 @@ def test_an_execution_name_is_the_same_for_the_same_attempt_and_no_other():
     assert len(names) == 16
     assert max(map(len, names)) <= 80
     assert execution_name("ONC-301", "run", 1) == execution_name("ONC-301", "run", 1)
+
+
+@pytest.mark.skipif(not HAS_VALIDATOR, reason="npm ci in node/ installs the validator")
+def test_what_the_independent_validator_refuses_cannot_be_deployed_by_a_test(client):
+    """So that all definitions of these tests are shown to it."""
+    definition = '{"StartAt": "A", "States": {"B": {"Type": "Task"}}}'
+    with pytest.raises(AssertionError):
+        client.create_state_machine(name="invalid", definition=definition, roleArn=ROLE)
