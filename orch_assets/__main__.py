@@ -125,15 +125,17 @@ def _say(console: "Console", text: str) -> None:
 def _progress(console: "Console", studies: int) -> "Iterator[Callable[[Any], None]]":
     """Show how many results are in: a bar on a terminal, a line per tenth elsewhere."""
     import dagster as dg
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
     from orch_assets.definitions import defs
+    from orch_assets.orchestration.progress import progress_with_readings
 
     job = defs.resolve_job_def("study_pipelines")
     total = studies * len(job.asset_layer.selected_asset_keys)
     kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    display = progress_with_readings(*columns, console=console, disable=not console.is_terminal)
+    with display as progress:
         bar = progress.add_task("results", total=total)
         done = 0
 

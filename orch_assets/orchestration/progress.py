@@ -1,10 +1,30 @@
-"""A progress bar of studies, on a terminal."""
+"""Progress on a terminal: a bar of studies, and a line for each table that is being read."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from orch_assets.orchestration.result import FAILED, OrchestratorResult
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def progress_with_readings(*columns: Any, **options: Any) -> "Progress":
+    """Return rich's progress display of these columns, with the readings under way below it."""
+    from rich.progress import Progress
+    from rich.text import Text
+
+    from orch_assets.registry.progress import readings_under_way
+
+    class ProgressWithReadings(Progress):
+        def get_renderables(self) -> Iterator[Any]:
+            yield from super().get_renderables()
+            for reading in readings_under_way():
+                yield Text(f"  {reading}", overflow="ellipsis", no_wrap=True, style="dim")
+
+    return ProgressWithReadings(*columns, **options)
 
 
 @contextmanager
@@ -18,7 +38,7 @@ def progress_bar(total: int) -> Iterator[Callable[[OrchestratorResult], None]]:
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("studies"),
@@ -28,7 +48,7 @@ def progress_bar(total: int) -> Iterator[Callable[[OrchestratorResult], None]]:
         TimeElapsedColumn(),
     )
     failed = 0
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with progress_with_readings(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("studies", total=total, failed=failed)
 
         def advance(result: OrchestratorResult) -> None:

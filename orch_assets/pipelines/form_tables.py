@@ -1,11 +1,16 @@
 """The artifact set ``form_tables``: a table for each form."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import SplitTable, build_form_tables, study_pipeline
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+# Of each part's rows; a study of more is stored from a file, form by form.
+_MEMORY_BYTES = 64 << 20
 
 
 @study_pipeline(group="registry", kinds=("table",))
@@ -22,8 +27,8 @@ def form_tables(
     Values that don't fit their variable's type are in its companion column. Withheld variables
     have their tables in the set of the same name in the restricted store.
     """
-    tables = build_form_tables(records.table, variables, forms)
-    withheld = build_form_tables(records.withheld, variables, forms, withheld=True)
+    build = partial(build_form_tables, variables=variables, forms=forms, memory_bytes=_MEMORY_BYTES)
+    tables, withheld = build(records.table), build(records.withheld, withheld=True)
     both = [*tables.values(), *withheld.values()]
     study_logger.info(
         "%d forms, %d records, %d values that don't fit their type",

@@ -13,6 +13,7 @@ added, so that the total stays the same. (The registry marks rows as deleted, an
 
 import hashlib
 import operator
+from array import array
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any, Generic, TypeVar
 from orch_assets.errors import IncompleteTableError, TableMovedError
 from orch_assets.registry.calls import Call
 from orch_assets.registry.lookahead import Fetch, Lookahead
+from orch_assets.registry.progress import ReadingProgress, under_way
 
 T = TypeVar("T")
 
@@ -53,7 +55,11 @@ class Page(Generic[T]):
     @property
     def digest(self) -> bytes:
         """What tells this page's IDs from others, in few bytes."""
-        return hashlib.blake2b(repr(list(self.ids)).encode(), digest_size=16).digest()
+        try:
+            told = array("q", self.ids).tobytes()
+        except (TypeError, OverflowError):  # text, or beyond 64 bits
+            told = repr(list(self.ids)).encode()
+        return hashlib.blake2b(told, digest_size=16).digest()
 
 
 @dataclass
@@ -111,6 +117,8 @@ class Reading(Generic[T]):
     ) -> None:
         self.counts = ReadingCounts()
         self.call = call
+        endpoint = call.endpoint.rpartition("/")[2]
+        self._progress = ReadingProgress(call.study_key, endpoint, size, self.counts)
         self._ahead = Lookahead(fetch, window)
         self._size = size
         self._hold = hold
@@ -127,9 +135,14 @@ class Reading(Generic[T]):
             IncompleteTableError: what arrived doesn't reconcile.
             RegistryError: a page couldn't be had.
         """
+        with under_way(self._progress):
+            yield from self._contents()
+
+    def _contents(self) -> Generator[T, None, None]:
         try:
             while not self._ended:
                 self._advance()
+                self._progress.tell()
                 while len(self._held) > 1 and not self._hold:
                     yield self._held.popleft()
             if self.counts.arrived != self.counts.expected:

@@ -94,7 +94,7 @@ def retry_after(response: httpx.Response) -> float | None:
 def _until(text: str) -> float:
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last of a zone that no int holds
         return math.nan
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)

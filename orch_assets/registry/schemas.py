@@ -104,10 +104,12 @@ def _object_column(field: Field, values: Sequence[msgspec.Raw]) -> "pa.Array":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = [bytes(value).decode() or None for value in values]
-    column = pa.array(texts, pa.string())
-    if pc.all(pc.starts_with(column, "{")).as_py() is not False:
-        return column
+    sent = [bytes(value) or None for value in values]
+    with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8
+        column = pa.array(sent, pa.string())
+        if pc.all(pc.starts_with(column, "{")).as_py() is not False:
+            return column
+    texts = [text and text.decode() for text in sent]
     if not all(text is None or text == "null" or text.startswith("{") for text in texts):
         raise field.error()
     return pa.array([None if text == "null" else text for text in texts], pa.string())

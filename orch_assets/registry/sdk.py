@@ -32,6 +32,7 @@ from orch_assets.registry.models import (
 )
 from orch_assets.registry.paging import PAGE_SIZE
 from orch_assets.registry.settings import RegistrySettings
+from orch_assets.registry.transport import transport_for
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -79,7 +80,7 @@ class ImednetSDK:
         max_requests: ``IMEDNET_MAX_REQUESTS``: requests in flight, for all SDKs of this process
             with the same base URL and keys; 8 by default. The newest that names a number sets it.
         client: sends the requests; stays open after :meth:`close`. None opens one of its own.
-        transport: for the client of its own.
+        transport: for the client of its own; by default see ``registry.transport``.
         limiter: instead of the process's own for this base URL and keys.
         attempts: tries for each request.
         sleep: waits between tries, in seconds.
@@ -119,7 +120,7 @@ class ImednetSDK:
         _check_range("attempts", attempts, 1, 100)
         self._base_url = settings.base_url
         limiter = limiter or limiter_for(settings)
-        self._client = client or _open_client(limiter, transport)
+        self._client = client or _open_client(settings.base_url, limiter, transport)
         self._owns_client = client is None
         http = RegistryHttp(settings, self._client, limiter, attempts=attempts, sleep=sleep)
         access = Access(http, page_size, window)
@@ -162,9 +163,12 @@ class ImednetSDK:
         return f"<ImednetSDK {self._base_url}>"
 
 
-def _open_client(limiter: RequestLimiter, transport: httpx.BaseTransport | None) -> httpx.Client:
+def _open_client(
+    base_url: str, limiter: RequestLimiter, transport: httpx.BaseTransport | None
+) -> httpx.Client:
     # The limiter bounds the connections; as many as it allows are kept for the next request.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
+    transport = transport or transport_for(base_url, limiter.maximum)
     return httpx.Client(transport=transport, limits=limits)
 
 

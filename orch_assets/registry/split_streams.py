@@ -3,14 +3,11 @@
 import queue
 import threading
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from orch_assets.errors import ImednetError
 from orch_assets.registry.streams import BatchStream
 from orch_assets.registry.withholding import Split
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # Withheld batches that may wait for their reader.
 _WAITING: Final = 16
@@ -45,15 +42,18 @@ class SplitStream:
         self._began = threading.Event()
         self._withheld_began = threading.Event()
         self._withheld_ended = threading.Event()
-        self.table = BatchStream(self._open_batches(), source.counts, shown.schema)
-        self.withheld = BatchStream(self._withheld_batches(), source.counts, hidden.schema)
+        self.table = BatchStream(_entered(self._open_batches()), source.counts, shown.schema)
+        self.withheld = BatchStream(
+            _entered(self._withheld_batches()), source.counts, hidden.schema
+        )
 
-    def _open_batches(self) -> "Generator[pa.RecordBatch, None, None]":
+    def _open_batches(self) -> "Generator[Any, None, None]":
         import pyarrow as pa
 
-        self._began.set()
         end = _BROKEN
         try:
+            yield None
+            self._began.set()
             for batch in self._source:
                 shown, hidden = self._split(pa.Table.from_batches([batch]))
                 for each in hidden.to_batches():
@@ -62,11 +62,13 @@ class SplitStream:
             end = _COMPLETE
         finally:
             self._source.close()
+            self._began.set()
             self._hand(end)
 
     def _hand(self, item: Any) -> None:
         """Give the other side a batch, or the word that it was the last."""
-        if not self._withheld_began.wait(_ALONE_SECONDS if item is not _BROKEN else 0):
+        # Bad news waits for nobody: whoever begins to read later finds it.
+        if item is not _BROKEN and not self._withheld_began.wait(_ALONE_SECONDS):
             raise ImednetError("Read both parts of a split stream at once, from two threads.")
         while not self._withheld_ended.is_set():
             try:
@@ -77,9 +79,10 @@ class SplitStream:
         if item is not _BROKEN:
             raise ImednetError("The withheld part is not read any more, so the open one ends too.")
 
-    def _withheld_batches(self) -> "Generator[pa.RecordBatch, None, None]":
-        self._withheld_began.set()
+    def _withheld_batches(self) -> "Generator[Any, None, None]":
         try:
+            yield None
+            self._withheld_began.set()
             if not self._began.wait(_ALONE_SECONDS):
                 raise ImednetError("Read both parts of a split stream at once, from two threads.")
             while (item := self._batches.get()) is not _COMPLETE:
@@ -88,3 +91,10 @@ class SplitStream:
                 yield item
         finally:
             self._withheld_ended.set()
+            self._withheld_began.set()
+
+
+def _entered(batches: "Generator[Any, None, None]") -> "Generator[Any, None, None]":
+    """Return the generator inside its ``try``: closed unread, it tells the other side too."""
+    next(batches)
+    return batches

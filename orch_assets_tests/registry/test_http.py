@@ -108,7 +108,7 @@ def test_requests_carry_what_the_public_package_sends(canned: Callable[..., Cann
     ("wire", "error", "tries"),
     [
         (b"planted-value\r\n\r\n", RegistryUnreachableError, 3),
-        (b"HTTP/1.1 200 OK\r\nplanted-value\r\n\r\n", RegistryUnreachableError, 3),
+        (b"HTTP/1.1 200 OK\r\nplanted-value\r\n\r\n", RegistryDataError, 3),
         (b"", RegistryUnreachableError, 3),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nplanted-value",

@@ -27,5 +27,6 @@ types and order follow from the dictionary alone, whatever the records are; the 
 """
 
 from orch_assets.registry.form_tables.building import build_form_tables
+from orch_assets.registry.form_tables.form_table import FormStream
 
-__all__ = ["build_form_tables"]
+__all__ = ["FormStream", "build_form_tables"]

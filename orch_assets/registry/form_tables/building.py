@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.registry.dictionary import Dictionary
 from orch_assets.registry.form_tables.columns import KEY_COLUMNS, columns_of
-from orch_assets.registry.form_tables.form_table import FormTable
+from orch_assets.registry.form_tables.form_table import FormStream, FormTable
 from orch_assets.registry.form_tables.forms import Form, StudyForms
 from orch_assets.registry.form_tables.names import Names
 from orch_assets.registry.form_tables.shelf import Shelf
@@ -13,10 +13,9 @@ from orch_assets.registry.form_tables.shelf import Shelf
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MEMORY_BYTES: Final = 64 << 20
 _COLUMNS: Final = (*KEY_COLUMNS, "form_id", "form_key", "record_data")
-# Records are taken apart so many at a time: as Python's objects they are four times their text.
-_CHUNKS: Final = 8
+# Records are taken apart by so many bytes: as Python's objects they are four times as large.
+_CHUNK_BYTES: Final = 8 << 20
 
 
 def build_form_tables(
@@ -25,8 +24,8 @@ def build_form_tables(
     forms: "pa.Table",
     *,
     withheld: bool = False,
-    memory_bytes: int = MEMORY_BYTES,
-) -> "dict[str, pa.Table]":
+    memory_bytes: int | None = None,
+) -> "dict[str, pa.Table] | dict[str, FormStream]":
     """Return a table for each form of a study, by its name; the package says what is in them.
 
     Args:
@@ -36,8 +35,9 @@ def build_form_tables(
         forms: the study's table ``forms``.
         withheld: whether ``records`` is the companion. Then the columns are the variables that are
             not open, and the tables those of forms that have such variables, or records here.
-        memory_bytes: of finished rows in memory. Rows beyond wait in a temporary file, and the
-            tables are mapped from there.
+        memory_bytes: of finished rows; None for any number. When they are more, the others wait in
+            a temporary file, and streams come in place of tables: with a ``schema`` and
+            ``num_rows``, iterated as often as one likes, each a ``table()`` when it is asked to be.
 
     Returns:
         The forms of ``forms`` by their ID, then those that only variables or records name. A form
@@ -55,16 +55,18 @@ def build_form_tables(
             tables[form] = FormTable(form, keys, columns_of(form, known, withheld=withheld))
         return tables[form]
 
-    with Shelf(memory_bytes) as shelf:
-        for chunk in _chunks(records, max(1, memory_bytes // _CHUNKS)):
-            for form, rows in _by_form(chunk, study):
-                table_of(form).add(rows, shelf)
-        named = _named(study)
-        return {
-            name: table_of(form).whole()
-            for name, form in named.items()
-            if not withheld or table_of(form).holds_anything
-        }
+    shelf = Shelf(memory_bytes)
+    for chunk in _chunks(records, min(_CHUNK_BYTES, memory_bytes or _CHUNK_BYTES)):
+        for form, rows in _by_form(chunk, study):
+            table_of(form).add(rows, shelf)
+    streams = {
+        name: table_of(form).finish()
+        for name, form in _named(study).items()
+        if not withheld or table_of(form).holds_anything
+    }
+    if shelf.overflowed:
+        return streams
+    return {name: stream.table() for name, stream in streams.items()}
 
 
 def _named(study: StudyForms) -> dict[str, Form]:

@@ -1,6 +1,7 @@
-"""A form's table while its records come in."""
+"""A form's table: while its records come in, and when they are all there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orch_assets.registry.form_tables.answers import Answers
@@ -12,8 +13,35 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@dataclass(frozen=True)
+class FormStream:
+    """A form's table as a stream, which may be read more than once.
+
+    Attributes:
+        schema: of every batch; with the counts of misfits.
+        num_rows: of all batches.
+        takes: gives each batch.
+    """
+
+    schema: "pa.Schema"
+    num_rows: int
+    takes: "Sequence[Callable[[], pa.RecordBatch]]"
+
+    def __iter__(self) -> "Iterator[pa.RecordBatch]":
+        import pyarrow as pa
+
+        for take in self.takes:
+            yield pa.record_batch(take().columns, schema=self.schema)
+
+    def table(self) -> "pa.Table":
+        """Return all rows in memory."""
+        import pyarrow as pa
+
+        return pa.Table.from_batches(self, self.schema)
+
+
 class FormTable:
-    """The table of one form.
+    """Takes the records of one form in.
 
     Args:
         form: whose records come.
@@ -27,15 +55,18 @@ class FormTable:
         self._columns = columns
         self._schema = table_schema(form, keys, columns, {})
         self._misfits: dict[str, int] = {}
-        self._batches: list[Callable[[], pa.RecordBatch]] = []
+        self._takes: list[Callable[[], pa.RecordBatch]] = []
+        self._rows = 0
+        self._last_id: int | None = None
+        self._is_sorted = True
 
     @property
     def holds_anything(self) -> bool:
         """Whether there are questions, or records."""
-        return bool(self._columns or self._batches)
+        return bool(self._columns or self._takes)
 
     def add(self, records: "pa.Table", shelf: Shelf) -> None:
-        """Take records of this form in; at least one."""
+        """Take records in; at least one."""
         import pyarrow as pa
 
         answers = Answers(records["record_data"].to_pylist(), self._columns)
@@ -43,23 +74,27 @@ class FormTable:
         batch = pa.record_batch([*keys, *answers.arrays()], schema=self._schema)
         for name, count in answers.misfits.items():
             self._misfits[name] = self._misfits.get(name, 0) + count
-        self._batches.append(shelf.put(batch))
+        self._takes.append(shelf.put(batch))
+        self._rows += batch.num_rows
+        self._look_at_order(batch.column("record_id"))
 
-    def whole(self) -> "pa.Table":
-        """Return the table, sorted, with the misfits counted in its metadata."""
-        import pyarrow as pa
+    def _look_at_order(self, ids: "pa.Array") -> None:
+        import pyarrow.compute as pc
 
-        table = pa.Table.from_batches([take() for take in self._batches], self._schema)
-        if not _is_sorted(table["record_id"]):
-            table = table.sort_by("record_id")
+        rising = pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py() is not False
+        first = ids[0].as_py()
+        self._is_sorted &= (
+            not ids.null_count and rising and (self._last_id is None or self._last_id <= first)
+        )
+        self._last_id = ids[-1].as_py()
+
+    def finish(self) -> FormStream:
+        """Return the rows, sorted."""
         schema = table_schema(self._form, self._keys, self._columns, self._misfits)
-        return pa.Table.from_arrays(table.columns, schema=schema)
-
-
-def _is_sorted(ids: "pa.ChunkedArray") -> bool:
-    """Whether IDs rise, as the registry sends them; in a file, sorting would load the table."""
-    import pyarrow.compute as pc
-
-    ids = ids.combine_chunks()
-    rising = pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py()
-    return not ids.null_count and rising is not False
+        rows = FormStream(schema, self._rows, self._takes)
+        if self._is_sorted:
+            return rows
+        # The registry sorts; what doesn't come from there is sorted here, in memory.
+        here = Shelf(memory_bytes=None)
+        batches = rows.table().sort_by("record_id").to_batches()
+        return FormStream(schema, self._rows, [here.put(batch) for batch in batches])

@@ -1,53 +1,49 @@
 """Where finished rows wait for their table: in memory while they are few, else in a file."""
 
-import contextlib
 import functools
-import mmap
+import math
+import os
 import tempfile
+import weakref
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ALIGNMENT = 64
 
+class Shelf:
+    """Keeps record batches of any schemas.
 
-class Shelf(contextlib.ExitStack):
-    """Keeps record batches of any schemas, most of them outside of memory.
-
-    What lies in the file is mapped when it is taken: read when it is looked at, and the system's
-    to drop. The file has no name; it goes with the last batch that was taken from it.
+    The file has no name; it goes with the shelf and all that could take something from it.
 
     Args:
-        memory_bytes: so much stays in memory.
+        memory_bytes: so much stays in memory; None keeps all there.
     """
 
-    def __init__(self, memory_bytes: int) -> None:
-        super().__init__()
-        self._free = memory_bytes
+    def __init__(self, memory_bytes: int | None) -> None:
+        self._free = math.inf if memory_bytes is None else memory_bytes
         self._file: IO[bytes] | None = None
-        self._map: mmap.mmap | None = None
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether there was more than stays in memory."""
+        return self._file is not None
 
     def put(self, batch: "pa.RecordBatch") -> "Callable[[], pa.RecordBatch]":
-        """Keep a batch and return what takes it back; to be called when all are here."""
+        """Keep a batch and return what takes it, as often as it is called."""
         self._free -= batch.nbytes
         if self._free >= 0:
             return lambda: batch
         if self._file is None:
-            self._file = self.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is
-        start = self._file.tell()
-        message = batch.serialize()
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - the next line closes it
+            weakref.finalize(self, self._file.close)
+        start, message = self._file.tell(), batch.serialize()
         self._file.write(message)
-        self._file.write(bytes(-message.size % _ALIGNMENT))
-        return functools.partial(self._take, start, message.size, batch.schema)
+        self._file.flush()
+        return functools.partial(self._take, self._file.fileno(), start, message.size, batch.schema)
 
-    def _take(self, start: int, size: int, schema: "pa.Schema") -> "pa.RecordBatch":
+    def _take(self, file: int, start: int, size: int, schema: "pa.Schema") -> "pa.RecordBatch":
         import pyarrow as pa
 
-        assert self._file is not None  # noqa: S101 - what is taken was put
-        if self._map is None:
-            self._file.flush()
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        message = pa.py_buffer(self._map).slice(start, size)
-        return pa.ipc.read_record_batch(message, schema)
+        return pa.ipc.read_record_batch(pa.py_buffer(os.pread(file, size, start)), schema)

@@ -243,6 +243,7 @@ def test_forms_that_only_variables_or_records_name_have_tables_too():
         record({"C": "z"}, (1, "F7")),  # the ID of one form, the key of another
         record({"D": "w"}, (9, None)),
         record({"E": "v"}, (None, None)),
+        record({"F": "u"}, (1, "F10")),
     )
     tables = build_form_tables(rows, dictionary, forms(F1))
     assert {name: table["record_id"].to_pylist() for name, table in tables.items()} == {
@@ -252,6 +253,7 @@ def test_forms_that_only_variables_or_records_name_have_tables_too():
         "F7_2": [3],
         "form_9": [4],
         "no_form": [5],
+        "F10": [6],
     }
     assert given_back(tables["F7_2"], 0) == {"C": ("text", "z")}
 
