@@ -10,25 +10,31 @@ NODE := orch_assets_tests/step_functions/node
 # would be lost ones.
 DEMO_HOME := $(CURDIR)/.dagster/demo
 RUN_HOME := $(CURDIR)/.dagster/account
+AWS_HOME := $(CURDIR)/.dagster/aws
 demo dev: export DAGSTER_HOME = $(DEMO_HOME)
 demo dev: export ORCH_REGISTRY = demo
 run: export DAGSTER_HOME = $(RUN_HOME)
+demo-aws: export DAGSTER_HOME = $(AWS_HOME)
 
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo dev run test check bench screenshot lock clean
+.PHONY: help demo demo-aws dev run test check bench screenshot lock clean
 
 help:
-	@echo "make demo    run the main job on the embedded registry (no account needed)"
-	@echo "make dev     open the Dagster UI on the embedded registry"
-	@echo "make run     run the main job on the account whose keys are in the environment"
-	@echo "make test    run the tests"
-	@echo "make check   lint and types"
-	@echo "make bench   measure speed and memory, as ratios"
+	@echo "make demo      run the main job on the embedded registry (no account needed)"
+	@echo "make demo-aws  execute a state machine for every study, on a local server (no account)"
+	@echo "make dev       open the Dagster UI on the embedded registry"
+	@echo "make run       run the main job on the account whose keys are in the environment"
+	@echo "make test      run the tests"
+	@echo "make check     lint and types"
+	@echo "make bench     measure speed and memory, as ratios"
 
 demo: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 	$(BIN)/python -m orch_assets run
+
+demo-aws: $(VENV)/.installed-dev $(AWS_HOME)/dagster.yaml
+	$(BIN)/python -m docs.demo_aws
 
 dev: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 	$(BIN)/dagster dev
@@ -73,7 +79,7 @@ $(VENV)-peers/.installed: locks/peers.txt
 	$(VENV)-peers/bin/python $(INSTALL) --require-hashes -r locks/peers.txt
 	@touch $@
 
-$(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml: dagster.yaml
+$(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml $(AWS_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(@D)
 	@cp dagster.yaml $@
 

@@ -6,7 +6,7 @@ import sys
 
 import benchmarks
 
-_NOT_BENCHMARKS = {"__main__", "measuring", "locations"}
+_NOT_BENCHMARKS = {"__main__", "measuring", "locations", "prepared_registry"}
 
 
 def main() -> int:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
         MultiStudyOrchestrator,
         OrchestratorResult,
         SplitTable,
+        StudyMachine,
         StudyWorkerCallable,
         split_withheld,
         study_pipeline,
     )
-    from orch_assets.registry import ImednetSDK
+    from orch_assets.registry import ImednetSDK, build_form_tables
     from orch_assets.step_functions import PipelineStep, StepFunctionsPipeline
     from orch_assets.stores import (
         GCSPipelineStore,
@@ -51,7 +52,9 @@ _HOMES = {
     "StepFunctionsPipeline": "step_functions",
     "StorageFormat": "stores",
     "StudyContextLogAdapter": "study",
+    "StudyMachine": "orchestration",
     "StudyWorkerCallable": "orchestration",
+    "build_form_tables": "registry",
     "get_current_study": "study",
     "in_study_context": "study",
     "make_study_logger": "study",
@@ -77,7 +80,9 @@ __all__ = [
     "StepFunctionsPipeline",
     "StorageFormat",
     "StudyContextLogAdapter",
+    "StudyMachine",
     "StudyWorkerCallable",
+    "build_form_tables",
     "get_current_study",
     "in_study_context",
     "make_study_logger",

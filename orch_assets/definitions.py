@@ -5,32 +5,34 @@ import dagster as dg
 from orch_assets import pipelines
 from orch_assets.defs.automation import build_automation_sensor
 from orch_assets.defs.discovery import discover_pipelines
-from orch_assets.defs.graph import build_study_graph
+from orch_assets.defs.graph import build_study_graph, build_together_graphs, runs_on_request
 from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
 from orch_assets.defs.results import build_results_sensor, build_study_results
 from orch_assets.defs.schedule import build_daily_refresh
+from orch_assets.defs.state_machines import build_deployments
 from orch_assets.defs.step_functions import StepFunctionsResource
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 
 _all = discover_pipelines(pipelines)
-_graph = build_study_graph(_all)
-_study_results = build_study_results(_graph.keys)
+_graphs = [build_study_graph(_all), *build_together_graphs(_all)]
+_keys = {key for graph in _graphs for key in graph.keys}
+_study_results = build_study_results(_keys)
 
 _study_pipelines = dg.define_asset_job(
     "study_pipelines",
-    selection=[pipeline.name for pipeline in _all if not pipeline.on_request],
+    selection=[pipeline.name for pipeline in _all if not runs_on_request(pipeline)],
     description="Every pipeline of the chosen studies, but for those that run on request only.",
 )
 _refresh_results = dg.define_asset_job("refresh_study_results", selection=[_study_results])
 
 defs = dg.Definitions(
-    assets=[_graph, _study_results],
-    jobs=[_study_pipelines, _refresh_results, build_sync_job(_graph.keys)],
+    assets=[*_graphs, _study_results, *build_deployments(_all)],
+    jobs=[_study_pipelines, _refresh_results, build_sync_job(_keys)],
     sensors=[
-        build_study_sensor(_study_pipelines, _graph.keys),
-        build_results_sensor(_refresh_results, _graph.keys),
-        build_automation_sensor(_graph.keys),
+        build_study_sensor(_study_pipelines, _keys),
+        build_results_sensor(_refresh_results, _keys),
+        build_automation_sensor(_keys),
     ],
     schedules=[build_daily_refresh(_study_pipelines)],
     resources={

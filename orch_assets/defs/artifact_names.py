@@ -18,6 +18,14 @@ def artifact_name(key: dg.AssetKey, partition: str | None) -> str:
     return "/".join([asset, *map(encode_part, dimension_keys(partition).values())])
 
 
+def op_output_name(context: dg.OutputContext) -> str:
+    """Return the artifact's name of an output that is no asset's, as between ops of a graph.
+
+    It is ``~ops/<run>/<step>/<output>``, which no asset's artifact can be called.
+    """
+    return "/".join(["~ops", *map(encode_part, context.get_identifier())])
+
+
 def dimension_keys(partition: str) -> dict[str, str]:
     """Return a partition's key in each dimension, by the dimension's name; ``""`` if it has one."""
     if isinstance(partition, dg.MultiPartitionKey):

@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from orch_assets.defs.io_manager import PipelineIOManager
+from orch_assets.defs.io_manager import PlacedIOManager
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore, StorageFormat
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore
 
 
-class S3PipelineIOManager(PipelineIOManager):
+class S3PipelineIOManager(PlacedIOManager):
     """Keeps results in a bucket of Amazon S3; parameters as of ``S3PipelineStore``.
 
     Example:
@@ -20,8 +20,6 @@ class S3PipelineIOManager(PipelineIOManager):
     """
 
     bucket: str = Field(description="The bucket's name.")
-    prefix: str = Field(default="", description="Goes before every name.")
-    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
     region: str | None = Field(default=None, description="Default: as boto3 finds it.")
     profile: str | None = Field(default=None, description="Of the AWS configuration.")
     endpoint: str | None = Field(default=None, description="Of something else that speaks S3.")
@@ -32,27 +30,23 @@ class S3PipelineIOManager(PipelineIOManager):
     # To name its type would import boto3.
     s3: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # it may be left out
 
-    _store: "PipelineStore | None" = PrivateAttr(default=None)
-
-    def pipeline_store(self) -> "PipelineStore":
-        """Return the store, made on first use."""
-        if self._store is None:
-            self._store = S3PipelineStore(
-                self.bucket,
-                self.prefix,
-                StorageFormat(self.format),
-                self.region,
-                self.profile,
-                endpoint=self.endpoint,
-                role_arn=self.role_arn,
-                kms_key=self.kms_key,
-                tags=self.tags,
-                client=_client(self.s3),
-            )
-        return self._store
+    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+        return S3PipelineStore(
+            self.bucket,
+            self.prefix,
+            table_format,
+            self.region,
+            self.profile,
+            endpoint=self.endpoint,
+            role_arn=self.role_arn,
+            kms_key=self.kms_key,
+            tags=self.tags,
+            escape_formulas=self.escape_formulas,
+            client=_client(self.s3),
+        )
 
 
-class GCSPipelineIOManager(PipelineIOManager):
+class GCSPipelineIOManager(PlacedIOManager):
     """Keeps results in a bucket of Google Cloud Storage; parameters as of ``GCSPipelineStore``.
 
     Example:
@@ -60,33 +54,31 @@ class GCSPipelineIOManager(PipelineIOManager):
     """
 
     bucket: str = Field(description="The bucket's name.")
-    prefix: str = Field(default="", description="Goes before every name.")
-    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
     credentials_path: str | None = Field(default=None, description="A service account's key file.")
     project: str | None = Field(default=None, description="Of the client.")
     endpoint: str | None = Field(default=None, description="Of another service like Google's.")
     impersonate: str | None = Field(default=None, description="A service account to act as.")
     kms_key_name: str | None = Field(default=None, description="Encrypts every object.")
+    tags: dict[str, str] | None = Field(
+        default=None, description="Of every object, as custom metadata."
+    )
     # dagster-gcp's GCSResource or Google's own client, in place of credentials and project.
     gcs: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # likewise
 
-    _store: "PipelineStore | None" = PrivateAttr(default=None)
-
-    def pipeline_store(self) -> "PipelineStore":
-        """Return the store, made on first use."""
-        if self._store is None:
-            self._store = GCSPipelineStore(
-                self.bucket,
-                self.prefix,
-                StorageFormat(self.format),
-                self.credentials_path,
-                project=self.project,
-                endpoint=self.endpoint,
-                impersonate=self.impersonate,
-                kms_key_name=self.kms_key_name,
-                client=_client(self.gcs),
-            )
-        return self._store
+    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+        return GCSPipelineStore(
+            self.bucket,
+            self.prefix,
+            table_format,
+            self.credentials_path,
+            project=self.project,
+            endpoint=self.endpoint,
+            impersonate=self.impersonate,
+            kms_key_name=self.kms_key_name,
+            tags=self.tags,
+            escape_formulas=self.escape_formulas,
+            client=_client(self.gcs),
+        )
 
 
 def _client(resource: Any) -> Any:

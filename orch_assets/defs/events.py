@@ -52,13 +52,14 @@ def failure(
     duration_seconds: float,
     registry: str,
     report_uri: str | None,
+    more: Mapping[str, Any] | None = None,
 ) -> dg.AssetObservation:
     """Return the event of a study's failure; it leaves the partition unmaterialized.
 
     Its error text is ours: the exception's type and place, and the message only where this
     package wrote it.
     """
-    metadata = _four_fields(FAILED, None, cause.loggable, duration_seconds)
+    metadata = {**(more or {}), **_four_fields(FAILED, None, cause.loggable, duration_seconds)}
     if report_uri is not None:
         metadata["failure_report"] = dg.MetadataValue.text(report_uri)
     metadata["registry"] = dg.MetadataValue.text(registry)
@@ -99,6 +100,12 @@ def _data_value(data: Any) -> dg.MetadataValue[Any]:
     if isinstance(data, int):
         return dg.MetadataValue.int(data)
     return dg.MetadataValue.float(data) if isinstance(data, float) else dg.MetadataValue.json(data)
+
+
+def uri_of(metadata: Mapping[str, Any]) -> str | None:
+    """Return where an artifact is, by the metadata of its event; None where there is none."""
+    uri = metadata.get("uri")
+    return None if uri is None or uri.value is None else str(uri.value)
 
 
 def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:

@@ -8,6 +8,8 @@ import dagster as dg
 from orch_assets.defs.automation import still_missing
 from orch_assets.defs.graph_run import GraphRun
 from orch_assets.defs.partitions import studies
+from orch_assets.defs.reconciliation import check_spec
+from orch_assets.defs.state_machines import deployment_key, takes_all
 from orch_assets.orchestration.ordering import in_dependency_order
 from orch_assets.orchestration.pipeline import StudyPipeline
 
@@ -27,7 +29,8 @@ def build_study_graph(
     """Return one asset per pipeline, partitioned by study, run together in lanes.
 
     Args:
-        pipelines: their upstreams must be among them.
+        pipelines: their upstreams must be among them. Those that :func:`build_together_graphs`
+            is for are left out.
         name: of the graph's op, for the UI and for ``dagster`` on the command line.
         backfill_policy: one run for all studies (the default), or
             ``dg.BackfillPolicy.multi_run(n)`` for runs of n studies each, which a run launcher
@@ -40,21 +43,59 @@ def build_study_graph(
         PipelineDefinitionError: two pipelines share a name, an upstream is missing, or the
             upstreams form a cycle.
     """
-    ordered = in_dependency_order(pipelines)
-    keys = {pipeline.name: dg.AssetKey(pipeline.name) for pipeline in ordered}
-    io_manager_keys = {RESTRICTED_IO_MANAGER} | {each.io_manager_key for each in ordered}
+    # Whatever can be done before a state machine is waited for, is.
+    lanes = sorted(pipelines, key=lambda each: each.machine is not None)
+    ordered = in_dependency_order(each for each in lanes if not takes_all(each))
+    return _graph(ordered, name, backfill_policy, pool)
+
+
+def build_together_graphs(
+    pipelines: Sequence[StudyPipeline], *, backfill_policy: dg.BackfillPolicy | None = None
+) -> list[dg.AssetsDefinition]:
+    """Return an asset for each pipeline whose one execution is for all studies of a run.
+
+    It takes what the study graph made in an earlier run: in the same run, Dagster would skip it
+    for all studies where the graph failed for one.
+
+    Args:
+        pipelines: all; those whose state machine has ``studies_at_once`` are taken.
+        backfill_policy: as of :func:`build_study_graph`.
+    """
+    chosen = [each for each in pipelines if takes_all(each)]
+    return [_graph([each], f"{each.name}_graph", backfill_policy, None) for each in chosen]
+
+
+def runs_on_request(pipeline: StudyPipeline) -> bool:
+    """Whether jobs, schedules and automation leave it out."""
+    return pipeline.on_request or takes_all(pipeline)
+
+
+def _graph(
+    ordered: Sequence[StudyPipeline],
+    name: str,
+    backfill_policy: dg.BackfillPolicy | None,
+    pool: str | None,
+) -> dg.AssetsDefinition:
+    names = {name for each in ordered for name in (each.name, *each.upstreams)}
+    keys = {name: dg.AssetKey(name) for name in names}
+    resource_keys = _RESOURCES | {RESTRICTED_IO_MANAGER} | {e.io_manager_key for e in ordered}
+    if any(each.machine is not None for each in ordered):
+        resource_keys |= {"step_functions"}
 
     @dg.multi_asset(
         name=name,
         specs=[_spec(pipeline, keys) for pipeline in ordered],
+        check_specs=[check_spec(keys[each.name]) for each in ordered if each.reconciled],
         can_subset=True,
         backfill_policy=backfill_policy or dg.BackfillPolicy.single_run(),
-        required_resource_keys=set(_RESOURCES | io_manager_keys),
+        required_resource_keys=set(resource_keys),
         pool=pool,
     )
     def study_graph(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         GraphRun(context, ordered, keys).execute()
-        yield from ()  # every event was logged; an output would be a second one
+        # Every event was logged, and an asset's output would be a second one; a check's is wanted.
+        for check in context.selected_asset_check_keys:
+            yield dg.Output(None, check_spec(check.asset_key).get_python_identifier())
 
     return study_graph
 
@@ -62,7 +103,10 @@ def build_study_graph(
 def _spec(pipeline: StudyPipeline, keys: dict[str, dg.AssetKey]) -> dg.AssetSpec:
     spec = dg.AssetSpec(
         keys[pipeline.name],
-        deps=[keys[name] for name in pipeline.upstreams],
+        deps=[
+            *(keys[name] for name in pipeline.upstreams),
+            *([deployment_key(pipeline)] if pipeline.machine is not None else []),
+        ],
         # Python's mark-up for code is two backticks, the UI's is one.
         description=pipeline.description and pipeline.description.replace("``", "`"),
         partitions_def=studies,
@@ -72,6 +116,6 @@ def _spec(pipeline: StudyPipeline, keys: dict[str, dg.AssetKey]) -> dg.AssetSpec
         tags=dict(pipeline.tags),
         code_version=pipeline.code_version,
         skippable=True,
-        automation_condition=None if pipeline.on_request else still_missing(),
+        automation_condition=None if runs_on_request(pipeline) else still_missing(),
     )
     return spec.with_io_manager_key(pipeline.io_manager_key)

@@ -8,20 +8,25 @@ from typing import Any, Final
 import dagster as dg
 from dagster._utils.interrupts import capture_interrupts
 
-from orch_assets.defs import events
+from orch_assets.defs import events, reconciliation
 from orch_assets.defs.carry import carried_events, done_in_parent, newest_materializations
 from orch_assets.defs.durations import past_durations
+from orch_assets.defs.executions import Executions
+from orch_assets.defs.former_executions import executions_of
 from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.errors import TableMovedError
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.result import CANCELLED, describe_failure
+from orch_assets.orchestration.result import CANCELLED, Failure, describe_failure
 from orch_assets.orchestration.steps import Step, StepResult
 
 _PROGRESS_SECONDS: Final = 10.0
 _NAMED_STUDIES: Final = 100
+# Further readings of a table whose rows moved behind its stream.
+_READ_ANEW: Final = 2
 
 
 @dataclass
@@ -36,6 +41,7 @@ class GraphRun:
     keys: Mapping[str, dg.AssetKey]
     failed: dict[str, list[str]] = field(default_factory=dict)
     said: float = field(default_factory=time.monotonic)
+    executions: Executions | None = None
 
     def execute(self) -> None:
         """Run the studies.
@@ -54,7 +60,12 @@ class GraphRun:
             for study_key in self._in_order(studies, selected, orchestration.workers())
         }
         lanes = Lanes(self._runner(registry, selected, studies, done), orchestration.workers())
-        self._log_results(lanes, steps, registry.label)
+        try:
+            self._log_results(lanes, steps, registry.label)
+        finally:
+            if self.executions is not None:
+                with capture_interrupts():
+                    self.executions.close()
         if self.failed:
             raise self._failure(studies)
 
@@ -111,6 +122,7 @@ class GraphRun:
         for key, study_keys in done_in_parent(instance, self.context.run, names).items():
             for event in carried_events(instance, key, study_keys & set(studies)):
                 self.context.log_event(event)
+                self._log_check(names[key], str(event.partition), event)
                 carried[names[key]].add(str(event.partition))
         return carried
 
@@ -121,6 +133,9 @@ class GraphRun:
         studies: Sequence[str],
         done: Mapping[str, set[str]],
     ) -> PipelineRunner:
+        to_run = {p.name: [key for key in studies if key not in done[p.name]] for p in selected}
+        self.executions = executions_of(self.context, selected, self.keys, to_run)
+        earlier, uris = self._earlier(selected, studies, done)
         return PipelineRunner(
             run_id=self.context.run.run_id,
             registry=registry.label,
@@ -129,7 +144,9 @@ class GraphRun:
             keys=self.keys,
             resources=self.context.resources,
             log=self.context.log,
-            earlier=self._earlier(selected, studies, done),
+            earlier=earlier,
+            uris=uris,
+            executions=self.executions,
         )
 
     def _earlier(
@@ -137,19 +154,25 @@ class GraphRun:
         selected: Sequence[StudyPipeline],
         studies: Sequence[str],
         done: Mapping[str, set[str]],
-    ) -> dict[str, dict[str, Any]]:
+    ) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str | None]]:
         """Return the ``data`` of results that this run needs and does not make itself.
 
-        A result without an artifact lives in its event alone.
+        A result without an artifact lives in its event alone. Of those that have one, return the
+        URIs.
         """
         made_here = {pipeline.name for pipeline in selected if not done[pipeline.name]}
         needed = {name for pipeline in selected for name in pipeline.upstreams} - made_here
-        earlier: dict[str, dict[str, Any]] = {}
+        earlier: dict[str, dict[str, Any]] = {name: {} for name in needed}
+        uris: dict[tuple[str, str], str | None] = {}
         for name in needed:
             newest = newest_materializations(self.context.instance, self.keys[name], studies)
-            results = {study_key: events.data_alone(record) for study_key, record in newest}
-            earlier[name] = {key: data for key, (alone, data) in results.items() if alone}
-        return earlier
+            for study_key, record in newest:
+                alone, data = events.data_alone(record)
+                if alone:
+                    earlier[name][study_key] = data
+                event = record.asset_materialization
+                uris[name, study_key] = events.uri_of(event.metadata if event else {})
+        return earlier, uris
 
     def _log_results(
         self, lanes: Lanes, steps: Mapping[str, Sequence[Step]], registry: str
@@ -189,10 +212,20 @@ class GraphRun:
                 cause = describe_failure(error)
             else:
                 self.context.log_event(event)
+                self._log_check(result.step, study_key, event)
                 return
         self.context.log_event(
-            events.failure(key, study_key, cause, result.duration_seconds, registry, result.report)
+            events.failure(
+                key,
+                study_key,
+                cause,
+                result.duration_seconds,
+                registry,
+                result.report,
+                self.executions.metadata(result.step, study_key) if self.executions else None,
+            )
         )
+        self._log_check(result.step, study_key, cause)
         if result.report == NOT_WRITTEN:
             self.context.log.error(
                 "Study %s, %s: the failure report could not be written to the restricted store "
@@ -201,6 +234,16 @@ class GraphRun:
                 result.step,
             )
         self.failed.setdefault(study_key, []).append(f"{result.step}: {cause.kind}")
+
+    def _log_check(
+        self, name: str, study_key: str, outcome: dg.AssetMaterialization | Failure
+    ) -> None:
+        """Log whether a study's table reconciled, if that is what became clear."""
+        if any(each.name == name and each.reconciled for each in self.pipelines):
+            instance = self.context.instance
+            evaluation = reconciliation.evaluation(instance, self.keys[name], study_key, outcome)
+            if evaluation is not None:
+                self.context.log_event(evaluation)
 
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [study_key for study_key in studies if study_key in self.failed]
@@ -223,7 +266,8 @@ def _step(pipeline: StudyPipeline) -> Step:
         pipeline.name,
         upstreams=pipeline.upstreams,
         timeout=pipeline.timeout,
-        retries=pipeline.retries,
-        retry_on=pipeline.retry_on,
+        retries=pipeline.retries or (_READ_ANEW if pipeline.reconciled else 0),
+        retry_on=(*pipeline.retry_on, *((TableMovedError,) if pipeline.reconciled else ())),
         is_async=pipeline.is_async,
+        takes_values=pipeline.machine is None,
     )

@@ -7,19 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.errors import DagsterInvariantViolationError
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from orch_assets.defs.artifact_names import artifact_name, key_columns, partition_keys
+from orch_assets.defs.artifact_names import (
+    artifact_name,
+    key_columns,
+    op_output_name,
+    partition_keys,
+)
 from orch_assets.defs.loading import (
+    LAZY,
     POLARS,
-    is_mapping,
     is_table_type,
     load,
     load_together,
     table_wanted,
+    without_none,
 )
 from orch_assets.defs.resources import StoreResource
+from orch_assets.defs.step_inputs import publishing, reading
 from orch_assets.defs.table_types import is_table, is_table_stream, type_name
+from orch_assets.stores import LocalPipelineStore, StorageFormat
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore, Published
@@ -28,15 +36,19 @@ if TYPE_CHECKING:
 class PipelineIOManager(dg.ConfigurableIOManager):
     """Keeps each asset's result in a store, one artifact a partition: ``<asset>/<partition>``.
 
-    A table (pandas, Arrow, Polars) or a stream of record batches becomes a table; a mapping from
-    names to tables one artifact set; anything else a JSON value.
+    A table (pandas, Arrow, Polars, a Polars query) or a stream of record batches becomes a table; a
+    mapping from names to such tables one artifact set; anything else a JSON value. Manifests tell
+    the run, the asset, and the versions of what the step has loaded.
 
     A downstream asset gets a table as its annotation says: ``pandas.DataFrame`` (the default),
-    ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame``. Several partitions come
-    as a dict by partition, or, where the annotation is a table, as one table with the partition's
-    key in a column: ``study_key`` for studies, else ``partition_key``, and with several dimensions
-    one column for each, called as the dimension. An input's metadata
-    ``{"allow_missing_partitions": True}`` leaves out what was never stored.
+    ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame``, ``polars.LazyFrame``.
+    Several partitions come as a dict by partition, or, where the annotation is a table, as one
+    table with the partition's key in a column: ``study_key`` for studies, else ``partition_key``,
+    and with several dimensions one column for each, called as the dimension. An input's metadata
+    ``{"allow_missing_partitions": True}`` leaves out what was never stored. Where there is no
+    partition to load at all, ``<table> | None`` gets None.
+
+    What ops hand to each other inside a graph is kept below ``~ops``.
     """
 
     @abstractmethod
@@ -49,12 +61,10 @@ class PipelineIOManager(dg.ConfigurableIOManager):
         Raises:
             StoreError: it can't be stored; nothing was published.
         """
-        partition = None
-        if context.has_asset_partitions:
-            _ = context.asset_partition_key  # Dagster's own error where there are several
-            (partition,) = partition_keys(context)
-        name = artifact_name(context.asset_key, partition)
-        context.add_output_metadata(_metadata(_publish(self.pipeline_store(), obj, name)))
+        name = _output_name(context)
+        with publishing(context):
+            published = _publish(self.pipeline_store(), obj, name)
+        context.add_output_metadata(_metadata(published))
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return a result, or the results of several partitions.
@@ -64,8 +74,15 @@ class PipelineIOManager(dg.ConfigurableIOManager):
             ArtifactCorruptError: what is stored is not what was published.
             StoreError: tables of several partitions don't fit together.
         """
+        with reading(context):
+            return self._loaded(context)
+
+    def _loaded(self, context: dg.InputContext) -> Any:
         store, annotation = self.pipeline_store(), _annotation(context)
+        optional, annotation = without_none(annotation)
         wanted = table_wanted(annotation)
+        if not context.has_asset_key and context.upstream_output:
+            return load(store, op_output_name(context.upstream_output), wanted)
         if not context.has_asset_partitions:
             return load(store, artifact_name(context.asset_key, None), wanted)
         names = {key: artifact_name(context.asset_key, key) for key in partition_keys(context)}
@@ -73,7 +90,9 @@ class PipelineIOManager(dg.ConfigurableIOManager):
             return load(store, next(iter(names.values())), wanted)
         if _may_miss(context):
             names = {key: name for key, name in names.items() if _is_stored(store, name)}
-        if is_table_type(annotation) and not is_mapping(annotation):
+        if is_table_type(annotation):
+            if optional and not names:
+                return None
             together = {name: key_columns(context, key) for key, name in names.items()}
             return load_together(store, together, wanted)
         return {str(key): load(store, name, wanted) for key, name in names.items()}
@@ -94,7 +113,29 @@ class StudyIOManager(PipelineIOManager):
         return self.store.store
 
 
-class LocalPipelineIOManager(PipelineIOManager):
+class PlacedIOManager(PipelineIOManager):
+    """Keeps results in a store that its own fields describe."""
+
+    prefix: str = Field(default="", description="Goes before every name.")
+    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
+    escape_formulas: bool = Field(
+        default=False, description="Write CSV so that no spreadsheet takes text for a formula."
+    )
+
+    _store: "PipelineStore | None" = PrivateAttr(default=None)
+
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store, made on first use."""
+        if self._store is None:
+            self._store = self._opened_store(StorageFormat(self.format))
+        return self._store
+
+    @abstractmethod
+    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+        """Make the store."""
+
+
+class LocalPipelineIOManager(PlacedIOManager):
     """Keeps results in a folder of the local disk.
 
     Example:
@@ -102,14 +143,21 @@ class LocalPipelineIOManager(PipelineIOManager):
     """
 
     root: str = Field(description="The folder.")
-    prefix: str = Field(default="", description="Goes before every name.")
-    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
 
-    def pipeline_store(self) -> "PipelineStore":
-        """Return the store."""
-        from orch_assets.stores import LocalPipelineStore, StorageFormat
+    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+        return LocalPipelineStore(
+            self.root, self.prefix, table_format, escape_formulas=self.escape_formulas
+        )
 
-        return LocalPipelineStore(self.root, self.prefix, StorageFormat(self.format))
+
+def _output_name(context: dg.OutputContext) -> str:
+    if not context.has_asset_key:
+        return op_output_name(context)
+    partition = None
+    if context.has_asset_partitions:
+        _ = context.asset_partition_key  # Dagster's own error where there are several
+        (partition,) = partition_keys(context)
+    return artifact_name(context.asset_key, partition)
 
 
 def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
@@ -120,12 +168,14 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         return store.publish_stream(value, value.schema, name)
     if isinstance(value, Mapping) and value:
         tables = {member: _as_arrow(table) for member, table in value.items()}
-        if all(map(is_table, tables.values())):
+        if all(is_table(table) or is_table_stream(table) for table in tables.values()):
             return store.publish_set(tables, name)
     return store.publish_json(value, name)
 
 
 def _as_arrow(value: Any) -> Any:
+    if type_name(value) == LAZY:
+        value = value.collect()
     return value.to_arrow() if type_name(value) == POLARS else value
 
 

@@ -70,7 +70,8 @@ class Keeping:
         self, turn: StepTurn, io_manager: dg.IOManager, value: Any
     ) -> tuple[Metadata, Any]:
         if not is_table_stream(value):
-            return self._store(turn, io_manager, value), value
+            long = isinstance(value, Mapping) and any(map(is_table_stream, value.values()))
+            return self._store(turn, io_manager, value), IN_THE_STORE if long else value
         if not isinstance(value, BatchStream):
             return self._store(turn, io_manager, value), IN_THE_STORE
         held = _Held(value.schema)
@@ -165,8 +166,9 @@ class _Beside:
         try:
             yield from batches
         except ImednetError:
-            if self._outcome.done():
-                self.result()  # where it failed, that is why
+            # They end each other; what the work alone can fail of is why.
+            if not isinstance(self._outcome.exception(), ImednetError):
+                self.result()
             raise
         self.result()
 

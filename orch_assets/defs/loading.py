@@ -2,7 +2,9 @@
 
 import typing
 from collections.abc import Iterator, Mapping
+from contextvars import copy_context
 from itertools import chain
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreError
@@ -17,6 +19,7 @@ PANDAS: Final = "pandas.DataFrame"
 ARROW: Final = "pyarrow.Table"
 READER: Final = "pyarrow.RecordBatchReader"
 POLARS: Final = "polars.DataFrame"
+LAZY: Final = "polars.LazyFrame"
 
 
 def table_wanted(annotation: Any) -> str:
@@ -26,7 +29,15 @@ def table_wanted(annotation: Any) -> str:
         return table_wanted(values[0]) if values else PANDAS
     module = getattr(annotation, "__module__", "").partition(".")[0]
     found = f"{module}.{getattr(annotation, '__name__', '')}"
-    return found if found in {ARROW, READER, POLARS} else PANDAS
+    return found if found in {ARROW, READER, POLARS, LAZY} else PANDAS
+
+
+def without_none(annotation: Any) -> tuple[bool, Any]:
+    """Return whether an annotation is ``<type> | None``, and the type."""
+    choices = typing.get_args(annotation)
+    others = [choice for choice in choices if choice is not NoneType]
+    optional = typing.get_origin(annotation) in {typing.Union, UnionType} and NoneType in choices
+    return (True, others[0]) if optional and len(others) == 1 else (False, annotation)
 
 
 def is_mapping(annotation: Any) -> bool:
@@ -47,15 +58,23 @@ def load(store: "PipelineStore", name: str, wanted: str) -> Any:
     if kind is ArtifactKind.JSON:
         return store.download_json(name)
     if kind is ArtifactKind.SET:
-        if wanted == PANDAS:
-            return store.download_set(name)
-        tables = store.download_set_tables(name)
-        return {member: _converted(table, wanted) for member, table in tables.items()}
+        return _load_set(store, name, wanted)
     if wanted == READER:
         return store.open_reader(name)
     if wanted == PANDAS:
         return store.download(name)
     return _converted(store.download_table(name), wanted)
+
+
+def _load_set(store: "PipelineStore", name: str, wanted: str) -> dict[str, Any]:
+    if wanted == PANDAS:
+        return dict(store.download_set(name))
+    if wanted == READER:
+        version = store.manifest(name, kind=ArtifactKind.SET).content.sha256
+        members = store.members(name, version)
+        return {each: store.open_reader(name, version, member=each) for each in members}
+    tables = store.download_set_tables(name)
+    return {member: _converted(table, wanted) for member, table in tables.items()}
 
 
 def load_together(
@@ -69,10 +88,22 @@ def load_together(
         wanted: the type of the table.
 
     Raises:
-        StoreError: the tables don't fit together.
+        StoreError: the tables don't fit together, or are sets of tables.
     """
     if not names:
         raise ArtifactNotFoundError("There are no partitions, so there is no table of them.")
+    try:
+        return _together(store, names, wanted)
+    except ArtifactNotFoundError as error:
+        if error.artifact and store.exists(error.artifact, kind=ArtifactKind.SET):
+            raise StoreError(
+                f"{error.artifact} is a set of tables, not one: ask for a dict of dicts of tables.",
+                artifact=error.artifact,
+            ) from None
+        raise
+
+
+def _together(store: "PipelineStore", names: Mapping[str, Mapping[str, str]], wanted: str) -> Any:
     if wanted == PANDAS:
         return _frames_together(store, names)
     if wanted == READER:
@@ -111,9 +142,12 @@ def _readers_together(
 ) -> "pa.RecordBatchReader":
     import pyarrow as pa
 
+    # Read later, one after the other, and noted as an input where all of them are asked for.
+    here = copy_context()
+
     def pieces() -> "Iterator[tuple[str, pa.Table]]":
         for name, keys in names.items():
-            for batch in store.open_reader(name):
+            for batch in here.run(store.open_reader, name):
                 yield name, _with_keys(pa.Table.from_batches([batch]), keys, name)
 
     rest = (piece for piece in pieces() if piece[1].num_rows)
@@ -146,10 +180,11 @@ def _with_keys(table: "pa.Table", keys: Mapping[str, str], name: str) -> "pa.Tab
 
 
 def _converted(table: "pa.Table", wanted: str) -> Any:
-    if wanted == POLARS:
+    if wanted in {POLARS, LAZY}:
         import polars as pl
 
-        return pl.from_arrow(table)
+        frame: Any = pl.from_arrow(table)
+        return frame.lazy() if wanted == LAZY else frame
     return table.to_reader() if wanted == READER else table
 
 

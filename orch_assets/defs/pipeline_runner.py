@@ -3,31 +3,28 @@
 import asyncio
 import inspect
 import logging
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property, partial
 from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import Kept
-from orch_assets.defs.io_contexts import input_context, output_context
-from orch_assets.defs.table_types import as_handed, is_table_stream, table_class
-from orch_assets.orchestration.kept import SplitTable, as_plain, showable
-from orch_assets.orchestration.pipeline import StudyPipeline
+from orch_assets.defs.events import uri_of
+from orch_assets.defs.executions import Executions
+from orch_assets.defs.io_contexts import input_context
+from orch_assets.defs.keeping import IN_THE_STORE, Keeping
+from orch_assets.defs.table_types import as_handed, table_class
+from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.orchestration.kept import SplitTable
+from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.result import Failure
 from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
 from orch_assets.stores.names import encode_part
 from orch_assets.study import StudyContextLogAdapter
 
 NOT_WRITTEN: Final = "could not be written"
-
-# Handed on instead of a stream, which its store has used up.
-_IN_THE_STORE: Final = object()
-
-# What an open table's metadata tells of its companion.
-_WITHHELD: Final = frozenset({"rows", "uri", "sha256"})
 
 
 class _RunLogAdapter(StudyContextLogAdapter):
@@ -53,6 +50,9 @@ class PipelineRunner:
         log: the run's log.
         earlier: ``data`` of results that this run does not make itself and that have no
             artifact, by pipeline and study.
+        uris: of artifacts, by pipeline and study: those of earlier runs, and this run's as they
+            come; None for a result without one.
+        executions: of state machines; None where no pipeline has one.
     """
 
     run_id: str
@@ -63,22 +63,27 @@ class PipelineRunner:
     resources: Any
     log: dg.DagsterLogManager
     earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    uris: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    executions: Executions | None = None
 
     def run(self, turn: StepTurn) -> StepOutput:
         """Run a plain pipeline on a worker."""
         pipeline = self.pipelines[turn.step.name]
-        value = self._call(turn, pipeline, self._upstreams(turn, pipeline))
+        value = self._call(turn.study_key, pipeline, self._upstreams(turn, pipeline))
         if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
             value = asyncio.run(value)
-        return self._keep(turn, value)
+        return self._finish(turn, value)
 
     async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
         pipeline = self.pipelines[turn.step.name]
-        upstreams = await on_worker(self._upstreams, turn, pipeline)
-        output: StepOutput = await on_worker(
-            self._keep, turn, await self._call(turn, pipeline, upstreams)
-        )
+        if self.executions is not None and pipeline.machine is not None:
+            make_input = partial(self._input, pipeline)
+            value = await self.executions.output(pipeline, turn.study_key, make_input, on_worker)
+        else:
+            upstreams = await on_worker(self._upstreams, turn, pipeline)
+            value = await self._call(turn.study_key, pipeline, upstreams)
+        output: StepOutput = await on_worker(self._finish, turn, value)
         return output
 
     def report(self, turn: StepTurn, failure: Failure) -> str:
@@ -110,9 +115,9 @@ class PipelineRunner:
             "code_version": self.pipelines[turn.step.name].code_version or "",
         }
 
-    def _call(self, turn: StepTurn, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
-        logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), turn.study_key)
-        return pipeline.function(turn.study_key, self.sdk, logger, **upstreams)
+    def _call(self, study_key: str, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
+        logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)
+        return pipeline.function(study_key, self.sdk, logger, **upstreams)
 
     # --- what goes in ---
 
@@ -121,55 +126,55 @@ class PipelineRunner:
 
     def _upstream(self, turn: StepTurn, pipeline: StudyPipeline, name: str) -> Any:
         wanted = pipeline.table_type(name)
-        if name in turn.handed and turn.handed[name] is not _IN_THE_STORE:
-            return as_handed(turn.handed[name], wanted)
-        if turn.study_key in self.earlier.get(name, {}):
+        handed = turn.handed.get(name, IN_THE_STORE)
+        if handed is IN_THE_STORE and turn.study_key in self.earlier.get(name, {}):
             return self.earlier[name][turn.study_key]
-        return self._load(turn.study_key, name, wanted)
-
-    def _load(self, study_key: str, name: str, wanted: str) -> Any:
-        context = input_context(
-            self.resources, self.log, self.keys[name], study_key, table_class(wanted)
+        split = handed if isinstance(handed, SplitTable) else SplitTable(handed, IN_THE_STORE)
+        io_manager = self._keeping.io_manager(name)
+        if wanted != SPLIT:
+            return self._part(turn, name, split.table, io_manager, wanted)
+        restricted = self.resources.restricted_io_manager
+        return SplitTable(
+            self._part(turn, name, split.table, io_manager, READER),
+            self._part(turn, name, split.withheld, restricted, READER),
         )
-        return self._io_manager(name).load_input(context)
+
+    def _part(
+        self, turn: StepTurn, name: str, handed: Any, io_manager: dg.IOManager, wanted: str
+    ) -> Any:
+        """Return a result as the type that is wanted: the one handed on, else the stored one."""
+        if handed is not IN_THE_STORE:
+            return as_handed(handed, wanted)
+        key, python_type = self.keys[name], table_class(wanted)
+        context = input_context(self.resources, self.log, key, turn.study_key, python_type)
+        return io_manager.load_input(context)
+
+    def _input(self, pipeline: StudyPipeline, study_key: str) -> Any:
+        """Return the input of a state machine's execution: where the data is, not the data."""
+        uris = {name: self._uri(study_key, name) for name in pipeline.upstreams}
+        made = self._call(study_key, pipeline, uris)
+        return {"study_key": study_key, **uris} if made is None else made
+
+    def _uri(self, study_key: str, name: str) -> str | None:
+        if (name, study_key) not in self.uris:
+            raise ArtifactNotFoundError(
+                f"{name} has no result for study {study_key}: materialize it first.", artifact=name
+            )
+        return self.uris[name, study_key]
 
     # --- what comes out ---
 
-    def _keep(self, turn: StepTurn, returned: Any) -> StepOutput:
-        value = as_plain(returned)
-        if value is None or showable(value):
-            return StepOutput(Kept(data=value), handover=value)
-        if isinstance(value, SplitTable):
-            return self._keep_split(turn, value)
-        metadata = self._store(turn, self._io_manager(turn.step.name), value)
-        handover = _IN_THE_STORE if is_table_stream(value) else value
-        return StepOutput(Kept(_rows(metadata), metadata, stored=True), handover=handover)
+    def _finish(self, turn: StepTurn, value: Any) -> StepOutput:
+        """Keep a result, and note where it is, and the execution that it came from."""
+        output = self._keeping.keep(turn, value)
+        name, study_key = turn.step.name, turn.study_key
+        self.uris[name, study_key] = uri_of(output.kept.metadata)
+        if self.executions is None:
+            return output
+        metadata = {**output.kept.metadata, **self.executions.metadata(name, study_key)}
+        return replace(output, kept=replace(output.kept, metadata=metadata))
 
-    def _keep_split(self, turn: StepTurn, value: SplitTable) -> StepOutput:
-        """Store the withheld part first: the open table alone says that both are there."""
-        withheld = self._store(turn, self.resources.restricted_io_manager, value.withheld)
-        metadata = {
-            **self._store(turn, self._io_manager(turn.step.name), value.table),
-            **{f"withheld_{name}": told for name, told in withheld.items() if name in _WITHHELD},
-        }
-        return StepOutput(Kept(_rows(metadata), metadata, stored=True), handover=value.table)
-
-    def _io_manager(self, name: str) -> dg.IOManager:
-        io_manager: dg.IOManager = getattr(self.resources, self.pipelines[name].io_manager_key)
-        return io_manager
-
-    def _store(
-        self, turn: StepTurn, io_manager: dg.IOManager, value: Any
-    ) -> Mapping[str, dg.MetadataValue[Any]]:
-        key = self.keys[turn.step.name]
-        context = output_context(self.resources, self.run_id, key, turn.study_key)
-        told_on_the_way: Any = io_manager.handle_output(context, value)
-        if inspect.isgenerator(told_on_the_way):  # Dagster lets an IO manager yield its events
-            deque(told_on_the_way, maxlen=0)
-        told: Mapping[str, dg.MetadataValue[Any]] = context.get_logged_metadata()
-        return told
-
-
-def _rows(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
-    rows = metadata.get("rows")
-    return None if rows is None else {"rows": rows.value}
+    @cached_property
+    def _keeping(self) -> Keeping:
+        io_manager_keys = {each.name: each.io_manager_key for each in self.pipelines.values()}
+        return Keeping(self.resources, self.run_id, self.keys, io_manager_keys)

@@ -199,6 +199,9 @@ class StoreResource(dg.ConfigurableResource[Any]):
     store_format: str | None = Field(
         default=None, description="`parquet` or `csv`. Default: ORCH_STORE_FORMAT, else `parquet`."
     )
+    escape_formulas: bool = Field(
+        default=False, description="Write CSV so that no spreadsheet takes text for a formula."
+    )
     restricted: bool = Field(
         default=False, description="Whether it is for withheld values and failure reports."
     )
@@ -223,7 +226,9 @@ class StoreResource(dg.ConfigurableResource[Any]):
                 raise SettingError(
                     "ORCH_STORE_FORMAT", f"is {given!r}; give parquet or csv."
                 ) from None
-            self._store = open_store(self.location(), format=storage_format)
+            self._store = open_store(
+                self.location(), format=storage_format, escape_formulas=self.escape_formulas
+            )
         return self._store
 
     def location(self) -> str:

@@ -24,11 +24,12 @@ def is_table_stream(value: Any) -> bool:
 
 
 def table_class(name: str) -> type:
-    """Return the class of ``pandas.DataFrame`` or ``pyarrow.Table``."""
-    if name == "pyarrow.Table":
+    """Return the class of ``pandas.DataFrame`` or of a name in ``pyarrow``."""
+    package, _, class_name = name.partition(".")
+    if package == "pyarrow":
         import pyarrow as pa
 
-        table: type = pa.Table
+        table: type = getattr(pa, class_name)
         return table
     import pandas as pd
 
@@ -66,4 +67,6 @@ def as_table_type(value: Any, name: str) -> Any:
 
         schema, batches = frame_to_arrow(value)
         return without_notes(pa.Table.from_batches(batches, schema))
+    if name == "pyarrow.RecordBatchReader":
+        return as_table_type(value, "pyarrow.Table").to_reader()
     return value.copy() if kind == "pandas.DataFrame" else value

@@ -11,6 +11,7 @@ from orch_assets.orchestration.pipeline import (
     study_pipeline,
 )
 from orch_assets.orchestration.result import OrchestratorResult
+from orch_assets.orchestration.study_machine import StudyMachine
 from orch_assets.study import StudyContextLogAdapter, make_study_logger
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "OrchestratorResult",
     "SplitTable",
     "StudyContextLogAdapter",
+    "StudyMachine",
     "StudyPipeline",
     "StudyWorkerCallable",
     "make_study_logger",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, overload, runtime_checkable
 
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.study_machine import StudyMachine
 
 T_Output_co = TypeVar("T_Output_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,9 +23,22 @@ _ARGUMENT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "retries": (int,),
     "timeout": (int, float, type(None)),
     "io_manager_key": (str,),
+    "machine": (StudyMachine, type(None)),
 }
 _MARK: Final = "__study_pipeline__"
-_TABLE_TYPES: Final = {"pa.Table": "pyarrow.Table", "pyarrow.Table": "pyarrow.Table"}
+
+PANDAS: Final = "pandas.DataFrame"
+ARROW: Final = "pyarrow.Table"
+READER: Final = "pyarrow.RecordBatchReader"
+SPLIT: Final = "orch_assets.SplitTable"
+_TABLE_TYPES: Final = {
+    "pa.Table": ARROW,
+    ARROW: ARROW,
+    "pa.RecordBatchReader": READER,
+    READER: READER,
+    "SplitTable": SPLIT,
+    SPLIT: SPLIT,
+}
 
 
 @runtime_checkable
@@ -58,6 +72,9 @@ class StudyPipeline:
         io_manager_key: the resource that keeps its tables.
         code_version: changes when the code does.
         on_request: whether it runs only when somebody selects it by name.
+        reconciled: whether it reads a table of the registry as a stream: its asset has the check
+            ``reconciled``, and it is read anew where rows moved behind the stream.
+        machine: what does the work; the function only makes the input of an execution.
     """
 
     function: Callable[..., Any]
@@ -74,14 +91,16 @@ class StudyPipeline:
     io_manager_key: str = "io_manager"
     code_version: str | None = None
     on_request: bool = False
+    reconciled: bool = False
+    machine: StudyMachine | None = None
 
     @property
     def is_async(self) -> bool:
         """Whether it waits on the event loop instead of a worker."""
-        return inspect.iscoroutinefunction(self.function)
+        return self.machine is not None or inspect.iscoroutinefunction(self.function)
 
     def table_type(self, upstream: str) -> str:
-        """Return ``pandas.DataFrame`` or ``pyarrow.Table``: what a parameter's table is to be.
+        """Return what a parameter's table is to be: ``PANDAS``, ``ARROW``, ``READER`` or ``SPLIT``.
 
         By the parameter's annotation, a class or its text (so that a module need not import
         pandas to name it); pandas without one.
@@ -89,7 +108,7 @@ class StudyPipeline:
         annotation = self.function.__annotations__.get(upstream, "")
         if isinstance(annotation, type):
             annotation = f"{annotation.__module__.partition('.')[0]}.{annotation.__name__}"
-        return _TABLE_TYPES.get(str(annotation), "pandas.DataFrame")
+        return _TABLE_TYPES.get(str(annotation), PANDAS)
 
 
 @overload
@@ -110,6 +129,8 @@ def study_pipeline(
     io_manager_key: str = ...,
     code_version: str | None = ...,
     on_request: bool = ...,
+    reconciled: bool = ...,
+    machine: StudyMachine | None = ...,
 ) -> Callable[[F], F]: ...
 
 
@@ -127,6 +148,8 @@ def study_pipeline(
     io_manager_key: str = "io_manager",
     code_version: str | None = None,
     on_request: bool = False,
+    reconciled: bool = False,
+    machine: StudyMachine | None = None,
 ) -> Any:
     """Mark a function as a study pipeline; it stays the same callable.
 
@@ -148,6 +171,12 @@ def study_pipeline(
         code_version: by default a hash of the source file.
         on_request: run it only when somebody selects it by name; jobs, schedules and automation
             leave it out.
+        reconciled: it returns a table of the registry as the stream ``sdk.<endpoint>.batches()``.
+            Its asset then has the check ``reconciled``, one evaluation a study, and where rows
+            moved behind the stream the table is read anew, twice at most.
+        machine: the state machine that does the work. The function then returns the input of an
+            execution (None is the study's key and what it takes); of each upstream it gets the
+            URI of the artifact, and None where that has none.
 
     Raises:
         PipelineDefinitionError: the function's signature or a parameter here is wrong.
@@ -178,6 +207,8 @@ def study_pipeline(
             io_manager_key=io_manager_key,
             code_version=code_version or _source_hash(marked),
             on_request=on_request,
+            reconciled=reconciled,
+            machine=machine,
         )
         _check(pipeline)
         setattr(marked, _MARK, pipeline)
@@ -230,6 +261,11 @@ def _check(pipeline: StudyPipeline) -> None:
         raise PipelineDefinitionError(
             f"Pipeline {pipeline.name} is a generator; return what it makes: a table, or a stream "
             "of record batches."
+        )
+    if pipeline.machine is not None and inspect.iscoroutinefunction(pipeline.function):
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name} is async and has a machine; return the execution's input "
+            "from a plain function: what waits is the machine."
         )
     for name, wanted in _ARGUMENT_TYPES.items():
         if not isinstance(getattr(pipeline, name), wanted):

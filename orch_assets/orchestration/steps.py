@@ -18,6 +18,8 @@ class Step:
         retries: further tries after an error of ``retry_on``.
         retry_on: errors worth another try; the registry's own never are.
         is_async: whether it waits on the event loop.
+        takes_values: whether it takes its upstreams' values; else they only have to succeed, and
+            nothing of them is in memory while it waits.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Step:
     retries: int = 0
     retry_on: tuple[type[BaseException], ...] = ()
     is_async: bool = False
+    takes_values: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.formats import StorageFormat
 from orch_assets.stores.gcs import GCSPipelineStore
+from orch_assets.stores.lineage import derived_from, note_input, noting_inputs, published_by
 from orch_assets.stores.local import LocalPipelineStore
-from orch_assets.stores.manifest import Content, Manifest, Publication, derived_from
+from orch_assets.stores.manifest import Content, Manifest, Publication
 from orch_assets.stores.names import decode_part, encode_part
 from orch_assets.stores.opening import open_store
 from orch_assets.stores.s3 import S3PipelineStore
@@ -26,5 +27,8 @@ __all__ = [
     "decode_part",
     "derived_from",
     "encode_part",
+    "note_input",
+    "noting_inputs",
     "open_store",
+    "published_by",
 ]

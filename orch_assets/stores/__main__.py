@@ -13,7 +13,10 @@ from orch_assets.stores.verification import Fault
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0 where all is sound, 1 where something is wrong, 2 where that can't be told."""
+    """Return 0 where all is sound, 1 where something is wrong, 2 where that can't be told.
+
+    What a killed publication left behind is told, and is nothing wrong.
+    """
     parser = argparse.ArgumentParser(prog="python -m orch_assets.stores", description=__doc__)
     commands = parser.add_subparsers(required=True)
     verify = commands.add_parser("verify", help="Read every version of every artifact.")
@@ -25,12 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     for fault in faults:
-        sys.stdout.write(f"{fault}\n")
-    sys.stdout.write(f"{objects} objects, {len(faults) or 'no'} faults.\n")
-    return 1 if faults else 0
+        sys.stdout.write(f"{'leftover: ' if fault.leftover else ''}{fault}\n")
+    if not objects:
+        sys.stderr.write(f"No artifact is stored at {given.uri}. Check the address.\n")
+        return 2
+    leftovers = sum(fault.leftover for fault in faults)
+    real = len(faults) - leftovers
+    told = [_count(objects, "object"), _count(real, "fault")]
+    told += [_count(leftovers, "leftover")] if leftovers else []
+    sys.stdout.write(f"{', '.join(told)}.\n")
+    return 1 if real else 0
 
 
 def _verify(uri: str) -> tuple[list[Fault], int]:
+    store = open_store(uri)
     columns = (
         TextColumn("Verifying"),
         BarColumn(),
@@ -39,10 +50,14 @@ def _verify(uri: str) -> tuple[list[Fault], int]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("Verifying", total=None)
-        faults = open_store(uri).verify(
+        faults = store.verify(
             progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
         return faults, int(bar.tasks[0].total or 0)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

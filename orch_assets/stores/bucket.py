@@ -1,7 +1,6 @@
 """What buckets have in common, whoever's cloud they are in."""
 
 import contextlib
-import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import Any, BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 
 from orch_assets.errors import StoreError
 from orch_assets.stores.spooling import Spooled
+from orch_assets.stores.temporary import temporary_file, temporary_path
 
 Client = TypeVar("Client")
 
@@ -53,13 +53,13 @@ class Bucket(ABC, Generic[Client]):
     @contextlib.contextmanager
     def spool(self) -> Iterator[Path]:
         """Lend a path in a folder of the system's own for temporary files."""
-        with tempfile.TemporaryDirectory(prefix="orch-assets-") as folder:
-            yield Path(folder, "spooled")
+        with temporary_path() as path:
+            yield path
 
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
         """Fetch the object into a temporary file: one version of it, whatever replaces it."""
-        with tempfile.TemporaryFile(prefix="orch-assets-") as file:
+        with temporary_file() as file:
             self._fetch(key, file)
             file.seek(0)
             yield file

@@ -80,7 +80,10 @@ def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
         dtype: Any = pd.CategoricalDtype(
             pd.Index(categories, dtype=categories.dtype), ordered=note["ordered"]
         )
-        return pd.Series(column.to_pandas()).astype(dtype).array
+        values = pd.Series(column.to_pandas())
+        if isinstance(values.dtype, pd.CategoricalDtype):  # astype() would keep the file's order
+            return values.cat.set_categories(dtype.categories, ordered=dtype.ordered).array
+        return values.astype(dtype).array
     if kind == "object":
         return restore_objects(column, note["missing"])
     if kind == "zoned":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.stores.csv_reading import read_texts
+from orch_assets.stores.frames import NOTES
 from orch_assets.stores.nested_text import from_json, has_json, is_nested, to_json
 from orch_assets.stores.refusing import storable
 from orch_assets.stores.retyping import retyped
@@ -40,10 +41,18 @@ class CsvFormat:
 
     def check(self, schema: "pa.Schema") -> None:
         """Refuse what has no text of its own, such as maps."""
+        import pyarrow as pa
+
         for field in schema:
             if not _has_text(field.type):
                 raise UnstorableTableError(
                     f"Column {field.name!r} is of type {field.type}, which CSV can't hold; "
+                    "store it as Parquet."
+                )
+            of_pandas = NOTES in (schema.metadata or {})  # which note the categories themselves
+            if pa.types.is_dictionary(field.type) and field.type.ordered and not of_pandas:
+                raise UnstorableTableError(
+                    f"Column {field.name!r} is a dictionary whose order CSV can't hold; "
                     "store it as Parquet."
                 )
 

@@ -4,7 +4,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.stores.batches import in_row_groups
@@ -72,7 +72,7 @@ class ParquetFormat:
             try:
                 pq.ParquetWriter(file, one).close()
                 retyped_table(pq.read_schema(file).empty_table(), one)
-            except (pa.ArrowException, TypeError, ValueError):
+            except (pa.ArrowException, TypeError, ValueError, OSError):
                 raise UnstorableTableError(
                     f"Column {field.name!r} is of type {field.type}, which Parquet can't hold."
                 ) from None
@@ -90,8 +90,10 @@ class ParquetFormat:
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
             for group in in_row_groups(blocks):
                 _check_narrowing(group)
-                with storable("A column", "Parquet"):
+                try:
                     writer.write_table(group, row_group_size=group.num_rows)
+                except (pa.ArrowException, ValueError, TypeError):
+                    _refuse(group)
                 del group  # before the next one is gathered
         pa.default_memory_pool().release_unused()  # before what was written is sent
 
@@ -134,6 +136,16 @@ def _opened(file: BinaryIO, buffer_size: int = 0) -> "tuple[pq.ParquetFile, pa.S
     parquet = pq.ParquetFile(file, buffer_size=buffer_size, pre_buffer=False)
     held = parquet.metadata.metadata[b"ARROW:schema"]
     return parquet, pa.ipc.read_schema(pa.py_buffer(b64decode(held)))
+
+
+def _refuse(table: "pa.Table") -> NoReturn:
+    """Name the column that Parquet can't hold, by trying each alone."""
+    import pyarrow.parquet as pq
+
+    for name, type_ in zip(table.schema.names, table.schema.types, strict=True):
+        with storable(f"Column {name!r}", f"{type_} in Parquet"):
+            pq.write_table(table.select([name]), BytesIO())
+    raise UnstorableTableError("It holds what can't be stored in Parquet.")
 
 
 def _check_narrowing(table: "pa.Table") -> None:

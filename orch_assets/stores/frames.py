@@ -118,7 +118,7 @@ def _index_levels(frame: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
     if isinstance(index, pd.RangeIndex):
         return levels
     for position, name in enumerate(index.names):
-        values = index.get_level_values(position)
+        values = _level_values(index, position)
         # As pandas itself names them, so that its own reader finds them.
         taken = name is None or name in frame.columns or name in levels
         column = f"__index_level_{position}__" if taken else str(name)
@@ -130,6 +130,29 @@ def _index_levels(frame: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
     return levels
 
 
+def _level_values(index: Any, position: int) -> Any:
+    """Return a level's values; numbers beside missing ones, which pandas rounds, as nullable."""
+    import pandas as pd
+
+    dtype = _rounded_type(index, position)
+    if dtype is None:
+        return index.get_level_values(position)
+    nullable = "boolean" if dtype == "bool" else dtype.replace("i", "I").replace("u", "U")
+    level = pd.array(index.levels[position], dtype=nullable)
+    return pd.Index(level.take(index.codes[position], allow_fill=True))
+
+
+def _rounded_type(index: Any, position: int) -> str | None:
+    """Return the type of a level of whole numbers or booleans that has missing values."""
+    import pandas as pd
+
+    if not isinstance(index, pd.MultiIndex):
+        return None
+    dtype = index.levels[position].dtype
+    rounded = getattr(dtype, "kind", "") in "iub" and (index.codes[position] < 0).any()
+    return str(dtype) if rounded and not pd.api.types.is_extension_array_dtype(dtype) else None
+
+
 def _index_note(frame: "pd.DataFrame", columns: list[str]) -> dict[str, Any]:
     import pandas as pd
 
@@ -139,6 +162,9 @@ def _index_note(frame: "pd.DataFrame", columns: list[str]) -> dict[str, Any]:
         return {**note, "range": [index.start, index.stop, index.step]}
     note["levels"] = columns
     note["multi"] = isinstance(index, pd.MultiIndex)
+    rounded = {str(n): _rounded_type(index, n) for n in range(index.nlevels)}
+    if any(rounded.values()):
+        note["rounded"] = {position: dtype for position, dtype in rounded.items() if dtype}
     freq = getattr(index, "freq", None)
     if freq is not None and pd.tseries.frequencies.to_offset(freq.freqstr) == freq:
         note["freq"] = freq.freqstr
@@ -153,7 +179,11 @@ def _restore_index(note: dict[str, Any], arrays: list[Any]) -> Any:
         return pd.RangeIndex(start, stop, step, name=note["names"][0])
     levels = [pd.Index(array, dtype=array.dtype) for array in arrays]
     if note["multi"]:
-        return pd.MultiIndex.from_arrays(levels, names=note["names"])
+        multi = pd.MultiIndex.from_arrays(levels, names=note["names"])
+        for position, dtype in note.get("rounded", {}).items():
+            level = multi.levels[int(position)].astype(dtype)
+            multi = multi.set_levels(level, level=int(position), verify_integrity=False)
+        return multi
     index: Any = levels[0].rename(note["names"][0])
     return type(index)(index, freq=note["freq"]) if "freq" in note else index
 

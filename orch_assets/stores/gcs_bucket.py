@@ -1,7 +1,7 @@
 """A bucket of Google Cloud Storage as a backend."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError
@@ -24,15 +24,22 @@ class GCSBucket(Bucket[Any]):
         name: the bucket's.
         connect: makes the ``google.cloud.storage.Client``.
         kms_key_name: encrypts every object; the bucket's own default without one.
+        tags: of every object, as custom metadata.
     """
 
     scheme = "gs"
 
     def __init__(
-        self, name: str, connect: Callable[[], Any], *, kms_key_name: str | None = None
+        self,
+        name: str,
+        connect: Callable[[], Any],
+        *,
+        kms_key_name: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(name, connect)
         self._kms_key_name = kms_key_name
+        self._tags = dict(tags or {})
 
     def put(self, spooled: Spooled, key: str) -> None:
         """Send the file; Google checks what arrives against its CRC32C."""
@@ -116,7 +123,7 @@ class GCSBucket(Bucket[Any]):
     def _noted(self, key: str, sha256: str) -> Any:
         blob = self._blob(key)
         blob.chunk_size = _CHUNK
-        blob.metadata = {SHA256_NOTE: sha256}
+        blob.metadata = {**self._tags, SHA256_NOTE: sha256}
         blob.content_type = "application/octet-stream"
         return blob
 

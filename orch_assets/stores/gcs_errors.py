@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from orch_assets.errors import StoreUnavailableError
+from orch_assets.stores.temporary import NO_ROOM, has_no_room
 
 _CREDENTIALS = (
     "Google credentials are missing, or Google refuses them ({code}). Give credentials_path, set "
@@ -53,6 +54,8 @@ def _reason(error: BaseException) -> str:
 
     if isinstance(error, RetryError) and error.cause is not None:
         error = error.cause
+    if has_no_room(error):
+        return NO_ROOM
     code = type(error).__name__
     if code in _CREDENTIAL_CODES:
         return _CREDENTIALS.format(code=code)

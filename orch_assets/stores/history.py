@@ -115,8 +115,8 @@ class ArtifactHistory:
     ) -> list[Fault]:
         """Read everything below a prefix, every version of every kind; return what is wrong.
 
-        A version without a manifest is a fault too: the manifest was removed, or a publication
-        was cut short or is just under way. :meth:`retain` removes such versions.
+        Data that no publication has, left by one that was killed or is just under way, is told
+        as a leftover (``Fault.leftover``): no reader meets it, and :meth:`retain` removes it.
 
         Args:
             prefix: whole parts, as of :meth:`list_artifacts`.

@@ -1,6 +1,5 @@
 """The manifest: what an artifact's bytes are, and who published them, when and by what."""
 
-import contextlib
 import getpass
 import importlib.metadata
 import json
@@ -8,12 +7,12 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
+from orch_assets.stores.lineage import current_facts, current_inputs
 from orch_assets.study import current_context
 
 _LIBRARIES = ("orch-assets", "pyarrow", "pandas")
@@ -41,7 +40,7 @@ class Content:
     def from_json(cls, value: Mapping[str, Any]) -> "Content":
         """Read what ``asdict`` and JSON made of one."""
         columns = tuple((name, type_) for name, type_ in value["columns"])
-        return cls(**{**value, "columns": columns})
+        return cls(**{**_known(cls, value), "columns": columns})
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Publication:
         user: the operating system's name of the account.
         host: the machine.
         study: the study at work; None outside of one.
-        provenance: the study context's own facts: run, pipeline, code version, registry.
+        provenance: what published: run, pipeline or asset, code version, registry.
         inputs: what it was made from: versions by the URI of their artifact.
         libraries: versions of Python and of what wrote the bytes.
     """
@@ -84,25 +83,6 @@ class Manifest:
     publications: tuple[Publication, ...]
 
 
-_inputs: ContextVar[Mapping[str, str]] = ContextVar("orch_assets_inputs", default={})  # noqa: B039 - never changed
-
-
-@contextlib.contextmanager
-def derived_from(inputs: Mapping[str, str]) -> Iterator[None]:
-    """Name, in the manifests of what is published inside, what it was made from.
-
-    Retention keeps those versions for as long as such a manifest is kept.
-
-    Args:
-        inputs: versions (SHA-256) by the URI of their artifact.
-    """
-    token = _inputs.set(dict(inputs))
-    try:
-        yield
-    finally:
-        _inputs.reset(token)
-
-
 def publication_here_and_now() -> Publication:
     """Return who publishes at this moment."""
     context = current_context()
@@ -111,8 +91,8 @@ def publication_here_and_now() -> Publication:
         user=_user(),
         host=socket.gethostname(),
         study=context.study_key if context else None,
-        provenance=dict(context.provenance) if context else {},
-        inputs=_inputs.get(),
+        provenance={**current_facts(), **(context.provenance if context else {})},
+        inputs=current_inputs(),
         libraries={"python": platform.python_version(), **_versions()},
     )
 
@@ -134,10 +114,17 @@ def entry_from_bytes(data: bytes) -> Manifest:
             artifact=value["artifact"],
             kind=value["kind"],
             content=Content.from_json(value["content"]),
-            publications=tuple(Publication(**each) for each in value["publications"]),
+            publications=tuple(
+                Publication(**_known(Publication, each)) for each in value["publications"]
+            ),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(type(error).__name__) from None
+
+
+def _known(class_: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a later release may have added: it must not make an artifact unreadable."""
+    return {field.name: value[field.name] for field in fields(class_) if field.name in value}
 
 
 def _user() -> str:

@@ -22,6 +22,8 @@ _BUCKETS: Final[Mapping[str, type[S3PipelineStore] | type[GCSPipelineStore]]] = 
 def open_store(
     address: str | os.PathLike[str],
     format: StorageFormat = StorageFormat.PARQUET,  # noqa: A002, the seeds' name
+    *,
+    escape_formulas: bool = False,
 ) -> PipelineStore:
     """Return the store at an address: a folder, ``file:///folder``, or a bucket.
 
@@ -36,13 +38,15 @@ def open_store(
     if not text:
         raise StoreError("A store's address is empty; give a folder.")
     if not separator:
-        return LocalPipelineStore(Path(text).expanduser(), format=format)
+        folder: str | Path = Path(text).expanduser()
+        return LocalPipelineStore(folder, format=format, escape_formulas=escape_formulas)
     if scheme.lower() in _BUCKETS:
         bucket, _, prefix = rest.partition("/")
-        return _BUCKETS[scheme.lower()](bucket, prefix, format)
+        return _BUCKETS[scheme.lower()](bucket, prefix, format, escape_formulas=escape_formulas)
     place = urlsplit(text)
     if scheme.lower() == "file" and place.netloc in {"", "localhost"} and place.path:
-        return LocalPipelineStore(unquote(place.path), format=format)
+        folder = unquote(place.path)
+        return LocalPipelineStore(folder, format=format, escape_formulas=escape_formulas)
     raise StoreError(
         f"No store can be opened at {scheme}://…. "
         "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orch_assets.errors import StoreUnavailableError
+from orch_assets.stores.temporary import NO_ROOM, has_no_room
 
 _CREDENTIALS = (
     "AWS credentials are missing, or AWS refuses them ({code}). Give AWS_ACCESS_KEY_ID and "
@@ -85,7 +86,7 @@ def reporting(uri: str) -> Iterator[None]:
     ) as error:  # what a transfer makes of another error
         reason = _reason(getattr(error, "last_exception", None) or error.__context__ or error)
     except (BotoCoreError, OSError) as error:
-        reason = _reason(error)
+        reason = NO_ROOM if has_no_room(error) else _reason(error)
     if reason:
         raise StoreUnavailableError(
             f"The store at {uri} can't be used. {reason}", artifact=uri

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
+from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores.formats import StorageFormat
 from orch_assets.stores.manifest import Content
 
@@ -25,6 +26,18 @@ class SetIndex:
         """Return the index as it is stored."""
         members = {name: asdict(content) for name, content in self.members.items()}
         return {"format": self.format.value, "members": members}
+
+    def member(self, name: str, artifact: str) -> Content:
+        """Return what a table of the set ``artifact`` is.
+
+        Raises:
+            ArtifactNotFoundError: it has none of that name.
+        """
+        if name not in self.members:
+            raise ArtifactNotFoundError(
+                f"The set {artifact!r} has no table {name!r}; see members().", artifact=artifact
+            )
+        return self.members[name]
 
     @classmethod
     def read(cls, file: BinaryIO) -> "SetIndex":

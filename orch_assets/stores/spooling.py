@@ -62,10 +62,13 @@ def spool(path: Path, write: Callable[[HashingFile], object]) -> Spooled:
     """Create a file and let ``write`` fill it."""
     with _reporting(path):
         file = path.open("xb")
-    with contextlib.closing(file):
+    try:
         hashing = HashingFile(file, path)
         write(hashing)
         return hashing.spooled()
+    finally:
+        with _reporting(path):  # on a full disk, closing fails too
+            file.close()
 
 
 def sha256_of(file: BinaryIO) -> str:

@@ -13,7 +13,8 @@ from orch_assets.stores.csv_reading import plain_csv
 from orch_assets.stores.formats import StorageFormat, table_format
 from orch_assets.stores.history import ArtifactHistory
 from orch_assets.stores.keys import ArtifactKeys
-from orch_assets.stores.manifest import Content
+from orch_assets.stores.lineage import note_input
+from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.sets import SetIndex
 from orch_assets.stores.spooling import HashingFile
 from orch_assets.stores.table_files import TableFiles
@@ -21,6 +22,8 @@ from orch_assets.stores.table_files import TableFiles
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+    from orch_assets.stores.tables import Table
 
 
 class PipelineStore(ArtifactHistory):
@@ -45,7 +48,7 @@ class PipelineStore(ArtifactHistory):
         written = table_format(self._format, escape_formulas=escape_formulas)
         self._files = TableFiles(self._publisher, written)
 
-    def upload(self, df: "pd.DataFrame | pa.Table", name: str) -> str:
+    def upload(self, df: "Table", name: str) -> str:
         """Publish a table and return its URI; see :meth:`publish`."""
         return self.publish(df, name).uri
 
@@ -55,12 +58,15 @@ class PipelineStore(ArtifactHistory):
         """Publish a table as its rows arrive and return its URI; see :meth:`publish_stream`."""
         return self.publish_stream(batches, schema, name).uri
 
-    def upload_set(self, tables: "Mapping[str, pd.DataFrame | pa.Table]", name: str) -> str:
+    def upload_set(self, tables: "Mapping[str, Table]", name: str) -> str:
         """Publish tables that belong together and return the set's URI; see :meth:`publish_set`."""
         return self.publish_set(tables, name).uri
 
-    def publish(self, table: "pd.DataFrame | pa.Table", name: str) -> Published:
+    def publish(self, table: "Table", name: str) -> Published:
         """Publish a table: what ``download`` gives back is what it is, exactly.
+
+        A stream that knows its schema, such as a ``pyarrow.RecordBatchReader``, is published as by
+        :meth:`publish_stream`.
 
         Raises:
             ArtifactNameError: the name can't be stored.
@@ -89,12 +95,13 @@ class PipelineStore(ArtifactHistory):
             content = self._files.write(incoming_stream(batches, schema), keys.version)
         return self._published(keys, content.bytes, content)
 
-    def publish_set(self, tables: "Mapping[str, pd.DataFrame | pa.Table]", name: str) -> Published:
+    def publish_set(self, tables: "Mapping[str, Table]", name: str) -> Published:
         """Publish tables that belong together: a reader sees all of one publication or of another.
 
-        The tables are stored first, each under its hash, where nothing sees them. The set's
-        current object is a small index of their names and hashes, ``<name>.set``, published as
-        any artifact is: it is the only commit, and its manifest the only one.
+        A table may be a stream of record batches; memory then holds one row group of it. The
+        tables are stored first, in their order, each under its hash, where nothing sees them. The
+        set's current object is a small index of their names and hashes, ``<name>.set``, published
+        as any artifact is: it is the only commit, and its manifest the only one.
         """
         from orch_assets.stores.tables import incoming
 
@@ -146,10 +153,9 @@ class PipelineStore(ArtifactHistory):
             ArtifactNotFoundError: nothing of that name, or no such version, is stored.
             ArtifactCorruptError: the bytes are not what was published.
             StoreUnavailableError: the store can't be read.
+            StoreError: the table never was a frame, and pandas can't hold it.
         """
-        from orch_assets.stores.frames import arrow_to_frame
-
-        return arrow_to_frame(self._read(name, version))
+        return _as_frame(self._read(name, version), name)
 
     def download_table(self, name: str, version: str | None = None) -> "pa.Table":
         """Return a table as Arrow has it, verified; raises as :meth:`download`."""
@@ -157,18 +163,32 @@ class PipelineStore(ArtifactHistory):
 
         return without_notes(self._read(name, version))
 
-    def open_reader(self, name: str, version: str | None = None) -> "pa.RecordBatchReader":
+    def open_reader(
+        self, name: str, version: str | None = None, *, member: str | None = None
+    ) -> "pa.RecordBatchReader":
         """Return a table's record batches, verified before the first is given out.
 
         Memory holds one row group. What was fetched lives on until the reader is at its end or
         dropped. Raises as :meth:`download`.
+
+        Args:
+            name: the artifact's.
+            version: as of :meth:`download`.
+            member: reads this table of the set of that name.
         """
         from orch_assets.stores.tables import reader_of
 
-        keys = self._keys(name, ArtifactKind.TABLE)
         with contextlib.ExitStack() as stack:
-            file, manifest = stack.enter_context(self._opened(keys, version))
-            schema, batches = self._files.stream(file, manifest.content, name)
+            if member is None:
+                keys = self._keys(name, ArtifactKind.TABLE)
+                file, manifest = stack.enter_context(self._input(keys, version))
+                files, content = self._files, manifest.content
+            else:
+                keys = self._keys(name, ArtifactKind.SET)
+                files, index = self._index(keys, version)
+                content = index.member(member, name)
+                file = stack.enter_context(self._publisher.open_member(keys, content.sha256))
+            schema, batches = files.stream(file, content, name)
             return reader_of(batches, schema, stack.pop_all())
 
     def download_plain_csv(self, name: str, *, infer_types: bool = False) -> "pd.DataFrame":
@@ -190,9 +210,7 @@ class PipelineStore(ArtifactHistory):
 
     def download_set(self, name: str, version: str | None = None) -> "dict[str, pd.DataFrame]":
         """Return the tables of a set as pandas has them; raises as :meth:`download`."""
-        from orch_assets.stores.frames import arrow_to_frame
-
-        return {member: arrow_to_frame(table) for member, table in self._members(name, version)}
+        return {member: _as_frame(table, name) for member, table in self._members(name, version)}
 
     def download_set_tables(self, name: str, version: str | None = None) -> "dict[str, pa.Table]":
         """Return the tables of a set as Arrow has them; raises as :meth:`download`."""
@@ -200,25 +218,40 @@ class PipelineStore(ArtifactHistory):
 
         return {member: without_notes(table) for member, table in self._members(name, version)}
 
+    def members(self, name: str, version: str | None = None) -> Mapping[str, Content]:
+        """Return what each table of a set is, by its name; raises as :meth:`download`."""
+        return self._index(self._keys(name, ArtifactKind.SET), version)[1].members
+
     def download_json(self, name: str, version: str | None = None) -> Any:
         """Return a JSON value; raises as :meth:`download`."""
         keys = self._keys(name, ArtifactKind.JSON)
-        with self._opened(keys, version) as (file, _):
+        with self._input(keys, version) as (file, _):
             return json.load(file)
 
     def _read(self, name: str, version: str | None) -> "pa.Table":
         keys = self._keys(name, ArtifactKind.TABLE)
-        with self._opened(keys, version) as (file, manifest):
+        with self._input(keys, version) as (file, manifest):
             return self._files.read(file, manifest.content, name)
 
     def _members(self, name: str, version: str | None) -> "Iterator[tuple[str, pa.Table]]":
         keys = self._keys(name, ArtifactKind.SET)
-        with self._opened(keys, version) as (file, _):
-            index = SetIndex.read(file)
-        files = TableFiles(self._publisher, table_format(index.format))
+        files, index = self._index(keys, version)
         for member, content in index.members.items():
             with self._publisher.open_member(keys, content.sha256) as table:
                 yield member, files.read(table, content, name)
+
+    def _index(self, keys: ArtifactKeys, version: str | None) -> tuple[TableFiles, SetIndex]:
+        with self._input(keys, version) as (file, _):
+            index = SetIndex.read(file)
+        return TableFiles(self._publisher, table_format(index.format)), index
+
+    @contextlib.contextmanager
+    def _input(
+        self, keys: ArtifactKeys, version: str | None
+    ) -> Iterator[tuple[BinaryIO, Manifest]]:
+        with self._opened(keys, version) as (file, manifest):
+            note_input(self._backend.uri(keys.current), manifest.content.sha256)
+            yield file, manifest
 
     def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
         if keys.kind != ArtifactKind.SET.value:
@@ -226,6 +259,20 @@ class PipelineStore(ArtifactHistory):
         for content in SetIndex.read(file).members.values():
             with self._publisher.open_member(keys, content.sha256):
                 pass  # opened, it is verified
+
+
+def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
+    import pyarrow as pa
+
+    from orch_assets.stores.frames import arrow_to_frame
+
+    try:
+        return arrow_to_frame(table)
+    except (pa.ArrowException, ValueError, OverflowError):  # their own words hold values
+        raise StoreError(
+            f"{name!r} holds a value that pandas can't hold; read it by download_table().",
+            artifact=name,
+        ) from None
 
 
 def _to_json(value: Any) -> bytes:

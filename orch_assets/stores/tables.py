@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.stores.batches import in_blocks
 from orch_assets.stores.frames import NOTES, frame_to_arrow
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 
@@ -34,11 +35,27 @@ class Incoming:
             yield block
 
 
+class TableStream(Protocol):
+    """Record batches that know their schema, to be read once: a ``pyarrow.RecordBatchReader``."""
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """Of every batch."""
+        ...
+
+    def __iter__(self) -> "Iterator[pa.RecordBatch]":
+        """Give the batches."""
+        ...
+
+
+Table: TypeAlias = "pd.DataFrame | pa.Table | TableStream"
+
+
 def incoming(table: Any) -> Incoming:
-    """Take a ``pandas.DataFrame`` or a ``pyarrow.Table``.
+    """Take a ``pandas.DataFrame``, a ``pyarrow.Table`` or a stream of record batches.
 
     Raises:
-        UnstorableTableError: it is neither, or would not come back as it is.
+        UnstorableTableError: it is none of them, or would not come back as it is.
     """
     import pandas as pd
     import pyarrow as pa
@@ -51,13 +68,21 @@ def incoming(table: Any) -> Incoming:
         schema, blocks = frame_to_arrow(table)
         # Rows without columns are in no block: the index alone has them.
         return Incoming(schema, blocks, rows=0 if len(schema) else len(table))
+    schema = getattr(table, "schema", None)
+    if isinstance(schema, pa.Schema) and isinstance(table, Iterable):
+        return incoming_stream(table, schema)
     raise UnstorableTableError(
-        f"A table is a pandas.DataFrame or a pyarrow.Table, not {type(table).__name__}."
+        "A table is a pandas.DataFrame, a pyarrow.Table or a stream of record batches with its "
+        f"schema, not {type(table).__name__}."
     )
 
 
 def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> Incoming:
     """Take record batches of one schema."""
+    import pyarrow as pa
+
+    if not isinstance(schema, pa.Schema):
+        raise UnstorableTableError(f"A schema is a pyarrow.Schema, not {type(schema).__name__}.")
     for name in schema.names:
         if schema.names.count(name) > 1:
             raise UnstorableTableError(f"Column {name!r} is there more than once; rename it.")
@@ -97,6 +122,10 @@ def _of_schema(
     import pyarrow as pa
 
     for batch in batches:
+        if not isinstance(batch, pa.RecordBatch):
+            raise UnstorableTableError(
+                f"A stream gives pyarrow.RecordBatch objects, not {type(batch).__name__}."
+            )
         if not batch.schema.equals(schema):
             wrong = [field.name for field in batch.schema if field not in list(schema)]
             raise UnstorableTableError(

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.backend import Backend
@@ -9,6 +11,8 @@ from orch_assets.stores.inventory import Stock, take_stock
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.sets import SetIndex
 from orch_assets.stores.spooling import sha256_of
+
+_LEFTOVER: Final = "no publication has it: one that was cut short or is under way left it"
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,14 @@ class Fault:
         uri: of the object.
         artifact: whose it is.
         problem: what is wrong, a clause.
+        leftover: it is whole and nothing points at it: a publication that was killed left it,
+            or its manifest was removed. No reader meets it; ``retain()`` removes it.
     """
 
     uri: str
     artifact: str
     problem: str
+    leftover: bool = False
 
     def __str__(self) -> str:
         return f"{self.uri}: {self.problem}"
@@ -36,6 +43,8 @@ class Verification:
         self._publisher = publisher
         self._backend = backend
         self._prefix = prefix
+        # Versions that a manifest names as inputs, by URI of the artifact and hash.
+        self._inputs: set[tuple[str, str]] = set()
 
     def run(self, folder: str, progress: Callable[[int, int], object]) -> list[Fault]:
         """Return what is wrong, in order of the artifacts."""
@@ -43,61 +52,89 @@ class Verification:
         done, total = 0, sum(map(len, stocks))
         progress(done, total)
         faults = []
-        for stock in stocks:
-            for key, problem in self._checks(stock):
-                if problem:
-                    faults.append(Fault(self._backend.uri(key), stock.keys.name, problem))
-                done += 1
-                progress(min(done, total), total)
-        return faults
+        # All manifests first: they tell what the data must be there for.
+        for fault in chain(
+            chain.from_iterable(map(self._manifest_checks, stocks)),
+            chain.from_iterable(map(self._data_checks, stocks)),
+        ):
+            if fault:
+                faults.append(fault)
+            done += 1
+            progress(min(done, total), total)
+        return sorted(faults, key=lambda fault: fault.artifact)
 
-    def _checks(self, stock: Stock) -> Iterator[tuple[str, str | None]]:
-        """Yield each object's key and problem, and so for each object that should be there."""
-        keys = stock.keys
+    # Checks yield one fault or None for each object, and for each that should be there.
+
+    def _manifest_checks(self, stock: Stock) -> Iterator[Fault | None]:
         for sha256, entries in sorted(stock.manifests.items()):
             for entry in entries:
-                yield entry, self._manifest_problem(stock, entry, sha256)
+                yield self._fault(stock, entry, self._manifest_problem(stock, entry, sha256))
             if sha256 not in stock.versions:
-                yield keys.version(sha256), "this version is missing; a manifest has it"
-        for sha256 in sorted(stock.members):
-            yield keys.member(sha256), self._bytes_problem(keys.member(sha256), sha256)
+                missing = "this version is missing; a manifest has it"
+                yield self._fault(stock, stock.keys.version(sha256), missing)
+
+    def _data_checks(self, stock: Stock) -> Iterator[Fault | None]:
+        keys = stock.keys
+        current = self._hash(keys.current) if stock.current else None
         for sha256 in sorted(stock.versions):
-            yield keys.version(sha256), self._version_problem(stock, sha256)
-        if stock.current:
-            yield keys.current, self._current_problem(stock)
+            yield self._version_fault(stock, sha256, current)
+        used = self._members_in_use(stock)
+        for sha256 in sorted(stock.members):
+            problem = self._bytes_problem(keys.member(sha256), sha256)
+            leftover = not problem and used is not None and sha256 not in used
+            yield self._fault(stock, keys.member(sha256), problem, leftover=leftover)
+        if current is not None:
+            known = self._is_known(stock, current)
+            problem = None if known else f"no manifest has its bytes ({current})"
+            yield self._fault(stock, keys.current, problem)
 
     def _manifest_problem(self, stock: Stock, entry: str, sha256: str) -> str | None:
         try:
-            self._publisher.entry(stock.keys, entry, sha256)
+            manifest = self._publisher.entry(stock.keys, entry, sha256)
         except ArtifactNotFoundError:
             return "it was removed while it was looked for"
         except ArtifactCorruptError:
             return "this manifest can't be read, or is of another version"
+        for publication in manifest.publications:
+            self._inputs.update(publication.inputs.items())
         return None
+
+    def _version_fault(self, stock: Stock, sha256: str, current: str | None) -> Fault | None:
+        key = stock.keys.version(sha256)
+        problem = self._bytes_problem(key, sha256)
+        if not problem and not self._is_known(stock, sha256):
+            if sha256 == current:
+                problem = "no manifest has this version, and it is the current one"
+            elif (self._backend.uri(stock.keys.current), sha256) in self._inputs:
+                problem = "no manifest has this version, and one names it as its input"
+            else:
+                return self._fault(stock, key, None, leftover=True)
+        elif not problem:
+            lost = sorted(self._members_of(stock, sha256) - stock.members)
+            problem = f"its tables are missing: {', '.join(lost)}" if lost else None
+        return self._fault(stock, key, problem)
 
     def _bytes_problem(self, key: str, sha256: str) -> str | None:
         found = self._hash(key)
         return None if found == sha256 else f"its bytes have the hash {found}"
 
-    def _version_problem(self, stock: Stock, sha256: str) -> str | None:
-        key = stock.keys.version(sha256)
-        problem = self._bytes_problem(key, sha256)
-        if problem:
-            return problem
-        if not self._is_known(stock, sha256):
-            return "no manifest has this version"
-        if stock.keys.kind == "set":
-            with self._backend.open(key) as file:
-                members = {each.sha256 for each in SetIndex.read(file).members.values()}
-            lost = sorted(members - stock.members)
-            return f"its tables are missing: {', '.join(lost)}" if lost else None
-        return None
-
-    def _current_problem(self, stock: Stock) -> str | None:
-        found = self._hash(stock.keys.current)
-        if self._is_known(stock, found):
+    def _members_in_use(self, stock: Stock) -> set[str] | None:
+        """Return the tables of all publications of a set; None where one can't be read."""
+        try:
+            return {
+                member
+                for sha256 in stock.versions
+                if stock.members and self._is_known(stock, sha256)
+                for member in self._members_of(stock, sha256)
+            }
+        except (ArtifactNotFoundError, ValueError, KeyError, TypeError):  # damaged, told elsewhere
             return None
-        return f"no manifest has its bytes ({found})"
+
+    def _members_of(self, stock: Stock, sha256: str) -> set[str]:
+        if stock.keys.kind != "set":
+            return set()
+        with self._backend.open(stock.keys.version(sha256)) as file:
+            return {each.sha256 for each in SetIndex.read(file).members.values()}
 
     def _is_known(self, stock: Stock, sha256: str) -> bool:
         # Another publisher may have come since the stock was taken.
@@ -109,3 +146,10 @@ class Verification:
                 return sha256_of(file)
         except ArtifactNotFoundError:
             return "none: it was removed"
+
+    def _fault(
+        self, stock: Stock, key: str, problem: str | None, *, leftover: bool = False
+    ) -> Fault | None:
+        if not problem and not leftover:
+            return None
+        return Fault(self._backend.uri(key), stock.keys.name, problem or _LEFTOVER, leftover)

@@ -71,6 +71,12 @@ def materialized(resources) -> str:
             S3PipelineIOManager(bucket="clinical", prefix="c", format="csv", tags={"a": "b"}),
             "s3://clinical/c",
         ),
+        (
+            GCSPipelineIOManager(
+                bucket="clinical", prefix="c", format="csv", tags={"a": "b"}, escape_formulas=True
+            ),
+            "gs://clinical/c",
+        ),
     ],
 )
 def test_an_ordinary_asset_is_kept_in_the_bucket(io_manager, address):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from orch_assets.defs.artifact_names import artifact_name
-from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import SettingError
@@ -107,6 +107,30 @@ def test_names_tell_keys_and_partitions_apart():
     ]
     assert len({name.casefold() for name in names}) == len(names)
     assert artifact_name(dg.AssetKey("record_revisions"), "ONC-301") == "record_revisions/ONC-301"
+
+
+@pytest.mark.parametrize(
+    "io_manager",
+    [
+        lambda folder: StudyIOManager(
+            store=StoreResource(uri=folder, store_format="csv", escape_formulas=True)
+        ),
+        lambda folder: LocalPipelineIOManager(root=folder, format="csv", escape_formulas=True),
+    ],
+)
+def test_text_is_written_so_that_no_spreadsheet_takes_it_for_a_formula(tmp_path, io_manager):
+    @dg.asset
+    def texts() -> pd.DataFrame:
+        return pd.DataFrame({"text": ["=1+1"]})
+
+    @dg.asset
+    def reader(texts: pd.DataFrame) -> None:
+        assert list(texts["text"]) == ["=1+1"]
+
+    assert dg.materialize(
+        [texts, reader], resources={"io_manager": io_manager(str(tmp_path))}
+    ).success
+    assert (tmp_path / "texts.csv").read_text().splitlines() == ['"text"', '"\'=1+1"']
 
 
 def test_the_stores_place_and_format_come_from_the_environment(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """What a downstream asset gets: by its annotation, from one partition or many."""
 
+from typing import Optional
+
 import dagster as dg
 import pandas as pd
 import polars as pl
@@ -59,34 +61,65 @@ def seen_as(annotations, value, tmp_path, real):
 
 FRAME = pd.DataFrame({"id": ["001", None], "n": [1, 2]})
 COLUMNS = {"id": ["001", None], "n": [1, 2]}
-TYPES = [pd.DataFrame, pa.Table, pa.RecordBatchReader, pl.DataFrame]
+TYPES = [pd.DataFrame, pa.Table, pa.RecordBatchReader, pl.DataFrame, pl.LazyFrame]
 
 
 @pytest.mark.parametrize(
     "make",
-    [pd.DataFrame, pa.table, pl.DataFrame, lambda columns: pa.table(columns).to_reader()],
-    ids=["pandas", "arrow", "polars", "stream"],
+    [
+        pd.DataFrame,
+        pa.table,
+        pl.DataFrame,
+        pl.LazyFrame,
+        lambda columns: pa.table(columns).to_reader(),
+    ],
+    ids=["pandas", "arrow", "polars", "lazy", "stream"],
 )
 def test_every_table_type_comes_as_every_other(make, tmp_path, real):
     frame, *others = seen = seen_as(TYPES, make(COLUMNS), tmp_path, real)
-    assert [isinstance(*each) for each in zip(seen, TYPES, strict=True)] == [True] * 4
+    assert [isinstance(*each) for each in zip(seen, TYPES, strict=True)] == [True] * 5
     assert [None if pd.isna(each) else each for each in frame["id"]] == ["001", None]
     assert list(frame["n"]) == [1, 2]
     assert others[0].to_pydict() == COLUMNS
     assert others[1].read_all().to_pydict() == COLUMNS
     assert others[2].to_dict(as_series=False) == COLUMNS
+    assert others[3].collect().to_dict(as_series=False) == COLUMNS
+
+
+def test_a_type_or_none_is_that_type(tmp_path, real):
+    seen = seen_as([pa.Table | None, Optional[pl.DataFrame]], FRAME, tmp_path, real)  # noqa: UP045
+    assert list(map(type, seen)) == [pa.Table, pl.DataFrame]
+
+
+def test_where_there_is_nothing_before_none_comes(tmp_path, real):
+    """An asset that goes on from its own partition of the day before."""
+    seen = []
+    before = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+
+    @dg.asset(
+        partitions_def=dg.DailyPartitionsDefinition(DAYS[0], end_date="2024-01-03"),
+        ins={"total": dg.AssetIn(partition_mapping=before)},
+    )
+    def total(total: pd.DataFrame | None) -> pd.DataFrame:
+        seen.append(total)
+        return FRAME
+
+    for day in DAYS:
+        run(tmp_path, real, total, partition_key=day)
+    assert seen[0] is None
+    pd.testing.assert_frame_equal(seen[1], FRAME)
 
 
 def test_a_set_comes_with_the_tables_of_its_annotation(tmp_path, real):
-    value = {"a": FRAME, "b": pl.DataFrame({"x": [1]})}
-    annotations = [dict[str, pd.DataFrame], dict[str, pa.Table], dict[str, pl.DataFrame], dict]
+    value = {"a": FRAME, "b": pl.LazyFrame({"x": [1]}), "c": pa.table({"y": [2]}).to_reader()}
+    annotations = [*(dict[str, table] for table in TYPES), dict]
     for seen, table in zip(
-        seen_as(annotations, value, tmp_path, real),
-        (pd.DataFrame, pa.Table, pl.DataFrame, pd.DataFrame),
-        strict=True,
+        seen_as(annotations, value, tmp_path, real), [*TYPES, pd.DataFrame], strict=True
     ):
-        assert list(seen) == ["a", "b"]
-        assert {type(each) for each in seen.values()} == {table}
+        assert list(seen) == ["a", "b", "c"]
+        assert all(isinstance(each, table) for each in seen.values())
+        if table is pa.RecordBatchReader:
+            assert seen["b"].read_all().to_pydict() == {"x": [1]}
 
 
 # --- many studies ---
@@ -186,6 +219,22 @@ def test_a_key_column_that_says_something_else_is_refused(tmp_path, real):
         with pytest.raises(StoreError, match="'study_key'") as caught:
             together(annotation, tmp_path, real, wrong)
         assert "planted" not in str(caught.value)
+
+
+def test_sets_of_many_studies_come_as_a_dict_of_dicts(tmp_path, real):
+    @dg.asset(partitions_def=studies, name="subjects")
+    def forms(context: dg.AssetExecutionContext):
+        return {"AE": pa.table({"study": [context.partition_key]}).to_reader()}
+
+    for study in STUDIES:
+        run(tmp_path, real, forms, partition_key=study)
+    seen = together(dict[str, dict[str, pa.Table]], tmp_path, real, forms)
+    assert {key: each["AE"].to_pydict() for key, each in seen.items()} == {
+        study: {"study": [study]} for study in STUDIES
+    }
+    for annotation in (pd.DataFrame, pa.Table, pa.RecordBatchReader):
+        with pytest.raises(StoreError, match="is a set of tables"):
+            together(annotation, tmp_path, real, forms)
 
 
 # --- study × date ---

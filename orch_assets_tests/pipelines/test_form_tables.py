@@ -77,6 +77,18 @@ def test_streams_give_what_tables_give(sdk, upstreams):
         assert all(ours[name].equals(theirs[name], check_metadata=True) for name in theirs)
 
 
+def test_what_is_too_much_for_memory_is_stored_the_same(sdk, upstreams, tmp_path, monkeypatch):
+    whole = run(form_tables, sdk, STUDY, **upstreams)
+    monkeypatch.setattr("orch_assets.pipelines.form_tables._MEMORY_BYTES", 1000)
+    streams = run(form_tables, sdk, STUDY, **upstreams)
+    store = LocalPipelineStore(tmp_path)
+    for part, ours, theirs in zip("ab", streams, whole, strict=True):
+        assert not any(isinstance(each, pa.Table) for each in ours.values())
+        store.upload_set(ours, part)
+        store.upload_set(theirs, part)
+        assert len(store.versions(part, kind=ArtifactKind.SET)) == 1
+
+
 def test_the_log_counts_forms_records_and_misfits(sdk, server, upstreams, caplog):
     with caplog.at_level(logging.INFO):
         tables, withheld = run(form_tables, sdk, STUDY, **upstreams)

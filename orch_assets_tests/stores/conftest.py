@@ -20,14 +20,20 @@ def gcs_settings() -> Iterator[dict[str, str]]:
         yield settings
 
 
-@pytest.fixture
-def s3(s3_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch):
-    """A client of moto's server, where everything that asks the environment finds it too."""
-    for name, value in s3_settings.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(scope="session")
+def s3_own_client(s3_settings: dict[str, str]):
+    """One for all tests: to make one takes longer than most of them."""
     client = s3_client(s3_settings)
     yield client
     client.close()
+
+
+@pytest.fixture
+def s3(s3_own_client, s3_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+    """A client of moto's server, where everything that asks the environment finds it too."""
+    for name, value in s3_settings.items():
+        monkeypatch.setenv(name, value)
+    return s3_own_client
 
 
 @pytest.fixture

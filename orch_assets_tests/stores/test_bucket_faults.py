@@ -1,8 +1,12 @@
 """What goes wrong on the way to a bucket: mended, or said in our own words."""
 
+import os
+import resource
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -122,6 +126,53 @@ def test_no_answer_is_said_so(s3, gcs, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_without_a_bucket_is_refused(address: str) -> None:
     with pytest.raises(StoreError, match="bucket"):
         open_store(address)
+
+
+# --- Temporary files ---
+
+
+@pytest.fixture
+def no_room() -> Iterator[Callable[[], None]]:
+    """A function after which this process can write no file of over 100 KB, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_temporary_folder_is_said_to_be_full(
+    cloud: str, bucket: str, no_room: Callable[[], None], tmp_path
+) -> None:
+    frame = pd.DataFrame({"n": np.random.default_rng(1).random(100_000)})
+    bucketed, local = open_store(f"{cloud}://{bucket}"), open_store(tmp_path)
+    bucketed.upload(frame, "x")
+    no_room()
+    assert "TMPDIR" in str(refused(lambda: bucketed.download("x")))
+    for store in (bucketed, local):
+        with pytest.raises(StoreUnavailableError, match=r"Can't write in .*too large"):
+            store.upload(frame, "y")
+
+
+def test_what_a_killed_publisher_left_behind_is_swept_once_it_is_old(
+    cloud: str, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("orch-assets-spool-old", "orch-assets-spool-young", "others-old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "spooled").write_bytes(b"cut")
+        if "old" in name:
+            os.utime(tmp_path / name, (0, 0))
+    open_store(f"{cloud}://{bucket}").upload(FRAME, "x")
+    assert {path.name for path in tmp_path.iterdir()} == {"orch-assets-spool-young", "others-old"}
+
+
+def test_a_temporary_folder_that_is_not_there_is_said_so(
+    cloud: str, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    store = open_store(f"{cloud}://{bucket}")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not"))
+    for call in (lambda: store.upload(FRAME, "x"), lambda: store.download("x")):
+        with pytest.raises(StoreUnavailableError, match="TMPDIR"):
+            call()
 
 
 # --- S3's own ---

@@ -176,6 +176,17 @@ def test_every_google_object_is_encrypted_with_the_key(
     assert all("KmsKeyName=" in each or "kmsKeyName=" in each for each in posted)
 
 
+def test_every_google_object_is_tagged(gcs, gcs_bucket: str) -> None:
+    tags = {"trial": "A + B", "sha256": "the store's own"}
+    store = GCSPipelineStore(gcs_bucket, tags=tags)
+    store.upload(FRAME, "x")
+    store.publish_set({"a": FRAME}, "x")
+    objects = list(gcs.list_blobs(gcs_bucket))
+    assert len(objects) == 7
+    assert {each.metadata["trial"] for each in objects} == {"A + B"}
+    assert {len(each.metadata["sha256"]) for each in objects} == {64}
+
+
 def test_a_large_google_object_comes_back(gcs, gcs_bucket: str) -> None:
     """Sent in pieces."""
     store = GCSPipelineStore(gcs_bucket)

@@ -39,7 +39,38 @@ def test_a_fault_ends_with_1_and_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     first, last = done.stdout.splitlines()
     assert first.startswith(f"{path.as_uri()}: no manifest has its bytes (")
-    assert last == "3 objects, 1 faults."
+    assert last == "3 objects, 1 fault."
+
+
+def test_what_a_killed_publication_left_is_told_and_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = LocalPipelineStore(tmp_path)
+    store.upload(FRAME, "x")
+    store.upload(FRAME.iloc[:1], "x")
+    first = store.versions("x")[0].content.sha256
+    for manifest in (tmp_path / ".orch/x/parquet/manifests" / first).iterdir():
+        manifest.unlink()
+    assert main(["verify", str(tmp_path)]) == 0
+    told, last = capsys.readouterr().out.splitlines()
+    version = tmp_path / ".orch/x/parquet/versions" / first
+    assert told.startswith(f"leftover: {version.as_uri()}: no publication has it")
+    assert last == "4 objects, no faults, 1 leftover."
+
+
+def test_a_removed_manifest_of_the_current_object_ends_with_1(tmp_path: Path) -> None:
+    LocalPipelineStore(tmp_path).upload(FRAME, "x")
+    (manifest,) = (tmp_path / ".orch/x/parquet/manifests").glob("*/*")
+    manifest.unlink()
+    assert main(["verify", str(tmp_path)]) == 1
+
+
+def test_a_place_without_artifacts_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An address that is mistyped is no sound store."""
+    assert main(["verify", str(tmp_path / "not")]) == 2
+    assert f"No artifact is stored at {tmp_path / 'not'}" in capsys.readouterr().err
 
 
 def test_a_prefix_in_a_bucket_is_verified(

@@ -3,13 +3,8 @@
 import pytest
 
 from orch_assets.stores import GCSPipelineStore, PipelineStore
-from orch_assets_tests.contracts.stores import (
-    Objects,
-    OpenStore,
-    Overwrite,
-    Remove,
-    StoreContract,
-)
+from orch_assets_tests.contracts.store_fixtures import Objects, OpenStore, Overwrite, Remove
+from orch_assets_tests.contracts.stores import StoreContract
 
 
 class TestGCSPipelineStore(StoreContract):

@@ -103,13 +103,16 @@ def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
         timeout=120,
     )
     steps = int(done.stdout)
-    seen = []
+    seen, left = [], []
     for step in range(1, steps + 1):
         killed = LocalPipelineStore(f"{before}-{step}")
         seen.append(read(killed, kind))
         assert killed.list_artifacts(kind=kind) == ["folder/x"]
+        left += killed.verify()
     old, new = STATES[kind]
     assert steps > 12
+    assert left, "the version is there before anything points at it"
+    assert all(fault.leftover for fault in left)
     assert seen[0] == old
     assert seen[-1] == new
     assert seen == [old] * seen.count(old) + [new] * seen.count(new), "one step commits"

@@ -11,7 +11,7 @@ from pandas.testing import assert_frame_equal
 from orch_assets.stores import ArtifactKind, PipelineStore, open_store
 
 # As in test_killed.py; the steps are what is sent to the server, headers and each piece of a body,
-# and the files that are opened to be written or removed.
+# and the files that are opened to be written or removed. Each publishes below a folder of its own.
 PUBLISHERS = """
 import os, signal, sys
 import pandas as pd, pyarrow.parquet, boto3, google.cloud.storage, botocore.session
@@ -20,11 +20,14 @@ from orch_assets.stores import open_store
 address, what = sys.argv[1:]
 old, new = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
 
-def publish(store, table):
+store = open_store(address)
+store._backend._client  # before the forks: to make one takes longer than all the rest
+
+def publish(table, step):
     if what == "table":
-        store.publish(table, "folder/x")
+        store.publish(table, f"{step}/x")
     else:
-        store.publish_set({"a": table, "b": old}, "folder/x")
+        store.publish_set({"a": table, "b": old}, f"{step}/x")
 
 def kill_at(last):
     steps = 0
@@ -45,10 +48,9 @@ while status:
     step += 1
     child = os.fork()
     if not child:
-        store = open_store(f"{address}/{step}")
-        publish(store, old)
+        publish(old, step)
         kill_at(step)
-        publish(store, new)
+        publish(new, step)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert status in (0, signal.SIGKILL), status
@@ -58,17 +60,17 @@ print(step)
 OLD, NEW = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
 
 
-def read(store: PipelineStore, kind: ArtifactKind) -> int:
+def read(store: PipelineStore, kind: ArtifactKind, name: str) -> int:
     if kind is ArtifactKind.TABLE:
-        return len(store.download("folder/x"))
-    tables = store.download_set("folder/x")
+        return len(store.download(name))
+    tables = store.download_set(name)
     assert_frame_equal(tables["b"], OLD)
     return len(tables["a"])
 
 
 @pytest.mark.parametrize(
     ("cloud", "kind"),
-    [("s3", ArtifactKind.TABLE), ("gs", ArtifactKind.TABLE), ("gs", ArtifactKind.SET)],
+    [(cloud, kind) for cloud in ("s3", "gs") for kind in (ArtifactKind.TABLE, ArtifactKind.SET)],
 )
 def test_killed_at_each_step(
     cloud: str, kind: ArtifactKind, request: pytest.FixtureRequest
@@ -84,17 +86,21 @@ def test_killed_at_each_step(
         env=dict(os.environ),
     )
     steps = int(done.stdout)
+    store = open_store(address)
+    left = store.verify()
     seen = []
     for step in range(1, steps + 1):
-        store = open_store(f"{address}/{step}")
-        seen.append(read(store, kind))
+        name = f"{step}/x"
+        seen.append(read(store, kind, name))
         if kind is ArtifactKind.TABLE:
-            store.publish(NEW, "folder/x")
+            store.publish(NEW, name)
         else:
-            store.publish_set({"a": NEW, "b": OLD}, "folder/x")
-        assert read(store, kind) == len(NEW)
-        assert store.verify() == [], "running again ends right"
+            store.publish_set({"a": NEW, "b": OLD}, name)
+        assert read(store, kind, name) == len(NEW)
+    assert store.verify() == [], "running again ends right"
     assert steps > 12
+    assert left, "the version is there before anything points at it"
+    assert all(fault.leftover for fault in left)
     assert seen[0] == 2
     assert seen[-1] == 50_000
     assert seen == [2] * seen.count(2) + [50_000] * seen.count(50_000), "one step commits"

@@ -5,13 +5,8 @@ from pathlib import Path
 import pytest
 
 from orch_assets.stores import LocalPipelineStore, StorageFormat
-from orch_assets_tests.contracts.stores import (
-    Objects,
-    OpenStore,
-    Overwrite,
-    Remove,
-    StoreContract,
-)
+from orch_assets_tests.contracts.store_fixtures import Objects, OpenStore, Overwrite, Remove
+from orch_assets_tests.contracts.stores import StoreContract
 
 
 class TestLocalPipelineStore(StoreContract):

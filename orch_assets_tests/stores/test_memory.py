@@ -37,6 +37,11 @@ published = store.publish_stream(batches(), schema, "big")
 assert published.rows == 4_000_000
 print(peak() - before)
 """
+SET = STREAM.replace(
+    'store.publish_stream(batches(), schema, "big")',
+    'store.publish_set({n: pa.RecordBatchReader.from_batches(schema, batches()) for n in "ab"}, '
+    '"big")',
+).replace("range(400)", "range(200)")
 FRAME = """
 frame = pd.DataFrame({f"f{n}": numbers.random(2_000_000) for n in range(16)})
 before = begin()
@@ -80,3 +85,10 @@ def test_a_stream_takes_less_than_three_row_groups_in_and_two_out(tmp_path: Path
     """A table of 320 MB."""
     assert growth(STREAM, tmp_path, "parquet") < 192
     assert growth(READ, tmp_path, "parquet") < 130
+
+
+def test_streams_of_a_set_take_no_more_than_one_stream(tmp_path: Path) -> None:
+    """Two tables of 160 MB."""
+    assert growth(SET, tmp_path, "parquet") < 192
+    read = READ.replace('open_reader("big")', 'open_reader("big", member="b")')
+    assert growth(read.replace("4_000_000", "2_000_000"), tmp_path, "parquet") < 130

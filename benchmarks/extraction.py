@@ -1,0 +1,274 @@
+"""Reading records: the real pipeline against bare loops, the public package and the window.
+
+Each measurement is a process of its own, against a server of prepared pages.
+"""
+
+import importlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import median, report_of, verdict
+from benchmarks.prepared_registry import KEYS, PAGE, prepared_registry
+
+STUDIES = [f"S{number:02d}" for number in range(1, 6)]
+RECORDS = 20_000
+WINDOW = 8
+LATENCY = 50.0
+REPETITIONS = 3
+MODULE = "benchmarks.extraction"
+POSSIBLE = WINDOW * PAGE / (LATENCY / 1000)
+
+_PEERS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
+
+
+def main() -> bool:
+    """Print the figures; return whether all bounds are kept."""
+    return all([*_throughput(), *_memory(), *_twelve_studies()])
+
+
+# --- throughput ---
+
+
+def _throughput() -> Iterator[bool]:
+    print(f"{len(STUDIES)} studies × {RECORDS:,} records of 17 fields and 20 variables, rows/s")
+    with prepared_registry(RECORDS, 0) as url:
+        kinds = ("bytes_only", "bare_one", "bare_threads", "pipeline")
+        at_once = _rates(kinds, url)
+        package = _package(url)
+    print(f"  the public package: {package:,.0f}")
+    bare = max(at_once["bare_one"], at_once["bare_threads"])
+    yield verdict("pipeline / bare loop", at_once["pipeline"] / bare, 0.8, at_least=True)
+    yield verdict("pipeline / the package", at_once["pipeline"] / package, 10, at_least=True)
+    print(f"The same at {LATENCY:g} ms a page; the window allows {POSSIBLE:,.0f}")
+    with prepared_registry(RECORDS, LATENCY) as url:
+        late = _rates(("bytes_only", "pipeline"), url)
+    yield verdict("pipeline / the window", late["pipeline"] / POSSIBLE, 0.75, at_least=True)
+
+
+def _rates(kinds: tuple[str, ...], url: str) -> dict[str, float]:
+    runs = [{kind: report_of(MODULE, kind, url)["rows_per_second"] for kind in kinds}
+            for _ in range(REPETITIONS)]  # fmt: skip
+    rates = {kind: median([run[kind] for run in runs]) for kind in kinds}
+    for kind, rate in rates.items():
+        print(f"  {kind}: {rate:,.0f}")
+    return rates
+
+
+def _package(url: str) -> float:
+    """Return the rows that the public package reads in a second, as its own objects."""
+    script = (
+        "import sys, time; from imednet import ImednetSDK\n"
+        "sdk = ImednetSDK('key', 'key', sys.argv[1]); begun = time.perf_counter()\n"
+        "rows = sum(len(sdk.records.list('S01')) for _ in range(1))\n"
+        "print(rows / (time.perf_counter() - begun))"
+    )
+    done = subprocess.run([_PEERS, "-c", script, url], capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def bytes_only(url: str) -> int:
+    """Download every page, as many at once as the window has, and drop it."""
+    get = _getter(url)
+    with ThreadPoolExecutor(WINDOW) as pool:
+        deque(pool.map(lambda page: len(get(*page)), _pages()), maxlen=0)
+    return len(STUDIES) * RECORDS
+
+
+def bare_one(url: str) -> int:
+    """Download, decode and write one page after the other."""
+    get = _getter(url)
+    return _written(_batch(get(*page)) for page in _pages())
+
+
+def bare_threads(url: str) -> int:
+    """Download and decode on as many threads as the window has; write as they come."""
+    get = _getter(url)
+    with ThreadPoolExecutor(WINDOW) as pool:
+        return _written(pool.map(lambda page: _batch(get(*page)), _pages()))
+
+
+def _pages() -> list[tuple[str, int]]:
+    return [(study, page) for study in STUDIES for page in range(RECORDS // PAGE)]
+
+
+def _getter(url: str) -> Callable[[str, int], bytes]:
+    import httpx
+
+    client = httpx.Client(headers={"x-api-key": "key", "x-imn-security-key": "key"})
+
+    def get(study: str, page: int) -> bytes:
+        address = f"{url}/api/v1/edc/studies/{study}/records?size={PAGE}&page={page}"
+        return client.get(address).content
+
+    get("S01", 0)
+    return get
+
+
+def _batch(body: bytes) -> Any:
+    from orch_assets.registry.answers import page_of_columns
+    from orch_assets.registry.calls import Call
+    from orch_assets.registry.models import Record
+
+    return page_of_columns(Record, "recordId", Call("/records"), body).content
+
+
+def _written(batches: Any) -> int:
+    """Write batches as one Parquet file a study, as the stores do; return the rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    pages = RECORDS // PAGE
+    batches = iter(batches)
+    with tempfile.TemporaryDirectory() as folder:
+        for study in STUDIES:
+            held = [next(batches) for _ in range(pages)]
+            table = pa.Table.from_batches(held)
+            pq.write_table(table, f"{folder}/{study}", compression="zstd", compression_level=1)
+            rows += table.num_rows
+    return rows
+
+
+def pipeline(url: str) -> int:
+    """Run the asset ``records`` for all studies in one Dagster run, its step timed."""
+    return _run_assets(url, STUDIES, ["records"])
+
+
+# --- a Dagster run ---
+
+
+def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
+    """Materialize assets of the code location; leave the seconds of the step in ``_elapsed``."""
+    import dagster as dg
+
+    from orch_assets import pipelines
+    from orch_assets.defs.discovery import discover_pipelines
+    from orch_assets.defs.graph import build_study_graph
+    from orch_assets.defs.io_manager import StudyIOManager
+    from orch_assets.defs.partitions import STUDIES_NAME, range_tags
+    from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        instance.add_dynamic_partitions(STUDIES_NAME, studies)
+        graph = build_study_graph(discover_pipelines(pipelines))
+        defs = dg.Definitions(
+            assets=[graph],
+            jobs=[
+                dg.define_asset_job("before", selection=["variables"]),
+                dg.define_asset_job("timed", selection=select),
+            ],
+            resources={
+                "registry": RegistryResource(kind="imednet", base_url=url, **KEYS),
+                "orchestration": OrchestrationResource(),
+                "io_manager": StudyIOManager(store=StoreResource(uri=f"{folder}/a")),
+                "restricted_io_manager": StudyIOManager(store=StoreResource(uri=f"{folder}/r")),
+                "restricted_store": StoreResource(uri=f"{folder}/r"),
+            },
+            executor=dg.in_process_executor,
+        )
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        for job in ("before", "timed"):
+            _begun[:] = [resource.getrusage(resource.RUSAGE_SELF)]
+            done = defs.resolve_job_def(job).execute_in_process(
+                instance=instance, tags=range_tags(studies[0], studies[-1]), run_config=quiet
+            )
+        _elapsed.append(_step_seconds(instance, done.run_id))
+        _rows.append(_records_of(instance, studies))
+    return _rows[-1]
+
+
+_begun: list[Any] = []
+_elapsed: list[float] = []
+_rows: list[int] = []
+
+
+def _step_seconds(instance: Any, run_id: str) -> float:
+    (step,) = instance.get_run_step_stats(run_id)
+    return float(step.end_time - step.start_time)
+
+
+def _records_of(instance: Any, studies: list[str]) -> int:
+    import dagster as dg
+
+    events = instance.fetch_materializations(dg.AssetKey("records"), limit=len(studies)).records
+    return sum(event.asset_materialization.metadata["rows"].value for event in events)
+
+
+# --- memory ---
+
+
+def _memory() -> Iterator[bool]:
+    print("One study's records, whole process above its imports")
+    found = {}
+    for millions in (1, 5):
+        with prepared_registry(millions * 1_000_000, 0) as url:
+            found[millions] = report_of(MODULE, "memory", url)
+        print(f"  {millions} M: {found[millions]['seconds']:.0f} s")
+    yield verdict("1 M records", found[1]["mb"], 400, unit=" MB")
+    yield verdict("5 M / 1 M", found[5]["mb"] / found[1]["mb"], 1.15)
+
+
+def memory(url: str) -> int:
+    """Read one large study; see ``_report``."""
+    return _run_assets(url, ["S01"], ["records"])
+
+
+# --- twelve studies, all tables ---
+
+
+def _twelve_studies() -> Iterator[bool]:
+    print(f"12 studies × {RECORDS:,} records, all tables, {LATENCY:g} ms a page, one Dagster run")
+    with prepared_registry(RECORDS, LATENCY) as url:
+        runs = [report_of(MODULE, "twelve", url) for _ in range(REPETITIONS)]
+    use = median([run["requests"] / (run["seconds"] / (LATENCY / 1000) * WINDOW) for run in runs])
+    cpu = median([run["cpu"] / run["rows"] * 1e6 for run in runs])
+    print(f"  {median([run['seconds'] for run in runs]):.1f} s; CPU per 1,000 records {cpu:.1f} ms")
+    yield verdict("requests / the window", use, 0.7, at_least=True)
+
+
+def twelve(url: str) -> int:
+    """Run all tables for twelve studies."""
+    from orch_assets import pipelines
+    from orch_assets.defs.discovery import discover_pipelines
+
+    tables = [each.name for each in discover_pipelines(pipelines) if each.reconciled]
+    return _run_assets(
+        url, [f"S{n:02d}" for n in range(1, 13)], [t for t in tables if t != "users"]
+    )
+
+
+def _report(kind: str, url: str) -> None:
+    """Measure one kind in this process, and print what it took as JSON."""
+    # What a process has loaded is not what reading adds.
+    for module in ("httpx", "pandas", "pyarrow.parquet", "orch_assets.definitions"):
+        importlib.import_module(module)
+    _begun.append(resource.getrusage(resource.RUSAGE_SELF))
+    begun = time.perf_counter()
+    rows = globals()[kind](url)
+    (before,) = _begun
+    seconds = _elapsed[-1] if _elapsed else time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        json.dumps(
+            {
+                "rows": rows,
+                "seconds": seconds,
+                "rows_per_second": rows / seconds,
+                "mb": (after.ru_maxrss - before.ru_maxrss) / 1024,
+                "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    _report(*sys.argv[1:])

@@ -1,0 +1,164 @@
+"""A registry that serves prepared pages, so that it is not what a benchmark measures.
+
+``python -m benchmarks.prepared_registry RECORDS MILLISECONDS`` prints its port and serves, for
+every study alike: so many records of 17 fields and 20 variables, the dictionary of these, and a
+page of rows for each other endpoint. A page's bytes are joined from pieces that were made before.
+"""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PAGE = 500
+FORMS = 7
+VARIABLES = [f"VAR{number:02d}" for number in range(20)]
+KEYS = {"api_key": "key", "security_key": "key"}
+
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_ID = 987654321987  # stands where a record's ID goes
+
+
+@contextmanager
+def prepared_registry(records: int, milliseconds: float) -> Iterator[str]:
+    """Serve in a process of its own while the block lasts; yield the base URL."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.prepared_registry",
+        str(records),
+        str(milliseconds),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.terminate()
+
+
+class _Pages:
+    """The bodies of all pages."""
+
+    def __init__(self, records: int) -> None:
+        self._records = records
+        rows = [json.dumps(_record(number), separators=(",", ":")) for number in range(PAGE)]
+        self._pieces = ",".join(rows).encode().split(str(_ID).encode())
+        self._others = {
+            "variables": _body(0, FORMS * len(VARIABLES), _json(_variables())),
+            "studies": _body(0, 1, _json([{"studyKey": "S01", "studyId": 1}])),
+        }
+
+    def body(self, endpoint: str, number: int) -> bytes:
+        """Return a page; of records with IDs of its own."""
+        if endpoint != "records":
+            return self._others.get(endpoint) or _body(number, 0, b"[]")
+        first = number * PAGE
+        count = min(max(self._records - first, 0), PAGE)
+        if count == PAGE:
+            ids = (str(first + n + 1).encode() for n in range(PAGE))
+            pieces = [piece + next(ids, b"") for piece in self._pieces]
+            return _body(number, self._records, b"[" + b"".join(pieces) + b"]")
+        rows = [_record(n, first + n + 1) for n in range(count)]
+        return _body(number, self._records, _json(rows))
+
+
+def _record(number: int, record_id: int = _ID) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for place, name in enumerate(VARIABLES):
+        kinds: tuple[Any, ...] = (f"answer {number * place % 997}", number * place % 97, "1.5")
+        answers[name] = kinds[place % 3]
+    return {
+        "studyKey": "PREPARED",
+        "intervalId": number % 30 + 1,
+        "formId": number % FORMS + 1,
+        "formKey": f"FORM{number % FORMS + 1}",
+        "siteId": number % 11 + 1,
+        "recordId": record_id,
+        "recordOid": f"REC-{number:08d}",
+        "recordType": "SUBJECT",
+        "recordStatus": "Record Complete",
+        "deleted": False,
+        "dateCreated": "2025-06-05 21:12:08",
+        "dateModified": "2025-06-05 21:12:09",
+        "subjectId": number % 100 + 1,
+        "subjectOid": f"OID-{number % 100}",
+        "subjectKey": f"01-{number % 100:03d}",
+        "visitId": number % 50 + 1,
+        "parentRecordId": 0,
+        "recordData": answers,
+    }
+
+
+def _variables() -> list[dict[str, Any]]:
+    return [
+        {
+            "studyKey": "PREPARED",
+            "variableId": form * 100 + place,
+            "variableName": name,
+            "variableType": ("TEXT", "INTEGER", "DECIMAL")[place % 3],
+            "sequence": place,
+            "label": name.title(),
+            "blinded": False,
+            "formId": form + 1,
+            "formKey": f"FORM{form + 1}",
+        }
+        for form in range(FORMS)
+        for place, name in enumerate(VARIABLES)
+    ]
+
+
+def _json(rows: Any) -> bytes:
+    return json.dumps(rows, separators=(",", ":")).encode()
+
+
+def _body(number: int, total: int, rows: bytes) -> bytes:
+    pagination = {
+        "currentPage": number,
+        "size": PAGE,
+        "totalPages": -(-total // PAGE),
+        "totalElements": total,
+    }
+    head = _json({"metadata": {"status": "OK"}, "pagination": pagination})
+    return head[:-1] + b',"data":' + rows + b"}"
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, pages: _Pages, seconds: float) -> None:
+        self._pages = pages
+        self._seconds = seconds
+        self._received = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            request, _, self._received = self._received.partition(b"\r\n\r\n")
+            path = request.split(b" ", 2)[1]
+            body = self._pages.body(*_asked(path.decode()))
+            asyncio.get_running_loop().call_later(
+                self._seconds, self._transport.writelines, [_HEAD % len(body), body]
+            )
+
+
+def _asked(path: str) -> tuple[str, int]:
+    page = re.search(r"[?&]page=(\d+)", path)
+    return path.partition("?")[0].rpartition("/")[2], int(page[1]) if page else 0
+
+
+async def _serve(records: int, seconds: float) -> None:
+    pages = _Pages(records)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(pages, seconds), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))

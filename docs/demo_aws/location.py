@@ -1,0 +1,35 @@
+"""The demo's code location: one table of the registry, and what the state machine makes of it."""
+
+import dagster as dg
+
+from docs.demo_aws import enrollment
+from orch_assets.defs.graph import build_study_graph
+from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.state_machines import build_deployments
+from orch_assets.defs.step_functions import StepFunctionsResource
+from orch_assets.defs.study_sensor import build_sync_job
+from orch_assets.orchestration.pipeline import pipeline_of
+from orch_assets.pipelines import subjects
+
+_found = [pipeline_of(subjects.subjects), pipeline_of(enrollment.enrollment)]
+_pipelines = [pipeline for pipeline in _found if pipeline is not None]
+_graph = build_study_graph(_pipelines)
+
+defs = dg.Definitions(
+    assets=[_graph, *build_deployments(_pipelines)],
+    jobs=[
+        build_sync_job(_graph.keys),
+        dg.define_asset_job("deploy", selection="enrollment_machine"),
+        dg.define_asset_job("study_pipelines", selection=[_graph]),
+    ],
+    resources={
+        "registry": RegistryResource(),
+        "orchestration": OrchestrationResource(),
+        "io_manager": StudyIOManager(store=StoreResource()),
+        "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
+        "restricted_store": StoreResource(restricted=True),
+        "step_functions": StepFunctionsResource(),
+    },
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,47 @@
+"""State machines that do the work of study pipelines, as they are declared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orch_assets.errors import PipelineDefinitionError
+
+
+@dataclass(frozen=True)
+class StudyMachine:
+    """A state machine of AWS Step Functions, for ``@study_pipeline(machine=…)``.
+
+    The pipeline's function returns the input of an execution, and the execution's output is the
+    study's result.
+
+    Args:
+        steps: in order, such as :class:`~orch_assets.step_functions.PipelineStep`.
+        name: of the machine in AWS; the pipeline's by default.
+        comment: for the reader of the definition.
+        settings: further ones of :class:`~orch_assets.step_functions.StepFunctionsPipeline`:
+            ``tags``, ``tracing``, ``log_group_arn`` and so on.
+        studies_at_once: None is an execution for each study. A number is one execution for all
+            studies of a run, which takes them through the steps so many at a time, at most 40.
+
+    Example:
+        >>> from orch_assets import PipelineStep, study_pipeline
+        >>> score = PipelineStep("Score", "arn:aws:lambda:us-east-1:123456789012:function:score")
+        >>> @study_pipeline(machine=StudyMachine([score]), timeout=3600)
+        ... def risk_scores(study_key, sdk, study_logger, subjects):
+        ...     return {"study_key": study_key, "subjects": subjects}  # the URI of the table
+    """
+
+    steps: Sequence[Any]
+    name: str | None = None
+    comment: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    studies_at_once: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise PipelineDefinitionError("A state machine has no steps. Give it at least one.")
+        most = 40  # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
+        if self.studies_at_once is not None and not 1 <= self.studies_at_once <= most:
+            raise PipelineDefinitionError(
+                f"studies_at_once is {self.studies_at_once}; give a number from 1 to {most}."
+            )

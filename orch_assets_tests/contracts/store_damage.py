@@ -1,0 +1,200 @@
+"""What every store finds when something isn't as it was published."""
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from orch_assets.errors import ArtifactCorruptError, StudyGivenUpError, UnstorableTableError
+from orch_assets.stores import ArtifactKind, PipelineStore, derived_from
+from orch_assets.study import study_context
+from orch_assets_tests.contracts.store_fixtures import (
+    FRAME,
+    OTHER,
+    Objects,
+    Overwrite,
+    Remove,
+    StoreFixtures,
+)
+
+
+class DamageContract(StoreFixtures):
+    """Damage, leftovers, and studies that were given up."""
+
+    # Damage
+
+    def test_a_sound_store_has_no_fault(self, store: PipelineStore, objects: Objects) -> None:
+        store.upload(FRAME, "x")
+        store.upload(OTHER, "x")
+        store.publish_set({"a": FRAME}, "deep/y")
+        store.publish_json(1, "z")
+        seen = []
+        assert store.verify(progress=lambda *at: seen.append(at)) == []
+        assert seen == [(done, len(objects())) for done in range(len(objects()) + 1)]
+
+    def test_verify_finds_every_damage(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        """Each object once with a flipped bit and once cut; then it is as it was."""
+        store.upload(FRAME, "x")
+        store.publish_set({"a": OTHER}, "deep/y")
+        whole = objects()
+        for key, data in whole.items():
+            for damaged in (bytes([data[0] ^ 1]) + data[1:], data[:-1]):
+                overwrite(key, damaged)
+                faults = store.verify()
+                assert key in {fault.uri[-len(key) :] for fault in faults}
+                assert {fault.artifact for fault in faults} == {"x" if "x" in key else "deep/y"}
+                overwrite(key, data)
+        assert store.verify() == []
+
+    def test_verify_finds_what_is_missing(
+        self, store: PipelineStore, objects: Objects, remove: Remove, overwrite: Overwrite
+    ) -> None:
+        store.upload(FRAME, "x")
+        store.publish_set({"a": OTHER}, "y")
+        for key, data in objects().items():
+            remove(key)
+            missing_current = "/.orch/" not in key  # as after delete()
+            assert bool(store.verify()) is not missing_current, key
+            overwrite(key, data)
+
+    def test_verify_looks_below_its_prefix_only(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        for name in ("prod/x", "prod2/x"):
+            store.upload(FRAME, name)
+        for key in objects():
+            if "/prod2/" in key:
+                overwrite(key, b"")
+        assert store.verify("prod") == []
+        assert len(store.verify("prod2")) == 3
+
+    def test_a_removed_manifest_is_found(
+        self, store: PipelineStore, objects: Objects, remove: Remove
+    ) -> None:
+        store.upload(FRAME, "x")
+        (key,) = (key for key in objects() if "/manifests/" in key)
+        remove(key)
+        with pytest.raises(ArtifactCorruptError, match="no manifest"):
+            store.download("x")
+        faults = store.verify()
+        assert len(faults) == 2
+        assert all("no manifest" in fault.problem and not fault.leftover for fault in faults)
+
+    def test_what_a_killed_publication_left_is_a_leftover(
+        self, store: PipelineStore, objects: Objects, remove: Remove
+    ) -> None:
+        """The version of a table; that of a set, and the tables that it alone has."""
+        for frame in (OTHER, FRAME):
+            store.upload(frame, "x")
+            store.publish_set({"a": frame, "b": FRAME}, "y")
+        first = {
+            kind: store.versions(name, kind=kind)[0].content.sha256
+            for name, kind in (("x", ArtifactKind.TABLE), ("y", ArtifactKind.SET))
+        }
+        for key in objects():
+            if key.split("/")[-2] in first.values():  # a manifest, written after the data
+                remove(key)
+        found = store.verify()
+        assert all(fault.leftover for fault in found)
+        uris = [fault.uri for fault in found]
+        assert sum("/versions/" in uri for uri in uris) == 2
+        assert sum("/members/" in uri for uri in uris) == 1
+        assert len(uris) == 3
+        assert sorted(store.retain(keep_last=9)) == sorted(uris)
+        assert store.verify() == []
+        assert_frame_equal(store.download_set("y")["b"], FRAME)
+
+    def test_tables_of_a_set_that_was_never_whole_are_leftovers(self, store: PipelineStore) -> None:
+        with pytest.raises(UnstorableTableError):
+            store.publish_set({"a": FRAME, "bad": pd.DataFrame({"c": [1j]})}, "y")
+        (leftover,) = store.verify()
+        assert (leftover.artifact, leftover.leftover) == ("y", True)
+        assert store.retain(keep_last=1) == [leftover.uri]
+        assert store.verify() == []
+
+    def test_a_version_that_a_manifest_names_is_no_leftover(
+        self, store: PipelineStore, objects: Objects, remove: Remove
+    ) -> None:
+        source = store.publish(OTHER, "x")
+        store.upload(FRAME, "x")
+        with derived_from({source.uri: source.sha256}):
+            store.upload(FRAME, "w")
+        (key,) = (key for key in objects() if key.split("/")[-2] == source.sha256)
+        remove(key)
+        (fault,) = store.verify()
+        assert not fault.leftover
+        assert "names it as its input" in fault.problem
+
+    def test_any_change_of_the_current_object_is_found(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        store.upload(FRAME, "x")
+        (key,) = (key for key in objects() if "/.orch/" not in key)
+        whole = objects()[key]
+        for damaged in (b"", whole[:-1], whole + b" ", bytes([whole[0] ^ 1]) + whole[1:]):
+            overwrite(key, damaged)
+            with pytest.raises(ArtifactCorruptError, match="'x'"):
+                store.download("x")
+        assert_frame_equal(
+            store.download("x", version=store.versions("x")[0].content.sha256), FRAME
+        )
+
+    def test_publishing_again_repairs(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        published = store.publish(FRAME, "x")
+        for key, data in objects().items():
+            if "/manifests/" not in key:
+                overwrite(key, data[:-1] + bytes([data[-1] ^ 1]))
+        store.upload(FRAME, "x")
+        assert_frame_equal(store.download("x"), FRAME)
+        assert_frame_equal(store.download("x", version=published.sha256), FRAME)
+
+    def test_a_damaged_version_is_found(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        published = store.publish(FRAME, "x")
+        (key,) = (key for key in objects() if "/versions/" in key)
+        overwrite(key, b"other")
+        with pytest.raises(ArtifactCorruptError, match=published.sha256):
+            store.download("x", version=published.sha256)
+
+    def test_a_damaged_manifest_is_found(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        store.upload(FRAME, "x")
+        (key,) = (key for key in objects() if "/manifests/" in key)
+        for damaged in (b"", b"[]", b"{}", objects()[key].replace(b'"sha256": "', b'"sha256": "0')):
+            overwrite(key, damaged)
+            with pytest.raises(ArtifactCorruptError, match="manifest"):
+                store.download("x")
+
+    def test_bytes_that_nobody_published_are_not_read(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        store.upload(FRAME, "x")
+        (key,) = (key for key in objects() if "/.orch/" not in key)
+        overwrite(key.replace("x.", "y."), objects()[key])
+        assert store.list_artifacts() == ["x", "y"]
+        with pytest.raises(ArtifactCorruptError, match="no manifest"):
+            store.download("y")
+
+    # Studies that were given up
+
+    def test_a_study_that_was_given_up_publishes_nothing(self, store: PipelineStore) -> None:
+        store.upload(FRAME, "x")
+        with study_context("ONC-301") as context:
+            context.lease.revoke()
+            for publish in (
+                lambda: store.publish(OTHER, "x"),
+                lambda: store.publish(FRAME, "x"),
+                lambda: store.publish_json(1, "x"),
+                lambda: store.publish_set({"a": OTHER}, "x"),
+            ):
+                with pytest.raises(StudyGivenUpError, match="ONC-301"):
+                    publish()
+        assert_frame_equal(store.download("x"), FRAME)
+        assert [len(each.publications) for each in store.versions("x")] == [1]
+        assert not store.exists("x", kind=ArtifactKind.SET)
+        assert not store.exists("x", kind=ArtifactKind.JSON)

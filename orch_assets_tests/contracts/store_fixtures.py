@@ -1,0 +1,56 @@
+"""What the contract of stores asks of each backend, and the tables that it stores."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orch_assets.stores import PipelineStore, StorageFormat
+
+OpenStore = Callable[..., PipelineStore]
+Objects = Callable[[], dict[str, bytes]]
+Overwrite = Callable[[str, bytes], None]
+Remove = Callable[[str], None]
+
+FRAME = pd.DataFrame(
+    {"subject": ["001", "", None], "weight": [70.5, None, 0.1], "visit": [1, 2, 3]}
+)
+OTHER = pd.DataFrame({"subject": ["002"], "weight": [71.5], "visit": [4]})
+
+
+class StoreFixtures:
+    """Subclasses give the fixtures that raise here, all over one empty place."""
+
+    @pytest.fixture
+    def open_store(self) -> OpenStore:
+        """Return a function of ``prefix`` and ``format`` that opens a store."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def objects(self) -> Objects:
+        """Return a function that returns all objects by key, the hidden ones too."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def overwrite(self) -> Overwrite:
+        """Return a function that changes an object behind the store's back."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def remove(self) -> Remove:
+        """Return a function that removes an object behind the store's back."""
+        raise NotImplementedError
+
+    @pytest.fixture(params=list(StorageFormat))
+    def store(self, request: pytest.FixtureRequest, open_store: OpenStore) -> PipelineStore:
+        return open_store(prefix="trials/prod", format=request.param)
+
+    @pytest.fixture
+    def temporary(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Return the folder that temporary files are in."""
+        folder = tmp_path / "temporary"
+        folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        return folder

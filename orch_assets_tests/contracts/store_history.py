@@ -1,0 +1,239 @@
+"""Versions, manifests, lineage and retention, whatever holds the bytes."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pandas.testing import assert_frame_equal
+
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.stores import (
+    ArtifactKind,
+    PipelineStore,
+    derived_from,
+    noting_inputs,
+    published_by,
+)
+from orch_assets.study import study_context
+from orch_assets_tests.contracts.store_fixtures import (
+    FRAME,
+    OTHER,
+    Objects,
+    Overwrite,
+    StoreFixtures,
+)
+
+
+class HistoryContract(StoreFixtures):
+    """What a store knows of the past."""
+
+    # Versions and manifests
+
+    def test_every_version_stays(self, store: PipelineStore) -> None:
+        first = store.publish(FRAME, "v").sha256
+        second = store.publish(OTHER, "v").sha256
+        assert [each.content.sha256 for each in store.versions("v")] == [first, second]
+        assert_frame_equal(store.download("v", version=first), FRAME)
+        assert_frame_equal(store.download("v"), OTHER)
+
+    def test_publishing_again_writes_a_manifest_entry_and_no_data(
+        self, store: PipelineStore, objects: Objects
+    ) -> None:
+        first = store.publish(FRAME, "again")
+        before = objects()
+        second = store.publish(FRAME, "again")
+        added = {key: data for key, data in objects().items() if key not in before}
+        assert second.sha256 == first.sha256
+        assert [key for key in added if "/manifests/" not in key] == []
+        assert len(added) == 1
+        assert len(store.manifest("again").publications) == 2
+
+    def test_an_earlier_version_becomes_current_again(self, store: PipelineStore) -> None:
+        for frame in (FRAME, OTHER, FRAME):
+            store.upload(frame, "back")
+        assert_frame_equal(store.download("back"), FRAME)
+        assert [each.content.rows for each in store.versions("back")] == [1, 3]
+
+    def test_a_manifest_says_who_published(self, store: PipelineStore) -> None:
+        with study_context("ONC-301", provenance={"run": "r-1", "code": "abc"}):
+            store.upload(FRAME, "who")
+        (publication,) = store.manifest("who").publications
+        assert publication.study == "ONC-301"
+        assert publication.provenance == {"run": "r-1", "code": "abc"}
+        assert publication.user
+        assert publication.host
+        assert publication.libraries["pyarrow"] == pa.__version__
+        assert publication.published_at.endswith("+00:00")
+
+    def test_what_a_later_release_adds_to_manifests_does_no_harm(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        store.upload(FRAME, "x")
+        (key,) = (key for key in objects() if "/manifests/" in key)
+        value = json.loads(objects()[key])
+        for part in (value, value["content"], value["publications"][0]):
+            part["of_a_later_release"] = [1]
+        overwrite(key, json.dumps(value).encode())
+        assert_frame_equal(store.download("x"), FRAME)
+        assert len(store.manifest("x").publications) == 1
+
+    def test_run_and_time_are_not_in_the_data(self, store: PipelineStore) -> None:
+        with study_context("A", provenance={"run": "1"}):
+            first = store.publish(FRAME, "x")
+        with study_context("B", provenance={"run": "2"}):
+            assert store.publish(FRAME, "y").sha256 == first.sha256
+
+    def test_versions_have_no_extension(self, store: PipelineStore, objects: Objects) -> None:
+        store.upload(FRAME, "x")
+        store.publish_set({"a": FRAME}, "x")
+        hidden = [key for key in objects() if "/.orch/" in key]
+        assert len(hidden) == 5
+        assert not any("." in key.rpartition("/")[2] for key in hidden)
+
+    def test_restoring_a_version_makes_it_current(self, store: PipelineStore) -> None:
+        first = store.publish(FRAME, "x")
+        store.upload(OTHER, "x")
+        restored = store.restore("x", first.sha256)
+        assert (restored.uri, restored.sha256, restored.rows) == (first.uri, first.sha256, 3)
+        assert_frame_equal(store.download("x"), FRAME)
+        assert len(store.manifest("x").publications) == 2
+
+    def test_a_set_and_a_value_are_restored(self, store: PipelineStore) -> None:
+        first = store.publish_set({"a": FRAME}, "x")
+        store.publish_set({"a": OTHER}, "x")
+        value = store.publish_json([1], "x")
+        store.publish_json([2], "x")
+        assert store.restore("x", first.sha256, kind=ArtifactKind.SET).rows == 3
+        store.restore("x", value.sha256, kind=ArtifactKind.JSON)
+        assert_frame_equal(store.download_set("x")["a"], FRAME)
+        assert store.download_json("x") == [1]
+
+    def test_what_is_damaged_is_not_restored(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        first = store.publish_set({"a": FRAME}, "x").sha256
+        (member,) = (key for key in objects() if "/members/" in key)
+        store.publish_set({"a": OTHER}, "x")
+        overwrite(member, b"other")
+        with pytest.raises(ArtifactCorruptError, match="'x'"):
+            store.restore("x", first, kind=ArtifactKind.SET)
+        assert len(store.download_set("x")["a"]) == 1
+
+    def test_a_deleted_artifact_is_gone_until_it_is_restored(self, store: PipelineStore) -> None:
+        published = store.publish(FRAME, "x")
+        store.delete("x")
+        store.delete("x")
+        assert not store.exists("x")
+        assert store.list_artifacts() == []
+        with pytest.raises(ArtifactNotFoundError):
+            store.download("x")
+        store.restore("x", published.sha256)
+        assert_frame_equal(store.download("x"), FRAME)
+
+    def test_an_artifact_deleted_with_its_history_leaves_nothing(
+        self, store: PipelineStore, objects: Objects
+    ) -> None:
+        store.upload(FRAME, "x2")
+        before = objects()
+        store.upload(FRAME, "x")
+        store.upload(OTHER, "x")
+        store.delete("x", history=True)
+        assert objects() == before
+
+    def test_a_manifest_names_the_inputs(self, store: PipelineStore) -> None:
+        source = store.publish(FRAME, "source")
+        with derived_from({source.uri: source.sha256}):
+            store.upload(OTHER, "result")
+        store.upload(OTHER, "other")
+        (publication,) = store.manifest("result").publications
+        assert publication.inputs == {source.uri: source.sha256}
+        assert store.manifest("other").publications[0].inputs == {}
+
+    def test_what_is_read_is_noted_as_an_input(self, store: PipelineStore) -> None:
+        table = store.publish(FRAME, "x")
+        tables = store.publish_set({"a": FRAME}, "x")
+        value = store.publish_json(1, "x")
+        store.upload(OTHER, "unread")
+        with noting_inputs() as all_of_them:
+            store.open_reader("x")
+            with noting_inputs() as inner:
+                store.download_json("x")
+            store.open_reader("x", member="a")
+        assert inner == {value.uri: value.sha256}
+        assert all_of_them == {each.uri: each.sha256 for each in (table, tables, value)}
+        older = store.publish(OTHER, "x")
+        with noting_inputs(inner):
+            store.download("x", version=table.sha256)
+        assert inner == {value.uri: value.sha256, older.uri: table.sha256}
+
+    def test_blocks_in_one_another_name_the_inputs_and_facts_of_both(
+        self, store: PipelineStore
+    ) -> None:
+        with derived_from({"a": "1"}), published_by({"run": "r"}), derived_from({"b": "2"}):
+            store.upload(FRAME, "x")
+            with study_context("ONC-301", provenance={"run": "its own"}), published_by({"at": "y"}):
+                store.upload(FRAME, "x")
+        first, second = store.manifest("x").publications
+        assert first.inputs == second.inputs == {"a": "1", "b": "2"}
+        assert first.provenance == {"run": "r"}
+        assert second.provenance == {"run": "its own", "at": "y"}
+
+    # Retention
+
+    def test_the_last_versions_are_kept(self, store: PipelineStore) -> None:
+        for size in range(1, 6):
+            store.upload(pd.DataFrame({"n": range(size)}), "x")
+        store.restore("x", store.versions("x")[0].content.sha256)
+        assert len(store.retain(keep_last=2)) == 3
+        assert [each.content.rows for each in store.versions("x")] == [5, 1]
+        assert len(store.download("x")) == 1
+        assert store.verify() == []
+
+    def test_to_keep_more_versions_than_there_are_keeps_all(self, store: PipelineStore) -> None:
+        for size in range(1, 4):
+            store.upload(pd.DataFrame({"n": range(size)}), "x")
+        for many in (3, 4, 5, 100):
+            assert store.retain(keep_last=many) == []
+        assert len(store.versions("x")) == 3
+
+    def test_the_current_version_is_kept_in_any_case(self, store: PipelineStore) -> None:
+        store.upload(FRAME, "x")
+        store.publish_set({"a": FRAME, "b": OTHER}, "y")
+        store.publish_set({"a": FRAME}, "y")
+        removed = store.retain(keep_last=0)
+        assert len(removed) == 2, "a set's version, and the table that only it had"
+        assert_frame_equal(store.download("x"), FRAME)
+        assert list(store.download_set("y")) == ["a"]
+        assert store.verify() == []
+
+    def test_young_versions_are_kept(self, store: PipelineStore) -> None:
+        store.upload(FRAME, "x")
+        store.upload(OTHER, "x")
+        assert store.retain(keep_days=1) == []
+        assert len(store.retain(keep_days=0)) == 1
+
+    def test_inputs_of_kept_versions_are_kept(self, store: PipelineStore) -> None:
+        """Inputs of inputs too."""
+        oldest = store.publish(OTHER, "a")
+        with derived_from({oldest.uri: oldest.sha256}):
+            older = store.publish(FRAME, "b")
+        with derived_from({older.uri: older.sha256}):
+            store.publish(FRAME, "c")
+        for name in "ab":
+            for size in (10, 20):
+                store.publish(pd.DataFrame({"n": range(size)}), name)
+        assert len(store.retain(keep_last=1)) == 2
+        assert_frame_equal(store.download("a", version=oldest.sha256), OTHER)
+        assert_frame_equal(store.download("b", version=older.sha256), FRAME)
+
+    def test_retention_leaves_other_prefixes_alone(self, store: PipelineStore) -> None:
+        for name in ("prod/x", "prod2/x"):
+            store.upload(FRAME, name)
+            store.upload(OTHER, name)
+        assert len(store.retain("prod", keep_last=1)) == 1
+        assert len(store.versions("prod2/x")) == 2
+
+    def test_retention_without_a_rule_is_refused(self, store: PipelineStore) -> None:
+        with pytest.raises(ValueError, match="keep_last"):
+            store.retain()

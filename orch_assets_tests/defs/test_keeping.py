@@ -1,0 +1,208 @@
+"""What is kept of a result: in which order, what of it is handed on, what is left when one fails."""
+
+from contextlib import contextmanager
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from orch_assets import SplitTable
+from orch_assets.defs import keeping
+from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.keeping import IN_THE_STORE, Keeping
+from orch_assets.defs.resources import StoreResource
+from orch_assets.errors import ImednetError, StoreError, TableMovedError
+from orch_assets.orchestration.steps import Step, StepTurn
+from orch_assets.registry.paging import ReadingCounts
+from orch_assets.registry.split_streams import SplitStream
+from orch_assets.registry.streams import BatchStream
+
+SCHEMA = pa.schema([("id", pa.int64())])
+ROWS = list(range(12))
+TURN = StepTurn("ONC-301", Step("records"), {})
+MOVED = TableMovedError("rows moved", expected=9, arrived=3, endpoint="/rows", page=1)
+
+
+class Recording(dg.IOManager):
+    """Keeps in memory what a stream gave, once it is whole; writes down when it did.
+
+    Args:
+        name: in the record.
+        record: of all of them.
+        fails: the error, and after how many batches.
+    """
+
+    def __init__(self, name, record, fails=None, after=0):
+        self.name, self.record, self.fails, self.after = name, record, fails, after
+        self.kept = None
+
+    def handle_output(self, context, obj):
+        if self.fails and not self.after:
+            raise self.fails
+        ids = []
+        for number, batch in enumerate(obj if isinstance(obj, BatchStream) else obj.to_batches()):
+            ids += batch["id"].to_pylist()
+            if self.fails and number + 1 >= self.after:
+                raise self.fails
+        self.kept = ids
+        self.record.append(self.name)
+        context.add_output_metadata({"rows": len(ids), "uri": f"memory:{self.name}"})
+
+    def load_input(self, context):
+        raise NotImplementedError
+
+
+@contextmanager
+def kept_by(io_manager, restricted):
+    resources = {"io_manager": io_manager, "restricted_io_manager": restricted}
+    with dg.build_resources(resources) as opened:
+        keys = {"records": dg.AssetKey("records")}
+        yield Keeping(opened, "a-run", keys, {"records": "io_manager"})
+
+
+def stream(rows=ROWS, batch=3, error=None):
+    counts = ReadingCounts(len(rows), len(rows), 4, 1)
+
+    def items():
+        for start in range(0, len(rows), batch):
+            yield pa.record_batch([pa.array(rows[start : start + batch], pa.int64())], SCHEMA)
+        if error:
+            raise error
+
+    return BatchStream(items(), counts, SCHEMA)
+
+
+def by_parity(table):
+    odd = pa.array([one % 2 == 1 for one in table["id"].to_pylist()], pa.bool_())
+    return table.filter(pa.compute.invert(odd)), table.filter(odd)
+
+
+def split(source):
+    parts = SplitStream(source, by_parity)
+    return SplitTable(parts.table, parts.withheld)
+
+
+@pytest.fixture
+def record():
+    return []
+
+
+def test_a_stream_is_kept_and_handed_on_as_the_table_that_it_was(tmp_path):
+    manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
+    with kept_by(manager, manager) as keep:
+        output = keep.keep(TURN, stream())
+    told = {name: output.kept.metadata[name].value for name in ("expected", "arrived", "pages")}
+    assert told == {"expected": 12, "arrived": 12, "pages": 4}
+    assert (output.kept.data, output.kept.stored) == ({"rows": 12}, True)
+    assert output.kept.metadata["retries"].value == 1
+    assert output.handover.schema == SCHEMA
+    assert output.handover["id"].to_pylist() == ROWS
+    assert manager.store.store.download_table("records/ONC-301").equals(output.handover)
+
+
+def test_a_long_stream_is_in_the_store_alone(record, monkeypatch):
+    monkeypatch.setattr(keeping, "_HELD_BYTES", 3 * 8 * 3)  # three batches
+    io_manager = Recording("open", record)
+    with kept_by(io_manager, Recording("withheld", record)) as keep:
+        assert keep.keep(TURN, stream(ROWS[:9])).handover["id"].to_pylist() == ROWS[:9]
+        assert keep.keep(TURN, stream()).handover is IN_THE_STORE
+    assert io_manager.kept == ROWS
+
+
+def test_each_part_of_a_split_is_held_by_its_own_size(record, monkeypatch):
+    monkeypatch.setattr(keeping, "_HELD_BYTES", 8 * 8)
+    source = stream([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 1, 3])
+    with kept_by(Recording("open", record), Recording("withheld", record)) as keep:
+        handed = keep.keep(TURN, split(source)).handover
+    assert handed.table is IN_THE_STORE
+    assert handed.withheld["id"].to_pylist() == [1, 3]
+
+
+def test_any_other_stream_is_in_the_store_alone(record):
+    reader = pa.Table.from_batches(list(stream()), SCHEMA).to_reader()
+
+    class Whole(Recording):
+        def handle_output(self, context, obj):
+            super().handle_output(context, obj.read_all())
+
+    with kept_by(Whole("open", record), Recording("withheld", record)) as keep:
+        output = keep.keep(TURN, reader)
+    assert output.handover is IN_THE_STORE
+    assert "expected" not in output.kept.metadata
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("rows", [ROWS, [], [1, 3], [0, 2]])
+def test_the_withheld_part_is_there_before_the_open_one(rows, streamed, record):
+    whole = pa.Table.from_batches(list(stream(rows)), SCHEMA)
+    value = split(stream(rows)) if streamed else SplitTable(*by_parity(whole))
+    io_manager, restricted = Recording("open", record), Recording("withheld", record)
+    with kept_by(io_manager, restricted) as keep:
+        output = keep.keep(TURN, value)
+    assert record == ["withheld", "open"]
+    assert io_manager.kept == [one for one in rows if one % 2 == 0]
+    assert restricted.kept == [one for one in rows if one % 2 == 1]
+    assert output.handover.table["id"].to_pylist() == io_manager.kept
+    assert output.handover.withheld["id"].to_pylist() == restricted.kept
+    told = {name: value.value for name, value in output.kept.metadata.items()}
+    assert (told["rows"], told["withheld_rows"]) == (len(io_manager.kept), len(restricted.kept))
+    assert (told["uri"], told["withheld_uri"]) == ("memory:open", "memory:withheld")
+
+
+@pytest.mark.parametrize("rows", [[], ROWS, ROWS * 20])
+def test_a_reading_that_fails_keeps_neither_part_and_is_the_error(rows, record):
+    for source in (split(stream(rows, error=MOVED)), stream(rows, error=MOVED)):
+        with (
+            kept_by(Recording("open", record), Recording("withheld", record)) as keep,
+            pytest.raises(TableMovedError) as caught,
+        ):
+            keep.keep(TURN, source)
+        assert caught.value is MOVED
+    assert record == []
+
+
+FULL = StoreError("The disk is full.", artifact="records")
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("error", [FULL, OSError("no space")])
+@pytest.mark.parametrize("rows", [ROWS, ROWS * 40])
+def test_a_withheld_store_that_fails_is_the_error_and_no_open_table_is_kept(
+    rows, error, after, record
+):
+    restricted = Recording("withheld", record, error, after)
+    for _ in range(3):  # the two threads meet in another order each time
+        with (
+            kept_by(Recording("open", record), restricted) as keep,
+            pytest.raises(type(error)) as caught,
+        ):
+            keep.keep(TURN, split(stream(rows)))
+        assert caught.value is error
+    assert record == []
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("error", [FULL, OSError("no space")])
+def test_an_open_store_that_fails_while_it_is_fed_keeps_no_withheld_part(error, after, record):
+    broken = Recording("open", record, error, after)
+    with (
+        kept_by(broken, Recording("withheld", record)) as keep,
+        pytest.raises(type(error)) as caught,
+    ):
+        parts = split(stream(ROWS * 40))
+        keep.keep(TURN, parts)
+    assert caught.value is error
+    with pytest.raises((ImednetError, StopIteration, ValueError)):
+        next(parts.withheld)
+    assert record == []
+
+
+def test_a_result_without_a_table_has_no_artifact(record):
+    with kept_by(Recording("open", record), Recording("withheld", record)) as keep:
+        output = keep.keep(TURN, {"sites": 3})
+    assert (output.kept.data, output.kept.stored, output.handover) == (
+        {"sites": 3},
+        False,
+        {"sites": 3},
+    )
+    assert record == []
