@@ -108,6 +108,15 @@ def uri_of(metadata: Mapping[str, Any]) -> str | None:
     return None if uri is None or uri.value is None else str(uri.value)
 
 
+def versions_of(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions of a result's artifacts by their URIs, the withheld part's among them."""
+    return {
+        str(metadata[f"{part}uri"].value): str(metadata[f"{part}sha256"].value)
+        for part in ("", "withheld_")
+        if f"{part}uri" in metadata and f"{part}sha256" in metadata
+    }
+
+
 def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
     """Return whether a materialization's result is its ``data`` alone, and that data.
 

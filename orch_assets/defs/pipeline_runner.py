@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import uri_of
+from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.executions import Executions
 from orch_assets.defs.io_contexts import input_context
 from orch_assets.defs.keeping import IN_THE_STORE, Keeping
@@ -21,6 +21,7 @@ from orch_assets.orchestration.kept import SplitTable
 from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.result import Failure
 from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
+from orch_assets.stores import derived_from, noting_inputs
 from orch_assets.stores.names import encode_part
 from orch_assets.study import StudyContextLogAdapter
 
@@ -65,25 +66,28 @@ class PipelineRunner:
     earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     uris: dict[tuple[str, str], str | None] = field(default_factory=dict)
     executions: Executions | None = None
+    versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
     def run(self, turn: StepTurn) -> StepOutput:
         """Run a plain pipeline on a worker."""
         pipeline = self.pipelines[turn.step.name]
-        value = self._call(turn.study_key, pipeline, self._upstreams(turn, pipeline))
+        upstreams, inputs = self._upstreams(turn, pipeline)
+        value = self._call(turn.study_key, pipeline, upstreams)
         if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
             value = asyncio.run(value)
-        return self._finish(turn, value)
+        return self._finish(turn, value, inputs)
 
     async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
         pipeline = self.pipelines[turn.step.name]
         if self.executions is not None and pipeline.machine is not None:
+            inputs: Mapping[str, str] = {}
             make_input = partial(self._input, pipeline)
             value = await self.executions.output(pipeline, turn.study_key, make_input, on_worker)
         else:
-            upstreams = await on_worker(self._upstreams, turn, pipeline)
+            upstreams, inputs = await on_worker(self._upstreams, turn, pipeline)
             value = await self._call(turn.study_key, pipeline, upstreams)
-        output: StepOutput = await on_worker(self._finish, turn, value)
+        output: StepOutput = await on_worker(self._finish, turn, value, inputs)
         return output
 
     def report(self, turn: StepTurn, failure: Failure) -> str:
@@ -121,8 +125,15 @@ class PipelineRunner:
 
     # --- what goes in ---
 
-    def _upstreams(self, turn: StepTurn, pipeline: StudyPipeline) -> dict[str, Any]:
-        return {name: self._upstream(turn, pipeline, name) for name in pipeline.upstreams}
+    def _upstreams(
+        self, turn: StepTurn, pipeline: StudyPipeline
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """Return the upstreams' results, and the versions of the artifacts that hold them."""
+        with noting_inputs() as inputs:
+            found = {name: self._upstream(turn, pipeline, name) for name in pipeline.upstreams}
+        for name in found:  # handed on, so not read
+            inputs.update(self.versions.get((name, turn.study_key), {}))
+        return found, inputs
 
     def _upstream(self, turn: StepTurn, pipeline: StudyPipeline, name: str) -> Any:
         wanted = pipeline.table_type(name)
@@ -164,10 +175,12 @@ class PipelineRunner:
 
     # --- what comes out ---
 
-    def _finish(self, turn: StepTurn, value: Any) -> StepOutput:
+    def _finish(self, turn: StepTurn, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Keep a result, and note where it is, and the execution that it came from."""
-        output = self._keeping.keep(turn, value)
+        with derived_from(inputs):
+            output = self._keeping.keep(turn, value)
         name, study_key = turn.step.name, turn.study_key
+        self.versions[name, study_key] = versions_of(output.kept.metadata)
         self.uris[name, study_key] = uri_of(output.kept.metadata)
         if self.executions is None:
             return output

@@ -1,7 +1,7 @@
 """The check ``reconciled``: did a table arrive whole, study by study."""
 
 import warnings
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -49,6 +49,7 @@ def evaluation(
         study_key: the study.
         outcome: a success, logged already, or a failure.
     """
+    told: dict[str, Any]
     if isinstance(outcome, Failure):
         if outcome.kind not in _NOT_WHOLE:
             return None

@@ -13,7 +13,7 @@ from orch_assets.registry.calls import Call, plain_word
 from orch_assets.registry.fields import fields_of, read_row
 from orch_assets.registry.models import RegistryRow
 from orch_assets.registry.schemas import record_batch
-from orch_assets.registry.wire import WireRows, decode_rows, in_columns
+from orch_assets.registry.wire import WireRows, decode_rows, wire_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,11 +95,11 @@ def page_of_columns(
     """Return a page with its rows as a record batch; takes and raises what objects do."""
     answer, raw = _decoded(call, functools.partial(decode_rows, model, _page_type), body)
     pagination, rows = _checked(call, answer)
-    columns = functools.partial(in_columns, model, rows)
-    wire_rows: WireRows = _decoded(call, columns, None if raw is None else raw.data)
-    batch = _decoded(call, functools.partial(record_batch, model), wire_rows)
-    position = next(n for n, field in enumerate(fields_of(model)) if field.key == id_key)
-    return PageContent(pagination, wire_rows.columns[position], batch)
+    with_extra = functools.partial(wire_rows, model, rows)
+    decoded: WireRows = _decoded(call, with_extra, None if raw is None else raw.data)
+    batch = _decoded(call, functools.partial(record_batch, model), decoded)
+    id_name = next(field.name for field in fields_of(model) if field.key == id_key)
+    return PageContent(pagination, decoded.column(id_name), batch)
 
 
 def _page_type(row: Any) -> Any:

@@ -1,6 +1,5 @@
 """How an endpoint of the registry is asked: as objects, as record batches, as one table."""
 
-import contextlib
 import functools
 import json
 import threading
@@ -36,6 +35,7 @@ METADATA_KEY = b"orch_assets.registry"
 
 # Pages at work beyond the limit of requests in flight: they decode while those are on their way.
 _DECODING = 4
+_BATCH_ROWS = 4000
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ class TableEndpoint(Generic[Row]):
         return RowStream(_flat(reading.contents()), reading.counts)
 
     def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
-        """Read the table as record batches, one for each page; takes what ``list`` takes."""
+        """Read the table as record batches, each of several pages; takes what ``list`` takes."""
         reading = self._reading(study_key, filters, page_of_columns)
-        return BatchStream(reading.contents(), reading.counts, self.schema)
+        return BatchStream(_gathered(reading.contents()), reading.counts, self.schema)
 
     def table(self, study_key: str | None = None, **filters: Any) -> "pa.Table":
         """Read the table whole; takes what ``list`` takes.
@@ -169,8 +169,7 @@ class TableEndpoint(Generic[Row]):
     ) -> Page[T]:
         call = call.at(number)
         read = functools.partial(decode, self._kind.model, self._kind.id_key, call)
-        with _named(call):
-            answer = self._access.http.get(call, read, abandoned)
+        answer = _named(call, functools.partial(self._access.http.get, call, read, abandoned))
         page = answer.content.pagination
         return Page(
             number=number,
@@ -220,8 +219,7 @@ class JobsEndpoint:
             raise ValueError("jobs: batch_id must be the text that names a batch.")
         call = Call(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
         answer = self._access.http.get(call, functools.partial(decode_object, call))
-        with _named(call):
-            return read_row(Job, answer.content)
+        return _named(call, functools.partial(read_row, Job, answer.content))
 
 
 def study_of(study_key: str | None, endpoint: str) -> str:
@@ -243,17 +241,32 @@ def _option(name: str, value: Any, type_: type) -> str:
     return str(value).lower() if type_ is bool else str(value)
 
 
-@contextlib.contextmanager
-def _named(call: Call) -> Iterator[None]:
+def _named(call: Call, read: Callable[[], T]) -> T:
     """Turn what is wrong with a field into an error that names the request."""
-    # Raised outside of the handler: what it is chained to could hold a value.
-    problem = None
+    # Raised outside of the handler: what it is chained to could hold a value. (In a context
+    # manager there is no such outside.)
     try:
-        yield
+        return read()
     except FieldError as error:
         problem = f"{error}; the API promises it."
-    if problem is not None:
-        raise call.error(RegistryDataError, problem)
+    raise call.error(RegistryDataError, problem)
+
+
+def _gathered(
+    pages: "Iterator[pa.RecordBatch]",
+) -> "Generator[pa.RecordBatch, None, None]":
+    """Yield batches of several pages: what comes behind costs by the batch, too."""
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    for page in pages:
+        held.append(page)
+        if sum(each.num_rows for each in held) >= _BATCH_ROWS:
+            yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+            held = []
+    if held:
+        rows = pa.Table.from_batches(held).combine_chunks()
+        yield from rows.to_batches() or held[:1]  # no rows: a batch of none
 
 
 def _flat(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:

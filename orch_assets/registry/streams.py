@@ -44,7 +44,7 @@ class RowStream(Iterator[T]):
 
 
 class BatchStream(RowStream["pa.RecordBatch"]):
-    """A table's record batches, one for each page, at least one.
+    """A table's record batches, each of some pages; at least one.
 
     Attributes:
         schema: of every batch, known before the first has arrived.

@@ -62,9 +62,12 @@ class Urllib3Transport(httpx.BaseTransport):
                 redirect=False,
                 decode_content=False,  # httpx does that, by the headers
             )
-        return httpx.Response(
-            answer.status, headers=list(answer.headers.items()), stream=_Body(answer)
-        )
+        # As the bytes that they were: httpx refuses text that is not ASCII, and quotes it.
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in answer.headers.items()
+        ]
+        return httpx.Response(answer.status, headers=headers, stream=_Body(answer))
 
     def close(self) -> None:
         """Close the connections."""
@@ -95,8 +98,8 @@ def _httpx_errors(request: httpx.Request) -> "Iterator[None]":
         kind = httpx.ConnectTimeout
     except exceptions.TimeoutError:
         kind = httpx.ReadTimeout
-    except exceptions.ProtocolError:
-        kind = httpx.RemoteProtocolError
+    except (exceptions.ProtocolError, OverflowError, MemoryError):
+        kind = httpx.RemoteProtocolError  # the last two of a Content-Length beyond all memory
     except exceptions.HTTPError:
         kind = httpx.NetworkError
     if kind is not None:  # outside of the handlers: chained to none of urllib3's

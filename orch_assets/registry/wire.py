@@ -5,6 +5,7 @@ where a row has fields beyond it are the rows decoded a second time, for those f
 """
 
 import functools
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,19 +39,20 @@ _encode = msgspec.json.encode
 
 @dataclass(frozen=True)
 class WireRows:
-    """Rows of one model, column by column.
+    """Rows of one model, as they were decoded.
 
     Attributes:
-        columns: the values of each of the model's fields, in its order; an object or a list is a
-            ``msgspec.Raw``, empty where it is missing.
+        rows: an object for each, with the model's fields as attributes; what is an object or a
+            list in JSON is a ``msgspec.Raw``, empty where it is missing.
         extra: for each row, what it holds beyond the model's fields, as JSON text; None: nothing.
     """
 
-    columns: Sequence[Sequence[Any]]
+    rows: Sequence[msgspec.Struct]
     extra: Sequence[str | None]
 
-    def __len__(self) -> int:
-        return len(self.extra)
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a field."""
+        return list(map(operator.attrgetter(name), self.rows))
 
 
 @functools.cache
@@ -124,19 +126,20 @@ def _field_of(model: type[RegistryRow], text: str) -> Field | None:
     return next((field for field in fields_of(model) if field.key in names[-2:]), None)
 
 
-def in_columns(
+def wire_rows(
     model: type[RegistryRow],
     rows: Sequence[msgspec.Struct],
     raw_rows: Sequence[dict[str, msgspec.Raw]] | None,
 ) -> WireRows:
-    """Return decoded rows column by column."""
-    columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
-    if not rows:
-        columns = [()] * len(fields_of(model))
+    """Return decoded rows with what is extra in them; see :func:`decode_rows`.
+
+    Raises:
+        UnicodeDecodeError: an extra text isn't UTF-8.
+    """
     if raw_rows is None:
-        return WireRows(columns, [None] * len(rows))
+        return WireRows(rows, [None] * len(rows))
     known = keys_of(model)
-    return WireRows(columns, [_extra(known, row) for row in raw_rows])
+    return WireRows(rows, [_extra(known, row) for row in raw_rows])
 
 
 def _extra(known: frozenset[str], row: dict[str, msgspec.Raw]) -> str | None:
@@ -161,7 +164,7 @@ def rows_of_lists(
     decoded, raw = decode_rows(model, _as_lists, body)
     rows = [element for one in decoded for element in one or ()]
     raw_rows = None if raw is None else [element for one in raw for element in one or ()]
-    return in_columns(model, rows, raw_rows), [None if one is None else len(one) for one in decoded]
+    return wire_rows(model, rows, raw_rows), [None if one is None else len(one) for one in decoded]
 
 
 def _as_lists(row: Any) -> Any:

@@ -1,5 +1,6 @@
 """The formats of tables, each a small class: record batches to a file, and back."""
 
+import functools
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -63,19 +64,11 @@ class ParquetFormat:
 
     def check(self, schema: "pa.Schema") -> None:
         """Try each column on an empty file."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         for field in schema:
-            one = pa.schema([field])
-            file = BytesIO()
-            try:
-                pq.ParquetWriter(file, one).close()
-                retyped_table(pq.read_schema(file).empty_table(), one)
-            except (pa.ArrowException, TypeError, ValueError, OSError):
+            if not _parquet_holds(field):
                 raise UnstorableTableError(
                     f"Column {field.name!r} is of type {field.type}, which Parquet can't hold."
-                ) from None
+                )
 
     def schema_beside(self, schema: "pa.Schema") -> None:
         """Return nothing: the file holds its Arrow schema."""
@@ -127,6 +120,22 @@ def table_format(storage_format: StorageFormat, *, escape_formulas: bool = False
     if storage_format is StorageFormat.CSV:
         return CsvFormat(escape_formulas=escape_formulas)
     return ParquetFormat()
+
+
+@functools.lru_cache(maxsize=4096)  # hundreds of studies have the same columns
+def _parquet_holds(field: "pa.Field") -> bool:
+    """Return whether a column comes back from an empty file as it is."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([field])
+    file = BytesIO()
+    try:
+        pq.ParquetWriter(file, schema).close()
+        retyped_table(pq.read_schema(file).empty_table(), schema)
+    except (pa.ArrowException, TypeError, ValueError, OSError):
+        return False
+    return True
 
 
 def _opened(file: BinaryIO, buffer_size: int = 0) -> "tuple[pq.ParquetFile, pa.Schema]":

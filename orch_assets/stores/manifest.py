@@ -1,5 +1,6 @@
 """The manifest: what an artifact's bytes are, and who published them, when and by what."""
 
+import functools
 import getpass
 import importlib.metadata
 import json
@@ -136,11 +137,13 @@ def _user() -> str:
 
 def _versions() -> dict[str, str]:
     # What isn't imported had no part in the bytes.
-    found = {}
-    for library in _LIBRARIES:
-        if library.replace("-", "_") in sys.modules:
-            try:
-                found[library] = importlib.metadata.version(library)
-            except importlib.metadata.PackageNotFoundError:
-                found[library] = "unknown"
-    return found
+    names = [name for name in _LIBRARIES if name.replace("-", "_") in sys.modules]
+    return {name: _version(name) for name in names}
+
+
+@functools.cache  # milliseconds each, at every publication
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,4 +1,4 @@
-"""What is kept of a result: in which order, what of it is handed on, what is left when one fails."""
+"""What is kept of a result, in which order, what is handed on, what is left when it fails."""
 
 from contextlib import contextmanager
 
@@ -185,11 +185,11 @@ def test_a_withheld_store_that_fails_is_the_error_and_no_open_table_is_kept(
 @pytest.mark.parametrize("error", [FULL, OSError("no space")])
 def test_an_open_store_that_fails_while_it_is_fed_keeps_no_withheld_part(error, after, record):
     broken = Recording("open", record, error, after)
+    parts = split(stream(ROWS * 40))
     with (
         kept_by(broken, Recording("withheld", record)) as keep,
         pytest.raises(type(error)) as caught,
     ):
-        parts = split(stream(ROWS * 40))
         keep.keep(TURN, parts)
     assert caught.value is error
     with pytest.raises((ImednetError, StopIteration, ValueError)):

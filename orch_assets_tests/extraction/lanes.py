@@ -1,4 +1,4 @@
-"""Two shipped tables of one small study, read by the lanes of a run, and what the stores then hold."""
+"""Two shipped tables of a small study, read by the lanes of a run, and what the stores hold."""
 
 import hashlib
 import json

@@ -24,6 +24,7 @@ class SmallPages(RegistryResource):
 
     page_size: int = 20
     attempts: int = 2
+    window: int | None = None
 
     def _connect(self) -> ImednetSDK:
         return ImednetSDK(
@@ -34,6 +35,7 @@ class SmallPages(RegistryResource):
             limiter=RequestLimiter(8),
             page_size=self.page_size,
             attempts=self.attempts,
+            window=self.window,
             sleep=lambda _: None,
         )
 

@@ -16,10 +16,12 @@ import httpx
 import pytest
 
 from orch_assets.registry.demo import Fault
+from orch_assets.registry.transport import transport_for
 from orch_assets_tests.extraction.lanes import STUDY, TABLES, Bench, bench
 from orch_assets_tests.extraction.wire import (
-    SpoiledAnswers,
     Spoil,
+    SpoiledAnswers,
+    Wire,
     certificate,
     cut_anywhere,
     cut_in_the_last_record,
@@ -48,6 +50,7 @@ class Kind:
         spoils: whether it is done on the wire instead of by ``arrange``.
         tls: whether that wire is TLS.
         impatient: whether the client's timeout is the scaled one.
+        behind_a_proxy: whether the client sends as it does there, over httpx's own transport.
     """
 
     arrange: Callable[[Bench, str, int, int | None], None] | None = None
@@ -56,6 +59,7 @@ class Kind:
     spoil: Spoil | None = None
     tls: bool = False
     impatient: bool = False
+    behind_a_proxy: bool = False
 
 
 def served(kind: Any, always: Always = "fails there", **options: Any) -> Kind:
@@ -88,6 +92,8 @@ KINDS: Final = {
     "socket cut anywhere and reset": Kind(spoil=cut_anywhere(2, rudely=True)),
     "TLS cut anywhere": Kind(spoil=cut_anywhere(3), tls=True),
     "TLS cut in its last record": Kind(spoil=cut_in_the_last_record, tls=True),
+    "socket cut, httpx's transport": Kind(spoil=cut_anywhere(4), behind_a_proxy=True),
+    "TLS cut, httpx's transport": Kind(spoil=cut_anywhere(5), tls=True, behind_a_proxy=True),
     "HTML": served("html"),
     "error envelope": served("error_envelope"),
     "error envelope that refuses": Kind(spoil=saying(http_answer(REFUSAL)), once=False),
@@ -114,18 +120,26 @@ def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def wires(on: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Any]]:
-    """A wire to the registry, without and with TLS, and a client that trusts the second."""
+def wires(on: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Wire]]:
+    """What is in front of the registry, without and with TLS, which the clients trust."""
     pem = certificate(tmp_path_factory.mktemp("tls"))
-    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    theirs.load_cert_chain(pem)
-    ours = ssl.create_default_context(cafile=str(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
     with (
+        pytest.MonkeyPatch.context() as patch,
         wire(on.server.base_url) as plain,
-        wire(on.server.base_url, theirs) as tls,
-        httpx.Client(verify=ours) as client,
+        wire(on.server.base_url, context) as tls,
     ):
-        yield {False: (plain, client), True: (tls, client)}
+        patch.setenv("SSL_CERT_FILE", str(pem))
+        yield {False: plain, True: tls}
+
+
+@pytest.fixture(scope="module")
+def clients(on: Bench, wires: dict[bool, Wire]) -> Iterator[dict[bool, httpx.Client]]:
+    """The client that the SDK opens, and the one that it opens behind a proxy."""
+    ours = httpx.Client(transport=transport_for(on.server.base_url, connections=8))
+    with ours, httpx.Client() as behind_a_proxy:
+        yield {False: ours, True: behind_a_proxy}
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +159,8 @@ def test_a_fault_gives_a_whole_table_or_a_failure_that_touches_nothing(
     where: str,
     times: int | None,
     on: Bench,
-    wires: dict[bool, Any],
+    wires: dict[bool, Wire],
+    clients: dict[bool, httpx.Client],
     counted: "Counter[str]",
 ) -> None:
     kind = KINDS[name]
@@ -153,13 +168,13 @@ def test_a_fault_gives_a_whole_table_or_a_failure_that_touches_nothing(
         on.reset()
         last = on.pages(table) - 1
         page = {"first": 0, "middle": last // 2, "last": last}[where]
-        options: dict[str, Any] = {"client": wires[kind.tls][1]}
+        options: dict[str, Any] = {"client": clients[kind.behind_a_proxy]}
         if kind.impatient:
             options |= {"timeout": TIMEOUT, "attempts": 3 if times else 2}
         if kind.arrange is not None:
             kind.arrange(on, table, page, times)
         if kind.spoil is not None:
-            through = wires[kind.tls][0]
+            through = wires[kind.tls]
             through.spoiled[:] = [SpoiledAnswers(table, page, kind.spoil, times)]
             options["base_url"] = through.base_url
         before = on.files(table)
@@ -201,7 +216,7 @@ def test_every_bench_begins_with_an_earlier_version(on: Bench) -> None:
         assert stores == ({"artifacts", "restricted"} if table == "records" else {"artifacts"})
         assert on.pages(table) > 2
     withheld = on.store("restricted").download_table(f"records/{STUDY}")
-    assert 0 < withheld.num_rows
+    assert withheld.num_rows > 0
 
 
 @pytest.mark.parametrize("adding", [True, False])

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from orch_assets.registry import RegistryRow
 from orch_assets.registry.schemas import record_batch
-from orch_assets.registry.wire import decode_rows, in_columns
+from orch_assets.registry.wire import decode_rows, wire_rows
 
 
 def batch_of(model: type[RegistryRow], rows: Sequence[Any]) -> pa.RecordBatch:
     """Return the batch of rows that are sent as JSON."""
     body = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
-    return record_batch(model, in_columns(model, *decode_rows(model, _as_list, body)))
+    return record_batch(model, wire_rows(model, *decode_rows(model, _as_list, body)))
 
 
 def _as_list(row: Any) -> Any:

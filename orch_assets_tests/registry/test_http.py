@@ -243,7 +243,8 @@ def test_retry_after_may_be_seconds_or_a_date() -> None:
     assert retry_after(header(" 0 ")) == 0
     assert retry_after(header("-5")) == 0
     assert retry_after(header("1e9")) == 60
-    for unreadable in ("soon", "", "nan", "inf", "Wed, 99 Foo"):
+    no_zone = f"Mon, 01 Jan 2024 00:00:00 +{'9' * 40}"
+    for unreadable in ("soon", "", "nan", "inf", "Wed, 99 Foo", no_zone):
         assert retry_after(header(unreadable)) is None
     assert retry_after(httpx.Response(429)) is None
     soon = email.utils.formatdate(time.time() + 20, usegmt=True)

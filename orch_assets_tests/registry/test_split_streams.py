@@ -48,7 +48,7 @@ def beside(work: Any) -> "Future[Any]":
     def do() -> None:
         try:
             outcome.set_result(work())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised where the result is asked for
             outcome.set_exception(error)
 
     threading.Thread(target=do, daemon=True).start()
