@@ -166,7 +166,7 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         return store.publish(value, name)
     if is_table_stream(value):
         return store.publish_stream(value, value.schema, name)
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping):  # an empty one comes back as such from a set, too
         tables = {member: _as_arrow(table) for member, table in value.items()}
         if all(is_table(table) or is_table_stream(table) for table in tables.values()):
             return store.publish_set(tables, name)

@@ -13,7 +13,7 @@ import dagster as dg
 
 from orch_assets.defs.events import Kept
 from orch_assets.defs.io_contexts import output_context
-from orch_assets.defs.table_types import is_table_stream
+from orch_assets.defs.table_types import is_polars, is_table_stream
 from orch_assets.errors import ImednetError
 from orch_assets.orchestration.kept import SplitTable, as_plain, showable
 from orch_assets.orchestration.steps import StepOutput, StepTurn
@@ -70,8 +70,7 @@ class Keeping:
         self, turn: StepTurn, io_manager: dg.IOManager, value: Any
     ) -> tuple[Metadata, Any]:
         if not is_table_stream(value):
-            long = isinstance(value, Mapping) and any(map(is_table_stream, value.values()))
-            return self._store(turn, io_manager, value), IN_THE_STORE if long else value
+            return self._store(turn, io_manager, value), _handover(value)
         if not isinstance(value, BatchStream):
             return self._store(turn, io_manager, value), IN_THE_STORE
         held = _Held(value.schema)
@@ -175,6 +174,14 @@ class _Beside:
     def result(self) -> tuple[Metadata, Any]:
         """Wait for the work; return what it gave, or raise what ended it."""
         return self._outcome.result()
+
+
+def _handover(value: Any) -> Any:
+    """Return what is handed on of a stored result: itself, where the store gives back its like."""
+    members = value.values() if isinstance(value, Mapping) else [value]
+    return (
+        IN_THE_STORE if any(is_table_stream(each) or is_polars(each) for each in members) else value
+    )
 
 
 def _rows(metadata: Metadata) -> dict[str, Any] | None:

@@ -15,8 +15,15 @@ def is_table(value: Any) -> bool:
     return type_name(value) in {"pandas.DataFrame", "pyarrow.Table"}
 
 
+def is_polars(value: Any) -> bool:
+    """Whether a value is one of Polars' own."""
+    return type_name(value).startswith("polars.")
+
+
 def is_table_stream(value: Any) -> bool:
     """Whether a value is a stream of record batches that knows its Arrow schema."""
+    if is_polars(value):  # a lazy frame would work its schema out
+        return False
     schema = getattr(value, "schema", None)
     return (
         not is_table(value) and type_name(schema) == "pyarrow.Schema" and hasattr(value, "__iter__")

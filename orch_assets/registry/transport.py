@@ -98,8 +98,9 @@ def _httpx_errors(request: httpx.Request) -> "Iterator[None]":
         kind = httpx.ConnectTimeout
     except exceptions.TimeoutError:
         kind = httpx.ReadTimeout
-    except (exceptions.ProtocolError, OverflowError, MemoryError):
-        kind = httpx.RemoteProtocolError  # the last two of a Content-Length beyond all memory
+    # http.client lets out the last three: of a length below nothing, or beyond all memory.
+    except (exceptions.ProtocolError, ValueError, OverflowError, MemoryError):
+        kind = httpx.RemoteProtocolError
     except exceptions.HTTPError:
         kind = httpx.NetworkError
     if kind is not None:  # outside of the handlers: chained to none of urllib3's

@@ -10,7 +10,7 @@ from orch_assets.defs.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import SettingError
-from orch_assets.stores import LocalPipelineStore
+from orch_assets.stores import ArtifactKind, LocalPipelineStore
 
 
 def materialize(folder, *assets, **kwargs):
@@ -158,3 +158,21 @@ def test_the_same_table_is_the_same_version(tmp_path):
     store = LocalPipelineStore(tmp_path)
     assert len(store.versions("source")) == 1
     assert len(store.manifest("source").publications) == 2
+
+
+def test_a_mapping_of_no_tables_is_a_set_of_none(tmp_path):
+    """A study without withheld variables has no withheld form tables, and another day may have."""
+    seen = {}
+
+    @dg.asset
+    def form_tables() -> dict:
+        return {}
+
+    @dg.asset
+    def taker(form_tables: dict) -> None:
+        seen["tables"] = form_tables
+
+    assert materialize(tmp_path, form_tables, taker).success
+    assert seen == {"tables": {}}
+    store = LocalPipelineStore(tmp_path)
+    assert store.list_artifacts(kind=ArtifactKind.SET) == ["form_tables"]

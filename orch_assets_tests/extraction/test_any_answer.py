@@ -78,6 +78,7 @@ def through() -> Iterator[tuple[Wire, ImednetSDK]]:
 @example(ANSWER.replace(b"Retry-After: 0", b"Retry-After: \xff"))
 @example(ANSWER.replace(b"Content-Length: 1", b"Content-Length: 99999999999999991"))
 @example(ANSWER.replace(b"Content-Length: 1", b"Content-Length: 99999999999999999999991"))
+@example(CHUNKED.replace(b"\r\n\r\n", b"\r\n\r\n-", 1))
 def test_any_answer_gives_rows_or_an_error_of_ours(
     through: tuple[Wire, ImednetSDK], answer: bytes
 ) -> None:
