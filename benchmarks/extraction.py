@@ -178,10 +178,10 @@ def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         for job in ("before", "timed"):
             _begun[:] = [resource.getrusage(resource.RUSAGE_SELF)]
-            done = defs.resolve_job_def(job).execute_in_process(
+            defs.resolve_job_def(job).execute_in_process(
                 instance=instance, tags=range_tags(studies[0], studies[-1]), run_config=quiet
             )
-        _elapsed.append(_work_seconds(instance, done.run_id))
+        _elapsed.append(_work_seconds(instance, f"{folder}/a", studies))
         return _records_of(instance, studies)
 
 
@@ -189,22 +189,30 @@ _begun: list[Any] = []
 _elapsed: list[float] = []
 
 
-def _work_seconds(instance: Any, run_id: str) -> float:
-    """Return the seconds from the beginning of the first study's work to the last result."""
-    import dagster as dg
+def _work_seconds(instance: Any, folder: str, studies: list[str]) -> float:
+    """Return the seconds from the beginning of the first study's work to the last publication."""
+    from datetime import datetime
 
-    ends = []
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
-        metadata = entry.dagster_event.step_materialization_data.materialization.metadata
-        ends.append((entry.timestamp, metadata["duration_seconds"].value))
-    return max(end for end, _ in ends) - min(end - seconds for end, seconds in ends)
+    from orch_assets import LocalPipelineStore
+
+    store = LocalPipelineStore(folder)
+    times = []
+    for event in _materializations(instance, studies):
+        manifest = store.manifest(f"records/{event.partition}")
+        published = datetime.fromisoformat(manifest.publications[-1].published_at).timestamp()
+        times.append((published, event.metadata["duration_seconds"].value))
+    return max(end for end, _ in times) - min(end - seconds for end, seconds in times)
 
 
 def _records_of(instance: Any, studies: list[str]) -> int:
+    return sum(event.metadata["rows"].value for event in _materializations(instance, studies))
+
+
+def _materializations(instance: Any, studies: list[str]) -> list[Any]:
     import dagster as dg
 
-    events = instance.fetch_materializations(dg.AssetKey("records"), limit=len(studies)).records
-    return sum(event.asset_materialization.metadata["rows"].value for event in events)
+    found = instance.fetch_materializations(dg.AssetKey("records"), limit=len(studies)).records
+    return [record.asset_materialization for record in found]
 
 
 # --- memory ---

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections import Counter
@@ -32,6 +33,9 @@ _ALL: Final = ""
 _REASON: Final = "The Dagster run was cancelled, or gave the study up."
 _LOOP_SECONDS: Final = 5.0
 _LAST_SECONDS: Final = 9.0
+_NAMED: Final = 20
+
+_log = logging.getLogger(__name__)
 
 # A pipeline's name and a study's key.
 Place = tuple[str, str]
@@ -145,6 +149,18 @@ class Executions:
             if time.monotonic() < end:
                 with suppress(StateMachineError):
                     self._stop(place)
+        if self._open:
+            self._warn_of(list(self._open))
+
+    def _warn_of(self, places: Sequence[Place]) -> None:
+        """Say what may go on without this run, so that somebody can stop it."""
+        arns = [self._arns.get(place, f"that of {place[0]} for {place[1] or 'all'}") for place in places]
+        more = f" and {len(arns) - _NAMED} more" if len(arns) > _NAMED else ""
+        _log.warning(
+            "Executions that couldn't be stopped, and may go on: %s%s. Look at the AWS console.",
+            ", ".join(arns[:_NAMED]),
+            more,
+        )
 
     def _failure(
         self, pipeline: StudyPipeline, study_key: str, failed: Mapping[str, Any]

@@ -26,9 +26,11 @@ def build_deployments(pipelines: Iterable[StudyPipeline]) -> list[dg.AssetsDefin
 
     Raises:
         DefinitionError: a definition that AWS would refuse; names the step and the field.
-        PipelineDefinitionError: the machine is no STANDARD one.
+        PipelineDefinitionError: the machine is no STANDARD one, or two have one name.
     """
-    return [_deployment(pipeline) for pipeline in pipelines if pipeline.machine is not None]
+    declaring = [pipeline for pipeline in pipelines if pipeline.machine is not None]
+    _check_names(declaring)
+    return [_deployment(pipeline) for pipeline in declaring]
 
 
 def takes_all(pipeline: StudyPipeline) -> bool:
@@ -56,7 +58,7 @@ def machine_of(
     """
     declared = _declared(pipeline)
     return build(
-        declared.name or pipeline.name,
+        _name_of(pipeline),
         *steps_of(pipeline),
         comment=declared.comment,
         **declared.settings,
@@ -116,6 +118,23 @@ def _declared(pipeline: StudyPipeline) -> StudyMachine:
     if pipeline.machine is None:  # the caller asked for pipelines with one only
         raise TypeError(f"{pipeline.name} declares no state machine")
     return pipeline.machine
+
+
+def _check_names(pipelines: Sequence[StudyPipeline]) -> None:
+    """Refuse two machines of one name: each deployment would undo the other's."""
+    owners: dict[str, str] = {}
+    for pipeline in pipelines:
+        name = _name_of(pipeline)
+        if name in owners:
+            raise PipelineDefinitionError(
+                f"Pipelines {owners[name]} and {pipeline.name} both declare the state machine "
+                f"{name}. Give one of them another name: StudyMachine(…, name=…)."
+            )
+        owners[name] = pipeline.name
+
+
+def _name_of(pipeline: StudyPipeline) -> str:
+    return _declared(pipeline).name or pipeline.name
 
 
 def _check_definition(pipeline: StudyPipeline) -> None:

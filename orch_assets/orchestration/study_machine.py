@@ -38,10 +38,12 @@ class StudyMachine:
     studies_at_once: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.steps:
-            raise PipelineDefinitionError("A state machine has no steps. Give it at least one.")
+        if not isinstance(self.steps, Sequence) or not self.steps:
+            raise PipelineDefinitionError(
+                "A state machine has no steps. Give it a list of at least one."
+            )
         most = 40  # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
-        if self.studies_at_once is not None and not 1 <= self.studies_at_once <= most:
+        if self.studies_at_once is not None and self.studies_at_once not in range(1, most + 1):
             raise PipelineDefinitionError(
                 f"studies_at_once is {self.studies_at_once}; give a number from 1 to {most}."
             )

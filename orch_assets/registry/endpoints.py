@@ -20,6 +20,7 @@ from orch_assets.registry.filters import build_filter, check_names
 from orch_assets.registry.http import RegistryHttp
 from orch_assets.registry.models import Job, RegistryRow
 from orch_assets.registry.paging import Page, Reading, ReadingCounts
+from orch_assets.registry.progress import count_under_way
 from orch_assets.registry.schemas import arrow_schema
 from orch_assets.registry.streams import BatchStream, RowStream
 from orch_assets.study import check_study_key, get_current_study
@@ -33,8 +34,8 @@ T = TypeVar("T")
 # Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
 METADATA_KEY = b"orch_assets.registry"
 
-# Pages at work beyond the limit of requests in flight: they decode while those are on their way.
-_DECODING = 4
+# Pages at work beyond those in flight: they are decoded meanwhile.
+_DECODING = 2
 _BATCH_ROWS = 4000
 
 
@@ -45,6 +46,15 @@ class Access:
     http: RegistryHttp
     page_size: int
     window: int | None
+
+    def pages_at_once(self) -> int:
+        """Return how many pages a reading may have at work: its share of the limit, and a few.
+
+        More would wait for their turn, and threads that wait cost those that work.
+        """
+        if self.window is not None:
+            return self.window
+        return -(-self.http.maximum // max(count_under_way(), 1)) + _DECODING
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,7 @@ class TableEndpoint(Generic[Row]):
         call = self._call(study_key, filters)
         fetch = functools.partial(self._fetch, call, decode)
         access = self._access
-        window = access.window or access.http.maximum + _DECODING
+        window = access.pages_at_once
         return Reading(call, fetch, size=access.page_size, window=window, hold=hold)
 
     def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:

@@ -24,13 +24,13 @@ class Lookahead(Generic[T]):
 
     Args:
         fetch: gets a page by its number; is told by the event that nobody waits any more.
-        window: pages at work at once; with 1 the reader fetches each when it asks for it.
+        window: says how many pages may be at work at once, now; with 1 the reader fetches each
+            when it asks for it.
     """
 
-    def __init__(self, fetch: Fetch[T], window: int) -> None:
+    def __init__(self, fetch: Fetch[T], window: Callable[[], int]) -> None:
         self._fetch = fetch
         self._window = window
-        self._ready = window * _READY if window > 1 else 0
         self._lock = threading.Lock()
         self._flights: dict[int, Future[T]] = {}
         self._threads = 0
@@ -40,12 +40,14 @@ class Lookahead(Generic[T]):
 
     def take(self, number: int, pages: int) -> T:
         """Return a page, and have the next ones of so many on their way."""
+        window = self._window()
+        ready = window * _READY if window > 1 else 0
         with self._lock:
             flight = self._flights.pop(number, None)
             self._next = max(self._next, number + 1)
-            self._end = min(number + 1 + self._ready, pages)
+            self._end = min(number + 1 + ready, pages)
             own = flight is None  # the reader is at work itself
-            starting = min(self._window - self._threads - own, self._end - self._next)
+            starting = min(window - self._threads - own, self._end - self._next)
             self._threads += max(starting, 0)
         for _ in range(starting):
             self._start()

@@ -15,7 +15,7 @@ import hashlib
 import operator
 from array import array
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -97,7 +97,7 @@ class Reading(Generic[T]):
         call: the table's request without a page, for errors.
         fetch: gets a page by its number.
         size: rows of a full page.
-        window: pages at work at once.
+        window: says how many pages may be at work at once, now.
         hold: whether all pages are held back until the whole table has arrived, so that any of
             them can still be read anew. Without it only the newest is.
 
@@ -112,7 +112,7 @@ class Reading(Generic[T]):
         fetch: Fetch[Page[T]],
         *,
         size: int = PAGE_SIZE,
-        window: int,
+        window: Callable[[], int],
         hold: bool = False,
     ) -> None:
         self.counts = ReadingCounts()

@@ -80,6 +80,11 @@ def under_way(progress: ReadingProgress) -> Iterator[None]:
             del _under_way[id(progress)]
 
 
+def count_under_way() -> int:
+    """Return how many readings this process has under way."""
+    return len(_under_way)
+
+
 def readings_under_way() -> list[ReadingProgress]:
     """Return the readings of this process, the oldest first."""
     with _lock:

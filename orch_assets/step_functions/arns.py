@@ -33,8 +33,10 @@ class Resource(NamedTuple):
     action: str = ""
 
 
-def resource_of(arn: str) -> Resource | None:
+def resource_of(arn: object) -> Resource | None:
     """Return what a task's resource is; None where it is nothing that a task can call."""
+    if not isinstance(arn, str):
+        return None
     if _LAMBDA.fullmatch(arn):
         return Resource("lambda")
     if _ACTIVITY.fullmatch(arn):
@@ -44,15 +46,15 @@ def resource_of(arn: str) -> Resource | None:
     return None
 
 
-def takes_any_input(arn: str) -> bool:
+def takes_any_input(arn: object) -> bool:
     """Tell whether the resource is the user's own code, which reads whatever JSON arrives."""
     found = resource_of(arn)
     return found is not None and found.kind != "integration"
 
 
-def role_account(arn: str) -> str | None:
+def role_account(arn: object) -> str | None:
     """Return the account of an IAM role's ARN; None where it is none."""
-    found = _ROLE.fullmatch(arn)
+    found = _ROLE.fullmatch(arn) if isinstance(arn, str) else None
     return found["account"] if found else None
 
 

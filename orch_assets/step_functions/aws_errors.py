@@ -19,8 +19,9 @@ _MISSING = {
     "StateMachineDoesNotExist": "The state machine isn't there. Deploy it, or correct the ARN.",
 }
 _REFUSED = {
-    "AccessDeniedException": "AWS denies access. Print the policy that the caller needs: "
-    "caller_policy().",
+    "AccessDeniedException": "AWS denies access, to the caller or to the machine's role. Print the "
+    "policies that they need: caller_policy(), role_policy(); Step Functions must be allowed to "
+    "assume the role.",
     "ConflictException": "Somebody else changes it just now. Try again.",
     "InvalidArn": "That is no ARN. Correct it.",
     "InvalidDefinition": "AWS refuses the definition. Its own words are in the AWS console's "

@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orch_assets.step_functions.errors import DefinitionError
+
 # On everything that we made. What lacks it is somebody else's.
 OWNER_TAG = "orch-assets:owner"
 OWNER = "orch-assets"
+
+_LOG_LEVELS = ("ALL", "ERROR", "FATAL")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,12 @@ def configuration(
     """Return a machine's configuration as Step Functions has it.
 
     What executions take in and put out is never logged: it may be data of a study.
+
+    Raises:
+        DefinitionError: there is no such level.
     """
+    if log_level not in _LOG_LEVELS:
+        raise DefinitionError(None, "log_level", f"must be one of {', '.join(_LOG_LEVELS)}.")
     logs: dict[str, Any] = {"level": "OFF", "includeExecutionData": False}
     if log_group_arn:
         group = log_group_arn.removesuffix(":*") + ":*"

@@ -1,7 +1,6 @@
 """Bringing a state machine to what is wanted: once, and no more often than it changes."""
 
 import difflib
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from orch_assets.step_functions.errors import (
     ForeignStateMachineError,
     StateMachineNotFoundError,
 )
+from orch_assets.step_functions.plain_json import compact
 from orch_assets.step_functions.validating import ask_service
 
 logger = logging.getLogger("orch_assets.step_functions")
@@ -149,7 +149,7 @@ class Deployment:
 
     def _asked_for(self) -> str:
         """Return the definition's text, to which AWS itself has no objections."""
-        text = json.dumps(self._wanted.definition)
+        text = compact(self._wanted.definition)
         ask_service(self._aws.states_once, self._arn, text, self._wanted.machine_type)
         return text
 

@@ -100,9 +100,14 @@ class ExecutionFailed(StateMachineError):  # noqa: N818 - what AWS calls that st
         self.cause = cause
         where = f" in state {state!r}" if state else ""
         what = f" with {error}" if error and is_a_name(error) else ""
+        told = (
+            "this error's attribute `cause` has"
+            if ":express:" in execution_arn
+            else "the AWS console shows"
+        )
         super().__init__(
             f"Execution {execution_arn} ended {status}{where}{what}. "
-            "Its cause is in the AWS console, and in this error's attribute `cause`."
+            f"Its cause may hold data and isn't told here: {told} it."
         )
 
 

@@ -66,7 +66,7 @@ class StateMachine:
                 "machine_type",
                 "is EXPRESS: AWS would keep neither output nor error. Call execute_sync().",
             )
-        data = dict(input_data or {})
+        data = _mapping(input_data)
         self._look_at_input(data)
         arn = state_machine_arn or self.arn()
         return self._executions.start(arn, self._name_of(arn, execution_name), data)
@@ -95,7 +95,7 @@ class StateMachine:
             raise ExecutionInputError(
                 "machine_type", "is STANDARD. Call execute(), and wait() with what it returns."
             )
-        data = dict(input_data or {})
+        data = _mapping(input_data)
         self._look_at_input(data)
         arn = state_machine_arn or self.arn()
         name = check_execution_name(self._name_of(arn, execution_name))
@@ -173,3 +173,11 @@ class StateMachine:
 
     def _name_of(self, arn: str, given: str | None) -> str:
         return fresh_name(machine_name(arn) or self.name) if given is None else given
+
+
+def _mapping(input_data: Mapping[str, Any] | None) -> dict[str, Any]:
+    if input_data is not None and not isinstance(input_data, Mapping):
+        raise ExecutionInputError(
+            "input_data", f"is a {type(input_data).__name__}. Give a mapping of names to values."
+        )
+    return dict(input_data or {})

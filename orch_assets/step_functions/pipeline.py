@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orch_assets.step_functions.arns import role_account
+from orch_assets.step_functions.arns import role_account, takes_any_input
 from orch_assets.step_functions.aws import Aws
 from orch_assets.step_functions.checking import check_definition
 from orch_assets.step_functions.configuration import Wanted, configuration
@@ -90,8 +90,14 @@ class StepFunctionsPipeline(StateMachine):
         """Add a step after the others; return the pipeline.
 
         Raises:
-            DefinitionError: another step has its name.
+            DefinitionError: another step has its name, or it is no step.
         """
+        if not isinstance(step, Step):
+            raise DefinitionError(
+                None,
+                "steps",
+                f"a {type(step).__name__} is none. Add a PipelineStep, or another piece.",
+            )
         if any(step.name == other.name for other in self._steps):
             raise taken(step.name)
         self._steps.append(step)
@@ -192,7 +198,7 @@ class StepFunctionsPipeline(StateMachine):
 
     def caller_policy(self) -> dict[str, Any]:
         """Return the least IAM policy of who deploys, executes, follows and destroys it."""
-        return caller_policy(self._place(), self.role_arn, self.machine_type)
+        return caller_policy(self._place(), self.role_arn, self._configuration, self.machine_type)
 
     def _place(self) -> Place:
         account = self._role_account()
@@ -219,7 +225,9 @@ class StepFunctionsPipeline(StateMachine):
 
     def _look_at_input(self, data: Mapping[str, Any]) -> None:
         for step in self._steps:
-            if isinstance(step, PipelineStep) and (shadowed := set(data) & set(step.parameters)):
+            if not isinstance(step, PipelineStep) or not takes_any_input(step.resource):
+                continue  # a service's parameters are arguments, and merged over nothing
+            if shadowed := set(data) & set(step.parameters):
                 logger.warning(
                     "Step %r of %s: its parameters win over the input's %s",
                     step.name,

@@ -25,16 +25,14 @@ def plain(value: Any, place: str, refuse: Refuse) -> Any:
     """
     if isinstance(value, int) and abs(value) > _EXACT:
         raise refuse(place, "the number would be rounded on its way. Give it as text.")
-    if value is None or isinstance(value, (bool, int, str)):
+    if isinstance(value, str):
+        return _text(value, place, refuse)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise refuse(place, "JSON has no NaN and no infinity. Leave it out, or give null.")
+    if isinstance(value, dt.datetime) and value.tzinfo is None:
+        raise refuse(place, "the time has no zone. Give it one, such as datetime.timezone.utc.")
+    if value is None or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise refuse(place, "JSON has no NaN and no infinity. Leave it out, or give null.")
-        return value
-    if isinstance(value, dt.datetime):
-        if value.tzinfo is None:
-            raise refuse(place, "the time has no zone. Give it one, such as datetime.timezone.utc.")
-        return value.isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, Mapping):
@@ -63,4 +61,10 @@ def size(text: str) -> int:
 def _key(key: Any, place: str, refuse: Refuse) -> str:
     if not isinstance(key, str):
         raise refuse(place, f"a key is a {type(key).__name__}; JSON's keys are text.")
-    return key
+    return _text(key, place, refuse)
+
+
+def _text(text: str, place: str, refuse: Refuse) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise refuse(place, "the text holds half a character (a lone surrogate). Remove it.")
+    return text

@@ -87,10 +87,15 @@ def role_policy(
         for _, state in states_of(definition)
         for statement in (*_of_task(state, place), *_of_map(state, place))
     ]
-    return _policy([*found, *_of_configuration(configuration)])
+    return _policy([*found, *_of_configuration(configuration, place)])
 
 
-def caller_policy(place: Place, role_arn: str, machine_type: str = "STANDARD") -> dict[str, Any]:
+def caller_policy(
+    place: Place,
+    role_arn: str,
+    configuration: Mapping[str, Any],
+    machine_type: str = "STANDARD",
+) -> dict[str, Any]:
     """Return the IAM policy of who deploys, executes, follows and destroys a machine."""
     machine = place.arn("states", f"stateMachine:{place.name}")
     executions = place.arn("states", f"execution:{place.name}:*")
@@ -101,6 +106,7 @@ def caller_policy(place: Place, role_arn: str, machine_type: str = "STANDARD") -
             _allow("states", ["ValidateStateMachineDefinition"], "*"),
             *([] if express else [_allow("states", _FOLLOW, executions)]),
             _passing(role_arn, "states.amazonaws.com"),
+            *_of_key(configuration, ["Decrypt", "DescribeKey", "GenerateDataKey"], place),
         ]
     )
 
@@ -158,18 +164,34 @@ def _of_map(state: Mapping[str, Any], place: Place) -> Iterator[Statement]:
     if mode != "DISTRIBUTED":
         return
     machine = place.arn("states", f"stateMachine:{place.name}")
-    children = place.arn("states", f"execution:{place.name}/*")
+    # AWS's own example allows the one form for describing and the other for redriving:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+    children = [place.arn("states", f"execution:{place.name}{end}") for end in (":*", "/*")]
     yield _allow("states", ["StartExecution"], machine)
-    yield _allow("states", ["DescribeExecution", "RedriveExecution", "StopExecution"], children)
+    yield _allow("states", ["DescribeExecution", "RedriveExecution", "StopExecution"], *children)
 
 
-def _of_configuration(configuration: Mapping[str, Any]) -> Iterator[Statement]:
+def _of_configuration(configuration: Mapping[str, Any], place: Place) -> Iterator[Statement]:
     if configuration["loggingConfiguration"]["level"] != "OFF":
         yield _allow("logs", _LOG_DELIVERY, "*")
     if configuration["tracingConfiguration"]["enabled"]:
         yield _allow("xray", _TRACING, "*")
-    if key := configuration["encryptionConfiguration"].get("kmsKeyId"):
-        yield _allow("kms", ["Decrypt", "GenerateDataKey"], key)
+    yield from _of_key(configuration, ["Decrypt", "GenerateDataKey"], place)
+
+
+def _of_key(
+    configuration: Mapping[str, Any], actions: list[str], place: Place
+) -> Iterator[Statement]:
+    """Allow a key by its ARN or ID; one that is given by an alias by that, whichever it is."""
+    key = configuration["encryptionConfiguration"].get("kmsKeyId")
+    if not key:
+        return
+    name = key.rpartition(":")[2]
+    if name.startswith("alias/"):
+        condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": name}}
+        yield {**_allow("kms", actions, place.arn("kms", "key/*")), "Condition": condition}
+    else:
+        yield _allow("kms", actions, key if name != key else place.arn("kms", f"key/{key}"))
 
 
 def _named(service: str, value: Any, kind: str, place: Place) -> str:

@@ -74,7 +74,7 @@ def _check_way_on(name: str, state: Mapping[str, Any], *, ends: bool) -> None:
 
 def _check_task(name: str, state: Mapping[str, Any]) -> None:
     resource = state.get("Resource")
-    found = resource_of(resource) if isinstance(resource, str) else None
+    found = resource_of(resource)
     if found is None:
         hint = (
             "its account number has not 12 digits."

@@ -122,7 +122,8 @@ class PipelineStep:
         state["TimeoutSeconds"] = self.timeout_seconds
         if self.heartbeat_seconds is not None:
             state["HeartbeatSeconds"] = self.heartbeat_seconds
-        if retry := retry_of(self.resource, self.retry_attempts, self.retry_on):
+        retry_on = names_of(self.retry_on, self.name, "retry_on")
+        if retry := retry_of(self.resource, self.retry_attempts, retry_on):
             state["Retry"] = retry
         return caught(self.name, state, self.catch, following)
 
@@ -132,6 +133,10 @@ class PipelineStep:
             return {}
         state: State = {"QueryLanguage": "JSONata"}
         if self.parameters:
+            if not isinstance(self.parameters, Mapping):
+                raise DefinitionError(
+                    self.name, "parameters", "must be a mapping of names to values."
+                )
             given = plain(
                 self.parameters,
                 "parameters",
@@ -148,14 +153,30 @@ def caught(
     name: str, state: State, catches: Sequence[Catch], following: str | None
 ) -> dict[str, State]:
     """Return a state that goes on, with its catches and their states."""
+    if isinstance(catches, Catch):
+        raise DefinitionError(name, "catch", "must be a list of catches, even of one.")
     if catches:
         rules = [
-            {"ErrorEquals": [*catch.errors], "Next": first_of(catch.steps, name, "catch")}
+            {
+                "ErrorEquals": names_of(catch.errors, name, "catch"),
+                "Next": first_of(catch.steps, name, "catch"),
+            }
             for catch in catches
         ]
         state = {**state, "Catch": rules}
     ways = [(catch.steps, following) for catch in catches]
     return branches_of({name: state | onward(following)}, ways)
+
+
+def names_of(errors: Sequence[str], name: str, place: str) -> list[str]:
+    """Return the names of errors as a list.
+
+    Raises:
+        DefinitionError: they are one text, whose letters would be the names.
+    """
+    if isinstance(errors, str):
+        raise DefinitionError(name, place, "must be a list of errors' names, even of one.")
+    return [*errors]
 
 
 def first_of(steps: Sequence[Step], name: str, place: str) -> str:

@@ -151,11 +151,26 @@ def test_an_express_machine_is_refused_when_definitions_load():
         build_deployments([pipeline_of(scoring(given))])
 
 
+def test_two_machines_of_one_name_are_refused_when_definitions_load():
+    step = PipelineStep("Score", f"{FUNCTION}score")
+
+    @study_pipeline(machine=StudyMachine([step], name="scores"))
+    def ranks(study_key, sdk, study_logger):
+        """Ranks."""
+
+    scores = scoring(StudyMachine([step]))
+    with pytest.raises(PipelineDefinitionError, match="scores and ranks both declare"):
+        build_deployments([pipeline_of(scores), pipeline_of(ranks)])
+
+
 def test_a_declaration_that_makes_no_sense_is_refused():
     step = PipelineStep("Score", f"{FUNCTION}score")
     with pytest.raises(PipelineDefinitionError, match="no steps"):
         StudyMachine([])
-    for number in (0, 41, -1):
+    for steps in (step, "Score"[:0], iter([step])):
+        with pytest.raises(PipelineDefinitionError, match="a list of at least one"):
+            StudyMachine(steps)
+    for number in (0, 41, -1, "20"):
         with pytest.raises(PipelineDefinitionError, match="studies_at_once"):
             StudyMachine([step], studies_at_once=number)
     with pytest.raises(PipelineDefinitionError, match="machine"):

@@ -20,7 +20,7 @@ def reading(rows: int) -> Iterator[Any]:
         ids = list(range(rows))[number * SIZE : (number + 1) * SIZE]
         return Page(number, number, rows, -(-rows // SIZE), ids, ids, retries=number % 2)
 
-    return Reading(Call("/studies/A/records", "A"), fetch, size=SIZE, window=1).contents()
+    return Reading(Call("/studies/A/records", "A"), fetch, size=SIZE, window=lambda: 1).contents()
 
 
 def test_a_reading_is_among_those_under_way_from_its_first_row_to_its_last() -> None:

@@ -3,7 +3,9 @@
 import pytest
 
 from orch_assets.step_functions import (
+    Catch,
     DefinitionError,
+    Fail,
     PipelineStep,
     StepFunctionsPipeline,
     check_definition,
@@ -291,7 +293,14 @@ def test_a_machine_without_steps_is_refused():
         (PipelineStep("A", LAMBDA, timeout_seconds=0), "Step 'A', TimeoutSeconds"),
         (PipelineStep("A", LAMBDA, retry_attempts=-1), r"Step 'A', Retry\[0\].MaxAttempts"),
         (PipelineStep("A", "f"), "Step 'A', Resource"),
+        (PipelineStep("A", None), "Step 'A', Resource"),
         (PipelineStep("A", LAMBDA, {"a": "{% b"}), "Step 'A', parameters.a"),
+        (PipelineStep("A", LAMBDA, ["a"]), "Step 'A', parameters"),
+        (PipelineStep("A", LAMBDA, {"a": "\ud800"}), "Step 'A', parameters.a"),
+        (PipelineStep("A", LAMBDA, comment="\ud800"), "State machine, definition.States.A.Comment"),
+        (PipelineStep("A", LAMBDA, retry_on="Clinops.Busy"), "Step 'A', retry_on"),
+        (PipelineStep("A", LAMBDA, catch=Catch([Fail("B")])), "Step 'A', catch"),
+        (PipelineStep("A", LAMBDA, catch=[Catch([Fail("B")], "Clinops.Busy")]), "Step 'A', catch"),
         (PipelineStep("A", INVOKE, {"Payload": {}}), "Step 'A', Arguments.FunctionName"),
     ],
 )
@@ -300,8 +309,18 @@ def test_a_bad_step_is_refused_by_its_name_and_field(step, place):
         pipeline(step).definition()
 
 
-@pytest.mark.parametrize("role", ["", "R", ROLE.replace("012", ""), ROLE.replace("role", "user")])
+@pytest.mark.parametrize("role", [None, "", "R", ROLE.replace("012", ""), ROLE.replace("role", "user")])
 def test_a_role_that_is_none_is_refused_before_anything_leaves(role):
     machine = StepFunctionsPipeline("m", role).add_step(PipelineStep("A", LAMBDA))
     with pytest.raises(DefinitionError, match=r"^State machine, role_arn: must be"):
         machine.deploy()
+
+
+def test_what_is_no_step_is_refused():
+    with pytest.raises(DefinitionError, match=r"^State machine, steps: a str is none\. Add a"):
+        pipeline("Ingest")
+
+
+def test_a_level_that_logs_do_not_have_is_refused():
+    with pytest.raises(DefinitionError, match=r"^State machine, log_level: must be one of ALL"):
+        StepFunctionsPipeline("machine", ROLE, log_level="DEBUG")

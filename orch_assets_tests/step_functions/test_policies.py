@@ -104,13 +104,13 @@ def test_a_service_needs_its_own_actions_on_its_own_resources(step, expected, va
 def test_a_distributed_map_needs_to_start_and_stop_its_own_children():
     inner = PipelineStep("One", FUNCTION + "one")
     made = pipeline(DistributedMap("Each", "{% $states.input.studies %}", [inner], 5))
-    children = f"arn:aws:states:{HERE}:execution:machine/*"
+    children = [f"arn:aws:states:{HERE}:execution:machine{end}" for end in (":*", "/*")]
     assert allowed(made.role_policy()) == {
         ("lambda:InvokeFunction", FUNCTION + "one"),
         ("states:StartExecution", f"arn:aws:states:{HERE}:stateMachine:machine"),
-        ("states:DescribeExecution", children),
-        ("states:RedriveExecution", children),
-        ("states:StopExecution", children),
+        *(("states:DescribeExecution", child) for child in children),
+        *(("states:RedriveExecution", child) for child in children),
+        *(("states:StopExecution", child) for child in children),
     }
 
 
@@ -124,6 +124,19 @@ def test_logs_traces_and_keys_are_allowed_where_they_are_configured():
     found = allowed(made.role_policy())
     assert {("logs:CreateLogDelivery", "*"), ("xray:PutTraceSegments", "*")} < found
     assert {("kms:Decrypt", KMS), ("kms:GenerateDataKey", KMS)} < found
+    assert {("kms:Decrypt", KMS), ("kms:DescribeKey", KMS)} < allowed(made.caller_policy())
+
+
+def test_a_key_is_allowed_by_its_arn_or_by_its_alias():
+    """IAM knows no other resources of KMS."""
+    step = PipelineStep("A", FUNCTION + "a")
+    by_id = pipeline(step, kms_key=KMS.rpartition("/")[2])
+    assert ("kms:Decrypt", KMS) in allowed(by_id.role_policy())
+    for alias in ("alias/studies", f"arn:aws:kms:{HERE}:alias/studies"):
+        statement = pipeline(step, kms_key=alias).role_policy()["Statement"][-1]
+        assert statement["Resource"] == [f"arn:aws:kms:{HERE}:key/*"]
+        condition = {"kms:ResourceAliases": "alias/studies"}
+        assert statement["Condition"] == {"ForAnyValue:StringEquals": condition}
 
 
 def test_the_caller_may_touch_this_machine_and_pass_this_role_to_step_functions_only():
