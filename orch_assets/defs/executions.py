@@ -154,7 +154,7 @@ class Executions:
 
     def _warn_of(self, places: Sequence[Place]) -> None:
         """Say what may go on without this run, so that somebody can stop it."""
-        arns = [self._arns.get(place, f"that of {place[0]} for {place[1] or 'all'}") for place in places]
+        arns = [self._arns.get(p, f"that of {p[0]} for {p[1] or 'all'}") for p in places]
         more = f" and {len(arns) - _NAMED} more" if len(arns) > _NAMED else ""
         _log.warning(
             "Executions that couldn't be stopped, and may go on: %s%s. Look at the AWS console.",

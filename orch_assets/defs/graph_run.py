@@ -266,7 +266,7 @@ def _step(pipeline: StudyPipeline) -> Step:
         pipeline.name,
         upstreams=pipeline.upstreams,
         timeout=pipeline.timeout,
-        retries=pipeline.retries or (_READ_ANEW if pipeline.reconciled else 0),
+        retries=max(pipeline.retries, _READ_ANEW if pipeline.reconciled else 0),
         retry_on=(*pipeline.retry_on, *((TableMovedError,) if pipeline.reconciled else ())),
         is_async=pipeline.is_async,
         takes_values=pipeline.machine is None,

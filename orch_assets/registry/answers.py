@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from orch_assets.errors import RegistryDataError, RegistryError, RegistryRefusedError
-from orch_assets.registry.calls import Call, plain_word
-from orch_assets.registry.fields import fields_of, read_row
+from orch_assets.registry.calls import Call, plain_code
+from orch_assets.registry.fields import fields_of, keys_of, read_row
 from orch_assets.registry.models import RegistryRow
 from orch_assets.registry.schemas import record_batch
 from orch_assets.registry.wire import WireRows, decode_rows, wire_rows
@@ -175,11 +175,20 @@ def _raise_refusal(call: Call, metadata: Metadata) -> None:
 def described(metadata: Metadata, code: str | None) -> str:
     """Return code and attribute of a refusal, for a message; never its description."""
     field = metadata.error.get("field") if isinstance(metadata.error, dict) else None
-    attribute = plain_word(field.get("attribute")) if isinstance(field, dict) else None
+    attribute = field.get("attribute") if isinstance(field, dict) else None
+    if not isinstance(attribute, str) or attribute not in _attributes():  # a data value, perhaps
+        attribute = None
     parts = [f"code {code}" if code else "", f"attribute {attribute}" if attribute else ""]
     told = ", ".join(part for part in parts if part)
     return f" ({told})" if told else ""
 
 
+@functools.cache
+def _attributes() -> frozenset[object]:
+    """Return the names that a refusal may complain of: the API's fields and parameters."""
+    fields = {key for model in RegistryRow.__subclasses__() for key in keys_of(model)}
+    return frozenset({*fields, "filter", "recordDataFilter", "sort", "page", "size", "studyKey"})
+
+
 def _code_of(metadata: Metadata) -> str | None:
-    return plain_word(metadata.error.get("code")) if isinstance(metadata.error, dict) else None
+    return plain_code(metadata.error.get("code")) if isinstance(metadata.error, dict) else None

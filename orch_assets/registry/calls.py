@@ -57,10 +57,10 @@ class Call:
         )
 
 
-def plain_word(value: Any) -> str | None:
-    """Return a code or an attribute's name from an answer, if it looks like one.
+def plain_code(value: Any) -> str | None:
+    """Return the API's code in an answer, if it is one: a few digits.
 
     What else a server may put there could be a data value, and must not reach a message.
     """
     text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    return text if re.fullmatch(r"[A-Za-z0-9_.]{1,60}", text) else None
+    return text if re.fullmatch(r"[0-9]{1,9}", text) else None

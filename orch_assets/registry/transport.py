@@ -86,7 +86,10 @@ class _Body(httpx.SyncByteStream):
 
 @contextmanager
 def _httpx_errors(request: httpx.Request) -> "Iterator[None]":
-    """Raise httpx's errors for urllib3's, without their words: these may hold the URL."""
+    """Raise httpx's errors for urllib3's, without their words: these may hold the URL.
+
+    The caller raises its own outside of any handler, so that these are chained to nothing shown.
+    """
     from urllib3 import exceptions
 
     kind: type[httpx.TransportError] | None = None
@@ -103,5 +106,5 @@ def _httpx_errors(request: httpx.Request) -> "Iterator[None]":
         kind = httpx.RemoteProtocolError
     except exceptions.HTTPError:
         kind = httpx.NetworkError
-    if kind is not None:  # outside of the handlers: chained to none of urllib3's
+    if kind is not None:
         raise kind("The exchange failed.", request=request)

@@ -51,15 +51,16 @@ class RecordSplit:
         import pyarrow as pa
 
         whole = table.select(_COMPANION_COLUMNS)
-        parts = [
-            self._keys_of(form_id, form_key).split(text) if text else None
-            for text, form_id, form_key in rows_of(table, ("record_data", "form_id", "form_key"))
-        ]
+        texts = table["record_data"].to_pylist()
+        parts: list[tuple[str, str] | None] = [None] * len(texts)
+        for form, numbers in _by_form(table, texts).items():
+            split = self._keys_of(*form).split([texts[number] for number in numbers])
+            for number, part in zip(numbers, split, strict=True):
+                parts[number] = part
         if not any(parts):
             return table, whole.slice(0, 0)
         hidden = pa.array([part and part[1] for part in parts], pa.string())
         mask = hidden.is_valid()
-        texts = table["record_data"].to_pylist()
         shown = [part[0] if part else text for part, text in zip(parts, texts, strict=True)]
         rest = replaced(table, "record_data", pa.array(shown, pa.string()))
         companion = replaced(whole, "record_data", hidden).filter(mask)
@@ -76,10 +77,13 @@ class _FormKeys:
         self._withheld: set[str] = set()
         self._check_open: Any = None
 
-    def split(self, text: str) -> tuple[str, str] | None:
-        """Return the open and the withheld part of a record's data; None: nothing is withheld."""
-        if self._has_open_keys_only(text):
-            return None
+    def split(self, texts: Sequence[str]) -> Sequence[tuple[str, str] | None]:
+        """Return the open and the withheld part of each record's data; None where all is open."""
+        if self._have_open_keys_only(texts):
+            return [None] * len(texts)
+        return [self._split_one(text) for text in texts]
+
+    def _split_one(self, text: str) -> tuple[str, str] | None:
         data = _decode(text)
         names = self._withheld_of(data)
         if not names:
@@ -87,15 +91,15 @@ class _FormKeys:
         withheld = {name: data.pop(name) for name in names}
         return _encode(data).decode(), _encode(withheld).decode()
 
-    def _has_open_keys_only(self, text: str) -> bool:
+    def _have_open_keys_only(self, texts: Sequence[str]) -> bool:
         """Return whether all keys are known to be open; False where that isn't known yet.
 
-        To decode into a type that has these keys and no others takes half of what a dict does.
+        To decode into a type that has these keys and no others takes half of what dicts do.
         """
         if self._check_open is None:
             return False
         try:
-            self._check_open(text)
+            self._check_open(f"[{','.join(texts)}]")
         except msgspec.ValidationError:
             return False
         return True
@@ -107,7 +111,7 @@ class _FormKeys:
             (self._open if self._is_open(key) else self._withheld).add(key)
         if new:
             # Where keys are withheld, most rows have one: nothing is won by looking twice.
-            self._check_open = None if self._withheld else _only(self._open)
+            self._check_open = None if self._withheld else _objects_of(self._open)
         return [key for key in data if key in self._withheld]
 
     def _is_open(self, key: str) -> bool:
@@ -116,8 +120,22 @@ class _FormKeys:
         return self._known.is_open(key, *self._form)
 
 
-def _only(keys: set[str]) -> Any:
-    """Return what decodes objects of these keys and refuses any other; None: no key may be so."""
+def _by_form(
+    table: "pa.Table", texts: Sequence[str | None]
+) -> Mapping[tuple[int | None, str | None], list[int]]:
+    """Return the rows that have data, by the ID and the key of their form."""
+    found: dict[tuple[int | None, str | None], list[int]] = {}
+    for number, (form_id, form_key) in enumerate(rows_of(table, ("form_id", "form_key"))):
+        if texts[number]:
+            found.setdefault((form_id, form_key), []).append(number)
+    return found
+
+
+def _objects_of(keys: set[str]) -> Any:
+    """Return what decodes a list of objects of these keys, and refuses any other key.
+
+    None where a key is one that such a type can't have.
+    """
     fields = [
         (f"key_{number}", msgspec.Raw, msgspec.field(name=key, default=msgspec.Raw()))
         for number, key in enumerate(sorted(keys))
@@ -126,4 +144,4 @@ def _only(keys: set[str]) -> Any:
         row = msgspec.defstruct("OpenKeys", fields, forbid_unknown_fields=True, gc=False)
     except ValueError:  # a key with a quote or a control character
         return None
-    return msgspec.json.Decoder(row).decode
+    return msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]

@@ -34,6 +34,7 @@ from orch_assets_tests.defs.machines import (
     result,
     wait,
 )
+from orch_assets_tests.step_functions.answers import RefusedError, answering_server
 
 STUDIES = ["S0", "S1", "S2"]
 
@@ -141,6 +142,7 @@ def test_a_study_that_fails_names_its_state_and_hurts_no_other(tmp_path, aws):
     assert (failure["status"], failure["data"]) == ("FAILED", None)
     assert "in state 'For S1' with Clinops.BadDay." in failure["error"]
     assert failure["execution"].endswith(failure["execution_arn"])
+    assert failure["error"].endswith("isn't told here: the AWS console shows it.")
     assert failure["execution_arn"] in failure["error"]
 
 
@@ -218,6 +220,26 @@ def test_a_cancelled_run_stops_its_executions(tmp_path, aws):
         assert executions(aws, scores, "RUNNING") == []
         assert time.monotonic() - interrupted[0] < 10
     assert len(executions(aws, scores, "ABORTED")) == len(studies)
+
+
+def test_executions_that_cannot_be_stopped_are_named_in_a_warning(tmp_path, aws, caplog):
+    """They may go on, and somebody should know."""
+    scores = scoring(by_study(wait(60)), timeout=3)
+
+    def refuse(request):
+        raise RefusedError("AccessDeniedException")
+
+    with instance("S0") as real, answering_server(aws) as server:
+        defs = location(tmp_path, server.url, sizes, scores)
+        deploy(defs, real, "scores")
+        server.answers["StopExecution"] = refuse
+        execute(defs, real, "S0", select=["sizes", "scores"])
+        arn = observations(real, "scores")["S0"]["execution_arn"]
+    (said,) = {r.getMessage() for r in caplog.records if "couldn't be stopped" in r.getMessage()}
+    assert said == (
+        f"Executions that couldn't be stopped, and may go on: {arn}. Look at the AWS console."
+    )
+    aws.client("stepfunctions").stop_execution(executionArn=arn)
 
 
 def test_waiting_holds_no_thread(tmp_path, aws):

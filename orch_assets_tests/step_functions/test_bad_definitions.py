@@ -309,7 +309,9 @@ def test_a_bad_step_is_refused_by_its_name_and_field(step, place):
         pipeline(step).definition()
 
 
-@pytest.mark.parametrize("role", [None, "", "R", ROLE.replace("012", ""), ROLE.replace("role", "user")])
+@pytest.mark.parametrize(
+    "role", [None, "", "R", ROLE.replace("012", ""), ROLE.replace("role", "user")]
+)
 def test_a_role_that_is_none_is_refused_before_anything_leaves(role):
     machine = StepFunctionsPipeline("m", role).add_step(PipelineStep("A", LAMBDA))
     with pytest.raises(DefinitionError, match=r"^State machine, role_arn: must be"):

@@ -193,6 +193,8 @@ def test_waiting_ends_at_its_timeout_with_growing_waits(client, pipeline, machin
         ({"a": "é" * 140 * 1024}, "input_data: is over 256 KiB"),
         ({"a": [object()]}, r"input_data.a\[0\]: JSON can't carry a object"),
         ({"a": float("inf")}, "input_data.a"),
+        ({"a": "\ud800"}, "input_data.a: the text holds half a character"),
+        ([1, 2], "input_data: is a list"),
     ],
 )
 def test_an_input_that_cannot_be_sent_starts_nothing(pipeline, client, data, field):

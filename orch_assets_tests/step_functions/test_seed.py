@@ -7,6 +7,7 @@ from orch_assets.step_functions import (
     PipelineStep,
     StepFunctionsPipeline,
     execution_name,
+    glue_job,
 )
 from orch_assets_tests.step_functions.conftest import HAS_VALIDATOR, ROLE
 
@@ -108,6 +109,14 @@ def test_parameters_that_shadow_the_input_are_warned_about_by_key(server, client
     assert "'Ingest'" in record.getMessage()
     assert record.getMessage().endswith("input's date")
     assert "planted" not in caplog.text
+
+
+def test_arguments_of_a_service_shadow_no_input(make_pipeline, name, caplog):
+    """They are merged over nothing."""
+    pipeline = make_pipeline(name).add_step(glue_job("Load", "nightly"))
+    pipeline.deploy()
+    pipeline.execute({"JobName": "planted"})
+    assert [r for r in caplog.records if r.levelname == "WARNING"] == []
 
 
 def test_add_step_returns_the_pipeline_and_refuses_a_repeated_name():
