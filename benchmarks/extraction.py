@@ -168,7 +168,7 @@ def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
             ],
             resources={
                 "registry": RegistryResource(kind="imednet", base_url=url, **KEYS),
-                "orchestration": OrchestrationResource(),
+                "orchestration": OrchestrationResource(max_workers=min(len(studies), WINDOW)),
                 "io_manager": StudyIOManager(store=StoreResource(uri=f"{folder}/a")),
                 "restricted_io_manager": StudyIOManager(store=StoreResource(uri=f"{folder}/r")),
                 "restricted_store": StoreResource(uri=f"{folder}/r"),
@@ -241,21 +241,26 @@ def _twelve_studies() -> Iterator[bool]:
     print(f"12 studies × {RECORDS:,} records, all tables, {LATENCY:g} ms a page, one Dagster run")
     with prepared_registry(RECORDS, LATENCY) as url:
         runs = [report_of(MODULE, "twelve", url) for _ in range(REPETITIONS)]
-    use = median([run["requests"] / (run["seconds"] / (LATENCY / 1000) * WINDOW) for run in runs])
+    seconds = median([run["seconds"] for run in runs])
+    # A full last page is followed by a request that finds no more.
+    requests = 12 * (RECORDS // PAGE + 1 + len(_tables()) - 1)
     cpu = median([run["cpu"] / run["rows"] * 1e6 for run in runs])
-    print(f"  {median([run['seconds'] for run in runs]):.1f} s; CPU per 1,000 records {cpu:.1f} ms")
-    yield verdict("requests / the window", use, 0.7, at_least=True)
+    print(f"  {requests} requests in {seconds:.1f} s; CPU per 1,000 records: {cpu:.1f} ms")
+    use = requests * LATENCY / 1000 / WINDOW / seconds
+    yield verdict("of what the window allows", use, 0.7, at_least=True)
 
 
 def twelve(url: str) -> int:
     """Run all tables for twelve studies."""
+    return _run_assets(url, [f"S{number:02d}" for number in range(1, 13)], _tables())
+
+
+def _tables() -> list[str]:
     from orch_assets import pipelines
     from orch_assets.defs.discovery import discover_pipelines
 
-    tables = [each.name for each in discover_pipelines(pipelines) if each.reconciled]
-    return _run_assets(
-        url, [f"S{n:02d}" for n in range(1, 13)], [t for t in tables if t != "users"]
-    )
+    found = discover_pipelines(pipelines)
+    return [each.name for each in found if each.reconciled and not each.on_request]
 
 
 def _report(kind: str, url: str) -> None:

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "stores": CORE,
     "step_functions": CORE,
     "orchestration": CORE | {"registry"},
-    "pipelines": {""},
+    "pipelines": {"", "step_functions"},  # what a state machine is built of beyond plain steps
     "": CORE | {"registry", "stores", "step_functions", "orchestration"},
     "defs": CORE | {"registry", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},

@@ -25,8 +25,8 @@ def build_deployments(pipelines: Iterable[StudyPipeline]) -> list[dg.AssetsDefin
     """Return an asset for each state machine that the pipelines declare; it deploys the machine.
 
     Raises:
-        DefinitionError: a definition that AWS would refuse; names the step and the field.
-        PipelineDefinitionError: the machine is no STANDARD one, or two have one name.
+        PipelineDefinitionError: a machine that AWS would refuse, with the step and the field; one
+            that is no STANDARD one, or that retries can't be for; two of one name.
     """
     declaring = [pipeline for pipeline in pipelines if pipeline.machine is not None]
     _check_names(declaring)
@@ -139,7 +139,7 @@ def _name_of(pipeline: StudyPipeline) -> str:
 
 def _check_definition(pipeline: StudyPipeline) -> None:
     """Say when definitions load what AWS would refuse; nothing of the environment is read."""
-    from orch_assets.step_functions import StepFunctionsPipeline
+    from orch_assets.step_functions import DefinitionError, StepFunctionsPipeline
 
     def build(name: str, *steps: Any, comment: str, **settings: Any) -> StepFunctionsPipeline:
         made = StepFunctionsPipeline(name, "", None, comment, **settings)
@@ -147,12 +147,20 @@ def _check_definition(pipeline: StudyPipeline) -> None:
             made.add_step(step)
         return made
 
-    machine = machine_of(pipeline, build)
-    machine.definition()
+    try:
+        machine = machine_of(pipeline, build)
+        machine.definition()
+    except (DefinitionError, TypeError) as error:  # a TypeError is of a setting that isn't there
+        raise PipelineDefinitionError(f"Pipeline {pipeline.name}, its machine: {error}") from error
     if machine.machine_type != "STANDARD":
         raise PipelineDefinitionError(
             f"Pipeline {pipeline.name}: its machine is {machine.machine_type}; make it STANDARD. "
             "Other executions can't be followed, stopped or looked at afterwards."
+        )
+    if takes_all(pipeline) and pipeline.retries:
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name}: its one execution for all studies can't be tried again for "
+            "one of them. Leave out retries; give the steps retry_on."
         )
 
 

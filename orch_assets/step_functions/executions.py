@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ _FAILED = {"FAILED", "TIMED_OUT", "ABORTED"}
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 15.0
 _MAX_REASON = 32_768
+_FIELD = re.compile(r"[a-z][a-z_]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -213,12 +215,17 @@ def input_text(data: Mapping[str, Any]) -> str:
     Raises:
         ExecutionInputError: JSON can't carry it, or it is over 256 KiB.
     """
-    text = compact(plain(data, "input_data", ExecutionInputError))
+    text = compact(plain(data, "input_data", ExecutionInputError, _shown))
     if size(text) > MAX_INPUT_BYTES:
         raise ExecutionInputError(
             "input_data", "is over 256 KiB. Put the data into a store, and its URI into the input."
         )
     return text
+
+
+def _shown(key: str) -> str:
+    """Return a key for a message, unless it may be a value, such as a subject's key."""
+    return key if _FIELD.fullmatch(key) else "(…)"
 
 
 def execution_arn(machine_arn: str, name: str) -> str:

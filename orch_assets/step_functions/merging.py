@@ -30,10 +30,17 @@ def literal(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_text(k)}: {literal(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(literal, value)) + "]"
+        return "[" + ", ".join(map(_item, value)) + "]"
     if isinstance(value, str):
         return f"({expression(value)})" if is_expression(value) else _text(value)
     return json.dumps(value)
+
+
+def _item(value: Any) -> str:
+    """Return an item of a list: JSONata would put a list's items in place of the list."""
+    if not isinstance(value, str) or not is_expression(value):
+        return literal(value)
+    return f"($item := ({expression(value)}); $type($item) = 'array' ? [[$item]] : $item)"
 
 
 def is_expression(text: str) -> bool:

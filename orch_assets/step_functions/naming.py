@@ -22,7 +22,9 @@ def check_execution_name(name: str) -> str:
         ExecutionInputError: Step Functions takes no such name.
     """
     if not isinstance(name, str) or not name:
-        raise ExecutionInputError("execution_name", "is empty. Leave it out, or give a name.")
+        raise ExecutionInputError(
+            "execution_name", "must be text, and not empty. Leave it out, or give a name."
+        )
     if len(name) > MAX_LENGTH:
         raise ExecutionInputError("execution_name", f"is over {MAX_LENGTH} characters.")
     if _FORBIDDEN.search(name):

@@ -12,13 +12,14 @@ _EXACT = 2**53
 Refuse = Callable[[str, str], Exception]
 
 
-def plain(value: Any, place: str, refuse: Refuse) -> Any:
+def plain(value: Any, place: str, refuse: Refuse, name: Callable[[str], str] = str) -> Any:
     """Return a value as plain JSON: mappings as dicts, sequences as lists, dates as ISO 8601.
 
     Args:
         value: what the caller gave.
         place: what to call it where it is wrong; a part of it is ``place.key`` or ``place[0]``.
         refuse: makes the error of a place and a problem. No problem holds a value.
+        name: returns what to call a key in a place, for keys that may be values; by default itself.
 
     Raises:
         Exception: what ``refuse`` made, for what JSON can't carry.
@@ -37,10 +38,11 @@ def plain(value: Any, place: str, refuse: Refuse) -> Any:
         return value.isoformat()
     if isinstance(value, Mapping):
         return {
-            _key(key, place, refuse): plain(v, f"{place}.{key}", refuse) for key, v in value.items()
+            _key(key, place, refuse): plain(v, f"{place}.{name(key)}", refuse, name)
+            for key, v in value.items()
         }
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
-        return [plain(item, f"{place}[{i}]", refuse) for i, item in enumerate(value)]
+        return [plain(item, f"{place}[{i}]", refuse, name) for i, item in enumerate(value)]
     raise refuse(
         place,
         f"JSON can't carry a {type(value).__name__}. Give text, numbers, booleans, null, dates, "

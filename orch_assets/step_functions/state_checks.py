@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orch_assets.step_functions.arns import resource_of, wrong_account
+from orch_assets.step_functions.arns import machine_name, resource_of, wrong_account
 from orch_assets.step_functions.errors import DefinitionError
 from orch_assets.step_functions.recovery_checks import check_recovery
 from orch_assets.step_functions.state_fields import (
@@ -105,6 +105,12 @@ def _check_arguments(name: str, state: Mapping[str, Any], action: str) -> None:
     for required in REQUIRED_ARGUMENTS.get(action.partition(".")[0], ()):
         if not {required, f"{required}.$"} & set(given):
             raise DefinitionError(name, f"{field}.{required}", f"{action} needs it. Give it.")
+    for argument, fits in _ARNS.items():
+        value = given.get(argument, "")
+        if isinstance(value, str) and value.startswith("arn:") and not fits(value):
+            raise DefinitionError(
+                name, f"{field}.{argument}", f"is no {argument} as AWS has them. Correct the ARN."
+            )
 
 
 def _check_wait(name: str, state: Mapping[str, Any]) -> None:
@@ -174,6 +180,10 @@ def _check_distributed(name: str, state: Mapping[str, Any], config: Mapping[str,
         number(name, "ToleratedFailurePercentage", percentage, 0, 100)
 
 
+_ARNS: dict[str, Callable[[str], object]] = {
+    "FunctionName": lambda arn: getattr(resource_of(arn), "kind", None) == "lambda",
+    "StateMachineArn": machine_name,
+}
 _CHECKS: dict[str, Callable[[str, Mapping[str, Any]], None]] = {
     "Task": _check_task,
     "Wait": _check_wait,

@@ -12,7 +12,6 @@ from orch_assets.defs.graph import build_study_graph, build_together_graphs, run
 from orch_assets.defs.state_machines import build_deployments
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import pipeline_of
-from orch_assets.step_functions import DefinitionError
 from orch_assets_tests.defs.harness import execute, instance, materializations, observations
 from orch_assets_tests.defs.machines import (
     ROLE,
@@ -139,8 +138,28 @@ def test_a_machine_is_upstream_of_its_executions(tmp_path):
 
 def test_a_definition_that_aws_would_refuse_is_told_when_definitions_load():
     step = PipelineStep("Score", "no function")
-    with pytest.raises(DefinitionError, match=r"^Step 'Score', Resource"):
+    match = r"^Pipeline scores, its machine: Step 'Score', Resource: must be"
+    with pytest.raises(PipelineDefinitionError, match=match):
         build_deployments([pipeline_of(scoring(StudyMachine([step])))])
+
+
+def test_a_setting_that_no_machine_has_is_told_when_definitions_load():
+    given = machine(by_study(result(1)), settings={"tag": {}})
+    with pytest.raises(PipelineDefinitionError, match=r"^Pipeline scores, its machine: .*'tag'"):
+        build_deployments([pipeline_of(scoring(given))])
+
+
+def test_retries_of_one_study_in_an_execution_for_all_are_refused():
+    """They would do nothing."""
+
+    @study_pipeline(
+        machine=machine(by_study(result(1)), studies_at_once=2), retries=1, retry_on=OSError
+    )
+    def scores(study_key, sdk, study_logger):
+        """Scores."""
+
+    with pytest.raises(PipelineDefinitionError, match="Leave out retries"):
+        build_deployments([pipeline_of(scores)])
 
 
 def test_an_express_machine_is_refused_when_definitions_load():

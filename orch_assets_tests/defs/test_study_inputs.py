@@ -1,6 +1,7 @@
 """Inputs of study pipelines."""
 
 import pandas as pd
+
 from orch_assets import study_pipeline
 from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.defs.harness import definitions, execute, instance
@@ -26,7 +27,10 @@ def test_inputs(tmp_path):
         defs = definitions(tmp_path, first, second, third)
         assert execute(defs, real, "S-1").is_success
         store = LocalPipelineStore(tmp_path / "artifacts")
-        uri = lambda name: (tmp_path / "artifacts" / name).as_uri()
+
+        def uri(name):
+            return (tmp_path / "artifacts" / name).as_uri()
+
         v1 = store.manifest("first/S-1").content.sha256
         v2 = store.manifest("second/S-1").content.sha256
         assert store.manifest("second/S-1").publications[-1].inputs == {

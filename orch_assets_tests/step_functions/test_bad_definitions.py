@@ -9,6 +9,8 @@ from orch_assets.step_functions import (
     PipelineStep,
     StepFunctionsPipeline,
     check_definition,
+    lambda_invoke,
+    state_machine,
 )
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -302,6 +304,8 @@ def test_a_machine_without_steps_is_refused():
         (PipelineStep("A", LAMBDA, catch=Catch([Fail("B")])), "Step 'A', catch"),
         (PipelineStep("A", LAMBDA, catch=[Catch([Fail("B")], "Clinops.Busy")]), "Step 'A', catch"),
         (PipelineStep("A", INVOKE, {"Payload": {}}), "Step 'A', Arguments.FunctionName"),
+        (lambda_invoke("A", LAMBDA.replace("012", "")), "Step 'A', Arguments.FunctionName"),
+        (state_machine("A", LAMBDA), "Step 'A', Arguments.StateMachineArn"),
     ],
 )
 def test_a_bad_step_is_refused_by_its_name_and_field(step, place):

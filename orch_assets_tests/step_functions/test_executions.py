@@ -195,6 +195,7 @@ def test_waiting_ends_at_its_timeout_with_growing_waits(client, pipeline, machin
         ({"a": float("inf")}, "input_data.a"),
         ({"a": "\ud800"}, "input_data.a: the text holds half a character"),
         ([1, 2], "input_data: is a list"),
+        ({"ages": {"ONC-001": float("nan")}}, r"input_data.ages.\(…\): JSON has no NaN"),
     ],
 )
 def test_an_input_that_cannot_be_sent_starts_nothing(pipeline, client, data, field):

@@ -72,6 +72,14 @@ def test_an_expression_among_the_parameters_is_evaluated(evaluate):
     assert found == {"study_key": "ONC-301", "name": "ONC-301"}
 
 
+@needs_jsonata
+@pytest.mark.parametrize("value", [[1, 2], [7], [], [[1], 2], 5, "text", None, {"a": [1]}, False])
+def test_what_an_expression_in_a_list_gives_stays_one_item(evaluate, value):
+    """As in a state's own arguments; in JSONata a list in a list would be dissolved."""
+    found = merge(evaluate, {"v": value}, {"in": ["a", "{% $states.input.v %}", [0]]})
+    assert found["in"] == ["a", value, [0]]
+
+
 def test_dates_become_iso_8601():
     when = dt.datetime(2024, 1, 15, 12, tzinfo=dt.timezone.utc)
     step = PipelineStep("A", LAMBDA, {"day": dt.date(2024, 1, 15), "at": [when]})
