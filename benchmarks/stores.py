@@ -17,7 +17,7 @@ from orch_assets_tests.contracts.servers import s3_client, s3_server
 ROWS = 1_000_000
 STREAMED = 10_000_000
 OBJECTS = 100_000
-REPETITIONS = 3
+REPETITIONS = 5
 BUCKET = "clinical"
 MODULE = "benchmarks.stores"
 
@@ -41,12 +41,15 @@ def _frame() -> Iterator[bool]:
     }
     for kind in kinds:
         print(f"  {kind}: {found[kind]['seconds']:.2f} s, +{found[kind]['mb']:.0f} MB")
-    up, down = found["upload"], found["download"]
-    bare_up, bare_down = found["bare_upload"], found["bare_download"]
-    yield verdict("upload / encode, PUT and copy", up["seconds"] / bare_up["seconds"], 1.15)
-    yield verdict("memory of upload", up["mb"], 130, unit=" MB")
-    yield verdict("download / pyarrow's S3", down["seconds"] / bare_down["seconds"], 1.1)
-    yield verdict("its memory / pyarrow's S3", down["mb"] / bare_down["mb"], 1.15)
+    # The least of each: what else the machine does only adds to it, by up to a third.
+    least = {kind: min(run[kind]["seconds"] for run in runs) for kind in kinds}
+    up = least["upload"] / least["bare_upload"]
+    down = least["download"] / least["bare_download"]
+    memory = found["download"]["mb"] / found["bare_download"]["mb"]
+    yield verdict("upload / encode, PUT and copy", up, 1.15)
+    yield verdict("memory of upload", found["upload"]["mb"], 130, unit=" MB")
+    yield verdict("download / pyarrow's S3", down, 1.1)
+    yield verdict("its memory / pyarrow's S3", memory, 1.15)
 
 
 def _stream() -> Iterator[bool]:
