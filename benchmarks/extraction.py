@@ -153,9 +153,9 @@ def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
     from orch_assets import pipelines
     from orch_assets.defs.discovery import discover_pipelines
     from orch_assets.defs.graph import build_study_graph
-    from orch_assets.defs.io_manager import StudyIOManager
     from orch_assets.defs.partitions import STUDIES_NAME, range_tags
     from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+    from orch_assets.defs.study_resources import study_resources
 
     with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
         instance.add_dynamic_partitions(STUDIES_NAME, studies)
@@ -166,13 +166,12 @@ def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
                 dg.define_asset_job("before", selection=["variables"]),
                 dg.define_asset_job("timed", selection=select),
             ],
-            resources={
-                "registry": RegistryResource(kind="imednet", base_url=url, **KEYS),
-                "orchestration": OrchestrationResource(max_workers=min(len(studies), WINDOW)),
-                "io_manager": StudyIOManager(store=StoreResource(uri=f"{folder}/a")),
-                "restricted_io_manager": StudyIOManager(store=StoreResource(uri=f"{folder}/r")),
-                "restricted_store": StoreResource(uri=f"{folder}/r"),
-            },
+            resources=study_resources(
+                StoreResource(uri=f"{folder}/a"),
+                StoreResource(uri=f"{folder}/r"),
+                registry=RegistryResource(kind="imednet", base_url=url, **KEYS),
+                orchestration=OrchestrationResource(max_workers=min(len(studies), WINDOW)),
+            ),
             executor=dg.in_process_executor,
         )
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -6,9 +6,9 @@ import dagster as dg
 
 from orch_assets import study_pipeline
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.partitions import studies
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.resources import RegistryResource
+from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 
 
@@ -31,13 +31,9 @@ def graph_location(count: int) -> dg.Definitions:
     return dg.Definitions(
         assets=[graph],
         jobs=[dg.define_asset_job("everything", selection=[graph])],
-        resources={
-            "registry": RegistryResource(kind="demo", demo_studies=1, demo_subjects=1),
-            "orchestration": OrchestrationResource(),
-            "io_manager": StudyIOManager(store=StoreResource()),
-            "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
-            "restricted_store": StoreResource(restricted=True),
-        },
+        resources=study_resources(
+            registry=RegistryResource(kind="demo", demo_studies=1, demo_subjects=1)
+        ),
         executor=dg.in_process_executor,
     )
 

@@ -6,12 +6,10 @@ from orch_assets import pipelines
 from orch_assets.defs.automation import build_automation_sensor
 from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.defs.graph import build_study_graph, build_together_graphs, runs_on_request
-from orch_assets.defs.io_manager import StudyIOManager
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
 from orch_assets.defs.results import build_results_sensor, build_study_results
 from orch_assets.defs.schedule import build_daily_refresh
 from orch_assets.defs.state_machines import build_deployments
-from orch_assets.defs.step_functions import StepFunctionsResource
+from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 
 _all = discover_pipelines(pipelines)
@@ -35,14 +33,7 @@ defs = dg.Definitions(
         build_automation_sensor(_keys),
     ],
     schedules=[build_daily_refresh(_study_pipelines)],
-    resources={
-        "registry": RegistryResource(),
-        "orchestration": OrchestrationResource(),
-        "io_manager": StudyIOManager(store=StoreResource()),
-        "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
-        "restricted_store": StoreResource(restricted=True),
-        "step_functions": StepFunctionsResource(),
-    },
+    resources=study_resources(),
     # A run is one step, whose threads do the work: a process for it would only cost a start.
     executor=dg.in_process_executor,
 )

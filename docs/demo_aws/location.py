@@ -4,10 +4,8 @@ import dagster as dg
 
 from docs.demo_aws import enrollment
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.io_manager import StudyIOManager
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
 from orch_assets.defs.state_machines import build_deployments
-from orch_assets.defs.step_functions import StepFunctionsResource
+from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_sensor import build_sync_job
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.pipelines import subjects
@@ -23,13 +21,6 @@ defs = dg.Definitions(
         dg.define_asset_job("deploy", selection="enrollment_machine"),
         dg.define_asset_job("study_pipelines", selection=[_graph]),
     ],
-    resources={
-        "registry": RegistryResource(),
-        "orchestration": OrchestrationResource(),
-        "io_manager": StudyIOManager(store=StoreResource()),
-        "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
-        "restricted_store": StoreResource(restricted=True),
-        "step_functions": StepFunctionsResource(),
-    },
+    resources=study_resources(),
     executor=dg.in_process_executor,
 )

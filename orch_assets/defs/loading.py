@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreError
+from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
 from orch_assets.stores.artifacts import ArtifactKind
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     from orch_assets.stores import PipelineStore
 
-PANDAS: Final = "pandas.DataFrame"
-ARROW: Final = "pyarrow.Table"
-READER: Final = "pyarrow.RecordBatchReader"
 POLARS: Final = "polars.DataFrame"
 LAZY: Final = "polars.LazyFrame"
 

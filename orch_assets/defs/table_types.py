@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
+
 
 def type_name(value: Any) -> str:
     """Return a value's class with its package: ``pandas.DataFrame``, ``pyarrow.Table``."""
@@ -12,7 +14,7 @@ def type_name(value: Any) -> str:
 
 def is_table(value: Any) -> bool:
     """Whether a value is a pandas frame or an Arrow table."""
-    return type_name(value) in {"pandas.DataFrame", "pyarrow.Table"}
+    return type_name(value) in {PANDAS, ARROW}
 
 
 def is_polars(value: Any) -> bool:
@@ -62,11 +64,11 @@ def as_handed(value: Any, name: str) -> Any:
 def as_table_type(value: Any, name: str) -> Any:
     """Return a table as the named type; a frame is a copy."""
     kind = type_name(value)
-    if kind == "pyarrow.Table" and name == "pandas.DataFrame":
+    if kind == ARROW and name == PANDAS:
         from orch_assets.stores.frames import arrow_to_frame
 
         return arrow_to_frame(value)
-    if kind == "pandas.DataFrame" and name == "pyarrow.Table":
+    if kind == PANDAS and name == ARROW:
         import pyarrow as pa
 
         from orch_assets.stores.frames import frame_to_arrow
@@ -74,6 +76,6 @@ def as_table_type(value: Any, name: str) -> Any:
 
         schema, batches = frame_to_arrow(value)
         return without_notes(pa.Table.from_batches(batches, schema))
-    if name == "pyarrow.RecordBatchReader":
-        return as_table_type(value, "pyarrow.Table").to_reader()
-    return value.copy() if kind == "pandas.DataFrame" else value
+    if name == READER:
+        return as_table_type(value, ARROW).to_reader()
+    return value.copy() if kind == PANDAS else value

@@ -187,7 +187,7 @@ def described(metadata: Metadata, code: str | None) -> str:
 def _attributes() -> frozenset[object]:
     """Return the names that a refusal may complain of: the API's fields and parameters."""
     fields = {key for model in RegistryRow.__subclasses__() for key in keys_of(model)}
-    return frozenset({*fields, "filter", "recordDataFilter", "sort", "page", "size", "studyKey"})
+    return frozenset({*fields, "filter", "recordDataFilter", "sort", "page", "size"})
 
 
 def _code_of(metadata: Metadata) -> str | None:

@@ -33,27 +33,6 @@ if TYPE_CHECKING:
 Split: TypeAlias = "Callable[[pa.Table], tuple[pa.Table, pa.Table]]"
 
 
-def split_table(
-    endpoint: str,
-    table: "pa.Table",
-    variables: "pa.Table",
-    intervals: "pa.Table | None" = None,
-) -> "tuple[pa.Table, pa.Table]":
-    """Return a table's open part, and the companion that holds what is withheld.
-
-    Takes, besides the table, and raises what :func:`splitter` does.
-
-    Returns:
-        The open part has all rows, with null for what is withheld, or without the withheld keys
-        of ``record_data``; only of codings, which are nothing but a value, whole rows are left
-        out. A table in which nothing is withheld comes back as it is.
-
-        The companion has the rows that something is withheld of: whole, but for records, where
-        it has the withheld keys alone and what tells which record it is.
-    """
-    return splitter(endpoint, variables, intervals)(table)
-
-
 def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" = None) -> Split:
     """Return the function that splits a study's table, or any part of its rows.
 
@@ -61,6 +40,16 @@ def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" 
         endpoint: ``records``, ``codings``, ``queries``, ``visits`` or ``record_revisions``.
         variables: the study's table ``variables``.
         intervals: the study's table ``intervals``; wanted for ``visits`` alone.
+
+    Returns:
+        What makes two tables of one: its open part, and the companion that holds what is withheld.
+
+        The open part has all rows, with null for what is withheld, or without the withheld keys
+        of ``record_data``; only of codings, which are nothing but a value, whole rows are left
+        out. A table in which nothing is withheld comes back as it is.
+
+        The companion has the rows that something is withheld of: whole, but for records, where
+        it has the withheld keys alone and what tells which record it is.
 
     Raises:
         KeyError: no such endpoint.

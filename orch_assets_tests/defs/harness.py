@@ -10,9 +10,9 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags, studies
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.resources import RegistryResource, StoreResource
+from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
 
 
@@ -27,17 +27,11 @@ def definitions(
     assert len(pipelines) == len(functions)
     store = StoreResource(uri=str(folder / "artifacts"))
     restricted = StoreResource(uri=str(folder / "restricted"), restricted=True)
+    registry = RegistryResource(kind="demo", demo_studies=2, demo_subjects=3)
     return dg.Definitions(
         assets=[build_study_graph(pipelines, backfill_policy=backfill_policy)],
         jobs=[dg.define_asset_job("everything", selection="*")],
-        resources={
-            "registry": RegistryResource(kind="demo", demo_studies=2, demo_subjects=3),
-            "orchestration": OrchestrationResource(),
-            "io_manager": StudyIOManager(store=store),
-            "restricted_io_manager": StudyIOManager(store=restricted),
-            "restricted_store": restricted,
-            **resources,
-        },
+        resources=study_resources(store, restricted, **{"registry": registry, **resources}),
         executor=dg.in_process_executor,
     )
 

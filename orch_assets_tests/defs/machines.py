@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
-from orch_assets import StudyMachine
+from orch_assets import StudyMachine, study_pipeline
 from orch_assets.defs.graph import build_together_graphs
 from orch_assets.defs.state_machines import build_deployments
 from orch_assets.defs.step_functions import StepFunctionsResource
@@ -20,6 +20,14 @@ from orch_assets_tests.step_functions.servers import Server
 
 ROLE = "arn:aws:iam::123456789012:role/StepFunctionsRole"
 PLANTED = "Plantedname"
+
+
+@study_pipeline
+def sizes(study_key, sdk, study_logger):
+    """The table that the machines take."""
+    import pandas as pd
+
+    return pd.DataFrame({"size": [1, 2]})
 
 
 @dataclass(frozen=True)

@@ -32,18 +32,12 @@ from orch_assets_tests.defs.machines import (
     location,
     machine,
     result,
+    sizes,
     wait,
 )
 from orch_assets_tests.step_functions.answers import RefusedError, answering_server
 
 STUDIES = ["S0", "S1", "S2"]
-
-
-@study_pipeline
-def sizes(study_key, sdk, study_logger):
-    import pandas as pd
-
-    return pd.DataFrame({"size": [1, 2]})
 
 
 @study_pipeline

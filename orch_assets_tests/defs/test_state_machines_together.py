@@ -27,17 +27,11 @@ from orch_assets_tests.defs.machines import (
     machine,
     result,
     resume_only,
+    sizes,
     wait,
 )
 
 STUDIES = [f"S{n}" for n in range(6)]
-
-
-@study_pipeline
-def sizes(study_key, sdk, study_logger):
-    import pandas as pd
-
-    return pd.DataFrame({"size": [1, 2]})
 
 
 def ranking(steps, at_once=3, **settings):

@@ -14,8 +14,7 @@ import dagster as dg
 
 from orch_assets import study_pipeline
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.io_manager import StudyIOManager
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
 
 PLANTED = "Plantedname"
@@ -69,12 +68,6 @@ _graph = build_study_graph([p for f in (base, leaf) if (p := pipeline_of(f)) is 
 defs = dg.Definitions(
     assets=[_graph],
     jobs=[dg.define_asset_job("everything", selection="*")],
-    resources={
-        "registry": RegistryResource(),
-        "orchestration": OrchestrationResource(),
-        "io_manager": StudyIOManager(store=StoreResource()),
-        "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
-        "restricted_store": StoreResource(restricted=True),
-    },
+    resources=study_resources(),
     executor=dg.in_process_executor,
 )

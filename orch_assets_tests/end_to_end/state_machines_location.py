@@ -6,10 +6,9 @@ import dagster as dg
 
 from orch_assets import StudyMachine, study_pipeline
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.io_manager import StudyIOManager
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.resources import RegistryResource
 from orch_assets.defs.state_machines import build_deployments
-from orch_assets.defs.step_functions import StepFunctionsResource
+from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.step_functions import Wait
 
@@ -23,13 +22,8 @@ _found = [pipeline for pipeline in [pipeline_of(pausing)] if pipeline is not Non
 
 defs = dg.Definitions(
     assets=[build_study_graph(_found), *build_deployments(_found)],
-    resources={
-        "registry": RegistryResource(kind="demo", demo_studies=1, demo_subjects=1),
-        "orchestration": OrchestrationResource(),
-        "io_manager": StudyIOManager(store=StoreResource()),
-        "restricted_io_manager": StudyIOManager(store=StoreResource(restricted=True)),
-        "restricted_store": StoreResource(restricted=True),
-        "step_functions": StepFunctionsResource(),
-    },
+    resources=study_resources(
+        registry=RegistryResource(kind="demo", demo_studies=1, demo_subjects=1)
+    ),
     executor=dg.in_process_executor,
 )

@@ -19,7 +19,7 @@ from orch_assets.registry.models import (
 )
 from orch_assets.registry.schemas import arrow_schema
 from orch_assets.registry.withheld_record_data import SYSTEM_KEYS
-from orch_assets.registry.withholding import split_table
+from orch_assets.registry.withholding import splitter
 
 NAMES = ("ARM", "arm", "Arm", "AGE", "ß", "SS", "unvnum", "PEDESC", "PEDesc", "elsewhere", "")
 FORMS = ((1, "F1"), (2, "F2"), (1, None), (None, "F1"), (None, None), (2, ""), (1, "F2"), (9, "F9"))
@@ -33,6 +33,10 @@ RAW = (
     "null",
     '"ä\\u0041"',
 )
+
+
+def split_table(endpoint, whole, *dictionary):
+    return splitter(endpoint, *dictionary)(whole)
 
 
 def table(model, rows):

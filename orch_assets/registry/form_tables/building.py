@@ -30,7 +30,7 @@ def build_form_tables(
 
     Args:
         records: the study's table ``records`` or a stream of it; its open part or its companion,
-            as ``split_table`` leaves them.
+            as ``withholding.splitter`` leaves them.
         variables: the study's table ``variables``.
         forms: the study's table ``forms``.
         withheld: whether ``records`` is the companion. Then the columns are the variables that are

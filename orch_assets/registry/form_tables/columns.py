@@ -30,7 +30,7 @@ KEY_COLUMNS: Final = (
 REST: Final = "record_data_rest"
 MISFITS: Final = "misfits"
 
-# What the API itself puts into recordData (withholding.SYSTEM_KEYS), and its columns.
+# What the API itself puts into recordData (withheld_record_data.SYSTEM_KEYS), and its columns.
 _SYSTEM_COLUMNS: Final = {
     "unvnum": "data_unvnum",
     "dateCreated": "data_date_created",

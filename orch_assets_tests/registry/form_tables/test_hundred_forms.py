@@ -7,7 +7,7 @@ import pytest
 from orch_assets import ImednetSDK
 from orch_assets.registry.demo import DemoRegistry, DemoServer
 from orch_assets.registry.form_tables import build_form_tables
-from orch_assets.registry.withholding import split_table
+from orch_assets.registry.withholding import splitter
 from orch_assets_tests.registry.form_tables.expected import arrow_name, expected_tables
 from orch_assets_tests.registry.form_tables.studies import members, sent
 
@@ -43,7 +43,7 @@ def parts(server):
     """The open tables and the withheld ones, each with what they should be."""
     with ImednetSDK(server.api_key, server.security_key, server.base_url) as sdk:
         variables, forms = sdk.variables.table(STUDY), sdk.forms.table(STUDY)
-        split = split_table("records", sdk.records.table(STUDY), variables)
+        split = splitter("records", variables)(sdk.records.table(STUDY))
     return [
         (
             build_form_tables(records, variables, forms, withheld=withheld),

@@ -1,0 +1,34 @@
+"""The resources that study graphs, and state machines in them, take."""
+
+from typing import Any
+
+from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.step_functions import StepFunctionsResource
+
+
+def study_resources(
+    store: StoreResource | None = None, restricted: StoreResource | None = None, **others: Any
+) -> dict[str, Any]:
+    """Return the resources of a code location of study graphs, by the keys that these know.
+
+    Args:
+        store: for what everybody may read; by default the one that ``ORCH_STORE`` chooses.
+        restricted: for withheld values and failure reports; by default the one that
+            ``ORCH_RESTRICTED_STORE`` chooses.
+        others: further resources, or ones in place of the usual.
+
+    Example:
+        >>> sorted(study_resources(orchestration=OrchestrationResource(max_workers=8)))[0]
+        'io_manager'
+    """
+    restricted = restricted or StoreResource(restricted=True)
+    return {
+        "registry": RegistryResource(),
+        "orchestration": OrchestrationResource(),
+        "io_manager": StudyIOManager(store=store or StoreResource()),
+        "restricted_io_manager": StudyIOManager(store=restricted),
+        "restricted_store": restricted,
+        "step_functions": StepFunctionsResource(),
+        **others,
+    }
