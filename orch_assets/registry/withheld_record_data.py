@@ -1,16 +1,20 @@
 """Withheld values of records: key by key of ``record_data``, where the variable is not open."""
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from orch_assets.registry.dictionary import Dictionary
-from orch_assets.registry.masking import replaced, rows_of, without
+from orch_assets.registry.masking import replaced, without
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 # The API puts these into recordData itself (spec/mednet.yaml, ExampleRecordsList); they are
 # facts of the record and no variables of a form.
@@ -32,6 +36,8 @@ _COMPANION_COLUMNS: Final = (
     "record_data",
 )
 
+_PLAIN_VALUE: Final = r'(?:"(?:[^"\\]|\\.)*"|[^",:{}\[\]]+)'
+
 _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # values keep their exact text
 _encode: Final = msgspec.json.encode
 
@@ -51,19 +57,20 @@ class RecordSplit:
         import pyarrow as pa
 
         whole = table.select(_COMPANION_COLUMNS)
-        texts = table["record_data"].to_pylist()
-        parts: list[tuple[str, str] | None] = [None] * len(texts)
-        for form, numbers in _by_form(table, texts).items():
-            split = self._keys_of(*form).split([texts[number] for number in numbers])
-            for number, part in zip(numbers, split, strict=True):
-                parts[number] = part
-        if not any(parts):
+        texts = table["record_data"].combine_chunks()
+        split: dict[int, tuple[str, str]] = {}
+        for form, rows in _by_form(table):
+            split.update(self._keys_of(*form).split(texts, rows))
+        if not split:
             return table, whole.slice(0, 0)
-        hidden = pa.array([part and part[1] for part in parts], pa.string())
-        mask = hidden.is_valid()
-        shown = [part[0] if part else text for part, text in zip(parts, texts, strict=True)]
+        shown = texts.to_pylist()
+        hidden: list[str | None] = [None] * len(texts)
+        for row, (open_part, withheld_part) in split.items():
+            shown[row], hidden[row] = open_part, withheld_part
+        withheld = pa.array(hidden, pa.string())
+        mask = withheld.is_valid()
         rest = replaced(table, "record_data", pa.array(shown, pa.string()))
-        companion = replaced(whole, "record_data", hidden).filter(mask)
+        companion = replaced(whole, "record_data", withheld).filter(mask)
         return without(rest, mask, ["extra"]), companion
 
 
@@ -75,13 +82,31 @@ class _FormKeys:
         self._form = (form_id, form_key)
         self._open: set[str] = set()
         self._withheld: set[str] = set()
-        self._check_open: Any = None
 
-    def split(self, texts: Sequence[str]) -> Sequence[tuple[str, str] | None]:
-        """Return the open and the withheld part of each record's data; None where all is open."""
-        if self._have_open_keys_only(texts):
-            return [None] * len(texts)
-        return [self._split_one(text) for text in texts]
+    def split(
+        self, texts: "pa.StringArray", rows: "NDArray[np.intp]"
+    ) -> Iterator[tuple[int, tuple[str, str]]]:
+        """Yield the rows that something is withheld of: number, open part, withheld part.
+
+        Args:
+            texts: the data of all records.
+            rows: the numbers of this form's.
+        """
+        # The first row shows what the others are like.
+        yield from self._split_each(texts, rows[:1])
+        rest = rows[1:]
+        # Where keys are withheld, most rows have one: nothing is won by looking twice.
+        if not self._withheld:
+            rest = rest[~_have_keys_of(self._open, texts.take(rest))]
+        yield from self._split_each(texts, rest)
+
+    def _split_each(
+        self, texts: "pa.StringArray", rows: "NDArray[np.intp]"
+    ) -> Iterator[tuple[int, tuple[str, str]]]:
+        for row, text in zip(rows.tolist(), texts.take(rows).to_pylist(), strict=True):
+            part = self._split_one(text) if text else None
+            if part is not None:
+                yield row, part
 
     def _split_one(self, text: str) -> tuple[str, str] | None:
         data = _decode(text)
@@ -91,27 +116,10 @@ class _FormKeys:
         withheld = {name: data.pop(name) for name in names}
         return _encode(data).decode(), _encode(withheld).decode()
 
-    def _have_open_keys_only(self, texts: Sequence[str]) -> bool:
-        """Return whether all keys are known to be open; False where that isn't known yet.
-
-        To decode into a type that has these keys and no others takes half of what dicts do.
-        """
-        if self._check_open is None:
-            return False
-        try:
-            self._check_open(f"[{','.join(texts)}]")
-        except msgspec.ValidationError:
-            return False
-        return True
-
     def _withheld_of(self, data: Mapping[str, object]) -> Sequence[str]:
         """Return which of a record's keys are withheld, in their order."""
-        new = data.keys() - self._open - self._withheld
-        for key in new:
+        for key in data.keys() - self._open - self._withheld:
             (self._open if self._is_open(key) else self._withheld).add(key)
-        if new:
-            # Where keys are withheld, most rows have one: nothing is won by looking twice.
-            self._check_open = None if self._withheld else _objects_of(self._open)
         return [key for key in data if key in self._withheld]
 
     def _is_open(self, key: str) -> bool:
@@ -121,27 +129,42 @@ class _FormKeys:
 
 
 def _by_form(
-    table: "pa.Table", texts: Sequence[str | None]
-) -> Mapping[tuple[int | None, str | None], list[int]]:
-    """Return the rows that have data, by the ID and the key of their form."""
-    found: dict[tuple[int | None, str | None], list[int]] = {}
-    for number, (form_id, form_key) in enumerate(rows_of(table, ("form_id", "form_key"))):
-        if texts[number]:
-            found.setdefault((form_id, form_key), []).append(number)
-    return found
+    table: "pa.Table",
+) -> "Iterator[tuple[tuple[int | None, str | None], NDArray[np.intp]]]":
+    """Yield each form, by its ID and its key, and the numbers of its rows."""
+    import numpy as np
+
+    columns = (table[name].combine_chunks() for name in ("form_id", "form_key"))
+    halves = [column.dictionary_encode("encode") for column in columns]
+    ids, keys = (half.dictionary.to_pylist() for half in halves)
+    id_codes, key_codes = (half.indices.to_numpy() for half in halves)
+    codes = id_codes * np.int64(len(keys)) + key_codes
+    for code in np.unique(codes).tolist():
+        id_code, key_code = divmod(code, len(keys))
+        yield (ids[id_code], keys[key_code]), np.flatnonzero(codes == code)
 
 
-def _objects_of(keys: set[str]) -> Any:
-    """Return what decodes a list of objects of these keys, and refuses any other key.
+def _have_keys_of(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.bool_]":
+    """Return which JSON objects have none but these keys; False where that isn't sure, either.
 
-    None where a key is one that such a type can't have.
+    One expression for all of them, matched without the interpreter: to decode each of its keys
+    takes four times as long, and nothing else runs meanwhile. It knows values that are no objects
+    and no lists, and keys that are written as they are.
+
+    Args:
+        keys: the keys.
+        texts: JSON objects; null has no keys.
     """
-    fields = [
-        (f"key_{number}", msgspec.Raw, msgspec.field(name=key, default=msgspec.Raw()))
-        for number, key in enumerate(sorted(keys))
-    ]
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    plain = [re.escape(key) for key in keys if json.dumps(key, ensure_ascii=False) == f'"{key}"']
+    member = rf'"(?:{"|".join(plain)})":{_PLAIN_VALUE}'
+    members = f"{member}(?:,{member})*" if plain else ""
     try:
-        row = msgspec.defstruct("OpenKeys", fields, forbid_unknown_fields=True, gc=False)
-    except ValueError:  # a key with a quote or a control character
-        return None
-    return msgspec.json.Decoder(list[row]).decode  # type: ignore[valid-type]
+        matches = pc.match_substring_regex(texts, rf"\A\{{(?:{members})?\}}\z")
+    except pa.ArrowInvalid:  # more keys than an expression may have
+        return np.zeros(len(texts), np.bool_)
+    found: NDArray[np.bool_] = pc.fill_null(matches, True).to_numpy(zero_copy_only=False)
+    return found

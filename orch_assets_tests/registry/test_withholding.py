@@ -116,7 +116,7 @@ def studies(draw):
     """Draw a dictionary and records on all kinds of forms, every value told apart by its place."""
     rows = []
     for number in range(draw(st.integers(0, 6))):
-        form_id, form_key = draw(st.sampled_from(FORMS))
+        form_id, form_key = draw(st.sampled_from([*FORMS, *[FORMS[0]] * 8]))
         keys = draw(st.lists(st.sampled_from([*NAMES, *SYSTEM_KEYS]), unique=True))
         values = [draw(st.sampled_from(RAW)).format(f"r{number}-{key}") for key in keys]
         data = ",".join(
@@ -377,6 +377,32 @@ def test_a_key_or_a_form_that_the_dictionary_lacks_is_withheld():
     assert split_record({"AGE": 41, "NEW": 1}, OPEN) == ({"AGE": 41}, {"NEW": 1})
     assert split_record({"AGE": 41}, OPEN, form=(2, "F2")) == ({}, {"AGE": 41})
     assert split_record({"AGE": 41}, OPEN, form=(1, "F2")) == ({}, {"AGE": 41})
+
+
+@pytest.mark.parametrize(
+    ("open_key", "data"),
+    [
+        ('ARM":1,"AGE', {"ARM": 1, "AGE": 2}),
+        ("A.E", {"AGE": 1}),
+        ("A|E", {"A": 1}),
+        ("A|E", {"E": 1}),
+        (".*", {"AGE": 1}),
+        ("A\\", {"A": 1}),
+        ("A", {"A ": 1}),
+        ("A", {"AGE": "A"}),
+        ("A", {"x": {"A": 1}}),
+    ],
+)
+def test_what_is_open_opens_no_key_that_looks_like_it(open_key, data):
+    texts = [json.dumps(one, separators=(",", ":")) for one in ({open_key: 1}, data, data)]
+    rows = [
+        {"record_id": number, "form_id": 1, "form_key": "F1", "record_data": text}
+        for number, text in enumerate(texts)
+    ]
+    dictionary = variables(variable(open_key, False))
+    rest, companion = split_table("records", table(Record, rows), dictionary)
+    assert rest["record_data"].to_pylist() == [texts[0], "{}", "{}"]
+    assert companion["record_data"].to_pylist() == texts[1:]
 
 
 def test_an_empty_dictionary_withholds_all_but_the_systems_keys():
