@@ -17,7 +17,7 @@ from orch_assets.registry.answers import (
 from orch_assets.registry.calls import Call, segment
 from orch_assets.registry.fields import OBJECT, Field, FieldError, fields_of, read_row
 from orch_assets.registry.filters import build_filter, check_names
-from orch_assets.registry.http import RegistryHttp
+from orch_assets.registry.http import Answer, RegistryHttp
 from orch_assets.registry.models import Job, RegistryRow
 from orch_assets.registry.paging import Page, Reading, ReadingCounts
 from orch_assets.registry.progress import count_under_way
@@ -34,9 +34,12 @@ T = TypeVar("T")
 # Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
 METADATA_KEY = b"orch_assets.registry"
 
-# Pages at work beyond those in flight: they are decoded meanwhile.
-_DECODING = 2
 _BATCH_ROWS = 4000
+
+# One page at a time is decoded in the whole process. The interpreter runs one thread at a time
+# anyway, but changes it at every call into Arrow: pages decoded side by side push each other out of
+# the processor's caches, and take up to three times as long.
+_decoding = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,13 @@ class Access:
     window: int | None
 
     def pages_at_once(self) -> int:
-        """Return how many pages a reading may have at work: its share of the limit, and a few.
+        """Return how many pages a reading may have at work: its share of the limit, and one.
 
         More would wait for their turn, and threads that wait cost those that work.
         """
         if self.window is not None:
             return self.window
-        return -(-self.http.maximum // max(count_under_way(), 1)) + _DECODING
+        return self.http.maximum // max(count_under_way(), 1) + 1
 
 
 @dataclass(frozen=True)
@@ -176,13 +179,27 @@ class TableEndpoint(Generic[Row]):
         decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
         number: int,
         abandoned: threading.Event,
-    ) -> Page[T]:
+    ) -> Callable[[], Page[T]]:
         call = call.at(number)
-        read = functools.partial(decode, self._kind.model, self._kind.id_key, call)
-        answer = _named(call, functools.partial(self._access.http.get, call, read, abandoned))
+        received = self._access.http.get(call, bytes, abandoned)
+        return functools.partial(self._page, call, decode, received, abandoned)
+
+    def _page(
+        self,
+        call: Call,
+        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
+        received: Answer[bytes],
+        abandoned: threading.Event,
+    ) -> Page[T]:
+        def read(body: bytes) -> PageContent[T]:
+            with _decoding:
+                return decode(self._kind.model, self._kind.id_key, call, body)
+
+        get = functools.partial(self._access.http.get, call, read, abandoned, received)
+        answer = _named(call, get)
         page = answer.content.pagination
         return Page(
-            number=number,
+            number=call.page or 0,
             current=page.current_page,
             total=page.total_elements,
             total_pages=page.total_pages,

@@ -6,10 +6,11 @@ envelope at 200. Never: 400, 401, 403, 404 and every other refusal.
 """
 
 import functools
+import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +41,8 @@ T = TypeVar("T")
 ATTEMPTS = 5
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
+
+_NEVER = object()
 
 _log = logging.getLogger("orch_assets.registry")
 
@@ -88,6 +91,7 @@ class RegistryHttp:
         call: Call,
         decode: Callable[[bytes], T],
         abandoned: threading.Event | None = None,
+        received: Answer[bytes] | None = None,
     ) -> Answer[T]:
         """Return the decoded answer.
 
@@ -95,6 +99,8 @@ class RegistryHttp:
             call: what to ask.
             decode: makes the content of an answer's bytes; raises RegistryError for what is none.
             abandoned: set when nobody waits any more.
+            received: the answer's bytes, where they are there already; asked for again only if
+                they can't be decoded.
 
         Raises:
             RegistryUnreachableError: no usable answer at any try.
@@ -103,22 +109,45 @@ class RegistryHttp:
             RegistryDataError: no answer of the API at any try.
         """
         abandoned = abandoned or threading.Event()
+        before = received.retries if received else 0
+        bodies = iter([received.content] if received else [])
+        one_try = functools.partial(self._try, call, decode, abandoned, bodies)
+        first = one_try()
+        if not isinstance(first, Trouble):  # as nearly always: the machinery costs at every page
+            return Answer(first, before)
         tries = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
+            stop=tenacity.stop_after_attempt(self._attempts - before),
             wait=_pause_after,
             sleep=functools.partial(self._pause, abandoned),
             retry=tenacity.retry_if_result(_is_passing),
             retry_error_callback=_last_result,
             before_sleep=functools.partial(_log_retry, call),
         )
-        result = tries(self._try, call, decode, abandoned)
+        results = itertools.chain([first], iter(one_try, _NEVER))
+        result = tries(next, results)
         if isinstance(result, Trouble):
             raise result.error
-        return Answer(result, tries.statistics["attempt_number"] - 1)
+        return Answer(result, before + tries.statistics["attempt_number"] - 1)
 
     def _try(
-        self, call: Call, decode: Callable[[bytes], T], abandoned: threading.Event
+        self,
+        call: Call,
+        decode: Callable[[bytes], T],
+        abandoned: threading.Event,
+        bodies: Iterator[bytes],
     ) -> T | Trouble:
+        body = next(bodies, None)
+        if body is None:
+            response = self._answered(call, abandoned)
+            if isinstance(response, Trouble):
+                return response
+            body = response.content
+        try:
+            return decode(body)
+        except RegistryError as error:
+            return trouble_from(error)
+
+    def _answered(self, call: Call, abandoned: threading.Event) -> httpx.Response | Trouble:
         if abandoned.is_set():
             raise AbandonedError
         study = current_context()
@@ -128,13 +157,7 @@ class RegistryHttp:
         response = self._exchange(call, abandoned)
         if isinstance(response, Trouble):
             return response
-        trouble = trouble_with(call, response)
-        if trouble is not None:
-            return trouble
-        try:
-            return decode(response.content)
-        except RegistryError as error:
-            return trouble_from(error)
+        return trouble_with(call, response) or response
 
     def _exchange(self, call: Call, abandoned: threading.Event) -> httpx.Response | Trouble:
         """Send the request and read the whole answer, in a slot of the limiter."""

@@ -95,7 +95,8 @@ class Reading(Generic[T]):
 
     Args:
         call: the table's request without a page, for errors.
-        fetch: gets a page by its number.
+        fetch: gets a page by its number, on any thread; what it returns is called for the page
+            itself, on the reader's.
         size: rows of a full page.
         window: says how many pages may be at work at once, now.
         hold: whether all pages are held back until the whole table has arrived, so that any of
@@ -109,7 +110,7 @@ class Reading(Generic[T]):
     def __init__(
         self,
         call: Call,
-        fetch: Fetch[Page[T]],
+        fetch: Fetch[Callable[[], Page[T]]],
         *,
         size: int = PAGE_SIZE,
         window: Callable[[], int],
@@ -170,7 +171,8 @@ class Reading(Generic[T]):
         pages = self._marks[-1].total // self._size + 1 if self._marks else 0
         fault: str | None = None
         for _ in range(_PATIENCE):
-            page = self._ahead.fresh(number) if fresh else self._ahead.take(number, pages)
+            received = self._ahead.fresh(number) if fresh else self._ahead.take(number, pages)
+            page = received()
             self.counts.retries += page.retries
             fault = _fault_of(page, self._size)
             if fault is None:

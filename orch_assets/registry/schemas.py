@@ -5,7 +5,6 @@ but nulls, has the same one. Objects without a fixed shape (``record_data``, and
 the API description doesn't name) are JSON text, as it was sent.
 """
 
-import contextlib
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +80,8 @@ def record_batch(model: type[RegistryRow], rows: WireRows) -> "pa.RecordBatch":
         else _column(field, rows.column(field.name), schema.field(field.name).type)
         for field in fields_of(model)
     ]
-    columns.append(pa.array(rows.extra, pa.string()))
+    nothing = rows.extra is None
+    columns.append(pa.nulls(len(rows.rows), pa.string()) if nothing else pa.array(rows.extra))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -162,17 +162,34 @@ def _column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Ar
 
 def _object_column(field: Field, values: Sequence[msgspec.Raw]) -> "pa.Array":
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    sent = [bytes(value) or None for value in values]
-    with contextlib.suppress(pa.ArrowInvalid):  # no UTF-8
-        column = pa.array(sent, pa.string())
-        if pc.all(pc.starts_with(column, "{")).as_py() is not False:
-            return column
-    texts = [text and text.decode() for text in sent]
+    column = _objects(values)
+    if column is not None:
+        return column
+    texts = [bytes(value).decode() or None for value in values]
     if not all(text is None or text == "null" or text.startswith("{") for text in texts):
         raise field.error()
     return pa.array([None if text == "null" else text for text in texts], pa.string())
+
+
+def _objects(values: Sequence[msgspec.Raw]) -> "pa.Array | None":
+    """Return the column where each value is an object, as in most tables; else None."""
+    import numpy as np
+    import pyarrow as pa
+
+    text = b"".join(values)
+    lengths = np.fromiter(map(len, values), np.int32, len(values))
+    if not lengths.all() or len(text) > np.iinfo(np.int32).max:
+        return None
+    offsets = np.concatenate(([0], lengths.cumsum())).astype(np.int32)
+    if not (np.frombuffer(text, np.uint8)[offsets[:-1]] == ord("{")).all():
+        return None
+    column = pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(text))
+    try:
+        column.validate(full=True)  # UTF-8
+    except pa.ArrowInvalid:
+        return None
+    return column
 
 
 def _read_column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Array":
@@ -194,8 +211,10 @@ def _list_column(
     """Make a column of lists out of one batch of all their elements, so that both read alike."""
     import pyarrow as pa
 
-    sent = [bytes(one) for one in lists]
-    if {*sent} <= _NO_ELEMENTS:  # the usual case, and quick to say
+    if not any(map(len, lists)):
+        return pa.nulls(len(lists), type_)
+    sent = list(map(bytes, lists))
+    if {*sent} <= _NO_ELEMENTS:  # usual, and quick to say
         return pa.array([[] if one == b"[]" else None for one in sent], type_)
     try:
         rows, lengths = rows_of_lists(model, sent)

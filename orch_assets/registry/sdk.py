@@ -32,7 +32,7 @@ from orch_assets.registry.models import (
 )
 from orch_assets.registry.paging import PAGE_SIZE
 from orch_assets.registry.settings import RegistrySettings
-from orch_assets.registry.transport import transport_for
+from orch_assets.registry.transport import StraightClient, transport_for
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -167,8 +167,10 @@ def _open_client(
     base_url: str, limiter: RequestLimiter, transport: httpx.BaseTransport | None
 ) -> httpx.Client:
     # The limiter bounds the connections; as many as it allows are kept for the next request.
+    straight = None if transport else transport_for(base_url, limiter.maximum)
+    if straight:
+        return StraightClient(straight)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
-    transport = transport or transport_for(base_url, limiter.maximum)
     return httpx.Client(transport=transport, limits=limits)
 
 

@@ -6,7 +6,7 @@ Certificates are checked as httpx checks them. Where a proxy is configured, http
 """
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -72,6 +72,28 @@ class Urllib3Transport(httpx.BaseTransport):
     def close(self) -> None:
         """Close the connections."""
         self._pools.clear()
+
+
+class StraightClient(httpx.Client):
+    """Hands each request to a transport and nothing else to it.
+
+    The registry has no cookies, no redirects and no other authentication than two headers; what
+    httpx's own client does about these at every page takes as long as to receive it.
+
+    Args:
+        transport: sends the requests.
+    """
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        super().__init__(transport=transport, trust_env=False)
+        self._straight = transport
+
+    def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """Send a request and read the whole answer."""
+        response = self._straight.handle_request(request)
+        response.request = request
+        response.read()
+        return response
 
 
 class _Body(httpx.SyncByteStream):

@@ -44,11 +44,12 @@ class WireRows:
     Attributes:
         rows: an object for each, with the model's fields as attributes; what is an object or a
             list in JSON is a ``msgspec.Raw``, empty where it is missing.
-        extra: for each row, what it holds beyond the model's fields, as JSON text; None: nothing.
+        extra: for each row, what it holds beyond the model's fields, as JSON text or None for
+            nothing; None where no row has any.
     """
 
     rows: Sequence[msgspec.Struct]
-    extra: Sequence[str | None]
+    extra: Sequence[str | None] | None
 
     def column(self, name: str) -> list[Any]:
         """Return the values of a field."""
@@ -137,7 +138,7 @@ def wire_rows(
         UnicodeDecodeError: an extra text isn't UTF-8.
     """
     if raw_rows is None:
-        return WireRows(rows, [None] * len(rows))
+        return WireRows(rows, None)
     known = keys_of(model)
     return WireRows(rows, [_extra(known, row) for row in raw_rows])
 

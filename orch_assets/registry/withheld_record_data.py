@@ -92,17 +92,20 @@ class _FormKeys:
             texts: the data of all records.
             rows: the numbers of this form's.
         """
-        # The first row shows what the others are like.
-        yield from self._split_each(texts, rows[:1])
-        rest = rows[1:]
+        if not self._open and not self._withheld:
+            # The first row shows what the others are like.
+            yield from self._split_each(texts, rows[:1])
+            rows = rows[1:]
         # Where keys are withheld, most rows have one: nothing is won by looking twice.
         if not self._withheld:
-            rest = rest[~_have_keys_of(self._open, texts.take(rest))]
-        yield from self._split_each(texts, rest)
+            rows = rows[_with_other_keys(self._open, texts.take(rows))]
+        yield from self._split_each(texts, rows)
 
     def _split_each(
         self, texts: "pa.StringArray", rows: "NDArray[np.intp]"
     ) -> Iterator[tuple[int, tuple[str, str]]]:
+        if not len(rows):
+            return
         for row, text in zip(rows.tolist(), texts.take(rows).to_pylist(), strict=True):
             part = self._split_one(text) if text else None
             if part is not None:
@@ -144,8 +147,8 @@ def _by_form(
         yield (ids[id_code], keys[key_code]), np.flatnonzero(codes == code)
 
 
-def _have_keys_of(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.bool_]":
-    """Return which JSON objects have none but these keys; False where that isn't sure, either.
+def _with_other_keys(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.intp]":
+    """Return the numbers of the JSON objects that have, or may have, other keys than these.
 
     One expression for all of them, matched without the interpreter: to decode each of its keys
     takes four times as long, and nothing else runs meanwhile. It knows values that are no objects
@@ -165,6 +168,7 @@ def _have_keys_of(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.b
     try:
         matches = pc.match_substring_regex(texts, rf"\A\{{(?:{members})?\}}\z")
     except pa.ArrowInvalid:  # more keys than an expression may have
-        return np.zeros(len(texts), np.bool_)
-    found: NDArray[np.bool_] = pc.fill_null(matches, True).to_numpy(zero_copy_only=False)
-    return found
+        return np.arange(len(texts))
+    if not matches.false_count:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(~pc.fill_null(matches, True).to_numpy(zero_copy_only=False))

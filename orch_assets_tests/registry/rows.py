@@ -1,12 +1,16 @@
-"""Rows of a test, made into record batches as a page's rows are."""
+"""Rows of a test, made into pages and record batches as the registry's are."""
 
+import functools
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from orch_assets.registry import RegistryRow
+from orch_assets.registry.lookahead import Fetch
+from orch_assets.registry.paging import Page
 from orch_assets.registry.schemas import record_batch
 from orch_assets.registry.wire import decode_rows, wire_rows
 
@@ -19,3 +23,14 @@ def batch_of(model: type[RegistryRow], rows: Sequence[Any]) -> pa.RecordBatch:
 
 def _as_list(row: Any) -> Any:
     return list[row]
+
+
+def as_received(
+    page: Callable[[int, threading.Event], Page[Any]],
+) -> Fetch[Callable[[], Page[Any]]]:
+    """Return what fetches for a reading: a page is made when it is asked for, and called later."""
+    return lambda number, abandoned: functools.partial(_same, page(number, abandoned))
+
+
+def _same(page: Page[Any]) -> Page[Any]:
+    return page

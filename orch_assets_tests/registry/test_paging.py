@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from orch_assets.errors import IncompleteTableError
 from orch_assets.registry.calls import Call
 from orch_assets.registry.paging import Page, Reading, ReadingCounts
+from orch_assets_tests.registry.rows import as_received
 
 SIZE = 3
 
@@ -41,7 +42,8 @@ class Registry:
 
 
 def read(registry: Any, *, hold: bool = True, window: int = 1) -> tuple[list[Any], ReadingCounts]:
-    reading = Reading(Call("/rows", "A"), registry, size=SIZE, window=lambda: window, hold=hold)
+    fetch = as_received(registry)
+    reading = Reading(Call("/rows", "A"), fetch, size=SIZE, window=lambda: window, hold=hold)
     return [one for ids in reading.contents() for one in ids], reading.counts
 
 
@@ -124,9 +126,8 @@ def test_a_stream_whose_yielded_rows_moved_is_an_error() -> None:
             registry.ids.remove(0)
 
     arrived: list[list[int]] = []
-    reading = Reading(
-        Call("/rows", "A"), Registry(list(range(12)), change), size=SIZE, window=lambda: 1
-    )
+    fetch = as_received(Registry(list(range(12)), change))
+    reading = Reading(Call("/rows", "A"), fetch, size=SIZE, window=lambda: 1)
     with pytest.raises(IncompleteTableError, match="rows moved") as caught:
         arrived.extend(ids for ids in reading.contents())
     assert arrived == [[0, 1, 2], [3, 4, 5]]
@@ -246,7 +247,8 @@ def test_an_abandoned_reading_stops_fetching_and_leaves_no_thread(how: str) -> N
         time.sleep(0.005)
         return registry(number, abandoned)
 
-    contents = Reading(Call("/rows"), fetch, size=SIZE, window=lambda: 4).contents()
+    reading = Reading(Call("/rows"), as_received(fetch), size=SIZE, window=lambda: 4)
+    contents = reading.contents()
     next(contents)
     if how == "close":
         contents.close()

@@ -11,6 +11,7 @@ import pytest
 from orch_assets.registry import progress
 from orch_assets.registry.calls import Call
 from orch_assets.registry.paging import Page, Reading
+from orch_assets_tests.registry.rows import as_received
 
 SIZE = 2
 
@@ -20,7 +21,8 @@ def reading(rows: int) -> Iterator[Any]:
         ids = list(range(rows))[number * SIZE : (number + 1) * SIZE]
         return Page(number, number, rows, -(-rows // SIZE), ids, ids, retries=number % 2)
 
-    return Reading(Call("/studies/A/records", "A"), fetch, size=SIZE, window=lambda: 1).contents()
+    call = Call("/studies/A/records", "A")
+    return Reading(call, as_received(fetch), size=SIZE, window=lambda: 1).contents()
 
 
 def test_a_reading_is_among_those_under_way_from_its_first_row_to_its_last() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orch_assets.registry.transport import Urllib3Transport, transport_for
+from orch_assets.registry.transport import StraightClient, Urllib3Transport, transport_for
 
 REGISTRY = "https://edc.prod.imednetapi.com"
 
@@ -39,6 +39,8 @@ class _Echo(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = gzip.compress(f"{self.path} {self.headers['x-key']}".encode())
+        if self.path == "/damaged":
+            body = body[:10] + b"no gzip"
         self.send_response(302 if self.path == "/moved" else 200)
         self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
@@ -62,13 +64,21 @@ def echo() -> Iterator[str]:
 
 @pytest.mark.parametrize("path", ["/a%2Fb?filter=x%3D%3D1", "/moved"])
 def test_an_answer_is_the_same_as_httpx_gives(echo: str, path: str) -> None:
-    def ask(transport: httpx.BaseTransport | None) -> tuple[Any, ...]:
-        with httpx.Client(transport=transport) as client:
-            response = client.get(f"{echo}{path}", headers={"x-key": "k"})
+    def ask(client: httpx.Client) -> tuple[Any, ...]:
+        with client:
+            request = client.build_request("GET", f"{echo}{path}", headers={"x-key": "k"})
+            response = client.send(request, follow_redirects=False)
             told = [pair for pair in response.headers.multi_items() if pair[0] != "date"]
             return response.status_code, response.text, sorted(told)
 
-    assert ask(Urllib3Transport(2)) == ask(httpx.HTTPTransport())
+    httpxs = ask(httpx.Client())
+    assert ask(httpx.Client(transport=Urllib3Transport(2))) == httpxs
+    assert ask(StraightClient(Urllib3Transport(2))) == httpxs
+
+
+def test_an_answer_that_cannot_be_unpacked_is_an_error_of_httpx(echo: str) -> None:
+    with StraightClient(Urllib3Transport(1)) as client, pytest.raises(httpx.DecodingError):
+        client.send(client.build_request("GET", f"{echo}/damaged"))
 
 
 def test_an_untrusted_certificate_is_no_connection(echo: str) -> None:
