@@ -170,7 +170,7 @@ def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
                 StoreResource(uri=f"{folder}/a"),
                 StoreResource(uri=f"{folder}/r"),
                 registry=RegistryResource(kind="imednet", base_url=url, **KEYS),
-                orchestration=OrchestrationResource(max_workers=min(len(studies), WINDOW)),
+                orchestration=OrchestrationResource(max_workers=len(studies)),
             ),
             executor=dg.in_process_executor,
         )

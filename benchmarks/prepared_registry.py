@@ -1,11 +1,13 @@
 """A registry that serves prepared pages, so that it is not what a benchmark measures.
 
 ``python -m benchmarks.prepared_registry RECORDS MILLISECONDS`` prints its port and serves, for
-every study alike: so many records of 17 fields and 20 variables, the dictionary of these, and a
-page of rows for each other endpoint. A page's bytes are joined from pieces that were made before.
+every study alike: so many records of 17 fields and 20 variables, the dictionary of these, and no
+rows for the other endpoints. A page's bytes are joined from pieces that were made before, and kept
+for the next study that asks for them.
 """
 
 import asyncio
+import functools
 import json
 import re
 import subprocess
@@ -53,6 +55,7 @@ class _Pages:
             "studies": _body(0, 1, _json([{"studyKey": "S01", "studyId": 1}])),
         }
 
+    @functools.lru_cache(maxsize=100)  # noqa: B019 - there is one of it, as long as the process
     def body(self, endpoint: str, number: int) -> bytes:
         """Return a page; of records with IDs of its own."""
         if endpoint != "records":

@@ -163,11 +163,12 @@ class RegistryHttp:
         """Send the request and read the whole answer, in a slot of the limiter."""
         # httpx's own errors hold the request with its headers, and some quote bytes of the answer:
         # ours is raised after the except block, so that it is chained to none of them.
+        request = self._request(call)
         with self._limiter.slot(abandoned) as slot:
             began = time.monotonic()
             try:
                 with quiet_httpx():
-                    response = self._client.send(self._request(call), follow_redirects=False)
+                    response = self._client.send(request, follow_redirects=False)
             except (httpx.TransportError, httpx.DecodingError) as error:
                 slot.lost = True
                 return self._no_answer(call, type(error).__name__)
