@@ -52,10 +52,12 @@ class Urllib3Transport(httpx.BaseTransport):
         import urllib3
 
         seconds = request.extensions.get("timeout", {})
+        url = request.url
         with _httpx_errors(request):
-            answer = self._pools.urlopen(
+            pool = self._pools.connection_from_host(url.host, url.port, url.scheme)
+            answer = pool.urlopen(
                 request.method,
-                str(request.url),
+                url.raw_path.decode("ascii"),
                 body=request.read() or None,
                 headers=dict(request.headers),
                 timeout=urllib3.Timeout(connect=seconds.get("connect"), read=seconds.get("read")),
