@@ -10,6 +10,7 @@ import asyncio
 import functools
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,7 +57,12 @@ class _Pages:
         }
 
     @functools.lru_cache(maxsize=100)  # noqa: B019 - there is one of it, as long as the process
-    def body(self, endpoint: str, number: int) -> bytes:
+    def answer(self, endpoint: str, number: int) -> bytes:
+        """Return an answer, head and body."""
+        body = self._body(endpoint, number)
+        return _HEAD % len(body) + body
+
+    def _body(self, endpoint: str, number: int) -> bytes:
         """Return a page; of records with IDs of its own."""
         if endpoint != "records":
             return self._others.get(endpoint) or _body(number, 0, b"[]")
@@ -138,16 +144,17 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        # A page fits in, so that it is sent in one go.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         while b"\r\n\r\n" in self._received:
             request, _, self._received = self._received.partition(b"\r\n\r\n")
             path = request.split(b" ", 2)[1]
-            body = self._pages.body(*_asked(path.decode()))
-            asyncio.get_running_loop().call_later(
-                self._seconds, self._transport.writelines, [_HEAD % len(body), body]
-            )
+            answer = self._pages.answer(*_asked(path.decode()))
+            asyncio.get_running_loop().call_later(self._seconds, self._transport.write, answer)
 
 
 def _asked(path: str) -> tuple[str, int]:
