@@ -13,6 +13,7 @@ from orch_assets.registry.answers import (
     decode_object,
     page_of_columns,
     page_of_objects,
+    plausible,
 )
 from orch_assets.registry.calls import Call, segment
 from orch_assets.registry.fields import OBJECT, Field, FieldError, fields_of, read_row
@@ -181,7 +182,7 @@ class TableEndpoint(Generic[Row]):
         abandoned: threading.Event,
     ) -> Callable[[], Page[T]]:
         call = call.at(number)
-        received = self._access.http.get(call, bytes, abandoned)
+        received = self._access.http.get(call, functools.partial(plausible, call), abandoned)
         return functools.partial(self._page, call, decode, received, abandoned)
 
     def _page(

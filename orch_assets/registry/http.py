@@ -42,14 +42,12 @@ ATTEMPTS = 5
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
 
-_NEVER = object()
-
 _log = logging.getLogger("orch_assets.registry")
 
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """A decoded answer, and how many tries failed before it."""
+    """An answer, decoded or as its bytes, and how many tries failed before it."""
 
     content: T
     retries: int
@@ -109,43 +107,30 @@ class RegistryHttp:
             RegistryDataError: no answer of the API at any try.
         """
         abandoned = abandoned or threading.Event()
+        one_try = functools.partial(self._try, call, decode, abandoned)
         before = received.retries if received else 0
-        bodies = iter([received.content] if received else [])
-        one_try = functools.partial(self._try, call, decode, abandoned, bodies)
-        first = one_try()
+        first = _decoded(decode, received.content) if received else one_try()
         if not isinstance(first, Trouble):  # as nearly always: the machinery costs at every page
             return Answer(first, before)
+        results = itertools.chain([first], _results_of(one_try))
         tries = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._attempts - before),
-            wait=_pause_after,
+            wait=functools.partial(_pause_after, before),
             sleep=functools.partial(self._pause, abandoned),
             retry=tenacity.retry_if_result(_is_passing),
             retry_error_callback=_last_result,
-            before_sleep=functools.partial(_log_retry, call),
+            before_sleep=functools.partial(_log_retry, call, before),
         )
-        results = itertools.chain([first], iter(one_try, _NEVER))
         result = tries(next, results)
         if isinstance(result, Trouble):
             raise result.error
         return Answer(result, before + tries.statistics["attempt_number"] - 1)
 
     def _try(
-        self,
-        call: Call,
-        decode: Callable[[bytes], T],
-        abandoned: threading.Event,
-        bodies: Iterator[bytes],
+        self, call: Call, decode: Callable[[bytes], T], abandoned: threading.Event
     ) -> T | Trouble:
-        body = next(bodies, None)
-        if body is None:
-            response = self._answered(call, abandoned)
-            if isinstance(response, Trouble):
-                return response
-            body = response.content
-        try:
-            return decode(body)
-        except RegistryError as error:
-            return trouble_from(error)
+        response = self._answered(call, abandoned)
+        return response if isinstance(response, Trouble) else _decoded(decode, response.content)
 
     def _answered(self, call: Call, abandoned: threading.Event) -> httpx.Response | Trouble:
         if abandoned.is_set():
@@ -166,6 +151,7 @@ class RegistryHttp:
         request = self._request(call)
         with self._limiter.slot(abandoned) as slot:
             began = time.monotonic()
+            self._check_open()
             try:
                 with quiet_httpx():
                     response = self._client.send(request, follow_redirects=False)
@@ -184,9 +170,11 @@ class RegistryHttp:
         )
         return response
 
-    def _request(self, call: Call) -> httpx.Request:
+    def _check_open(self) -> None:
         if self._client.is_closed:
             raise ImednetError("The ImednetSDK is closed; open a new one to read on.")
+
+    def _request(self, call: Call) -> httpx.Request:
         return self._client.build_request(
             "GET",
             f"{self._settings.base_url}{API_PATH}{call.endpoint}",
@@ -214,30 +202,45 @@ class RegistryHttp:
             abandoned.wait(seconds)
 
 
+def _decoded(decode: Callable[[bytes], T], body: bytes) -> T | Trouble:
+    try:
+        return decode(body)
+    except RegistryError as error:
+        return trouble_from(error)
+
+
+def _results_of(one_try: Callable[[], T]) -> Iterator[T]:
+    while True:
+        yield one_try()
+
+
 def _is_passing(result: Any) -> bool:
     return isinstance(result, Trouble) and result.passing
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=_FIRST_BACKOFF, max=_LONGEST_BACKOFF)
+def _pause_after(before: int, state: tenacity.RetryCallState) -> float:
+    """Return exponential backoff with full jitter, or ``Retry-After`` where that is longer.
 
-
-def _pause_after(state: tenacity.RetryCallState) -> float:
-    """Return exponential backoff with full jitter, or ``Retry-After`` where that is longer."""
+    Args:
+        before: tries that had failed when these began.
+        state: of these tries.
+    """
+    backoff = tenacity.wait_random_exponential(_FIRST_BACKOFF * 2**before, _LONGEST_BACKOFF)
     trouble = _last_result(state)
-    return max(_backoff(state), trouble.retry_after or 0.0)
+    return max(backoff(state), trouble.retry_after or 0.0)
 
 
 def _last_result(state: tenacity.RetryCallState) -> Any:
     return None if state.outcome is None else state.outcome.result()
 
 
-def _log_retry(call: Call, state: tenacity.RetryCallState) -> None:
+def _log_retry(call: Call, before: int, state: tenacity.RetryCallState) -> None:
     error = _last_result(state).error
     _log.info(
         "GET %s, page %s: try %d failed (%s%s); the next in %.1f s",
         call.endpoint,
         call.page,
-        state.attempt_number,
+        before + state.attempt_number,
         type(error).__name__,
         f", HTTP {error.status}" if error.status else "",
         state.next_action.sleep if state.next_action else 0.0,

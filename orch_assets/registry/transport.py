@@ -91,7 +91,7 @@ class StraightClient(httpx.Client):
         self._straight = transport
 
     def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        """Send a request and read the whole answer."""
+        """Send a request and read the whole answer; httpx's options are without effect."""
         response = self._straight.handle_request(request)
         response.request = request
         response.read()

@@ -38,6 +38,9 @@ _COMPANION_COLUMNS: Final = (
 
 _PLAIN_VALUE: Final = r'(?:"(?:[^"\\]|\\.)*"|[^",:{}\[\]]+)'
 
+_MANY_ROWS: Final = 150
+_MANY_CHARACTERS: Final = 4000
+
 _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # values keep their exact text
 _encode: Final = msgspec.json.encode
 
@@ -97,9 +100,17 @@ class _FormKeys:
             yield from self._split_each(texts, rows[:1])
             rows = rows[1:]
         # Where keys are withheld, most rows have one: nothing is won by looking twice.
-        if not self._withheld:
+        if not self._withheld and self._is_matching_quicker(len(rows)):
             rows = rows[_with_other_keys(self._open, texts.take(rows))]
         yield from self._split_each(texts, rows)
+
+    def _is_matching_quicker(self, rows: int) -> bool:
+        """Return whether an expression of the open keys is quicker than to decode each row.
+
+        To compile it takes as long as to decode a hundred rows, and beyond some 7,000 characters
+        RE2 has no room for its automaton and takes ten times as long as decoding.
+        """
+        return rows >= _MANY_ROWS and sum(map(len, self._open)) <= _MANY_CHARACTERS
 
     def _split_each(
         self, texts: "pa.StringArray", rows: "NDArray[np.intp]"
@@ -150,25 +161,21 @@ def _by_form(
 def _with_other_keys(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.intp]":
     """Return the numbers of the JSON objects that have, or may have, other keys than these.
 
-    One expression for all of them, matched without the interpreter: to decode each of its keys
-    takes four times as long, and nothing else runs meanwhile. It knows values that are no objects
-    and no lists, and keys that are written as they are.
+    One expression for all of them, matched without the interpreter: to decode them takes several
+    times as long, and nothing else runs meanwhile. It knows values that are no objects and no
+    lists, and keys that are written as they are.
 
     Args:
         keys: the keys.
         texts: JSON objects; null has no keys.
     """
     import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     plain = [re.escape(key) for key in keys if json.dumps(key, ensure_ascii=False) == f'"{key}"']
     member = rf'"(?:{"|".join(plain)})":{_PLAIN_VALUE}'
     members = f"{member}(?:,{member})*" if plain else ""
-    try:
-        matches = pc.match_substring_regex(texts, rf"\A\{{(?:{members})?\}}\z")
-    except pa.ArrowInvalid:  # more keys than an expression may have
-        return np.arange(len(texts))
+    matches = pc.match_substring_regex(texts, rf"\A\{{(?:{members})?\}}\z")
     if not matches.false_count:
         return np.empty(0, np.intp)
     return np.flatnonzero(~pc.fill_null(matches, True).to_numpy(zero_copy_only=False))

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from orch_assets.errors import (
+    ImednetError,
     RegistryDataError,
     RegistryError,
     RegistryFailedError,
@@ -22,7 +23,7 @@ from orch_assets.errors import (
 from orch_assets.registry import ImednetSDK, RequestLimiter
 from orch_assets.registry.calls import Call
 from orch_assets.registry.demo import DemoServer, Fault
-from orch_assets.registry.http import RegistryHttp
+from orch_assets.registry.http import Answer, RegistryHttp
 from orch_assets.registry.limiter import AbandonedError
 from orch_assets.registry.retries import retry_after
 from orch_assets.registry.settings import RegistrySettings
@@ -328,3 +329,33 @@ def test_our_own_log_says_what_was_asked_and_other_users_of_httpx_keep_theirs(
     assert ours[2].startswith(f"GET /studies/{STUDY}/sites, page 0: HTTP 200, ")
     httpx.get(f"{server.base_url}/api/v1/edc/studies", headers=server.headers)
     assert "httpx" in {record.name for record in caplog.records}
+
+
+def test_an_sdk_that_is_closed_between_two_tries_sends_no_more(
+    server: DemoServer, make_sdk: MakeSDK
+) -> None:
+    sdk = make_sdk(server, sleep=lambda _: sdk.close())
+    server.faults.add(Fault("status", status=503, times=1))
+    with pytest.raises(ImednetError, match="is closed"):
+        list(sdk.sites.list(STUDY))
+    assert len(server.traffic.log) == 1
+
+
+def test_an_answer_that_came_and_cannot_be_decoded_is_asked_for_as_the_next_try(
+    server: DemoServer, make_sdk: MakeSDK, caplog: pytest.LogCaptureFixture
+) -> None:
+    http = make_sdk(server).studies._access.http
+    call = Call("/studies")
+
+    def decode(body: bytes) -> int:
+        if body == b"damaged":
+            raise call.error(RegistryDataError, "it is damaged.")
+        return len(body)
+
+    caplog.set_level(logging.INFO)
+    answer = http.get(call, decode, received=Answer(b"damaged", retries=2))
+    assert answer.content > len(b"damaged")
+    assert answer.retries == 3
+    assert "page None: try 3 failed (RegistryDataError" in caplog.text
+    with pytest.raises(RegistryDataError):
+        http.get(call, decode, received=Answer(b"damaged", retries=4))

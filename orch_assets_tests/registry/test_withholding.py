@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orch_assets.registry import withheld_record_data
 from orch_assets.registry.models import (
     Coding,
     Interval,
@@ -137,11 +138,13 @@ def studies(draw):
     return draw(dictionaries), rows
 
 
-@given(studies())
-def test_each_key_of_a_record_is_on_one_side_with_its_exact_text(study):
+@given(studies(), st.sampled_from([1, 150]))
+def test_each_key_of_a_record_is_on_one_side_with_its_exact_text(study, many):
     dictionary, rows = study
     records = table(Record, rows)
-    rest, companion = split_table("records", records, variables(*dictionary))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(withheld_record_data, "_MANY_ROWS", many)  # how keys are looked at
+        rest, companion = split_table("records", records, variables(*dictionary))
     hidden = {row["record_id"]: members(row["record_data"]) for row in companion.to_pylist()}
     for before, after in zip(rows, rest.to_pylist(), strict=True):
         everything = members(before["record_data"])
@@ -394,15 +397,28 @@ def test_a_key_or_a_form_that_the_dictionary_lacks_is_withheld():
     ],
 )
 def test_what_is_open_opens_no_key_that_looks_like_it(open_key, data):
-    texts = [json.dumps(one, separators=(",", ":")) for one in ({open_key: 1}, data, data)]
+    everything = [{open_key: 1}, *[data] * 200]
+    texts = [json.dumps(one, separators=(",", ":")) for one in everything]
     rows = [
         {"record_id": number, "form_id": 1, "form_key": "F1", "record_data": text}
         for number, text in enumerate(texts)
     ]
     dictionary = variables(variable(open_key, False))
     rest, companion = split_table("records", table(Record, rows), dictionary)
-    assert rest["record_data"].to_pylist() == [texts[0], "{}", "{}"]
+    assert rest["record_data"].to_pylist() == [texts[0], *["{}"] * 200]
     assert companion["record_data"].to_pylist() == texts[1:]
+
+
+def test_a_form_of_very_many_variables_is_split_as_any_other():
+    names = [f"A_VARIABLE_WITH_A_LONG_NAME_{number}" for number in range(300)]
+    text = json.dumps(dict.fromkeys([*names, "NEW"], 1), separators=(",", ":"))
+    rows = [
+        {"record_id": n, "form_id": 1, "form_key": "F1", "record_data": text} for n in range(200)
+    ]
+    dictionary = variables(*(variable(name, False) for name in names))
+    rest, companion = split_table("records", table(Record, rows), dictionary)
+    assert set(companion["record_data"].to_pylist()) == {'{"NEW":1}'}
+    assert set(map(len, map(json.loads, rest["record_data"].to_pylist()))) == {300}
 
 
 def test_an_empty_dictionary_withholds_all_but_the_systems_keys():
