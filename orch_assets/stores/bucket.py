@@ -17,9 +17,10 @@ Client = TypeVar("Client")
 # replaces or drops the note, so that a note and a size that are right mean bytes that are right.
 SHA256_NOTE = "sha256"
 
-# One for all buckets: studies at work at once may each be the first to use theirs, and boto3 that
-# two threads import at the same time is there by half for one of them.
-_connecting = threading.Lock()
+# For whoever imports a vendor's package or makes its client: studies at work at once may each be
+# the first, and boto3 that two threads import at the same time, from different ends, is there by
+# half for one of them.
+connecting = threading.RLock()
 
 
 class Page(NamedTuple):
@@ -105,7 +106,7 @@ class Bucket(ABC, Generic[Client]):
 
     @property
     def _client(self) -> Client:
-        with _connecting:
+        with connecting:
             if not self._connected:
                 self._connected.append(self._connect())
             return self._connected[0]

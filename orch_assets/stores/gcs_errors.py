@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from orch_assets.errors import StoreUnavailableError
+from orch_assets.stores.bucket import connecting
 from orch_assets.stores.temporary import NO_ROOM, has_no_room
 
 _CREDENTIALS = (
@@ -33,9 +34,10 @@ def reporting(uri: str) -> Iterator[None]:
     Raises:
         StoreUnavailableError: naming the address and what to do.
     """
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from google.resumable_media import DataCorruption, InvalidResponse
+    with connecting:
+        from google.api_core.exceptions import GoogleAPIError
+        from google.auth.exceptions import GoogleAuthError
+        from google.resumable_media import DataCorruption, InvalidResponse
 
     reason = None
     try:

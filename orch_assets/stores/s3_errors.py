@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orch_assets.errors import StoreUnavailableError
+from orch_assets.stores.bucket import connecting
 from orch_assets.stores.temporary import NO_ROOM, has_no_room
 
 _CREDENTIALS = (
@@ -67,12 +68,13 @@ def reporting(uri: str) -> Iterator[None]:
     Raises:
         StoreUnavailableError: naming the address and what to do.
     """
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-    from s3transfer.exceptions import (  # type: ignore[import-untyped]
-        RetriesExceededError,
-        S3DownloadFailedError,
-    )
+    with connecting:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+        from s3transfer.exceptions import (  # type: ignore[import-untyped]
+            RetriesExceededError,
+            S3DownloadFailedError,
+        )
 
     reason = None
     try:

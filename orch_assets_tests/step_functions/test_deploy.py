@@ -138,8 +138,9 @@ def test_eight_that_deploy_at_once_leave_one_machine(make_pipeline, name, client
     with ThreadPoolExecutor(8) as pool:
         arns = set(pool.map(lambda pipeline: pipeline.deploy(), pipelines))
     assert len(arns) == 1
-    machines = client.list_state_machines()["stateMachines"]
-    assert [machine["name"] for machine in machines].count(name) == 1
+    pages = client.get_paginator("list_state_machines").paginate()
+    machines = [machine["name"] for page in pages for machine in page["stateMachines"]]
+    assert machines.count(name) == 1
     assert pipelines[0].difference() == ""
 
 
