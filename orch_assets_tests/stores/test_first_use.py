@@ -1,5 +1,7 @@
 """Many studies may be the first to use a store, at the same moment."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -24,3 +26,42 @@ def test_clients_are_made_one_after_the_other_whatever_the_store():
     for thread in threads:
         thread.join()
     assert most == 1
+
+
+FIRST_USE = """
+import sys, threading
+sys.setswitchinterval(1e-5)
+from orch_assets.stores import bucket, s3
+from orch_assets.stores.s3_errors import reporting
+
+errors, begin = [], threading.Barrier(4)
+
+def report():
+    with reporting("s3://bucket"):
+        pass
+
+def connect():
+    with bucket.connecting:
+        s3._connect("eu-west-1", None, "http://127.0.0.1:9", None)
+
+def use(it):
+    begin.wait()
+    try:
+        it()
+    except BaseException as error:
+        errors.append(repr(error))
+
+calls = (report, connect, report, connect)
+threads = [threading.Thread(target=use, args=(call,)) for call in calls]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not errors, errors
+"""
+
+
+def test_boto3_is_imported_whole_whoever_needs_it_first():
+    """Without a lock, two of five such processes ended with half a boto3, or a deadlock."""
+    for _ in range(8):
+        subprocess.run([sys.executable, "-c", FIRST_USE], check=True, timeout=60)
