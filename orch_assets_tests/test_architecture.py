@@ -12,12 +12,13 @@ import pytest
 import orch_assets
 
 PACKAGE = Path(orch_assets.__file__).parent
-CORE = {"errors", "study"}
+CORE = {"errors", "study", "vendors"}
 
 # What each part may import of the others. "" is the package itself: the public API.
 MAY_IMPORT = {
     "errors": set(),
     "study": {"errors"},
+    "vendors": set(),
     "registry": CORE,
     "stores": CORE,
     "step_functions": CORE,

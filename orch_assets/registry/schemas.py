@@ -80,8 +80,10 @@ def record_batch(model: type[RegistryRow], rows: WireRows) -> "pa.RecordBatch":
         else _column(field, rows.column(field.name), schema.field(field.name).type)
         for field in fields_of(model)
     ]
-    nothing = rows.extra is None
-    columns.append(pa.nulls(len(rows.rows), pa.string()) if nothing else pa.array(rows.extra))
+    texts = pa.string()
+    columns.append(
+        pa.nulls(len(rows.rows), texts) if rows.extra is None else pa.array(rows.extra, texts)
+    )
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from orch_assets.step_functions.aws_errors import reporting
 from orch_assets.step_functions.following import Follower
+from orch_assets.vendors import connecting
 
 # Hundreds of executions may be followed at once, a call each.
 _CONNECTIONS = 20
@@ -92,8 +93,9 @@ class Aws:
             return self._clients[service, once]
 
     def _connect(self, service: str, *, once: bool) -> Any:
-        from boto3.session import Session
-        from botocore.config import Config
+        with connecting:
+            from boto3.session import Session
+            from botocore.config import Config
 
         with reporting("AWS"):
             session = Session(profile_name=self._profile, region_name=self._region)

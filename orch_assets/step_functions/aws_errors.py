@@ -10,6 +10,7 @@ from orch_assets.step_functions.errors import (
     AwsUnavailableError,
     StateMachineNotFoundError,
 )
+from orch_assets.vendors import connecting
 
 _MISSING = {
     "ExecutionDoesNotExist": "The execution isn't there: it was deleted, or ended over 90 days ago."
@@ -74,7 +75,8 @@ def reporting(place: str) -> Iterator[None]:
     Raises:
         AwsError: naming the place and what to do.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    with connecting:
+        from botocore.exceptions import BotoCoreError, ClientError
 
     found: AwsError | None = None
     try:

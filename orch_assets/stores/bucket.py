@@ -1,7 +1,6 @@
 """What buckets have in common, whoever's cloud they are in."""
 
 import contextlib
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,17 +9,13 @@ from typing import Any, BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 from orch_assets.errors import StoreError
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.temporary import temporary_file, temporary_path
+from orch_assets.vendors import connecting
 
 Client = TypeVar("Client")
 
 # An object's own note of its hash. A bucket keeps it with the bytes: whoever replaces them
 # replaces or drops the note, so that a note and a size that are right mean bytes that are right.
 SHA256_NOTE = "sha256"
-
-# For whoever imports a vendor's package or makes its client: studies at work at once may each be
-# the first, and boto3 that two threads import at the same time, from different ends, is there by
-# half for one of them.
-connecting = threading.RLock()
 
 
 class Page(NamedTuple):

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 
 from orch_assets.errors import StoreUnavailableError
-from orch_assets.stores.bucket import connecting
 from orch_assets.stores.temporary import NO_ROOM, has_no_room
+from orch_assets.vendors import connecting
 
 _CREDENTIALS = (
     "Google credentials are missing, or Google refuses them ({code}). Give credentials_path, set "

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from orch_assets.errors import StoreUnavailableError
-from orch_assets.stores.bucket import connecting
 from orch_assets.stores.temporary import NO_ROOM, has_no_room
+from orch_assets.vendors import connecting
 
 _CREDENTIALS = (
     "AWS credentials are missing, or AWS refuses them ({code}). Give AWS_ACCESS_KEY_ID and "

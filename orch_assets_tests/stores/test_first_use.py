@@ -31,10 +31,11 @@ def test_clients_are_made_one_after_the_other_whatever_the_store():
 FIRST_USE = """
 import sys, threading
 sys.setswitchinterval(1e-5)
+from orch_assets.step_functions.aws import Aws
 from orch_assets.stores import bucket, s3
 from orch_assets.stores.s3_errors import reporting
 
-errors, begin = [], threading.Barrier(4)
+errors, begin = [], threading.Barrier(6)
 
 def report():
     with reporting("s3://bucket"):
@@ -44,6 +45,9 @@ def connect():
     with bucket.connecting:
         s3._connect("eu-west-1", None, "http://127.0.0.1:9", None)
 
+def step_functions():
+    Aws("eu-west-1").states
+
 def use(it):
     begin.wait()
     try:
@@ -51,7 +55,7 @@ def use(it):
     except BaseException as error:
         errors.append(repr(error))
 
-calls = (report, connect, report, connect)
+calls = (report, connect, step_functions) * 2
 threads = [threading.Thread(target=use, args=(call,)) for call in calls]
 for thread in threads:
     thread.start()
