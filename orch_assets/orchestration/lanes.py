@@ -39,6 +39,10 @@ WAS_CANCELLED: Final = early_end(CANCELLED, "the run was cancelled")
 # A commit is one rename or one PUT; a run that is cancelled waits this long for all of them.
 _COMMIT_SECONDS: Final = 10.0
 
+# A signal that comes just before a wait, or that the system gives to another thread, doesn't end
+# the wait: Python runs its handler only when the caller's thread goes on by itself.
+_SIGNAL_SECONDS: Final = 1.0
+
 
 class Lanes:
     """Takes studies through their steps; use once.
@@ -107,7 +111,7 @@ class Lanes:
                     yield from self._hand_over()
                     continue
                 with suppress(queue.Empty):
-                    self._awake.get(timeout=left)
+                    self._awake.get(timeout=min(left or _SIGNAL_SECONDS, _SIGNAL_SECONDS))
             yield from self.rest()
         finally:
             self._stop()

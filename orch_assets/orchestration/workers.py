@@ -57,6 +57,8 @@ class Workers:
         """Wait for the threads' end after a stop, but not long: one could hang after all."""
         deadline = time.monotonic() + _END_SECONDS
         for thread in tuple(self._threads):
+            if not thread.is_alive():  # an interrupt can leave one half started, which can't join
+                continue
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _hire_if_wanted(self) -> None:

@@ -64,6 +64,26 @@ def test_a_real_interrupt_cancels_and_carries_the_partial_results():
     assert done.returncode == 0
 
 
+def test_an_interrupt_that_another_thread_gets_is_not_waited_over():
+    # as one that strikes between the caller's last line and its wait: nothing wakes the caller
+    script = """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    def work(study_key, sdk, study_logger):
+        time.sleep(0.3)  # the caller waits by now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(600)
+
+    try:
+        execute(work, "A")
+    except KeyboardInterrupt as interrupt:
+        print(interrupt.results["A"]["error"])
+    """
+    assert run_script(script).stdout.strip() == "Cancelled: the run was cancelled"
+
+
 def test_a_signal_handler_may_cancel():
     script = """
     from orch_assets.orchestration import CancelHandle

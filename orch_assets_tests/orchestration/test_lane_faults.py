@@ -179,3 +179,15 @@ def test_a_stopped_pool_drops_what_comes_later():
     workers.join()
     time.sleep(0.05)
     assert calls == []
+
+
+def test_a_thread_that_an_interrupt_left_half_started_is_not_joined(monkeypatch):
+    def interrupted(thread):
+        raise KeyboardInterrupt
+
+    workers = Workers(1)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        workers.submit(lambda: None)
+    workers.stop()
+    workers.join()
