@@ -1,8 +1,7 @@
-"""Keeps what httpx, httpcore and urllib3 log of our requests out of the logs.
+"""Keeps what httpx and httpcore log of our requests out of the logs.
 
-httpx logs whole URLs at INFO, whose filters hold data values; urllib3 does at DEBUG, where
-httpcore logs the headers of answers. Only records of our own exchanges are dropped; other users of
-these packages keep theirs.
+httpx logs whole URLs at INFO, whose filters hold data values; httpcore logs the headers of answers
+at DEBUG. Only records of our own exchanges are dropped; other users of these packages keep theirs.
 """
 
 import contextlib
@@ -17,10 +16,6 @@ _LOGGERS = (
     "httpcore.http2",
     "httpcore.proxy",
     "httpcore.socks",
-    "urllib3.connectionpool",
-    "urllib3.connection",
-    "urllib3.response",
-    "urllib3.util.retry",
 )
 
 _exchanging: ContextVar[bool] = ContextVar("orch_assets_registry_exchange", default=False)

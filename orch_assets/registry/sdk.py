@@ -166,10 +166,10 @@ class ImednetSDK:
 def _open_client(
     base_url: str, limiter: RequestLimiter, transport: httpx.BaseTransport | None
 ) -> httpx.Client:
-    # The limiter bounds the connections; as many as it allows are kept for the next request.
-    straight = None if transport else transport_for(base_url, limiter.maximum)
+    straight = None if transport else transport_for(base_url)
     if straight:
         return StraightClient(straight)
+    # The limiter bounds the connections; as many as it allows are kept for the next request.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
     return httpx.Client(transport=transport, limits=limits)
 

@@ -1,10 +1,14 @@
-"""Requests sent by urllib3, under httpx's interface.
+"""Requests sent by the standard library's client, under httpx's interface.
 
 A page of 500 records is a third of a megabyte. To receive one, httpx's own transport takes two to
-three times the CPU that urllib3 does (h11 is Python), which is what bounds a window of many pages.
-Certificates are checked as httpx checks them. Where a proxy is configured, httpx's own is used.
+three times the CPU that ``http.client`` does (h11 is Python), which is what bounds a window of many
+pages. Certificates are checked as httpx checks them. Where a proxy is configured, httpx's own
+transport is used.
 """
 
+import http.client
+import multiprocessing.connection
+from collections import defaultdict, deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
@@ -14,66 +18,93 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import urllib3
 
-
-def transport_for(base_url: str, connections: int) -> httpx.BaseTransport | None:
-    """Return the transport for a registry; None where a proxy is between, for httpx's own.
-
-    Args:
-        base_url: the registry's.
-        connections: kept open for the requests to come.
-    """
+def transport_for(base_url: str) -> httpx.BaseTransport | None:
+    """Return the transport for a registry; None where a proxy is between, for httpx's own."""
     url = httpx.URL(base_url)
     proxies = getproxies()
     if (url.scheme in proxies or "all" in proxies) and not proxy_bypass(url.host):
         return None
-    return Urllib3Transport(connections)
+    return StandardTransport()
 
 
-class Urllib3Transport(httpx.BaseTransport):
-    """Sends requests over urllib3's connections; raises httpx's errors. Safe from many threads.
+class StandardTransport(httpx.BaseTransport):
+    """Sends requests by ``http.client``; raises httpx's errors. Safe from many threads.
 
-    Args:
-        connections: kept open to a host.
+    Keeps as many connections as there were requests at once.
     """
 
-    def __init__(self, connections: int) -> None:
-        import urllib3
-
-        self._pools = urllib3.PoolManager(
-            maxsize=connections,
-            ssl_context=httpx.create_ssl_context(),
-            retries=urllib3.Retry(total=False, redirect=False),  # ours come from another layer
-        )
+    def __init__(self) -> None:
+        self._tls = httpx.create_ssl_context()
+        self._tls.set_alpn_protocols(["http/1.1"])
+        self._closed = False
+        self._idle: defaultdict[tuple[str, str, int | None], deque[http.client.HTTPConnection]]
+        self._idle = defaultdict(deque)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and receive the whole answer."""
-        import urllib3
-
-        seconds = request.extensions.get("timeout", {})
         url = request.url
-        with _httpx_errors(request):
-            pool = self._pools.connection_from_host(url.host, url.port, url.scheme)
-            answer = pool.urlopen(
-                request.method,
-                url.raw_path.decode("ascii"),
-                body=request.read() or None,
-                headers=dict(request.headers),
-                timeout=urllib3.Timeout(connect=seconds.get("connect"), read=seconds.get("read")),
-                redirect=False,
-                decode_content=False,  # httpx does that, by the headers
-            )
+        idle = self._idle[url.scheme, url.raw_host.decode("ascii"), url.port]
+        connection = _usable(idle) or self._connected(request)
+        whole = False
+        try:
+            with _httpx_errors(request):
+                connection.sock.settimeout(request.extensions.get("timeout", {}).get("read"))
+                connection.request(
+                    request.method,
+                    url.raw_path.decode("ascii"),
+                    body=request.read() or None,
+                    headers=dict(request.headers),
+                )
+                answer = connection.getresponse()
+                body = answer.read()
+            whole = True
+        finally:
+            if whole and not (answer.will_close or self._closed):
+                idle.append(connection)
+            else:
+                connection.close()
         # As the bytes that they were: httpx refuses text that is not ASCII, and quotes it.
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in answer.headers.items()
         ]
-        return httpx.Response(answer.status, headers=headers, stream=_Body(answer))
+        return httpx.Response(answer.status, headers=headers, stream=_Body(body))
 
     def close(self) -> None:
-        """Close the connections."""
-        self._pools.clear()
+        """Close the connections that nobody uses; the others, when they have their answers."""
+        self._closed = True
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
+
+    def _connected(self, request: httpx.Request) -> http.client.HTTPConnection:
+        url = request.url
+        host = url.raw_host.decode("ascii")
+        timeout = request.extensions.get("timeout", {}).get("connect")
+        # The port always: without one, the end of an IPv6 address is taken for it.
+        connection = (
+            http.client.HTTPSConnection(host, url.port or 443, timeout=timeout, context=self._tls)
+            if url.scheme == "https"
+            else http.client.HTTPConnection(host, url.port or 80, timeout=timeout)
+        )
+        with _httpx_errors(request, httpx.ConnectError, httpx.ConnectTimeout):
+            connection.connect()
+        return connection
+
+
+def _usable(idle: "deque[http.client.HTTPConnection]") -> http.client.HTTPConnection | None:
+    """Return the connection used last that the server has not closed since, if there is one."""
+    while idle:
+        try:
+            connection = idle.pop()
+        except IndexError:  # another thread was quicker
+            return None
+        # Nobody has been asked anything, so what can be read is the end.
+        if not multiprocessing.connection.wait([connection.sock], 0):
+            return connection
+        connection.close()
+    return None
 
 
 class StraightClient(httpx.Client):
@@ -101,34 +132,37 @@ class StraightClient(httpx.Client):
 class _Body(httpx.SyncByteStream):
     """The bytes of an answer, which have all arrived."""
 
-    def __init__(self, answer: "urllib3.BaseHTTPResponse") -> None:
-        self._answer = answer
+    def __init__(self, body: bytes) -> None:
+        self._body = body
 
     def __iter__(self) -> "Iterator[bytes]":
-        yield self._answer.data
+        yield self._body
 
 
 @contextmanager
-def _httpx_errors(request: httpx.Request) -> "Iterator[None]":
-    """Raise httpx's errors for urllib3's, without their words: these may hold the URL.
+def _httpx_errors(
+    request: httpx.Request,
+    broken: type[httpx.TransportError] = httpx.ReadError,
+    late: type[httpx.TransportError] = httpx.ReadTimeout,
+) -> "Iterator[None]":
+    """Raise httpx's errors for the standard library's, without their words: these may hold data.
 
     The caller raises its own outside of any handler, so that these are chained to nothing shown.
-    """
-    from urllib3 import exceptions
 
+    Args:
+        request: what was asked.
+        broken: raised for what the system says of the connection.
+        late: raised for no answer in time.
+    """
     kind: type[httpx.TransportError] | None = None
     try:
         yield
-    except (exceptions.NewConnectionError, exceptions.SSLError):
-        kind = httpx.ConnectError
-    except exceptions.ConnectTimeoutError:
-        kind = httpx.ConnectTimeout
-    except exceptions.TimeoutError:
-        kind = httpx.ReadTimeout
-    # http.client lets out the last three: of a length below nothing, or beyond all memory.
-    except (exceptions.ProtocolError, ValueError, OverflowError, MemoryError):
+    except TimeoutError:
+        kind = late
+    # The last three are of a length below nothing, or beyond all memory.
+    except (http.client.HTTPException, ValueError, OverflowError, MemoryError):
         kind = httpx.RemoteProtocolError
-    except exceptions.HTTPError:
-        kind = httpx.NetworkError
+    except OSError:
+        kind = broken
     if kind is not None:
         raise kind("The exchange failed.", request=request)

@@ -137,7 +137,7 @@ def wires(on: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
 @pytest.fixture(scope="module")
 def clients(on: Bench, wires: dict[bool, Wire]) -> Iterator[dict[bool, httpx.Client]]:
     """The client that the SDK opens, and the one that it opens behind a proxy."""
-    ours = httpx.Client(transport=transport_for(on.server.base_url, connections=8))
+    ours = httpx.Client(transport=transport_for(on.server.base_url))
     with ours, httpx.Client() as behind_a_proxy:
         yield {False: ours, True: behind_a_proxy}
 

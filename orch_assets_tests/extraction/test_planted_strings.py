@@ -60,7 +60,7 @@ class Everything(logging.Handler):
 def said(monkeypatch):
     """What all loggers say, those of httpx, httpcore and Dagster among them."""
     handler = Everything()
-    names = ["httpx", "httpcore.http11", "httpcore.connection", "urllib3", "urllib3.connectionpool"]
+    names = ["httpx", "httpcore.http11", "httpcore.connection"]
     loggers = [logging.getLogger(name) for name in names]
     loggers += [one for one in logging.root.manager.loggerDict.values() if hasattr(one, "level")]
     for logger in {logging.root, *loggers}:

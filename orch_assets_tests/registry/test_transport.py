@@ -2,14 +2,16 @@
 
 import gzip
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
 
-from orch_assets.registry.transport import StraightClient, Urllib3Transport, transport_for
+from orch_assets.registry.transport import StandardTransport, StraightClient, transport_for
 
 REGISTRY = "https://edc.prod.imednetapi.com"
 
@@ -23,15 +25,15 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy"])
 def test_a_proxy_is_left_to_httpx(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    assert isinstance(transport_for(REGISTRY, 8), Urllib3Transport)
+    assert isinstance(transport_for(REGISTRY), StandardTransport)
     monkeypatch.setenv(name, "http://proxy.example:3128")
-    assert transport_for(REGISTRY, 8) is None
+    assert transport_for(REGISTRY) is None
 
 
 def test_a_host_that_needs_no_proxy_needs_no_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.setenv("no_proxy", "imednetapi.com")
-    assert isinstance(transport_for(REGISTRY, 8), Urllib3Transport)
+    assert isinstance(transport_for(REGISTRY), StandardTransport)
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -39,16 +41,20 @@ class _Echo(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = gzip.compress(f"{self.path} {self.headers['x-key']}".encode())
+        if self.path == "/late":
+            time.sleep(0.5)
         if self.path == "/damaged":
             body = body[:10] + b"no gzip"
         self.send_response(302 if self.path == "/moved" else 200)
         self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Location", "/elsewhere")
+        self.send_header("X-Port", str(self.client_address[1]))
         self.send_header("X-Twice", "one")
         self.send_header("X-Twice", "two")
         self.end_headers()
         self.wfile.write(body)
+        self.close_connection = self.path == "/closing"  # and doesn't say so
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -68,23 +74,72 @@ def test_an_answer_is_the_same_as_httpx_gives(echo: str, path: str) -> None:
         with client:
             request = client.build_request("GET", f"{echo}{path}", headers={"x-key": "k"})
             response = client.send(request, follow_redirects=False)
-            told = [pair for pair in response.headers.multi_items() if pair[0] != "date"]
+            told = [
+                pair for pair in response.headers.multi_items() if pair[0] not in {"date", "x-port"}
+            ]
             return response.status_code, response.text, sorted(told)
 
     httpxs = ask(httpx.Client())
-    assert ask(httpx.Client(transport=Urllib3Transport(2))) == httpxs
-    assert ask(StraightClient(Urllib3Transport(2))) == httpxs
+    assert ask(httpx.Client(transport=StandardTransport())) == httpxs
+    assert ask(StraightClient(StandardTransport())) == httpxs
 
 
 def test_an_answer_that_cannot_be_unpacked_is_an_error_of_httpx(echo: str) -> None:
-    with StraightClient(Urllib3Transport(1)) as client, pytest.raises(httpx.DecodingError):
+    with StraightClient(StandardTransport()) as client, pytest.raises(httpx.DecodingError):
         client.send(client.build_request("GET", f"{echo}/damaged"))
 
 
 def test_an_untrusted_certificate_is_no_connection(echo: str) -> None:
     with (
-        httpx.Client(transport=Urllib3Transport(1)) as client,
+        httpx.Client(transport=StandardTransport()) as client,
         pytest.raises(httpx.TransportError) as caught,
     ):
         client.get(echo.replace("http:", "https:") + "/?filter=planted")
     assert "planted" not in str(caught.value)
+
+
+def test_a_connection_is_used_again_unless_the_server_closed_it(echo: str) -> None:
+    with StraightClient(StandardTransport()) as client:
+
+        def port_of(path: str) -> str:
+            response = client.send(client.build_request("GET", f"{echo}{path}"))
+            time.sleep(0.1)  # the end of a connection arrives
+            return response.headers["x-port"]
+
+        first = port_of("/")
+        assert port_of("/closing") == first
+        assert port_of("/") != first
+
+
+def test_each_request_has_its_own_patience(echo: str) -> None:
+    with StraightClient(StandardTransport()) as client:
+
+        def ask(path: str, seconds: float) -> httpx.Response:
+            return client.send(client.build_request("GET", f"{echo}{path}", timeout=seconds))
+
+        assert ask("/", 0.1).is_success
+        assert ask("/late", 5).is_success
+        with pytest.raises(httpx.ReadTimeout):
+            ask("/late", 0.1)
+        assert ask("/", 5).text == "/ None"  # and not the late answer
+
+
+def test_as_many_connections_are_kept_as_were_used_at_once(echo: str) -> None:
+    transport = StandardTransport()
+    with StraightClient(transport) as client, ThreadPoolExecutor(3) as pool:
+
+        def ask(_: int) -> str:
+            return client.send(client.build_request("GET", f"{echo}/late")).headers["x-port"]
+
+        assert len(set(pool.map(ask, range(9)))) == 3
+
+
+def test_nothing_stays_open_behind_a_closed_client(echo: str) -> None:
+    transport = StandardTransport()
+    with StraightClient(transport) as client, ThreadPoolExecutor(1) as pool:
+        client.send(client.build_request("GET", echo))
+        late = pool.submit(client.send, client.build_request("GET", f"{echo}/late"))
+        time.sleep(0.1)
+        client.close()
+        assert late.result().is_success
+        assert not any(transport._idle.values())
