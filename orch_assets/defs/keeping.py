@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -13,13 +14,14 @@ import dagster as dg
 
 from orch_assets.defs.events import Kept
 from orch_assets.defs.io_contexts import output_context
+from orch_assets.defs.io_manager import PipelineIOManager
 from orch_assets.defs.table_types import is_polars, is_table_stream
 from orch_assets.errors import ImednetError
 from orch_assets.orchestration.kept import SplitTable, as_plain, showable
 from orch_assets.orchestration.steps import StepOutput, StepTurn
 from orch_assets.registry.paging import ReadingCounts
 from orch_assets.registry.streams import BatchStream
-from orch_assets.study import in_study_context
+from orch_assets.study import in_study_context, publishing_after
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,9 +89,13 @@ class Keeping:
         io_manager = self.io_manager(turn.step.name)
         if isinstance(value.table, BatchStream):  # one reading, from which both are fed
             beside = _Beside(keep_withheld)
-            table = BatchStream(beside.before(value.table), value.table.counts, value.table.schema)
+            # Our own stores wait where they commit, any other before it has the last row.
+            ours = isinstance(io_manager, PipelineIOManager)
+            batches = beside.before(value.table, wait=not ours)
+            table = BatchStream(batches, value.table.counts, value.table.schema)
             try:
-                metadata, handover = self._keep_one(turn, io_manager, table)
+                with publishing_after(beside.result) if ours else nullcontext():
+                    metadata, handover = self._keep_one(turn, io_manager, table)
             finally:
                 value.table.close()
             withheld, withheld_handover = beside.result()
@@ -159,9 +165,9 @@ class _Beside:
             self._outcome.set_exception(error)
 
     def before(
-        self, batches: "Iterable[pa.RecordBatch]"
+        self, batches: "Iterable[pa.RecordBatch]", *, wait: bool
     ) -> "Generator[pa.RecordBatch, None, None]":
-        """Yield batches, and after the last wait for the work: what they become comes after it."""
+        """Yield batches, and wait for the work after the last if what they become can't."""
         try:
             yield from batches
         except ImednetError:
@@ -169,7 +175,8 @@ class _Beside:
             if not isinstance(self._outcome.exception(), ImednetError):
                 self.result()
             raise
-        self.result()
+        if wait:
+            self.result()
 
     def result(self) -> tuple[Metadata, Any]:
         """Wait for the work; return what it gave, or raise what ended it."""

@@ -1,5 +1,6 @@
 """What is kept of a result, in which order, what is handed on, what is left when it fails."""
 
+import time
 from contextlib import contextmanager
 
 import dagster as dg
@@ -179,6 +180,47 @@ def test_a_withheld_store_that_fails_is_the_error_and_no_open_table_is_kept(
             keep.keep(TURN, split(stream(rows)))
         assert caught.value is error
     assert record == []
+
+
+def test_an_open_table_is_written_while_the_withheld_one_is_committed(record, tmp_path):
+    versions = "records/.orch/ONC-301/parquet/versions/*"
+
+    class Late(Recording):
+        def handle_output(self, context, obj):
+            super().handle_output(context, obj)
+            deadline = time.monotonic() + 10
+            while not list(tmp_path.glob(versions)) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.2)  # for an open table that doesn't wait
+            self.seen = (len(list(tmp_path.glob(versions))), store.exists("records/ONC-301"))
+
+    manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
+    store = manager.store.store
+    restricted = Late("withheld", record)
+    with kept_by(manager, restricted) as keep:
+        keep.keep(TURN, split(stream()))
+    assert restricted.seen == (1, False)
+    assert store.download_table("records/ONC-301")["id"].to_pylist() == ROWS[::2]
+
+
+@pytest.mark.parametrize("error", [FULL, OSError("no space")])
+def test_a_withheld_store_that_fails_at_its_end_keeps_the_open_table_from_its_commit(
+    error, record, tmp_path
+):
+    class FailsLast(Recording):
+        def handle_output(self, context, obj):
+            super().handle_output(context, obj)
+            raise error
+
+    manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
+    with (
+        kept_by(manager, FailsLast("withheld", record)) as keep,
+        pytest.raises(type(error)) as caught,
+    ):
+        keep.keep(TURN, split(stream()))
+    assert caught.value is error
+    assert not manager.store.store.exists("records/ONC-301")
+    assert manager.store.store.versions("records/ONC-301") == []
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
