@@ -42,8 +42,9 @@ dev: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 run: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
 	$(BIN)/python -m orch_assets run
 
+# In the files' order: sorted by their number of tests, the longest would come last, one by one.
 test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(NODE)/node_modules
-	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
