@@ -116,7 +116,6 @@ class StudyContext:
 
 
 _current: ContextVar[StudyContext | None] = ContextVar("orch_assets_study", default=None)
-_first: ContextVar[Callable[[], object] | None] = ContextVar("orch_assets_first", default=None)
 
 
 def current_context() -> StudyContext | None:
@@ -166,29 +165,12 @@ def publishing() -> Iterator[None]:
     Raises:
         StudyGivenUpError: the study was given up; the commit must not happen.
     """
-    wait = _first.get()
-    if wait is not None:
-        wait()
     context = _current.get()
     if context is None:
         yield
         return
     with context.lease.commit(context.study_key):
         yield
-
-
-@contextlib.contextmanager
-def publishing_after(wait: Callable[[], object]) -> Iterator[None]:
-    """Have commits inside wait: for whatever must be there first, and may be made meanwhile.
-
-    Args:
-        wait: returns when it is there; an error of it is the commit's.
-    """
-    token = _first.set(wait)
-    try:
-        yield
-    finally:
-        _first.reset(token)
 
 
 def in_study_context(function: Callable[P, T]) -> Callable[P, T]:

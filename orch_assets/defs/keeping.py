@@ -5,7 +5,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -14,14 +13,13 @@ import dagster as dg
 
 from orch_assets.defs.events import Kept
 from orch_assets.defs.io_contexts import output_context
-from orch_assets.defs.io_manager import PipelineIOManager
 from orch_assets.defs.table_types import is_polars, is_table_stream
 from orch_assets.errors import ImednetError
 from orch_assets.orchestration.kept import SplitTable, as_plain, showable
 from orch_assets.orchestration.steps import StepOutput, StepTurn
 from orch_assets.registry.paging import ReadingCounts
 from orch_assets.registry.streams import BatchStream
-from orch_assets.study import in_study_context, publishing_after
+from orch_assets.study import in_study_context
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +67,11 @@ class Keeping:
         return io_manager
 
     def _keep_one(
-        self, turn: StepTurn, io_manager: dg.IOManager, value: Any
+        self,
+        turn: StepTurn,
+        io_manager: dg.IOManager,
+        value: Any,
+        before_commit: Callable[[], object] = lambda: None,
     ) -> tuple[Metadata, Any]:
         if not is_table_stream(value):
             return self._store(turn, io_manager, value), _handover(value)
@@ -77,7 +79,7 @@ class Keeping:
             return self._store(turn, io_manager, value), IN_THE_STORE
         held = _Held(value.schema)
         with value:
-            batches = BatchStream(held.passing(value), value.counts, value.schema)
+            batches = _Following(held.passing(value), value.counts, value.schema, before_commit)
             metadata = self._store(turn, io_manager, batches)
         return {**metadata, **_told(value.counts)}, held.table()
 
@@ -89,15 +91,13 @@ class Keeping:
         io_manager = self.io_manager(turn.step.name)
         if isinstance(value.table, BatchStream):  # one reading, from which both are fed
             beside = _Beside(keep_withheld)
-            # Our own stores wait where they commit, any other before it has the last row.
-            ours = isinstance(io_manager, PipelineIOManager)
-            batches = beside.before(value.table, wait=not ours)
-            table = BatchStream(batches, value.table.counts, value.table.schema)
+            fed = BatchStream(beside.fed(value.table), value.table.counts, value.table.schema)
             try:
-                with publishing_after(beside.result) if ours else nullcontext():
-                    metadata, handover = self._keep_one(turn, io_manager, table)
+                metadata, handover = self._keep_one(turn, io_manager, fed, beside.result)
             finally:
                 value.table.close()
+                if beside.has_all:  # no try may end before it: the next one would meet it
+                    beside.result()
             withheld, withheld_handover = beside.result()
         else:
             withheld, withheld_handover = keep_withheld()
@@ -148,10 +148,52 @@ class _Held:
         return pa.Table.from_batches(self._batches, self._schema)
 
 
+class _Following(BatchStream):
+    """A stream whose table may be committed only after something else.
+
+    A store takes the wait, and waits when all is written (``stores.tables.Incoming``). For whoever
+    knows nothing of it, the stream waits before it ends.
+
+    Args:
+        batches: the rows.
+        counts: how their reading goes.
+        schema: of every batch.
+        wait: returns when the table may be committed.
+    """
+
+    def __init__(
+        self,
+        batches: "Iterable[pa.RecordBatch]",
+        counts: ReadingCounts,
+        schema: "pa.Schema",
+        wait: Callable[[], object],
+    ) -> None:
+        super().__init__(self._waited(batches), counts, schema)
+        self._wait = wait
+        self._taken = False
+
+    def take_wait(self) -> Callable[[], object]:
+        """Return what is to be called before the commit; the stream itself waits no more."""
+        self._taken = True
+        return self._wait
+
+    def _waited(
+        self, batches: "Iterable[pa.RecordBatch]"
+    ) -> "Generator[pa.RecordBatch, None, None]":
+        yield from batches
+        if not self._taken:
+            self._wait()
+
+
 class _Beside:
-    """Work for the same study on a thread of its own."""
+    """Work for the same study on a thread of its own.
+
+    Attributes:
+        has_all: whether it was fed to its end.
+    """
 
     def __init__(self, work: Callable[[], tuple[Metadata, Any]]) -> None:
+        self.has_all = False
         self._outcome: Future[tuple[Metadata, Any]] = Future()
         thread = threading.Thread(
             target=in_study_context(self._do), args=(work,), name="withheld-part", daemon=True
@@ -164,10 +206,8 @@ class _Beside:
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._outcome.set_exception(error)
 
-    def before(
-        self, batches: "Iterable[pa.RecordBatch]", *, wait: bool
-    ) -> "Generator[pa.RecordBatch, None, None]":
-        """Yield batches, and wait for the work after the last if what they become can't."""
+    def fed(self, batches: "Iterable[pa.RecordBatch]") -> "Generator[pa.RecordBatch, None, None]":
+        """Yield the batches that feed the work, too."""
         try:
             yield from batches
         except ImednetError:
@@ -175,8 +215,7 @@ class _Beside:
             if not isinstance(self._outcome.exception(), ImednetError):
                 self.result()
             raise
-        if wait:
-            self.result()
+        self.has_all = True
 
     def result(self) -> tuple[Metadata, Any]:
         """Wait for the work; return what it gave, or raise what ended it."""

@@ -292,8 +292,11 @@ def _gathered(
         held.append(page)
         while sum(each.num_rows for each in held) >= _BATCH_ROWS:
             rows = pa.Table.from_batches(held)
-            yield _one_batch(rows[:_BATCH_ROWS])
+            batch = _one_batch(rows[:_BATCH_ROWS])
             held = rows[_BATCH_ROWS:].to_batches()
+            del rows  # the pages are not to be held while the batch is at work
+            yield batch
+            del batch
     if held:
         yield _one_batch(pa.Table.from_batches(held))
 

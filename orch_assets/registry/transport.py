@@ -8,15 +8,24 @@ transport is used.
 
 import http.client
 import multiprocessing.connection
-from collections import defaultdict, deque
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import os
+import socket
+import ssl
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A gateway forgets an idle connection without a word; httpx, too, uses none again after 5 s.
+_IDLE_SECONDS: Final = 5.0
+_FIRST_FINAL: Final = 200
+
+_Place: TypeAlias = tuple[int, str, bytes, int | None]  # process, scheme, host, port
 
 
 def transport_for(base_url: str) -> httpx.BaseTransport | None:
@@ -38,14 +47,15 @@ class StandardTransport(httpx.BaseTransport):
         self._tls = httpx.create_ssl_context()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._closed = False
-        self._idle: defaultdict[tuple[str, str, int | None], deque[http.client.HTTPConnection]]
-        self._idle = defaultdict(deque)
+        self._pools: dict[_Place, _Idle] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and receive the whole answer."""
         url = request.url
-        idle = self._idle[url.scheme, url.raw_host.decode("ascii"), url.port]
-        connection = _usable(idle) or self._connected(request)
+        # By process: a connection that a fork copied would give one the other's answers.
+        place = (os.getpid(), url.scheme, url.raw_host, url.port)
+        idle = self._pools.setdefault(place, _Idle())
+        connection = idle.take() or self._connected(request)
         whole = False
         try:
             with _httpx_errors(request):
@@ -57,13 +67,17 @@ class StandardTransport(httpx.BaseTransport):
                     headers=dict(request.headers),
                 )
                 answer = connection.getresponse()
+                if answer.status < _FIRST_FINAL:  # what it announces would be taken for the next
+                    raise http.client.UnknownProtocol(str(answer.status))
                 body = answer.read()
             whole = True
         finally:
-            if whole and not (answer.will_close or self._closed):
-                idle.append(connection)
+            if whole and not answer.will_close:
+                idle.put(connection)
             else:
                 connection.close()
+            if self._closed:
+                idle.close()
         # As the bytes that they were: httpx refuses text that is not ASCII, and quotes it.
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
@@ -74,9 +88,8 @@ class StandardTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close the connections that nobody uses; the others, when they have their answers."""
         self._closed = True
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().close()
+        for idle in list(self._pools.values()):
+            idle.close()
 
     def _connected(self, request: httpx.Request) -> http.client.HTTPConnection:
         url = request.url
@@ -93,18 +106,38 @@ class StandardTransport(httpx.BaseTransport):
         return connection
 
 
-def _usable(idle: "deque[http.client.HTTPConnection]") -> http.client.HTTPConnection | None:
-    """Return the connection used last that the server has not closed since, if there is one."""
-    while idle:
-        try:
-            connection = idle.pop()
-        except IndexError:  # another thread was quicker
-            return None
-        # Nobody has been asked anything, so what can be read is the end.
-        if not multiprocessing.connection.wait([connection.sock], 0):
-            return connection
-        connection.close()
-    return None
+class _Idle:
+    """Connections to one place that nobody uses; the one used last is the first to be used again.
+
+    What each line does to the list is atomic: an interrupt can strike between any two.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[tuple[float, http.client.HTTPConnection]] = []
+
+    def put(self, connection: http.client.HTTPConnection) -> None:
+        self._connections.append((time.monotonic(), connection))
+
+    def take(self) -> http.client.HTTPConnection | None:
+        """Return a connection that can be used, if there is one; close the others."""
+        with suppress(IndexError):
+            while True:
+                since, connection = self._connections.pop()
+                if time.monotonic() - since < _IDLE_SECONDS and _is_silent(connection.sock):
+                    return connection
+                connection.close()
+        return None
+
+    def close(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._connections.pop()[1].close()
+
+
+def _is_silent(sock: socket.socket) -> bool:
+    """Return whether there is nothing to be read: nobody was asked anything, so it is the end."""
+    decrypted = sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
+    return not decrypted and not multiprocessing.connection.wait([sock], 0)
 
 
 class StraightClient(httpx.Client):
@@ -159,10 +192,11 @@ def _httpx_errors(
         yield
     except TimeoutError:
         kind = late
-    # The last three are of a length below nothing, or beyond all memory.
-    except (http.client.HTTPException, ValueError, OverflowError, MemoryError):
+    except http.client.HTTPException:
         kind = httpx.RemoteProtocolError
     except OSError:
         kind = broken
+    except (ValueError, OverflowError, MemoryError):  # a length below nothing, or beyond all memory
+        kind = httpx.RemoteProtocolError
     if kind is not None:
         raise kind("The exchange failed.", request=request)

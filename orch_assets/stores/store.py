@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import StoreError, UnstorableTableError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from orch_assets.stores.tables import Table
+    from orch_assets.stores.tables import Incoming, Table
 
 
 class PipelineStore(ArtifactHistory):
@@ -76,10 +77,7 @@ class PipelineStore(ArtifactHistory):
         """
         from orch_assets.stores.tables import incoming
 
-        keys = self._keys(name, ArtifactKind.TABLE)
-        with _naming(name):
-            content = self._files.write(incoming(table), keys.version)
-        return self._published(keys, content.bytes, content)
+        return self._publish_rows(partial(incoming, table), name)
 
     def publish_stream(
         self, batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", name: str
@@ -90,10 +88,7 @@ class PipelineStore(ArtifactHistory):
         """
         from orch_assets.stores.tables import incoming_stream
 
-        keys = self._keys(name, ArtifactKind.TABLE)
-        with _naming(name):
-            content = self._files.write(incoming_stream(batches, schema), keys.version)
-        return self._published(keys, content.bytes, content)
+        return self._publish_rows(partial(incoming_stream, batches, schema), name)
 
     def publish_set(self, tables: "Mapping[str, Table]", name: str) -> Published:
         """Publish tables that belong together: a reader sees all of one publication or of another.
@@ -106,14 +101,18 @@ class PipelineStore(ArtifactHistory):
         from orch_assets.stores.tables import incoming
 
         keys = self._keys(name, ArtifactKind.SET)
-        members = {}
+        members, waits = {}, []
         for member, table in tables.items():
             if not isinstance(member, str):
                 raise UnstorableTableError(
                     f"A table of the set {name!r} is named by {type(member).__name__}, not text."
                 )
             with _naming(name, member):
-                members[member] = self._files.write(incoming(table), keys.member)
+                rows = incoming(table)
+                members[member] = self._files.write(rows, keys.member)
+            waits.append(rows.before_commit)
+        for wait in waits:
+            wait()
         index = SetIndex(self._format, members).to_json()
         stored = self._publisher.store(_writes(_to_json(index)), keys.version)
         content = Content(
@@ -227,6 +226,14 @@ class PipelineStore(ArtifactHistory):
         keys = self._keys(name, ArtifactKind.JSON)
         with self._input(keys, version) as (file, _):
             return json.load(file)
+
+    def _publish_rows(self, take: "Callable[[], Incoming]", name: str) -> Published:
+        keys = self._keys(name, ArtifactKind.TABLE)
+        with _naming(name):
+            rows = take()
+            content = self._files.write(rows, keys.version)
+        rows.before_commit()
+        return self._published(keys, content.bytes, content)
 
     def _read(self, name: str, version: str | None) -> "pa.Table":
         keys = self._keys(name, ArtifactKind.TABLE)

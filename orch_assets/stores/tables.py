@@ -1,8 +1,8 @@
 """A table on its way into a store, whatever it came as."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from orch_assets.errors import UnstorableTableError
@@ -22,11 +22,14 @@ class Incoming:
         schema: of every block.
         blocks: may be read once.
         rows: counts what was read.
+        before_commit: called when all is written; returns when it may be committed. A stream says
+            what that is by a method ``take_wait``.
     """
 
     schema: "pa.Schema"
     blocks: "Iterable[pa.RecordBatch]"
     rows: int = 0
+    before_commit: Callable[[], object] = lambda: None
 
     def counted(self) -> "Iterator[pa.RecordBatch]":
         """Yield the blocks and count their rows."""
@@ -88,7 +91,9 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
             raise UnstorableTableError(f"Column {name!r} is there more than once; rename it.")
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != NOTES}
     schema = schema.with_metadata(metadata or None)
-    return Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
+    taken = Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
+    take_wait = getattr(batches, "take_wait", None)
+    return replace(taken, before_commit=take_wait()) if take_wait else taken
 
 
 def without_notes(table: "pa.Table") -> "pa.Table":

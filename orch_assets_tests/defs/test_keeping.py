@@ -1,7 +1,9 @@
 """What is kept of a result, in which order, what is handed on, what is left when it fails."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timezone
 
 import dagster as dg
 import pyarrow as pa
@@ -193,6 +195,7 @@ def test_an_open_table_is_written_while_the_withheld_one_is_committed(record, tm
                 time.sleep(0.01)
             time.sleep(0.2)  # for an open table that doesn't wait
             self.seen = (len(list(tmp_path.glob(versions))), store.exists("records/ONC-301"))
+            self.ended = datetime.now(timezone.utc)
 
     manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
     store = manager.store.store
@@ -201,6 +204,76 @@ def test_an_open_table_is_written_while_the_withheld_one_is_committed(record, tm
         keep.keep(TURN, split(stream()))
     assert restricted.seen == (1, False)
     assert store.download_table("records/ONC-301")["id"].to_pylist() == ROWS[::2]
+    published_at = store.manifest("records/ONC-301").publications[-1].published_at
+    assert datetime.fromisoformat(published_at) > restricted.ended
+
+
+class OnAThread(StudyIOManager):
+    """Publishes on a thread without the caller's context."""
+
+    def handle_output(self, context, obj):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(super().handle_output, context, obj).result()
+
+
+class Notes(StudyIOManager):
+    """Publishes a note, of what it has read already, before the table."""
+
+    def handle_output(self, context, obj):
+        columns = next(obj).schema.names
+        self.pipeline_store().publish_json(columns, "notes")
+        super().handle_output(context, BatchStream(obj, obj.counts, obj.schema))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", [StudyIOManager, OnAThread, Notes])
+def test_only_the_table_itself_waits_however_it_is_published(kind, record, tmp_path):
+    manager = kind(store=StoreResource(uri=str(tmp_path)))
+    store = manager.store.store
+    restricted = Recording("withheld", record, FULL, after=2)
+    with kept_by(manager, restricted) as keep, pytest.raises(StoreError):
+        keep.keep(TURN, split(stream()))
+    assert not store.exists("records/ONC-301")
+
+    def noting(rows):
+        for batch in rows:
+            store.publish_json(["while", "it", "reads"], "progress")
+            yield batch
+
+    source = stream()
+    noted = BatchStream(noting(source), source.counts, SCHEMA)
+    with kept_by(manager, Recording("withheld", record)) as keep:
+        keep.keep(TURN, split(noted))
+    assert store.exists("records/ONC-301")
+
+
+def test_no_try_ends_before_its_withheld_part_does(record, tmp_path):
+    class Late(Recording):
+        def handle_output(self, context, obj):
+            ids = [one for batch in obj for one in batch["id"].to_pylist()]
+            time.sleep(0.3)
+            record.append(ids)
+
+    class FailsAtItsEnd(StudyIOManager):
+        def handle_output(self, context, obj):
+            super().handle_output(context, pa.RecordBatchReader.from_batches(SCHEMA, fed(obj)))
+
+    def fed(batches):
+        yield from batches
+        raise FULL
+
+    class FailsToPut(StudyIOManager):
+        def handle_output(self, context, obj):
+            obj.take_wait()
+            for _ in obj:
+                pass
+            raise FULL
+
+    for failing in (FailsAtItsEnd, FailsToPut):
+        manager = failing(store=StoreResource(uri=str(tmp_path)))
+        with kept_by(manager, Late("withheld", record)) as keep, pytest.raises(StoreError):
+            keep.keep(TURN, split(stream()))
+        assert record.pop() == ROWS[1::2]
 
 
 @pytest.mark.parametrize("error", [FULL, OSError("no space")])

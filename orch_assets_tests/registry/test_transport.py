@@ -1,17 +1,22 @@
 """The transport under httpx's interface: what httpx's own does, it does too."""
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from orch_assets.registry import transport
 from orch_assets.registry.transport import StandardTransport, StraightClient, transport_for
+from orch_assets_tests.extraction.wire import certificate
 
 REGISTRY = "https://edc.prod.imednetapi.com"
 
@@ -36,6 +41,11 @@ def test_a_host_that_needs_no_proxy_needs_no_httpx(monkeypatch: pytest.MonkeyPat
     assert isinstance(transport_for(REGISTRY), StandardTransport)
 
 
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+# In one TLS record, with as much before the second answer as the client's buffer takes at once.
+_MORE = (_OK + b"FIRST").ljust(8192) + _OK + b"OTHER"
+
+
 class _Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -43,6 +53,11 @@ class _Echo(BaseHTTPRequestHandler):
         body = gzip.compress(f"{self.path} {self.headers['x-key']}".encode())
         if self.path == "/late":
             time.sleep(0.5)
+        if self.path == "/more":
+            self.wfile.write(_MORE)
+            return
+        if self.path == "/early":
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n")
         if self.path == "/damaged":
             body = body[:10] + b"no gzip"
         self.send_response(302 if self.path == "/moved" else 200)
@@ -89,13 +104,73 @@ def test_an_answer_that_cannot_be_unpacked_is_an_error_of_httpx(echo: str) -> No
         client.send(client.build_request("GET", f"{echo}/damaged"))
 
 
-def test_an_untrusted_certificate_is_no_connection(echo: str) -> None:
-    with (
-        httpx.Client(transport=StandardTransport()) as client,
-        pytest.raises(httpx.TransportError) as caught,
-    ):
-        client.get(echo.replace("http:", "https:") + "/?filter=planted")
-    assert "planted" not in str(caught.value)
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A server whose certificate nobody trusts yet, and the certificate."""
+    pem = str(certificate(tmp_path_factory.mktemp("tls")))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_address[1]}", pem
+        server.shutdown()
+
+
+def test_an_untrusted_certificate_is_no_connection(
+    tls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, pem = tls
+    for place in (url, url.replace("127.0.0.1", "localhost")):
+        for trusted, client in ((False, httpx.Client()), (False, _client()), (True, _client(pem))):
+            with client:
+                request = client.build_request("GET", f"{place}/?filter=planted")
+                if trusted and "localhost" not in place:
+                    assert client.send(request).is_success
+                    continue
+                with pytest.raises(httpx.ConnectError) as caught:
+                    client.send(request)
+            assert "planted" not in str(caught.value)
+
+
+def _client(trusted: str | None = None) -> StraightClient:
+    with pytest.MonkeyPatch.context() as patch:
+        if trusted:
+            patch.setenv("SSL_CERT_FILE", trusted)
+        return StraightClient(StandardTransport())
+
+
+@pytest.mark.parametrize("path", ["/early", "/more"])
+def test_what_is_said_beside_an_answer_is_never_the_next_ones(
+    path: str, echo: str, tls: tuple[str, str]
+) -> None:
+    for url, client in ((echo, _client()), (tls[0], _client(tls[1]))):
+        with client, suppress(httpx.RemoteProtocolError):
+            for asked in (path, "/second", "/third"):
+                answer = client.send(client.build_request("GET", f"{url}{asked}"))
+                assert asked == "/more" or answer.text == f"{asked} None"
+
+
+def test_early_hints_are_no_answer(echo: str) -> None:
+    with _client() as client, pytest.raises(httpx.RemoteProtocolError):
+        client.send(client.build_request("GET", f"{echo}/early"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("_IDLE_SECONDS", 0.0), ("os", SimpleNamespace(getpid=lambda: -1))]
+)
+def test_a_connection_that_may_be_dead_or_another_processs_is_not_used(
+    name: str, value: Any, echo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _client() as client:
+
+        def port() -> str:
+            return client.send(client.build_request("GET", echo)).headers["x-port"]
+
+        first = port()
+        assert port() == first
+        monkeypatch.setattr(transport, name, value)
+        assert port() != first
 
 
 def test_a_connection_is_used_again_unless_the_server_closed_it(echo: str) -> None:
@@ -125,8 +200,7 @@ def test_each_request_has_its_own_patience(echo: str) -> None:
 
 
 def test_as_many_connections_are_kept_as_were_used_at_once(echo: str) -> None:
-    transport = StandardTransport()
-    with StraightClient(transport) as client, ThreadPoolExecutor(3) as pool:
+    with _client() as client, ThreadPoolExecutor(3) as pool:
 
         def ask(_: int) -> str:
             return client.send(client.build_request("GET", f"{echo}/late")).headers["x-port"]
@@ -135,11 +209,11 @@ def test_as_many_connections_are_kept_as_were_used_at_once(echo: str) -> None:
 
 
 def test_nothing_stays_open_behind_a_closed_client(echo: str) -> None:
-    transport = StandardTransport()
-    with StraightClient(transport) as client, ThreadPoolExecutor(1) as pool:
+    straight = StandardTransport()
+    with StraightClient(straight) as client, ThreadPoolExecutor(1) as pool:
         client.send(client.build_request("GET", echo))
         late = pool.submit(client.send, client.build_request("GET", f"{echo}/late"))
         time.sleep(0.1)
         client.close()
         assert late.result().is_success
-        assert not any(transport._idle.values())
+        assert not any(idle._connections for idle in straight._pools.values())
