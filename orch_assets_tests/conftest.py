@@ -7,13 +7,12 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _levels_are_given_back() -> Iterator[None]:
+def _logger_is_as_imported() -> Iterator[None]:
     """Give the package's logger its level back: a Dagster run in this process sets it for good.
 
     With ``python_logs`` in ``dagster.yaml``, a run's log manager sets the level of the managed
-    loggers and never takes it back. The next test in the process would then see less.
+    loggers and never takes it back; a module's fixture may have run one before this test.
     """
-    logger = logging.getLogger("orch_assets")
-    level = logger.level
+    logging.getLogger("orch_assets").setLevel(logging.NOTSET)
     yield
-    logger.setLevel(level)
+    logging.getLogger("orch_assets").setLevel(logging.NOTSET)

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
+import pyarrow.parquet  # noqa: F401 - what the first studies would import is no work of theirs
 
 from orch_assets import study_pipeline
 from orch_assets.defs.graph import build_study_graph
@@ -18,7 +20,7 @@ from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
 
 PLANTED = "Plantedname"
-TIMEOUT_SECONDS = 6.0
+TIMEOUT_SECONDS = 10.0
 
 
 def folder() -> Path:
@@ -57,8 +59,6 @@ def _fail(how: str | None) -> Any:
         except KeyError as error:
             raise ValueError(f"could not convert '{PLANTED}' to float") from error
     if how == "frame":
-        import pandas as pd
-
         return pd.DataFrame({"result": [1, PLANTED]})
     return None  # "forbidden" fails at the registry, "store" when it is stored
 

@@ -28,7 +28,7 @@ WAYS = ("exception", "exit", "timeout", "data in its text", "frame", "forbidden"
 ERRORS = {
     "exception": "ArithmeticError (at hundred_location.py:",
     "exit": "SystemExit (at hundred_location.py:",
-    "timeout": "Timeout: gave up after 6 s",
+    "timeout": f"Timeout: gave up after {hundred_location.TIMEOUT_SECONDS:g} s",
     "data in its text": "ValueError (at hundred_location.py:",
     "frame": "UnstorableTableError: ",
     "forbidden": "RegistryRefusedError: ",
