@@ -83,7 +83,7 @@ class StandardTransport(httpx.BaseTransport):
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in answer.headers.items()
         ]
-        return httpx.Response(answer.status, headers=headers, stream=_Body(body))
+        return httpx.Response(answer.status, headers=headers, stream=httpx.ByteStream(body))
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others, when they have their answers."""
@@ -160,16 +160,6 @@ class StraightClient(httpx.Client):
         response.request = request
         response.read()
         return response
-
-
-class _Body(httpx.SyncByteStream):
-    """The bytes of an answer, which have all arrived."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def __iter__(self) -> "Iterator[bytes]":
-        yield self._body
 
 
 @contextmanager

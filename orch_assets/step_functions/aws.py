@@ -93,11 +93,10 @@ class Aws:
             return self._clients[service, once]
 
     def _connect(self, service: str, *, once: bool) -> Any:
-        with connecting:
+        with connecting, reporting("AWS"):
             from boto3.session import Session
             from botocore.config import Config
 
-        with reporting("AWS"):
             session = Session(profile_name=self._profile, region_name=self._region)
             return session.client(
                 service,

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from orch_assets.errors import UnstorableTableError
@@ -92,8 +92,9 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != NOTES}
     schema = schema.with_metadata(metadata or None)
     taken = Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
-    take_wait = getattr(batches, "take_wait", None)
-    return replace(taken, before_commit=take_wait()) if take_wait else taken
+    if hasattr(batches, "take_wait"):
+        taken.before_commit = batches.take_wait()
+    return taken
 
 
 def without_notes(table: "pa.Table") -> "pa.Table":

@@ -21,7 +21,7 @@ from orch_assets.errors import (
     StudyGivenUpError,
     StudyKeyError,
 )
-from orch_assets.registry import ImednetSDK, Job, RequestLimiter, arrow_schema
+from orch_assets.registry import ImednetSDK, Job, RequestLimiter, arrow_schema, endpoints
 from orch_assets.registry.demo import DemoServer, Fault
 from orch_assets.registry.fields import DAY, MOMENT, OBJECT, fields_of, read_row
 from orch_assets.registry.sdk import (
@@ -38,6 +38,7 @@ from orch_assets.registry.sdk import (
     VARIABLES,
     VISITS,
 )
+from orch_assets.stores.batches import block_rows
 from orch_assets.study import PublishingLease, study_context
 from orch_assets_tests.registry.conftest import MakeSDK
 
@@ -94,6 +95,11 @@ def test_every_row_and_field_arrives(kind: Any, server: DemoServer, make_sdk: Ma
     assert [api_row(kind.model, row) for row in table.to_pylist()] == [
         as_columns(kind.model, row) for row in theirs
     ]
+
+
+def test_batches_are_cut_as_the_stores_write_the_widest_table() -> None:
+    columns = max(len(arrow_schema(kind.model)) for kind in [*OF_A_STUDY, USERS])
+    assert block_rows(columns) == endpoints._BATCH_ROWS
 
 
 @pytest.mark.parametrize("kind", [*OF_A_STUDY, USERS], ids=lambda kind: kind.name)

@@ -32,8 +32,9 @@ FIRST_USE = """
 import sys, threading
 sys.setswitchinterval(1e-5)
 from orch_assets.step_functions.aws import Aws
-from orch_assets.stores import bucket, s3
+from orch_assets.stores import s3
 from orch_assets.stores.s3_errors import reporting
+from orch_assets.vendors import connecting
 
 errors, begin = [], threading.Barrier(6)
 
@@ -42,7 +43,7 @@ def report():
         pass
 
 def connect():
-    with bucket.connecting:
+    with connecting:
         s3._connect("eu-west-1", None, "http://127.0.0.1:9", None)
 
 def step_functions():
