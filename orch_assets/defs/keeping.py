@@ -96,8 +96,7 @@ class Keeping:
                 metadata, handover = self._keep_one(turn, io_manager, fed, beside.result)
             finally:
                 value.table.close()
-                if beside.has_all:  # no try may end before it: the next one would meet it
-                    beside.result()
+                beside.wait()  # no try may end before it: the next one would meet it
             withheld, withheld_handover = beside.result()
         else:
             withheld, withheld_handover = keep_withheld()
@@ -186,14 +185,9 @@ class _Following(BatchStream):
 
 
 class _Beside:
-    """Work for the same study on a thread of its own.
-
-    Attributes:
-        has_all: whether it was fed to its end.
-    """
+    """Work for the same study on a thread of its own."""
 
     def __init__(self, work: Callable[[], tuple[Metadata, Any]]) -> None:
-        self.has_all = False
         self._outcome: Future[tuple[Metadata, Any]] = Future()
         thread = threading.Thread(
             target=in_study_context(self._do), args=(work,), name="withheld-part", daemon=True
@@ -215,7 +209,10 @@ class _Beside:
             if not isinstance(self._outcome.exception(), ImednetError):
                 self.result()
             raise
-        self.has_all = True
+
+    def wait(self) -> None:
+        """Wait for the work, however it ends."""
+        self._outcome.exception()
 
     def result(self) -> tuple[Metadata, Any]:
         """Wait for the work; return what it gave, or raise what ended it."""
