@@ -10,6 +10,12 @@ from orch_assets.step_functions.errors import is_a_name
 
 _PAGE = 1000
 
+# Failures that come of another one: of a branch's, of an iteration's.
+_FAILED_WHOLES = frozenset(
+    {"ParallelStateFailed", "MapStateFailed", "MapIterationFailed", "MapRunFailed"}
+)
+_WHOLES = _FAILED_WHOLES | {"ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}
+
 
 @dataclass(frozen=True)
 class HistoryEvent:
@@ -49,12 +55,42 @@ def failing_state(client: Any, arn: str) -> str | None:
     known: dict[int, HistoryEvent] = {}
     for page in _pages(client, arn, newest_first=True):
         known |= {event.id: event for event in page}
-        event = known.get(max(known, default=0))
-        while event:
-            if event.type.endswith("StateEntered"):
-                return event.state
-            event = known.get(event.previous_id)
-    return None
+        state = _failing_state(known, complete=False)
+        if state is not None:
+            return state
+    return _failing_state(known, complete=True)
+
+
+def _failing_state(known: Mapping[int, HistoryEvent], *, complete: bool) -> str | None:
+    """Go from the newest event back to what led to it; None where an older page may tell."""
+    event = known.get(max(known, default=0))
+    while event and not event.type.endswith("StateEntered"):
+        before = known.get(event.previous_id)
+        if event.type in _FAILED_WHOLES:
+            before = _uncaught(known, event.id) or (before if complete else None)
+        event = before
+    return event.state if event else None
+
+
+def _uncaught(known: Mapping[int, HistoryEvent], before: int) -> HistoryEvent | None:
+    """Return the newest failure before an event that nothing came of, neither retry nor catcher.
+
+    What led to the failure of several branches may, by its number, be the newest event of another
+    branch.
+    """
+    answered = {event.previous_id for event in known.values() if event.type not in _WHOLES}
+    failures = (
+        event.id
+        for event in known.values()
+        if event.id < before and event.id not in answered and _fails(event)
+    )
+    newest = max(failures, default=None)
+    return None if newest is None else known[newest]
+
+
+def _fails(event: HistoryEvent) -> bool:
+    ends = event.type.endswith(("Failed", "TimedOut")) and event.type not in _WHOLES
+    return ends or event.type == "FailStateEntered"
 
 
 def _pages(client: Any, arn: str, *, newest_first: bool) -> Iterator[list[HistoryEvent]]:
