@@ -75,6 +75,17 @@ class RegistryHttp:
     ) -> None:
         self._settings = settings
         self._client = client
+        # Made once: what httpx does to merge them at every request takes as long as to send it.
+        self._headers = client.headers.copy()
+        self._headers.update(
+            {
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "x-api-key": settings.api_key,
+                "x-imn-security-key": settings.security_key,
+            }
+        )
+        self._timeout = httpx.Timeout(settings.timeout).as_dict()
         self._limiter = limiter
         self._attempts = attempts
         self._sleep = sleep
@@ -175,17 +186,12 @@ class RegistryHttp:
             raise ImednetError("The ImednetSDK is closed; open a new one to read on.")
 
     def _request(self, call: Call) -> httpx.Request:
-        return self._client.build_request(
+        return httpx.Request(
             "GET",
             f"{self._settings.base_url}{API_PATH}{call.endpoint}",
             params=dict(call.parameters),
-            headers={
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                "x-api-key": self._settings.api_key,
-                "x-imn-security-key": self._settings.security_key,
-            },
-            timeout=self._settings.timeout,
+            headers=self._headers,
+            extensions={"timeout": self._timeout},
         )
 
     def _no_answer(self, call: Call, kind: str) -> Trouble:

@@ -6,7 +6,6 @@ the API description doesn't name) are JSON text, as it was sent.
 """
 
 import functools
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ from orch_assets.registry.fields import (
     naive_utc,
 )
 from orch_assets.registry.models import RegistryRow
-from orch_assets.registry.wire import WireRows, rows_of_lists
+from orch_assets.registry.wire import WireRows, is_plain, rows_of_lists
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,13 +95,11 @@ class _Plan:
 
     Attributes:
         names: the columns.
-        values: takes a row's values of these.
         lengths: the length of the text that each moment or day must be.
         types: as the values are sent, as they are read, and as they are called in the end.
     """
 
     names: Sequence[str]
-    values: Callable[[Any], tuple[Any, ...]]
     lengths: Mapping[str, int]
     types: "tuple[pa.StructType, pa.StructType, pa.StructType]"
 
@@ -112,7 +109,7 @@ def _plan(model: type[RegistryRow]) -> _Plan:
     import pyarrow as pa
 
     schema = arrow_schema(model)
-    plain = [one for one in fields_of(model) if one.kind is not OBJECT and one.kind.row is None]
+    plain = [one for one in fields_of(model) if is_plain(one)]
     kinds = {one.name: one.kind for one in plain}
     lengths = {name: _LENGTHS[kind] for name, kind in kinds.items() if kind in _LENGTHS}
     final = [schema.field(name) for name in kinds]
@@ -122,7 +119,7 @@ def _plan(model: type[RegistryRow]) -> _Plan:
     ]
     sent = [field.with_type(pa.string()) if field.name in lengths else field for field in final]
     types = tuple(map(pa.struct, (sent, read, final)))
-    return _Plan(tuple(kinds), operator.attrgetter(*kinds), lengths, types)
+    return _Plan(tuple(kinds), lengths, types)
 
 
 def _usual_columns(model: type[RegistryRow], rows: WireRows) -> "dict[str, pa.Array]":
@@ -135,11 +132,11 @@ def _usual_columns(model: type[RegistryRow], rows: WireRows) -> "dict[str, pa.Ar
     plan = _plan(model)
     for name, length in plan.lengths.items():
         texts = rows.column(name)
-        if not all(text is None or len(text) == length for text in texts):
+        if not {len(text) for text in texts if text is not None} <= {length}:
             return {}
     sent, read, final = plan.types
     try:
-        structs = pa.array(map(plan.values, rows.rows), sent, size=len(rows.rows))
+        structs = pa.array(rows.values(len(plan.names)), sent, size=len(rows.rows))
         structs = structs.cast(read).view(final) if plan.lengths else structs
     except (pa.ArrowException, TypeError, OverflowError):
         return {}

@@ -7,7 +7,7 @@ where a row has fields beyond it are the rows decoded a second time, for those f
 import functools
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,10 @@ class WireRows:
         """Return the values of a field."""
         return list(map(operator.attrgetter(name), self.rows))
 
+    def values(self, count: int) -> Iterator[tuple[Any, ...]]:
+        """Yield each row's values of the first plain fields, so many of them."""
+        return map(operator.itemgetter(slice(count)), map(msgspec.structs.astuple, self.rows))
+
 
 @functools.cache
 def row_type(model: type[RegistryRow], *, closed: bool) -> type[msgspec.Struct]:
@@ -66,10 +70,16 @@ def row_type(model: type[RegistryRow], *, closed: bool) -> type[msgspec.Struct]:
         model: the rows' model.
         closed: whether a field beyond the model's is refused; else it is passed over.
     """
-    fields = [_wire_field(field) for field in fields_of(model)]
+    # The plain ones first, so that they can be had of a row at once.
+    fields = [_wire_field(field) for field in sorted(fields_of(model), key=is_plain, reverse=True)]
     return msgspec.defstruct(
         f"Wire{model.__name__}", fields, forbid_unknown_fields=closed, gc=False
     )
+
+
+def is_plain(field: Field) -> bool:
+    """Whether a field is one value, neither an object nor a list of objects."""
+    return field.kind in _TYPES
 
 
 def _wire_field(field: Field) -> tuple[str, Any, Any]:
