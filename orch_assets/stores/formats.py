@@ -1,6 +1,7 @@
 """The formats of tables, each a small class: record batches to a file, and back."""
 
 import functools
+import threading
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+# Many studies' tables of one schema come at once; it is to be tried once.
+_trying = threading.Lock()
 # Of a batch that is read.
 _STREAM_ROWS = 1 << 16
 # Of each column: without one, a row group's columns are held as a whole before they are decoded.
@@ -66,8 +69,9 @@ class ParquetFormat:
         """Try it on an empty file; where that fails, each column, to name the one."""
         import pyarrow as pa
 
-        if _parquet_holds(schema.remove_metadata()):
-            return
+        with _trying:
+            if _parquet_holds(schema.remove_metadata()):
+                return
         for field in schema:
             if not _parquet_holds(pa.schema([field])):
                 raise UnstorableTableError(

@@ -179,7 +179,7 @@ def test_what_has_no_upstream_is_not_executed(tmp_path, aws):
 
 
 def test_a_study_that_takes_too_long_is_given_up_and_its_execution_stopped(tmp_path, aws):
-    scores = scoring(by_study(result(1), S1=wait(120)), timeout=4)
+    scores = scoring(by_study(result(1), S1=wait(120)), timeout=10)
     with instance(*STUDIES) as real:
         defs = location(tmp_path, aws.url, sizes, scores)
         deploy(defs, real, "scores")
@@ -187,7 +187,7 @@ def test_a_study_that_takes_too_long_is_given_up_and_its_execution_stopped(tmp_p
         failure = observations(real, "scores")["S1"]
         expected = {"S0": "MATERIALIZED", "S1": "FAILED", "S2": "MATERIALIZED"}
         assert states(real, "scores") == expected
-    assert failure["error"] == "Timeout: gave up after 4 s"
+    assert failure["error"] == "Timeout: gave up after 10 s"
     assert failure["execution"].endswith(failure["execution_arn"])
     found = aws.client("stepfunctions").describe_execution(executionArn=failure["execution_arn"])
     assert found["status"] == "ABORTED"
