@@ -21,7 +21,7 @@ from orch_assets.registry.filters import build_filter, check_names
 from orch_assets.registry.http import Answer, RegistryHttp
 from orch_assets.registry.models import Job, RegistryRow
 from orch_assets.registry.paging import Page, Reading, ReadingCounts
-from orch_assets.registry.progress import count_under_way
+from orch_assets.registry.progress import ReadingProgress, count_under_way, is_oldest
 from orch_assets.registry.schemas import arrow_schema
 from orch_assets.registry.streams import BatchStream, RowStream
 from orch_assets.study import check_study_key, get_current_study
@@ -52,14 +52,18 @@ class Access:
     page_size: int
     window: int | None
 
-    def pages_at_once(self) -> int:
+    def pages_at_once(self, reading: ReadingProgress) -> int:
         """Return how many pages a reading may have at work: its share of the limit, and one.
 
-        More would wait for their turn, and threads that wait cost those that work.
+        More would wait for their turn, and threads that wait cost those that work. The oldest of
+        several has one more: so tables end one after the other, and what is done at the end of one
+        is done while the others still arrive.
         """
         if self.window is not None:
             return self.window
-        return self.http.maximum // max(count_under_way(), 1) + 1
+        readings = count_under_way()
+        ahead = readings > 1 and is_oldest(reading)
+        return self.http.maximum // max(readings, 1) + 1 + ahead
 
 
 @dataclass(frozen=True)

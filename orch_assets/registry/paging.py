@@ -11,6 +11,7 @@ What can't be seen: a row that is deleted for good from a page already read, whi
 added, so that the total stays the same. (The registry marks rows as deleted, and keeps them.)
 """
 
+import functools
 import hashlib
 import operator
 from array import array
@@ -98,7 +99,7 @@ class Reading(Generic[T]):
         fetch: gets a page by its number, on any thread; what it returns is called for the page
             itself, on the reader's.
         size: rows of a full page.
-        window: says how many pages may be at work at once, now.
+        window: says how many pages this reading may have at work at once, now.
         hold: whether all pages are held back until the whole table has arrived, so that any of
             them can still be read anew. Without it only the newest is.
 
@@ -113,14 +114,14 @@ class Reading(Generic[T]):
         fetch: Fetch[Callable[[], Page[T]]],
         *,
         size: int = PAGE_SIZE,
-        window: Callable[[], int],
+        window: Callable[[ReadingProgress], int],
         hold: bool = False,
     ) -> None:
         self.counts = ReadingCounts()
         self.call = call
         endpoint = call.endpoint.rpartition("/")[2]
         self._progress = ReadingProgress(call.study_key, endpoint, size, self.counts)
-        self._ahead = Lookahead(fetch, window)
+        self._ahead = Lookahead(fetch, functools.partial(window, self._progress))
         self._size = size
         self._hold = hold
         self._marks: list[_Mark] = []

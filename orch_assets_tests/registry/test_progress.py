@@ -1,16 +1,21 @@
 """What a reading tells while it goes on."""
 
+import dataclasses
 import logging
 import re
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from orch_assets.registry import progress
+from orch_assets.registry import RequestLimiter, progress
 from orch_assets.registry.calls import Call
-from orch_assets.registry.paging import Page, Reading
+from orch_assets.registry.endpoints import Access
+from orch_assets.registry.http import RegistryHttp
+from orch_assets.registry.paging import Page, Reading, ReadingCounts
+from orch_assets.registry.settings import RegistrySettings
 from orch_assets_tests.registry.rows import as_received
 
 SIZE = 2
@@ -22,7 +27,7 @@ def reading(rows: int) -> Iterator[Any]:
         return Page(number, number, rows, -(-rows // SIZE), ids, ids, retries=number % 2)
 
     call = Call("/studies/A/records", "A")
-    return Reading(call, as_received(fetch), size=SIZE, window=lambda: 1).contents()
+    return Reading(call, as_received(fetch), size=SIZE, window=lambda _: 1).contents()
 
 
 def test_a_reading_is_among_those_under_way_from_its_first_row_to_its_last() -> None:
@@ -42,6 +47,24 @@ def test_a_reading_that_is_dropped_is_under_way_no_more() -> None:
     next(contents)
     contents.close()
     assert progress.readings_under_way() == []
+
+
+def test_the_oldest_of_several_readings_has_a_page_more_at_work_than_the_others() -> None:
+    settings = RegistrySettings("key", "key", "http://127.0.0.1:1", 1.0, None)
+    with httpx.Client() as client:
+        access = Access(RegistryHttp(settings, client, RequestLimiter(8)), 500, None)
+    first, second, third, fourth = (
+        progress.ReadingProgress("A", "records", 500, ReadingCounts()) for _ in range(4)
+    )
+    with progress.under_way(second), progress.under_way(third), progress.under_way(fourth):
+        with progress.under_way(first):  # the last of them to begin
+            assert list(map(access.pages_at_once, (first, second, third, fourth))) == [3, 4, 3, 3]
+        assert list(map(access.pages_at_once, (second, third, fourth))) == [4, 3, 3]
+    with progress.under_way(first):
+        assert access.pages_at_once(first) == 9
+        with progress.under_way(second):
+            fixed = dataclasses.replace(access, window=3)
+            assert list(map(fixed.pages_at_once, (first, second))) == [3, 3]
 
 
 def test_a_long_reading_tells_how_far_it_is_and_a_short_one_does_not(
