@@ -56,13 +56,13 @@ class Access:
         """Return how many pages a reading may have at work: its share of the limit, and one.
 
         More would wait for their turn, and threads that wait cost those that work. The oldest of
-        several has one more: so tables end one after the other, and what is done at the end of one
-        is done while the others still arrive.
+        a few has one more: so tables end one after the other, and what is done at the end of one
+        is done while the others still arrive. (Many end one after the other anyway.)
         """
         if self.window is not None:
             return self.window
         readings = count_under_way()
-        ahead = readings > 1 and is_oldest(reading)
+        ahead = 1 < readings <= self.http.maximum and is_oldest(reading)
         return self.http.maximum // max(readings, 1) + 1 + ahead
 
 
