@@ -189,8 +189,9 @@ class RegistryHttp:
         return httpx.Request(
             "GET",
             f"{self._settings.base_url}{API_PATH}{call.endpoint}",
-            params=dict(call.parameters),
+            params=self._client.params.merge(dict(call.parameters)),
             headers=self._headers,
+            cookies=self._client.cookies,
             extensions={"timeout": self._timeout},
         )
 

@@ -315,6 +315,24 @@ def test_a_client_that_was_given_stays_open(server: DemoServer) -> None:
         assert not client.is_closed
 
 
+def test_what_a_client_that_was_given_adds_is_sent(server: DemoServer) -> None:
+    seen: list[httpx.Request] = []
+    client = httpx.Client(
+        headers={"user-agent": "sponsor", "accept": "text/html"},
+        params={"tenant": "4"},
+        cookies={"gateway": "open"},
+        event_hooks={"request": [seen.append]},
+    )
+    keys = (server.api_key, server.security_key, server.base_url)
+    with client, ImednetSDK(*keys, client=client) as sdk:
+        assert len(list(sdk.studies.list())) == 3
+    (request,) = seen
+    assert request.url.params["tenant"] == "4"
+    assert request.headers["cookie"] == "gateway=open"
+    assert request.headers["user-agent"] == "sponsor"
+    assert request.headers.get_list("accept") == ["application/json"]
+
+
 def test_a_reading_left_open_does_not_keep_the_interpreter(server: DemoServer) -> None:
     code = f"""
 from orch_assets.registry import ImednetSDK
