@@ -21,7 +21,7 @@ from orch_assets.registry.filters import build_filter, check_names
 from orch_assets.registry.http import Answer, RegistryHttp
 from orch_assets.registry.models import Job, RegistryRow
 from orch_assets.registry.paging import Page, Reading, ReadingCounts
-from orch_assets.registry.progress import ReadingProgress, count_under_way, is_oldest
+from orch_assets.registry.progress import ReadingProgress, readings_under_way
 from orch_assets.registry.schemas import arrow_schema
 from orch_assets.registry.streams import BatchStream, RowStream
 from orch_assets.study import check_study_key, get_current_study
@@ -61,9 +61,9 @@ class Access:
         """
         if self.window is not None:
             return self.window
-        readings = count_under_way()
-        ahead = 1 < readings <= self.http.maximum and is_oldest(reading)
-        return self.http.maximum // max(readings, 1) + 1 + ahead
+        readings, most = readings_under_way(), self.http.maximum
+        ahead = 1 < len(readings) <= most and readings[0] is reading
+        return most // max(len(readings), 1) + 1 + ahead
 
 
 @dataclass(frozen=True)

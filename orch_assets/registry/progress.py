@@ -80,17 +80,6 @@ def under_way(progress: ReadingProgress) -> Iterator[None]:
             del _under_way[id(progress)]
 
 
-def count_under_way() -> int:
-    """Return how many readings this process has under way."""
-    return len(_under_way)
-
-
-def is_oldest(progress: ReadingProgress) -> bool:
-    """Whether no other reading that is under way began before this one."""
-    with _lock:
-        return next(iter(_under_way.values()), None) is progress
-
-
 def readings_under_way() -> list[ReadingProgress]:
     """Return the readings of this process, the oldest first."""
     with _lock:

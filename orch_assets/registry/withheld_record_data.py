@@ -60,8 +60,6 @@ class RecordSplit:
         import pyarrow as pa
 
         whole = table.select(_COMPANION_COLUMNS)
-        if not table.num_rows:
-            return table, whole
         texts = table["record_data"].combine_chunks()
         split: dict[int, tuple[str, str]] = {}
         for form, rows in _by_form(table):

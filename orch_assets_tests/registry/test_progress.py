@@ -51,8 +51,9 @@ def test_a_reading_that_is_dropped_is_under_way_no_more() -> None:
 
 def test_the_oldest_of_a_few_readings_has_a_page_more_at_work_than_the_others() -> None:
     settings = RegistrySettings("key", "key", "http://127.0.0.1:1", 1.0, None)
+    limiter = RequestLimiter(8)
     with httpx.Client() as client:
-        access = Access(RegistryHttp(settings, client, RequestLimiter(8)), 500, None)
+        access = Access(RegistryHttp(settings, client, limiter), 500, None)
     first, second, third, fourth = (
         progress.ReadingProgress("A", "records", 500, ReadingCounts()) for _ in range(4)
     )
@@ -60,9 +61,9 @@ def test_the_oldest_of_a_few_readings_has_a_page_more_at_work_than_the_others() 
         with progress.under_way(first):  # the last of them to begin
             assert list(map(access.pages_at_once, (first, second, third, fourth))) == [3, 4, 3, 3]
         assert list(map(access.pages_at_once, (second, third, fourth))) == [4, 3, 3]
-        access.http._limiter.maximum = 2
+        limiter.maximum = 2
         assert list(map(access.pages_at_once, (second, third, fourth))) == [1, 1, 1]
-        access.http._limiter.maximum = 8
+        limiter.maximum = 8
     with progress.under_way(first):
         assert access.pages_at_once(first) == 9
         with progress.under_way(second):
