@@ -53,7 +53,7 @@ class Access:
     window: int | None
 
     def pages_at_once(self, reading: ReadingProgress) -> int:
-        """Return how many pages a reading may have at work: its share of the limit, and one.
+        """Return how many pages a reading may have at work: its share of those worthwhile, and one.
 
         More would wait for their turn, and threads that wait cost those that work. The oldest of
         a few has one more: so tables end one after the other, and what is done at the end of one
@@ -61,7 +61,7 @@ class Access:
         """
         if self.window is not None:
             return self.window
-        readings, most = readings_under_way(), self.http.maximum
+        readings, most = readings_under_way(), self.http.worthwhile
         ahead = 1 < len(readings) <= most and readings[0] is reading
         return most // max(len(readings), 1) + 1 + ahead
 

@@ -1,17 +1,21 @@
 """What a reading tells while it goes on."""
 
+import contextlib
 import dataclasses
+import itertools
 import logging
 import re
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from orch_assets.registry import RequestLimiter, progress
+from orch_assets.registry import RequestLimiter, http, progress
 from orch_assets.registry.calls import Call
+from orch_assets.registry.demo import DemoServer
 from orch_assets.registry.endpoints import Access
 from orch_assets.registry.http import RegistryHttp
 from orch_assets.registry.paging import Page, Reading, ReadingCounts
@@ -69,6 +73,28 @@ def test_the_oldest_of_a_few_readings_has_a_page_more_at_work_than_the_others() 
         with progress.under_way(second):
             fixed = dataclasses.replace(access, window=3)
             assert list(map(fixed.pages_at_once, (first, second))) == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "at_once"), [(0, [2, 1, 1, 1]), (5, [4, 3, 3, 1]), (60, [9, 6, 4, 4])]
+)
+def test_no_more_pages_are_at_work_than_arrive_while_others_are_worked_off(
+    server: DemoServer, monkeypatch: pytest.MonkeyPatch, milliseconds: float, at_once: list[int]
+) -> None:
+    clock = SimpleNamespace(monotonic=itertools.count(0.0, milliseconds / 1000).__next__)
+    monkeypatch.setattr(http, "time", clock)
+    keys = server.api_key, server.security_key
+    settings = RegistrySettings(*keys, server.base_url, 10.0, None)
+    with httpx.Client() as client, contextlib.ExitStack() as under_way:
+        access = Access(RegistryHttp(settings, client, RequestLimiter(8)), 500, None)
+        assert access.http.worthwhile == 8  # as long as no answer has come
+        access.http.get(Call("/studies"), bytes)
+        found = []
+        for _ in at_once:
+            one = progress.ReadingProgress("A", "records", 500, ReadingCounts())
+            under_way.enter_context(progress.under_way(one))
+            found.append(access.pages_at_once(progress.readings_under_way()[0]))
+    assert found == at_once
 
 
 def test_a_long_reading_tells_how_far_it_is_and_a_short_one_does_not(
