@@ -41,14 +41,13 @@ def main() -> bool:
 def _throughput() -> Iterator[bool]:
     print(f"{len(STUDIES)} studies × {RECORDS:,} records of 17 fields and 20 variables, rows/s")
     with prepared_registry(RECORDS, 0) as url:
-        kinds = ("bytes_only", "bare_one", "bare_threads", "pipeline")
-        at_once = _rates(kinds, url)
-        package = _package(url)
-    print(f"  the public package: {package:,.0f}")
+        peers = ("bytes_only", "bare_threads", "bare_one", *_PACKAGE)
+        at_once = _rates(("pipeline", *peers), url)
     rate = at_once["pipeline"]
-    yield verdict("pipeline / bare_threads", rate / at_once["bare_threads"], 0.8, at_least=True)
-    yield verdict("pipeline / bare_one", rate / at_once["bare_one"], 0.8, at_least=True)
-    yield verdict("pipeline / the package", rate / package, 10, at_least=True)
+    for peer in ("bare_threads", "bare_one"):
+        yield verdict(f"pipeline / {peer}", rate / at_once[peer], 0.8, at_least=True)
+    for peer in _PACKAGE:
+        yield verdict(f"pipeline / {peer}", rate / at_once[peer], 10, at_least=True)
     print(f"The same at {LATENCY:g} ms a page; the window allows {POSSIBLE:,.0f}")
     with prepared_registry(RECORDS, LATENCY) as url:
         late = _rates(("bytes_only", "pipeline"), url)
@@ -56,24 +55,36 @@ def _throughput() -> Iterator[bool]:
 
 
 def _rates(kinds: tuple[str, ...], url: str) -> dict[str, float]:
-    runs = [{kind: report_of(MODULE, kind, url)["rows_per_second"] for kind in kinds}
-            for _ in range(REPETITIONS)]  # fmt: skip
+    runs = [{kind: _rate(kind, url) for kind in kinds} for _ in range(REPETITIONS)]
     rates = {kind: median([run[kind] for run in runs]) for kind in kinds}
     for kind, rate in rates.items():
         print(f"  {kind}: {rate:,.0f}")
     return rates
 
 
-def _package(url: str) -> float:
-    """Return the rows that the public package reads in a second, as its own objects."""
-    script = (
-        "import sys, time; from imednet import ImednetSDK\n"
-        "sdk = ImednetSDK('key', 'key', sys.argv[1]); begun = time.perf_counter()\n"
-        "rows = sum(len(sdk.records.list('S01')) for _ in range(1))\n"
-        "print(rows / (time.perf_counter() - begun))"
-    )
-    done = subprocess.run([_PEERS, "-c", script, url], capture_output=True, text=True, check=True)
+def _rate(kind: str, url: str) -> float:
+    if kind not in _PACKAGE:
+        return float(report_of(MODULE, kind, url)["rows_per_second"])
+    with tempfile.TemporaryDirectory() as folder:
+        command = [_PEERS, "-c", _PACKAGE_READS.format(_PACKAGE[kind]), url, f"{folder}/S01"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
+
+
+# The public package reads one study, as its own objects and as the file it makes of them.
+_PACKAGE = {
+    "package_objects": "sdk.records.list('S01')",
+    "package_parquet": "export_to_parquet(sdk, 'S01', sys.argv[2])",
+}
+_PACKAGE_READS = f"""
+import sys, time, pandas, pyarrow
+from imednet import ImednetSDK
+from imednet.integrations.export import export_to_parquet
+sdk = ImednetSDK('key', 'key', sys.argv[1])
+begun = time.perf_counter()
+{{}}
+print({RECORDS} / (time.perf_counter() - begun))
+"""
 
 
 def bytes_only(url: str) -> int:
@@ -263,10 +274,20 @@ def _tables() -> list[str]:
     return [each.name for each in found if each.reconciled and not each.on_request]
 
 
+_LOADED = (
+    "httpx",
+    "pandas",
+    "pyarrow.parquet",
+    "orch_assets.definitions",
+    "orch_assets.registry.split_streams",
+    "orch_assets.registry.withholding",
+)
+
+
 def _report(kind: str, url: str) -> None:
     """Measure one kind in this process, and print what it took as JSON."""
     # What a process has loaded is not what reading adds.
-    for module in ("httpx", "pandas", "pyarrow.parquet", "orch_assets.definitions"):
+    for module in _LOADED:
         importlib.import_module(module)
     _begun.append(resource.getrusage(resource.RUSAGE_SELF))
     begun = time.perf_counter()
