@@ -77,7 +77,7 @@ class Traffic:
 
     @contextmanager
     def request(self, entry: RequestEntry) -> Iterator[None]:
-        """Hold a request in flight."""
+        """Hold a request in flight, until its end was noted or the block is left."""
         with self._lock:
             self._log.append(entry)
             self._in_flight += 1
@@ -85,6 +85,11 @@ class Traffic:
         try:
             yield
         finally:
-            entry.ended = time.monotonic()
-            with self._lock:
+            self.end(entry)
+
+    def end(self, entry: RequestEntry) -> None:
+        """Note that a request is in flight no more; once is enough."""
+        with self._lock:
+            if entry.ended is None:
+                entry.ended = time.monotonic()
                 self._in_flight -= 1

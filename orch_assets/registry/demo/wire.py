@@ -54,22 +54,25 @@ class Wire:
             return
         entry = _entry(scope)
 
-        async def log_status(message: Message) -> None:
+        async def log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
+            elif not message.get("more_body", False):
+                # Before it is sent: who has the answer may ask the next, within the same limit.
+                self._traffic.end(entry)
             await send(message)
 
         with self._traffic.request(entry):
             if self._traffic.over_limit():
                 limited = Fault("status", status=429, retry_after=self._traffic.retry_after)
-                await _refuse(limited, scope, receive, log_status)
+                await _refuse(limited, scope, receive, log)
                 return
             for fault in self._faults.take(entry.endpoint, entry.study_key, entry.page):
                 if fault.kind == "delay":
                     await self._nap(fault.seconds)
                 else:
                     scope.setdefault("state", {})["fault"] = fault
-            await self._answer(scope, receive, log_status)
+            await self._answer(scope, receive, log)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault: Fault | None = scope.get("state", {}).get("fault")

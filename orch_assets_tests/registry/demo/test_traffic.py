@@ -54,6 +54,15 @@ def test_what_is_no_endpoint_is_logged_too(server: DemoServer, client: Client) -
     ]
 
 
+def test_who_has_an_answer_may_ask_the_next_within_the_limit(
+    server: DemoServer, client: Client
+) -> None:
+    server.traffic.limit = 1
+    for _ in range(200):
+        assert client.get("/studies").status_code == 200
+        assert server.traffic.in_flight == 0
+
+
 def test_requests_in_flight_are_counted(server: DemoServer) -> None:
     server.faults.add(Fault("delay", seconds=0.5))
     _ask_at_once(server, 5)
