@@ -14,6 +14,7 @@ from orch_assets.defs.partitions import STUDIES_NAME, range_tags, studies
 from orch_assets.defs.resources import RegistryResource, StoreResource
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
+from orch_assets_tests.defs.instances import temporary_instance
 
 
 def definitions(
@@ -39,7 +40,7 @@ def definitions(
 @contextmanager
 def instance(*study_keys: str) -> Iterator[dg.DagsterInstance]:
     """Give a real instance, SQLite in a temporary folder, that knows these studies."""
-    with dg.instance_for_test() as real:
+    with temporary_instance() as real:
         real.add_dynamic_partitions(STUDIES_NAME, list(study_keys))
         yield real
 

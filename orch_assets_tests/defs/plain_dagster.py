@@ -11,6 +11,8 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
+from orch_assets_tests.defs.instances import temporary_instance
+
 STUDIES = ["s0", "s1", "s2", "s3", "s4"]
 BAD = {"s1", "s3"}
 NAME = "plain_studies"
@@ -20,7 +22,7 @@ studies = dg.DynamicPartitionsDefinition(name=NAME)
 @contextmanager
 def instance(keys: Sequence[str] = STUDIES) -> Iterator[dg.DagsterInstance]:
     """Give a real instance, SQLite in a temporary folder, that knows the studies."""
-    with dg.instance_for_test() as real:
+    with temporary_instance() as real:
         real.add_dynamic_partitions(NAME, list(keys))
         yield real
 

@@ -114,7 +114,6 @@ if __name__ == "__main__":
 def test_what_was_logged_survives_a_kill_and_the_rest_is_failed():
     """log_event stores at once; after SIGKILL the run is failed by whoever notices."""
     with instance() as real:
-        # instance_for_test keeps its files where DAGSTER_HOME would be.
         assert in_a_process(KILLED, real.root_directory) == -9
         (left,) = real.get_runs()
         assert left.status == dg.DagsterRunStatus.STARTED

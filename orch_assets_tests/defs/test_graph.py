@@ -24,6 +24,7 @@ from orch_assets_tests.defs.harness import (
     observations,
     states,
 )
+from orch_assets_tests.defs.instances import temporary_instance
 
 
 @study_pipeline
@@ -275,7 +276,7 @@ def test_what_a_pipeline_logs_carries_its_study(tmp_path):
         study_logger.info("seven forms")
         study_logger.info("%d forms", 7)
 
-    with dg.instance_for_test(
+    with temporary_instance(
         overrides={
             "python_logs": {
                 "managed_python_loggers": ["orch_assets"],

@@ -11,6 +11,7 @@ from orch_assets.defs.partitions import studies
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import SettingError
 from orch_assets.stores import ArtifactKind, LocalPipelineStore
+from orch_assets_tests.defs.instances import temporary_instance
 
 
 def materialize(folder, *assets, **kwargs):
@@ -55,7 +56,7 @@ def test_several_partitions_come_as_a_dict_by_study(tmp_path):
     def together(rows: dict[str, pd.DataFrame]) -> None:
         seen.update(rows)
 
-    with dg.instance_for_test() as real:
+    with temporary_instance() as real:
         real.add_dynamic_partitions("studies", ["S1", "s1", "A&B"])
         for key in ("S1", "s1", "A&B"):
             materialize(tmp_path, rows, instance=real, partition_key=key)

@@ -12,6 +12,7 @@ from orch_assets.defs.io_manager import LocalPipelineIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.errors import StoreError
 from orch_assets.stores import LocalPipelineStore
+from orch_assets_tests.defs.instances import temporary_instance
 
 STUDIES = ["ONC-301", "CARD-12"]
 DAYS = ["2024-01-01", "2024-01-02"]
@@ -23,7 +24,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @pytest.fixture
 def real():
-    with dg.instance_for_test() as instance:
+    with temporary_instance() as instance:
         instance.add_dynamic_partitions("studies", STUDIES)
         yield instance
 

@@ -11,6 +11,7 @@ from orch_assets.defs import step_inputs
 from orch_assets.defs.io_manager import LocalPipelineIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.stores import LocalPipelineStore, noting_inputs
+from orch_assets_tests.defs.instances import temporary_instance
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -121,7 +122,7 @@ def test_what_is_read_batch_by_batch_is_named(run, store, tmp_path):
     def passed_on(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
         return rows
 
-    with dg.instance_for_test() as instance:
+    with temporary_instance() as instance:
         instance.add_dynamic_partitions("studies", ["S-1", "S-2"])
         for key in ("S-1", "S-2"):
             run(rows, instance=instance, partition_key=key)
