@@ -3,7 +3,7 @@
 ``python -m benchmarks.prepared_registry RECORDS MILLISECONDS`` prints its port and serves, for
 every study alike: so many records of 17 fields and 20 variables, the dictionary of these, and no
 rows for the other endpoints. A page's bytes are joined from pieces that were made before, and kept
-for the next study that asks for them.
+for the next who asks for them.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ KEYS = {"api_key": "key", "security_key": "key"}
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _ID = 987654321987  # stands where a record's ID goes
+_STUDY = "PREPARED"  # stands where the study's key goes
 
 
 @contextmanager
@@ -56,10 +57,10 @@ class _Pages:
             "studies": _body(0, 1, _json([{"studyKey": "S01", "studyId": 1}])),
         }
 
-    @functools.lru_cache(maxsize=100)  # noqa: B019 - there is one of it, as long as the process
-    def answer(self, endpoint: str, number: int) -> bytes:
+    @functools.lru_cache(maxsize=500)  # noqa: B019 - there is one of it, as long as the process
+    def answer(self, study_key: str, endpoint: str, number: int) -> bytes:
         """Return an answer, head and body."""
-        body = self._body(endpoint, number)
+        body = self._body(endpoint, number).replace(_STUDY.encode(), study_key.encode())
         return _HEAD % len(body) + body
 
     def _body(self, endpoint: str, number: int) -> bytes:
@@ -82,7 +83,7 @@ def _record(number: int, record_id: int = _ID) -> dict[str, Any]:
         kinds: tuple[Any, ...] = (f"answer {number * place % 997}", number * place % 97, "1.5")
         answers[name] = kinds[place % 3]
     return {
-        "studyKey": "PREPARED",
+        "studyKey": _STUDY,
         "intervalId": number % 30 + 1,
         "formId": number % FORMS + 1,
         "formKey": f"FORM{number % FORMS + 1}",
@@ -106,7 +107,7 @@ def _record(number: int, record_id: int = _ID) -> dict[str, Any]:
 def _variables() -> list[dict[str, Any]]:
     return [
         {
-            "studyKey": "PREPARED",
+            "studyKey": _STUDY,
             "variableId": form * 100 + place,
             "variableName": name,
             "variableType": ("TEXT", "INTEGER", "DECIMAL")[place % 3],
@@ -157,9 +158,11 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._seconds, self._transport.write, answer)
 
 
-def _asked(path: str) -> tuple[str, int]:
+def _asked(path: str) -> tuple[str, str, int]:
+    """Return study, endpoint and page."""
     page = re.search(r"[?&]page=(\d+)", path)
-    return path.partition("?")[0].rpartition("/")[2], int(page[1]) if page else 0
+    *_, study_key, endpoint = path.partition("?")[0].split("/")
+    return study_key, endpoint, int(page[1]) if page else 0
 
 
 async def _serve(records: int, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """The registry's answers, from bytes to rows that can be trusted to be an answer at all."""
 
 import functools
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 
 _SHORT = 4096
+_STUDY_KEY = operator.attrgetter("study_key")
 UNKNOWN_ERROR = "9000"  # the API's own word for what it can't explain: worth another try
 
 
@@ -82,13 +84,15 @@ def page_of_objects(
 
     Raises:
         RegistryRefusedError: it is an error's envelope.
-        RegistryDataError: it is no page.
+        RegistryDataError: it is no page, or one of another study.
         FieldError: a value isn't what its field must be.
     """
     answer: PageAnswer[dict[str, Any]] = _decoded(call, _PLAIN.decode, body)
     pagination, rows = _checked(call, answer)
     ids = [row.get(id_key) for row in rows]
-    return PageContent(pagination, ids, [read_row(model, row) for row in rows])
+    read = [read_row(model, row) for row in rows]
+    _check_study(call, model, read)
+    return PageContent(pagination, ids, read)
 
 
 def page_of_columns(
@@ -99,9 +103,20 @@ def page_of_columns(
     pagination, rows = _checked(call, answer)
     with_extra = functools.partial(wire_rows, model, rows)
     decoded: WireRows = _decoded(call, with_extra, None if raw is None else raw.data)
+    _check_study(call, model, decoded.rows)
     batch = _decoded(call, functools.partial(record_batch, model), decoded)
     id_name = next(field.name for field in fields_of(model) if field.key == id_key)
     return PageContent(pagination, decoded.column(id_name), batch)
+
+
+def _check_study(call: Call, model: type[RegistryRow], rows: Sequence[Any]) -> None:
+    """Refuse rows that say they are another study's; not all tables' rows say whose they are."""
+    if call.study_key is None or "studyKey" not in keys_of(model):
+        return
+    others = set(map(_STUDY_KEY, rows)) - {call.study_key, None}
+    # Nothing says whether the registry takes a key in another case.
+    if {other.casefold() for other in others} - {call.study_key.casefold()}:
+        raise call.error(RegistryDataError, "rows of another study came.", status=200)
 
 
 def plausible(call: Call, body: bytes) -> bytes:

@@ -102,6 +102,7 @@ KINDS: Final = {
     "wrong page": served("wrong_page", "fails"),
     "repeated page": served("repeated_page"),
     "shrunk totals": served("shrunk", "fails"),
+    "another study's rows": served("other_study"),
     "rows shifted by an insert": moved(adding=True),
     "rows shifted by a delete": moved(adding=False),
     "wrong content type": served("content_type", "whole"),

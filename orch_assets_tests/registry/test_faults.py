@@ -32,6 +32,7 @@ ALWAYS: dict[str, type[RegistryError] | None] = {
     "empty": IncompleteTableError,
     "missing": RegistryDataError,
     "shrunk": IncompleteTableError,
+    "other_study": RegistryDataError,
 }
 
 

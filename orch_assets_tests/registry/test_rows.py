@@ -286,3 +286,16 @@ def test_what_is_no_page_is_a_data_error_without_its_content(
     assert (error.endpoint, error.study_key, error.page) == ("/studies/A/sites", "A", 3)
     assert "planted" not in str(error)
     assert error.__context__ is None
+
+
+@pytest.mark.parametrize("decode", [page_of_columns, page_of_objects])
+def test_rows_of_another_study_are_refused_without_saying_which(decode: Any) -> None:
+    call = Call("/studies/ONC-1/sites", "ONC-1", 3)
+    for own in ('{"studyKey":"ONC-1"}', '{"studyKey":"onc-1"}', '{"studyKey":null}', "{}"):
+        assert len(decode(Site, "siteId", call, page(f"[{own}]")).ids) == 1
+    body = page('[{"studyKey":"ONC-1"},{"studyKey":"planted"}]')
+    with pytest.raises(RegistryDataError, match="page 3: rows of another study came") as caught:
+        decode(Site, "siteId", call, body)
+    assert "planted" not in str(caught.value)
+    assert len(decode(Site, "siteId", Call("/sites"), body).ids) == 2
+    assert len(decode(User, "userId", call, page('[{"studyKey":"other"}]')).ids) == 1

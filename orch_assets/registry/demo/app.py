@@ -162,7 +162,13 @@ def _page(
     if kind == "missing":
         head = {"metadata": metadata(request), "pagination": pagination.as_json()}
         return msgspec.json.encode(head)
+    if kind == "other_study":
+        data = [_of_other_study(row) for row in data]
     return page_body(request, pagination, data)
+
+
+def _of_other_study(row: bytes) -> bytes:
+    return msgspec.json.encode({**msgspec.json.decode(row), "studyKey": "OTHER-STUDY"})
 
 
 async def _refused(request: Request, refused: Exception) -> Response:

@@ -17,6 +17,7 @@ FaultKind = Literal[
     "empty",  # no rows; the totals stay
     "missing",  # no `data` at all
     "shrunk",  # the right rows; the totals are half of what they were
+    "other_study",  # the right rows, but they say that they are another study's
 ]
 
 

@@ -134,6 +134,15 @@ def test_shrunk_totals_come_with_the_right_rows(
     assert [row["recordId"] for row in answer["data"]] == right[:10]
 
 
+def test_another_studys_rows_are_the_right_ones_but_for_that(
+    server: DemoServer, client: Client, right: list[int]
+) -> None:
+    server.faults.add(Fault("other_study"))
+    rows = client.get(RECORDS, size=10).json()["data"]
+    assert [row["recordId"] for row in rows] == right[:10]
+    assert {row["studyKey"] for row in rows} == {"OTHER-STUDY"}
+
+
 def test_a_delay_is_followed_by_what_else_is_wrong(server: DemoServer, client: Client) -> None:
     server.faults.add(Fault("delay", seconds=0.2), Fault("status", status=503))
     started = time.monotonic()
