@@ -24,7 +24,6 @@ T = TypeVar("T")
 
 RESULTS_KEY: Final = dg.AssetKey("study_results")
 
-_READ_UP_TO: Final = "read_up_to"
 _BATCH: Final = 1000
 # Two writers' events may become visible in another order than that of their IDs. Reading a little
 # again costs nothing: the newest event of a study and pipeline wins, however often it is read.
@@ -65,7 +64,7 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
             [key.to_user_string() for key in keys],
         )
         return dg.MaterializeResult(
-            value=_table(entries), metadata=_metadata(entries, keys, fresh, read_up_to)
+            value=_table(entries), metadata=_metadata(entries, keys, read_up_to)
         )
 
     return study_results
@@ -245,10 +244,7 @@ def _table(entries: Sequence[MatrixEntry]) -> Any:
 
 
 def _metadata(
-    entries: Sequence[MatrixEntry],
-    keys: Sequence[dg.AssetKey],
-    fresh: Sequence[MatrixEntry],
-    read_up_to: int,
+    entries: Sequence[MatrixEntry], keys: Sequence[dg.AssetKey], read_up_to: int
 ) -> dict[str, Any]:
     shown = [key.to_user_string() for key in keys]
     failed = {entry.study_key for entry in entries if entry.status == FAILED}
@@ -257,5 +253,4 @@ def _metadata(
         "studies": len({entry.study_key for entry in entries}),
         "failed_studies": len(failed),
         "new_results": sum(entry.event_id > read_up_to for entry in entries),
-        _READ_UP_TO: max([entry.event_id for entry in fresh], default=read_up_to),
     }
