@@ -54,6 +54,8 @@ def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
     import pandas as pd
 
     dtype: Any = series.dtype
+    # Without its index: Arrow looks up names in it, which fails where its labels can't be compared.
+    series = pd.Series(series.array, dtype=dtype, copy=False)
     if isinstance(dtype, pd.CategoricalDtype):
         return _plan_categories(series, label)
     if pd.api.types.is_object_dtype(dtype):

@@ -183,6 +183,10 @@ def test_a_frame_comes_back(format_: StorageFormat, frame: pd.DataFrame) -> None
 # What the strategies above leave out
 
 
+# Labels that pandas can't compare with a text: repeated decimals, one of them missing.
+INCOMPARABLE = pd.Index([Decimal("0.000"), Decimal("0.000"), np.nan], dtype=object)
+
+
 def partly_missing(values: Any) -> pd.MultiIndex:
     """Return an index of three rows with a level of these values, one of them missing."""
     return pd.MultiIndex(levels=[["x"], pd.Index(values)], codes=[[0] * 3, [0, -1, 1]])
@@ -207,6 +211,8 @@ def partly_missing(values: Any) -> pd.MultiIndex:
         pd.DataFrame({"a": range(3)}, index=pd.date_range("2024", periods=3, freq="MS", tz="UTC")),
         pd.DataFrame({"a": range(2)}, index=pd.timedelta_range("1h", periods=2, freq="h")),
         pd.DataFrame({"__index_level_0__": [1]}),
+        pd.DataFrame({"a": pd.array([0, None, 1], dtype="Int16")}, index=INCOMPARABLE),
+        pd.DataFrame({"a": pd.date_range("2024", periods=3, tz="UTC")}, index=INCOMPARABLE),
         pd.DataFrame({"a": [True, pd.NaT, None, pd.NA, float("nan")]}, dtype=object),
         pd.DataFrame({"a": [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]}, dtype=object),
         pd.DataFrame({"a": [2**63, 2**64 - 1, None]}, dtype=object),
