@@ -56,7 +56,7 @@ class StandardTransport(httpx.BaseTransport):
         place = (os.getpid(), url.scheme, url.raw_host, url.port)
         idle = self._pools.setdefault(place, _Idle())
         connection = idle.take() or self._connected(request)
-        whole = False
+        again = False
         try:
             with _httpx_errors(request):
                 connection.sock.settimeout(request.extensions.get("timeout", {}).get("read"))
@@ -66,13 +66,15 @@ class StandardTransport(httpx.BaseTransport):
                     body=request.read() or None,
                     headers=dict(request.headers),
                 )
-                answer = connection.getresponse()
-                if answer.status < _FIRST_FINAL:  # what it announces would be taken for the next
-                    raise http.client.UnknownProtocol(str(answer.status))
-                body = answer.read()
-            whole = True
+                # Closed, too: the last one of a connection holds its socket by itself.
+                with connection.getresponse() as answer:
+                    # What it announces would be taken for the next.
+                    if answer.status < _FIRST_FINAL:
+                        raise http.client.UnknownProtocol(str(answer.status))
+                    body = answer.read()
+            again = not answer.will_close
         finally:
-            if whole and not answer.will_close:
+            if again:
                 idle.put(connection)
             else:
                 connection.close()
