@@ -116,7 +116,8 @@ def _check_study(call: Call, model: type[RegistryRow], rows: Sequence[Any]) -> N
     others = set(map(_STUDY_KEY, rows)) - {call.study_key, None}
     # Nothing says whether the registry takes a key in another case.
     if {other.casefold() for other in others} - {call.study_key.casefold()}:
-        raise call.error(RegistryDataError, "rows of another study came.", status=200)
+        problem = "rows of another study came; does a cache or a gateway mix up the answers?"
+        raise call.error(RegistryDataError, problem, status=200)
 
 
 def plausible(call: Call, body: bytes) -> bytes:
