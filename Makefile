@@ -1,5 +1,5 @@
 # Every target makes what it needs: an environment in .venv, state in .dagster.
-# PYTHON is any Python from 3.10 on.
+# PYTHON is any Python from 3.11 to 3.13.
 
 PYTHON ?= python3
 VENV := .venv
@@ -92,7 +92,7 @@ $(NODE)/node_modules: $(NODE)/package-lock.json
 
 # --- upkeep ---
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
 # Needs uv. A lock file names no index, so that it serves behind any mirror.

@@ -11,10 +11,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
-from typing_extensions import Self
 
 from benchmarks.measuring import report_of, verdict
 from orch_assets import study_pipeline

@@ -13,14 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from orch_assets.errors import StudyGivenUpError, StudyKeyError
-
-if TYPE_CHECKING:
-    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
-else:  # generic at run time from Python 3.11 on
-    _LoggerAdapter = logging.LoggerAdapter
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -195,7 +190,7 @@ def in_study_context(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-class StudyContextLogAdapter(_LoggerAdapter):
+class StudyContextLogAdapter(logging.LoggerAdapter[logging.Logger]):
     """A logger whose records carry their study as ``study_key`` and ``studyKey``.
 
     The caller's own ``extra`` is kept beside them.

@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -97,7 +97,7 @@ class PipelineRunner:
             "study": turn.study_key,
             "pipeline": turn.step.name,
             "run": self.run_id,
-            "time": datetime.now(timezone.utc).isoformat(),
+            "time": datetime.now(UTC).isoformat(),
             "type": failure.kind,
             "place": failure.place,
             "message": failure.message,

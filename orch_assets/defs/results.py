@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import dagster as dg
@@ -91,9 +91,7 @@ def build_results_sensor(
         records = context.instance.get_run_records(
             filters=dg.RunsFilter(
                 statuses=_FINISHED,
-                updated_after=datetime.fromtimestamp(
-                    max(0.0, up_to - _LOOK_BACK_SECONDS), tz=timezone.utc
-                ),
+                updated_after=datetime.fromtimestamp(max(0.0, up_to - _LOOK_BACK_SECONDS), tz=UTC),
             ),
             order_by="update_timestamp",
             ascending=True,
@@ -182,7 +180,7 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         uri=_typed(values.get("uri"), str),
         sha256=_typed(values.get("sha256"), str),
         run_id=record.run_id,
-        finished_at=datetime.fromtimestamp(record.timestamp, tz=timezone.utc),
+        finished_at=datetime.fromtimestamp(record.timestamp, tz=UTC),
         event_id=record.storage_id,
     )
 
@@ -216,7 +214,7 @@ def _never_ended(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Mat
             uri=None,
             sha256=None,
             run_id=run_id,
-            finished_at=datetime.fromtimestamp(_ended_at(instance, run_id), tz=timezone.utc),
+            finished_at=datetime.fromtimestamp(_ended_at(instance, run_id), tz=UTC),
             event_id=event_id,
         )
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -139,7 +139,7 @@ def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) 
 
 def _never_began(record: dg.RunRecord) -> bool:
     """Whether a run was made and left: its command was interrupted before it could begin it."""
-    age = datetime.now(timezone.utc) - record.create_timestamp.replace(tzinfo=timezone.utc)
+    age = datetime.now(UTC) - record.create_timestamp.replace(tzinfo=UTC)
     return record.dagster_run.status == dg.DagsterRunStatus.NOT_STARTED and age > _TIME_TO_BEGIN
 
 

@@ -130,6 +130,6 @@ class Together:
             try:
                 with study_context(study_key):
                     inputs[study_key] = make_input(study_key)
-            except Exception as error:  # noqa: BLE001, PERF203 - that study's own
+            except Exception as error:  # noqa: BLE001 - that study's own
                 self._refused[study_key] = error
         return inputs

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import study_pipeline
@@ -60,7 +60,7 @@ def study_summary(
 
 
 def _today() -> date:
-    return datetime.now(timezone.utc).date()
+    return datetime.now(UTC).date()
 
 
 def _batches(records: "pa.RecordBatchReader") -> "Iterator[pa.Table]":

@@ -7,7 +7,7 @@ cast: a number in a text field, or a bool in a number, is an error that names th
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -95,7 +95,7 @@ def naive_utc(value: str | list[int]) -> datetime | None:
     except msgspec.ValidationError:
         raise ValueError from None
     if moment.tzinfo is not None:
-        return moment.astimezone(timezone.utc).replace(tzinfo=None)
+        return moment.astimezone(UTC).replace(tzinfo=None)
     return moment
 
 
@@ -115,7 +115,7 @@ def _from_parts(parts: list[int]) -> datetime:
 
 def _moment(value: str | list[int]) -> datetime | None:
     moment = naive_utc(value)
-    return None if moment is None else moment.replace(tzinfo=timezone.utc)
+    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 def _day(value: str) -> date | None:

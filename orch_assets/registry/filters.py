@@ -8,7 +8,7 @@ quotes are escaped, is as in the public ``imednet`` package; the vendor's docume
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 from orch_assets.registry.fields import DAY, MOMENT, Field, naive_utc
@@ -110,5 +110,5 @@ def _quoted(name: str, text: str) -> str:
 def utc_text(moment: datetime) -> str:
     """Return the moment as the registry writes it in filters; one without a zone is UTC."""
     if moment.tzinfo is not None:
-        moment = moment.astimezone(timezone.utc)
+        moment = moment.astimezone(UTC)
     return moment.replace(tzinfo=None).isoformat() + "Z"

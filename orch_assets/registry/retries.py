@@ -4,7 +4,7 @@ import email.utils
 import math
 import time
 from dataclasses import dataclass
-from datetime import timezone
+from datetime import UTC
 
 import httpx
 
@@ -97,5 +97,5 @@ def _until(text: str) -> float:
     except (TypeError, ValueError, OverflowError):  # the last of a zone that no int holds
         return math.nan
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=UTC)
     return moment.timestamp() - time.time()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Self
 
 import httpx
 
@@ -33,9 +33,6 @@ from orch_assets.registry.models import (
 from orch_assets.registry.paging import PAGE_SIZE
 from orch_assets.registry.settings import RegistrySettings
 from orch_assets.registry.transport import StraightClient, transport_for
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 STUDIES = TableKind("studies", "studies", Study, "studyId")
 SITES = TableKind("sites", "sites", Site, "siteId")
@@ -148,7 +145,7 @@ class ImednetSDK:
         if self._owns_client:
             self._client.close()
 
-    def __enter__(self) -> "Self":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

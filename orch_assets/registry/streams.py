@@ -2,13 +2,12 @@
 
 from collections.abc import Generator, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from orch_assets.registry.paging import ReadingCounts
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -31,7 +30,7 @@ class RowStream(Iterator[T]):
         """Stop reading; closing twice is no error."""
         self._items.close()
 
-    def __enter__(self) -> "Self":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -60,7 +60,7 @@ class Deployment:
         for delay in _CONFLICT_WAITS:
             try:
                 return self._applied(adopt=adopt)
-            except AwsUnavailableError as error:  # noqa: PERF203 - it hardly ever loops
+            except AwsUnavailableError as error:
                 if error.code != "ConflictException":
                     raise
                 time.sleep(delay)  # somebody else is at it

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import uuid
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from orch_assets.step_functions.errors import ExecutionInputError
 
@@ -58,7 +58,7 @@ def fresh_name(origin: str) -> str:
         origin: the machine, or the execution that this one is instead of; in the name, as the
             time is.
     """
-    now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     return f"{_readable(origin, 50)}-{now}-{uuid.uuid4().hex[:_HASH]}"
 
 

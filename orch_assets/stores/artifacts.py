@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from orch_assets.stores.manifest import Content
 
 
-class ArtifactKind(str, Enum):
+class ArtifactKind(StrEnum):
     """What an artifact is."""
 
     TABLE = "table"

@@ -4,7 +4,7 @@ import functools
 import threading
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
-from enum import Enum
+from enum import StrEnum
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
@@ -27,7 +27,7 @@ _STREAM_ROWS = 1 << 16
 _STREAM_BUFFER = 1 << 20
 
 
-class StorageFormat(str, Enum):
+class StorageFormat(StrEnum):
     """How tables are stored."""
 
     PARQUET = "parquet"

@@ -138,7 +138,7 @@ def _level_values(index: Any, position: int) -> Any:
     if dtype is None:
         return index.get_level_values(position)
     nullable = "boolean" if dtype == "bool" else dtype.replace("i", "I").replace("u", "U")
-    level = pd.array(index.levels[position], dtype=nullable)
+    level: Any = pd.array(index.levels[position], dtype=nullable)
     return pd.Index(level.take(index.codes[position], allow_fill=True))
 
 

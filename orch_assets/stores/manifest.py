@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from orch_assets.stores.lineage import current_facts, current_inputs
@@ -88,7 +88,7 @@ def publication_here_and_now() -> Publication:
     """Return who publishes at this moment."""
     context = current_context()
     return Publication(
-        published_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        published_at=datetime.now(UTC).isoformat(timespec="microseconds"),
         user=_user(),
         host=socket.gethostname(),
         study=context.study_key if context else None,

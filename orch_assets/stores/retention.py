@@ -1,7 +1,7 @@
 """Removing old versions, and none that something still rests on."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores.backend import Backend
@@ -102,4 +102,4 @@ def _is_young(manifest: Manifest, keep_days: float | None) -> bool:
     if keep_days is None:
         return False
     published = datetime.fromisoformat(manifest.publications[-1].published_at)
-    return datetime.now(timezone.utc) - published < timedelta(days=keep_days)
+    return datetime.now(UTC) - published < timedelta(days=keep_days)

@@ -1,13 +1,13 @@
 """What Dagster starts by itself: what stays missing, and nothing twice."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from orch_assets import study_pipeline
 from orch_assets_tests.defs.harness import definitions, execute, instance
 
-NOON = datetime(2026, 3, 2, 12, 1, tzinfo=timezone.utc)
+NOON = datetime(2026, 3, 2, 12, 1, tzinfo=UTC)
 
 
 @study_pipeline

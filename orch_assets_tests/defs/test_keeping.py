@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import dagster as dg
 import pyarrow as pa
@@ -195,7 +195,7 @@ def test_an_open_table_is_written_while_the_withheld_one_is_committed(record, tm
                 time.sleep(0.01)
             time.sleep(0.2)  # for an open table that doesn't wait
             self.seen = (len(list(tmp_path.glob(versions))), store.exists("records/ONC-301"))
-            self.ended = datetime.now(timezone.utc)
+            self.ended = datetime.now(UTC)
 
     manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
     store = manager.store.store

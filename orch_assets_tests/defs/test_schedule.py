@@ -1,6 +1,6 @@
 """The daily refresh: every study, in one run or in runs of n."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -8,7 +8,7 @@ from orch_assets.defs.partitions import range_tags
 from orch_assets.defs.schedule import build_daily_refresh
 from orch_assets_tests.defs.harness import instance
 
-FIVE = datetime(2026, 3, 2, 5, 0, tzinfo=timezone.utc)
+FIVE = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 
 
 def refresh(real, **options):

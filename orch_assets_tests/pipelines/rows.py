@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -54,8 +54,8 @@ def _value(row: Mapping[str, Any], field: pa.Field) -> Any:
 
 def _moment(value: str | list[int]) -> datetime:
     if isinstance(value, list):  # down to the nanosecond
-        return datetime(*value[:6], value[6] // 1000, tzinfo=timezone.utc)
-    return datetime(*map(int, re.findall(r"\d+", value)), tzinfo=timezone.utc)
+        return datetime(*value[:6], value[6] // 1000, tzinfo=UTC)
+    return datetime(*map(int, re.findall(r"\d+", value)), tzinfo=UTC)
 
 
 def _api_name(column: str) -> str:

@@ -1,7 +1,7 @@
 """The counts of ``study_summary`` against counts made from the registry's rows."""
 
 from collections import Counter
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -119,7 +119,7 @@ def of_rows(*, sites=(), subjects=(), records=(), queries=()):
 
 
 def query(*comments, days=0):
-    midnight = datetime(2025, 6, 1, tzinfo=timezone.utc)
+    midnight = datetime(2025, 6, 1, tzinfo=UTC)
     history = [{"sequence": sequence, "closed": closed} for sequence, closed in comments]
     return {"date_created": midnight - timedelta(days=days), "query_comments": history}
 
@@ -196,7 +196,7 @@ def test_other_forms_than_that_of_adverse_events_are_not_decoded():
 
 def test_the_day_is_no_upstream_and_is_today_by_default():
     assert pipeline_of(study_summary).upstreams == ("sites", "subjects", "records", "queries")
-    opened = datetime.now(timezone.utc) - timedelta(days=20)
+    opened = datetime.now(UTC) - timedelta(days=20)
     open_query = {"date_created": opened, "query_comments": []}
     tables = {
         name: arrow_schema(model).empty_table()

@@ -1,7 +1,7 @@
 """Rows as objects and as columns: both read every field alike, strictly."""
 
 import json
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +32,6 @@ MODELS = [
     for model in vars(models).values()
     if isinstance(model, type) and issubclass(model, RegistryRow) and model is not RegistryRow
 ]
-UTC = timezone.utc
 MOMENT = datetime(2025, 6, 5, 21, 12, 9, tzinfo=UTC)
 
 SUBJECT = {

@@ -1,7 +1,7 @@
 """What a study's dictionary withholds, and where that goes; checked against the rule said anew."""
 
 import json
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
@@ -207,7 +207,7 @@ def comment(sequence, text):
         "user": "ann",
         "comment": text,
         "closed": sequence == 2,
-        "date": datetime(2025, 6, 5, 21, 12, 8, 7, tzinfo=timezone.utc),
+        "date": datetime(2025, 6, 5, 21, 12, 8, 7, tzinfo=UTC),
         "extra": '{"said":"planted"}',
     }
 

@@ -89,7 +89,7 @@ class LambdaFunction:
         while time.monotonic() < end:
             try:
                 return invocation.answers.get(timeout=0.02)
-            except queue.Empty:  # noqa: PERF203 - that is what it looks out for
+            except queue.Empty:
                 if process.poll() is not None:
                     return _error("Runtime.ExitError", "Runtime exited"), True
         process.kill()

@@ -81,7 +81,7 @@ def test_what_an_expression_in_a_list_gives_stays_one_item(evaluate, value):
 
 
 def test_dates_become_iso_8601():
-    when = dt.datetime(2024, 1, 15, 12, tzinfo=dt.timezone.utc)
+    when = dt.datetime(2024, 1, 15, 12, tzinfo=dt.UTC)
     step = PipelineStep("A", LAMBDA, {"day": dt.date(2024, 1, 15), "at": [when]})
     arguments = step.states(None)["A"]["Arguments"]
     assert '{"day": "2024-01-15", "at": ["2024-01-15T12:00:00+00:00"]}' in arguments

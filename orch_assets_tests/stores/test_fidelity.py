@@ -35,7 +35,7 @@ MISSING = st.sampled_from([None, float("nan"), pd.NA, pd.NaT])
 MOMENTS = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2261, 1, 1))
 ZONES = st.sampled_from(
     [
-        dt.timezone.utc,
+        dt.UTC,
         dt.timezone(dt.timedelta(hours=-3, minutes=-30)),
         zoneinfo.ZoneInfo("Europe/Berlin"),
         zoneinfo.ZoneInfo("UTC"),
@@ -285,8 +285,8 @@ SECRET = "S3CRET"
         ([Decimal(1), Decimal("Infinity")], "decimal"),
         ([Decimal("NaN")], "missing"),
         ([Decimal(10) ** 39], "decimal"),
-        ([dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc), dt.datetime(2024, 1, 1)], "time zones"),
-        ([dt.time(1, tzinfo=dt.timezone.utc)], "time zones"),
+        ([dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime(2024, 1, 1)], "time zones"),
+        ([dt.time(1, tzinfo=dt.UTC)], "time zones"),
         ([dt.date(2024, 1, 1), dt.datetime(2024, 1, 1)], "date, datetime"),
         (np.array([1j]), "complex128"),
         (pd.period_range("2024", periods=1), "period"),
@@ -391,7 +391,7 @@ def test_an_ordered_dictionary_keeps_its_order_in_parquet() -> None:
     assert found["c"].chunk(0).equals(column)
 
 
-MOMENT = dt.datetime(2025, 6, 5, 21, 12, 8, tzinfo=dt.timezone.utc)
+MOMENT = dt.datetime(2025, 6, 5, 21, 12, 8, tzinfo=dt.UTC)
 
 
 @EACH_FORMAT

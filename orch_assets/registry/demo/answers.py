@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -80,7 +80,7 @@ def metadata(request: Request, error: Mapping[str, Any] | None = None) -> dict[s
         "status": "ERROR" if error else "OK",
         "method": request.method,
         "path": request.scope["raw_path"].decode("ascii"),
-        "timestamp": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}",
+        "timestamp": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         "error": dict(error or {}),
     }
 

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 
@@ -84,7 +84,7 @@ class DemoServer:
         """The headers that a request needs."""
         return {"x-api-key": self.api_key, "x-imn-security-key": self.security_key}
 
-    def start(self) -> "DemoServer":
+    def start(self) -> Self:
         """Serve, and return when requests are accepted.
 
         Raises:
@@ -148,7 +148,7 @@ class DemoServer:
         )
         return transport
 
-    def __enter__(self) -> "DemoServer":  # noqa: PYI034 - Self is 3.11's
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
