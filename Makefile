@@ -60,9 +60,11 @@ screenshot: $(VENV)/.installed-dev
 
 # --- environments ---
 
-$(VENV)/.installed: locks/run.txt | $(VENV)
+# The project last: without it there is no command orch-assets.
+$(VENV)/.installed: locks/run.txt locks/install.txt pyproject.toml | $(VENV)
 	@echo "Installing into $(VENV); this takes a minute or two …"
-	$(BIN)/python $(INSTALL) --require-hashes -r locks/run.txt
+	$(BIN)/python $(INSTALL) --require-hashes -r locks/run.txt -r locks/install.txt
+	$(BIN)/python $(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: locks/dev.txt $(VENV)/.installed
@@ -98,6 +100,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 # Needs uv. A lock file names no index, so that it serves behind any mirror.
 lock:
 	$(COMPILE) pyproject.toml -o locks/run.txt
+	$(COMPILE) --group pyproject.toml:install -c locks/run.txt -o locks/install.txt
 	$(COMPILE) pyproject.toml --group dev -o locks/dev.txt
 	$(COMPILE) --group pyproject.toml:peers -o locks/peers.txt
 

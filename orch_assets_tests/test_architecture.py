@@ -12,13 +12,14 @@ import pytest
 import orch_assets
 
 PACKAGE = Path(orch_assets.__file__).parent
-CORE = {"errors", "study", "vendors"}
+CORE = {"errors", "study", "vendors", "version"}
 
 # What each part may import of the others. "" is the package itself: the public API.
 MAY_IMPORT = {
     "errors": set(),
     "study": {"errors"},
     "vendors": set(),
+    "version": set(),
     "registry": CORE,
     "stores": CORE,
     "step_functions": CORE,

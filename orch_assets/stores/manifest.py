@@ -15,8 +15,9 @@ from typing import Any
 
 from orch_assets.stores.lineage import current_facts, current_inputs
 from orch_assets.study import current_context
+from orch_assets.version import code_version
 
-_LIBRARIES = ("orch-assets", "pyarrow", "pandas")
+_LIBRARIES = ("pyarrow", "pandas")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Publication:
         study: the study at work; None outside of one.
         provenance: what published: run, pipeline or asset, code version, registry.
         inputs: what it was made from: versions by the URI of their artifact.
-        libraries: versions of Python and of what wrote the bytes.
+        libraries: versions of Python, of this package (see ``version.code_version``) and of what
+            wrote the bytes.
     """
 
     published_at: str
@@ -94,7 +96,11 @@ def publication_here_and_now() -> Publication:
         study=context.study_key if context else None,
         provenance={**current_facts(), **(context.provenance if context else {})},
         inputs=current_inputs(),
-        libraries={"python": platform.python_version(), **_versions()},
+        libraries={
+            "python": platform.python_version(),
+            "orch-assets": code_version(),
+            **_versions(),
+        },
     )
 
 
@@ -137,8 +143,7 @@ def _user() -> str:
 
 def _versions() -> dict[str, str]:
     # What isn't imported had no part in the bytes.
-    names = [name for name in _LIBRARIES if name.replace("-", "_") in sys.modules]
-    return {name: _version(name) for name in names}
+    return {name: _version(name) for name in _LIBRARIES if name in sys.modules}
 
 
 @functools.cache  # milliseconds each, at every publication
