@@ -7,6 +7,7 @@ import dagster as dg
 
 from orch_assets.defs.automation import still_missing
 from orch_assets.defs.graph_run import GraphRun
+from orch_assets.defs.interrupts import ctrl_c_cancels
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.reconciliation import check_spec
 from orch_assets.defs.state_machines import deployment_key, takes_all
@@ -92,7 +93,8 @@ def _graph(
         pool=pool,
     )
     def study_graph(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        GraphRun(context, ordered, keys).execute()
+        with ctrl_c_cancels(context.instance, context.run):
+            GraphRun(context, ordered, keys).execute()
         # Every event was logged, and an asset's output would be a second one; a check's is wanted.
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, check_spec(check.asset_key).get_python_identifier())

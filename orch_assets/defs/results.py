@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from orch_assets.defs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.table_types import table_class
 from orch_assets.errors import StoreError
@@ -54,6 +55,7 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         description="The newest result of each study and pipeline: one row each.",
         required_resource_keys={"io_manager"},
     )
+    @cancelled_by_ctrl_c
     def study_results(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         instance = context.instance
         earlier, read_up_to = _earlier(instance, context.resources.io_manager)

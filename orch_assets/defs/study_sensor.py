@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
+from orch_assets.defs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.orchestration.roster import (
@@ -153,6 +154,7 @@ def build_sync_job(graph_keys: Iterable[dg.AssetKey]) -> dg.JobDefinition:
     keys = frozenset(graph_keys)
 
     @dg.op(config_schema={"retire_absent": dg.Field(bool, default_value=False)})
+    @cancelled_by_ctrl_c
     def sync_studies_with_registry(
         context: dg.OpExecutionContext,
         registry: RegistryResource,

@@ -67,12 +67,12 @@ class Home:
                 _stop_group(process)
 
     @contextmanager
-    def webserver(self) -> Iterator[str]:
-        """Serve the UI of the project's workspace; give its URL when it answers."""
+    def webserver(self, *workspace: str) -> Iterator[str]:
+        """Serve the UI of a workspace, by default the project's; give its URL when it answers."""
         url = f"http://127.0.0.1:{(port := free_port())}"
         log = self.folder / "webserver.log"
-        command = ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", "workspace.yaml")
-        with self.start(*command, log=log):
+        command = ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port))
+        with self.start(*command, *(workspace or ("-w", "workspace.yaml")), log=log):
             until(lambda: _answers(f"{url}/server_info"), 60, f"a webserver; see {log}")
             yield url
 
