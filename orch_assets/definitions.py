@@ -1,10 +1,12 @@
 """The code location: everything that Dagster serves, wired together here and nowhere else."""
 
+import logging
+
 import dagster as dg
 
 from orch_assets import pipelines
 from orch_assets.defs.automation import build_automation_sensor
-from orch_assets.defs.discovery import discover_pipelines
+from orch_assets.defs.discovery import broken_pipelines, discover_pipelines
 from orch_assets.defs.graph import build_study_graph, build_together_graphs, runs_on_request
 from orch_assets.defs.results import build_results_sensor, build_study_results
 from orch_assets.defs.schedule import build_daily_refresh
@@ -12,10 +14,16 @@ from orch_assets.defs.state_machines import build_deployments
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 
-_all = discover_pipelines(pipelines)
+_resources = study_resources()
+_all = discover_pipelines(pipelines, _resources)
 _graphs = [build_study_graph(_all), *build_together_graphs(_all)]
 _keys = {key for graph in _graphs for key in graph.keys}
 _study_results = build_study_results(_keys)
+
+# Why pipelines are broken, by name. They are assets that fail for each study.
+broken = broken_pipelines(_all)
+for _reason in dict.fromkeys(broken.values()):
+    logging.getLogger(__name__).warning("Broken: %s", _reason)
 
 _study_pipelines = dg.define_asset_job(
     "study_pipelines",
@@ -33,7 +41,7 @@ defs = dg.Definitions(
         build_automation_sensor(_keys),
     ],
     schedules=[build_daily_refresh(_study_pipelines)],
-    resources=study_resources(),
+    resources=_resources,
     # A run is one step, whose threads do the work: a process for it would only cost a start.
     executor=dg.in_process_executor,
 )

@@ -1,6 +1,7 @@
 """Study graphs: study pipelines that belong together, as one multi-asset over all studies."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import dagster as dg
@@ -10,7 +11,7 @@ from orch_assets.defs.graph_run import GraphRun
 from orch_assets.defs.interrupts import ctrl_c_cancels
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.reconciliation import check_spec
-from orch_assets.defs.state_machines import deployment_key, takes_all
+from orch_assets.defs.state_machines import build_deployments, deployment_key, takes_all
 from orch_assets.orchestration.ordering import in_dependency_order
 from orch_assets.orchestration.pipeline import StudyPipeline
 
@@ -64,6 +65,17 @@ def build_together_graphs(
     """
     chosen = [each for each in pipelines if takes_all(each)]
     return [_graph([each], f"{each.name}_graph", backfill_policy, None) for each in chosen]
+
+
+def check_buildable(pipeline: StudyPipeline) -> None:
+    """Build what Dagster needs of a pipeline, but for its upstreams, and throw it away.
+
+    Raises:
+        Exception: Dagster, or a state machine's check, refuses something of it.
+    """
+    alone = replace(pipeline, upstreams=())
+    _graph([alone], f"{pipeline.name}_graph", None, None)
+    build_deployments([alone])
 
 
 def runs_on_request(pipeline: StudyPipeline) -> bool:
