@@ -239,4 +239,5 @@ def _told(counts: ReadingCounts) -> Metadata:
         "arrived": dg.MetadataValue.int(counts.arrived),
         "pages": dg.MetadataValue.int(counts.pages),
         "retries": dg.MetadataValue.int(counts.retries),
+        "replaced_surrogates": dg.MetadataValue.int(counts.replaced_surrogates),
     }

@@ -20,7 +20,7 @@ _DESCRIPTION: Final = (
     "reading, each with an ID of its own. A table that fails is not stored."
 )
 # What the check tells of a table that arrived.
-_TOLD: Final = ("expected", "arrived", "pages", "retries")
+_TOLD: Final = ("expected", "arrived", "pages", "retries", "replaced_surrogates")
 _NOT_WHOLE: Final = frozenset({IncompleteTableError.__name__, TableMovedError.__name__})
 
 

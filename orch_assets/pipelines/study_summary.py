@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import study_pipeline
@@ -118,8 +119,10 @@ def _seriousness(records: "pa.Table") -> Iterator[str]:
 
     # Only these are decoded: a study's other records may be a hundred times as many.
     adverse_events = records.filter(pc.equal(pc.utf8_upper(records["form_key"]), _ADVERSE_EVENTS))
+    # Numbers stay as they were sent: Python refuses whole ones of thousands of digits.
+    read = partial(json.loads, parse_int=str, parse_float=str)
     for text in adverse_events["record_data"].to_pylist():
-        answers = [v for k, v in json.loads(text or "{}").items() if k.upper() == _SERIOUS]
+        answers = [v for k, v in read(text or "{}").items() if k.upper() == _SERIOUS]
         answer = str(answers[0] if answers else "").strip().upper()
         yield _SERIOUSNESS.get(answer, "unknown")
 

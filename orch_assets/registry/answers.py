@@ -1,5 +1,6 @@
 """The registry's answers, from bytes to rows that can be trusted to be an answer at all."""
 
+import contextlib
 import functools
 import operator
 import re
@@ -11,10 +12,16 @@ import msgspec
 
 from orch_assets.errors import RegistryDataError, RegistryError, RegistryRefusedError
 from orch_assets.registry.calls import Call, plain_code
-from orch_assets.registry.fields import fields_of, keys_of, read_row
+from orch_assets.registry.fields import UnreadableFieldError, fields_of, keys_of, read_row
+from orch_assets.registry.json_text import (
+    deepest_key,
+    key_of_no_number,
+    lone_surrogates,
+    readable,
+)
 from orch_assets.registry.models import RegistryRow
 from orch_assets.registry.schemas import record_batch
-from orch_assets.registry.wire import WireRows, decode_rows, wire_rows
+from orch_assets.registry.wire import as_sent, decode_rows, wire_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,11 +66,13 @@ class PageContent(Generic[T_co]):
         pagination: what the registry says of the whole table.
         ids: the rows' IDs, as they came.
         content: the rows.
+        replaced: surrogates without their other half, for which U+FFFD stands in the rows' text.
     """
 
     pagination: Pagination
     ids: Sequence[Any]
     content: T_co
+    replaced: int = 0
 
 
 _PLAIN = msgspec.json.Decoder(PageAnswer[dict[str, Any]])
@@ -92,21 +101,29 @@ def page_of_objects(
     ids = [row.get(id_key) for row in rows]
     read = [read_row(model, row) for row in rows]
     _check_study(call, model, read)
-    return PageContent(pagination, ids, read)
+    return PageContent(pagination, ids, read, lone_surrogates(body))
 
 
 def page_of_columns(
     model: type[RegistryRow], id_key: str, call: Call, body: bytes
 ) -> "PageContent[pa.RecordBatch]":
     """Return a page with its rows as a record batch; takes and raises what objects do."""
-    answer, raw = _decoded(call, functools.partial(decode_rows, model, _page_type), body)
-    pagination, rows = _checked(call, answer)
-    with_extra = functools.partial(wire_rows, model, rows)
-    decoded: WireRows = _decoded(call, with_extra, None if raw is None else raw.data)
-    _check_study(call, model, decoded.rows)
-    batch = _decoded(call, functools.partial(record_batch, model), decoded)
-    id_name = next(field.name for field in fields_of(model) if field.key == id_key)
-    return PageContent(pagination, decoded.column(id_name), batch)
+
+    def read(document: bytes) -> "PageContent[pa.RecordBatch]":
+        replaced = lone_surrogates(body)
+        answer, raw = decode_rows(model, _page_type, document)
+        pagination, rows = _checked(call, answer)
+        decoded = wire_rows(model, rows, None if raw is None else raw.data)
+        if replaced:
+            decoded, kept = as_sent(model, decoded, body)
+            replaced -= sum(lone_surrogates(text.encode()) for text in kept)
+        _check_study(call, model, decoded.rows)
+        batch = record_batch(model, decoded)
+        id_name = next(field.name for field in fields_of(model) if field.key == id_key)
+        return PageContent(pagination, decoded.column(id_name), batch, replaced)
+
+    content: PageContent[pa.RecordBatch] = _decoded(call, read, body)
+    return content
 
 
 def _check_study(call: Call, model: type[RegistryRow], rows: Sequence[Any]) -> None:
@@ -127,7 +144,9 @@ def plausible(call: Call, body: bytes) -> bytes:
     not where they are decoded, one after the other.
     """
     if len(body) < _SHORT:
-        _checked(call, _decoded(call, _ENVELOPE.decode, body))
+        # What no other try would make readable is told where the rows are read.
+        with contextlib.suppress(UnreadableFieldError):
+            _checked(call, _decoded(call, _ENVELOPE.decode, body))
     return body
 
 
@@ -152,6 +171,7 @@ def decode_object(call: Call, body: bytes) -> dict[str, Any]:
     Raises:
         RegistryRefusedError: it is an error's envelope.
         RegistryDataError: it is no object.
+        UnreadableFieldError: it holds valid JSON that can't be read.
     """
     answer: dict[str, Any] = _decoded(call, _OBJECT.decode, body)
     metadata = answer.get("metadata")
@@ -163,22 +183,46 @@ def decode_object(call: Call, body: bytes) -> dict[str, Any]:
 def refusal_code(body: bytes) -> str | None:
     """Return the API's own code in the body of an error; None when there is none to read."""
     try:
-        metadata = msgspec.json.decode(body, type=PageAnswer[Any]).metadata
+        metadata = msgspec.json.decode(readable(body), type=PageAnswer[Any]).metadata
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if metadata is None else _code_of(metadata)
 
 
-def _decoded(call: Call, decode: Callable[[Any], Any], body: Any) -> Any:
+def _decoded(call: Call, decode: Callable[[bytes], Any], body: bytes) -> Any:
+    """Return what an answer is decoded to.
+
+    Raises:
+        RegistryDataError: it is no JSON, or not what the API promises; may be better next time.
+        UnreadableFieldError: it is valid JSON that can't be read, and will be the next time.
+    """
     # The decoder's own words name places and types, never values; the body is not quoted.
-    problem = None
+    unreadable = None
     try:
-        return decode(body)
+        return decode(readable(body))
     except msgspec.ValidationError as error:
         problem = f"the answer isn't what the API promises: {_shape(error)}."
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if "out of range" in str(error):
+            unreadable = _unreadable(key_of_no_number, body, "a number that Python has no type for")
+    except RecursionError:
+        problem = "the answer is nested too deeply to be read."
+        unreadable = _unreadable(deepest_key, body, "JSON that is nested too deeply to be read")
+    except (msgspec.DecodeError, UnicodeDecodeError):
         problem = "the answer is no whole JSON document; is the base URL the registry's?"
+    if unreadable is not None:
+        raise unreadable
     raise call.error(RegistryDataError, problem, status=200)
+
+
+def _unreadable(
+    find: Callable[[bytes], str | None], body: bytes, holds: str
+) -> UnreadableFieldError | None:
+    """Return the error that names the field, ``extra`` for one that the API doesn't describe."""
+    with contextlib.suppress(RecursionError):
+        key = find(body)
+        if key is not None:
+            return UnreadableFieldError(key if key in _attributes() else "extra", holds)
+    return None
 
 
 def _shape(error: msgspec.ValidationError) -> str:

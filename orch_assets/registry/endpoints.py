@@ -16,7 +16,14 @@ from orch_assets.registry.answers import (
     plausible,
 )
 from orch_assets.registry.calls import Call, segment
-from orch_assets.registry.fields import OBJECT, Field, FieldError, fields_of, read_row
+from orch_assets.registry.fields import (
+    OBJECT,
+    Field,
+    FieldError,
+    UnreadableFieldError,
+    fields_of,
+    read_row,
+)
 from orch_assets.registry.filters import build_filter, check_names
 from orch_assets.registry.http import Answer, RegistryHttp
 from orch_assets.registry.models import Job, RegistryRow
@@ -212,6 +219,7 @@ class TableEndpoint(Generic[Row]):
             ids=self._checked_ids(call, answer.content.ids),
             content=answer.content.content,
             retries=answer.retries,
+            replaced=answer.content.replaced,
         )
 
     def _checked_ids(self, call: Call, ids: Sequence[Any]) -> Sequence[Any]:
@@ -251,7 +259,8 @@ class JobsEndpoint:
         if not isinstance(batch_id, str) or batch_id.strip() in {"", ".", ".."}:
             raise ValueError("jobs: batch_id must be the text that names a batch.")
         call = Call(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
-        answer = self._access.http.get(call, functools.partial(decode_object, call))
+        get = functools.partial(self._access.http.get, call, functools.partial(decode_object, call))
+        answer = _named(call, get)
         return _named(call, functools.partial(read_row, Job, answer.content))
 
 
@@ -280,6 +289,8 @@ def _named(call: Call, read: Callable[[], T]) -> T:
     # manager there is no such outside.)
     try:
         return read()
+    except UnreadableFieldError as error:
+        problem = f"{error}; correct it in iMednet, where it was entered."
     except FieldError as error:
         problem = f"{error}; the API promises it."
     raise call.error(RegistryDataError, problem)

@@ -40,6 +40,14 @@ class FieldError(Exception):
         return FieldError(f"{parent}.{self.field}", wanted)
 
 
+class UnreadableFieldError(FieldError):
+    """A value that is valid JSON, and more than can be read."""
+
+    def __init__(self, field: str, holds: str) -> None:
+        self.field = field
+        Exception.__init__(self, f"field {field} holds {holds}")
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a field may hold.

@@ -43,6 +43,7 @@ class Page(Generic[T]):
         ids: the rows' IDs, in order.
         content: what is handed on of its rows.
         retries: tries that failed before it came.
+        replaced: surrogates without their other half, for which U+FFFD stands in its text.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Page(Generic[T]):
     ids: Sequence[Any]
     content: T
     retries: int = 0
+    replaced: int = 0
 
     @property
     def digest(self) -> bytes:
@@ -72,12 +74,15 @@ class ReadingCounts:
         arrived: rows that arrived and agree with their neighbours.
         pages: pages that they came in.
         retries: requests beyond one for each page: failed tries, and pages that were read again.
+        replaced_surrogates: halves of surrogate pairs, which no text can hold, and for which
+            U+FFFD stands in the rows' text. JSON text (``record_data``, ``extra``) keeps them.
     """
 
     expected: int | None = None
     arrived: int = 0
     pages: int = 0
     retries: int = 0
+    replaced_surrogates: int = 0
 
 
 @dataclass
@@ -89,6 +94,7 @@ class _Mark:
     last_id: Any
     digest: bytes
     text_ids: frozenset[str]
+    replaced: int
 
 
 class Reading(Generic[T]):
@@ -229,17 +235,22 @@ class Reading(Generic[T]):
 
     def _keep(self, pages: int) -> None:
         while len(self._marks) > pages:
-            self.counts.arrived -= self._marks.pop().rows
+            mark = self._marks.pop()
+            self.counts.arrived -= mark.rows
+            self.counts.replaced_surrogates -= mark.replaced
             self._held.pop()
         self.counts.pages = pages
 
     def _accept(self, page: Page[T]) -> None:
         texts = frozenset(one for one in page.ids if isinstance(one, str))
         last_id = page.ids[-1] if page.ids else None
-        self._marks.append(_Mark(page.total, len(page.ids), last_id, page.digest, texts))
+        self._marks.append(
+            _Mark(page.total, len(page.ids), last_id, page.digest, texts, page.replaced)
+        )
         self._held.append(page.content)
         self.counts.pages += 1
         self.counts.arrived += len(page.ids)
+        self.counts.replaced_surrogates += page.replaced
         if len(self._marks) > self._furthest:
             # Where people work, a long table is set back more often, but gets on.
             self._furthest = len(self._marks)

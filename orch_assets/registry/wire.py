@@ -18,11 +18,13 @@ from orch_assets.registry.fields import (
     DAY,
     MOMENT,
     NUMBER,
+    OBJECT,
     TEXT,
     Field,
     fields_of,
     keys_of,
 )
+from orch_assets.registry.json_text import elements_of, members_of, object_of
 from orch_assets.registry.models import RegistryRow
 
 _TYPES: dict[object, Any] = {
@@ -151,6 +153,28 @@ def wire_rows(
         return WireRows(rows, None)
     known = keys_of(model)
     return WireRows(rows, [_extra(known, row) for row in raw_rows])
+
+
+def as_sent(
+    model: type[RegistryRow], rows: WireRows, document: bytes
+) -> tuple[WireRows, Sequence[str]]:
+    """Return rows with their objects and what is extra as they were sent, and those texts.
+
+    Args:
+        model: of the rows.
+        rows: decoded from the document's :func:`~orch_assets.registry.json_text.readable` form.
+        document: the page, as it was sent.
+    """
+    sent = list(map(members_of, elements_of(members_of(document.decode())["data"])))
+    objects = [field for field in fields_of(model) if field.kind is OBJECT]
+    for field in objects:
+        for row, members in zip(rows.rows, sent, strict=True):
+            setattr(row, field.name, msgspec.Raw(members.get(field.key, "").encode()))
+    known = keys_of(model)
+    extras = [{key: row[key] for key in row if key not in known} for row in sent]
+    extra = [object_of(one) if one else None for one in extras]
+    texts = [row.get(field.key, "") for row in sent for field in objects]
+    return WireRows(rows.rows, extra if any(extra) else None), [*texts, *filter(None, extra)]
 
 
 def _extra(known: frozenset[str], row: dict[str, msgspec.Raw]) -> str | None:

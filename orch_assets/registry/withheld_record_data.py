@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from orch_assets.registry.dictionary import Dictionary
+from orch_assets.registry.json_text import object_of, raw_members
 from orch_assets.registry.masking import replaced, without
 
 if TYPE_CHECKING:
@@ -40,9 +39,6 @@ _PLAIN_VALUE: Final = r'(?:"(?:[^"\\]|\\.)*"|[^",:{}\[\]]+)'
 
 _MANY_ROWS: Final = 150
 _MANY_CHARACTERS: Final = 4000
-
-_decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # values keep their exact text
-_encode: Final = msgspec.json.encode
 
 
 class RecordSplit:
@@ -123,12 +119,12 @@ class _FormKeys:
                 yield row, part
 
     def _split_one(self, text: str) -> tuple[str, str] | None:
-        data = _decode(text)
+        data = raw_members(text)
         names = self._withheld_of(data)
         if not names:
             return None
         withheld = {name: data.pop(name) for name in names}
-        return _encode(data).decode(), _encode(withheld).decode()
+        return object_of(data), object_of(withheld)
 
     def _withheld_of(self, data: Mapping[str, object]) -> Sequence[str]:
         """Return which of a record's keys are withheld, in their order."""

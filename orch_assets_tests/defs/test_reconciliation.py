@@ -9,7 +9,14 @@ from orch_assets.defs.partitions import studies as studies_partitions
 from orch_assets.pipelines.sites import sites
 from orch_assets.pipelines.subjects import subjects
 from orch_assets.registry.demo import DemoRegistry, DemoServer, Fault
-from orch_assets_tests.defs.harness import definitions, execute, instance, resume, states
+from orch_assets_tests.defs.harness import (
+    definitions,
+    execute,
+    instance,
+    materializations,
+    resume,
+    states,
+)
 from orch_assets_tests.extraction.runs import evaluations, location, run_all, small_pages
 
 EVERY = ["sites", "subjects", "variables", "records"]
@@ -58,6 +65,7 @@ def test_every_study_and_table_has_one_evaluation_with_its_counts(server, keys, 
                     "arrived": rows,
                     "pages": -(-rows // 20),
                     "retries": 0,
+                    "replaced_surrogates": 0,
                 }
             assert shown(real, name) == {"SUCCEEDED": sorted(keys)}
 
@@ -68,6 +76,21 @@ def test_retries_are_counted(server, keys, tmp_path):
         run_all(location(tmp_path, small_pages(server), sites), real, keys)
         found = evaluations(real, "sites")
     assert [told(found[key][0])["retries"] for key in keys] == [0, 1, 0]
+
+
+def test_replaced_surrogates_are_counted(server, keys, tmp_path):
+    """The study stands; check and materialization say that U+FFFD is in its text."""
+    row = server.registry.rows("sites", keys[1])[0]
+    server.registry.update_row("sites", keys[1], row["siteId"], siteName="Basel \ud83d")
+    try:
+        with instance(*keys) as real:
+            run_all(location(tmp_path, small_pages(server), sites), real, keys)
+            found = evaluations(real, "sites")
+            logged = materializations(real, "sites")
+    finally:
+        server.registry.update_row("sites", keys[1], row["siteId"], siteName=row["siteName"])
+    assert [told(found[key][0])["replaced_surrogates"] for key in keys] == [0, 1, 0]
+    assert [logged[key][0]["replaced_surrogates"] for key in keys] == [0, 1, 0]
 
 
 def test_a_table_that_does_not_reconcile_fails_for_its_study_alone(server, keys, tmp_path):

@@ -113,6 +113,16 @@ class Bench:
 
         registry.after_page(name, page, change)
 
+    def row(self, name: str, page: int) -> Row:
+        """Return the first row of a page."""
+        return self.rows[name][page * PAGE_SIZE]
+
+    def change(self, name: str, page: int, **changes: Any) -> None:
+        """Change the first row of a page."""
+        registry = self.server.registry
+        registry.update_row(name, STUDY, self.row(name, page)[_ID[name]], **changes)
+        self.states[name] = [list(registry.rows(name, STUDY))]
+
     def run(
         self, sdk: ImednetSDK, *names: str, retries: int | None = None
     ) -> dict[str, StepResult]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import httpx
+import msgspec
 import pytest
 
 from orch_assets.registry.demo import Fault
@@ -72,6 +73,23 @@ def served(kind: Any, always: Always = "fails there", **options: Any) -> Kind:
     return Kind(arrange, always, impatient=kind == "delay")
 
 
+def half_a_pair(on: Bench, table: str, page: int, times: int | None) -> None:
+    """A text that is valid JSON, and no UTF-8, in a typed column and in record data."""
+    changes: dict[str, Any] = {"subjectKey": "001-\ud83d"}
+    if table == "records":
+        changes["recordData"] = {**on.row(table, page)["recordData"], "AETERM": "felt \ud83d"}
+    on.change(table, page, **changes)
+    on.states[table] = [
+        [{**row, "subjectKey": row["subjectKey"].replace("\ud83d", "\ufffd")} for row in rows]
+        for rows in on.states[table]
+    ]
+
+
+def nested_too_deeply(on: Bench, table: str, page: int, times: int | None) -> None:
+    """Valid JSON that no decoder reads."""
+    on.change(table, page, strange=msgspec.Raw(b"[" * 100_000 + b"]" * 100_000))
+
+
 def moved(*, adding: bool) -> Kind:
     """Rows shift while the table is read."""
 
@@ -105,6 +123,8 @@ KINDS: Final = {
     "another study's rows": served("other_study"),
     "rows shifted by an insert": moved(adding=True),
     "rows shifted by a delete": moved(adding=False),
+    "half a surrogate pair": Kind(half_a_pair, "whole"),
+    "nested too deeply": Kind(nested_too_deeply, once=False),
     "wrong content type": served("content_type", "whole"),
     "late": served("delay", "whole", seconds=LATE),
     "too late": served("delay", seconds=TIMEOUT * 2),

@@ -189,6 +189,13 @@ def test_what_is_deleted_is_not_counted_and_what_is_not_known_is_named_so():
     }
 
 
+@pytest.mark.parametrize("odd", ["9" * 5000, "1e400", '"\\ud83d"'])
+def test_what_python_has_no_type_for_stands_beside_an_answer(odd):
+    data = f'{{"AESER":"Yes","ODD":{odd}}}'
+    record = {"form_key": "ae", "record_status": "Done", "record_data": data}
+    assert of_rows(records=[record]) == {("", "Done"): 1, ("", "serious"): 1}
+
+
 def test_other_forms_than_that_of_adverse_events_are_not_decoded():
     record = {"form_key": "VS", "record_status": "Done", "record_data": "no JSON"}
     assert of_rows(records=[record]) == {("", "Done"): 1}

@@ -421,6 +421,21 @@ def test_a_form_of_very_many_variables_is_split_as_any_other():
     assert set(map(len, map(json.loads, rest["record_data"].to_pylist()))) == {300}
 
 
+@pytest.mark.parametrize("many", [1, 400])
+def test_half_a_surrogate_pair_stays_as_it_was_sent_on_both_sides(many):
+    """A key that holds one is no variable's, and so is withheld."""
+    sent = '{"OPEN":"\\ud83d","HIDDEN":"\\ud83d\\ude00\\uDC00","OPEN\\udfff": 1e400}'
+    row = {"form_id": 1, "form_key": "F1"}
+    rows = [{**row, "record_id": n, "record_data": '{"OPEN":"x"}'} for n in range(many)]
+    rows.append({**row, "record_id": many, "record_data": sent})
+    dictionary = variables(variable("OPEN", blinded=False), variable("HIDDEN", blinded=True))
+    rest, companion = split_table("records", table(Record, rows), dictionary)
+    assert rest["record_data"].to_pylist() == ['{"OPEN":"x"}'] * many + ['{"OPEN":"\\ud83d"}']
+    assert companion["record_data"].to_pylist() == [
+        '{"HIDDEN":"\\ud83d\\ude00\\uDC00","OPEN\\udfff":1e400}'
+    ]
+
+
 def test_an_empty_dictionary_withholds_all_but_the_systems_keys():
     system = dict.fromkeys(SYSTEM_KEYS, "x")
     assert split_record({**system, "AGE": 41}) == (system, {"AGE": 41})

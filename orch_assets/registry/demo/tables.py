@@ -1,5 +1,6 @@
 """The rows of one endpoint: encoded once, changed by replacing, read without a lock."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,13 @@ class Table:
         return row[self._endpoint.id]
 
     def _keep(self, rows: Sequence[Row]) -> None:
-        self._snapshot = _Snapshot(rows, [self._encoder.encode(row) for row in rows], {})
+        self._snapshot = _Snapshot(rows, [self._encode(row) for row in rows], {})
+
+    def _encode(self, row: Row) -> bytes:
+        try:
+            return self._encoder.encode(row)
+        except UnicodeEncodeError:  # half of a surrogate pair: JSON has it as an escape
+            return json.dumps(row).encode()
 
 
 def _in_order(snapshot: _Snapshot, selection: Selection) -> Sequence[bytes]:

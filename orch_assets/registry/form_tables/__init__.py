@@ -1,4 +1,4 @@
-"""Form tables: one wide table for each form of a study, typed by the study's data dictionary.
+r"""Form tables: one wide table for each form of a study, typed by the study's data dictionary.
 
 Arrow in, Arrow out; nothing here knows how records are fetched or kept. A table's columns are, in
 this order:
@@ -17,7 +17,8 @@ this order:
   don't give back as they were sent; null where there are none. Members are here for a key that is
   no variable of the form; for null, and empty text where the column isn't text; and for a spelling
   that isn't the column's own: a number sent as text or as ``5.0``, a date's midnight, a moment's
-  zone, a number in a column of text.
+  zone, a number in a column of text, half of a surrogate pair (``"\ud83d"``), for which U+FFFD
+  stands in a column of text; ``replaced_surrogates`` in the metadata counts these.
 
 So nothing is lost: columns, companions and rest together are ``record_data``.
 

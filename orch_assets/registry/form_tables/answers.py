@@ -7,13 +7,13 @@ import msgspec
 
 from orch_assets.registry.form_tables.columns import Column
 from orch_assets.registry.form_tables.readings import NO_ANSWER, Kind, reads_as_json
+from orch_assets.registry.json_text import lone_surrogates, object_of, raw_members, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # Digits as they were sent: a float would turn 1.10 into 1.1, and bytes are nothing JSON has.
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=str.encode).decode
-_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 _SCALARS = {str, int, bytes, type(None)}
 # Stands for true, false, lists and objects where values are looked up: true is 1 to a dict.
@@ -29,14 +29,19 @@ class Answers:
 
     Attributes:
         misfits: how many values didn't fit, by column; complete after ``arrays``.
+        replaced: for how many surrogates U+FFFD stands, by column of text; likewise.
     """
 
     def __init__(self, texts: Sequence[str | None], columns: Sequence[Column]) -> None:
         self.misfits: dict[str, int] = {}
+        self.replaced: dict[str, int] = {}
         self._texts = texts
         self._columns = columns
         self._rows = _rows(texts)
         self._raw: dict[int, dict[str, msgspec.Raw]] = {}
+        self._with_surrogates = {
+            number for number, text in enumerate(texts) if lone_surrogates((text or "").encode())
+        }
         self._sent_as: dict[tuple[int, str], str] = {}
         self._rest: dict[int, list[str]] = {}
         self._settle_keys()
@@ -80,14 +85,14 @@ class Answers:
         import pyarrow as pa
 
         key, as_json = column.key, column.kind.as_json
-        if not as_json and {*map(type, values)} <= {str}:
+        if not as_json and not self._with_surrogates and {*map(type, values)} <= {str}:
             return pa.array(values, pa.string())
         texts = list(values)
         answers = {value for value in values if as_json and type(value) is str}
         unlike_text = {answer for answer in answers if reads_as_json(answer)}
         for number, value in enumerate(values):
             if type(value) is str:
-                own_spelling = value not in unlike_text
+                own_spelling = value not in unlike_text and not self._replaced(number, column)
             elif not self._is_sent(number, key):
                 continue
             else:
@@ -116,6 +121,14 @@ class Answers:
                 self._keep(number, key)
         return kind.array([typed[value] for value in values]), misfits
 
+    def _replaced(self, number: int, column: Column) -> int:
+        """Return, and count, the surrogates of a text for which U+FFFD stands."""
+        if number not in self._with_surrogates:
+            return 0
+        count = lone_surrogates(self._json(number, column.key).encode())
+        self.replaced[column.name] = self.replaced.get(column.name, 0) + count
+        return count
+
     def _is_sent(self, number: int, key: str) -> bool:
         return key in self._rows[number]
 
@@ -127,28 +140,29 @@ class Answers:
 
     def _members(self, number: int, keys: Sequence[str]) -> str:
         members = self._raw_of(number)
-        return msgspec.json.encode({key: members[key] for key in keys}).decode()
+        return object_of({key: members[key] for key in keys})
 
     def _raw_of(self, number: int) -> dict[str, msgspec.Raw]:
         """Return a record's data a second time, each value as it was sent; few records need it."""
         if number not in self._raw:
-            self._raw[number] = _decode_raw(self._texts[number] or "{}")
+            self._raw[number] = raw_members(self._texts[number] or "{}")
         return self._raw[number]
 
 
 def _rows(texts: Sequence[str | None]) -> list[dict[str, Any]]:
     try:
         return [_decode(text) if text else {} for text in texts]
-    except msgspec.ValidationError:  # a whole number of thousands of digits, perhaps
+    # A whole number of thousands of digits, perhaps, or a surrogate without its other half.
+    except (msgspec.DecodeError, RecursionError):
         return [
-            {key: _value(raw) for key, raw in _decode_raw(text or "{}").items()} for text in texts
+            {key: _value(raw) for key, raw in raw_members(text or "{}").items()} for text in texts
         ]
 
 
 def _value(raw: msgspec.Raw) -> Any:
     try:
-        return _decode(b'{"":%b}' % bytes(raw))[""]
-    except msgspec.ValidationError:
+        return _decode(b'{"":%b}' % readable(bytes(raw)))[""]
+    except (msgspec.ValidationError, RecursionError):
         return _OTHER
 
 

@@ -29,6 +29,7 @@ KEY_COLUMNS: Final = (
 )
 REST: Final = "record_data_rest"
 MISFITS: Final = "misfits"
+REPLACED: Final = "replaced_surrogates"
 
 # What the API itself puts into recordData (withheld_record_data.SYSTEM_KEYS), and its columns.
 _SYSTEM_COLUMNS: Final = {
@@ -127,7 +128,11 @@ def _told(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def table_schema(
-    form: Form, keys: "Sequence[pa.Field]", columns: Sequence[Column], misfits: Mapping[str, int]
+    form: Form,
+    keys: "Sequence[pa.Field]",
+    columns: Sequence[Column],
+    misfits: Mapping[str, int],
+    replaced: Mapping[str, int],
 ) -> "pa.Schema":
     """Return the schema of a form's table.
 
@@ -136,6 +141,7 @@ def table_schema(
         keys: the columns that come first.
         columns: those of the questions; their companions come behind them all.
         misfits: how many values didn't fit, by column; none where it is missing.
+        replaced: for how many surrogates U+FFFD stands, by column; likewise.
     """
     import pyarrow as pa
 
@@ -147,12 +153,15 @@ def table_schema(
             metadata[MISFITS] = str(misfits.get(column.name, 0))
             told = {"misfits_of": column.name, "variable_name": column.key}
             companions.append(pa.field(column.companion, pa.string(), metadata=told))
+        if replaced.get(column.name):
+            metadata[REPLACED] = str(replaced[column.name])
         fields.append(pa.field(column.name, column.kind.arrow_type, metadata=metadata))
     facts = {
         "form_id": form.form_id,
         "form_key": form.form_key,
         "form_name": form.form_name,
         MISFITS: sum(misfits.values()),
+        REPLACED: sum(replaced.values()) or None,
     }
     told = {name: str(value) for name, value in facts.items() if value is not None}
     return pa.schema([*fields, *companions, pa.field(REST, pa.string())], metadata=told)

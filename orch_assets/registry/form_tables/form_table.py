@@ -1,5 +1,6 @@
 """A form's table: while its records come in, and when they are all there."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,8 +54,9 @@ class FormTable:
         self._form = form
         self._keys = keys
         self._columns = columns
-        self._schema = table_schema(form, keys, columns, {})
-        self._misfits: dict[str, int] = {}
+        self._schema = table_schema(form, keys, columns, {}, {})
+        self._misfits: Counter[str] = Counter()
+        self._replaced: Counter[str] = Counter()
         self._takes: list[Callable[[], pa.RecordBatch]] = []
         self._rows = 0
         self._last_id: int | None = None
@@ -72,8 +74,8 @@ class FormTable:
         answers = Answers(records["record_data"].to_pylist(), self._columns)
         keys = [records[field.name].combine_chunks() for field in self._keys]
         batch = pa.record_batch([*keys, *answers.arrays()], schema=self._schema)
-        for name, count in answers.misfits.items():
-            self._misfits[name] = self._misfits.get(name, 0) + count
+        self._misfits.update(answers.misfits)
+        self._replaced.update(answers.replaced)
         self._takes.append(shelf.put(batch))
         self._rows += batch.num_rows
         self._look_at_order(batch.column("record_id"))
@@ -90,7 +92,7 @@ class FormTable:
 
     def finish(self) -> FormStream:
         """Return the rows, sorted."""
-        schema = table_schema(self._form, self._keys, self._columns, self._misfits)
+        schema = table_schema(self._form, self._keys, self._columns, self._misfits, self._replaced)
         rows = FormStream(schema, self._rows, self._takes)
         if self._is_sorted:
             return rows

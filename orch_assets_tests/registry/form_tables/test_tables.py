@@ -87,6 +87,45 @@ def test_a_row_has_the_records_keys_and_its_typed_answers():
     }
 
 
+def test_text_has_a_replacement_for_half_a_surrogate_pair_and_the_rest_what_was_sent():
+    sent = (
+        r'{"TERM":"felt \ud83d\uDC00\udc00","DAY":"\ud83d",'
+        r'"BOX":["\ud83d"],"N":3,"\udc00": "1"}'
+    )
+    dictionary = variables(
+        variable("TERM", variable_id=1),
+        variable("DAY", "DATE", variable_id=2),
+        variable("BOX", "CHECKBOX", variable_id=3),
+        variable("N", "INTEGER", variable_id=4),
+    )
+    rows = records(record({"TERM": "well"}), record(sent))
+    table = build_form_tables(rows, dictionary, forms(F1))["F1"]
+    assert table["TERM"].to_pylist() == ["well", "felt \U0001f400\ufffd"]
+    assert table["N"].to_pylist() == [None, 3]
+    assert table["DAY__misfit"].to_pylist() == [None, '"\\ud83d"']
+    assert table["BOX"].to_pylist() == [None, '["\\ud83d"]']
+    rest = '{"TERM":"felt \\ud83d\\uDC00\\udc00","\\udc00":"1"}'
+    assert sorted(table["record_data_rest"].to_pylist()[1]) == sorted(rest)
+    assert table.schema.field("TERM").metadata[b"replaced_surrogates"] == b"1"
+    assert table.schema.metadata[b"replaced_surrogates"] == b"1"
+
+
+def test_what_no_type_holds_is_a_misfit():
+    """A number, or a nesting, that Python has no room for is kept as it was sent."""
+    sent = f'{{"N":{"9" * 5000},"X":1e400,"LIST":{"[" * 500}{"]" * 500}}}'
+    dictionary = variables(
+        variable("N", "INTEGER"), variable("X", "NUMBER"), variable("LIST", "NUMBER")
+    )
+    table = build_form_tables(records(record(sent)), dictionary, forms(F1))["F1"]
+    (row,) = table.to_pylist()
+    assert [row["N"], row["X"], row["LIST"]] == [None, None, None]
+    assert [row[f"{name}__misfit"] for name in ("N", "X", "LIST")] == [
+        "9" * 5000,
+        "1e400",
+        "[" * 500 + "]" * 500,
+    ]
+
+
 def test_each_field_tells_its_variable():
     dictionary = variables(
         variable(
