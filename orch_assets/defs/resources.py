@@ -199,8 +199,10 @@ class StoreResource(dg.ConfigurableResource[Any]):
     store_format: str | None = Field(
         default=None, description="`parquet` or `csv`. Default: ORCH_STORE_FORMAT, else `parquet`."
     )
-    escape_formulas: bool = Field(
-        default=False, description="Write CSV so that no spreadsheet takes text for a formula."
+    escape_formulas: bool | None = Field(
+        default=None,
+        description="Write CSV so that no spreadsheet takes text for a formula. "
+        "Default: ORCH_STORE_ESCAPE_FORMULAS, else not.",
     )
     restricted: bool = Field(
         default=False, description="Whether it is for withheld values and failure reports."
@@ -217,17 +219,14 @@ class StoreResource(dg.ConfigurableResource[Any]):
             StoreError: no store can be made of it.
         """
         if self._store is None:
-            from orch_assets.stores import StorageFormat, open_store
+            from orch_assets.stores.configuration import StoreSettings, configured_store
 
-            given = self.store_format or settings.text("ORCH_STORE_FORMAT") or "parquet"
-            try:
-                storage_format = StorageFormat(given.lower())
-            except ValueError:
-                raise SettingError(
-                    "ORCH_STORE_FORMAT", f"is {given!r}; give parquet or csv."
-                ) from None
-            self._store = open_store(
-                self.location(), format=storage_format, escape_formulas=self.escape_formulas
+            apart = bool(self.uri or settings.text("ORCH_RESTRICTED_STORE"))
+            self._store = configured_store(
+                self.location(),
+                StoreSettings(settings.text, self.restricted, apart),
+                format=self.store_format,
+                escape_formulas=self.escape_formulas,
             )
         return self._store
 
