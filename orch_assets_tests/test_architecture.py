@@ -12,11 +12,12 @@ import pytest
 import orch_assets
 
 PACKAGE = Path(orch_assets.__file__).parent
-CORE = {"errors", "study", "vendors", "version"}
+CORE = {"errors", "json_values", "study", "vendors", "version"}
 
 # What each part may import of the others. "" is the package itself: the public API.
 MAY_IMPORT = {
     "errors": set(),
+    "json_values": set(),
     "study": {"errors"},
     "vendors": set(),
     "version": set(),

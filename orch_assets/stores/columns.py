@@ -6,17 +6,19 @@ back as ``int64``, ``NaN`` in text as ``None``, categories in another order. So 
 rows; type and note are the whole column's.
 """
 
-import datetime as dt
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.stores.frequencies import frequency_note, with_frequency
 from orch_assets.stores.object_columns import plan_objects, restore_objects
 from orch_assets.stores.refusing import storable
+from orch_assets.stores.zones import arrow_zone, zone_note, zone_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -58,6 +60,8 @@ def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
     series = pd.Series(series.array, dtype=dtype, copy=False)
     if isinstance(dtype, pd.CategoricalDtype):
         return _plan_categories(series, label)
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return _plan_zoned(series, label)
     if pd.api.types.is_object_dtype(dtype):
         arrow_type, missing = plan_objects(series, label)
         convert = _slicer(series, arrow_type, label)
@@ -78,14 +82,10 @@ def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
 
     kind = note["kind"]
     if kind == "category":
-        categories = restore_column(_unpacked(note["categories"]), note["of"])
-        dtype: Any = pd.CategoricalDtype(
-            pd.Index(categories, dtype=categories.dtype), ordered=note["ordered"]
-        )
-        values = pd.Series(column.to_pandas())
-        if isinstance(values.dtype, pd.CategoricalDtype):  # astype() would keep the file's order
-            return values.cat.set_categories(dtype.categories, ordered=dtype.ordered).array
-        return values.astype(dtype).array
+        categories = unpack_values(note["categories"])
+        dtype: Any = pd.CategoricalDtype(categories, ordered=note["ordered"])
+        codes = packed_codes(column, note["categories"])
+        return pd.Categorical.from_codes(codes, dtype=dtype)  # type: ignore[arg-type]
     if kind == "object":
         return restore_objects(column, note["missing"])
     if kind == "zoned":
@@ -110,8 +110,6 @@ def _note(dtype: Any) -> Note | None:
     if isinstance(dtype, np.dtype):
         known = dtype.kind in "iufbmM" and str(dtype) not in _LONG and dtype.isnative
         return {"kind": "numpy", "dtype": str(dtype)} if known else None
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return _zone_note(dtype)
     if isinstance(dtype, pd.StringDtype):
         nan = getattr(dtype, "na_value", pd.NA) is not pd.NA
         return {"kind": "string", "storage": dtype.storage, "nan": nan}
@@ -150,25 +148,18 @@ def _slicer(
 
 
 def _plan_categories(series: "pd.Series[Any]", label: str) -> ColumnPlan:
-    import pandas as pd
     import pyarrow as pa
 
     dtype: Any = series.dtype
-    plan = plan_column(
-        pd.Series(dtype.categories, dtype=dtype.categories.dtype), f"{label} (its categories)"
-    )
-    categories = plan.convert(0, len(dtype.categories))
-    note = {
-        "kind": "category",
-        "ordered": bool(dtype.ordered),
-        "categories": _packed(categories),
-        "of": plan.note,
-    }
+    packed, categories = pack_values(dtype.categories, f"{label} (its categories)")
+    note = {"kind": "category", "ordered": bool(dtype.ordered), "categories": packed}
     codes: Any = series.cat.codes.to_numpy()
     # Parquet keeps dictionaries of text only. Other tools see categories where it does.
-    as_dictionary = pa.types.is_string(plan.type)
+    as_dictionary = pa.types.is_string(categories.type)
     column_type = (
-        pa.dictionary(pa.int32(), plan.type, dtype.ordered) if as_dictionary else plan.type
+        pa.dictionary(pa.int32(), categories.type, dtype.ordered)
+        if as_dictionary
+        else categories.type
     )
 
     def convert(start: int, stop: int) -> "pa.Array":
@@ -181,45 +172,94 @@ def _plan_categories(series: "pd.Series[Any]", label: str) -> ColumnPlan:
     return ColumnPlan(column_type, note, convert)
 
 
-def _packed(array: "pa.Array") -> str:
+# Values beside a column: categories, levels of an index, labels of columns
+
+
+def pack_values(values: "pd.Index[Any]", label: str) -> "tuple[Note, pa.Array]":
+    """Return a note that holds an index, such as categories, exactly; and it as Arrow has it."""
+    import pandas as pd
     import pyarrow as pa
 
-    batch = pa.record_batch([array], names=["categories"])
+    plan = plan_column(pd.Series(values, dtype=values.dtype), label)
+    array = plan.convert(0, len(values))
+    batch = pa.record_batch([array], names=["values"])
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return b64encode(sink.getvalue().to_pybytes()).decode()
+    note: Note = {"values": b64encode(sink.getvalue().to_pybytes()).decode(), "of": plan.note}
+    if (freq := frequency_note(values, label)) is not None:
+        note["freq"] = freq
+    return note, array
 
 
-def _unpacked(text: str) -> "pa.ChunkedArray":
+def unpack_values(note: Note) -> "pd.Index[Any]":
+    """Return the index that a note holds."""
+    import pandas as pd
+
+    array = restore_column(_unpacked(note), note["of"])
+    index: pd.Index[Any] = with_frequency(pd.Index(array, dtype=array.dtype), note.get("freq"))
+    return index
+
+
+def packed_codes(column: "pa.ChunkedArray", note: Note) -> "np.ndarray[Any, Any]":
+    """Return where each value of a column is in the index that a note holds; -1 for missing.
+
+    Looked up in Arrow: pandas rounds large numbers beside missing ones.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = _decoded(_unpacked(note)).combine_chunks()
+    codes = pc.index_in(_decoded(column).cast(values.type), value_set=values)
+    found: np.ndarray[Any, Any] = codes.fill_null(-1).cast(pa.int64()).to_numpy()
+    return found
+
+
+def _unpacked(note: Note) -> "pa.ChunkedArray":
     import pyarrow as pa
 
-    return pa.ipc.open_stream(b64decode(text)).read_all().column(0)
+    return pa.ipc.open_stream(b64decode(note["values"])).read_all().column(0)
+
+
+def _decoded(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return column
+    return pa.chunked_array(
+        [chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type
+    )
 
 
 # Time zones
 
 
-def _zone_note(dtype: "pd.DatetimeTZDtype") -> Note | None:
-    import zoneinfo
+def _plan_zoned(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+    import pyarrow as pa
 
-    zone: Any = dtype.tz
-    note: Note = {"kind": "zoned", "unit": dtype.unit}
-    if isinstance(zone, zoneinfo.ZoneInfo):
-        return {**note, "zoneinfo": zone.key} if zone.key else None
-    if isinstance(zone, dt.timezone):
-        return {**note, "offset": zone.utcoffset(None).total_seconds()}
-    return note if hasattr(zone, "zone") else None  # pytz, which Arrow gives back by itself
+    dtype: Any = series.dtype
+    try:
+        zone = zone_note(dtype.tz)
+    except ValueError as error:
+        raise UnstorableTableError(
+            f"{label} has times in {error}, which can't be stored; "
+            'convert it by tz_convert("UTC"), or to a zone with a name.'
+        ) from None
+    plain = _slicer(
+        series.dt.tz_convert("UTC").dt.tz_localize(None), pa.timestamp(dtype.unit), label
+    )
+    arrow_type = pa.timestamp(dtype.unit, arrow_zone(zone))
+
+    def convert(start: int, stop: int) -> "pa.Array":
+        return plain(start, stop).view(arrow_type)
+
+    return ColumnPlan(arrow_type, {"kind": "zoned", "unit": dtype.unit, "zone": zone}, convert)
 
 
 def _restore_zoned(column: "pa.ChunkedArray", note: Note) -> Any:
-    import zoneinfo
-
     import pandas as pd
+    import pyarrow as pa
 
+    column = column.cast(pa.timestamp(note["unit"], "UTC"))
     series = pd.Series(column.to_pandas()).dt.as_unit(note["unit"])
-    if "zoneinfo" in note:
-        series = series.dt.tz_convert(zoneinfo.ZoneInfo(note["zoneinfo"]))
-    elif "offset" in note:
-        series = series.dt.tz_convert(dt.timezone(dt.timedelta(seconds=note["offset"])))
-    return series.array
+    return series.dt.tz_convert(zone_of(note["zone"])).array

@@ -5,8 +5,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.json_values import exact_json
 from orch_assets.stores.batches import block_rows
-from orch_assets.stores.columns import ColumnPlan, plan_column, restore_column
+from orch_assets.stores.columns import (
+    ColumnPlan,
+    pack_values,
+    packed_codes,
+    plan_column,
+    restore_column,
+    unpack_values,
+)
+from orch_assets.stores.frequencies import frequency_note, with_frequency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +28,7 @@ NOTES = b"orch_assets"
 def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
     """Return a frame's schema and its rows in blocks, converted as they are asked for.
 
-    What isn't kept: ``attrs`` and ``flags``. They may differ from run to run, and the same table
-    must be the same bytes.
+    Of ``attrs``, what JSON holds exactly is kept, and nothing else is.
 
     Raises:
         UnstorableTableError: a column, or an index level, would not come back as it is.
@@ -41,7 +49,11 @@ def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.Recor
         "columns": _columns_note(frame),
         "notes": [plan.note for plan in plans.values()],
     }
-    metadata = {b"pandas": _pandas_metadata(frame), NOTES: json.dumps(notes).encode()}
+    if attributes := _attributes(frame):
+        notes["attrs"] = attributes
+    if not frame.flags.allows_duplicate_labels:
+        notes["unique_labels"] = True
+    metadata = {b"pandas": _pandas_metadata(frame, levels), NOTES: json.dumps(notes).encode()}
     fields = [pa.field(name, plan.type) for name, plan in plans.items()]
     schema = pa.schema(fields, metadata=metadata)
     return schema, _batches(list(plans.values()), schema, len(frame))
@@ -64,13 +76,15 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
         for column, note in zip(table.columns, notes["notes"], strict=True)
     ]
     names = table.column_names
-    levels = notes["index"].get("levels", [])
-    count = len(names) - len(levels)
-    index = _restore_index(notes["index"], arrays[count:])
+    count = len(names) - len(notes["index"]["levels"])
+    index = _restore_index(notes["index"], table.columns[count:], arrays[count:])
     columns = dict(zip(names[:count], arrays, strict=False))
     frame: pd.DataFrame = pd.DataFrame(columns, index=None if columns else index, copy=False)
     frame.index = index
     frame.columns = _restore_columns(notes["columns"], names[:count])
+    frame.attrs = notes.get("attrs", {})
+    if notes.get("unique_labels"):
+        frame.flags.allows_duplicate_labels = False
     return frame
 
 
@@ -78,7 +92,7 @@ def _batches(plans: list[ColumnPlan], schema: "pa.Schema", rows: int) -> "Iterat
     import pyarrow as pa
 
     step = block_rows(len(plans))
-    for start in range(0, rows if plans else 0, step):
+    for start in range(0, rows, step):
         stop = min(start + step, rows)
         yield pa.record_batch([plan.convert(start, stop) for plan in plans], schema=schema)
 
@@ -115,7 +129,8 @@ def _index_levels(frame: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
     levels: dict[str, pd.Series[Any]] = {}
     for name in index.names:
         _check_label(name, "of an index level")
-    if isinstance(index, pd.RangeIndex):
+    # A range takes no column, except where there is no other: some tools read no file without one.
+    if isinstance(index, pd.RangeIndex) and len(frame.columns):
         return levels
     for position, name in enumerate(index.names):
         values = _level_values(index, position)
@@ -157,35 +172,56 @@ def _index_note(frame: "pd.DataFrame", columns: list[str]) -> dict[str, Any]:
     import pandas as pd
 
     index: Any = frame.index
-    note: dict[str, Any] = {"names": list(index.names)}
+    note: dict[str, Any] = {"names": list(index.names), "levels": columns}
     if isinstance(index, pd.RangeIndex):
         return {**note, "range": [index.start, index.stop, index.step]}
-    note["levels"] = columns
-    note["multi"] = isinstance(index, pd.MultiIndex)
-    rounded = {str(n): _rounded_type(index, n) for n in range(index.nlevels)}
-    if any(rounded.values()):
-        note["rounded"] = {position: dtype for position, dtype in rounded.items() if dtype}
-    freq = getattr(index, "freq", None)
-    if freq is not None and pd.tseries.frequencies.to_offset(freq.freqstr) == freq:
-        note["freq"] = freq.freqstr
-    return note
+    if isinstance(index, pd.MultiIndex):
+        return {**note, "multi": [_level_note(index, n) for n in range(index.nlevels)]}
+    return {**note, "freq": frequency_note(index, "The index")}
 
 
-def _restore_index(note: dict[str, Any], arrays: list[Any]) -> Any:
+def _level_note(index: Any, position: int) -> dict[str, Any] | None:
+    """Note a level that its values don't make: with other values than those, or in another order.
+
+    Returns:
+        None for a level that holds its values alone, in their order, as most do.
+    """
+    import numpy as np
+    import pandas as pd
+
+    level, codes = index.levels[position], index.codes[position]
+    places = level.codes if isinstance(level, pd.CategoricalIndex) else None
+    ordered = (
+        level.is_monotonic_increasing
+        if places is None
+        else len(level) == len(level.categories) and (np.diff(places) == 1).all()
+    )
+    used = places is not None or np.bincount(codes[codes >= 0], minlength=len(level)).all()
+    rounded = _rounded_type(index, position) is not None
+    if ordered and used and not rounded and getattr(level, "freq", None) is None:
+        return None
+    return pack_values(level, f"Index level {position}")[0]
+
+
+def _restore_index(note: dict[str, Any], columns: list[Any], arrays: list[Any]) -> Any:
     import pandas as pd
 
     if "range" in note:
         start, stop, step = note["range"]
         return pd.RangeIndex(start, stop, step, name=note["names"][0])
-    levels = [pd.Index(array, dtype=array.dtype) for array in arrays]
-    if note["multi"]:
-        multi = pd.MultiIndex.from_arrays(levels, names=note["names"])
-        for position, dtype in note.get("rounded", {}).items():
-            level = multi.levels[int(position)].astype(dtype)
-            multi = multi.set_levels(level, level=int(position), verify_integrity=False)
-        return multi
-    index: Any = levels[0].rename(note["names"][0])
-    return type(index)(index, freq=note["freq"]) if "freq" in note else index
+    if "multi" not in note:
+        index = pd.Index(arrays[0], dtype=arrays[0].dtype, name=note["names"][0])
+        return with_frequency(index, note["freq"])
+    levels, codes = [], []
+    for packed, column, array in zip(note["multi"], columns, arrays, strict=True):
+        if packed is None:
+            made = pd.MultiIndex.from_arrays([pd.Index(array, dtype=array.dtype)])
+            levels.append(made.levels[0])
+            codes.append(made.codes[0])
+        else:
+            levels.append(unpack_values(packed))
+            codes.append(packed_codes(column, packed))
+    return pd.MultiIndex(levels, codes, names=note["names"], verify_integrity=False)
 
 
 # The names of the columns
@@ -194,41 +230,72 @@ def _restore_index(note: dict[str, Any], arrays: list[Any]) -> Any:
 def _columns_note(frame: "pd.DataFrame") -> dict[str, Any]:
     import pandas as pd
 
-    ranged = isinstance(frame.columns, pd.RangeIndex)  # only where there are no columns
-    return {"name": frame.columns.name, "dtype": None if ranged else str(frame.columns.dtype)}
+    columns = frame.columns
+    note: dict[str, Any] = {"name": columns.name}
+    if isinstance(columns, pd.RangeIndex):  # only where there are no columns
+        return {**note, "range": True}
+    if columns.dtype == object:
+        return note
+    return {**note, "labels": pack_values(columns, "The index of the columns")[0]}
 
 
 def _restore_columns(note: dict[str, Any], names: list[str]) -> Any:
     import pandas as pd
 
-    if note["dtype"] is None:
+    if "range" in note:
         return pd.RangeIndex(0, name=note["name"])
-    return pd.Index(names, dtype=note["dtype"], name=note["name"])
+    if "labels" in note:
+        return unpack_values(note["labels"]).rename(note["name"])
+    return pd.Index(names, dtype=object, name=note["name"])
+
+
+# What is no data
+
+
+def _attributes(frame: "pd.DataFrame") -> dict[str, Any]:
+    """Return the attributes that come back as they are."""
+    return {
+        name: value
+        for name, value in frame.attrs.items()
+        if type(name) is str and exact_json(value)
+    }
 
 
 # Other tools
 
 
-def _pandas_metadata(frame: "pd.DataFrame") -> bytes:
-    """Return what pandas' own readers go by, made without looking at a row."""
+def _pandas_metadata(frame: "pd.DataFrame", levels: "dict[str, pd.Series[Any]]") -> bytes:
+    """Return what pandas' own readers go by, made without looking at a row.
+
+    They can't read every label and zone that a frame may have: they see text and UTC there.
+    """
     import pandas as pd
     import pyarrow as pa
 
-    skeleton = frame.iloc[:0].copy()
-    skeleton.attrs = {}
+    index = frame.index
+    skeleton = frame.iloc[:0].reset_index(drop=True)
+    skeleton.attrs = _attributes(frame)
+    if isinstance(skeleton.columns, pd.CategoricalIndex):
+        skeleton.columns = skeleton.columns.astype(skeleton.columns.categories.dtype)
+    for name, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            skeleton[name] = _in_utc(skeleton[name])
+    if levels:
+        empty = [_in_utc(level) for level in levels.values()]
+        skeleton.index = pd.MultiIndex.from_arrays(empty, names=index.names)
     metadata = json.loads(pa.Schema.from_pandas(skeleton).metadata[b"pandas"])
-    if isinstance(frame.index, pd.RangeIndex):
-        index = frame.index
-        metadata["index_columns"] = [
-            {
-                "kind": "range",
-                "name": index.name,
-                "start": index.start,
-                "stop": index.stop,
-                "step": index.step,
-            }
-        ]
+    metadata["index_columns"] = list(levels)
+    if isinstance(index, pd.RangeIndex) and not levels:
+        span = {"start": index.start, "stop": index.stop, "step": index.step}
+        metadata["index_columns"] = [{"kind": "range", "name": index.name, **span}]
     return json.dumps(metadata).encode()
+
+
+def _in_utc(series: "pd.Series[Any]") -> "pd.Series[Any]":
+    import pandas as pd
+
+    zoned = isinstance(series.dtype, pd.DatetimeTZDtype)
+    return series.iloc[:0].dt.tz_convert("UTC") if zoned else series.iloc[:0]
 
 
 def _plain_frame(table: "pa.Table") -> Any:

@@ -4,7 +4,9 @@
 
 import datetime as dt
 import io
+import time
 import zoneinfo
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import pytz
+from dateutil import tz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pandas.testing import assert_frame_equal
+from pandas.testing import assert_frame_equal, assert_index_equal
 
 from orch_assets.errors import StoreError, UnstorableTableError
 from orch_assets.stores import LocalPipelineStore
@@ -41,6 +45,13 @@ ZONES = st.sampled_from(
         zoneinfo.ZoneInfo("UTC"),
         "America/New_York",
         "UTC",
+        dt.timezone(dt.timedelta(seconds=90)),
+        pytz.timezone("Asia/Kolkata"),
+        pytz.FixedOffset(90),
+        tz.tzutc(),  # boto3's
+        tz.gettz("Europe/Berlin"),
+        tz.tzoffset("EST", -18_000),
+        tz.tzoffset(None, -90),
     ]
 )
 UNITS = st.sampled_from(["s", "ms", "us", "ns"])
@@ -128,13 +139,53 @@ def as_index(series: "pd.Series[Any]", name: str | None) -> "pd.Index[Any]":
     return pd.Index(series, dtype=series.dtype, name=name)
 
 
+LEVELS = [
+    TEXT,
+    st.integers(2**60, 2**60 + 9),
+    st.dates(),
+    MOMENTS,
+    st.floats(allow_nan=False),
+    st.decimals(-9, 9, places=1),
+]
+JSON: "st.SearchStrategy[Any]" = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@st.composite
+def level_and_codes(draw: st.DrawFn, rows: int) -> "tuple[pd.Index[Any], list[int]]":
+    """Draw a level as it may be after filters: in any order, with values that no row has."""
+    values = draw(st.lists(draw(st.sampled_from(LEVELS)), unique=True, min_size=1, max_size=4))
+    codes = draw(st.lists(st.integers(-1, len(values) - 1), min_size=rows, max_size=rows))
+    if draw(st.booleans()):
+        return pd.Index(values), codes
+    ordered = draw(st.booleans())
+    return pd.CategoricalIndex(
+        values, categories=draw(st.permutations(values)), ordered=ordered
+    ), codes
+
+
+@st.composite
+def labels_of(draw: st.DrawFn, names: list[str]) -> "pd.Index[Any]":
+    kind = draw(st.sampled_from(["object", "string", "string[pyarrow]", "category", "arrow", None]))
+    if kind == "category":
+        categories = draw(st.permutations([*names, "no column's"]))
+        return pd.CategoricalIndex(names, categories=categories, ordered=draw(st.booleans()))
+    return pd.Index(names, dtype=pd.ArrowDtype(pa.string()) if kind == "arrow" else kind)
+
+
 @st.composite
 def frames(draw: st.DrawFn) -> pd.DataFrame:
     rows = draw(st.integers(0, 6))
     names = draw(st.lists(TEXT, unique=True, max_size=4))
     frame = pd.DataFrame({name: draw(columns(rows)) for name in names}, index=range(rows))
+    if names:
+        frame.columns = draw(labels_of(names))
+    frame.attrs = draw(st.just({}) | st.dictionaries(TEXT, JSON, max_size=2))
     labels = st.none() | st.sampled_from(["visit", "site", "", *names])
-    kind = draw(st.sampled_from(["as it is", "range", "one", "several"]))
+    kind = draw(st.sampled_from(["as it is", "range", "one", "several", "levels"]))
     if kind == "range":
         frame.index = pd.RangeIndex(3, 3 - 2 * rows, -2, name=draw(labels))
     elif kind == "one":
@@ -142,6 +193,10 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     elif kind == "several":
         levels = [as_index(draw(columns(rows)), None) for _ in range(draw(st.integers(1, 3)))]
         frame.index = pd.MultiIndex.from_arrays(levels, names=[draw(labels) for _ in levels])
+    elif kind == "levels":
+        pairs = [draw(level_and_codes(rows)) for _ in range(draw(st.integers(1, 3)))]
+        held, codes = zip(*pairs, strict=True)
+        frame.index = pd.MultiIndex(held, codes, names=[draw(labels) for _ in pairs])
     frame.columns.name = draw(labels)
     return frame
 
@@ -161,16 +216,37 @@ def came_back(frame: pd.DataFrame, format_: StorageFormat) -> pd.DataFrame:
     return arrow_to_frame(stored(frame, format_)[0])
 
 
+def assert_same_labels(found: Any, wanted: Any) -> None:
+    assert_index_equal(found, wanted, exact="equiv")
+    assert found.dtype == wanted.dtype
+    assert list(map(repr, found)) == list(map(repr, wanted))
+    assert getattr(found, "freq", None) == getattr(wanted, "freq", None)
+    if isinstance(wanted, pd.CategoricalIndex):
+        assert found.ordered == wanted.ordered
+        assert list(found.categories) == list(wanted.categories)
+
+
 def assert_same(found: pd.DataFrame, frame: pd.DataFrame) -> None:
     """Compare as pandas does, and each object with its type: None is not NaN, nor 1 True."""
     assert_frame_equal(found, frame, check_index_type="exact", check_freq=True)
     assert type(found.index) is type(frame.index)
     assert type(found.columns) is type(frame.columns)
     assert found.index.names == frame.index.names
-    for name in frame:
-        assert found[name].dtype == frame[name].dtype
-        assert list(map(repr, found[name])) == list(map(repr, frame[name]))
+    assert_same_labels(found.columns, frame.columns)
+    assert found.attrs == frame.attrs
+    assert found.flags == frame.flags
+    for position in range(len(frame.columns)):
+        column, wanted = found.iloc[:, position], frame.iloc[:, position]
+        assert column.dtype == wanted.dtype
+        assert getattr(column.dtype, "tz", None) == getattr(wanted.dtype, "tz", None)
+        assert list(map(repr, column)) == list(map(repr, wanted))
     assert list(map(repr, found.index)) == list(map(repr, frame.index))
+    if isinstance(frame.index, pd.MultiIndex):
+        for level, wanted in zip(found.index.levels, frame.index.levels, strict=True):
+            assert_same_labels(level, wanted)
+        assert [list(each) for each in found.index.codes] == [
+            list(each) for each in frame.index.codes
+        ]
 
 
 @EACH_FORMAT
@@ -192,35 +268,45 @@ def partly_missing(values: Any) -> pd.MultiIndex:
     return pd.MultiIndex(levels=[["x"], pd.Index(values)], codes=[[0] * 3, [0, -1, 1]])
 
 
+MONTHLY = pd.DateOffset(months=1)
+EDGES: "list[pd.DataFrame]" = [
+    pd.DataFrame(),
+    pd.DataFrame(index=["a", "b"]),
+    pd.DataFrame(index=range(5)),
+    pd.DataFrame({"a": []}),
+    pd.DataFrame({"a": pd.Series([], dtype="datetime64[ns, UTC]")}),
+    pd.DataFrame({"a": [None, None]}),
+    pd.DataFrame({"a": pd.Categorical([None], categories=["z", "a"], ordered=True)}),
+    pd.DataFrame({"a": pd.Categorical(["b", "a", "b"], categories=["a", "b"])}),
+    pd.DataFrame({"a": range(3)}, index=partly_missing([2**60 + 1, 3, 5])),
+    pd.DataFrame({"a": range(3)}, index=partly_missing(np.array([1, 2, 3], dtype="uint8"))),
+    pd.DataFrame({"a": range(3)}, index=partly_missing([True, False])),
+    pd.DataFrame({"a": [1]}, index=pd.date_range("2024-01-01", periods=1, freq="D")),
+    pd.DataFrame({"a": range(3)}, index=pd.date_range("2024", periods=3, freq="MS", tz="UTC")),
+    pd.DataFrame({"a": range(2)}, index=pd.timedelta_range("1h", periods=2, freq="h")),
+    pd.DataFrame({"a": range(2)}, index=pd.date_range("2024", periods=2, freq=MONTHLY)),
+    pd.DataFrame(
+        {"a": range(4)},
+        index=pd.MultiIndex.from_product([pd.date_range("2024", periods=2), ["b", "a"]]),
+    ),
+    pd.DataFrame({"a": range(3)}, index=pd.CategoricalIndex(list("bab"), ["b", "c", "a"], True)),
+    pd.DataFrame([[1, 2]], columns=pd.CategoricalIndex(["b", "a"], list("abc"), ordered=True)),
+    pd.DataFrame({"a": pd.Categorical([2**60 + 1, None], categories=[2**60 + 1, 2**60])}),
+    pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False),
+    pd.DataFrame({"__index_level_0__": [1]}),
+    pd.DataFrame({"a": pd.array([0, None, 1], dtype="Int16")}, index=INCOMPARABLE),
+    pd.DataFrame({"a": pd.date_range("2024", periods=3, tz="UTC")}, index=INCOMPARABLE),
+    pd.DataFrame({"a": [True, pd.NaT, None, pd.NA, float("nan")]}, dtype=object),
+    pd.DataFrame({"a": [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]}, dtype=object),
+    pd.DataFrame({"a": [2**63, 2**64 - 1, None]}, dtype=object),
+    pd.DataFrame({"a": pd.to_datetime(["0001-01-01"] * 2, format="%Y-%m-%d", errors="ignore")})
+    if pd.__version__ < "2"
+    else pd.DataFrame({"a": np.array(["0001-01-01", "NaT"], dtype="datetime64[s]")}),
+]
+
+
 @EACH_FORMAT
-@pytest.mark.parametrize(
-    "frame",
-    [
-        pd.DataFrame(),
-        pd.DataFrame(index=["a", "b"]),
-        pd.DataFrame(index=range(5)),
-        pd.DataFrame({"a": []}),
-        pd.DataFrame({"a": pd.Series([], dtype="datetime64[ns, UTC]")}),
-        pd.DataFrame({"a": [None, None]}),
-        pd.DataFrame({"a": pd.Categorical([None], categories=["z", "a"], ordered=True)}),
-        pd.DataFrame({"a": pd.Categorical(["b", "a", "b"], categories=["a", "b"])}),
-        pd.DataFrame({"a": range(3)}, index=partly_missing([2**60 + 1, 3, 5])),
-        pd.DataFrame({"a": range(3)}, index=partly_missing(np.array([1, 2, 3], dtype="uint8"))),
-        pd.DataFrame({"a": range(3)}, index=partly_missing([True, False])),
-        pd.DataFrame({"a": [1]}, index=pd.date_range("2024-01-01", periods=1, freq="D")),
-        pd.DataFrame({"a": range(3)}, index=pd.date_range("2024", periods=3, freq="MS", tz="UTC")),
-        pd.DataFrame({"a": range(2)}, index=pd.timedelta_range("1h", periods=2, freq="h")),
-        pd.DataFrame({"__index_level_0__": [1]}),
-        pd.DataFrame({"a": pd.array([0, None, 1], dtype="Int16")}, index=INCOMPARABLE),
-        pd.DataFrame({"a": pd.date_range("2024", periods=3, tz="UTC")}, index=INCOMPARABLE),
-        pd.DataFrame({"a": [True, pd.NaT, None, pd.NA, float("nan")]}, dtype=object),
-        pd.DataFrame({"a": [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]}, dtype=object),
-        pd.DataFrame({"a": [2**63, 2**64 - 1, None]}, dtype=object),
-        pd.DataFrame({"a": pd.to_datetime(["0001-01-01"] * 2, format="%Y-%m-%d", errors="ignore")})
-        if pd.__version__ < "2"
-        else pd.DataFrame({"a": np.array(["0001-01-01", "NaT"], dtype="datetime64[s]")}),
-    ],
-)
+@pytest.mark.parametrize("frame", EDGES)
 def test_a_frame_at_the_edge_comes_back(format_: StorageFormat, frame: pd.DataFrame) -> None:
     assert_same(came_back(frame, format_), frame)
 
@@ -259,15 +345,65 @@ def test_decimals_come_back_by_value(format_: StorageFormat) -> None:
 
 
 @EACH_FORMAT
-def test_attributes_are_not_kept(format_: StorageFormat) -> None:
-    """They may say which run made the table; the same table must be the same bytes."""
+def test_attributes_that_json_does_not_hold_exactly_are_dropped(format_: StorageFormat) -> None:
+    """Nothing of them gets into the bytes: a run's object mustn't make another version."""
     frame = pd.DataFrame({"a": [1]})
-    plain = stored(frame, format_)[1]
-    frame.attrs = {"run": object()}
+    frame.attrs = {"source": {"lab": ["A", 1.5, None]}}
+    kept, plain = dict(frame.attrs), stored(frame, format_)[1]
+    frame.attrs |= {"run": object(), "pair": (1, 2), "nan": float("nan"), 5: "x", "deep": [{1: 2}]}
     assert stored(frame, format_)[1] == plain
+    assert came_back(frame, format_).attrs == kept
+
+
+def test_pandas_own_reader_sees_the_attributes(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1]})
+    frame.attrs = {"unit": "kg"}
+    LocalPipelineStore(tmp_path).upload(frame, "t")
+    assert pd.read_parquet(tmp_path / "t.parquet").attrs == {"unit": "kg"}
+
+
+@pytest.fixture
+def local_zone(monkeypatch: pytest.MonkeyPatch) -> "Iterator[Callable[[str], None]]":
+    """Give the computer another zone."""
+
+    def change(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield change
+    monkeypatch.undo()
+    time.tzset()
+
+
+@EACH_FORMAT
+def test_the_zone_of_the_computer_comes_back_where_others_can_be_told_what_it_is(
+    format_: StorageFormat, local_zone: "Callable[[str], None]"
+) -> None:
+    """boto3 gives times in it. With daylight saving, another computer would show other times."""
+    local_zone("Asia/Kolkata")
+    moment = pd.Timestamp("2024-07-01", tz="UTC")
+    frame = pd.DataFrame({"at": [moment]}).assign(at=lambda f: f["at"].dt.tz_convert(tz.tzlocal()))
+    table = stored(frame, format_)[0]
+    assert_same(arrow_to_frame(table), frame)
+    local_zone("UTC")
+    assert arrow_to_frame(table)["at"].dt.tz == tz.tzoffset("IST", 19_800)
+    assert arrow_to_frame(table)["at"][0] == moment
+    local_zone("Europe/Berlin")
+    berlin = frame.assign(at=frame["at"].dt.tz_convert(tz.tzlocal()))
+    with pytest.raises(UnstorableTableError, match=r"'at' has times in the zone of this computer"):
+        stored(berlin, format_)
+
+
+@EACH_FORMAT
+def test_a_zone_that_has_no_name_is_refused_as_such(format_: StorageFormat) -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2024-01-01"])})
+    frame["at"] = frame["at"].dt.tz_localize(tz.tzrange("EST"))
+    with pytest.raises(UnstorableTableError, match="a zone of the type tzrange"):
+        stored(frame, format_)
 
 
 SECRET = "S3CRET"
+HOLIDAYS = pd.offsets.CustomBusinessDay(holidays=["2024-12-25"])
 
 
 @EACH_FORMAT
@@ -323,6 +459,13 @@ def test_a_column_that_can_not_come_back_is_refused_without_its_values(
         (pd.DataFrame({"a": [1]}, index=pd.Index([1], name=5)), "index level is int"),
         (pd.DataFrame({"a": [1, 2]}, index=pd.Index([1, "x"], dtype=object)), "level_0"),
         (pd.DataFrame({"__index_level_0__": [1]}, index=["x"]), "__index_level_0__"),
+        (pd.DataFrame([[1]], columns=pd.period_range("2024", periods=1)), "column 0 is Period"),
+        (pd.DataFrame([[1]], columns=pd.interval_range(0, 1)), "column 0 is Interval"),
+        (pd.DataFrame([[1]], columns=pd.date_range("2024", periods=1)), "column 0 is Timestamp"),
+        (pd.DataFrame([[1, 2]], columns=["a", np.nan]), "column 1 is float"),
+        (pd.DataFrame({"a": [1]}, index=pd.period_range("2024", periods=1)), "period"),
+        (pd.DataFrame({"a": [1]}, index=pd.interval_range(0, 1)), "interval"),
+        (pd.DataFrame({"a": [1]}, index=pd.date_range("2024", periods=1, freq=HOLIDAYS)), "freq"),
         ({"a": [1]}, "not dict"),
         (pa.table([[1], [2]], names=["a", "a"]), "'a' is there more than once"),
     ],

@@ -1,0 +1,124 @@
+"""Time zones of pandas: the same instant and an equal zone come back, of whichever library."""
+
+import datetime as dt
+import zoneinfo
+from typing import Any
+
+Note = dict[str, Any]
+
+_MINUTE = 60
+
+
+def zone_note(zone: Any) -> Note:
+    """Return what :func:`zone_of` makes an equal zone of.
+
+    Raises:
+        ValueError: no other computer could; the text says why, and holds no data.
+    """
+    if isinstance(zone, zoneinfo.ZoneInfo):
+        if zone.key:
+            return {"zoneinfo": zone.key}
+        raise ValueError("a zone without a name")
+    if isinstance(zone, dt.timezone):
+        return {"offset": _seconds(zone)}
+    library = type(zone).__module__.partition(".")[0]
+    if library == "pytz":
+        name = getattr(zone, "zone", None)
+        return {"pytz": name} if name else {"pytz_offset": _seconds(zone)}
+    if library == "dateutil":
+        return _dateutil_note(zone)
+    raise ValueError(f"a zone of the type {type(zone).__name__}")
+
+
+def zone_of(note: Note) -> dt.tzinfo:
+    """Return the zone that a note is of."""
+    (kind, value), *more = note.items()
+    if kind == "zoneinfo":
+        return zoneinfo.ZoneInfo(value)
+    if kind == "offset":
+        return dt.timezone(dt.timedelta(seconds=value))
+    if kind.startswith("pytz"):
+        return _pytz_zone(kind, value)
+    return _dateutil_zone(kind, value, dict(more))
+
+
+def arrow_zone(note: Note) -> str:
+    """Return the name that other tools see: the zone's own, an offset, else UTC."""
+    for kind in ("zoneinfo", "pytz", "dateutil"):
+        if kind in note:
+            return str(note[kind])
+    seconds = next(iter(note.values()))
+    if not isinstance(seconds, (int, float)) or not seconds or seconds % _MINUTE:
+        return "UTC"
+    hours, minutes = divmod(abs(int(seconds)) // _MINUTE, 60)
+    return f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}"
+
+
+def _seconds(zone: dt.tzinfo) -> float:
+    offset = zone.utcoffset(None)
+    if offset is None:
+        raise ValueError(f"a zone of the type {type(zone).__name__}")
+    return offset.total_seconds()
+
+
+def _pytz_zone(kind: str, value: Any) -> dt.tzinfo:
+    try:
+        import pytz
+    except ImportError:  # pandas 3 does without
+        if kind == "pytz":
+            return zoneinfo.ZoneInfo(value)
+        return dt.timezone(dt.timedelta(seconds=value))
+    zone: dt.tzinfo
+    zone = pytz.timezone(value) if kind == "pytz" else pytz.FixedOffset(int(value) // _MINUTE)
+    return zone
+
+
+# dateutil, whose zones boto3 and the parsers of dates give
+
+
+def _dateutil_note(zone: Any) -> Note:
+    from dateutil import tz
+
+    if zone == tz.UTC and isinstance(zone, tz.tzutc):
+        return {"dateutil_utc": True}
+    if isinstance(zone, tz.tzoffset):
+        return {"dateutil_offset": _seconds(zone), "name": zone.tzname(None)}
+    if isinstance(zone, tz.tzlocal):
+        return _local_note(zone)
+    if isinstance(zone, tz.tzfile):
+        name = str(getattr(zone, "_filename", "")).rpartition("zoneinfo/")[2]
+        if name and not name.startswith("/") and tz.gettz(name) == zone:
+            return {"dateutil": name}
+    raise ValueError(f"a zone of the type {type(zone).__name__}")
+
+
+def _local_note(zone: Any) -> Note:
+    """Note this computer's zone, where others can be told what it is: without daylight saving."""
+    winter, summer = (dt.datetime(2024, month, 1, tzinfo=zone) for month in (1, 7))
+    offset = winter.utcoffset()
+    # Equal to an offset of its name, it never has another one.
+    if offset is None or zone != _fixed(winter.tzname(), offset) or offset != summer.utcoffset():
+        raise ValueError("the zone of this computer, which elsewhere is another one")
+    return {"dateutil_local": offset.total_seconds(), "name": winter.tzname()}
+
+
+def _fixed(name: str | None, offset: dt.timedelta) -> dt.tzinfo:
+    from dateutil import tz
+
+    return tz.tzoffset(name, offset.total_seconds())
+
+
+def _dateutil_zone(kind: str, value: Any, more: Note) -> dt.tzinfo:
+    from dateutil import tz
+
+    zone: dt.tzinfo | None
+    if kind == "dateutil":
+        zone = tz.gettz(value)
+        if zone is None:  # a name that this computer's data lack
+            return zoneinfo.ZoneInfo(value)
+        return zone
+    if kind == "dateutil_utc":
+        return tz.tzutc()
+    fixed = _fixed(more["name"], dt.timedelta(seconds=value))
+    local = tz.tzlocal()
+    return local if kind == "dateutil_local" and local == fixed else fixed
