@@ -32,12 +32,12 @@ def plan_objects(
     import pandas as pd
 
     values = series.to_numpy()
-    kinds = set(map(type, values.tolist()))
+    kinds = _kinds(values)
     missing, present = values[:0], values
     if kinds != {str}:  # the usual column: nothing missing, nothing to look at twice
         where = pd.isna(values)
         missing, present = values[where], values[~where]
-        kinds = set(map(type, present.tolist()))
+        kinds = _kinds(present)
     if len(kinds) > 1:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise UnstorableTableError(
@@ -46,6 +46,20 @@ def plan_objects(
     # A column of nothing is text: other studies' columns of the same name mostly are.
     arrow_type = _object_type(present, kinds.pop() if kinds else str, label)
     return arrow_type, _missing_note(missing, label)
+
+
+def _kinds(values: "np.ndarray[Any, Any]") -> set[type]:
+    """Return the types of values; one of numpy's scalars is of Python's own type."""
+    return {_kind(each) for each in set(map(type, values.tolist()))}
+
+
+def _kind(each: type) -> type:
+    import numpy as np
+
+    if not issubclass(each, np.generic) or issubclass(each, (np.longdouble, np.timedelta64)):
+        return each
+    pairs = ((np.bool_, bool), (np.integer, int), (np.floating, float), (np.str_, str))
+    return next((kind for scalar, kind in pairs if issubclass(each, scalar)), each)
 
 
 def _object_type(values: "np.ndarray[Any, Any]", kind: type, label: str) -> "pa.DataType":
@@ -87,7 +101,7 @@ def _missing_note(missing: "np.ndarray[Any, Any]", label: str) -> str | dict[str
     import pandas as pd
 
     codes: dict[type, int] = {type(None): 0, float: 1, type(pd.NA): 2, type(pd.NaT): 3}
-    kinds = set(map(type, missing.tolist()))
+    kinds = _kinds(missing)
     if not kinds <= set(codes):
         raise UnstorableTableError(
             f"{label} marks missing values by objects of a type of their own; replace them by None."
@@ -96,7 +110,7 @@ def _missing_note(missing: "np.ndarray[Any, Any]", label: str) -> str | dict[str
         return _MISSING[0]
     if len(kinds) == 1:
         return _MISSING[codes[kinds.pop()]]
-    sequence = bytes(map(codes.__getitem__, map(type, missing.tolist())))
+    sequence = bytes(codes[_kind(type(each))] for each in missing.tolist())
     return {"sequence": b64encode(zlib.compress(sequence)).decode()}
 
 

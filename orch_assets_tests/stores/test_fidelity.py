@@ -345,6 +345,28 @@ def test_decimals_come_back_by_value(format_: StorageFormat) -> None:
 
 
 @EACH_FORMAT
+@pytest.mark.parametrize(
+    "values",
+    [
+        [True, np.bool_(False), None],
+        [np.int64(2**62), 5, np.uint8(7)],
+        [2**63, np.uint64(2**64 - 1)],
+        [np.float32(0.5), 1.5, np.float64("nan"), None],
+        [np.str_("a"), "b"],
+    ],
+)
+def test_scalars_of_numpy_among_python_values_are_of_one_type(
+    format_: StorageFormat, values: "list[Any]"
+) -> None:
+    """They come back as Python's own."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    found = list(came_back(pd.DataFrame({"a": pd.Series(array, dtype=object)}), format_)["a"])
+    plain = [each.item() if isinstance(each, np.generic) else each for each in values]
+    assert list(map(repr, found)) == list(map(repr, plain))
+
+
+@EACH_FORMAT
 def test_attributes_that_json_does_not_hold_exactly_are_dropped(format_: StorageFormat) -> None:
     """Nothing of them gets into the bytes: a run's object mustn't make another version."""
     frame = pd.DataFrame({"a": [1]})
@@ -413,6 +435,8 @@ HOLIDAYS = pd.offsets.CustomBusinessDay(holidays=["2024-12-25"])
         ([SECRET, 1], "int, str"),
         ([True, 1], "bool, int"),
         ([1.5, 1], "float, int"),
+        ([np.timedelta64(5, "s"), 5], "timedelta64"),
+        ([np.datetime64("NaT"), None], "missing"),
         ([[SECRET]], "list"),
         ([{SECRET: 1}], "dict"),
         ([SECRET + "\ud800"], "string"),
