@@ -13,22 +13,24 @@ RUN_HOME := $(CURDIR)/.dagster/account
 AWS_HOME := $(CURDIR)/.dagster/aws
 demo dev: export DAGSTER_HOME = $(DEMO_HOME)
 demo dev: export ORCH_REGISTRY = demo
-run: export DAGSTER_HOME = $(RUN_HOME)
+run studies: export DAGSTER_HOME = $(RUN_HOME)
 demo-aws: export DAGSTER_HOME = $(AWS_HOME)
 
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo demo-aws dev run test check bench screenshot lock clean
+.PHONY: help demo demo-aws dev run studies test check bench screenshot lock clean
 
 help:
 	@echo "make demo      run the main job on the embedded registry (no account needed)"
 	@echo "make demo-aws  execute a state machine for every study, on a local server (no account)"
 	@echo "make dev       open the Dagster UI on the embedded registry"
+	@echo "make studies   show which studies of your account a run is for, and why"
 	@echo "make run       run the main job on the account whose keys are in the environment"
 	@echo "make test      run the tests"
 	@echo "make check     lint and types"
 	@echo "make bench     measure speed and memory, as ratios"
+	@echo "make clean     remove what can be made again"
 
 demo: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 	$(BIN)/python -m orch_assets run
@@ -36,11 +38,16 @@ demo: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 demo-aws: $(VENV)/.installed-dev $(AWS_HOME)/dagster.yaml
 	$(BIN)/python -m docs.demo_aws
 
+# In a folder of its own: Dagster would read .env, and take the account's keys and stores from it.
+dev: export PYTHONPATH = $(CURDIR)
 dev: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
-	$(BIN)/dagster dev
+	cd $(DEMO_HOME) && $(abspath $(BIN))/dagster dev -w $(CURDIR)/workspace.yaml
 
 run: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
 	$(BIN)/python -m orch_assets run
+
+studies: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
+	$(BIN)/python -m orch_assets studies
 
 # In the files' order: sorted by their number of tests, the longest would come last, one by one.
 test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(NODE)/node_modules
@@ -104,5 +111,11 @@ lock:
 	$(COMPILE) pyproject.toml --group dev -o locks/dev.txt
 	$(COMPILE) --group pyproject.toml:peers -o locks/peers.txt
 
+# Never an account's home: its tables, their versions and restricted values can't be made again.
 clean:
-	rm -rf $(VENV) $(VENV)-peers .dagster
+	rm -rf $(VENV) $(VENV)-peers $(NODE)/node_modules $(DEMO_HOME) $(AWS_HOME)
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage dist *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	@for left in .dagster/* artifacts .env; do \
+		if [ -e "$$left" ]; then echo "Left as it is: $$left"; fi; \
+	done

@@ -92,11 +92,18 @@ __all__ = [
 ]
 
 
+# For `dagster -m orch_assets`: a location is named by its module, and must be called the same
+# everywhere. Dagster looks through `dir` of the module for what it can load.
+_CODE_LOCATION = "code_location"
+
+
 def __getattr__(name: str) -> Any:
+    if name == _CODE_LOCATION:
+        return importlib.import_module(f"{__name__}.definitions").defs
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, _CODE_LOCATION])

@@ -17,8 +17,8 @@ from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 _resources = study_resources()
 _all = discover_pipelines(pipelines, _resources)
 _graphs = [build_study_graph(_all), *build_together_graphs(_all)]
-_keys = {key for graph in _graphs for key in graph.keys}
-_study_results = build_study_results(_keys)
+graph_keys = {key for graph in _graphs for key in graph.keys}
+_study_results = build_study_results(graph_keys)
 
 # Why pipelines are broken, by name. They are assets that fail for each study.
 broken = broken_pipelines(_all)
@@ -34,11 +34,11 @@ _refresh_results = dg.define_asset_job("refresh_study_results", selection=[_stud
 
 defs = dg.Definitions(
     assets=[*_graphs, _study_results, *build_deployments(_all)],
-    jobs=[_study_pipelines, _refresh_results, build_sync_job(_keys)],
+    jobs=[_study_pipelines, _refresh_results, build_sync_job()],
     sensors=[
-        build_study_sensor(_study_pipelines, _keys),
-        build_results_sensor(_refresh_results, _keys),
-        build_automation_sensor(_keys),
+        build_study_sensor(_study_pipelines, graph_keys),
+        build_results_sensor(_refresh_results, graph_keys),
+        build_automation_sensor(graph_keys),
     ],
     schedules=[build_daily_refresh(_study_pipelines)],
     resources=_resources,

@@ -19,6 +19,7 @@
     │   └── OrchestratorError         a run over studies that can't start
     │       ├── FilterConflictError   whitelist and blacklist at once
     │       ├── NoStudiesError        the filter leaves no study
+    │       ├── StudiesInUseError     a run over studies that would lose its studies goes on
     │       └── StudyLossError        the registry lacks too many known studies at once
     ├── StoreError                    artifacts
     │   ├── ArtifactNameError         a name that can't be stored
@@ -195,6 +196,23 @@ class FilterConflictError(OrchestratorError):
 
 class NoStudiesError(OrchestratorError):
     """The filter leaves none of the registry's studies."""
+
+
+class StudiesInUseError(OrchestratorError):
+    """Studies can't be retired: that would break a run or a backfill that goes on.
+
+    Attributes:
+        study_keys: the studies to retire.
+        work: the runs and backfills, such as ``"run 2f3a…"``.
+    """
+
+    def __init__(self, study_keys: Collection[str], work: Collection[str]) -> None:
+        self.study_keys = tuple(study_keys)
+        self.work = tuple(work)
+        super().__init__(
+            f"Retiring {', '.join(self.study_keys)} would break {', '.join(self.work)}. Wait for "
+            "its end, or terminate it in the UI if its process is gone. Nothing was retired."
+        )
 
 
 class StudyLossError(OrchestratorError):

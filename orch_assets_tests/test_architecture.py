@@ -29,10 +29,12 @@ MAY_IMPORT = {
     "": CORE | {"registry", "stores", "step_functions", "orchestration"},
     "defs": CORE | {"registry", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},
-    "studies": {"errors", "defs"},
-    "__main__": {"errors", "defs", "orchestration", "definitions"},
+    "terminal": {"orchestration"},
+    "cli": {"errors", "defs", "definitions", "orchestration", "terminal"},
+    "__main__": {"cli"},
+    "studies": {"cli"},
 }
-MAY_IMPORT_DAGSTER = {"defs", "definitions", "__main__", "studies"}
+MAY_IMPORT_DAGSTER = {"defs", "definitions", "cli"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
 TABLES = {"pandas", "pyarrow", "numpy"}
 
@@ -167,7 +169,7 @@ def test_the_public_api_comes_without_dagster_and_each_name_is_loaded_on_first_u
 
 
 @pytest.mark.parametrize(
-    "entry", ["orch_assets.definitions", "orch_assets.__main__", "orch_assets.studies"]
+    "entry", ["orch_assets.definitions", "orch_assets.cli", "orch_assets.terminal"]
 )
 def test_loading_the_code_location_loads_no_table_no_http_and_no_cloud(entry):
     heavy = {"pandas", "pyarrow", "numpy", "httpx", "boto3", "botocore", "google.cloud"}
@@ -206,7 +208,7 @@ def test_the_public_api_is_exactly_this():
 
 
 def test_every_public_name_is_there_for_use_and_for_type_checkers_alike():
-    assert dir(orch_assets) == sorted(orch_assets.__all__)
+    assert dir(orch_assets) == sorted([*orch_assets.__all__, "code_location"])
     for name in orch_assets.__all__:
         assert getattr(orch_assets, name).__name__ == name
     tree = ast.parse((PACKAGE / "__init__.py").read_text())

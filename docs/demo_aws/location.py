@@ -17,7 +17,7 @@ _graph = build_study_graph(_pipelines)
 defs = dg.Definitions(
     assets=[_graph, *build_deployments(_pipelines)],
     jobs=[
-        build_sync_job(_graph.keys),
+        build_sync_job(),
         dg.define_asset_job("deploy", selection="enrollment_machine"),
         dg.define_asset_job("study_pipelines", selection=[_graph]),
     ],

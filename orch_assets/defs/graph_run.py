@@ -85,8 +85,8 @@ class GraphRun:
     def _studies(self) -> list[str]:
         if not (self.context.has_partition_key or self.context.has_partition_key_range):
             raise dg.Failure(
-                "This run has no study. Choose studies in the launch dialogue, or give "
-                "--partition or --partition-range on the command line.",
+                "This run has no study. Choose studies in the launch dialogue, give --partition or "
+                "--partition-range to `dagster asset materialize`, or use `orch-assets run`.",
                 allow_retries=False,
             )
         # Once: deleting or adding a study while the run goes on would change the answer.
@@ -255,10 +255,17 @@ class GraphRun:
         return dg.Failure(
             f"{len(failed)} of {len(studies)} studies failed: {'; '.join(named)}"
             + (f"; and {more} more." if more else ".")
-            + " What succeeded is materialized; re-execute from failure to run only the rest.",
+            + f" What succeeded is materialized; {self._resumption()}.",
             metadata={"studies": len(studies), "failed_studies": len(failed)},
             allow_retries=False,
         )
+
+    def _resumption(self) -> str:
+        """Return how to run only what failed: the UI finds a run's job by its origin alone."""
+        by_command = "use `orch-assets run --failed` (for the last run) to run only the rest"
+        if self.context.run.remote_job_origin is None:
+            return by_command
+        return f"re-execute from failure in the UI, or {by_command}"
 
 
 def _step(pipeline: StudyPipeline) -> Step:

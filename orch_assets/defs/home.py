@@ -16,7 +16,9 @@ def home_instance() -> dg.DagsterInstance:
     """
     home = settings.text("DAGSTER_HOME")
     if home is None:
-        raise SettingError("DAGSTER_HOME", "is not set; give a folder for Dagster's state.")
+        raise SettingError(
+            "DAGSTER_HOME", "is not set; give an existing folder for Dagster's state."
+        )
     if not Path(home).is_absolute() or not Path(home).is_dir():
         raise SettingError("DAGSTER_HOME", f"is {home!r}; give an existing folder, from its root.")
     return dg.DagsterInstance.get()

@@ -1,6 +1,6 @@
 """The studies of an account, as Dagster's partitions, and runs over them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import dagster as dg
@@ -9,7 +9,8 @@ STUDIES_NAME: Final = "studies"
 
 _RANGE_START: Final = "dagster/asset_partition_range_start"
 _RANGE_END: Final = "dagster/asset_partition_range_end"
-_PARTITION_TAGS: Final = frozenset({"dagster/partition", _RANGE_START})
+_PARTITION: Final = "dagster/partition"
+_PARTITION_TAGS: Final = frozenset({_PARTITION, _RANGE_START})
 
 studies = dg.DynamicPartitionsDefinition(name=STUDIES_NAME)
 
@@ -17,6 +18,33 @@ studies = dg.DynamicPartitionsDefinition(name=STUDIES_NAME)
 def range_tags(first: str, last: str) -> dict[str, str]:
     """Return the tags of one run over the studies from first to last, in partition order."""
     return {_RANGE_START: first, _RANGE_END: last}
+
+
+def range_of(run: dg.DagsterRun) -> tuple[str, str]:
+    """Return the first and the last study of a run over studies."""
+    one = run.tags.get(_PARTITION)
+    if one is not None:
+        return one, one
+    return run.tags[_RANGE_START], run.tags[_RANGE_END]
+
+
+def contiguous_pieces(study_keys: Collection[str], known: Sequence[str]) -> list[list[str]]:
+    """Return studies as pieces that each stand together in partition order.
+
+    A run is over a range, so each piece is a run.
+
+    Args:
+        study_keys: the studies; those that are no partition are left out.
+        known: all partitions, in their order.
+    """
+    pieces: list[list[str]] = [[]]
+    wanted = set(study_keys)
+    for study_key in known:
+        if study_key in wanted:
+            pieces[-1].append(study_key)
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
 
 
 def is_run_over_studies(run: dg.DagsterRun, keys: frozenset[dg.AssetKey]) -> bool:

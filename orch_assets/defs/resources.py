@@ -16,7 +16,6 @@ from pydantic import Field, PrivateAttr
 from orch_assets.defs import settings
 from orch_assets.errors import SettingError
 from orch_assets.orchestration.selection import StudyFilter
-from orch_assets.study import check_study_key
 
 if TYPE_CHECKING:
     from orch_assets.registry import ImednetSDK
@@ -113,6 +112,10 @@ class RegistryResource(dg.ConfigurableResource[Any]):
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
         """Close the client."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the client; a further use opens another."""
         with self._lock:
             if self._sdk is not None:
                 self._sdk.close()
@@ -160,12 +163,9 @@ class OrchestrationResource(dg.ConfigurableResource[Any]):
 
         Raises:
             FilterConflictError: both are given.
-            StudyKeyError: a key that no study can have.
         """
         whitelist = settings.keys("IMEDNET_WHITELIST") if self.whitelist is None else self.whitelist
         blacklist = settings.keys("IMEDNET_BLACKLIST") if self.blacklist is None else self.blacklist
-        for study_key in [*(whitelist or ()), *(blacklist or ())]:
-            check_study_key(study_key)
         return StudyFilter(whitelist, blacklist)
 
     def workers(self) -> int:

@@ -14,12 +14,9 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from orch_assets.defs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
-from orch_assets.orchestration.roster import (
-    LOOKS_BEFORE_RETIRING,
-    RosterChange,
-    plan_roster,
-)
-from orch_assets.orchestration.selection import select_studies
+from orch_assets.errors import StudiesInUseError
+from orch_assets.orchestration.roster import RosterChange, plan_roster
+from orch_assets.orchestration.selection import Selection, select_studies
 
 MAX_KEYS_PER_TICK: Final = 500
 _SECONDS_BETWEEN_TICKS: Final = 300
@@ -42,17 +39,28 @@ def look_at_registry(
     """Return what the registry's studies, through the filter, change of the known ones.
 
     Raises:
+        FilterConflictError, ImednetError: as ``read_selection``.
+        StudyLossError, NoStudiesError: as ``plan_roster``.
+    """
+    return plan_roster(
+        read_selection(registry, orchestration),
+        orchestration.study_filter(),
+        instance.get_dynamic_partitions(STUDIES_NAME),
+        absences,
+        accepted_loss=orchestration.accepted_loss(),
+    )
+
+
+def read_selection(registry: RegistryResource, orchestration: OrchestrationResource) -> Selection:
+    """Return what the filter makes of the registry's studies.
+
+    Raises:
         FilterConflictError: before any request.
         ImednetError: the registry can't be read.
-        StudyLossError, NoStudiesError: as ``plan_roster``.
     """
     study_filter = orchestration.study_filter()
     listed = [study.study_key for study in registry.sdk.studies.list()]
-    known = instance.get_dynamic_partitions(STUDIES_NAME)
-    selection = select_studies(listed, study_filter)
-    return plan_roster(
-        selection, study_filter, known, absences, accepted_loss=orchestration.accepted_loss()
-    )
+    return select_studies(listed, study_filter)
 
 
 def build_study_sensor(
@@ -92,6 +100,8 @@ def build_study_sensor(
             retire = []
         for sentence in change.sentences:
             context.log.info(sentence)
+        for key in retire:
+            context.log.info("%s is retired: %s.", key, change.retire[key])
         return dg.SensorResult(
             # Without a run key: Dagster remembers those for ever, and a study that returns is
             # run again. The new studies are added together, so they are one range.
@@ -120,7 +130,9 @@ def _partition_requests(
 def _nothing_new(change: RosterChange, retire: Sequence[str]) -> str:
     count = len(change.selection.selected)
     retired = f" Retired: {', '.join(retire)}." if retire else ""
-    return f"No new study; the filter selects {count} of the registry's.{retired}"
+    # The UI's list of ticks shows this, and not the log.
+    in_vain = "".join(f" {sentence}" for sentence in change.selection.not_runnable)
+    return f"No new study; the filter selects {count} of the registry's.{retired}{in_vain}"
 
 
 def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
@@ -144,40 +156,50 @@ def _never_began(record: dg.RunRecord) -> bool:
     return record.dagster_run.status == dg.DagsterRunStatus.NOT_STARTED and age > _TIME_TO_BEGIN
 
 
-def build_sync_job(graph_keys: Iterable[dg.AssetKey]) -> dg.JobDefinition:
-    """Return the job ``sync_studies``: the sensor's logic for first use and the command line.
+def retire_studies(
+    instance: dg.DagsterInstance, study_keys: Sequence[str], graph_keys: Iterable[dg.AssetKey]
+) -> None:
+    """Remove studies from the partitions ``studies``; their artifacts and events stay.
 
-    It adds every new study at once and retires what the filter excludes. What the registry no
-    longer lists is retired only with ``retire_absent``: one look can't tell a study that is gone
-    from one that was missing in one answer. It runs no pipeline.
+    Args:
+        instance: whose partitions.
+        study_keys: partitions to remove.
+        graph_keys: assets of the study graphs.
+
+    Raises:
+        StudiesInUseError: a run or backfill over studies is unfinished; nothing was removed.
     """
-    keys = frozenset(graph_keys)
+    if study_keys and (busy := unfinished_work(instance, frozenset(graph_keys))):
+        raise StudiesInUseError(study_keys, busy)
+    for study_key in study_keys:
+        instance.delete_dynamic_partition(STUDIES_NAME, study_key)
 
-    @dg.op(config_schema={"retire_absent": dg.Field(bool, default_value=False)})
+
+def build_sync_job() -> dg.JobDefinition:
+    """Return the job ``sync_studies``: adds every new study of the registry at once.
+
+    It runs no pipeline and retires no study: the sensor does, and a person with
+    ``orch-assets studies retire``. It fails when a study that was asked for can't be run.
+    """
+
+    @dg.op
     @cancelled_by_ctrl_c
     def sync_studies_with_registry(
         context: dg.OpExecutionContext,
         registry: RegistryResource,
         orchestration: OrchestrationResource,
     ) -> None:
-        looks = LOOKS_BEFORE_RETIRING if context.op_config["retire_absent"] else 0
-        known = context.instance.get_dynamic_partitions(STUDIES_NAME)
-        absences = dict.fromkeys(known, looks)
-        change = look_at_registry(context.instance, registry, orchestration, absences)
-        for sentence in change.sentences:
+        change = look_at_registry(context.instance, registry, orchestration, absences={})
+        for sentence in (*change.sentences, *change.left_alone):
             context.log.info(sentence)
         context.instance.add_dynamic_partitions(STUDIES_NAME, change.add)
-        if change.retire and (busy := unfinished_work(context.instance, keys)):
+        if change.selection.not_runnable:
             raise dg.Failure(
-                f"Retiring {', '.join(change.retire)} would break {', '.join(busy)}. Wait for it, "
-                "or terminate it in the UI if its process is gone, and run sync_studies again. "
-                "New studies were added.",
+                " ".join([*change.selection.not_runnable, "The other studies were added."]),
                 allow_retries=False,
             )
-        for study_key in change.retire:
-            context.instance.delete_dynamic_partition(STUDIES_NAME, study_key)
 
-    @dg.job(description="Makes the partitions `studies` match the registry; runs no pipeline.")
+    @dg.job(description="Adds the registry's new studies to `studies`; runs no pipeline.")
     def sync_studies() -> None:
         sync_studies_with_registry()
 

@@ -5,6 +5,7 @@ registry no longer lists is retired after three looks in a row, and an answer th
 studies at once changes nothing until somebody accepts the loss.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,22 +37,30 @@ class RosterChange:
 
     @property
     def sentences(self) -> list[str]:
-        """What happens to which study and why, for people, most important first."""
-        selection = self.selection
-        lines = [f"Study key {key!r} {why}: left out." for key, why in selection.refused.items()]
-        if selection.unknown:
-            lines.append(f"The filter names unknown studies: {', '.join(selection.unknown)}.")
-        lines += [f"{key} is retired: {why}." for key, why in self.retire.items()]
+        """What a look found, for people, most important first; what is retired is not in it."""
+        lines = [*self.selection.not_runnable, *self.selection.warnings]
         lines += [
             f"{key} is not in the registry: study_registry_sensor retires it after "
-            f"{LOOKS_BEFORE_RETIRING} looks in a row, sync_studies at once with "
-            "retire_absent: true."
+            f"{LOOKS_BEFORE_RETIRING} looks in a row, {_by_hand(key)} at once."
             for key in self.absences
             if key not in self.retire
         ]
         if self.add:
             lines.append(f"New studies: {', '.join(self.add)}.")
         return lines
+
+    @property
+    def left_alone(self) -> list[str]:
+        """What a run or a command leaves to the sensor, a sentence each."""
+        return [
+            f"{key} stays: {why}. study_registry_sensor retires it at its next look, "
+            f"{_by_hand(key)} at once."
+            for key, why in self.retire.items()
+        ]
+
+
+def _by_hand(study_key: str) -> str:
+    return f"`orch-assets studies retire {shlex.quote(study_key)}`"
 
 
 def plan_roster(
@@ -115,10 +124,8 @@ def _all_refused(selection: Selection) -> str:
 
 def _names_nobody(study_filter: StudyFilter, selection: Selection) -> str:
     kind = "whitelist" if study_filter.whitelist is not None else "blacklist"
-    unknown = (
-        f" Unknown to the registry: {', '.join(selection.unknown)}." if selection.unknown else ""
-    )
+    said = "".join(f" {sentence}" for sentence in (*selection.not_runnable, *selection.warnings))
     return (
         f"The {kind} leaves none of the registry's {len(selection.excluded)} studies. "
-        f"Check IMEDNET_{kind.upper()}.{unknown} Nothing was changed."
+        f"Check IMEDNET_{kind.upper()}.{said} Nothing was changed."
     )

@@ -19,7 +19,7 @@ def study(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
     if table.num_rows != 1:
         raise ImednetError(
             f"The registry lists {table.num_rows} studies {study_key}: check that the keys may "
-            "still see it; if it is gone for good, run sync_studies with retire_absent: true."
+            "still see it; if it is gone for good, `orch-assets studies retire` it."
         )
     study_logger.info("%d study", table.num_rows)
     return table

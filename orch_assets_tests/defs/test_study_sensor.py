@@ -8,7 +8,7 @@ import pytest
 from orch_assets.defs import study_sensor
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
-from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
+from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job, retire_studies
 from orch_assets.errors import (
     CredentialsError,
     FilterConflictError,
@@ -16,7 +16,7 @@ from orch_assets.errors import (
     RegistryRefusedError,
     RegistryUnreachableError,
     SettingError,
-    StudyKeyError,
+    StudiesInUseError,
     StudyLossError,
 )
 from orch_assets.registry.demo import DemoServer
@@ -251,9 +251,12 @@ def test_a_filter_that_names_nothing_is_no_filter_by_mistake(server, monkeypatch
 
 
 @pytest.mark.parametrize("key", ["", " ONC-301", "a/b"])
-def test_a_filter_of_impossible_keys_is_refused(server, key):
-    with instance() as real, pytest.raises(StudyKeyError):
-        Account(server, real, blacklist=[key]).tick()
+def test_a_filter_of_impossible_keys_holds_nobody_up(server, key):
+    """Somebody may blacklist the registry's own impossible keys."""
+    with instance() as real:
+        account = Account(server, real, blacklist=[key])
+        account.tick()
+        assert account.known == server.registry.study_keys()
 
 
 def test_no_keys_is_said_with_the_variables_that_would_give_them(server, monkeypatch):
@@ -288,36 +291,54 @@ def test_a_registry_that_is_down_fails_the_tick_and_retires_nobody(server, monke
         assert len(account.known) == 6
 
 
-class Sync:
-    """The job, on a registry and an instance."""
-
-    def __init__(self, account):
-        self.account = account
-
-    def __call__(self, **config):
-        return build_sync_job([RAW]).execute_in_process(
-            instance=self.account.real,
-            resources={
-                "registry": self.account.registry,
-                "orchestration": self.account.orchestration,
-            },
-            run_config={"ops": {"sync_studies_with_registry": {"config": config}}},
-            raise_on_error=False,
-        )
+def sync(account):
+    """Run the job on an account; return the failure's text, or None."""
+    result = build_sync_job().execute_in_process(
+        instance=account.real,
+        resources={"registry": account.registry, "orchestration": account.orchestration},
+        raise_on_error=False,
+    )
+    failures = [event for event in result.all_events if event.is_step_failure]
+    return failures[0].step_failure_data.user_failure_data.description if failures else None
 
 
-def test_the_job_adds_everything_at_once_and_keeps_what_the_registry_misses(server):
+def test_the_job_adds_everything_at_once_and_retires_nobody(server):
+    """Neither what the registry lacks nor what the filter excludes."""
     with instance("GONE") as real:
-        account = Account(server, real)
-        assert Sync(account)().success
-        assert account.known == ["GONE", *server.registry.study_keys()]
-        assert Sync(account)(retire_absent=True).success
-        assert account.known == server.registry.study_keys()
+        keys = server.registry.study_keys()
+        assert sync(Account(server, real)) is None
+        account = Account(server, real, blacklist=[keys[0]])
+        assert sync(account) is None
+        assert account.known == ["GONE", *keys]
 
 
-def test_the_job_retires_nobody_while_a_run_of_the_graph_is_unfinished(server):
-    with instance("GONE") as real:
+def test_the_job_names_what_was_asked_for_and_cannot_be_run_after_it_added_the_others(server):
+    keys = server.registry.study_keys()
+    with instance() as real:
+        account = Account(server, real, whitelist=[keys[0], "TYPO"])
+        assert sync(account).startswith("The registry has no study TYPO, which the whitelist")
+        assert account.known == keys[:1]
+
+
+def test_the_sensor_goes_on_and_its_tick_names_what_cannot_be_run(server):
+    """A tick that failed for one study's key would hold up all others."""
+    row = server.registry.rows("studies")[-1]
+    refused = {**row, "studyId": row["studyId"] + 1, "studyKey": "X/Y"}
+    server.registry.insert_row("studies", None, refused)
+    with instance() as real:
         account = Account(server, real)
-        real.add_run(make_run(asset_selection={RAW}))
-        assert not Sync(account)(retire_absent=True).success
-        assert account.known == ["GONE", *server.registry.study_keys()]
+        account.tick()
+        assert account.known == server.registry.study_keys()[:6]
+        said = account.tick().skip_reason.skip_message
+        assert "Study key 'X/Y' holds '/', which no partition key can carry." in said
+
+
+def test_studies_are_retired_by_hand_only_while_no_run_of_the_graph_is_unfinished(server):
+    with instance("A", "B") as real:
+        run = real.add_run(make_run(asset_selection={RAW}))
+        with pytest.raises(StudiesInUseError, match=f"would break run {run.run_id}"):
+            retire_studies(real, ["A"], [RAW])
+        assert list(real.get_dynamic_partitions(STUDIES_NAME)) == ["A", "B"]
+        real.report_run_canceled(run)
+        retire_studies(real, ["A"], [RAW])
+        assert list(real.get_dynamic_partitions(STUDIES_NAME)) == ["B"]

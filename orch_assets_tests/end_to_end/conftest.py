@@ -1,6 +1,7 @@
 import pytest
 
 from orch_assets.registry.demo import DemoServer
+from orch_assets_tests.end_to_end.account import Account
 from orch_assets_tests.end_to_end.processes import Home, registry_settings
 
 MAIN_JOB = ("python", "-m", "orch_assets", "run")
@@ -26,3 +27,10 @@ def failed_run(tmp_path_factory):
         done = home.run(*MAIN_JOB)
         assert done.returncode == 1, done.stderr
         return studies, home, done
+
+
+@pytest.fixture
+def account(tmp_path, monkeypatch, capsys):
+    """Three studies, and the command on them."""
+    with DemoServer(studies=3, subjects=1) as server:
+        yield Account(server, tmp_path, monkeypatch, capsys)

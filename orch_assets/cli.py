@@ -1,0 +1,352 @@
+"""The command ``orch-assets``: runs of the main job, and the studies that it is for.
+
+It does all by the code location's own jobs: what it leaves in the Dagster instance
+(``DAGSTER_HOME``) is what a run from the UI leaves there. Dagster is imported in the subcommands
+that need it, so that ``--help`` costs nothing and asks nobody.
+"""
+
+import importlib.metadata
+import shlex
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orch_assets.errors import OrchAssetsError
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from rich.console import Console
+
+    from orch_assets.defs.command_runs import PlannedRun, RunFailure
+
+# The README's table of exit codes.
+SUCCEEDED: Final = 0
+FAILED: Final = 1
+NONE_COULD_RUN: Final = 2
+INTERRUPTED: Final = 130
+
+_MAIN_JOB: Final = "study_pipelines"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code.
+
+    Args:
+        arguments: those of the command line, without its name; None takes the process's own.
+    """
+    try:
+        return int(cli.main(arguments, prog_name="orch-assets", standalone_mode=False) or SUCCEEDED)
+    except click.ClickException as error:
+        error.show()
+        return NONE_COULD_RUN
+    except OrchAssetsError as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        return NONE_COULD_RUN
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return INTERRUPTED
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("orch-assets")
+    except importlib.metadata.PackageNotFoundError:  # a checkout that nobody installed
+        return "of a checkout that isn't installed"
+
+
+@click.group()
+@click.version_option(_version(), message="orch-assets %(version)s")
+def cli() -> None:
+    """Clinical-data pipelines over every study of an iMednet account.
+
+    The registry, the filter and the stores are read from the environment and from .env in the
+    working folder; Dagster's state is in DAGSTER_HOME.
+    """
+
+
+# --- run ---
+
+
+@cli.command()
+@click.option("--study", "study_keys", multiple=True, metavar="KEY", help="Only this; repeatable.")
+@click.option("--failed", is_flag=True, help="Only what failed in the last run over studies.")
+def run(study_keys: Sequence[str], *, failed: bool) -> int:
+    """Run every pipeline for every study that the filter selects.
+
+    New studies of the registry are added; none is retired.
+    """
+    if failed and study_keys:
+        raise click.UsageError("Give --failed or --study, not both.")
+    _read_settings()
+    from orch_assets.defs.home import home_instance
+
+    with home_instance() as instance:
+        return _run_failed(instance) if failed else _run_studies(instance, study_keys)
+
+
+def _run_studies(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> int:
+    from orch_assets.defs.command_runs import plan_runs
+    from orch_assets.terminal import new_console, say
+
+    console = new_console()
+    try:
+        chosen, in_vain = _choose(instance, study_keys, console)
+    except KeyboardInterrupt:
+        click.echo("Interrupted before any study was run; `orch-assets run` begins.", err=True)
+        return INTERRUPTED
+    if not chosen:
+        click.echo("\n".join(in_vain) or "The registry has no study: nothing to run.", err=True)
+        return NONE_COULD_RUN
+    say(console, f"Studies ({len(chosen)}): {', '.join(chosen)}")
+    return _execute(instance, console, plan_runs(instance, _MAIN_JOB, chosen), in_vain)
+
+
+def _choose(
+    instance: "dg.DagsterInstance", study_keys: Sequence[str], console: "Console"
+) -> tuple[list[str], list[str]]:
+    """Add the new ones of the studies to run; return all of them, and why others can't be run."""
+    from orch_assets.defs.partitions import STUDIES_NAME
+    from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+    from orch_assets.defs.study_sensor import look_at_registry, read_selection
+    from orch_assets.orchestration.selection import choose_studies
+    from orch_assets.terminal import say
+
+    orchestration = OrchestrationResource()
+    with closing(RegistryResource()) as registry:
+        say(console, f"Reading the studies of the registry, {registry.label} …")
+        if study_keys:
+            choice = choose_studies(read_selection(registry, orchestration), study_keys)
+            instance.add_dynamic_partitions(STUDIES_NAME, choice.chosen)
+            return choice.chosen, choice.not_runnable
+        change = look_at_registry(instance, registry, orchestration, absences={})
+    for sentence in (*change.sentences, *change.left_alone):
+        say(console, sentence)
+    instance.add_dynamic_partitions(STUDIES_NAME, change.add)
+    return change.selection.selected, change.selection.not_runnable
+
+
+def _run_failed(instance: "dg.DagsterInstance") -> int:
+    from orch_assets.definitions import graph_keys
+    from orch_assets.defs.command_runs import plan_resumption
+    from orch_assets.terminal import new_console, say
+
+    console = new_console()
+    planned = plan_resumption(instance, graph_keys)
+    if planned is None:
+        click.echo("No run over studies has been made yet: `orch-assets run` makes one.", err=True)
+        return NONE_COULD_RUN
+    if not planned:
+        say(console, "Nothing failed in the last run: nothing to run again.")
+        return SUCCEEDED
+    for each in planned:
+        say(console, each.resumption)
+    return _execute(instance, console, planned, in_vain=[])
+
+
+def _execute(
+    instance: "dg.DagsterInstance",
+    console: "Console",
+    planned: Sequence["PlannedRun"],
+    in_vain: Sequence[str],
+) -> int:
+    """Run what is planned, show what came of it; return the exit code."""
+    from orch_assets.definitions import defs
+    from orch_assets.defs.command_runs import failure_of, new_command_id, run_planned
+    from orch_assets.terminal import result_count
+
+    jobs = {each.job_name: defs.resolve_job_def(each.job_name) for each in planned}
+    total = sum(each.results(jobs[each.job_name]) for each in planned)
+    command_id, failures, remaining = new_command_id(), [], list(planned)
+    with result_count(console, total) as count:
+        try:
+            while remaining:
+                each = remaining.pop(0)
+                job = jobs[each.job_name]
+                ended = run_planned(instance, job, each, command_id, on_event=count.on_event)
+                failures += [failure] if (failure := failure_of(instance, ended)) else []
+        except KeyboardInterrupt:
+            return _print_interruption(f"{count.done} of {total}", remaining)
+    if failures and not any(failure.of_studies for failure in failures):
+        click.echo("\n".join(dict.fromkeys(failure.text for failure in failures)), err=True)
+        return NONE_COULD_RUN
+    _print_results(instance, console, {key for each in planned for key in each.study_keys})
+    _print_failure(console, failures)
+    _print_conclusion(console, in_vain, failed=bool(failures))
+    return FAILED if failures or in_vain else SUCCEEDED
+
+
+def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
+    click.echo(
+        f"Interrupted with {results} results. What had succeeded is materialized; "
+        "`orch-assets run --failed` runs the rest.",
+        err=True,
+    )
+    if others := [key for each in not_begun for key in each.study_keys]:
+        options = " ".join(f"--study {shlex.quote(key)}" for key in others)
+        click.echo(f"Not begun yet: `orch-assets run {options}`.", err=True)
+    return INTERRUPTED
+
+
+def _print_results(
+    instance: "dg.DagsterInstance", console: "Console", study_keys: Collection[str]
+) -> None:
+    """Refresh the matrix of all results, and print these studies' part of it."""
+    from orch_assets.definitions import defs
+    from orch_assets.defs.command_runs import failure_of, run_job
+    from orch_assets.defs.results import load_results
+    from orch_assets.terminal import print_matrix
+
+    refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
+    if failure := failure_of(instance, refreshed):
+        click.echo(f"The matrix study_results could not be made: {failure.text}", err=True)
+        return
+    io_manager: Any = (defs.resources or {})["io_manager"]
+    entries, _ = load_results(instance, io_manager)
+    print_matrix(console, [entry for entry in entries if entry.study_key in study_keys])
+
+
+def _print_failure(console: "Console", failures: Sequence["RunFailure"]) -> None:
+    """Print why runs failed."""
+    from orch_assets.terminal import say
+
+    for failure in failures:
+        say(console, f"\n{failure.text}")
+
+
+def _print_conclusion(console: "Console", in_vain: Sequence[str], *, failed: bool) -> None:
+    from orch_assets.defs.resources import StoreResource
+    from orch_assets.terminal import say
+
+    for sentence in in_vain:
+        say(console, f"\nNot run: {sentence}")
+    outcome = "" if failed else "Every study that was run succeeded. "
+    if not (failed or in_vain):
+        outcome = "Every study succeeded. "
+    say(console, f"\n{outcome}Artifacts: {StoreResource().location()}.")
+
+
+# --- studies ---
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def studies(context: click.Context) -> int:
+    """Show what a look at the registry would change, and why; change nothing.
+
+    The known studies are those of the Dagster instance in DAGSTER_HOME; without one, none is
+    known yet.
+    """
+    return SUCCEEDED if context.invoked_subcommand else _show_studies()
+
+
+def _show_studies() -> int:
+    _read_settings()
+    import dagster as dg
+
+    from orch_assets.defs import settings
+    from orch_assets.defs.home import home_instance
+    from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+    from orch_assets.defs.study_sensor import look_at_registry
+
+    home = settings.text("DAGSTER_HOME")
+    with (
+        home_instance() if home else dg.DagsterInstance.ephemeral() as instance,
+        closing(RegistryResource()) as registry,
+    ):
+        change = look_at_registry(instance, registry, OrchestrationResource(), absences={})
+        click.echo(f"Registry: {registry.label}")
+    selection = change.selection
+    closest = {key: f"did you mean {near}?" for key, near in selection.closest.items()}
+    absent = dict.fromkeys(key for key in change.absences if key not in change.retire)
+    _print_keys("Selected", dict.fromkeys(selection.selected))
+    _print_keys("Excluded by the filter", dict.fromkeys(selection.excluded))
+    _print_keys(
+        "Unknown to the registry, named by the filter",
+        {key: closest.get(key) for key in selection.unknown},
+    )
+    _print_keys("Refused", selection.refused)
+    _print_keys("Would be added", dict.fromkeys(change.add, "new in the registry"))
+    _print_keys("Would be retired", change.retire)
+    _print_keys(
+        "Not in the registry, retired after three looks in a row by study_registry_sensor", absent
+    )
+    if not home:
+        click.echo("DAGSTER_HOME is not set: no study is known yet, so every one is new.")
+    click.echo("Nothing was changed.")
+    return SUCCEEDED
+
+
+def _print_keys(title: str, lines: Mapping[str, str | None]) -> None:
+    if lines:
+        click.echo(f"{title}: {len(lines)}")
+        for key, why in lines.items():
+            click.echo(f"  {key}{f': {why}' if why else ''}")
+
+
+@studies.command()
+@click.argument("study_keys", nargs=-1, metavar="[KEY ...]")
+@click.option("--yes", is_flag=True, help="Don't ask first.")
+def retire(study_keys: Sequence[str], *, yes: bool) -> int:
+    """Retire studies: remove their partitions; their artifacts stay.
+
+    Without KEY, these are all known studies that the registry no longer lists or that the filter
+    excludes.
+    """
+    _read_settings()
+    from orch_assets.definitions import graph_keys
+    from orch_assets.defs.home import home_instance
+    from orch_assets.defs.study_sensor import retire_studies
+
+    with home_instance() as instance:
+        reasons = _to_retire(instance, study_keys)
+        if not reasons:
+            click.echo("Every known study is in the registry and selected: nothing to retire.")
+            return SUCCEEDED
+        _print_keys("To retire", reasons)
+        if not yes and not _agreed():
+            click.echo("Nothing was retired.", err=True)
+            return FAILED
+        retire_studies(instance, list(reasons), graph_keys)
+    click.echo(f"Retired: {', '.join(reasons)}. Their artifacts stay.")
+    return SUCCEEDED
+
+
+def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dict[str, str | None]:
+    """Return the studies to retire, each with the reason, if it is not that a person named it."""
+    from orch_assets.defs.partitions import STUDIES_NAME
+    from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+    from orch_assets.defs.study_sensor import look_at_registry
+    from orch_assets.orchestration.selection import closest_key, did_you_mean
+
+    known = instance.get_dynamic_partitions(STUDIES_NAME)
+    for key in study_keys:
+        if key not in known:
+            hint = did_you_mean(closest_key(key, known))
+            raise click.BadParameter(f"no partition {key} is known.{hint} Nothing was retired.")
+    if study_keys:
+        return dict.fromkeys(study_keys)
+    with closing(RegistryResource()) as registry:
+        change = look_at_registry(instance, registry, OrchestrationResource(), absences={})
+    absent = dict.fromkeys(change.absences, "the registry doesn't list it")
+    return {**absent, **change.retire}
+
+
+def _agreed() -> bool:
+    """Ask whether to retire; without a terminal or an answer, it is a no."""
+    try:
+        return click.confirm("Retire?", err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        click.echo("No answer; --yes retires without asking.", err=True)
+        return False
+
+
+def _read_settings() -> None:
+    from orch_assets.defs.settings import read_env_file
+
+    read_env_file(Path.cwd() / ".env")

@@ -1,0 +1,99 @@
+"""What ``orch-assets run`` shows: how far it is, and the matrix of the results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+    from orch_assets.orchestration.matrix import MatrixEntry
+
+_PLAIN_WIDTH: Final = 200
+_RESULTS: Final = frozenset({"ASSET_MATERIALIZATION", "ASSET_OBSERVATION"})
+
+
+def new_console() -> "Console":
+    """Return where to print: a file or a CI log wraps nothing."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+
+
+def say(console: "Console", text: str) -> None:
+    """Print text that holds names: no mark-up, no colours, no line breaks of rich's own."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass
+class ResultCount:
+    """Counts the results of runs as their log's entries come, and shows them.
+
+    Attributes:
+        total: how many results are to come.
+        done: how many have come.
+    """
+
+    console: "Console"
+    progress: "Progress"
+    bar: "TaskID"
+    total: int
+    done: int = 0
+
+    def on_event(self, entry: Any) -> None:
+        """Take an entry of a run's log."""
+        if not entry.is_dagster_event or entry.dagster_event.event_type_value not in _RESULTS:
+            return
+        self.done += 1
+        self.progress.advance(self.bar)
+        if not self.console.is_terminal and self.done % max(1, self.total // 10) == 0:
+            self.console.print(f"{self.done} of {self.total} results")
+
+
+@contextmanager
+def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
+    """Show how many results are in: a bar on a terminal, a line per tenth elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
+
+    from orch_assets.orchestration.progress import progress_with_readings
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    display = progress_with_readings(*columns, console=console, disable=not console.is_terminal)
+    with display as progress:
+        yield ResultCount(console, progress, progress.add_task("results", total=total), total)
+
+
+def print_matrix(console: "Console", entries: Sequence["MatrixEntry"]) -> None:
+    """Print the newest results: a table where it fits, else a paragraph for each study."""
+    from rich.markup import escape
+
+    from orch_assets.orchestration.matrix import as_grid
+
+    grid = as_grid(entries)
+    pipelines = sorted({entry.pipeline for entry in entries})
+    console.print("\nRows of each study's tables; ✗ is a failure.")
+    table = _table(grid, pipelines)
+    if console.measure(table).maximum <= console.width:
+        console.print(table)
+        return
+    for study, cells in grid.items():
+        results = ", ".join(f"{pipeline} {cells.get(pipeline, '-')}" for pipeline in pipelines)
+        console.print(f"[bold]{escape(study)}[/bold]  {escape(results)}", highlight=False)
+
+
+def _table(grid: Mapping[str, Mapping[str, str]], pipelines: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column("study", no_wrap=True)
+    for pipeline in pipelines:
+        table.add_column(pipeline.replace("_", "\n"), justify="right", no_wrap=True)
+    for study, cells in grid.items():
+        table.add_row(escape(study), *(cells.get(pipeline, "-") for pipeline in pipelines))
+    return table
