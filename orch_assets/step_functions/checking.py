@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from orch_assets.step_functions.arns import wrong_account
 from orch_assets.step_functions.errors import DefinitionError
 from orch_assets.step_functions.express_checks import (
     LONGEST_EXECUTION,
@@ -62,6 +63,20 @@ def check_definition(definition: Mapping[str, Any], machine_type: str = "STANDAR
     for scope in _scopes(Scope(None, "", definition, "JSONPath")):
         _check_scope(scope, seen)
     _check_express(definition, within=express)
+
+
+def check_accounts(definition: Mapping[str, Any]) -> None:
+    """Check what AWS checks at the deployment alone: account numbers have 12 digits.
+
+    Raises:
+        DefinitionError: names the first state and field that is wrong.
+    """
+    for name, state in states_of(definition):
+        arguments = state.get("Parameters", state.get("Arguments"))
+        given = arguments.items() if isinstance(arguments, Mapping) else ()
+        for field, value in (("Resource", state.get("Resource")), *given):
+            if isinstance(value, str) and wrong_account(value):
+                raise DefinitionError(name, field, "its account number has not 12 digits.")
 
 
 def states_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

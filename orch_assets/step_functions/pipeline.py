@@ -8,7 +8,7 @@ from typing import Any
 
 from orch_assets.step_functions.arns import role_account, takes_any_input
 from orch_assets.step_functions.aws import Aws
-from orch_assets.step_functions.checking import check_definition
+from orch_assets.step_functions.checking import check_accounts, check_definition
 from orch_assets.step_functions.configuration import Wanted, configuration
 from orch_assets.step_functions.deployment import Deployment, destroy
 from orch_assets.step_functions.errors import DefinitionError
@@ -214,6 +214,7 @@ class StepFunctionsPipeline(StateMachine):
 
     def _deployment(self) -> Deployment:
         definition = self.definition()
+        check_accounts(definition)
         if self._role_account() != self._aws.account().number:
             raise DefinitionError(
                 None, "role_arn", "is a role of another account than the credentials'."

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orch_assets.step_functions.arns import machine_name, resource_of, wrong_account
+from orch_assets.step_functions.arns import machine_name, resource_of
 from orch_assets.step_functions.errors import DefinitionError
 from orch_assets.step_functions.recovery_checks import check_recovery
 from orch_assets.step_functions.state_fields import (
@@ -76,13 +76,11 @@ def _check_task(name: str, state: Mapping[str, Any]) -> None:
     resource = state.get("Resource")
     found = resource_of(resource)
     if found is None:
-        hint = (
-            "its account number has not 12 digits."
-            if isinstance(resource, str) and wrong_account(resource)
-            else "must be the ARN of a Lambda function, an activity or a service "
-            "(arn:aws:states:::…)."
+        raise DefinitionError(
+            name,
+            "Resource",
+            "must be the ARN of a Lambda function, an activity or a service (arn:aws:states:::…).",
         )
-        raise DefinitionError(name, "Resource", hint)
     for field in ("TimeoutSeconds", "HeartbeatSeconds"):
         if field in state and not isinstance(state[field], str):
             whole_number(name, field, state[field], 1, _LONGEST)

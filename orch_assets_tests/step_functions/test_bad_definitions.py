@@ -133,7 +133,6 @@ BAD = [
     ),
     ("no resource", one(Type="Task", End=True), "Step 'A', Resource"),
     ("no ARN", task(Resource="clinops-ingest"), "Step 'A', Resource"),
-    ("9 digits", task(Resource=LAMBDA.replace("012:", ":")), "Step 'A', Resource: its account"),
     ("an S3 ARN", task(Resource="arn:aws:s3:::bucket"), "Step 'A', Resource"),
     ("task timeout of 0", task(TimeoutSeconds=0), "Step 'A', TimeoutSeconds"),
     ("timeout as text", task(TimeoutSeconds="60"), "Step 'A', TimeoutSeconds"),
@@ -304,7 +303,7 @@ def test_a_machine_without_steps_is_refused():
         (PipelineStep("A", LAMBDA, catch=Catch([Fail("B")])), "Step 'A', catch"),
         (PipelineStep("A", LAMBDA, catch=[Catch([Fail("B")], "Clinops.Busy")]), "Step 'A', catch"),
         (PipelineStep("A", INVOKE, {"Payload": {}}), "Step 'A', Arguments.FunctionName"),
-        (lambda_invoke("A", LAMBDA.replace("012", "")), "Step 'A', Arguments.FunctionName"),
+        (lambda_invoke("A", LAMBDA.replace(":function", "")), "Step 'A', Arguments.FunctionName"),
         (state_machine("A", LAMBDA), "Step 'A', Arguments.StateMachineArn"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The seed's examples, but for the import line and account numbers of 12 digits."""
+"""What the seed's state machine becomes; account numbers of 12 digits, so that it deploys."""
 
 import pytest
 
