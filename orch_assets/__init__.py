@@ -7,7 +7,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orch_assets.errors import FilterConflictError, ImednetError, OrchestratorError
+    from orch_assets.errors import (
+        FilterConflictError,
+        ImednetError,
+        OrchestratorError,
+        StudyNotFoundError,
+    )
     from orch_assets.orchestration import (
         CancelHandle,
         JsonLogFormatter,
@@ -53,6 +58,7 @@ _HOMES = {
     "StorageFormat": "stores",
     "StudyContextLogAdapter": "study",
     "StudyMachine": "orchestration",
+    "StudyNotFoundError": "errors",
     "StudyWorkerCallable": "orchestration",
     "build_form_tables": "registry",
     "get_current_study": "study",
@@ -81,6 +87,7 @@ __all__ = [
     "StorageFormat",
     "StudyContextLogAdapter",
     "StudyMachine",
+    "StudyNotFoundError",
     "StudyWorkerCallable",
     "build_form_tables",
     "get_current_study",

@@ -1,31 +1,39 @@
 """The errors of orch-assets.
 
+In parentheses: the error of Python's that it is as well. What is wrong with an argument, or with a
+setting, is a ``ValueError``; what isn't there is a ``LookupError``.
+
 ::
 
     OrchAssetsError
-    ├── StudyKeyError                 a key that can't name a study here
+    ├── StudyKeyError (ValueError)    a key that can't name a study here
     ├── StudyGivenUpError             a study that was given up tried to publish
-    ├── PipelineDefinitionError       a study pipeline or a study graph that can't be built
-    ├── SettingError                  a setting that can't be read as what it must be
+    ├── PipelineDefinitionError (ValueError)   a study pipeline or graph that can't be built
+    ├── SettingError (ValueError)     a setting that can't be read as what it must be
     ├── ImednetError                  the registry, and what runs over it
     │   ├── CredentialsError          keys are missing
+    │   ├── StudyNotFoundError (LookupError)   the registry lists no such study
     │   ├── RegistryError             the registry's answer, or none
     │   │   ├── RegistryUnreachableError   no answer in time, after all tries
-    │   │   ├── RegistryRefusedError       400, 401, 403, 404 or an error envelope
+    │   │   ├── RegistryRefusedError       400, 401, 403 or an error envelope
+    │   │   │   └── RegistryNotFoundError (LookupError)   404
     │   │   ├── RegistryFailedError        408, 425, 429 or 5xx, after all tries
     │   │   ├── RegistryDataError          an answer that isn't what the API promises
     │   │   └── IncompleteTableError       what arrived doesn't reconcile with the totals
     │   │       └── TableMovedError        rows moved behind a stream; reading anew may help
     │   └── OrchestratorError         a run over studies that can't start
-    │       ├── FilterConflictError   whitelist and blacklist at once
-    │       ├── NoStudiesError        the filter leaves no study
+    │       ├── OrchestratorArgumentError (ValueError)   what it was given is wrong
+    │       │   └── FilterConflictError   whitelist and blacklist at once
+    │       ├── NoStudiesError (LookupError)   the filter leaves no study
     │       ├── StudiesInUseError     a run over studies that would lose its studies goes on
     │       └── StudyLossError        the registry lacks too many known studies at once
     ├── StoreError                    artifacts
-    │   ├── ArtifactNameError         a name that can't be stored
-    │   ├── ArtifactNotFoundError     nothing of that name
+    │   ├── StoreAddressError (ValueError)    an address that no store can be at
+    │   ├── ArtifactNameError (ValueError)    a name that can't be stored
+    │   ├── ArtifactNotFoundError (LookupError)   nothing of that name
     │   ├── ArtifactCorruptError      bytes and manifest disagree
-    │   ├── UnstorableTableError      a table that would not come back as it is
+    │   ├── UnstorableTableError (ValueError)   a table that would not come back as it is
+    │   ├── UnstorableValueError (ValueError)   a value that JSON has not
     │   └── StoreUnavailableError     the store can't be read or written
     └── StateMachineError             AWS Step Functions: its branch is in step_functions/errors.py
 
@@ -40,7 +48,7 @@ class OrchAssetsError(Exception):
     """Base of every error of this package."""
 
 
-class StudyKeyError(OrchAssetsError):
+class StudyKeyError(OrchAssetsError, ValueError):
     """A key that can't be a study's: it would not survive as a path, a partition or a URL.
 
     Attributes:
@@ -64,11 +72,11 @@ class StudyGivenUpError(OrchAssetsError):
         )
 
 
-class PipelineDefinitionError(OrchAssetsError):
+class PipelineDefinitionError(OrchAssetsError, ValueError):
     """A study pipeline, or a graph of them, that can't be built; says which and why."""
 
 
-class SettingError(OrchAssetsError):
+class SettingError(OrchAssetsError, ValueError):
     """A setting that can't be read.
 
     Attributes:
@@ -96,6 +104,21 @@ class CredentialsError(ImednetError):
         super().__init__(
             f"No iMednet keys: set {' and '.join(self.missing)} in the environment, "
             "or ORCH_REGISTRY=demo for the embedded registry."
+        )
+
+
+class StudyNotFoundError(ImednetError, LookupError):
+    """The registry doesn't list a study, or lists it twice.
+
+    Attributes:
+        study_key: the study.
+    """
+
+    def __init__(self, study_key: str, listed: int) -> None:
+        self.study_key = study_key
+        super().__init__(
+            f"The registry lists {listed} studies {study_key}: check that the keys may "
+            "still see it; if it is gone for good, `orch-assets studies retire` it."
         )
 
 
@@ -137,6 +160,10 @@ class RegistryRefusedError(RegistryError):
     """The registry said no: 400, 401, 403, 404, or an error envelope, at 200 too."""
 
 
+class RegistryNotFoundError(RegistryRefusedError, LookupError):
+    """The registry said 404: there is no such study, or job, for these keys."""
+
+
 class RegistryFailedError(RegistryError):
     """The registry kept failing: 408, 425, 429 or 5xx at every try."""
 
@@ -176,7 +203,11 @@ class OrchestratorError(ImednetError):
     """A run over studies that can't start. A study's own failure is a result, never raised."""
 
 
-class FilterConflictError(OrchestratorError):
+class OrchestratorArgumentError(OrchestratorError, ValueError):
+    """An argument, of the orchestrator or of the call, that no run can start with."""
+
+
+class FilterConflictError(OrchestratorArgumentError):
     """Whitelist and blacklist are both non-empty; raised before any request.
 
     Attributes:
@@ -194,7 +225,7 @@ class FilterConflictError(OrchestratorError):
         )
 
 
-class NoStudiesError(OrchestratorError):
+class NoStudiesError(OrchestratorError, LookupError):
     """The filter leaves none of the registry's studies."""
 
 
@@ -246,11 +277,15 @@ class StoreError(OrchAssetsError):
         super().__init__(problem)
 
 
-class ArtifactNameError(StoreError):
+class StoreAddressError(StoreError, ValueError):
+    """An address, or a bucket's name, that no store can be at."""
+
+
+class ArtifactNameError(StoreError, ValueError):
     """A name that can't be stored: empty, ``..``, control characters, too long."""
 
 
-class ArtifactNotFoundError(StoreError):
+class ArtifactNotFoundError(StoreError, LookupError):
     """Nothing of that name (or version) is in the store."""
 
 
@@ -258,8 +293,12 @@ class ArtifactCorruptError(StoreError):
     """The bytes and the manifest disagree, or one of them is missing; nothing is returned."""
 
 
-class UnstorableTableError(StoreError):
+class UnstorableTableError(StoreError, ValueError):
     """A table that would not come back as it went in; names the column, never a value."""
+
+
+class UnstorableValueError(StoreError, ValueError):
+    """A value that is no table, and that JSON has not."""
 
 
 class StoreUnavailableError(StoreError):

@@ -196,6 +196,7 @@ def test_the_public_api_is_exactly_this():
         "StorageFormat",
         "StudyContextLogAdapter",
         "StudyMachine",
+        "StudyNotFoundError",
         "StudyWorkerCallable",
         "build_form_tables",
         "get_current_study",

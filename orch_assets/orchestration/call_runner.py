@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orch_assets.errors import OrchestratorError
+from orch_assets.errors import OrchestratorArgumentError
 from orch_assets.orchestration.options import RunOptions
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.orchestration.result import Failure
@@ -67,12 +67,14 @@ def check_call(function: object, args: tuple[Any, ...], kwargs: Mapping[str, Any
     """Refuse what can't be called for a study with these further arguments.
 
     Raises:
-        OrchestratorError: it can't; says why.
+        OrchestratorArgumentError: it can't; says why.
     """
     if not callable(function):
-        raise OrchestratorError(f"The pipeline is {type(function).__name__}, not a function.")
+        raise OrchestratorArgumentError(
+            f"The pipeline is {type(function).__name__}, not a function."
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise OrchestratorError(
+        raise OrchestratorArgumentError(
             f"Pipeline {_name(function)} is a generator: calling it runs none of it. Return a list."
         )
     try:
@@ -83,7 +85,7 @@ def check_call(function: object, args: tuple[Any, ...], kwargs: Mapping[str, Any
         signature.bind("study_key", object(), object(), *args, **kwargs)
     except TypeError as error:
         name = _name(function)
-        raise OrchestratorError(
+        raise OrchestratorArgumentError(
             f"Pipeline {name}{signature} can't be called as {name}(study_key, sdk, study_logger, "
             f"…) with {len(args)} further arguments and the keywords "
             f"{sorted(kwargs)}: {error}."

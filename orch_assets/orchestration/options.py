@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from orch_assets.errors import OrchestratorError
+from orch_assets.errors import OrchestratorArgumentError
 from orch_assets.orchestration.cancel import CancelHandle
 from orch_assets.orchestration.result import OrchestratorResult
 
@@ -21,7 +21,7 @@ class RunOptions:
     """The options of ``MultiStudyOrchestrator``, checked; it tells what they mean.
 
     Raises:
-        OrchestratorError: one of them makes no sense; names it.
+        OrchestratorArgumentError: one of them makes no sense; names it.
     """
 
     study_timeout: float | None = None
@@ -37,19 +37,25 @@ class RunOptions:
         for name in ("study_timeout", "run_deadline"):
             seconds = getattr(self, name)
             if seconds is not None and not (_is_number(seconds) and seconds > 0):
-                raise OrchestratorError(f"{name} is {seconds!r}; give seconds above 0, or None.")
+                raise OrchestratorArgumentError(
+                    f"{name} is {seconds!r}; give seconds above 0, or None."
+                )
         if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
-            raise OrchestratorError(f"retries is {self.retries!r}; give a number from 0.")
+            raise OrchestratorArgumentError(f"retries is {self.retries!r}; give a number from 0.")
         if not all(_is_error_type(each) for each in self.retried_errors):
-            raise OrchestratorError("retry_on must be an exception type, or a tuple of them.")
+            raise OrchestratorArgumentError(
+                "retry_on must be an exception type, or a tuple of them."
+            )
         if self.on_result is not None and not callable(self.on_result):
-            raise OrchestratorError("on_result must be a function of a study key and its result.")
+            raise OrchestratorArgumentError(
+                "on_result must be a function of a study key and its result."
+            )
         self._check_durations()
 
     def _check_durations(self) -> None:
         for study_key, seconds in self.expected_durations.items():
             if not (_is_number(seconds) and seconds >= 0):
-                raise OrchestratorError(
+                raise OrchestratorArgumentError(
                     f"expected_durations has {seconds!r} for study {study_key}; give seconds from "
                     "0, and leave out a study whose duration is not known."
                 )

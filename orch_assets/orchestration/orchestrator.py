@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from orch_assets.errors import OrchestratorError
+from orch_assets.errors import OrchestratorArgumentError, OrchestratorError
 from orch_assets.orchestration.call_runner import CallRunner, check_call, step_of
 from orch_assets.orchestration.cancel import CancelHandle
 from orch_assets.orchestration.lanes import Lanes
@@ -51,7 +51,7 @@ class MultiStudyOrchestrator:
             median. Results stay in registry order.
 
     Raises:
-        OrchestratorError: a parameter makes no sense; names it.
+        OrchestratorArgumentError: a parameter makes no sense; names it.
 
     Example:
         >>> def count(study_key, sdk, study_logger):
@@ -74,7 +74,9 @@ class MultiStudyOrchestrator:
         expected_durations: Mapping[str, float] | None = None,
     ) -> None:
         if not isinstance(max_workers, int) or isinstance(max_workers, bool) or max_workers < 1:
-            raise OrchestratorError(f"max_workers is {max_workers!r}; give a number from 1.")
+            raise OrchestratorArgumentError(
+                f"max_workers is {max_workers!r}; give a number from 1."
+            )
         self._sdk = sdk
         self._max_workers = max_workers
         self._options = RunOptions(

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from orch_assets.errors import FilterConflictError, OrchestratorError, StudyKeyError
+from orch_assets.errors import FilterConflictError, OrchestratorArgumentError, StudyKeyError
 from orch_assets.study import check_study_key
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ class StudyFilter:
 
     Raises:
         FilterConflictError: both are non-empty.
-        OrchestratorError: one of them is a bare string or no collection.
+        OrchestratorArgumentError: one of them is a bare string or no collection.
     """
 
     whitelist: Collection[str] | None = None
@@ -63,11 +63,11 @@ def _check_collection(name: str, value: object) -> None:
     if value is None:
         return
     if isinstance(value, str):
-        raise OrchestratorError(
+        raise OrchestratorArgumentError(
             f"{name} is the text {value!r}; give a set of study keys, such as {{{value!r}}}."
         )
     if not isinstance(value, Collection) or not all(isinstance(key, str) for key in value):
-        raise OrchestratorError(f"{name} must be a set of study keys (text), or None.")
+        raise OrchestratorArgumentError(f"{name} must be a set of study keys (text), or None.")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from orch_assets import ImednetError, study_pipeline
+from orch_assets import StudyNotFoundError, study_pipeline
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,9 +17,6 @@ def study(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
     # Two keys that differ only in case are two studies, whatever the registry's filter makes of it.
     table = listed.filter(pc.equal(listed["study_key"], study_key))
     if table.num_rows != 1:
-        raise ImednetError(
-            f"The registry lists {table.num_rows} studies {study_key}: check that the keys may "
-            "still see it; if it is gone for good, `orch-assets studies retire` it."
-        )
+        raise StudyNotFoundError(study_key, table.num_rows)
     study_logger.info("%d study", table.num_rows)
     return table

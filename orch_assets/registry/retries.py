@@ -12,6 +12,7 @@ from orch_assets.errors import (
     RegistryDataError,
     RegistryError,
     RegistryFailedError,
+    RegistryNotFoundError,
     RegistryRefusedError,
 )
 from orch_assets.registry.answers import UNKNOWN_ERROR, refusal_code
@@ -60,7 +61,8 @@ def trouble_with(call: Call, response: httpx.Response) -> Trouble | None:
         return Trouble(error, passing=True, retry_after=retry_after(response))
     if status in _REFUSALS:
         advice = _WHAT_TO_DO.get(status, "the registry refuses the request.")
-        refused = call.error(RegistryRefusedError, f"{told}: {advice}", status=status, code=code)
+        kind = RegistryNotFoundError if status == httpx.codes.NOT_FOUND else RegistryRefusedError
+        refused = call.error(kind, f"{told}: {advice}", status=status, code=code)
         return Trouble(refused, passing=False)
     odd = call.error(
         RegistryDataError, f"{told} is no answer of the API; check the base URL.", status=status

@@ -3,11 +3,13 @@
 ::
 
     StateMachineError
-    ├── DefinitionError             a definition, or a part of it, that AWS would refuse or regret
-    ├── ExecutionInputError         an input or a name that no execution can start with
-    ├── ForeignStateMachineError    a machine of that name is somebody else's
-    ├── StateMachineNotFoundError   the machine, its version or alias, or the execution isn't there
-    ├── AwsUnavailableError         AWS refuses, or doesn't answer
+    ├── DefinitionError (ValueError)       a definition that AWS would refuse or regret
+    ├── ExecutionInputError (ValueError)   an input or a name that no execution can start with
+    ├── AwsError                           what AWS says of something
+    │   ├── ForeignStateMachineError       a machine of that name is somebody else's
+    │   ├── StateMachineNotFoundError (LookupError)   the machine, its version or alias, or the
+    │   │                                  execution isn't there
+    │   └── AwsUnavailableError            AWS refuses, or doesn't answer
     ├── ExecutionFailed             an execution ended without success
     └── ExecutionStillRunningError  an execution didn't end within the time to wait
 """
@@ -15,7 +17,7 @@
 from orch_assets.errors import StateMachineError
 
 
-class DefinitionError(StateMachineError):
+class DefinitionError(StateMachineError, ValueError):
     """A definition that may not leave; says where it is wrong and what would be right.
 
     Attributes:
@@ -34,7 +36,7 @@ class DefinitionError(StateMachineError):
         super().__init__(f"{where}, {field}: {problem}")
 
 
-class ExecutionInputError(StateMachineError):
+class ExecutionInputError(StateMachineError, ValueError):
     """An input, or a name, that no execution can start with; nothing was started.
 
     Attributes:
@@ -64,7 +66,7 @@ class ForeignStateMachineError(AwsError):
     """A machine of that name exists without our ownership tag; it was left as it is."""
 
 
-class StateMachineNotFoundError(AwsError):
+class StateMachineNotFoundError(AwsError, LookupError):
     """The machine, its version or alias, or the execution isn't there (any more)."""
 
 

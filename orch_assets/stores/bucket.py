@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 
-from orch_assets.errors import StoreError
+from orch_assets.errors import StoreAddressError
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.temporary import temporary_file, temporary_path
 from orch_assets.vendors import connecting
@@ -37,7 +37,7 @@ class Bucket(ABC, Generic[Client]):
 
     def __init__(self, name: str, connect: Callable[[], Client]) -> None:
         if not name or "/" in name:
-            raise StoreError(f"{name!r} is no bucket's name; what follows it is the prefix.")
+            raise StoreAddressError(f"{name!r} is no bucket's name; what follows it is the prefix.")
         self._name = name
         self._connect = connect
         self._connected: list[Client] = []

@@ -76,7 +76,7 @@ def configured_store(address: str, settings: StoreSettings, **given: Any) -> Pip
     Raises:
         SettingError: a setting can't be read, or doesn't fit such a store; or encryption is
             required, and there is no key.
-        StoreError: the address names no place that a store can be in.
+        StoreAddressError: the address names no place that a store can be in.
     """
     scheme = scheme_of(address)
     options = _bucket_options(scheme, settings)

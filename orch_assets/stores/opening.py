@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from orch_assets.errors import StoreError
+from orch_assets.errors import StoreAddressError
 from orch_assets.stores.formats import StorageFormat
 from orch_assets.stores.gcs import GCSPipelineStore
 from orch_assets.stores.local import LocalPipelineStore
@@ -44,13 +44,13 @@ def open_store(
         options: of a bucket: further parameters of its store, such as ``endpoint``.
 
     Raises:
-        StoreError: the address names no place that a store can be in.
+        StoreAddressError: the address names no place that a store can be in.
         TypeError: an option is none of that store's.
     """
     text = os.fspath(address).strip()
     scheme, separator, rest = text.partition("://")
     if not text:
-        raise StoreError("A store's address is empty; give a folder.")
+        raise StoreAddressError("A store's address is empty; give a folder.")
     if not separator:
         folder: str | Path = Path(text).expanduser()
         return LocalPipelineStore(folder, format=format, escape_formulas=escape_formulas, **options)
@@ -62,7 +62,7 @@ def open_store(
     if scheme.lower() == "file" and place.netloc in {"", "localhost"} and place.path:
         folder = unquote(place.path)
         return LocalPipelineStore(folder, format=format, escape_formulas=escape_formulas, **options)
-    raise StoreError(
+    raise StoreAddressError(
         f"No store can be opened at {scheme}://…. "
         "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."
     )

@@ -18,6 +18,8 @@ def storable(label: str, type_name: str) -> Iterator[None]:
 
     try:
         yield
+    except UnstorableTableError:  # said already
+        raise
     except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
         raise UnstorableTableError(
             f"{label} holds a value that can't be stored as {type_name}."

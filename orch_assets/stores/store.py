@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from orch_assets.errors import StoreError, UnstorableTableError
+from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValueError
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.csv_reading import plain_csv
@@ -126,13 +126,13 @@ class PipelineStore(ArtifactHistory):
         """Publish a value as JSON has it: tuples become lists, keys text.
 
         Raises:
-            StoreError: the value, or one inside it, is nothing JSON has.
+            UnstorableValueError: the value, or one inside it, is nothing JSON has.
         """
         keys = self._keys(name, ArtifactKind.JSON)
         try:
             data = _to_json(value)
         except (TypeError, ValueError, RecursionError):
-            raise StoreError(
+            raise UnstorableValueError(
                 f"{name!r} is no table and can't be stored as JSON: it is, or holds, what "
                 f"JSON has not (its type is {type(value).__name__}). Return a table (pandas or "
                 "Arrow), a dict of tables, or text, finite numbers, lists and dicts.",

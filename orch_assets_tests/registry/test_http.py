@@ -17,6 +17,7 @@ from orch_assets.errors import (
     RegistryDataError,
     RegistryError,
     RegistryFailedError,
+    RegistryNotFoundError,
     RegistryRefusedError,
     RegistryUnreachableError,
 )
@@ -144,7 +145,7 @@ def test_requests_carry_what_the_public_package_sends(canned: Callable[..., Cann
             1,
         ),
         (answer(b'{"metadata":{"status":"ERROR","error":{"code":9000}}}'), RegistryRefusedError, 3),
-        (answer(b"planted-value", "404 Not Found"), RegistryRefusedError, 1),
+        (answer(b"planted-value", "404 Not Found"), RegistryNotFoundError, 1),
         (answer(b"planted-value", "500 planted-value"), RegistryFailedError, 3),
     ],
 )
