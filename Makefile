@@ -97,7 +97,7 @@ $(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml $(AWS_HOME)/dagster.yaml: dag
 # ask them are skipped.
 $(NODE)/node_modules: $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(NODE); \
-	else echo "npm is not here: some tests of state machines are skipped."; fi
+	else echo "npm is not here: tests of state machines are skipped, and named at the end."; fi
 
 # --- upkeep ---
 

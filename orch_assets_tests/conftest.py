@@ -1,7 +1,9 @@
 """What holds for every test."""
 
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -16,3 +18,17 @@ def _logger_is_as_imported() -> Iterator[None]:
     logging.getLogger("orch_assets").setLevel(logging.NOTSET)
     yield
     logging.getLogger("orch_assets").setLevel(logging.NOTSET)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
+    """Name every skipped test at the end, below what pytest folds into a line for each reason."""
+    yield
+    skipped: dict[str, Counter[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        skipped.setdefault(reason, Counter())[report.nodeid.partition("[")[0]] += 1
+    for reason, tests in sorted(skipped.items()):
+        terminalreporter.section(f"{tests.total()} skipped: {reason}", "-")
+        for test, count in sorted(tests.items()):
+            terminalreporter.write_line(test + (f" ({count} cases)" if count > 1 else ""))

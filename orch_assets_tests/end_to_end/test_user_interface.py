@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]
 def chromium():
     """Without a browser the tests are skipped, on CI they fail; before any run is made for them."""
     if CHROMIUM is None:
-        reason = "No chromium: apt-get install chromium"
+        reason = "chromium is not here: apt-get install chromium"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

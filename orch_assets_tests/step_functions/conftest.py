@@ -11,7 +11,7 @@ import pytest
 
 from orch_assets.step_functions import Step, StepFunctionsPipeline
 from orch_assets_tests.step_functions.answers import AnsweringServer, answering_server
-from orch_assets_tests.step_functions.jsonata_engine import NODE
+from orch_assets_tests.step_functions.jsonata_engine import NO_NPM, NODE
 from orch_assets_tests.step_functions.servers import Server, step_functions_server
 
 ROLE = "arn:aws:iam::123456789012:role/StepFunctionsRole"
@@ -103,7 +103,7 @@ def echo(make_function: Callable[..., str]) -> str:
 def validate() -> Iterator[Callable[[Mapping[str, Any]], list[str]]]:
     """An independent validator: the errors that it finds in a definition."""
     if not HAS_VALIDATOR:
-        pytest.skip(f"npm ci in {NODE.name}/ installs the validator")
+        pytest.skip(NO_NPM)
     process = subprocess.Popen(
         ["node", "validate.js"],
         cwd=NODE,

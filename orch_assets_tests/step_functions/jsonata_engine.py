@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 NODE = Path(__file__).parent / "node"
+# Why tests that ask JSONata's engine, or the validator, are skipped.
+NO_NPM = "npm is not here: install Node.js (apt-get install npm), then `make test` again"
 
 
 class Engine:

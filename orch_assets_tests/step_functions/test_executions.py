@@ -14,9 +14,10 @@ from orch_assets.step_functions import (
 )
 from orch_assets.step_functions.executions import Executions
 from orch_assets_tests.step_functions.conftest import ROLE
+from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
 from orch_assets_tests.step_functions.servers import HAS_JSONATA
 
-needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason="npm ci in node/ installs JSONata")
+needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from orch_assets.step_functions import (
     PipelineStep,
     lambda_invoke,
 )
+from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
 from orch_assets_tests.step_functions.servers import HAS_JSONATA, HAS_LAMBDA
 
 pytestmark = pytest.mark.skipif(
-    not (HAS_LAMBDA and HAS_JSONATA), reason="needs awslambdaric, and npm ci in node/"
+    not (HAS_LAMBDA and HAS_JSONATA),
+    reason=NO_NPM if HAS_LAMBDA else "awslambdaric is not here: it is for Linux alone",
 )
 
 INGEST = """

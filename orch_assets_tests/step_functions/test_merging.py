@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from orch_assets.step_functions import DefinitionError, PipelineStep
 from orch_assets.step_functions.merging import literal, merged
-from orch_assets_tests.step_functions.jsonata_engine import Engine
+from orch_assets_tests.step_functions.jsonata_engine import NO_NPM, Engine
 from orch_assets_tests.step_functions.servers import HAS_JSONATA
 
-needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason="npm ci in node/ installs JSONata")
+needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"
 TEXT = st.text(st.characters(codec="utf-8"))
 VALUES = st.recursive(

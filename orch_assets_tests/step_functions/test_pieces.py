@@ -20,9 +20,10 @@ from orch_assets.step_functions import (
     mermaid,
 )
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
+from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
 from orch_assets_tests.step_functions.servers import HAS_JSONATA
 
-needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason="npm ci in node/ installs JSONata")
+needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)
 LOST = PipelineStep(
     "Lost", "arn:aws:states:::aws-sdk:s3:getObject", {"Bucket": "no-such-bucket", "Key": "k"}
 )

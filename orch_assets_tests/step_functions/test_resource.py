@@ -22,6 +22,7 @@ from orch_assets.step_functions import (
     When,
 )
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
+from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
 from orch_assets_tests.step_functions.servers import HAS_JSONATA
 
 
@@ -127,7 +128,7 @@ def test_a_state_called_as_one_of_the_maps_own_is_refused():
         each_study(PipelineStep("One study", FUNCTION + "score"))
 
 
-@pytest.mark.skipif(not HAS_JSONATA, reason="npm ci in node/ installs JSONata")
+@pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)
 def test_steps_with_parameters_tell_of_their_failures_too(make_pipeline, name):
     key = "{% $states.input.study_key %}"
     arguments = {"Bucket": "no-such-bucket", "Key": key}

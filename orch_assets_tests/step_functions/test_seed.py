@@ -10,6 +10,7 @@ from orch_assets.step_functions import (
     glue_job,
 )
 from orch_assets_tests.step_functions.conftest import HAS_VALIDATOR, ROLE
+from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
 
 LAMBDA_ERRORS = [
     "Lambda.ClientExecutionTimeoutException",
@@ -139,7 +140,7 @@ def test_an_execution_name_is_the_same_for_the_same_attempt_and_no_other():
     assert execution_name("ONC-301", "run", 1) == execution_name("ONC-301", "run", 1)
 
 
-@pytest.mark.skipif(not HAS_VALIDATOR, reason="npm ci in node/ installs the validator")
+@pytest.mark.skipif(not HAS_VALIDATOR, reason=NO_NPM)
 def test_what_the_independent_validator_refuses_cannot_be_deployed_by_a_test(client):
     """So that all definitions of these tests are shown to it."""
     definition = '{"StartAt": "A", "States": {"B": {"Type": "Task"}}}'
