@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 # A name that a programmer chose, and that a message may show. What has capitals, blanks or other
@@ -24,24 +25,29 @@ def is_shown_name(name: object) -> bool:
     return isinstance(name, str) and _SHOWN_NAME.fullmatch(name) is not None
 
 
-def json_value(value: Any) -> Any:
+def json_value(value: Any, *, missing_as_null: bool = False) -> Any:
     """Return a value as JSON gives it back: dicts, lists, text, numbers, booleans and None.
 
-    A tuple becomes a list, one of numpy's scalars Python's own, and what is missing (NaN, ``NA``,
-    ``NaT``) None.
+    A tuple becomes a list, one of numpy's scalars Python's own.
+
+    Args:
+        value: the value.
+        missing_as_null: makes None of what is missing: NaN, and ``NA`` and ``NaT`` of pandas.
 
     Raises:
         NotJsonError: it is, or holds, what JSON has not; a key that isn't text, for one.
 
     Example:
-        >>> json_value({"mean_age": float("nan"), "sites": ("A", "B")})
+        >>> json_value({"mean_age": float("nan"), "sites": ("A", "B")}, missing_as_null=True)
         {'mean_age': None, 'sites': ['A', 'B']}
     """
     try:
-        plain = _plain(value, "")
-        to_json(plain)  # numbers of thousands of digits have no text
+        plain = _Reading(missing_as_null=missing_as_null).plain(value, "")
+        to_json(plain)
     except RecursionError:
         raise NotJsonError("It is nested too deeply, or holds itself.") from None
+    except UnicodeEncodeError:
+        raise NotJsonError("It holds text with half a character (a lone surrogate).") from None
     except ValueError as error:
         if isinstance(error, NotJsonError):
             raise
@@ -50,9 +56,8 @@ def json_value(value: Any) -> Any:
 
 
 def to_json(value: Any) -> bytes:
-    """Return the JSON of what :func:`json_value` returned; half a character stays an escape."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return text.encode(errors="backslashreplace")
+    """Return the JSON, as UTF-8, of what :func:`json_value` returned."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
 
 def exact_json(value: Any) -> bool:
@@ -79,66 +84,64 @@ def _is_exact(value: Any) -> bool:
 _MAX_BITS: Final = 14_000
 
 
-def _plain(value: Any, where: str) -> Any:
-    package = type(value).__module__.partition(".")[0]
-    if package in {"numpy", "pandas"}:
-        value = _python_value(value)
-    if value is None or isinstance(value, bool):
-        return value
-    for kinds, plain in _BY_KIND:
-        if isinstance(value, kinds):
-            return plain(value, where)
-    kind = f"{package}.{type(value).__qualname__}".removeprefix("builtins.")
-    raise NotJsonError(f"{_at(where)} is of the type {kind}, which JSON has not; {_advice(value)}.")
+@dataclass(frozen=True)
+class _Reading:
+    missing_as_null: bool
 
+    def plain(self, value: Any, where: str) -> Any:
+        """Return the value at a place in the result as JSON gives it back."""
+        package = type(value).__module__.partition(".")[0]
+        if package in {"numpy", "pandas"}:
+            value = self._python_value(value)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return str.__str__(value)  # an enumeration's, too
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float):
+            return self._float(value, where)
+        if isinstance(value, Mapping):
+            return self._mapping(value, where)
+        if isinstance(value, (list, tuple)):
+            return [self.plain(each, f"{where}[{place}]") for place, each in enumerate(value)]
+        kind = f"{package}.{type(value).__qualname__}".removeprefix("builtins.")
+        raise NotJsonError(f"{_at(where)} is of the type {kind}{_advice(value)}.")
 
-def _python_value(value: Any) -> Any:
-    """Return Python's own value for one of numpy's scalars, None for a missing one of pandas'."""
-    if type(value).__name__ in _MISSING_OF_PANDAS:
-        return None
-    scalar = getattr(value, "shape", None) == () and value.dtype.kind in _PLAIN_NUMPY
-    return value.item() if scalar else value
+    def _python_value(self, value: Any) -> Any:
+        """Return Python's own value for one of numpy's scalars, None for pandas' missing ones."""
+        if self.missing_as_null and type(value).__name__ in _MISSING_OF_PANDAS:
+            return None
+        scalar = getattr(value, "shape", None) == () and value.dtype.kind in _PLAIN_NUMPY
+        return value.item() if scalar else value
 
+    def _float(self, value: float, where: str) -> float | None:
+        if math.isfinite(value):
+            return float(value)
+        if math.isnan(value) and self.missing_as_null:
+            return None
+        what = "NaN" if math.isnan(value) else "infinite"
+        raise NotJsonError(f"{_at(where)} is {what}; return None, or text, instead.")
 
-def _plain_mapping(value: Mapping[Any, Any], where: str) -> dict[str, Any]:
-    plain: dict[str, Any] = {}
-    shown = len(value) <= MAX_SHOWN_NAMES
-    for position, (key, each) in enumerate(value.items(), start=1):
-        if not isinstance(key, str):
-            raise NotJsonError(
-                f"Key {position} of {_of(where)} is of the type {type(key).__name__}, and JSON has "
-                "keys of text only; name it by text, for example by str()."
-            )
-        step = f'["{str.__str__(key)}"]' if shown and is_shown_name(key) else f"[key {position}]"
-        plain[str.__str__(key)] = _plain(each, where + step)
-    if len(plain) < len(value):
-        raise NotJsonError(f"Two keys of {_of(where)} are the same text; rename one.")
-    return plain
-
-
-def _plain_list(value: Iterable[Any], where: str) -> list[Any]:
-    return [_plain(each, f"{where}[{position}]") for position, each in enumerate(value)]
-
-
-def _plain_float(value: float, where: str) -> float | None:
-    if math.isinf(value):
-        raise NotJsonError(
-            f"{_at(where)} is infinite, which JSON has not; return None, or text, instead."
-        )
-    return None if math.isnan(value) else float(value)
-
-
-_BY_KIND: "Final[list[tuple[Any, Callable[[Any, str], Any]]]]" = [
-    (str, lambda value, _: str.__str__(value)),
-    (int, lambda value, _: int(value)),
-    (float, _plain_float),
-    (Mapping, _plain_mapping),
-    ((list, tuple), _plain_list),
-]
+    def _mapping(self, value: Mapping[Any, Any], where: str) -> dict[str, Any]:
+        plain: dict[str, Any] = {}
+        shown = len(value) <= MAX_SHOWN_NAMES
+        for place, (key, each) in enumerate(value.items(), start=1):
+            if not isinstance(key, str):
+                raise NotJsonError(
+                    f"Key {place} of {_of(where)} is of the type {type(key).__name__}, and keys "
+                    "are text in JSON; make text of it, for example by str()."
+                )
+            name = str.__str__(key)
+            step = f'["{name}"]' if shown and is_shown_name(name) else f"[key {place}]"
+            plain[name] = self.plain(each, where + step)
+        if len(plain) < len(value):
+            raise NotJsonError(f"Two keys of {_of(where)} are the same text; rename one.")
+        return plain
 
 
 def _at(where: str) -> str:
-    return f"The value at result{where}" if where else "It"
+    return f"The value at result{where}" if where else "The result"
 
 
 def _of(where: str) -> str:
@@ -147,9 +150,9 @@ def _of(where: str) -> str:
 
 def _advice(value: Any) -> str:
     if hasattr(value, "isoformat"):
-        return "write it as text, by isoformat()"
+        return "; make text of it, by isoformat()"
     if isinstance(value, (set, frozenset)):
-        return "write it as a list, by sorted()"
+        return "; make a list of it, by sorted()"
     if hasattr(value, "tolist"):
-        return "write it as a list, by tolist()"
-    return "use text, finite numbers, lists and dicts, or a table (pandas or Arrow)"
+        return "; make a list of it, by tolist()"
+    return ""

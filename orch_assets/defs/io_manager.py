@@ -26,7 +26,7 @@ from orch_assets.defs.loading import (
 )
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.step_inputs import publishing, reading
-from orch_assets.defs.table_types import is_table, is_table_stream, type_name
+from orch_assets.defs.table_types import as_result, is_table, is_table_stream, type_name
 from orch_assets.stores import LocalPipelineStore, StorageFormat
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 class PipelineIOManager(dg.ConfigurableIOManager):
     """Keeps each asset's result in a store, one artifact a partition: ``<asset>/<partition>``.
 
-    A table (pandas, Arrow, Polars, a Polars query) or a stream of record batches becomes a table; a
-    mapping from names to such tables one artifact set; anything else a JSON value. Manifests tell
-    the run, the asset, and the versions of what the step has loaded.
+    A table (pandas, Arrow, Polars, a Polars query) or a stream of record batches becomes a table,
+    and so does a series; a mapping from names to such tables one artifact set; anything else a JSON
+    value, in which NaN is null and keys are text. Manifests tell the run, the asset, and the
+    versions of what the step has loaded.
 
     A downstream asset gets a table as its annotation says: ``pandas.DataFrame`` (the default),
     ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame``, ``polars.LazyFrame``.
@@ -161,7 +162,7 @@ def _output_name(context: dg.OutputContext) -> str:
 
 
 def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
-    value = _as_arrow(value)
+    value = _as_arrow(as_result(value))
     if is_table(value):
         return store.publish(value, name)
     if is_table_stream(value):
@@ -170,7 +171,7 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         tables = {member: _as_arrow(table) for member, table in value.items()}
         if all(is_table(table) or is_table_stream(table) for table in tables.values()):
             return store.publish_set(tables, name)
-    return store.publish_json(value, name)
+    return store.publish_json(value, name, missing_as_null=True)
 
 
 def _as_arrow(value: Any) -> Any:

@@ -13,9 +13,9 @@ import dagster as dg
 
 from orch_assets.defs.events import Kept
 from orch_assets.defs.io_contexts import output_context
-from orch_assets.defs.table_types import is_polars, is_table_stream
+from orch_assets.defs.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError
-from orch_assets.orchestration.kept import SplitTable, as_plain, showable
+from orch_assets.orchestration.kept import SplitTable, showable
 from orch_assets.orchestration.steps import StepOutput, StepTurn
 from orch_assets.registry.paging import ReadingCounts
 from orch_assets.registry.streams import BatchStream
@@ -24,7 +24,8 @@ from orch_assets.study import in_study_context
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Handed on instead of a stream that was too long to hold; its store has it.
+# Handed on instead of what only its store can give: a stream that was too long to hold, an object
+# that a user's own IO manager keeps.
 IN_THE_STORE: Final = object()
 
 _HELD_BYTES: Final = 16 << 20
@@ -52,7 +53,7 @@ class Keeping:
 
     def keep(self, turn: StepTurn, returned: Any) -> StepOutput:
         """Store a result and return what the event tells of it, and what is handed on."""
-        value = as_plain(returned)
+        value = as_result(returned)
         if value is None or showable(value):
             return StepOutput(Kept(data=value), handover=value)
         if isinstance(value, SplitTable):
@@ -74,7 +75,8 @@ class Keeping:
         before_commit: Callable[[], object] = lambda: None,
     ) -> tuple[Metadata, Any]:
         if not is_table_stream(value):
-            return self._store(turn, io_manager, value), _handover(value)
+            metadata = self._store(turn, io_manager, value)
+            return metadata, value if handed_on(value) else IN_THE_STORE
         if not isinstance(value, BatchStream):
             return self._store(turn, io_manager, value), IN_THE_STORE
         held = _Held(value.schema)
@@ -217,14 +219,6 @@ class _Beside:
     def result(self) -> tuple[Metadata, Any]:
         """Wait for the work; return what it gave, or raise what ended it."""
         return self._outcome.result()
-
-
-def _handover(value: Any) -> Any:
-    """Return what is handed on of a stored result: itself, where the store gives back its like."""
-    members = value.values() if isinstance(value, Mapping) else [value]
-    return (
-        IN_THE_STORE if any(is_table_stream(each) or is_polars(each) for each in members) else value
-    )
 
 
 def _rows(metadata: Metadata) -> dict[str, Any] | None:

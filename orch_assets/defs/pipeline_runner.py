@@ -1,6 +1,7 @@
 """The work of one step of one lane: call the pipeline, keep what it returns. Any thread."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from orch_assets.defs.executions import Executions
 from orch_assets.defs.io_contexts import input_context
 from orch_assets.defs.keeping import IN_THE_STORE, Keeping
 from orch_assets.defs.table_types import as_handed, table_class
-from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.kept import SplitTable
 from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.result import Failure
@@ -139,7 +140,7 @@ class PipelineRunner:
         wanted = pipeline.table_type(name)
         handed = turn.handed.get(name, IN_THE_STORE)
         if handed is IN_THE_STORE and turn.study_key in self.earlier.get(name, {}):
-            return self.earlier[name][turn.study_key]
+            return as_handed(self.earlier[name][turn.study_key], wanted)
         split = handed if isinstance(handed, SplitTable) else SplitTable(handed, IN_THE_STORE)
         io_manager = self._keeping.io_manager(name)
         if wanted != SPLIT:
@@ -155,7 +156,8 @@ class PipelineRunner:
     ) -> Any:
         """Return a result as the type that is wanted: the one handed on, else the stored one."""
         if handed is not IN_THE_STORE:
-            return as_handed(handed, wanted)
+            with contextlib.suppress(UnstorableTableError):  # for an IO manager that takes more
+                return as_handed(handed, wanted)
         key, python_type = self.keys[name], table_class(wanted)
         context = input_context(self.resources, self.log, key, turn.study_key, python_type)
         return io_manager.load_input(context)

@@ -1,20 +1,16 @@
 """What a pipeline returns, and what of it may be shown."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from orch_assets.json_values import MAX_SHOWN_NAMES, is_shown_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from orch_assets.registry.streams import BatchStream
-
-# A name of a count is one that a programmer chose. What has capitals, blanks or other characters
-# may be a value of the data, such as a subject's key.
-_COUNT_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_MAX_COUNTS: Final = 50
 
 
 @dataclass(frozen=True)
@@ -60,23 +56,11 @@ def split_withheld(
     return SplitTable(parts.table, parts.withheld)
 
 
-def as_plain(value: Any) -> Any:
-    """Return a value with Python's numbers in place of numpy's, also inside dicts and lists."""
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        return value.item()
-    if isinstance(value, dict):
-        return {as_plain(key): as_plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [as_plain(each) for each in value]
-    return value
-
-
 def showable(value: Any) -> bool:
     """Whether a result is numbers and booleans only, and so may stand in an event's metadata."""
     if isinstance(value, Mapping):
-        return len(value) <= _MAX_COUNTS and all(
-            isinstance(name, str) and _COUNT_NAME.fullmatch(name) and _is_number(count)
-            for name, count in value.items()
+        return len(value) <= MAX_SHOWN_NAMES and all(
+            is_shown_name(name) and _is_number(count) for name, count in value.items()
         )
     return _is_number(value)
 

@@ -85,13 +85,14 @@ def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
         categories = unpack_values(note["categories"])
         dtype: Any = pd.CategoricalDtype(categories, ordered=note["ordered"])
         codes = packed_codes(column, note["categories"])
-        return pd.Categorical.from_codes(codes, dtype=dtype)  # type: ignore[arg-type]
+        return pd.Categorical.from_codes(codes, dtype=dtype)
     if kind == "object":
         return restore_objects(column, note["missing"])
     if kind == "zoned":
         return _restore_zoned(column, note)
     if kind == "numpy":
-        return column.to_pandas().to_numpy().astype(note["dtype"], copy=False)
+        values = column.to_pandas().to_numpy().astype(note["dtype"], copy=False)
+        return values if values.flags.writeable else values.copy()  # Arrow's own can't be changed
     if kind == "arrow":
         dtype = pd.ArrowDtype(column.type)
     elif kind == "string":

@@ -84,7 +84,7 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     frame.columns = _restore_columns(notes["columns"], names[:count])
     frame.attrs = notes.get("attrs", {})
     if notes.get("unique_labels"):
-        frame.flags.allows_duplicate_labels = False
+        frame = frame.set_flags(allows_duplicate_labels=False)
     return frame
 
 

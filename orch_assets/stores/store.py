@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValueError
+from orch_assets.json_values import NotJsonError, json_value, to_json
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.csv_reading import plain_csv
@@ -114,7 +115,7 @@ class PipelineStore(ArtifactHistory):
         for wait in waits:
             wait()
         index = SetIndex(self._format, members).to_json()
-        stored = self._publisher.store(_writes(_to_json(index)), keys.version)
+        stored = self._publisher.store(_writes(to_json(index)), keys.version)
         content = Content(
             stored.sha256,
             stored.size + sum(each.bytes for each in members.values()),
@@ -122,23 +123,28 @@ class PipelineStore(ArtifactHistory):
         )
         return self._published(keys, stored.size, content, members)
 
-    def publish_json(self, value: Any, name: str) -> Published:
-        """Publish a value as JSON has it: tuples become lists, keys text.
+    def publish_json(self, value: Any, name: str, *, missing_as_null: bool = False) -> Published:
+        """Publish a value as JSON has it: tuples become lists, numpy's scalars Python's numbers.
+
+        Args:
+            value: text, a finite number, a boolean, None; lists of such, and dicts by text.
+            name: the artifact's.
+            missing_as_null: stores NaN, and what is missing to pandas, as null.
 
         Raises:
-            UnstorableValueError: the value, or one inside it, is nothing JSON has.
+            UnstorableValueError: the value, or one inside it, is nothing JSON has; or a key
+                isn't text.
         """
         keys = self._keys(name, ArtifactKind.JSON)
         try:
-            data = _to_json(value)
-        except (TypeError, ValueError, RecursionError):
+            plain = json_value(value, missing_as_null=missing_as_null)
+        except NotJsonError as error:
             raise UnstorableValueError(
-                f"{name!r} is no table and can't be stored as JSON: it is, or holds, what "
-                f"JSON has not (its type is {type(value).__name__}). Return a table (pandas or "
-                "Arrow), a dict of tables, or text, finite numbers, lists and dicts.",
+                f"{name!r} is no table and can't be stored as JSON. {error} Return a table "
+                "(pandas or Arrow), a dict of tables, or text, finite numbers, lists and dicts.",
                 artifact=name,
             ) from None
-        stored = self._publisher.store(_writes(data), keys.version)
+        stored = self._publisher.store(_writes(to_json(plain)), keys.version)
         return self._published(keys, stored.size, Content(stored.sha256, stored.size))
 
     def download(self, name: str, version: str | None = None) -> "pd.DataFrame":
@@ -280,10 +286,6 @@ def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
             f"{name!r} holds a value that pandas can't hold; read it by download_table().",
             artifact=name,
         ) from None
-
-
-def _to_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _writes(data: bytes) -> Callable[[HashingFile], object]:

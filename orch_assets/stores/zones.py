@@ -105,20 +105,19 @@ def _local_note(zone: Any) -> Note:
 def _fixed(name: str | None, offset: dt.timedelta) -> dt.tzinfo:
     from dateutil import tz
 
-    return tz.tzoffset(name, offset.total_seconds())
+    zone: dt.tzinfo = tz.tzoffset(name, offset.total_seconds())
+    return zone
 
 
 def _dateutil_zone(kind: str, value: Any, more: Note) -> dt.tzinfo:
     from dateutil import tz
 
-    zone: dt.tzinfo | None
-    if kind == "dateutil":
-        zone = tz.gettz(value)
-        if zone is None:  # a name that this computer's data lack
-            return zoneinfo.ZoneInfo(value)
-        return zone
+    utc: dt.tzinfo = tz.tzutc()
+    local: dt.tzinfo = tz.tzlocal()
     if kind == "dateutil_utc":
-        return tz.tzutc()
+        return utc
+    if kind == "dateutil":
+        named: dt.tzinfo | None = tz.gettz(value)
+        return named or zoneinfo.ZoneInfo(value)  # which has data of its own, in tzdata
     fixed = _fixed(more["name"], dt.timedelta(seconds=value))
-    local = tz.tzlocal()
     return local if kind == "dateutil_local" and local == fixed else fixed

@@ -330,7 +330,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "returned", [object(), {"when": object()}, pd.Series([1]), float("nan"), {1, 2}]
+    "returned", [object(), {"when": object()}, pd.Index([1]), float("inf"), {1, 2}, {12: "closed"}]
 )
 def test_a_result_that_cannot_be_stored_fails_with_what_to_return_instead(tmp_path, returned):
     @study_pipeline
@@ -390,7 +390,7 @@ def test_sets_and_json_are_handed_on_as_the_store_gives_them(tmp_path):
 
     @study_pipeline
     def facts(study_key, sdk, study_logger):
-        return {1: ("x", "y")}
+        return {"1": ("x", "y")}
 
     @study_pipeline
     def spoils(study_key, sdk, study_logger, pair, facts):
