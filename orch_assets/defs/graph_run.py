@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import dagster as dg
@@ -17,6 +17,7 @@ from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.errors import TableMovedError
+from orch_assets.orchestration.causes import FailedStep, told_by_cause
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -24,7 +25,6 @@ from orch_assets.orchestration.result import CANCELLED, Failure, describe_failur
 from orch_assets.orchestration.steps import Step, StepResult
 
 _PROGRESS_SECONDS: Final = 10.0
-_NAMED_STUDIES: Final = 100
 # Further readings of a table whose rows moved behind its stream.
 _READ_ANEW: Final = 2
 
@@ -39,7 +39,7 @@ class GraphRun:
     context: dg.AssetExecutionContext
     pipelines: Sequence[StudyPipeline]
     keys: Mapping[str, dg.AssetKey]
-    failed: dict[str, list[str]] = field(default_factory=dict)
+    failed: dict[str, list[FailedStep]] = field(default_factory=dict)
     said: float = field(default_factory=time.monotonic)
     executions: Executions | None = None
 
@@ -226,14 +226,23 @@ class GraphRun:
             )
         )
         self._log_check(result.step, study_key, cause)
-        if result.report == NOT_WRITTEN:
-            self.context.log.error(
-                "Study %s, %s: the failure report could not be written to the restricted store "
-                "(ORCH_RESTRICTED_STORE).",
-                study_key,
-                result.step,
+        told = replace(cause, message="", trace="")  # thousands are kept until the run's end
+        self._note_failure(FailedStep(study_key, result.step, told, result.report))
+
+    def _note_failure(self, failed: FailedStep) -> None:
+        """Keep a failure for the run's message, and tell it in the run's log."""
+        self.failed.setdefault(failed.study_key, []).append(failed)
+        if failed.is_consequence:
+            return
+        report = f"Failure report: {failed.report}" if failed.report else ""
+        if failed.report == NOT_WRITTEN:
+            report = (
+                "The failure report could not be written to the restricted store "
+                "(ORCH_RESTRICTED_STORE)."
             )
-        self.failed.setdefault(study_key, []).append(f"{result.step}: {cause.kind}")
+        self.context.log.error(
+            "[%s] %s failed: %s %s", failed.study_key, failed.pipeline, failed.text, report
+        )
 
     def _log_check(
         self, name: str, study_key: str, outcome: dg.AssetMaterialization | Failure
@@ -246,17 +255,12 @@ class GraphRun:
                 self.context.log_event(evaluation)
 
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
-        failed = [study_key for study_key in studies if study_key in self.failed]
-        named = [
-            f"{study_key} ({', '.join(self.failed[study_key])})"
-            for study_key in failed[:_NAMED_STUDIES]
-        ]
-        more = len(failed) - len(named)
+        failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
         return dg.Failure(
-            f"{len(failed)} of {len(studies)} studies failed: {'; '.join(named)}"
-            + (f"; and {more} more." if more else ".")
-            + f" What succeeded is materialized; {self._resumption()}.",
-            metadata={"studies": len(studies), "failed_studies": len(failed)},
+            f"{told_by_cause(failed, len(studies))}
+"
+            f"What succeeded is materialized; {self._resumption()}.",
+            metadata={"studies": len(studies), "failed_studies": len(self.failed)},
             allow_retries=False,
         )
 

@@ -9,9 +9,10 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
+from orch_assets import ImednetSDK
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags, studies
-from orch_assets.defs.resources import RegistryResource, StoreResource
+from orch_assets.defs.resources import RegistryResource, StoreResource, _demo_server
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets_tests.defs.instances import temporary_instance
@@ -35,6 +36,16 @@ def definitions(
         resources=study_resources(store, restricted, **{"registry": registry, **resources}),
         executor=dg.in_process_executor,
     )
+
+
+class Account(RegistryResource):
+    """The embedded registry as an account's: nobody knows that its data is made up."""
+
+    kind: str | None = "imednet"
+
+    def _connect(self) -> ImednetSDK:
+        server = _demo_server(2, 3, 7)
+        return ImednetSDK(server.api_key, server.security_key, server.base_url)
 
 
 @contextmanager

@@ -77,14 +77,16 @@ def machine(*steps: Any, **settings: Any) -> StudyMachine:
     return StudyMachine(steps, name=f"machine-{uuid.uuid4().hex[:8]}", **settings)
 
 
-def location(folder: Path, url: str, *functions: Callable[..., Any]) -> dg.Definitions:
+def location(
+    folder: Path, url: str, *functions: Callable[..., Any], **resources: Any
+) -> dg.Definitions:
     """Return a code location of these pipelines and the state machines that they declare."""
     pipelines = [pipeline for f in functions if (pipeline := pipeline_of(f)) is not None]
     step_functions = StepFunctionsResource(role_arn=ROLE, region="us-east-1", endpoint=url)
     assets = [*build_together_graphs(pipelines), *build_deployments(pipelines)]
     # Executors are of the first: one process, in which a test can look at what goes on.
     return dg.Definitions.merge(
-        definitions(folder, *functions, step_functions=step_functions),
+        definitions(folder, *functions, step_functions=step_functions, **resources),
         dg.Definitions(assets=assets, executor=dg.in_process_executor),
     )
 

@@ -1,5 +1,6 @@
 """A run of a study graph: what it leaves in the instance, for one study and for many."""
 
+import logging
 import threading
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.graph_run import GraphRun
 from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.defs.harness import (
+    Account,
     definitions,
     everything_logged,
     execute,
@@ -118,7 +120,7 @@ def test_a_result_with_text_goes_to_a_json_artifact_and_not_into_the_event(tmp_p
         return {"subject": "planted name"}
 
     with instance("S1") as real:
-        run = execute(definitions(tmp_path, notes), real, "S1")
+        run = execute(definitions(tmp_path, notes, registry=Account()), real, "S1")
         (event,) = materializations(real, "notes")["S1"]
         assert "planted" not in everything_logged(real, run)
     assert event["data"] is None
@@ -180,15 +182,28 @@ def test_a_failed_study_is_failed_with_its_evidence_and_the_others_are_materiali
         return {"rows": len(picky)}
 
     with instance("S1", "S2", "S3") as real:
-        run = execute(definitions(tmp_path, raw, picky, after), real, "S1", "S3")
+        defs = definitions(tmp_path, raw, picky, after, registry=Account())
+        run = execute(defs, real, "S1", "S3")
         assert run.status == dg.DagsterRunStatus.FAILURE
         assert states(real, "raw") == dict.fromkeys(("S1", "S2", "S3"), "MATERIALIZED")
         expected = {"S1": "MATERIALIZED", "S2": "FAILED", "S3": "MATERIALIZED"}
         assert states(real, "picky") == states(real, "after") == expected
-        assert failure_text(real, run).startswith(
-            "1 of 3 studies failed: S2 (picky: ValueError, after: UpstreamFailed). "
-        )
         failed = observations(real, "picky")
+        told = failure_text(real, run)
+        assert told.splitlines() == [
+            "1 of 3 studies failed:",
+            f"- {failed['S2']['error']}",
+            "  study: S2",
+            "  pipeline: picky",
+            f"  failure report: {failed['S2']['failure_report']}",
+            "1 more result is missing because an upstream failed.",
+            "What succeeded is materialized; re-execute from failure to run only the rest.",
+        ]
+        (line,) = errors_logged(real, run)
+        assert line == (
+            f"[S2] picky failed: {failed['S2']['error']} "
+            f"Failure report: {failed['S2']['failure_report']}"
+        )
         assert list(failed) == ["S2"]
         assert {"status", "data", "error", "duration_seconds"} <= failed["S2"].keys()
         assert failed["S2"]["status"] == "FAILED"
@@ -199,6 +214,16 @@ def test_a_failed_study_is_failed_with_its_evidence_and_the_others_are_materiali
     report = failed["S2"]["failure_report"]
     assert "Ms Planted" in report_text(report)
     assert report.startswith((tmp_path / "restricted").as_uri())
+
+
+
+def errors_logged(real, run):
+    """Return the lines of the run's log that are errors, events left out."""
+    return [
+        entry.user_message
+        for entry in real.all_logs(run.run_id)
+        if entry.level >= logging.ERROR and not entry.is_dagster_event
+    ]
 
 
 def report_text(uri):
@@ -216,7 +241,7 @@ def test_a_failure_report_that_cannot_be_written_is_said_and_hides_nothing(tmp_p
         raise ValueError("planted")
 
     with instance("S1") as real:
-        run = execute(definitions(tmp_path, fails), real, "S1")
+        run = execute(definitions(tmp_path, fails, registry=Account()), real, "S1")
         logged = everything_logged(real, run)
         assert observations(real, "fails")["S1"]["failure_report"] == "could not be written"
         assert "could not be written to the restricted store" in logged
@@ -229,7 +254,7 @@ def test_a_table_that_cannot_be_stored_fails_its_study_without_its_values(tmp_pa
         return pd.DataFrame({"result": [1, "planted"] if study_key == "S1" else [1, 2]})
 
     with instance("S1", "S2") as real:
-        run = execute(definitions(tmp_path, mixed), real, "S1", "S2")
+        run = execute(definitions(tmp_path, mixed, registry=Account()), real, "S1", "S2")
         assert states(real, "mixed") == {"S1": "FAILED", "S2": "MATERIALIZED"}
         error = observations(real, "mixed")["S1"]["error"]
         assert error.startswith("UnstorableTableError: ")
@@ -457,7 +482,7 @@ def test_the_text_of_our_own_error_classes_is_not_logged_when_a_pipeline_raises_
         raise ImednetError("subject Planted")
 
     with instance("S1") as real:
-        run = execute(definitions(tmp_path, leaks), real, "S1")
+        run = execute(definitions(tmp_path, leaks, registry=Account()), real, "S1")
         assert "Planted" not in everything_logged(real, run)
         assert observations(real, "leaks")["S1"]["error"].startswith("ImednetError (at test_graph")
 

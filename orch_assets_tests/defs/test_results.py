@@ -8,14 +8,14 @@ import pytest
 from orch_assets import study_pipeline
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.io_manager import StudyIOManager
-from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.defs.resources import OrchestrationResource, StoreResource
 from orch_assets.defs.results import (
     RESULTS_KEY,
     build_results_sensor,
     build_study_results,
     load_results,
 )
-from orch_assets_tests.defs.harness import execute, instance, materializations
+from orch_assets_tests.defs.harness import Account, execute, instance, materializations
 
 
 class Location:
@@ -43,7 +43,7 @@ class Location:
             assets=[graph, build_study_results(graph.keys)],
             jobs=[dg.define_asset_job("everything", selection=["one", "two"]), refresh],
             resources={
-                "registry": RegistryResource(kind="demo", demo_studies=1, demo_subjects=1),
+                "registry": Account(),
                 "orchestration": OrchestrationResource(),
                 "io_manager": self.io_manager,
                 "restricted_io_manager": self.io_manager,

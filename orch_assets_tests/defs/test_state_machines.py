@@ -130,7 +130,7 @@ def test_a_study_that_fails_names_its_state_and_hurts_no_other(tmp_path, aws):
         assert run.status == dg.DagsterRunStatus.FAILURE
         expected = {"S0": "MATERIALIZED", "S1": "FAILED", "S2": "MATERIALIZED"}
         assert states(real, "scores") == states(real, "report") == expected
-        assert "1 of 3 studies failed: S1 (scores: ExecutionFailed" in failure_text(real, run)
+        assert "1 of 3 studies failed:\n- ExecutionFailed" in failure_text(real, run)
         (failure,) = observations(real, "scores").values()
         assert materializations(real, "report")["S2"][0]["data"] == {"rows": 6}
     assert (failure["status"], failure["data"]) == ("FAILED", None)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from orch_assets import LocalPipelineStore, study_pipeline
 from orch_assets_tests.defs.harness import (
+    Account,
     everything_logged,
     execute,
     instance,
@@ -103,7 +104,7 @@ def test_no_value_is_in_an_event_or_a_log(tmp_path, aws, capfd):
         return {"study_key": study_key, "subject": PLANTED}
 
     with instance(*STUDIES) as real:
-        defs = location(tmp_path, aws.url, sizes, ranks)
+        defs = location(tmp_path, aws.url, sizes, ranks, registry=Account())
         deploy(defs, real, "ranks")
         execute(defs, real, "S0", "S5", select=["sizes"])
         capfd.readouterr()

@@ -145,10 +145,10 @@ def test_each_failure_says_what_it_was(account):
 
 
 def test_the_runs_message_names_the_seven_and_nobody_else(account):
-    assert account.text.startswith("7 of 100 studies failed: ")
-    named = account.text.partition(": ")[2].partition(". ")[0]
-    names = [part.rpartition(" (leaf: ")[0] for part in named.split("; ")]
-    assert sorted(names) == sorted(account.failing)
+    assert account.text.startswith("7 of 100 studies failed:\n")
+    lines = account.text.splitlines()
+    named = [line.partition(": ")[2] for line in lines if line.startswith("  study: ")]
+    assert sorted(named) == sorted(account.failing)
 
 
 def test_no_planted_text_is_in_any_log_or_event(account):
@@ -214,7 +214,7 @@ def test_a_backfill_by_a_real_daemon_is_one_run_with_exact_states(backfilled):
         assert in_state(real, "leaf", "FAILED") == list(backfilled.failing)
         assert partition_stats(real, LOCATION, "leaf") == EXACT
         assert partition_stats(real, LOCATION, "base")["numMaterialized"] == 100
-        assert failure_text(real, run).startswith("7 of 100 studies failed: ")
+        assert failure_text(real, run).startswith("7 of 100 studies failed:\n")
     assert backfilled.calls == Counter(backfilled.studies)
 
 
@@ -237,7 +237,9 @@ def test_one_study_on_the_command_line_fails_and_succeeds_alone(backfilled):
     backfilled.plan("exit", "data in its text")
     failed, good = materialize(by_way["exit"]), materialize(by_way["frame"])
     assert failed.returncode == 1
-    assert f"1 of 1 studies failed: {by_way['exit']} (leaf: SystemExit)" in failed.stderr
+    assert "1 of 1 studies failed:" in failed.stderr
+    assert "- SystemExit (at " in failed.stderr
+    assert f"study: {by_way['exit']}" in failed.stderr
     assert PLANTED not in failed.stdout + failed.stderr
     assert good.returncode == 0, good.stderr
     with backfilled.home.instance() as real:
