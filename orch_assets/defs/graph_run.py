@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import dagster as dg
@@ -56,7 +57,11 @@ class GraphRun:
         registry: RegistryResource = self.context.resources.registry
         orchestration: OrchestrationResource = self.context.resources.orchestration
         steps = {
-            study_key: [_step(p) for p in selected if study_key not in done[p.name]]
+            study_key: [
+                _step(p, made_up=registry.is_demo)
+                for p in selected
+                if study_key not in done[p.name]
+            ]
             for study_key in self._in_order(studies, selected, orchestration.workers())
         }
         lanes = Lanes(self._runner(registry, selected, studies, done), orchestration.workers())
@@ -209,7 +214,7 @@ class GraphRun:
                     key, study_key, result.output, result.duration_seconds, registry
                 )
             except Exception as error:  # noqa: BLE001 - metadata of somebody's IO manager: one study's
-                cause = describe_failure(error)
+                cause = describe_failure(error, show_all=registry == "demo")
             else:
                 self.context.log_event(event)
                 self._log_check(result.step, study_key, event)
@@ -272,7 +277,7 @@ class GraphRun:
         return f"re-execute from failure in the UI, or {by_command}"
 
 
-def _step(pipeline: StudyPipeline) -> Step:
+def _step(pipeline: StudyPipeline, *, made_up: bool) -> Step:
     return Step(
         pipeline.name,
         upstreams=pipeline.upstreams,
@@ -281,4 +286,5 @@ def _step(pipeline: StudyPipeline) -> Step:
         retry_on=(*pipeline.retry_on, *((TableMovedError,) if pipeline.reconciled else ())),
         is_async=pipeline.is_async,
         takes_values=pipeline.machine is None,
+        describe=partial(describe_failure, function=pipeline.function, show_all=made_up),
     )

@@ -2,12 +2,13 @@
 
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Final, TypedDict
 
 from orch_assets.errors import OrchAssetsError
+from orch_assets.orchestration.known_names import names_known_to
 
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
@@ -21,8 +22,9 @@ _PACKAGE: Final = Path(__file__).parent.parent
 _PIPELINES: Final = _PACKAGE / "pipelines"  # shipped or the user's: their texts may quote data
 
 # A traceback ends deep in pandas or json; the line to look at is the last one outside of those.
-_LIBRARIES = tuple(
-    path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_path(name))
+_LIBRARIES = (
+    "<frozen ",  # the import of modules
+    *(path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_path(name))),
 )
 
 
@@ -51,7 +53,8 @@ class Failure:
         kind: the exception's type, or ``Timeout``, ``Cancelled``, ``UpstreamFailed``.
         message: the exception's own text. It may hold data values: for the caller's eyes only.
         place: where it was raised (``labs.py:32 in labs``); empty when nothing was raised.
-        explanation: our own words on it, free of data values; empty when we have none.
+        explanation: what may be logged of it: our own words, or a name that can't be data; empty
+            when there is neither.
         trace: the whole traceback as text; as confidential as the message.
     """
 
@@ -68,7 +71,7 @@ class Failure:
 
     @property
     def loggable(self) -> str:
-        """The text for logs and events: kind, place and our own words, no data values."""
+        """The text for logs and events: kind, explanation and place, no data values."""
         text = f"{self.kind}: {self.explanation}" if self.explanation else self.kind
         return f"{text} (at {self.place})" if self.place else text
 
@@ -78,20 +81,39 @@ def early_end(kind: str, explanation: str) -> Failure:
     return Failure(kind=kind, message=explanation, explanation=explanation)
 
 
-def describe_failure(error: BaseException) -> Failure:
+def describe_failure(
+    error: BaseException,
+    function: Callable[..., Any] | None = None,
+    *,
+    show_all: bool = False,
+) -> Failure:
     """Return what is known of an exception; never raises, whatever its ``str`` does.
 
     The text of an error that this package raises is ours and may be logged; every other
-    exception's text may quote the data it failed on, and may not.
+    exception's text may quote the data it failed on, and may not. What it may tell is the name
+    that was looked for in vain, where that name can't be data.
+
+    Args:
+        error: the exception.
+        function: the pipeline that failed: the names in its source file can't be data.
+        show_all: whether every text may be logged, since all data is made up.
     """
     message = _text(error)
     return Failure(
         kind=type(error).__name__,
         message=message,
         place=_place(error),
-        explanation=message if _is_ours(error) else "",
+        explanation=message if show_all or _is_ours(error) else _name(error, function),
         trace=_trace(error),
     )
+
+
+def _name(error: BaseException, function: Callable[..., Any] | None) -> str:
+    try:
+        name = names_known_to(function).name_in(error) if function else None
+    except BaseException:  # noqa: BLE001 - a name less must not hide the failure
+        name = None
+    return "" if name is None else repr(name)
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 from orch_assets.orchestration.attempt import Attempt
 from orch_assets.orchestration.event_loop import EventLoop
-from orch_assets.orchestration.result import describe_failure
 from orch_assets.orchestration.steps import StepRunner, StepTurn
 from orch_assets.orchestration.timers import Timers
 from orch_assets.orchestration.workers import Workers
@@ -96,7 +95,7 @@ class StepWork:
 
     def _fail(self, attempt: Attempt, turn: StepTurn, error: BaseException) -> None:
         if not attempt.over:
-            failure = describe_failure(error)
+            failure = attempt.step.describe(error)
             self._end(attempt, failure=failure, report=self._runner.report(turn, failure))
 
     # --- plain steps: worker threads ---
@@ -113,7 +112,7 @@ class StepWork:
         try:
             self._context.copy().run(work)
         except BaseException as error:  # noqa: BLE001 - the runner's own: the step ends all the same
-            self._end(attempt, failure=describe_failure(error))
+            self._end(attempt, failure=attempt.step.describe(error))
         finally:
             attempt.threads.discard(threading.current_thread())
 
@@ -150,7 +149,7 @@ class StepWork:
             with self._turn(attempt) as turn:
                 await self._try_async(attempt, turn)
         except BaseException as error:  # noqa: BLE001 - as in _hold_worker
-            self._end(attempt, failure=describe_failure(error))
+            self._end(attempt, failure=attempt.step.describe(error))
 
     async def _try_async(self, attempt: Attempt, turn: StepTurn) -> None:
         on_worker = partial(self._on_worker, attempt)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orch_assets.orchestration.result import Failure
+from orch_assets.orchestration.result import Failure, describe_failure
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Step:
         is_async: whether it waits on the event loop.
         takes_values: whether it takes its upstreams' values; else they only have to succeed, and
             nothing of them is in memory while it waits.
+        describe: says what is known of an exception, and what of it may be logged.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Step:
     retry_on: tuple[type[BaseException], ...] = ()
     is_async: bool = False
     takes_values: bool = True
+    describe: Callable[[BaseException], Failure] = describe_failure
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,17 @@ def test_a_failed_study_is_failed_with_its_evidence_and_the_others_are_materiali
     assert report.startswith((tmp_path / "restricted").as_uri())
 
 
+def test_of_made_up_data_everything_is_shown(tmp_path):
+    @study_pipeline
+    def tells(study_key, sdk, study_logger):
+        raise ValueError("subject 001-007\nis made up")
+
+    with instance("S1") as real:
+        run = execute(definitions(tmp_path, tells), real, "S1")
+        error = observations(real, "tells")["S1"]["error"]
+        assert error.startswith("ValueError: subject 001-007\nis made up (at test_graph.py:")
+        assert "- ValueError: subject 001-007 is made up (at " in failure_text(real, run)
+
 
 def errors_logged(real, run):
     """Return the lines of the run's log that are errors, events left out."""

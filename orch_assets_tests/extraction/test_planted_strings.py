@@ -140,6 +140,64 @@ def test_what_looks_through_everything_finds_what_is_there(server, tmp_path, sai
     assert not [kind for _, kind in found if kind in {"diagnosis", "e-mail"}]
 
 
+LOOKUPS = """
+import ast, importlib
+from orch_assets import study_pipeline
+
+def planted(sdk, study_key):
+    return next(iter(sdk.sites.list(study_key=study_key))).site_name
+
+@study_pipeline
+def by_attribute(study_key, sdk, study_logger):
+    return getattr(sdk, planted(sdk, study_key))
+
+@study_pipeline
+def by_literal(study_key, sdk, study_logger):
+    return ast.literal_eval(planted(sdk, study_key))
+
+@study_pipeline
+def by_key(study_key, sdk, study_logger):
+    return {"site": 1}[planted(sdk, study_key)]
+
+@study_pipeline
+def by_module(study_key, sdk, study_logger):
+    return importlib.import_module(planted(sdk, study_key))
+
+@study_pipeline
+def by_slip(study_key, sdk, study_logger):
+    return {"site": 1}["sight"]
+
+@study_pipeline
+def by_column(study_key, sdk, study_logger):
+    return {"site": 1}["site_name".replace("site", "form")]
+"""
+
+
+def test_what_is_looked_for_by_a_value_is_not_told_and_a_slip_of_the_pen_is(
+    server, tmp_path, said, capfd, monkeypatch
+):
+    (study_key,) = server.registry.study_keys()
+    plant(server.registry, study_key)
+    (tmp_path / "lookups_by_value.py").write_text(LOOKUPS)
+    monkeypatch.syspath_prepend(tmp_path)
+    import lookups_by_value as module
+
+    functions = [value for name, value in vars(module).items() if name.startswith("by_")]
+    found, readable, text = run(server, None, tmp_path / "store", said, capfd, *functions)
+    assert {
+        name: error.partition(" (at lookups_by_value.py:")[0] for name, (_, error) in found.items()
+    } == {
+        "by_attribute": "AttributeError",
+        "by_literal": "SyntaxError",
+        "by_key": "KeyError",
+        "by_module": "ModuleNotFoundError",
+        "by_slip": "KeyError: 'sight'",
+        "by_column": "KeyError: 'form_name'",
+    }
+    assert readable.planted() == set()
+    assert "KeyError: 'sight' (at lookups_by_value.py:" in text
+
+
 def plant(registry, study_key):
     """Put the strings wherever the registry's rows have free text, and into unknown fields."""
     fields = {
