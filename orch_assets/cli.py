@@ -5,7 +5,6 @@ It does all by the code location's own jobs: what it leaves in the Dagster insta
 that need it, so that ``--help`` costs nothing and asks nobody.
 """
 
-import importlib.metadata
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orch_assets.errors import OrchAssetsError
+from orch_assets.version import VERSION
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -51,15 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("orch-assets")
-    except importlib.metadata.PackageNotFoundError:  # a checkout that nobody installed
-        return "of a checkout that isn't installed"
-
-
 @click.group()
-@click.version_option(_version(), message="orch-assets %(version)s")
+@click.version_option(VERSION, message="orch-assets %(version)s")
 def cli() -> None:
     """Clinical-data pipelines over every study of an iMednet account.
 
@@ -82,9 +75,12 @@ def run(study_keys: Sequence[str], *, failed: bool) -> int:
     if failed and study_keys:
         raise click.UsageError("Give --failed or --study, not both.")
     _read_settings()
+    from orch_assets.definitions import defs
     from orch_assets.defs.home import home_instance
+    from orch_assets.defs.readiness import try_stores
 
     with home_instance() as instance:
+        try_stores(defs.resources or {})  # before a run that would mark every study as failed
         return _run_failed(instance) if failed else _run_studies(instance, study_keys)
 
 

@@ -14,8 +14,8 @@ from orch_assets.defs.carry import carried_events, done_in_parent, newest_materi
 from orch_assets.defs.durations import past_durations
 from orch_assets.defs.executions import Executions
 from orch_assets.defs.former_executions import executions_of
-from orch_assets.defs.io_manager import StudyIOManager
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
+from orch_assets.defs.readiness import try_keys, try_stores
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.errors import TableMovedError
 from orch_assets.orchestration.causes import FailedStep, told_by_cause
@@ -79,13 +79,12 @@ class GraphRun:
         return set(self.context.selected_asset_keys)
 
     def _check_settings(self) -> None:
-        """Fail on a setting that can't be right before the first request, not after the last."""
+        """Fail on what can't be right before the first study, not after the last."""
         resources = self.context.resources
-        _ = resources.restricted_store.store
-        for key in {pipeline.io_manager_key for pipeline in self.pipelines}:
-            io_manager = getattr(resources, key)
-            if isinstance(io_manager, StudyIOManager):
-                _ = io_manager.store.store
+        keys = [pipeline.io_manager_key for pipeline in self.pipelines]
+        keys += ["restricted_io_manager", "restricted_store"]
+        try_stores({key: getattr(resources, key) for key in keys})
+        try_keys(resources.registry)
 
     def _studies(self) -> list[str]:
         if not (self.context.has_partition_key or self.context.has_partition_key_range):

@@ -238,6 +238,17 @@ class StudiesEndpoint(TableEndpoint[Row]):
             filters = {"study_key": study_key, **filters}
         return Call("/studies", parameters=self._parameters(filters))
 
+    def check_keys(self) -> None:
+        """Ask for one study, to learn whether the registry takes the keys.
+
+        Raises:
+            RegistryRefusedError: it doesn't (``status`` 401 or 403).
+            RegistryError: no usable answer, which says nothing about the keys.
+        """
+        parameters = {**self._parameters({}), "size": "1"}
+        call = Call("/studies", parameters=parameters).at(0)
+        self._access.http.get(call, functools.partial(plausible, call))
+
 
 class JobsEndpoint:
     """The state of batch jobs."""

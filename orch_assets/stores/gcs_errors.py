@@ -15,6 +15,17 @@ _DENIED = (
     "Access is denied ({code}). Allow storage.objects.list, get, create and delete on it, and the "
     "use of its KMS key."
 )
+_NO_URL = (
+    "The endpoint is no URL ({code}). Correct STORAGE_EMULATOR_HOST, or the parameter endpoint."
+)
+_REASONS = {
+    "NotFound": "The bucket doesn't exist. Create it, or correct its name.",
+    "Forbidden": _DENIED,
+    "InvalidSchema": _NO_URL,
+    "InvalidURL": _NO_URL,
+    "MissingSchema": _NO_URL,
+    "ValueError": _NO_URL,
+}
 _BUSY = "Google Cloud Storage is busy ({code}). Try again later."
 _CREDENTIAL_CODES = {
     "ClientCertError",
@@ -42,8 +53,15 @@ def reporting(uri: str) -> Iterator[None]:
     reason = None
     try:
         yield
-    # OSError: what requests makes of a network that fails
-    except (GoogleAPIError, GoogleAuthError, DataCorruption, InvalidResponse, OSError) as error:
+    # OSError: what requests makes of a network that fails; ValueError: an endpoint that is no URL
+    except (
+        GoogleAPIError,
+        GoogleAuthError,
+        DataCorruption,
+        InvalidResponse,
+        OSError,
+        ValueError,
+    ) as error:
         reason = _reason(error)
     if reason:
         raise StoreUnavailableError(
@@ -61,10 +79,8 @@ def _reason(error: BaseException) -> str:
     code = type(error).__name__
     if code in _CREDENTIAL_CODES:
         return _CREDENTIALS.format(code=code)
-    if code == "NotFound":
-        return "The bucket doesn't exist. Create it, or correct its name."
-    if code == "Forbidden":
-        return _DENIED.format(code=code)
+    if code in _REASONS:
+        return _REASONS[code].format(code=code)
     if isinstance(error, GoogleAPICallError):
         busy = (error.code or 0) >= 500 or code == "TooManyRequests"  # noqa: PLR2004 - HTTP's
         return _BUSY.format(code=code) if busy else f"Google refuses it ({code})."

@@ -3,19 +3,22 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.formats import StorageFormat
-from orch_assets.stores.keys import ArtifactKeys
+from orch_assets.stores.keys import ArtifactKeys, probe_key
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.names import check_name, check_prefix
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.retention import Retention
+from orch_assets.stores.spooling import spool
 from orch_assets.stores.verification import Fault, Verification
 from orch_assets.study import publishing
+
+_PROBE: Final = b"orch-assets wrote this to see whether it can write and read here.\n"
 
 
 class ArtifactHistory:
@@ -32,6 +35,28 @@ class ArtifactHistory:
         self._prefix = check_prefix(prefix)
         self._format = StorageFormat(format)
         self._publisher = Publisher(backend)
+
+    def try_access(self) -> None:
+        """Write one small object and read it back: the same one each time, and none is removed.
+
+        Two requests of a bucket. It tells whether credentials, permissions, room and encryption are
+        as publishing needs them, before there is anything to publish.
+
+        Raises:
+            StoreUnavailableError: the store can't be written, or not read; says what to do.
+        """
+        key = probe_key(self._prefix)
+        with self._backend.spool() as path:
+            self._backend.put(spool(path, lambda file: file.write(_PROBE)), key)
+        with self._backend.open(key) as file:
+            found = file.read()
+        if found != _PROBE:
+            uri = self._backend.uri(key)
+            raise StoreUnavailableError(
+                f"The store at {uri} gives back other bytes than were written. Check what is "
+                "between this computer and the store.",
+                artifact=uri,
+            )
 
     def list_artifacts(
         self, prefix: str = "", *, kind: ArtifactKind = ArtifactKind.TABLE

@@ -9,6 +9,9 @@ An artifact ``features/windows`` kept as Parquet is, below the store's prefix::
 What is hidden (``.orch``) is in no listing and has no extension, so that ``**/*.parquet`` sees a
 table once. It lies beside its object, not at the store's root: an object has the same history
 through whichever store, with whatever prefix, it is reached.
+
+``.orch/_probe`` below the prefix is what a store was tried with. No artifact's name begins with
+``_``, so it is in nobody's way; a listing, ``verify`` and ``retain`` pass it over.
 """
 
 import re
@@ -60,6 +63,11 @@ class ArtifactKeys:
         """Folder of the versions, members and manifests."""
         folder, slash, leaf = self.path.rpartition("/")
         return f"{folder}{slash}.orch/{leaf}/{self.extension}"
+
+
+def probe_key(prefix: str) -> str:
+    """Return the key of the object that a store with that prefix is tried with."""
+    return f"{prefix}/.orch/_probe" if prefix else ".orch/_probe"
 
 
 _ENDINGS = "|".join(extension[1:] for extension in EXTENSIONS)

@@ -19,12 +19,13 @@ _REASONS = {
     "AccessDenied": "Access is denied ({code}). Allow s3:ListBucket, s3:GetObject, s3:PutObject "
     "and s3:DeleteObject on it, and the use of its KMS key.",
     "SlowDown": "S3 is busy ({code}). Try again later.",
+    "ParamValidationError": "boto3 refuses a parameter: check the bucket's name and the KMS key.",
+    "ValueError": "The endpoint is no URL. Correct AWS_ENDPOINT_URL, or the parameter endpoint.",
 }
 _ALIKE = {
+    "EndpointResolutionError": "ValueError",
     "403": "AccessDenied",
     "AllAccessDisabled": "AccessDenied",
-    "KMS.NotFoundException": "AccessDenied",
-    "KMS.DisabledException": "AccessDenied",
     "500": "SlowDown",
     "502": "SlowDown",
     "503": "SlowDown",
@@ -87,7 +88,7 @@ def reporting(uri: str) -> Iterator[None]:
         S3DownloadFailedError,
     ) as error:  # what a transfer makes of another error
         reason = _reason(getattr(error, "last_exception", None) or error.__context__ or error)
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, OSError, ValueError) as error:  # ValueError: an endpoint that is no URL
         reason = NO_ROOM if has_no_room(error) else _reason(error)
     if reason:
         raise StoreUnavailableError(
@@ -101,11 +102,9 @@ def _reason(error: BaseException) -> str:
         return _REGION.format(code=code)
     if code in _CREDENTIAL_CODES or code.startswith(_CREDENTIAL_ERRORS) or "Credential" in code:
         return _CREDENTIALS.format(code=code)
-    known = _REASONS.get(_ALIKE.get(code, code))
+    known = _REASONS.get("AccessDenied" if code.startswith("KMS.") else _ALIKE.get(code, code))
     if known:
         return known.format(code=code)
-    if code == "ParamValidationError":
-        return "boto3 refuses a parameter: check the bucket's name and the KMS key."
     if hasattr(error, "response"):
         return f"S3 refuses it ({code})."
     return f"No answer from S3 ({code}). Check the network, the endpoint and the proxy."

@@ -20,6 +20,7 @@ from orch_assets_tests.contracts.store_fixtures import (
     FRAME,
     OTHER,
     Objects,
+    OpenStore,
     Overwrite,
     StoreFixtures,
 )
@@ -27,6 +28,38 @@ from orch_assets_tests.contracts.store_fixtures import (
 
 class HistoryContract(StoreFixtures):
     """What a store knows of the past."""
+
+    # Before anything is published
+
+    def test_a_store_is_tried_by_one_object_that_nobody_sees(
+        self, store: PipelineStore, objects: Objects
+    ) -> None:
+        """The same object each time; no listing, verification or retention meets it."""
+        store.try_access()
+        before = objects()
+        assert list(before) == ["trials/prod/.orch/_probe"]
+        store.try_access()
+        assert objects() == before
+        store.upload(FRAME, "probe")
+        store.upload(FRAME, "a/probe")
+        store.try_access()
+        assert store.list_artifacts() == ["a/probe", "probe"]
+        assert not [
+            name
+            for kind in (ArtifactKind.SET, ArtifactKind.JSON)
+            for name in store.list_artifacts(kind=kind)
+        ]
+        assert store.verify() == []
+        assert store.retain(keep_last=0) == []
+        store.delete("probe", history=True)
+        store.delete("a/probe", history=True)
+        assert objects() == before
+
+    def test_a_store_without_a_prefix_is_tried_too(
+        self, open_store: OpenStore, objects: Objects
+    ) -> None:
+        open_store().try_access()
+        assert list(objects()) == [".orch/_probe"]
 
     # Versions and manifests
 

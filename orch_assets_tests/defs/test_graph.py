@@ -1,6 +1,7 @@
 """A run of a study graph: what it leaves in the instance, for one study and for many."""
 
 import logging
+import shutil
 import threading
 from typing import ClassVar
 
@@ -245,10 +246,10 @@ def report_text(uri):
 
 
 def test_a_failure_report_that_cannot_be_written_is_said_and_hides_nothing(tmp_path):
-    (tmp_path / "restricted").write_text("a file where a folder should be")
-
     @study_pipeline
     def fails(study_key, sdk, study_logger):
+        shutil.rmtree(tmp_path / "restricted")  # before the first study it could be written
+        (tmp_path / "restricted").write_text("a file where a folder should be")
         raise ValueError("planted")
 
     with instance("S1") as real:

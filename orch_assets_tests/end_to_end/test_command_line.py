@@ -1,6 +1,7 @@
 """The commands, as processes: what they print, what they leave behind, how they exit."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -99,6 +100,7 @@ def outcomes(server, studies, tmp_path_factory):
     good = registry_settings(server)
     key = {"IMEDNET_API_KEY": "planted-wrong-key"}
     main = ("python", "-m", "orch_assets", "run")
+    nobody = {"AWS_EC2_METADATA_DISABLED": "true"}  # boto3 looks for a role of the machine
     commands = {
         "no keys": ({}, [], main),
         "wrong keys": ({**good, **key}, [], main),
@@ -109,6 +111,10 @@ def outcomes(server, studies, tmp_path_factory):
             {**good, "IMEDNET_WHITELIST": first, "IMEDNET_BLACKLIST": second}, [], main,
         ),
         "nobody": ({**good, "IMEDNET_WHITELIST": "NOBODY"}, [], main),
+        "no credentials": (
+            {**good, **nobody, "ORCH_STORE": "s3://bucket/prod"}, [], main,
+        ),
+        "no store": ({**good, "ORCH_STORE": str(Path(__file__))}, [], main),
         "no home": ({**good, "DAGSTER_HOME": ""}, None, main),
         "plan": (
             {**good, "IMEDNET_BLACKLIST": f"{second},NOBODY"},
@@ -149,7 +155,16 @@ def test_a_failed_study_makes_the_exit_code_1_and_is_named(failed_run):
     studies, home, done = failed_run
     first, forbidden, third = studies
     assert done.returncode == 1
-    assert f"1 of 3 studies failed: {forbidden} (" in done.stdout
+    told = done.stdout.partition("1 of 3 studies failed:\n")[2].splitlines()
+    assert told[0].startswith("- RegistryRefusedError: iMednet registry, /studies/")
+    assert "HTTP 403" in told[0]
+    assert told[1] == f"  study: {forbidden}"
+    own = {"forms", "intervals", "sites", "subjects", "variables"}  # the others' come after them
+    assert told[2].startswith("  5 pipelines: ")
+    assert set(told[2].partition(": ")[2].split(", ")) == own
+    assert told[3].startswith("  failure report (the first of 5): ")
+    assert told[4] == f"{len(PIPELINES) - 6} more results are missing because an upstream failed."
+    assert max(map(len, told)) < 400
     assert "Traceback" not in done.stdout + done.stderr
     with home.instance() as real:
         # "study" is the registry's list, which names what it forbids.
@@ -168,6 +183,11 @@ def test_a_failed_study_makes_the_exit_code_1_and_is_named(failed_run):
         ("registry down", "RegistryUnreachableError: iMednet registry, /studies, page 0: "),
         ("both filters", "FilterConflictError: Whitelist and blacklist exclude each other"),
         ("nobody", "NoStudiesError: The whitelist leaves none of the registry's 3 studies."),
+        (
+            "no credentials",
+            "StoreUnavailableError: ORCH_STORE: The store at s3://bucket can't be used. AWS",
+        ),
+        ("no store", "StoreUnavailableError: ORCH_STORE: The store in "),
         ("no home", "SettingError: DAGSTER_HOME is not set"),
         ("plan without keys", "CredentialsError: No iMednet keys"),
     ],
@@ -180,6 +200,15 @@ def test_what_cannot_start_exits_2_with_one_clear_line(outcomes, server, name, s
     for secret in ("planted-wrong-key", server.api_key, server.security_key):
         assert secret not in done.stdout + done.stderr
         assert not [f for f in home.folder.rglob("*.db") if secret.encode() in f.read_bytes()]
+
+
+@pytest.mark.parametrize("name", ["no credentials", "no store"])
+def test_a_store_that_can_not_be_used_is_found_before_anything_changes(outcomes, name):
+    home, done = outcomes[name]
+    assert "Reading the registry" not in done.stdout
+    with home.instance() as real:
+        assert real.get_dynamic_partitions(STUDIES_NAME) == []
+        assert real.get_runs() == []
 
 
 def test_the_plan_says_what_would_change_and_why_and_changes_nothing(outcomes, studies):
@@ -222,7 +251,9 @@ def test_a_range_by_command_exits_1_for_its_failed_study_with_exact_states(outco
     first, forbidden, third = studies
     home, done = outcomes["a range"]
     assert done.returncode == 1
-    assert f"1 of 3 studies failed: {forbidden} (forms: RegistryRefusedError" in done.stderr
+    assert "1 of 3 studies failed:" in done.stderr
+    assert "- RegistryRefusedError: iMednet registry, " in done.stderr
+    assert f"study: {forbidden}" in done.stderr
     with home.instance() as real:
         for pipeline in ("forms", "sites"):
             assert in_state(real, pipeline, "MATERIALIZED") == [first, third]

@@ -109,6 +109,7 @@ def test_a_missing_bucket_is_named(cloud: str, bucket: str) -> None:
         store.list_artifacts,
         lambda: store.exists("x"),
         lambda: store.versions("x"),
+        store.try_access,
     ):
         error = refused(call)
         assert f"{cloud}://{bucket}-not" in str(error)
@@ -126,6 +127,63 @@ def test_no_answer_is_said_so(s3, gcs, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_without_a_bucket_is_refused(address: str) -> None:
     with pytest.raises(StoreError, match="bucket"):
         open_store(address)
+
+
+# --- Trying a store before a run ---
+
+
+def test_a_store_is_tried_by_two_requests_and_nothing_is_removed(
+    store: PipelineStore, proxy: FaultyServer
+) -> None:
+    store.try_access()  # Google's client asks for the bucket, once, before its first upload
+    proxy.seen.clear()
+    store.try_access()
+    methods = [seen.split()[0] for seen in proxy.seen]
+    assert sorted(methods) in (["GET", "PUT"], ["GET", "POST"])
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_store_that_may_not_be_read_or_not_be_written_is_found_by_trying(
+    store: PipelineStore, proxy: FaultyServer, bucket: str, method: str
+) -> None:
+    store.try_access()
+    proxy.faults = [("GET", 403)] if method == "GET" else [("PUT", 403), ("POST", 403)]
+    error = refused(store.try_access)
+    assert f"{bucket}/prod/.orch/_probe" in str(error)
+    assert "Access is denied" in str(error)
+
+
+def test_a_store_that_gives_back_other_bytes_is_found_by_trying(
+    store: PipelineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.try_access()
+    monkeypatch.setattr(store._backend, "put", lambda *_: None)  # as a cache between them would
+    monkeypatch.setattr("orch_assets.stores.history._PROBE", b"newer")
+    with pytest.raises(StoreUnavailableError, match="gives back other bytes"):
+        store.try_access()
+
+
+def test_a_locked_bucket_can_be_tried_again_and_again(s3) -> None:
+    s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    retention = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 30}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": retention}
+    s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration=lock)
+    for _ in range(2):
+        open_store("s3://locked/prod").try_access()
+    versions = s3.list_object_versions(Bucket="locked")
+    assert len(versions["Versions"]) == 2
+    assert "DeleteMarkers" not in versions
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("AWS_ENDPOINT_URL", "s3://b"), ("STORAGE_EMULATOR_HOST", "gs://b")]
+)
+@pytest.mark.parametrize("endpoint", ["garbage", "http://127.0.0.1:planted"])
+def test_an_endpoint_that_is_no_url_is_named(
+    s3, gcs, monkeypatch: pytest.MonkeyPatch, name: str, address: str, endpoint: str
+) -> None:
+    monkeypatch.setenv(name, endpoint)
+    assert name in str(refused(open_store(address).try_access))
 
 
 # --- Temporary files ---
@@ -207,6 +265,7 @@ def test_missing_aws_credentials_are_said_to_be_missing(options: dict[str, str])
         ("ExpiredToken", "credentials"),
         ("SignatureDoesNotMatch", "credentials"),
         ("KMS.DisabledException", "KMS key"),
+        ("KMS.KMSInvalidStateException", "KMS key"),
         ("SlowDown", "busy"),
         ("EntityTooLarge", "EntityTooLarge"),
     ],

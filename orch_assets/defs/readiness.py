@@ -1,0 +1,76 @@
+"""What a run needs, tried before its first study: its stores, and the registry's keys."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orch_assets.defs.io_manager import PipelineIOManager, StudyIOManager
+from orch_assets.defs.resources import RegistryResource, StoreResource
+from orch_assets.errors import (
+    RegistryError,
+    RegistryRefusedError,
+    StoreError,
+    StoreUnavailableError,
+)
+from orch_assets.stores import PipelineStore
+
+_KEYS_REFUSED = {401, 403}
+
+
+def try_stores(resources: Mapping[str, Any]) -> None:
+    """Write and read back one small object in each store among the resources.
+
+    Args:
+        resources: by key; those that keep nothing in a store of this package are passed over.
+
+    Raises:
+        SettingError: a setting can't be read.
+        StoreError: a store can't be used; names the setting and what to do.
+    """
+    tried = set()
+    for name, place, resource in _stores(resources):
+        if place in tried:
+            continue
+        tried.add(place)
+        try:
+            store: PipelineStore = (
+                resource.store if isinstance(resource, StoreResource) else resource.pipeline_store()
+            )
+            store.try_access()
+        except StoreError as error:
+            raise StoreUnavailableError(f"{name}: {error}", artifact=error.artifact) from None
+
+
+def try_keys(registry: RegistryResource) -> None:
+    """Ask the registry one thing that the keys must allow; the embedded one has its own keys.
+
+    Raises:
+        CredentialsError: there are no keys.
+        RegistryRefusedError: the registry doesn't take them.
+    """
+    if registry.is_demo:
+        return
+    try:
+        registry.sdk.studies.check_keys()
+    except RegistryRefusedError as error:
+        if error.status in _KEYS_REFUSED:
+            raise
+    except RegistryError:
+        pass  # it says nothing about the keys: each study tells what it meets
+
+
+def _stores(resources: Mapping[str, Any]) -> Iterator[tuple[str, object, Any]]:
+    """Yield what people call a store, what tells it from the others, and its resource."""
+    for key, resource in resources.items():
+        store = resource.store if isinstance(resource, StudyIOManager) else resource
+        if isinstance(store, StoreResource):
+            yield _setting_of(store), store.location(), store
+        elif isinstance(store, PipelineIOManager):
+            yield f"The resource {key}", key, store
+
+
+def _setting_of(store: StoreResource) -> str:
+    if store.uri:
+        return f"The store {store.uri}"
+    if store.restricted:
+        return "ORCH_RESTRICTED_STORE (by default the folder restricted in ORCH_STORE)"
+    return "ORCH_STORE"
