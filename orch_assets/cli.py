@@ -169,10 +169,11 @@ def _execute(
     if failures and not any(failure.of_studies for failure in failures):
         click.echo("\n".join(dict.fromkeys(failure.text for failure in failures)), err=True)
         return NONE_COULD_RUN
-    _print_results(instance, console, {key for each in planned for key in each.study_keys})
+    study_keys = {key for each in planned for key in each.study_keys}
+    printed = _print_results(instance, console, study_keys)
     _print_failure(console, failures)
     _print_conclusion(console, in_vain, failed=bool(failures))
-    return FAILED if failures or in_vain else SUCCEEDED
+    return SUCCEEDED if printed and not (failures or in_vain) else FAILED
 
 
 def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
@@ -189,8 +190,8 @@ def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
 
 def _print_results(
     instance: "dg.DagsterInstance", console: "Console", study_keys: Collection[str]
-) -> None:
-    """Refresh the matrix of all results, and print these studies' part of it."""
+) -> bool:
+    """Refresh the matrix of all results, print these studies' part of it; return if it worked."""
     from orch_assets.definitions import defs
     from orch_assets.defs.command_runs import failure_of, run_job
     from orch_assets.defs.results import load_results
@@ -199,10 +200,11 @@ def _print_results(
     refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
     if failure := failure_of(instance, refreshed):
         click.echo(f"The matrix study_results could not be made: {failure.text}", err=True)
-        return
+        return False
     io_manager: Any = (defs.resources or {})["io_manager"]
     entries, _ = load_results(instance, io_manager)
     print_matrix(console, [entry for entry in entries if entry.study_key in study_keys])
+    return True
 
 
 def _print_failure(console: "Console", failures: Sequence["RunFailure"]) -> None:

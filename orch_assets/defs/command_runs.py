@@ -215,12 +215,26 @@ def run_job(
     )
     if on_event is not None:
         instance.add_event_listener(run.run_id, on_event)
-    # Not raised: Dagster would take a failed study for a broken run.
-    execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
+    try:
+        # Not raised: Dagster would take a failed study for a broken run.
+        execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interruption:
+        _end(instance, run.run_id)
+        raise KeyboardInterrupt from interruption
     ended = instance.get_run_by_id(run.run_id) or run
     if _was_interrupted(ended):
         raise KeyboardInterrupt
     return ended
+
+
+def _end(instance: dg.DagsterInstance, run_id: str) -> None:
+    """End a run that was interrupted where Dagster doesn't end it, such as before its first step.
+
+    Else it would seem to go on for ever.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceled(run)
 
 
 def _was_interrupted(run: dg.DagsterRun) -> bool:

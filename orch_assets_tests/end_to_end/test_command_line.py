@@ -182,7 +182,7 @@ def test_a_failed_study_makes_the_exit_code_1_and_is_named(failed_run):
         ("wrong keys", "RegistryRefusedError: iMednet registry, /studies, page 0: HTTP 401"),
         ("registry down", "RegistryUnreachableError: iMednet registry, /studies, page 0: "),
         ("both filters", "FilterConflictError: Whitelist and blacklist exclude each other"),
-        ("nobody", "NoStudiesError: The whitelist leaves none of the registry's 3 studies."),
+        ("nobody", "NoStudiesError: The whitelist leaves none of the registry's 4 studies."),
         (
             "no credentials",
             "StoreUnavailableError: ORCH_STORE: The store at s3://bucket can't be used. AWS",

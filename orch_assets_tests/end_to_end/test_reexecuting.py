@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load import location_origins_from_yaml_paths
@@ -15,6 +16,7 @@ from dagster._core.workspace.load_target import (
     ModuleTarget,
     get_origins_from_toml,
 )
+from dagster._utils.hosted_user_process import recon_job_from_origin
 
 import orch_assets
 from orch_assets.definitions import defs, graph_keys
@@ -36,12 +38,9 @@ mutation($run: String!) {
   terminateRun(runId: $run, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename }
 }
 """
-# Runs are executed by whoever launches them, at once: no daemon is needed.
+# Whoever asks for a run executes it afterwards: no daemon and no code server are needed.
 _LAUNCHING = {
-    "run_launcher": {
-        "module": "dagster._core.launcher.sync_in_memory_run_launcher",
-        "class": "SyncInMemoryRunLauncher",
-    },
+    "run_launcher": {"module": "dagster._core.test_utils", "class": "MockedRunLauncher"},
     "run_coordinator": {
         "module": "dagster._core.run_coordinator",
         "class": "DefaultRunCoordinator",
@@ -69,7 +68,9 @@ class UserInterface:
         params = {"parentRunId": parent.run_id, "strategy": strategy}
         launched = self.ask(_REEXECUTE, params=params)
         assert launched["__typename"] == "LaunchRunSuccess", launched
-        return self.real.get_run_by_id(launched["run"]["runId"])
+        run = self.real.get_run_by_id(launched["run"]["runId"])
+        execute_run(recon_job_from_origin(run.job_code_origin), run, self.real)
+        return self.real.get_run_by_id(run.run_id)
 
 
 @contextmanager
@@ -201,11 +202,9 @@ def test_a_run_that_goes_on_is_not_re_executed_until_it_is_terminated(
     account, studies, failed_run, monkeypatch
 ):
     """The advice works for a run whose process is gone: the UI terminates it."""
-    gone = failed_run.copy_run(
+    gone = failed_run._replace(
         run_id="2f3a1e0c-0000-4000-8000-000000000001", status=dg.DagsterRunStatus.STARTED
-    ) if hasattr(failed_run, "copy_run") else failed_run._replace(
-        run_id="2f3a1e0c-0000-4000-8000-000000000001", status=dg.DagsterRunStatus.STARTED
-    )  # fmt: skip
+    )
     with account.instance() as real:
         real.add_run(gone)
     done = account.command("run", "--failed")

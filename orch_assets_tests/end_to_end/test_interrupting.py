@@ -1,0 +1,88 @@
+"""Ctrl-C ends the command with 130; it says what had ended and how to go on, and that works."""
+
+import signal
+import subprocess
+
+import dagster as dg
+import pytest
+
+from orch_assets.registry.demo import DemoServer
+from orch_assets.registry.demo.faults import Fault
+from orch_assets_tests.defs.harness import in_state, materializations
+from orch_assets_tests.end_to_end.processes import Home, registry_settings, until
+
+_RUN = ("python", "-m", "orch_assets", "run")
+_SLOW = 60.0
+
+
+@pytest.fixture
+def server():
+    with DemoServer(studies=2, subjects=1) as running:
+        yield running
+        running.faults.clear()
+
+
+def interrupted(home, condition, what):
+    """Start a run, press Ctrl-C when a condition holds; return the ended process."""
+    with home.start(*_RUN) as process:
+        until(condition, 120, what)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=50)
+    return subprocess.CompletedProcess(_RUN, process.returncode, out, err)
+
+
+def test_while_the_registry_is_read_nothing_was_run(server, tmp_path):
+    server.faults.add(Fault("delay", endpoint="studies", seconds=_SLOW))
+    home = Home(tmp_path / "home", registry_settings(server))
+    done = interrupted(home, lambda: server.traffic.in_flight, "a request")
+    assert done.returncode == 130
+    assert done.stderr == "Interrupted before any study was run; `orch-assets run` begins.\n"
+    with home.instance() as real:
+        assert real.get_runs() == []
+
+
+def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_rest(
+    server, tmp_path
+):
+    first, second = server.registry.study_keys()
+    server.faults.add(Fault("delay", endpoint="sites", study_key=second, seconds=_SLOW))
+    home = Home(tmp_path / "home", registry_settings(server))
+
+    def all_else_ended():
+        with home.instance() as real:
+            return "study_summary" in str(real.all_asset_keys()) and set(
+                in_state(real, "variables", "MATERIALIZED")
+            ) == {first, second}
+
+    done = interrupted(home, all_else_ended, "the other results")
+    assert done.returncode == 130, done.stderr
+    assert "of 26 results. What had succeeded is materialized" in done.stderr
+    assert "`orch-assets run --failed` runs the rest." in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    server.faults.clear()
+    again = home.run(*_RUN, "--failed")
+    assert again.returncode == 0, again.stdout + again.stderr
+    with home.instance() as real:
+        assert in_state(real, "sites", "MATERIALIZED") == [first, second]
+        assert materializations(real, "variables")[first][-1]["carried_from"]
+        stopped = [run for run in real.get_runs() if run.status != dg.DagsterRunStatus.SUCCESS]
+        assert [run.tags.get("dagster/will_retry", "false") for run in stopped] == ["false"]
+
+
+def test_what_had_not_begun_is_named_with_the_command_that_runs_it(server, tmp_path):
+    """Studies that others stand between are runs of their own, one after the other."""
+    first, second = server.registry.study_keys()
+    server.faults.add(Fault("delay", endpoint="sites", study_key=first, seconds=_SLOW))
+    home = Home(tmp_path / "home", registry_settings(server))
+    with home.instance() as real:
+        real.add_dynamic_partitions("studies", [first, "BETWEEN", second])
+
+    def at_sites():
+        return any(entry.endpoint == "sites" for entry in server.traffic.log)
+
+    done = interrupted(home, at_sites, "a request for sites")
+    assert done.returncode == 130, done.stderr
+    assert f"Not begun yet: `orch-assets run --study {second}`." in done.stderr
+    with home.instance() as real:
+        assert in_state(real, "forms", "MATERIALIZED") == [first]
+    assert home.run(*_RUN, "--study", second).returncode == 0
