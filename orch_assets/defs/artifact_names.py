@@ -1,8 +1,8 @@
 """Names of artifacts for assets and their partitions."""
 
-import dagster as dg
+import re
 
-from orch_assets.stores.names import encode_part
+import dagster as dg
 
 
 def artifact_name(key: dg.AssetKey, partition: str | None) -> str:
@@ -10,12 +10,16 @@ def artifact_name(key: dg.AssetKey, partition: str | None) -> str:
 
     It is ``<asset>``, ``<asset>/<partition>``, or ``<asset>/<key>/<key>`` with a key for each
     dimension in order of their names. The parts of an asset's key are joined by a dot, since the
-    partition ``b`` of ``a`` is another artifact than the asset ``a/b``.
+    partition ``b`` of ``a`` is another artifact than the asset ``a/b``. What would be mistaken for
+    such a joint is written as in a URL: ``2024/01`` as ``2024%2F01``, in an asset's key also
+    ``v1.2`` as ``v1%2E2``.
     """
-    asset = ".".join(map(encode_part, key.path))
+    asset = ".".join(_quoted(part, "/.") for part in key.path)
+    if asset.startswith("~"):
+        asset = f"%7E{asset[1:]}"  # what is not an asset's is there
     if partition is None:
         return asset
-    return "/".join([asset, *map(encode_part, dimension_keys(partition).values())])
+    return "/".join([asset, *map(_quoted, dimension_keys(partition).values())])
 
 
 def op_output_name(context: dg.OutputContext) -> str:
@@ -23,7 +27,15 @@ def op_output_name(context: dg.OutputContext) -> str:
 
     It is ``~ops/<run>/<step>/<output>``, which no asset's artifact can be called.
     """
-    return "/".join(["~ops", *map(encode_part, context.get_identifier())])
+    return "/".join(["~ops", *map(_quoted, context.get_identifier())])
+
+
+def _quoted(part: str, characters: str = "/") -> str:
+    if part in {".", ".."}:
+        characters += "."
+    # A percent sign is plain text where it doesn't read as one of ours.
+    ours = rf"%(?=25|2F|2E|7E)|[{re.escape(characters)}]"
+    return re.sub(ours, lambda found: f"%{ord(found[0]):02X}", part)
 
 
 def dimension_keys(partition: str) -> dict[str, str]:

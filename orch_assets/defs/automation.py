@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -57,7 +57,7 @@ class NeverRun(dg.AutomationCondition[dg.AssetKey]):
 
 def _a_run_is_being_created(instance: dg.DagsterInstance, key: dg.AssetKey) -> bool:
     """Whether the studies of a run are still being planned, which takes minutes for thousands."""
-    created_after = datetime.now(timezone.utc) - _TIME_TO_CREATE
+    created_after = datetime.now(UTC) - _TIME_TO_CREATE
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_after=created_after)
     return any(is_run_over_studies(run, frozenset({key})) for run in instance.get_runs(filters))
 

@@ -12,7 +12,7 @@ from orch_assets.defs.interrupts import ctrl_c_cancels
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.reconciliation import check_spec
 from orch_assets.defs.state_machines import build_deployments, deployment_key, takes_all
-from orch_assets.orchestration.ordering import in_dependency_order
+from orch_assets.orchestration.ordering import by_different_names, in_dependency_order
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 RESTRICTED_IO_MANAGER: Final = "restricted_io_manager"
@@ -42,9 +42,10 @@ def build_study_graph(
             for ever.
 
     Raises:
-        PipelineDefinitionError: two pipelines share a name, an upstream is missing, or the
-            upstreams form a cycle.
+        PipelineDefinitionError: two pipelines share a name or differ in case only, an upstream is
+            missing, or the upstreams form a cycle.
     """
+    by_different_names(pipelines)  # those that are left out below, too
     # Whatever can be done before a state machine is waited for, is.
     lanes = sorted(pipelines, key=lambda each: each.machine is not None)
     ordered = in_dependency_order(each for each in lanes if not takes_all(each))

@@ -261,8 +261,7 @@ class GraphRun:
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
         return dg.Failure(
-            f"{told_by_cause(failed, len(studies))}
-"
+            f"{told_by_cause(failed, len(studies))}\n"
             f"What succeeded is materialized; {self._resumption()}.",
             metadata={"studies": len(studies), "failed_studies": len(self.failed)},
             allow_retries=False,

@@ -23,7 +23,6 @@ from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.result import Failure
 from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
 from orch_assets.stores import derived_from, noting_inputs
-from orch_assets.stores.names import encode_part
 from orch_assets.study import StudyContextLogAdapter
 
 NOT_WRITTEN: Final = "could not be written"
@@ -105,8 +104,7 @@ class PipelineRunner:
             "traceback": failure.trace,
         }
         try:
-            name = "/".join(encode_part(part) for part in parts)
-            return str(self.resources.restricted_store.write_report(name, report))
+            return str(self.resources.restricted_store.write_report("/".join(parts), report))
         except Exception:  # noqa: BLE001 - the study's own failure is what must come through
             return NOT_WRITTEN
 

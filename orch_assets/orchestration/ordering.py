@@ -11,20 +11,36 @@ def in_dependency_order(pipelines: Iterable[StudyPipeline]) -> list[StudyPipelin
     """Return the pipelines with every one after its upstreams, else in the order given.
 
     Raises:
-        PipelineDefinitionError: two share a name, an upstream does not exist, or they form a
-            cycle; names the pipelines and their files.
+        PipelineDefinitionError: two share a name, or have names that differ in case only, an
+            upstream does not exist, or they form a cycle; names the pipelines and their files.
     """
-    by_name: dict[str, StudyPipeline] = {}
-    for pipeline in pipelines:
-        twin = by_name.setdefault(pipeline.name, pipeline)
-        if twin is not pipeline:
-            raise PipelineDefinitionError(
-                f"Two pipelines are named {pipeline.name}: {_home(twin)} and {_home(pipeline)}."
-            )
+    by_name = by_different_names(pipelines)
     ordered: dict[str, StudyPipeline] = {}
     for name in by_name:
         _visit(name, by_name, ordered, path=())
     return list(ordered.values())
+
+
+def by_different_names(pipelines: Iterable[StudyPipeline]) -> dict[str, StudyPipeline]:
+    """Return the pipelines by name.
+
+    Raises:
+        PipelineDefinitionError: two share a name, or have names that differ in case only: a
+            pipeline's name is its folder in the store, and a disk may be blind to case.
+    """
+    by_folded: dict[str, StudyPipeline] = {}
+    for pipeline in pipelines:
+        twin = by_folded.setdefault(pipeline.name.casefold(), pipeline)
+        if twin is pipeline:
+            continue
+        both = f"{_home(twin)} and {_home(pipeline)}"
+        if twin.name == pipeline.name:
+            raise PipelineDefinitionError(f"Two pipelines are named {pipeline.name}: {both}.")
+        raise PipelineDefinitionError(
+            f"The names of the pipelines {twin.name} and {pipeline.name} differ in case only "
+            f"({both}), and their folders may be one. Rename one of them."
+        )
+    return {pipeline.name: pipeline for pipeline in by_folded.values()}
 
 
 def _visit(

@@ -6,7 +6,6 @@ from orch_assets.stores.gcs import GCSPipelineStore
 from orch_assets.stores.lineage import derived_from, note_input, noting_inputs, published_by
 from orch_assets.stores.local import LocalPipelineStore
 from orch_assets.stores.manifest import Content, Manifest, Publication
-from orch_assets.stores.names import decode_part, encode_part
 from orch_assets.stores.opening import open_store
 from orch_assets.stores.s3 import S3PipelineStore
 from orch_assets.stores.store import PipelineStore
@@ -24,9 +23,7 @@ __all__ = [
     "Published",
     "S3PipelineStore",
     "StorageFormat",
-    "decode_part",
     "derived_from",
-    "encode_part",
     "note_input",
     "noting_inputs",
     "open_store",

@@ -2,16 +2,23 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import BinaryIO, Final
 
-from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
+from orch_assets.errors import (
+    ArtifactNameError,
+    ArtifactNotFoundError,
+    StoreUnavailableError,
+)
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
+from orch_assets.stores.earlier_names import earlier_paths
 from orch_assets.stores.formats import StorageFormat
-from orch_assets.stores.keys import ArtifactKeys, probe_key
+from orch_assets.stores.inventory import find_objects
+from orch_assets.stores.keys import ArtifactKeys, below, inside, probe_key
 from orch_assets.stores.manifest import Content, Manifest
-from orch_assets.stores.names import check_name, check_prefix
+from orch_assets.stores.names import check_prefix, decode_path, encode_folders, leads_from_below
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.retention import Retention
 from orch_assets.stores.spooling import spool
@@ -19,6 +26,16 @@ from orch_assets.stores.verification import Fault, Verification
 from orch_assets.study import publishing
 
 _PROBE: Final = b"orch-assets wrote this to see whether it can write and read here.\n"
+# How what isn't there as it was asked for can be read.
+_READ_AS: Final = {
+    "set": "it is a set of tables: read it by download_set(), or open_reader(member=…)",
+    "json": "it is a JSON value: read it by download_json()",
+    **{
+        each.value: f"it is a table stored as {each.value}: open the store with that format, or "
+        "set ORCH_STORE_FORMAT"
+        for each in StorageFormat
+    },
+}
 
 
 class ArtifactHistory:
@@ -58,18 +75,49 @@ class ArtifactHistory:
                 artifact=uri,
             )
 
-    def list_artifacts(
-        self, prefix: str = "", *, kind: ArtifactKind = ArtifactKind.TABLE
-    ) -> list[str]:
-        """Return the sorted names below a prefix: whole parts, so ``prod`` has no ``prod2``."""
-        ending = f".{self._extension(kind)}"
-        start = len(self._prefix) + 1 if self._prefix else 0
-        keys = self._backend.list(self._folder(prefix))
-        return sorted(key[start : -len(ending)] for key in keys if key.endswith(ending))
+    def list_artifacts(self, prefix: str = "", *, kind: ArtifactKind | None = None) -> list[str]:
+        """Return the sorted names below a prefix: whole parts, so ``prod`` has no ``prod2``.
+
+        Args:
+            prefix: parts of a name, as people type them.
+            kind: of what is listed; by default tables, sets and JSON values alike.
+
+        Raises:
+            ArtifactNameError: the prefix can't be one, or artifacts lie there that no name of
+                this store leads to.
+            StoreUnavailableError: the store can't be read.
+        """
+        kinds = ArtifactKind if kind is None else [ArtifactKind(kind)]
+        wanted = {self._extension(each) for each in kinds}
+        folder = self._folder(prefix)
+        found = [
+            parsed
+            for _, parsed in find_objects(self._backend, folder, self._prefix, hidden=False)
+            if parsed.role == "current" and parsed.keys.extension in wanted
+        ]
+        lost = [parsed.keys for parsed in found if not parsed.is_named]
+        if lost:
+            raise ArtifactNameError(
+                f"{len(lost)} of the {len(found)} artifacts in {self._backend.uri(folder)} can't "
+                f"be listed: no name of this store leads to {self._backend.uri(lost[0].current)}. "
+                f"{self._advice(lost[0])} `python -m orch_assets.stores verify` names all that a "
+                "development version wrote.",
+                artifact=lost[0].name,
+            )
+        start = f"{prefix.strip('/')}/".lstrip("/")
+        # On a disk that is blind to case, the folder may be another prefix's, too.
+        return sorted({each.keys.name for each in found if each.keys.name.startswith(start)})
 
     def exists(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> bool:
-        """Tell whether an artifact was published."""
-        return self._publisher.exists(self._keys(name, kind))
+        """Tell whether an artifact was published.
+
+        Raises:
+            ArtifactNameError: the name can't be stored; or a development version stored it as no
+                name is stored now.
+            StoreUnavailableError: the store can't be read.
+        """
+        keys = self._keys(name, kind)
+        return self._publisher.exists(keys) or self._is_nothing(keys)
 
     def manifest(
         self, name: str, version: str | None = None, *, kind: ArtifactKind = ArtifactKind.TABLE
@@ -88,7 +136,11 @@ class ArtifactHistory:
 
     def versions(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> list[Manifest]:
         """Return all versions of an artifact: the one last published comes last."""
-        return self._publisher.manifests(self._keys(name, kind))
+        keys = self._keys(name, kind)
+        found = self._publisher.manifests(keys)
+        if not found:
+            self._refuse_earlier(keys)
+        return found
 
     def restore(
         self, name: str, version: str, *, kind: ArtifactKind = ArtifactKind.TABLE
@@ -126,6 +178,8 @@ class ArtifactHistory:
             StoreUnavailableError: the store can't be written.
         """
         keys = self._keys(name, kind)
+        if not self._publisher.exists(keys):
+            self._refuse_earlier(keys)
         with publishing():
             self._backend.delete(keys.current)
         if history:
@@ -157,12 +211,18 @@ class ArtifactHistory:
     def retain(
         self, prefix: str = "", *, keep_last: int | None = None, keep_days: float | None = None
     ) -> list[str]:
-        """Remove old versions, of every kind of artifact, below a prefix.
+        """Remove old versions, of every kind of artifact, below a prefix, and compact manifests.
 
         What stays: the current version, whatever is among the last ones or young enough, and each
         version that the manifest of a version that stays, anywhere in this store, names as its
-        input. Nothing may be published below the prefix meanwhile: a publisher that finds its
-        version there counts on it.
+        input.
+
+        Publications of one version that followed each other, with no other version between them,
+        are put together: the first one's manifest stays, the others become one object that tells
+        of each who, when, in which run and from which inputs. :meth:`versions` answers as before.
+
+        What is current may be published again meanwhile. Other versions may not: a publisher that
+        finds its version there counts on it.
 
         Args:
             prefix: whole parts, as of :meth:`list_artifacts`.
@@ -175,7 +235,8 @@ class ArtifactHistory:
         Raises:
             ValueError: neither is given, or one makes no sense.
             ArtifactCorruptError: a manifest can't be read, so nothing was removed.
-            StoreUnavailableError: the store can't be read or written.
+            StoreUnavailableError: the store can't be read or written, or objects can't be
+                deleted: then nothing was changed.
         """
         if keep_last is None and keep_days is None:
             raise ValueError("Give keep_last, keep_days or both.")
@@ -192,12 +253,56 @@ class ArtifactHistory:
         return self._format.value if kind == ArtifactKind.TABLE else ArtifactKind(kind).value
 
     def _folder(self, prefix: str) -> str:
-        return "/".join(filter(None, (self._prefix, check_prefix(prefix))))
+        return below(self._prefix, encode_folders(prefix))
 
     def _keys(self, name: str, kind: ArtifactKind) -> ArtifactKeys:
-        return ArtifactKeys(
-            check_name(name), self._prefix, ArtifactKind(kind).value, self._extension(kind)
+        return ArtifactKeys.of(name, self._prefix, ArtifactKind(kind).value, self._extension(kind))
+
+    def _refuse_earlier(self, keys: ArtifactKeys) -> None:
+        """Raise where a development version stored an artifact as no name is stored now."""
+        for path in earlier_paths(keys.name):
+            earlier = replace(keys, path=below(self._prefix, path))
+            if not self._backend.exists(earlier.current):
+                continue
+            folder = earlier.current.rpartition("/")[0]
+            listed = find_objects(self._backend, folder, self._prefix, hidden=False)
+            # On a disk that is blind to case, it may be an artifact of another name.
+            if any(key == earlier.current and not parsed.is_named for key, parsed in listed):
+                raise ArtifactNameError(
+                    f"{keys.name!r} is stored, but not at {self._backend.uri(keys.current)}, where "
+                    f"its name leads. {self._advice(earlier)}",
+                    artifact=keys.name,
+                )
+
+    def _advice(self, keys: ArtifactKeys) -> str:
+        """Say what to do about an artifact that no name of this store leads to."""
+        uri = self._backend.uri
+        if leads_from_below(inside(self._prefix, keys.path)):
+            return (
+                f"It belongs to a store that begins further down, in a folder of "
+                f"{uri(keys.current)}: open it there."
+            )
+        return (
+            f"A development version stored it as {uri(keys.current)}: publish {keys.name!r} again, "
+            f"then remove that object and {uri(keys.hidden)}."
         )
+
+    def _is_nothing(self, keys: ArtifactKeys) -> bool:
+        self._refuse_earlier(keys)
+        return False
+
+    def _where_else(self, keys: ArtifactKeys) -> str:
+        """Say how to read what isn't there as it was asked for; empty where nothing is known."""
+        for extension, how in _READ_AS.items():
+            if self._backend.exists(replace(keys, extension=extension).current):
+                return f" But {how}."
+        try:
+            plain = decode_path(keys.name)
+        except ArtifactNameError:
+            return ""
+        other = ArtifactKeys.of(plain, self._prefix, keys.kind, keys.extension)
+        is_there = plain != keys.name and self._backend.exists(other.current)
+        return f" But {plain!r} is: names are plain, and only URIs are escaped." if is_there else ""
 
     @contextmanager
     def _opened(
@@ -209,7 +314,13 @@ class ArtifactHistory:
                 "hexadecimal, see versions().",
                 artifact=keys.name,
             )
-        with self._publisher.open(keys, version) as opened:
+        with ExitStack() as stack:
+            try:
+                opened = stack.enter_context(self._publisher.open(keys, version))
+            except ArtifactNotFoundError as error:
+                self._refuse_earlier(keys)
+                where_else = "" if version else self._where_else(keys)
+                raise ArtifactNotFoundError(f"{error}{where_else}", artifact=keys.name) from None
             yield opened
 
     def _published(

@@ -1,10 +1,11 @@
 """All that is stored below a folder, artifact by artifact."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orch_assets.stores.backend import Backend
-from orch_assets.stores.keys import ArtifactKeys, parse_key
+from orch_assets.stores.keys import ArtifactKeys, ParsedKey, parse_key
 
 
 @dataclass
@@ -13,6 +14,7 @@ class Stock:
 
     Attributes:
         keys: where they are.
+        is_named: whether a name leads to them.
         current: whether the current object is there.
         versions: those stored.
         members: tables of a set, by their hashes.
@@ -20,6 +22,7 @@ class Stock:
     """
 
     keys: ArtifactKeys
+    is_named: bool = True
     current: bool = False
     versions: set[str] = field(default_factory=set)
     members: set[str] = field(default_factory=set)
@@ -37,16 +40,31 @@ def take_stock(backend: Backend, folder: str, prefix: str) -> list[Stock]:
     What is no artifact's is left out.
     """
     found: dict[str, Stock] = {}
-    for key in sorted(backend.list(folder, hidden=True)):
+    for key, parsed in find_objects(backend, folder, prefix, hidden=True):
+        keys = parsed.keys
+        stock = found.setdefault(keys.current, Stock(keys, parsed.is_named))
+        if parsed.role == "current":
+            stock.current = True
+        elif parsed.role == "manifests":
+            stock.manifests[parsed.sha256].append(key)
+        else:
+            (stock.versions if parsed.role == "versions" else stock.members).add(parsed.sha256)
+    return [found[current] for current in sorted(found)]
+
+
+def find_objects(
+    backend: Backend, folder: str, prefix: str, *, hidden: bool
+) -> Iterator[tuple[str, ParsedKey]]:
+    """Yield the artifacts' objects below a folder, in order of their keys."""
+    listed = set(backend.list(folder, hidden=hidden))
+    for key in sorted(listed):
         parsed = parse_key(key, prefix)
         if parsed is None:
             continue
-        keys, role, sha256 = parsed
-        stock = found.setdefault(keys.current, Stock(keys))
-        if role == "current":
-            stock.current = True
-        elif role == "manifests":
-            stock.manifests[sha256].append(key)
+        # A disk that is blind to case lists a folder in the first spelling that came; the same
+        # object answers to the artifact's own.
+        own = parsed.own_key
+        if own not in {None, key} and own not in listed and backend.exists(own):
+            yield own, parse_key(own, prefix) or parsed
         else:
-            (stock.versions if role == "versions" else stock.members).add(sha256)
-    return [found[current] for current in sorted(found)]
+            yield key, parsed

@@ -1,10 +1,11 @@
-"""Names of artifacts: what may be one, and how free text becomes a part of one.
+"""Names of artifacts: what may be one, and how a name becomes a path on a backend.
 
-An artifact's name is parts joined by ``/``; the parts become folders and a file, or an object's
-key. A name that a person chose is stored as it is, or refused. Text that nobody chose for this
-purpose (a study key, a part of an asset key) goes through :func:`encode_part` first.
+An artifact's name is parts joined by ``/``, plain text as people type it: ``subjects/KARDIO-Ü2``.
+A path is the name's form in keys, files and URIs: ASCII, different for different names on every
+disk and in every bucket. Names become paths in :mod:`orch_assets.stores.keys` and nowhere else.
 """
 
+import contextlib
 import re
 import unicodedata
 
@@ -12,131 +13,228 @@ from orch_assets.errors import ArtifactNameError
 
 # A file name holds 255 bytes; the part shares them with its extension.
 MAX_PART_BYTES = 240
-# S3 and GCS hold 1,024 bytes a key; prefix, version and manifest share them with the name.
-MAX_NAME_BYTES = 700
 
 # A folder with one of these would be taken for an artifact by a glob, and by a listing.
 EXTENSIONS = (".parquet", ".csv", ".json", ".set")
 
-_DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]|^_")
+DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
 _FORBIDDEN = '\\<>:"|?*'
+
+_ENDINGS = "|".join(each[1:] for each in EXTENSIONS)
+# A dot stays inside of a part only, and not where it would make the part end like a file.
+_UNSAFE = re.compile(rf"[^A-Za-z0-9_.=-]|^[_.]|\.\Z|\.(?=(?i:{_ENDINGS})\Z)", re.ASCII)
+_ESCAPE = re.compile(rb"~([0-9a-f]{2})")
+_MARK = "~~"
+_STUDY_KEY = re.compile(r"(?=.*-)(?=.*[0-9])[^_]*", re.DOTALL)
+# Run IDs, which Dagster writes in small letters.
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def check_name(name: str) -> str:
-    r"""Return an artifact's name as it is, or raise.
+    """Return an artifact's name as it is, or raise.
 
     Raises:
-        ArtifactNameError: a part is empty, begins with ``.`` or ``_`` or white space, ends with
-            ``.`` or white space, names a Windows device, or holds a control character or one of
-            ``\ < > : " | ? *``; a folder ends like a file; the text isn't in Unicode's NFC form,
-            or is too long.
+        ArtifactNameError: it is not text, is empty, has a part that is empty, ``.`` or ``..``,
+            holds a control character or a lone surrogate, or has a part that is too long.
     """
-    problem = _problem(name)
-    if problem:
-        raise ArtifactNameError(
-            f"Artifact name {name!r} {problem}. "
-            "For free text, such as a study key, use encode_part() on each part.",
-            artifact=str(name),
-        )
+    encode_name(name)
     return name
 
 
 def check_prefix(prefix: str) -> str:
-    """Return a prefix without slashes at its ends: empty, or made of parts as a name is."""
-    stripped = prefix.strip("/")
-    return check_name(stripped) if stripped else ""
+    r"""Return a store's prefix without slashes at its ends: empty, or folders.
 
-
-def encode_part(text: str) -> str:
-    """Return a part of a name for any text, different for different texts on every disk.
-
-    Letters, digits, ``-`` and ``_`` stay; every other character becomes ``~xx`` for each of its
-    UTF-8 bytes. Disks that are blind to case would mix up ``ONC-301`` and ``onc-301``, so every
-    text has one *usual* spelling that stays as it is: capitals where it has a hyphen or a digit
-    and no ``_`` (study keys), else small letters (names of assets). Any other spelling gets a
-    suffix ``~~`` and, in hexadecimal, a 1 bit for each letter that isn't as usual.
+    Folders are taken as they are, since they are a place that somebody chose, and not a name.
 
     Raises:
-        ArtifactNameError: the text is empty, too long once encoded, or no valid Unicode.
+        ArtifactNameError: a folder is empty, begins with ``.`` or ``_`` or white space, ends with
+            ``.`` or white space, is a Windows device, ends like a file, or holds a control
+            character or one of ``\ < > : " | ? *``; the text isn't in Unicode's NFC form.
+    """
+    stripped = prefix.strip("/")
+    return check_place(stripped, "prefix") if stripped else ""
+
+
+def check_place(path: str, what: str) -> str:
+    """Return folders, or folders and a file, that are not named by the store; raises as above."""
+    problem = _text_problem(path) or _folders_problem(path)
+    if problem:
+        raise ArtifactNameError(f"{path!r} can't be a {what}: it {problem}.", artifact=str(path))
+    return path
+
+
+def encode_name(name: str) -> str:
+    """Return the path of an artifact's name; different names differ whatever a disk makes of them.
+
+    ASCII letters, digits, ``_``, ``-``, ``=`` and inner dots stay; every other character becomes
+    ``~xx`` for each of its UTF-8 bytes. Letters keep their case, so that a folder is called what
+    its part of the name is. For disks that are blind to case, each part has a *usual* spelling:
+    capitals where it looks like a study's key (it has a hyphen and a digit, and no ``_``), else
+    small letters. A name that isn't as usual ends with ``~~`` and, in hexadecimal, a bit for each
+    of its letters, 1 where the letter's case is the other one.
+
+    Raises:
+        ArtifactNameError: see :func:`check_name`.
 
     Example:
-        >>> encode_part("ONC-301"), encode_part("open_queries")
-        ('ONC-301', 'open_queries')
-        >>> encode_part("onc-301"), encode_part("Étude 7")
-        ('onc-301~~7', '~c3~89tude~207~~f')
+        >>> encode_name("features/windows_2024_01"), encode_name("subjects/ONC-301")
+        ('features/windows_2024_01', 'subjects/ONC-301')
+        >>> encode_name("subjects/onc-301"), encode_name("AE2/R&D-118")
+        ('subjects/onc-301~~7', 'AE2/R~26D-118~~c')
     """
-    if not text or any(unicodedata.category(character) == "Cs" for character in text):
-        raise ArtifactNameError(f"{text!r} is empty or no valid text.", artifact=text)
-    body = _UNSAFE.sub(_escaped, text)
-    if text.lower() in _DEVICES:
-        body = _escaped(text[0]) + text[1:]
-    marked = body + _case_mark(text)
-    if len(marked) > MAX_PART_BYTES:
+    problem = _text_problem(name) or _parts_problem(name)
+    if problem:
+        raise ArtifactNameError(f"Artifact name {name!r} {problem}.", artifact=str(name))
+    parts = name.split("/")
+    unusual = "".join(map(_unusual, parts))
+    mask = int(unusual or "0", 2)
+    encoded = [*map(_escaped, parts)]
+    encoded[-1] += f"{_MARK}{mask:x}" if mask else ""
+    longest = max(encoded, key=len)
+    if len(longest) > MAX_PART_BYTES:
         raise ArtifactNameError(
-            f"{text!r} takes {len(marked)} characters as part of an artifact's name; "
-            f"{MAX_PART_BYTES} are possible.",
-            artifact=text,
+            f"Artifact name {name!r} has a part that takes {len(longest)} bytes as a file's name; "
+            f"{MAX_PART_BYTES} are possible. Each byte of a character other than a letter from A "
+            "to Z, a digit, '_', '-', '=' and '.' takes three. Shorten the part.",
+            artifact=name,
         )
-    return marked
+    return "/".join(encoded)
 
 
-def decode_part(part: str) -> str:
-    """Return the text that :func:`encode_part` made the part of.
+def encode_folders(prefix: str) -> str:
+    """Return the folders that hold the artifacts whose names begin with these parts.
 
     Raises:
-        ArtifactNameError: no text encodes to this part.
+        ArtifactNameError: no name begins so.
     """
-    body = part.partition("~~")[0].encode("ascii", "replace")
-    raw = re.sub(rb"~([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), body)
+    stripped = prefix.strip("/")
+    if not stripped:
+        return ""
+    check_name(stripped)
+    return "/".join(map(_escaped, stripped.split("/")))
+
+
+def decode_path(path: str) -> str:
+    """Return the name that :func:`encode_name` made a path of.
+
+    Folders may differ from what it made in the case of their letters: on a disk that is blind to
+    case, a folder is spelled as the first artifact in it has it.
+
+    Raises:
+        ArtifactNameError: no name becomes this path.
+    """
+    body, _, mark = path.rpartition("/")[2].partition(_MARK)
+    folders = path.rpartition("/")[0]
     try:
-        text = raw.decode()
-        if encode_part(text) == part:
-            return text
-    except (UnicodeDecodeError, ArtifactNameError):
-        pass
-    raise ArtifactNameError(f"{part!r} is not what encode_part() makes.", artifact=part)
+        parts = [_unescaped(part) for part in (*folders.split("/"), body) if part]
+        name = "/".join(_with_case(parts, int(mark or "0", 16)))
+        encoded = encode_name(name)
+    except ValueError:
+        encoded = ""
+    if encoded.lower() == path.lower() and encoded.rpartition("/")[2] == path.rpartition("/")[2]:
+        return name
+    raise ArtifactNameError(f"No artifact's name becomes the path {path!r}.", artifact=path)
 
 
-def _escaped(found: "re.Match[str] | str") -> str:
-    character = found if isinstance(found, str) else found[0]
+def leads_from_below(path: str) -> bool:
+    """Tell whether a name leads to a path in a store that begins at one of its folders."""
+    place, slash, inner = path.partition("/")
+    while slash and "~" not in place:  # else a name's part, encoded
+        with contextlib.suppress(ArtifactNameError):
+            if encode_name(decode_path(inner)) == inner:
+                return True
+        folder, slash, inner = inner.partition("/")
+        place += folder
+    return False
+
+
+def guess_name(path: str) -> str:
+    """Return what a path's name would be, were every part of it encoded for itself."""
+    parts = (part.partition(_MARK)[0] for part in path.split("/"))
+    return "/".join(map(_unescaped_or_same, parts))
+
+
+def _unusual(part: str) -> str:
+    """Return a bit for each ASCII letter."""
+    capitals = _usually_capitals(part)
+    letters = (letter for letter in part if letter.isascii() and letter.isalpha())
+    return "".join("01"[letter.isupper() != capitals] for letter in letters)
+
+
+def _usually_capitals(part: str) -> bool:
+    return bool(_STUDY_KEY.fullmatch(part)) and not _UUID.fullmatch(part)
+
+
+def _with_case(parts: list[str], mask: int) -> list[str]:
+    """Return the parts with the case of their ASCII letters as a mask says, the last one first."""
+    found = []
+    for part in reversed(parts):
+        capitals, letters = _usually_capitals(part), []
+        for letter in reversed(part):
+            if not (letter.isascii() and letter.isalpha()):
+                letters.append(letter)
+                continue
+            letters.append(letter.upper() if capitals != bool(mask & 1) else letter.lower())
+            mask >>= 1
+        found.append("".join(reversed(letters)))
+    if mask:
+        raise ValueError("a mark for more letters than there are")
+    return found[::-1]
+
+
+def _escaped(part: str) -> str:
+    if part.partition(".")[0].lower() in DEVICES:
+        return _escape(part[0]) + _UNSAFE.sub(lambda found: _escape(found[0]), part[1:])
+    return _UNSAFE.sub(lambda found: _escape(found[0]), part)
+
+
+def _escape(character: str) -> str:
     return "".join(f"~{byte:02x}" for byte in character.encode())
 
 
-def _case_mark(text: str) -> str:
-    letters = [letter for letter in text if letter.isascii() and letter.isalpha()]
-    usually_capitals = re.search("[-0-9]", text) is not None and "_" not in text
-    unusual = "".join("01"[letter.isupper() != usually_capitals] for letter in letters)
-    mask = int(unusual or "0", 2)
-    return f"~~{mask:x}" if mask else ""
+def _unescaped(part: str) -> str:
+    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), part.encode()).decode()
 
 
-def _problem(name: object) -> str | None:
+def _unescaped_or_same(part: str) -> str:
+    try:
+        return _unescaped(part)
+    except UnicodeError:
+        return part
+
+
+def _text_problem(name: object) -> str | None:
     if not isinstance(name, str):
         return f"is {type(name).__name__}, not text"
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
         return "holds a control character"
-    if unicodedata.normalize("NFC", name) != name:
-        return "isn't in Unicode's NFC form"
-    if len(name.encode()) > MAX_NAME_BYTES:
-        return f"is over {MAX_NAME_BYTES} bytes"
-    *folders, leaf = name.split("/")
-    if any(folder.casefold().endswith(EXTENSIONS) for folder in folders):
-        return f"has a folder that ends like a file ({', '.join(EXTENSIONS)})"
-    return next(filter(None, map(_part_problem, [*folders, leaf])), None)
+    return None
 
 
-def _part_problem(part: str) -> str | None:
-    if part.strip(" .") == "":
+def _parts_problem(name: str) -> str | None:
+    if any(part in {"", ".", ".."} for part in name.split("/")):
         return "has an empty part, '.' or '..'"
-    if part[0] in "._" or part != part.strip() or part.endswith("."):
+    return None
+
+
+def _folders_problem(prefix: str) -> str | None:
+    if unicodedata.normalize("NFC", prefix) != prefix:
+        return "isn't in Unicode's NFC form"
+    return next(filter(None, map(_folder_problem, prefix.split("/"))), None)
+
+
+def _folder_problem(folder: str) -> str | None:
+    if not folder or folder[0] in "._" or folder != folder.strip() or folder.endswith("."):
         return (
-            "has a part that begins with '.', '_' or white space, or ends with '.' or white space"
+            "has a part that is empty, begins with '.', '_' or white space, or ends with '.' or "
+            "white space"
         )
-    if any(character in _FORBIDDEN for character in part):
+    if any(character in _FORBIDDEN for character in folder):
         return f"holds one of {' '.join(_FORBIDDEN)}"
-    if part.partition(".")[0].rstrip().casefold() in _DEVICES:
+    if folder.casefold().endswith(EXTENSIONS):
+        return f"has a folder that ends like a file ({', '.join(EXTENSIONS)})"
+    if folder.partition(".")[0].rstrip().casefold() in DEVICES:
         return "has a part that Windows keeps for a device"
-    if len(part.encode()) > MAX_PART_BYTES:
+    if len(folder.encode()) > MAX_PART_BYTES:
         return f"has a part over {MAX_PART_BYTES} bytes"
     return None

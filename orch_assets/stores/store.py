@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,9 +13,10 @@ from orch_assets.stores.backend import Backend
 from orch_assets.stores.csv_reading import plain_csv
 from orch_assets.stores.formats import StorageFormat, table_format
 from orch_assets.stores.history import ArtifactHistory
-from orch_assets.stores.keys import ArtifactKeys
+from orch_assets.stores.keys import ArtifactKeys, below
 from orch_assets.stores.lineage import note_input
 from orch_assets.stores.manifest import Content, Manifest
+from orch_assets.stores.names import check_place
 from orch_assets.stores.sets import SetIndex
 from orch_assets.stores.spooling import HashingFile
 from orch_assets.stores.table_files import TableFiles
@@ -209,7 +209,8 @@ class PipelineStore(ArtifactHistory):
             ArtifactCorruptError: it is no CSV in UTF-8 with a header.
             StoreUnavailableError: the store can't be read.
         """
-        key = replace(self._keys(name, ArtifactKind.TABLE), extension="csv").current
+        # Not encoded: whoever put it there named the file.
+        key = f"{below(self._prefix, check_place(name, 'file'))}.csv"
         with self._backend.open(key) as file:
             return plain_csv(file, name, infer_types=infer_types)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 
 import dagster as dg
@@ -18,7 +18,7 @@ from orch_assets_tests.defs.harness import definitions, ended, execute, in_state
 from orch_assets_tests.defs.postgres import postgres_instance, postgres_server
 
 RAW = dg.AssetKey("raw")
-NOON = datetime(2026, 3, 2, 12, 1, tzinfo=timezone.utc)
+NOON = datetime(2026, 3, 2, 12, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
 GRACE = 3  # ticks from the first on; the next requests what is missing
 LONG = 5  # ticks: longer than any grace period

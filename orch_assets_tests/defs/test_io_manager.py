@@ -9,8 +9,9 @@ from orch_assets.defs.artifact_names import artifact_name
 from orch_assets.defs.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.resources import StoreResource
-from orch_assets.errors import SettingError
+from orch_assets.errors import ArtifactNameError, SettingError
 from orch_assets.stores import ArtifactKind, LocalPipelineStore
+from orch_assets.stores.names import encode_name
 from orch_assets_tests.defs.instances import temporary_instance
 
 
@@ -103,11 +104,77 @@ def test_the_kind_that_was_published_last_is_read(tmp_path):
 def test_names_tell_keys_and_partitions_apart():
     names = [
         artifact_name(dg.AssetKey(path), partition)
-        for path in (["a"], ["a", "b"], ["a/b"], ["A"])
-        for partition in (None, "S1", "s1", "a b")
+        for path in (["a"], ["a", "b"], ["a/b"], ["a.b"], ["a%2Eb"], ["A"], ["~ops"], ["~ops", "b"])
+        for partition in (
+            *(None, "S1", "s1", "a b", "a/b", "a%2Fb", "..", "%", "%2", "50%25"),
+            dg.MultiPartitionKey({"x": "a/b", "y": "c"}),
+            dg.MultiPartitionKey({"x": "a", "y": "b/c"}),
+        )
     ]
-    assert len({name.casefold() for name in names}) == len(names)
-    assert artifact_name(dg.AssetKey("record_revisions"), "ONC-301") == "record_revisions/ONC-301"
+    paths = [encode_name(name) for name in names]
+    assert len({path.casefold() for path in paths}) == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("path", "partition", "name"),
+    [
+        (["record_revisions"], "ONC-301", "record_revisions/ONC-301"),
+        (["ae2"], "onc-301", "ae2/onc-301"),
+        (["ae2"], "R&D-118", "ae2/R&D-118"),
+        (["raw", "visits"], "50 %", "raw.visits/50 %"),
+        (["visits"], "2024/01", "visits/2024%2F01"),
+    ],
+)
+def test_a_name_is_the_asset_and_the_partition_as_people_type_them(path, partition, name):
+    assert artifact_name(dg.AssetKey(path), partition) == name
+
+
+def test_the_plain_names_read_what_the_io_manager_stored(tmp_path):
+    """An asset's folder has its name, and a listing has the partitions' keys."""
+    keys = ["onc-301", "ONC-301", "R&D-118", "KARDIO-Ü2", "S"]
+
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(keys))
+    def ae2(context: dg.AssetExecutionContext) -> dict[str, pd.DataFrame]:
+        return {"AE": pd.DataFrame({"study": [context.partition_key]})}
+
+    @dg.asset
+    def Labs() -> pd.DataFrame:  # noqa: N802 - an asset with capitals
+        return pd.DataFrame({"n": [1]})
+
+    for key in keys:
+        assert materialize(tmp_path, ae2, partition_key=key).success
+    assert materialize(tmp_path, Labs).success
+    store = LocalPipelineStore(tmp_path)
+    assert store.list_artifacts("ae2") == sorted(f"ae2/{key}" for key in keys)
+    for key in keys:
+        assert list(store.download_set(f"ae2/{key}")["AE"]["study"]) == [key]
+    assert len(store.download("Labs")) == 1
+    assert {path.name for path in (tmp_path / "ae2").glob("[!.]*.set")} == {
+        "onc-301~~7.set",
+        "ONC-301.set",
+        "R~26D-118.set",
+        "KARDIO-~c3~9c2.set",
+        "S~~1.set",
+    }
+
+
+def test_what_a_development_version_stored_is_never_taken_for_a_missing_partition(tmp_path):
+    """Not even where partitions may be missing: the run fails, and says what to do."""
+
+    @dg.asset(partitions_def=studies)
+    def ae2(context: dg.AssetExecutionContext) -> pd.DataFrame:
+        return pd.DataFrame({"study": [context.partition_key]})
+
+    @dg.asset(ins={"ae2": dg.AssetIn(metadata={"allow_missing_partitions": True})})
+    def together(ae2: dict[str, pd.DataFrame]) -> None:
+        pass
+
+    LocalPipelineStore(tmp_path).upload(pd.DataFrame({"n": [1]}), "ae2/ONC-301")
+    (tmp_path / "ae2").rename(tmp_path / "ae2~~3")
+    with temporary_instance() as real:
+        real.add_dynamic_partitions("studies", ["ONC-301"])
+        with pytest.raises(ArtifactNameError, match=r"publish 'ae2/ONC-301' again"):
+            materialize(tmp_path, ae2, together, instance=real, selection=[together])
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,17 @@ def test_a_machine_for_all_studies_is_left_to_its_own_asset_and_to_whoever_asks(
     assert [runs_on_request(pipeline) for pipeline in (each, together)] == [False, True]
 
 
+def test_assets_of_two_graphs_that_differ_in_case_only_are_refused_at_load():
+    """Each is a folder in the store; the error names both."""
+    given = machine(by_study(result(1)), studies_at_once=10)
+    plain = pipeline_of(study_pipeline(name="ranks")(lambda study_key, sdk, study_logger: None))
+    together = pipeline_of(
+        study_pipeline(name="Ranks", machine=given)(lambda study_key, sdk, study_logger: None)
+    )
+    with pytest.raises(PipelineDefinitionError, match="ranks and Ranks differ in case only"):
+        build_study_graph([plain, together])
+
+
 def test_one_file_is_all_that_a_code_location_needs(tmp_path, monkeypatch):
     """Its pipeline is found as any other, and its machine with it."""
     package = tmp_path / "declared"

@@ -10,7 +10,7 @@ from orch_assets import LocalPipelineStore, pipelines
 from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.registry.demo import DemoRegistry, DemoServer
-from orch_assets.stores.names import encode_part
+from orch_assets.stores.names import encode_name
 from orch_assets_tests.defs.harness import in_state, materializations, observations, states
 from orch_assets_tests.end_to_end.processes import Home, free_port, registry_settings
 
@@ -43,6 +43,10 @@ def test_the_demo_leaves_every_study_materialized_by_one_run(demo):
         assert not materializations(real, "users")  # runs on request only
 
 
+def artifact_uri(home, name):
+    return (home.folder / "artifacts" / f"{encode_name(name)}.parquet").as_uri()
+
+
 def test_the_demos_artifacts_are_readable_and_say_where_they_are_from(demo):
     home, _ = demo
     registry = DemoRegistry(12, 40)
@@ -50,9 +54,9 @@ def test_the_demos_artifacts_are_readable_and_say_where_they_are_from(demo):
     with home.instance() as real:
         for study in registry.study_keys():
             (event,) = materializations(real, "subjects")[study]
-            name = f"subjects/{encode_part(study)}"
+            name = f"subjects/{study}"
             assert event["registry"] == "demo"
-            assert event["uri"] == (home.folder / "artifacts" / f"{name}.parquet").as_uri()
+            assert event["uri"] == artifact_uri(home, name)
             assert event["rows"] == len(registry.rows("subjects", study))
             assert len(store.download(name)) == event["rows"]
             assert store.manifest(name).publications[-1].provenance["registry"] == "demo"

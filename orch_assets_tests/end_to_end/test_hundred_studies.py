@@ -8,7 +8,7 @@ import pytest
 
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.registry.demo import DemoServer
-from orch_assets.stores.names import encode_part
+from orch_assets.stores.names import encode_name
 from orch_assets_tests.defs.harness import (
     execute,
     failure_text,
@@ -77,7 +77,7 @@ class Account:
 
     def _occupy(self, study, *, wanted):
         """Put a folder where the study's artifact should go, or take it away."""
-        place = self.home.folder / "artifacts" / "leaf" / f"{encode_part(study)}.parquet"
+        place = self.home.folder / "artifacts" / "leaf" / f"{encode_name(study)}.parquet"
         if wanted:
             (place / "in the way").mkdir(parents=True, exist_ok=True)
         elif place.is_dir():
@@ -157,7 +157,7 @@ def test_no_planted_text_is_in_any_log_or_event(account):
     reports = account.home.folder / "artifacts" / "restricted"
     told = [path for path in reports.rglob("*.json") if PLANTED in path.read_text()]
     assert {path.stem for path in told} == {
-        encode_part(study)
+        encode_name(study)
         for study, how in account.failing.items()
         if how in {"exit", "data in its text"}
     }

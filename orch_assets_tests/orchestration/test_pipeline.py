@@ -88,6 +88,7 @@ def test_a_graph_is_ordered_by_its_upstreams():
         ([named("a", "b"), named("b", "c"), named("c", "a")], "cycle: a → b → c → a"),
         ([named("a", "a")], "cycle: a → a"),
         ([named("a"), named("a")], "Two pipelines are named a"),
+        ([named("ae"), named("b"), named("AE")], "pipelines ae and AE differ in case only"),
         ([named("a", "nobody"), named("b")], "parameter 'nobody'"),
     ],
 )

@@ -7,7 +7,7 @@ from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.registry.demo import DemoRegistry
 from orch_assets.stores import ArtifactKind, open_store
-from orch_assets.stores.names import encode_part
+from orch_assets.stores.names import encode_name
 from orch_assets_tests.defs.harness import materializations, states
 from orch_assets_tests.end_to_end.processes import Home
 
@@ -38,8 +38,8 @@ def test_the_demo_is_materialized_in_a_bucket(
             assert states(real, pipeline) == dict.fromkeys(STUDIES, "MATERIALIZED"), pipeline
         events = {study: found[-1] for study, found in materializations(real, "subjects").items()}
     for study in STUDIES:
-        name = f"subjects/{encode_part(study)}"
-        assert events[study]["uri"] == f"{address}/{name}.parquet"
+        name = f"subjects/{study}"
+        assert events[study]["uri"] == f"{address}/{encode_name(name)}.parquet"
         assert len(store.download(name)) == events[study]["rows"] > 0
     assert len(store.download("study_results")) == len(STUDIES) * len(PIPELINES)
     assert store.list_artifacts("restricted", kind=ArtifactKind.TABLE)

@@ -34,6 +34,7 @@ class TestLocalPipelineStore(StoreContract):
     @pytest.fixture
     def overwrite(self, tmp_path: Path) -> Overwrite:
         def write(key: str, data: bytes) -> None:
+            (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / key).write_bytes(data)
 
         return write

@@ -1,4 +1,4 @@
-"""Names: what may be one, and how free text becomes a part of one."""
+"""Names of artifacts are plain text; their paths are different on every disk, and come back."""
 
 import unicodedata
 
@@ -7,126 +7,227 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orch_assets.errors import ArtifactNameError
-from orch_assets.stores import decode_part, encode_part
-from orch_assets.stores.names import check_name, check_prefix
-
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.text(
-    "aAbB1-_.~ßs kK\u212a\u212b\u00c5\u00e5\u017f\u0130i\u0307", min_size=1, max_size=6
+from orch_assets.stores.keys import MAX_PATH_BYTES, ArtifactKeys, parse_key
+from orch_assets.stores.names import (
+    MAX_PART_BYTES,
+    check_name,
+    check_prefix,
+    decode_path,
+    encode_folders,
+    encode_name,
 )
-PAIRS = TEXTS.flatmap(
-    lambda text: st.tuples(
-        st.just(text),
+from orch_assets.study import check_study_key
+
+PARTS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=20
+) | st.text("aAbB1-_.~=ßs kK\u212a\u212b\u00c5\u00e5\u017f\u0130i\u0307", min_size=1, max_size=6)
+NAMES = (
+    st.lists(PARTS.filter(lambda part: part not in {".", ".."}), min_size=1, max_size=4)
+    .map("/".join)
+    .filter(lambda name: len(name) <= 40)
+)
+PAIRS = NAMES.flatmap(
+    lambda name: st.tuples(
+        st.just(name),
         st.sampled_from(
             [
-                text.lower(),
-                text.upper(),
-                text.swapcase(),
-                text.casefold(),
-                unicodedata.normalize("NFC", text),
-                unicodedata.normalize("NFD", text),
-                text.strip(" .") or "x",
-                text + "~",
+                name.lower(),
+                name.upper(),
+                name.swapcase(),
+                name.casefold(),
+                unicodedata.normalize("NFC", name),
+                unicodedata.normalize("NFD", name),
+                name.strip(" .") or "x",
+                name + "~",
+                name.replace("/", "~2f"),
             ]
         )
-        | TEXTS,
+        | NAMES,
     )
 )
 
 
-@given(TEXTS)
-@example("..")
-@example("CON")
-@example("lpt1")
-@example("_x")
-@example("x.parquet")
-def test_any_text_becomes_a_part_and_comes_back(text: str) -> None:
-    part = encode_part(text)
-    assert decode_part(part) == text
-    assert check_name(f"{part}/{part}") == f"{part}/{part}"
+@given(NAMES)
+@example("CON/nul")
+@example("_x/.y")
+@example("x.parquet/y.CSV")
+@example("AE2/ONC-301~~7")
+@example("Labs/onc-301/2024-01-01")
+def test_any_name_becomes_a_path_and_comes_back(name: str) -> None:
+    """Through the key of the current object and of what is hidden, below any prefix."""
+    assert decode_path(encode_name(name)) == name
+    for prefix in ("", "trials/Prod"):
+        keys = ArtifactKeys.of(name, prefix, "table", "parquet")
+        for key in (keys.current, keys.version("0" * 64), f"{keys.manifests('0' * 64)}/1"):
+            parsed = parse_key(key, prefix)
+            assert parsed is not None
+            assert (parsed.keys, parsed.is_named, parsed.own_key) == (keys, True, key)
+
+
+def on_disk(name: str, form: str = "NFC") -> str:
+    """A path as a disk has it that is blind to case, normalizes, and drops dots and blanks."""
+    parts = unicodedata.normalize(form, encode_name(name)).casefold().split("/")
+    return "/".join(part.rstrip(" .") for part in parts)
 
 
 @given(PAIRS)
-@example(("ONC-301", "onc-301"))
+@example(("subjects/ONC-301", "subjects/onc-301"))
+@example(("labs/x", "Labs/x"))
+@example(("visits/ONC-301/2024-01-01", "visits/onc-301/2024-01-01"))
 @example(("ß", "ss"))
 @example(("\u212a", "k"))
-def test_different_texts_stay_different_on_every_disk(pair: tuple[str, str]) -> None:
+@example(("a/b", "a~2fb"))
+def test_different_names_stay_different_on_every_disk(pair: tuple[str, str]) -> None:
     """Also where a disk is blind to case, normalizes, or drops dots and blanks at the end."""
-
-    def on_disk(text: str) -> str:
-        return unicodedata.normalize("NFC", encode_part(text)).casefold().rstrip(" .")
-
     first, second = pair
-    assert (on_disk(first) == on_disk(second)) == (first == second)
+    try:
+        same = on_disk(first) == on_disk(second, "NFD")
+    except ArtifactNameError:  # one of them isn't a name
+        return
+    assert same == (first == second)
+
+
+@given(NAMES)
+def test_a_path_is_made_of_what_every_disk_and_bucket_takes(name: str) -> None:
+    """No part is hidden, skipped by readers of folders, a Windows device, or like a file."""
+    for part in encode_name(name).split("/"):
+        assert part.isascii()
+        assert not set(part) & set("\\<>:\"|?* &'`$;#%+,")
+        assert part[0] not in "._"
+        assert not part.endswith((".", ".parquet", ".csv", ".json", ".set"))
+        assert part.partition(".")[0].lower() not in {"con", "nul", "prn", "aux", "com1", "lpt9"}
+
+
+@given(st.lists(PARTS.filter(lambda part: part not in {".", ".."}), min_size=1, max_size=3), NAMES)
+def test_a_name_lies_in_the_folders_of_its_first_parts(folders: list[str], name: str) -> None:
+    """So that a listing below a prefix finds it, and a part without capitals marks nothing else."""
+    prefix = "/".join(folders)
+    assert encode_name(f"{prefix}/{name}").startswith(f"{encode_folders(prefix)}/")
+
+
+@given(PARTS)
+def test_every_study_key_is_a_part_of_a_name(text: str) -> None:
+    try:
+        check_study_key(text)
+    except Exception:  # noqa: BLE001 - no study's key
+        return
+    assert check_name(f"subjects/{text}") == f"subjects/{text}"
 
 
 @pytest.mark.parametrize(
-    ("text", "part"),
+    ("name", "path"),
     [
-        ("ONC-301", "ONC-301"),
-        ("subjects", "subjects"),
-        ("open_queries", "open_queries"),
-        ("onc-301", "onc-301~~7"),
-        ("PHARMADEMO", "PHARMADEMO~~3ff"),
+        ("features/windows_2024_01", "features/windows_2024_01"),
+        ("subjects/ONC-301", "subjects/ONC-301"),
+        ("subjects/onc-301", "subjects/onc-301~~7"),
+        ("subjects/KARDIO-Ü2", "subjects/KARDIO-~c3~9c2"),
+        ("subjects/R&D-118", "subjects/R~26D-118"),
+        ("subjects/S", "subjects/S~~1"),
+        ("subjects/PHARMADEMO", "subjects/PHARMADEMO~~3ff"),
+        ("ae2", "ae2"),
+        ("ae2/ONC-301", "ae2/ONC-301"),
+        ("AE2/ONC-301", "AE2/ONC-301~~18"),
         ("records_2024", "records_2024"),
-        ("a/b", "a~2fb"),
-        ("study=1", "study~3d1~~1f"),
-        ("..", "~2e~2e"),
+        ("features/w1", "features/w1"),
+        ("site=1/x", "site=1/x"),
+        ("raw.visits/v1.2", "raw.visits/v1.2"),
+        ("a.parquet/b.csv", "a~2eparquet/b~2ecsv"),
         ("nul", "~6eul"),
-        ("100", "100"),
+        ("failures/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f/S-1",) * 2,
     ],
 )
-def test_usual_texts_stay_readable(text: str, part: str) -> None:
-    assert encode_part(text) == part
+def test_usual_names_stay_readable(name: str, path: str) -> None:
+    """An asset's folder is called as the asset is."""
+    assert encode_name(name) == path
 
 
-@pytest.mark.parametrize("part", ["", "a b", "ONC-301~~1", "A", "~2E", "~61", "~ff", "é", "~~1"])
-def test_what_encodes_no_text_is_refused(part: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["", "a b", "ONC-301~~1", "A", "~2E", "~61", "~ff", "é", "~~1", "a/~~1", "a~~0", "a~~z"]
+)
+def test_what_no_name_becomes_is_refused(path: str) -> None:
     with pytest.raises(ArtifactNameError):
-        decode_part(part)
+        decode_path(path)
 
 
-@pytest.mark.parametrize("text", ["", "\ud800", "é" * 41, "a" * 241])
-def test_text_that_fits_no_file_name_is_refused(text: str) -> None:
-    with pytest.raises(ArtifactNameError):
-        encode_part(text)
-
-
-def test_a_study_key_of_full_length_fits() -> None:
-    assert len(encode_part("aB-" * 33 + "c")) < 240
+def test_a_folder_that_a_blind_disk_spells_otherwise_is_read_as_the_name_says() -> None:
+    assert decode_path("labs/x~~10") == "Labs/x"
+    assert decode_path("LABS/x") == "labs/x"
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "a",
-        "features/windows_2024_01",
-        "Ünïcode name/v1.2",
-        "site=1/x",
-        "a.parquet",
-        "a~b",
-        "-",
-        "con2",
-    ],
+    ["a", "Ünïcode name/v1.2", "a~b", "-", "con", ".hidden", "a.", " a", "C:", "e\u0301", "a\\b"],
 )
-def test_a_name_that_a_person_would_choose_is_taken_as_it_is(name: str) -> None:
+def test_a_name_may_be_any_text_in_parts(name: str) -> None:
     assert check_name(name) == name
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", ".hidden", "_skipped/a", "a.", "a ", " a",
-        "a\nb", "a\x7fb", "a\\b", "C:", "a?", "a*", "nul", "Con.txt", "COM1", "x.parquet/a",
-        "x.CSV/a", "e\u0301", "\ud800", "é" * 130, "/".join(["abcdefgh"] * 100), 7, None, b"a",
+        "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a\nb", "a\x7fb", "\ud800",
+        7, None, b"a",
     ],
 )  # fmt: skip
-def test_other_names_are_refused(name: str) -> None:
+def test_what_is_not_text_in_parts_is_refused(name: str) -> None:
     with pytest.raises(ArtifactNameError):
         check_name(name)
 
 
-def test_a_prefix_may_end_in_slashes_and_be_empty() -> None:
-    assert check_prefix("/a/b/") == "a/b"
+@pytest.mark.parametrize("part", ["a" * 241, "é" * 41])
+def test_a_part_that_fits_no_file_name_is_refused_with_the_reason(part: str) -> None:
+    for name in (part, f"{part}/x", f"x/{part}"):
+        with pytest.raises(ArtifactNameError, match="bytes as a file's name; 240 are possible"):
+            check_name(name)
+
+
+def test_what_tells_the_case_of_letters_counts_too() -> None:
+    with pytest.raises(ArtifactNameError, match="takes 247 bytes"):
+        check_name("A" * 196)
+
+
+def test_a_name_that_fits_no_key_with_its_prefix_is_refused_with_the_reason() -> None:
+    name = "/".join(["abcdefghi"] * 50)
+    assert ArtifactKeys.of(name, "prod", "table", "csv").path == f"prod/{name}"
+    with pytest.raises(ArtifactNameError, match="with the store's prefix; 850 are possible"):
+        ArtifactKeys.of(name, "/".join(["prefix"] * 60), "table", "csv")
+
+
+def test_the_longest_names_fit_disks_and_buckets() -> None:
+    """A file's name takes 255 bytes, a key of S3 and GCS 1,024."""
+    keys = ArtifactKeys("", "a" * MAX_PATH_BYTES, "table", "parquet")
+    entry = f"{'0' * 26}-{'0' * 8}-{'0' * 16}-compacted"
+    assert len(f"{keys.manifests('0' * 64)}/{entry}") <= 1024
+    assert MAX_PART_BYTES + len(".parquet") <= 255
+
+
+def test_a_study_key_of_full_length_fits() -> None:
+    assert check_name("subjects/" + "aB-" * 33 + "c")
+
+
+@pytest.mark.parametrize("prefix", ["/a/b/", "R&D/Prod 2", "v1.2"])
+def test_a_prefix_is_taken_as_it_is(prefix: str) -> None:
+    assert check_prefix(prefix) == prefix.strip("/")
     assert check_prefix("") == check_prefix("/") == ""
-    with pytest.raises(ArtifactNameError):
-        check_prefix("../a")
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "../a",
+        ".a",
+        "_a",
+        "a.",
+        "a ",
+        "a\\b",
+        "C:",
+        "a?",
+        "nul",
+        "x.parquet/a",
+        "e\u0301",
+        "é" * 130,
+    ],
+)
+def test_a_prefix_that_not_every_disk_takes_is_refused(prefix: str) -> None:
+    with pytest.raises(ArtifactNameError, match="can't be a prefix"):
+        check_prefix(prefix)
