@@ -8,9 +8,11 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from orch_assets.stores.lineage import current_facts, current_inputs
@@ -74,7 +76,7 @@ class Manifest:
     """What is known of one version of an artifact.
 
     Attributes:
-        artifact: its name in the store.
+        artifact: its name in the store through which it is read.
         kind: ``table``, ``set`` or ``json``.
         content: what its bytes are.
         publications: at least one, oldest first.
@@ -104,29 +106,87 @@ def publication_here_and_now() -> Publication:
     )
 
 
-def entry_to_bytes(manifest: Manifest) -> bytes:
-    """Return a manifest as its stored form, one publication an entry."""
-    return json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode()
+@dataclass(frozen=True)
+class Entry:
+    """A stored object that tells of publications of one version.
 
-
-def entry_from_bytes(data: bytes) -> Manifest:
-    """Read a stored entry.
-
-    Raises:
-        ValueError: it isn't one.
+    Attributes:
+        key: its key.
+        manifest: what it holds: one publication, or several that retention put together.
+        ids: of those publications, in their order: the names of the entries that they came as.
+            They begin with the instant, so that they sort as the publications followed.
+        is_known: whether nothing was left out in reading it; a later release may tell more.
     """
-    try:
-        value = json.loads(data)
-        return Manifest(
-            artifact=value["artifact"],
-            kind=value["kind"],
-            content=Content.from_json(value["content"]),
-            publications=tuple(
+
+    key: str
+    manifest: Manifest
+    ids: tuple[str, ...]
+    is_known: bool = True
+
+    def to_bytes(self) -> bytes:
+        """Return the stored form."""
+        value = asdict(self.manifest)
+        if len(self.ids) > 1:
+            return json.dumps({**value, "entries": self.ids}, ensure_ascii=False).encode()
+        return json.dumps(value, ensure_ascii=False, indent=1).encode()
+
+    @classmethod
+    def from_bytes(cls, key: str, data: bytes) -> "Entry":
+        """Read a stored entry.
+
+        Raises:
+            ValueError: it isn't one.
+        """
+        try:
+            value = json.loads(data)
+            ids = tuple(map(str, value.pop("entries", [key.rpartition("/")[2]])))
+            publications = tuple(
                 Publication(**_known(Publication, each)) for each in value["publications"]
-            ),
+            )
+            content = Content.from_json(value["content"])
+            manifest = Manifest(value["artifact"], value["kind"], content, publications)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(type(error).__name__) from None
+        if len(ids) != len(publications):
+            raise ValueError("entries and publications don't match")
+        is_known = all(
+            told.keys() <= {field.name for field in fields(class_)}
+            for class_, told in (
+                (Manifest, value),
+                (Content, value["content"]),
+                *((Publication, each) for each in value["publications"]),
+            )
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(type(error).__name__) from None
+        return cls(key, manifest, ids, is_known)
+
+
+def new_entry_id(publication: Publication) -> str:
+    """Return the name of a publication's entry; another one each time."""
+    instant = "".join(filter(str.isalnum, publication.published_at))
+    return f"{instant}-{uuid.uuid4().hex[:8]}"
+
+
+def told_by(entries: Iterable[Entry]) -> list[Manifest]:
+    """Return the manifests of versions: the one last published comes last.
+
+    A publication that two entries tell of, since whoever put them together was interrupted, is
+    told once.
+    """
+    manifests: dict[str, Manifest] = {}
+    for _, manifest, publication in sorted(_publications(entries), key=itemgetter(0)):
+        version = manifest.content.sha256
+        earlier = manifests.pop(version).publications if version in manifests else ()
+        manifests[version] = replace(manifest, publications=(*earlier, publication))
+    return list(manifests.values())
+
+
+def _publications(entries: Iterable[Entry]) -> list[tuple[str, Manifest, Publication]]:
+    found = {
+        (entry.manifest.content.sha256, id_): (id_, entry.manifest, publication)
+        for entry in entries
+        for id_, publication in zip(entry.ids, entry.manifest.publications, strict=True)
+    }
+    return list(found.values())
 
 
 def _known(class_: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:

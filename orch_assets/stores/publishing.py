@@ -6,23 +6,28 @@ requires a manifest of that hash.
 """
 
 import contextlib
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.keys import ArtifactKeys
 from orch_assets.stores.manifest import (
     Content,
+    Entry,
     Manifest,
-    entry_from_bytes,
-    entry_to_bytes,
+    new_entry_id,
     publication_here_and_now,
+    told_by,
 )
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
+
+# Ends the name of an object that tells of several publications.
+COMPACTED: Final = "-compacted"
+# How often entries are read anew that retention put together meanwhile.
+_READINGS: Final = 5
 
 
 class Publisher:
@@ -53,17 +58,21 @@ class Publisher:
         """
         publication = publication_here_and_now()
         manifest = Manifest(keys.name, keys.kind, content, (publication,))
-        instant = "".join(filter(str.isalnum, publication.published_at))
-        entry = f"{keys.manifests(content.sha256)}/{instant}-{uuid.uuid4().hex[:8]}"
+        id_ = new_entry_id(publication)
+        entry = Entry(f"{keys.manifests(content.sha256)}/{id_}", manifest, (id_,))
         with (
-            self._backend.spool() as path,
             self._new_current(keys, content.sha256, size) as make_current,
+            self._put(entry) as put,
+            publishing(),
         ):
-            spooled = spool(path, lambda file: file.write(entry_to_bytes(manifest)))
-            with publishing():
-                self._backend.put(spooled, entry)
-                make_current()
+            put()
+            make_current()
         return manifest
+
+    def put_entry(self, entry: Entry) -> None:
+        """Store what tells of publications that other entries tell of as well."""
+        with self._put(entry) as put:
+            put()
 
     def exists(self, keys: ArtifactKeys) -> bool:
         """Tell whether an artifact was published."""
@@ -73,7 +82,7 @@ class Publisher:
     def open(
         self, keys: ArtifactKeys, version: str | None = None
     ) -> Iterator[tuple[BinaryIO, Manifest]]:
-        """Open the current object, or a version, verified, with its newest manifest entry.
+        """Open the current object, or a version, verified, with its first manifest entry.
 
         Raises:
             ArtifactNotFoundError: there is none.
@@ -84,10 +93,7 @@ class Publisher:
             found = sha256_of(file)
             if version and found != version:
                 raise self._corrupt(keys, f"version {version} holds other bytes ({found})")
-            entries = self.entries(keys, found)
-            if not entries:
-                raise self._corrupt(keys, f"no manifest knows its bytes ({found})")
-            yield file, self.entry(keys, entries[-1], found)
+            yield file, self._first_manifest(keys, found)
 
     @contextlib.contextmanager
     def open_member(self, keys: ArtifactKeys, sha256: str) -> Iterator[BinaryIO]:
@@ -99,13 +105,28 @@ class Publisher:
 
     def manifests(self, keys: ArtifactKeys, version: str | None = None) -> list[Manifest]:
         """Return the manifests of all versions, or of one: the last published comes last."""
-        found: dict[str, Manifest] = {}
-        for entry in sorted(self.entries(keys, version), key=_instant):
-            sha256 = entry.split("/")[-2]
-            manifest = self.entry(keys, entry, sha256)
-            earlier = found.pop(sha256).publications if sha256 in found else ()
-            found[sha256] = replace(manifest, publications=earlier + manifest.publications)
-        return list(found.values())
+        return told_by(self.read_entries(keys, version))
+
+    def read_entries(self, keys: ArtifactKeys, version: str | None = None) -> list[Entry]:
+        """Return what the entries of all versions, or of one, tell.
+
+        Retention may put entries together meanwhile. No listing is of one moment: where one has
+        lost an entry, or has a new object of several, all of them are read anew.
+        """
+        listed = self.entries(keys, version)
+        for _ in range(_READINGS):
+            found = [self._entry_if_there(keys, each) for each in listed]
+            before, listed = listed, self.entries(keys, version)
+            new = set(listed).difference(before)
+            if set(before) <= set(listed) and not any(each.endswith(COMPACTED) for each in new):
+                break
+        return [entry for entry in found if entry]
+
+    @contextlib.contextmanager
+    def _put(self, entry: Entry) -> Iterator[Callable[[], None]]:
+        with self._backend.spool() as path:
+            spooled = spool(path, lambda file: file.write(entry.to_bytes()))
+            yield lambda: self._backend.put(spooled, entry.key)
 
     @contextlib.contextmanager
     def _new_current(
@@ -133,20 +154,39 @@ class Publisher:
         """Return the keys of the manifests of a version, oldest first; or of all versions."""
         return sorted(self._backend.list(keys.manifests(version), hidden=True))
 
-    def entry(self, keys: ArtifactKeys, entry: str, sha256: str) -> Manifest:
-        """Return one publication's manifest.
+    def entry(self, keys: ArtifactKeys, entry: str, sha256: str) -> Entry:
+        """Return what one entry tells.
 
         Raises:
+            ArtifactNotFoundError: it isn't there.
             ArtifactCorruptError: it can't be read, or is of another version.
         """
         with self._opened(keys, entry) as file:
             try:
-                manifest = entry_from_bytes(file.read())
+                found = Entry.from_bytes(entry, file.read())
             except ValueError:
-                manifest = None
-        if manifest is None or manifest.content.sha256 != sha256:
+                found = None
+        if found is None or found.manifest.content.sha256 != sha256:
             raise self._corrupt(keys, f"its manifest {self._backend.uri(entry)} can't be read")
-        return manifest
+        # A store with another prefix, that wrote it, may have had another name for the artifact.
+        return replace(found, manifest=replace(found.manifest, artifact=keys.name))
+
+    def _first_manifest(self, keys: ArtifactKeys, sha256: str) -> Manifest:
+        """Return what the first entry of a version tells: retention leaves it where it is."""
+        for _ in range(_READINGS):
+            first = next(iter(self.entries(keys, sha256)), None)
+            if first is None:
+                break
+            found = self._entry_if_there(keys, first)
+            if found:
+                return found.manifest
+        raise self._corrupt(keys, f"no manifest knows its bytes ({sha256})")
+
+    def _entry_if_there(self, keys: ArtifactKeys, entry: str) -> Entry | None:
+        try:
+            return self.entry(keys, entry, entry.split("/")[-2])
+        except ArtifactNotFoundError:
+            return None
 
     def _corrupt(self, keys: ArtifactKeys, problem: str) -> ArtifactCorruptError:
         uri = self._backend.uri(keys.current)
@@ -155,7 +195,3 @@ class Publisher:
             "Publish it again, or read one of versions().",
             artifact=keys.name,
         )
-
-
-def _instant(entry: str) -> str:
-    return entry.rpartition("/")[2]

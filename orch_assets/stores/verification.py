@@ -8,6 +8,8 @@ from typing import Final
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.inventory import Stock, take_stock
+from orch_assets.stores.keys import inside
+from orch_assets.stores.names import leads_from_below
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.sets import SetIndex
 from orch_assets.stores.spooling import sha256_of
@@ -66,6 +68,8 @@ class Verification:
     # Checks yield one fault or None for each object, and for each that should be there.
 
     def _manifest_checks(self, stock: Stock) -> Iterator[Fault | None]:
+        if not stock.is_named:
+            yield self._fault(stock, stock.keys.current, self._name_problem(stock))
         for sha256, entries in sorted(stock.manifests.items()):
             for entry in entries:
                 yield self._fault(stock, entry, self._manifest_problem(stock, entry, sha256))
@@ -88,10 +92,21 @@ class Verification:
             problem = None if known else f"no manifest has its bytes ({current})"
             yield self._fault(stock, keys.current, problem)
 
+    def _name_problem(self, stock: Stock) -> str | None:
+        if leads_from_below(inside(self._prefix, stock.keys.path)):
+            return None
+        return (
+            "a development version named it so, and no name leads here any more: publish "
+            f"{stock.keys.name!r} again, then remove this object and "
+            f"{self._backend.uri(stock.keys.hidden)}"
+        )
+
     def _manifest_problem(self, stock: Stock, entry: str, sha256: str) -> str | None:
         try:
-            manifest = self._publisher.entry(stock.keys, entry, sha256)
+            manifest = self._publisher.entry(stock.keys, entry, sha256).manifest
         except ArtifactNotFoundError:
+            if self._publisher.entries(stock.keys, sha256):
+                return None  # retention put it together with others
             return "it was removed while it was looked for"
         except ArtifactCorruptError:
             return "this manifest can't be read, or is of another version"

@@ -2,7 +2,6 @@
 
 import json
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 from pandas.testing import assert_frame_equal
@@ -211,62 +210,3 @@ class HistoryContract(StoreFixtures):
         assert first.inputs == second.inputs == {"a": "1", "b": "2"}
         assert first.provenance == {"run": "r"}
         assert second.provenance == {"run": "its own", "at": "y"}
-
-    # Retention
-
-    def test_the_last_versions_are_kept(self, store: PipelineStore) -> None:
-        for size in range(1, 6):
-            store.upload(pd.DataFrame({"n": range(size)}), "x")
-        store.restore("x", store.versions("x")[0].content.sha256)
-        assert len(store.retain(keep_last=2)) == 3
-        assert [each.content.rows for each in store.versions("x")] == [5, 1]
-        assert len(store.download("x")) == 1
-        assert store.verify() == []
-
-    def test_to_keep_more_versions_than_there_are_keeps_all(self, store: PipelineStore) -> None:
-        for size in range(1, 4):
-            store.upload(pd.DataFrame({"n": range(size)}), "x")
-        for many in (3, 4, 5, 100):
-            assert store.retain(keep_last=many) == []
-        assert len(store.versions("x")) == 3
-
-    def test_the_current_version_is_kept_in_any_case(self, store: PipelineStore) -> None:
-        store.upload(FRAME, "x")
-        store.publish_set({"a": FRAME, "b": OTHER}, "y")
-        store.publish_set({"a": FRAME}, "y")
-        removed = store.retain(keep_last=0)
-        assert len(removed) == 2, "a set's version, and the table that only it had"
-        assert_frame_equal(store.download("x"), FRAME)
-        assert list(store.download_set("y")) == ["a"]
-        assert store.verify() == []
-
-    def test_young_versions_are_kept(self, store: PipelineStore) -> None:
-        store.upload(FRAME, "x")
-        store.upload(OTHER, "x")
-        assert store.retain(keep_days=1) == []
-        assert len(store.retain(keep_days=0)) == 1
-
-    def test_inputs_of_kept_versions_are_kept(self, store: PipelineStore) -> None:
-        """Inputs of inputs too."""
-        oldest = store.publish(OTHER, "a")
-        with derived_from({oldest.uri: oldest.sha256}):
-            older = store.publish(FRAME, "b")
-        with derived_from({older.uri: older.sha256}):
-            store.publish(FRAME, "c")
-        for name in "ab":
-            for size in (10, 20):
-                store.publish(pd.DataFrame({"n": range(size)}), name)
-        assert len(store.retain(keep_last=1)) == 2
-        assert_frame_equal(store.download("a", version=oldest.sha256), OTHER)
-        assert_frame_equal(store.download("b", version=older.sha256), FRAME)
-
-    def test_retention_leaves_other_prefixes_alone(self, store: PipelineStore) -> None:
-        for name in ("prod/x", "prod2/x"):
-            store.upload(FRAME, name)
-            store.upload(OTHER, name)
-        assert len(store.retain("prod", keep_last=1)) == 1
-        assert len(store.versions("prod2/x")) == 2
-
-    def test_retention_without_a_rule_is_refused(self, store: PipelineStore) -> None:
-        with pytest.raises(ValueError, match="keep_last"):
-            store.retain()

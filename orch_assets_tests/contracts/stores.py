@@ -22,9 +22,11 @@ from orch_assets.stores import ArtifactKind, PipelineStore, StorageFormat, batch
 from orch_assets_tests.contracts.store_damage import DamageContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract
+from orch_assets_tests.contracts.store_names import NamesContract
+from orch_assets_tests.contracts.store_retention import RetentionContract
 
 
-class StoreContract(HistoryContract, DamageContract):
+class StoreContract(HistoryContract, DamageContract, NamesContract, RetentionContract):
     """Subclasses give the fixtures of ``StoreFixtures``, all over one empty place."""
 
     # Tables

@@ -1,0 +1,110 @@
+"""Retention that is killed at any step loses no publication and doubles none."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from orch_assets.stores import PipelineStore, open_store
+from orch_assets.study import study_context
+
+# As in test_killed.py and test_killed_in_buckets.py. Each retains in a store of its own, and steps
+# count from the first request to delete something.
+RETAINERS = """
+import os, signal, sys
+import boto3, google.cloud.storage, botocore.session
+from orch_assets.stores import open_store
+
+address, steps = sys.argv[1], 0
+client = open_store(address)._backend._client if "://" in address else None
+
+def kill_at(last):
+    def step():
+        global steps
+        steps += 1
+        if steps == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def watch(event, args):
+        if event == "open":
+            writes = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
+            if writes and (steps or not client):
+                step()
+        elif event == "http.client.send":
+            if steps or bytes(args[1]).startswith(b"DELETE"):
+                step()
+        elif event in ("os.remove", "os.rename", "os.mkdir") and (steps or not client):
+            step()
+    sync = os.fsync
+    os.fsync = lambda descriptor: (step(), sync(descriptor))
+    sys.addaudithook(watch)
+
+status, number = 9, 0
+while status:
+    number += 1
+    child = os.fork()
+    if not child:
+        store = open_store(f"{address}/{number}")
+        if client:
+            store._backend._connected.append(client)
+        kill_at(number)
+        store.retain(keep_last=2)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), status
+print(number)
+"""
+FRAMES = [pd.DataFrame({"n": range(size)}) for size in (1, 2, 3)]
+FOLDERS = 60  # more than there are steps
+PUBLISHED = [0, 1, 1, 2, 2, 2, 1, 1, 1]  # the version 0 is one too many
+
+
+def publish(store: PipelineStore, name: str) -> None:
+    for number, which in enumerate(PUBLISHED):
+        with study_context(f"S-{number}"):
+            store.upload(FRAMES[which], name)
+
+
+def told(store: PipelineStore, name: str) -> list[tuple[int | None, str | None]]:
+    """Return the rows and the study of every publication, in order."""
+    found = sorted(
+        (each.published_at, version.content.rows, each.study)
+        for version in store.versions(name)
+        for each in version.publications
+    )
+    return [(rows, study) for _, rows, study in found]
+
+
+@pytest.mark.parametrize("cloud", ["", "s3", "gs"])
+def test_killed_at_each_step(cloud: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Between the object that tells of several publications and the last removal of an entry."""
+    address = str(tmp_path / "store")
+    if cloud:
+        bucket = request.getfixturevalue("s3_bucket" if cloud == "s3" else "gcs_bucket")
+        address = f"{cloud}://{bucket}"
+    store = open_store(address)
+    for number in range(1, FOLDERS + 1):
+        publish(store, f"{number}/x")
+    done = subprocess.run(
+        [sys.executable, "-c", RETAINERS, address],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        env=dict(os.environ),
+    )
+    killed = int(done.stdout)
+    assert 12 < killed <= FOLDERS
+    everything = [(which + 1, f"S-{number}") for number, which in enumerate(PUBLISHED)]
+    for number in range(1, killed + 1):
+        name = f"{number}/x"
+        assert told(store, name) in (everything, everything[1:])
+        assert_frame_equal(store.download(name), FRAMES[1])
+    assert all(fault.leftover for fault in store.verify())
+    store.retain(keep_last=2)
+    assert store.verify() == []
+    for number in range(1, killed + 1):
+        assert told(store, f"{number}/x") == everything[1:]
