@@ -86,14 +86,18 @@ def defs(tmp_path) -> dg.Definitions:
 
 @pytest.fixture(params=["sqlite"])
 def ticks(request, defs) -> Iterator[Ticks]:
-    """The ticks over an instance of two studies, on SQLite unless a test says otherwise."""
+    """The ticks over two studies, on SQLite unless a test says otherwise.
+
+    A third was run before: of an asset without a record, Dagster reads nothing at a tick's start.
+    """
     kept = (
         postgres_instance(request.getfixturevalue("server"))
         if request.param == "postgres"
         else instance()
     )
     with kept as real:
-        real.add_dynamic_partitions(STUDIES_NAME, ["A", "B"])
+        real.add_dynamic_partitions(STUDIES_NAME, ["OLD", "A", "B"])
+        execute(defs, real, "OLD")
         yield Ticks(defs, real)
 
 
@@ -120,7 +124,7 @@ def test_a_study_that_a_long_run_materializes_within_a_tick_is_not_requested(tic
     go_on = begun(ticks, "A")
     assert not ticks.pass_by(GRACE)
     assert ticks.tick(go_on) == {"B"}
-    assert in_state(ticks.real, "raw", "MATERIALIZED") == ["A"]
+    assert in_state(ticks.real, "raw", "MATERIALIZED") == ["OLD", "A"]
 
 
 @on_both
@@ -128,7 +132,7 @@ def test_a_study_that_is_run_wholly_within_a_tick_is_not_requested(ticks):
     """The tick in which its grace period ends."""
     assert not ticks.pass_by(GRACE)
     assert ticks.tick(lambda: execute(ticks.defs, ticks.real, "A")) == {"B"}
-    assert in_state(ticks.real, "raw", "MATERIALIZED") == ["A"]
+    assert in_state(ticks.real, "raw", "MATERIALIZED") == ["OLD", "A"]
 
 
 @on_both
@@ -145,8 +149,7 @@ def test_a_study_whose_run_waits_to_begin_is_not_requested(ticks):
 def test_a_cancelled_study_stays_so_until_somebody_runs_it(ticks):
     begun(ticks, "A")
     ticks.pass_by()
-    (run,) = ticks.real.get_runs()
-    ticks.real.report_run_canceled(run)
+    ticks.real.report_run_canceled(ticks.real.get_runs(limit=1)[0])
     assert ticks.pass_by() == {"B"}
 
 
@@ -173,7 +176,7 @@ def test_studies_that_nobody_runs_are_still_requested(ticks):
     """One that was never run, and one whose run was deleted with all that it left."""
     begun(ticks, "A")
     ticks.tick()
-    ticks.real.delete_run(ticks.real.get_runs()[0].run_id)
+    ticks.real.delete_run(ticks.real.get_runs(limit=1)[0].run_id)
     assert ticks.pass_by() == {"A", "B"}
 
 
