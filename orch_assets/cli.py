@@ -61,9 +61,6 @@ def cli() -> None:
     """
 
 
-# --- run ---
-
-
 @cli.command()
 @click.option("--study", "study_keys", multiple=True, metavar="KEY", help="Only this; repeatable.")
 @click.option("--failed", is_flag=True, help="Only what failed in the last run over studies.")
@@ -225,9 +222,6 @@ def _print_conclusion(console: "Console", in_vain: Sequence[str], *, failed: boo
     if not (failed or in_vain):
         outcome = "Every study succeeded. "
     say(console, f"\n{outcome}Artifacts: {StoreResource().location()}.")
-
-
-# --- studies ---
 
 
 @cli.group(invoke_without_command=True)
