@@ -19,7 +19,7 @@ demo-aws: export DAGSTER_HOME = $(AWS_HOME)
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo demo-aws dev run studies test check bench screenshot lock clean
+.PHONY: help demo demo-aws dev run studies test test-pandas3 check bench screenshot lock clean
 
 help:
 	@echo "make demo      run the main job on the embedded registry (no account needed)"
@@ -28,6 +28,7 @@ help:
 	@echo "make studies   show which studies of your account a run is for, and why"
 	@echo "make run       run the main job on the account whose keys are in the environment"
 	@echo "make test      run the tests"
+	@echo "make test-pandas3   run the tests of the stores and IO managers with pandas 3"
 	@echo "make check     lint and types"
 	@echo "make bench     measure speed and memory, as ratios"
 	@echo "make clean     remove what can be made again"
@@ -52,6 +53,12 @@ studies: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
 # In the files' order: sorted by their number of tests, the longest would come last, one by one.
 test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(NODE)/node_modules
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+# Beside pandas 2: dagster-gcp holds the project's own environment there.
+test-pandas3: $(VENV)-pandas3/.installed
+	$(VENV)-pandas3/bin/python -m pytest -q --numprocesses auto --dist loadfile \
+		orch_assets_tests/stores orch_assets_tests/defs/test_io_manager.py \
+		orch_assets_tests/defs/test_io_manager_inputs.py orch_assets_tests/defs/test_handing_on.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -89,6 +96,12 @@ $(VENV)-peers/.installed: locks/peers.txt
 	$(VENV)-peers/bin/python $(INSTALL) --require-hashes -r locks/peers.txt
 	@touch $@
 
+$(VENV)-pandas3/.installed: locks/pandas3.txt
+	@echo "Installing pandas 3 and what its tests need into $(VENV)-pandas3 …"
+	$(PYTHON) -m venv $(VENV)-pandas3
+	$(VENV)-pandas3/bin/python $(INSTALL) --require-hashes -r locks/pandas3.txt
+	@touch $@
+
 $(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml $(AWS_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(@D)
 	@cp dagster.yaml $@
@@ -110,10 +123,11 @@ lock:
 	$(COMPILE) --group pyproject.toml:install -c locks/run.txt -o locks/install.txt
 	$(COMPILE) pyproject.toml --group dev -o locks/dev.txt
 	$(COMPILE) --group pyproject.toml:peers -o locks/peers.txt
+	$(COMPILE) --group pyproject.toml:pandas3 -o locks/pandas3.txt
 
 # Never an account's home: its tables, their versions and restricted values can't be made again.
 clean:
-	rm -rf $(VENV) $(VENV)-peers $(NODE)/node_modules $(DEMO_HOME) $(AWS_HOME)
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-pandas3 $(NODE)/node_modules $(DEMO_HOME) $(AWS_HOME)
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	@for left in .dagster/* artifacts .env; do \

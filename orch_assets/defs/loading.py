@@ -106,33 +106,41 @@ def _together(store: "PipelineStore", names: Mapping[str, Mapping[str, str]], wa
         return _frames_together(store, names)
     if wanted == READER:
         return _readers_together(store, names)
-    import pyarrow as pa
+    from orch_assets.stores.joining import join_tables
 
-    tables = [_with_keys(store.download_table(name), keys, name) for name, keys in names.items()]
-    # A table without rows often has columns without a type.
-    filled = [table for table in tables if table.num_rows] or tables[:1]
-    try:
-        return _converted(pa.concat_tables(filled, promote_options="default"), wanted)
-    except pa.ArrowException:
-        raise _unfit(next(iter(names))) from None
+    tables = {
+        name: _with_keys(store.download_table(name), keys, name) for name, keys in names.items()
+    }
+    return _converted(join_tables(tables), wanted)
 
 
 def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, str]]) -> Any:
     import pandas as pd
 
-    frames = []
+    from orch_assets.stores.joining import join_frames
+
+    frames = {}
     for name, keys in names.items():
         frame = store.download(name)
         for position, (column, key) in enumerate(keys.items()):
             if column not in frame:
-                frame.insert(position, column, pd.Series(key, index=frame.index, dtype=object))
+                text = pd.Series([key], dtype=pd.Index([key]).dtype)  # as pandas has text
+                frame = _with_column(frame, position, column, text)
             elif not (frame[column] == key).all():
                 raise _other_key(name, column)
-        frames.append(frame)
-    plain = all(isinstance(frame.index, pd.RangeIndex) for frame in frames)
-    # An empty frame would change the types of the others' columns.
-    filled = [frame for frame in frames if len(frame)] or frames[:1]
-    return pd.concat(filled, ignore_index=plain)
+        frames[name] = frame
+    return join_frames(frames)
+
+
+def _with_column(frame: Any, position: int, column: str, value: Any) -> Any:
+    """Return a frame with one value in a column more, whatever its columns' index holds."""
+    import pandas as pd
+
+    if isinstance(frame.columns, pd.CategoricalIndex):
+        frame = frame.set_axis(frame.columns.astype(object), axis="columns")
+    repeated = value.repeat(len(frame)).set_axis(frame.index)
+    frame.insert(position, column, repeated)
+    return frame
 
 
 def _readers_together(
@@ -159,7 +167,7 @@ def _readers_together(
     def batches() -> "Iterator[pa.RecordBatch]":
         for name, piece in chain([first], rest):
             if not piece.schema.equals(schema):
-                raise _unfit(name)
+                raise _other_schema(name, piece.schema, first[0], schema)
             yield from piece.to_batches()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
@@ -200,10 +208,22 @@ def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
     )
 
 
-def _unfit(name: str) -> StoreError:
+def _other_schema(name: str, schema: "pa.Schema", other: str, wanted: "pa.Schema") -> StoreError:
+    """Say how a stream's schema differs from that of the first: a stream can't be converted."""
+    types = {field.name: str(field.type) for field in schema}
+    expected = {field.name: str(field.type) for field in wanted}
+    column = next(
+        (each for each in {**expected, **types} if types.get(each) != expected.get(each)), None
+    )
+    differs = (
+        "its columns are in another order"
+        if column is None
+        else f"its column {column!r} is {types.get(column, 'missing')} here and "
+        f"{expected.get(column, 'missing')} there"
+    )
     return StoreError(
-        f"The table {name} doesn't fit together with the others: a column is of another type. "
-        "Ask for a dict of tables.",
+        f"The table {name} doesn't fit together with {other}: {differs}. Ask for a pyarrow.Table, "
+        "or for a dict of streams.",
         artifact=name,
     )
 

@@ -133,7 +133,7 @@ def _index_levels(frame: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
     if isinstance(index, pd.RangeIndex) and len(frame.columns):
         return levels
     for position, name in enumerate(index.names):
-        values = _level_values(index, position)
+        values = level_values(index, position)
         # As pandas itself names them, so that its own reader finds them.
         taken = name is None or name in frame.columns or name in levels
         column = f"__index_level_{position}__" if taken else str(name)
@@ -145,7 +145,7 @@ def _index_levels(frame: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
     return levels
 
 
-def _level_values(index: Any, position: int) -> Any:
+def level_values(index: Any, position: int) -> Any:
     """Return a level's values; numbers beside missing ones, which pandas rounds, as nullable."""
     import pandas as pd
 

@@ -644,7 +644,7 @@ def test_the_same_table_is_the_same_bytes_in_whatever_pieces(format_: StorageFor
 
 
 def test_a_csv_reads_well_elsewhere() -> None:
-    moment = pd.Timestamp("2024-01-01 12:00", tz="Europe/Berlin")
+    moment = pd.Timestamp("2024-01-01 12:00", tz="Europe/Berlin").as_unit("ns")
     frame = pd.DataFrame(
         {
             "id": ["001", None, ""],
