@@ -50,6 +50,37 @@ def shown(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
+def test_retention_that_may_not_delete_changes_nothing(
+    store: PipelineStore, proxy: FaultyServer
+) -> None:
+    """Neither is a version removed, nor are manifests put together."""
+    for frame in (FRAME[:1], FRAME, FRAME, FRAME):
+        store.upload(frame, "x")
+    before = store.versions("x")
+    proxy.faults, proxy.seen = [("DELETE", 403)], []
+    error = refused(lambda: store.retain(keep_last=1))
+    assert str(error).startswith("retain() can't delete objects here, so nothing was changed. ")
+    assert "denied" in str(error)
+    assert not [seen for seen in proxy.seen if seen.startswith(("PUT", "POST"))]
+    assert store.versions("x") == before
+    assert len(store.retain(keep_last=1)) == 1
+
+
+def test_retention_that_is_refused_halfway_loses_and_doubles_nothing(
+    store: PipelineStore, proxy: FaultyServer
+) -> None:
+    """Under a lock, what isn't there may be deleted, and what is there may not."""
+    for _ in range(4):
+        store.upload(FRAME, "x")
+    before = store.versions("x")
+    store.retain("y", keep_last=1)
+    allowed, passed = iter([None, None, 403]), proxy.fault_of
+    proxy.fault_of = lambda method: next(allowed) if method == "DELETE" else passed(method)
+    refused(lambda: store.retain(keep_last=1))
+    assert store.versions("x") == before
+    assert store.verify() == []
+
+
 def refused(call: Callable[[], object]) -> StoreUnavailableError:
     """Return the error of a call; it holds nothing of the vendor's, nor a key."""
     with pytest.raises(StoreUnavailableError) as caught:

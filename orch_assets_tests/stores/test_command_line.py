@@ -58,6 +58,20 @@ def test_what_a_killed_publication_left_is_told_and_no_fault(
     assert last == "4 objects, no faults, 1 leftover."
 
 
+def test_a_name_of_a_development_version_is_a_fault_that_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is nothing else, it isn't an empty place."""
+    LocalPipelineStore(tmp_path).upload(FRAME, "ae2/ONC-301")
+    (tmp_path / "ae2").rename(tmp_path / "ae2~~3")
+    assert main(["verify", str(tmp_path)]) == 1
+    told, last = capsys.readouterr().out.splitlines()
+    current = tmp_path / "ae2~~3" / "ONC-301.parquet"
+    assert told.startswith(f"{current.as_uri()}: a development version named it so")
+    assert "publish 'ae2/ONC-301' again, then remove this object and " in told
+    assert last == "3 objects, 1 fault."
+
+
 def test_a_removed_manifest_of_the_current_object_ends_with_1(tmp_path: Path) -> None:
     LocalPipelineStore(tmp_path).upload(FRAME, "x")
     (manifest,) = (tmp_path / ".orch/x/parquet/manifests").glob("*/*")

@@ -19,7 +19,7 @@ import os, signal, sys
 import boto3, google.cloud.storage, botocore.session
 from orch_assets.stores import open_store
 
-address, steps = sys.argv[1], 0
+address, keep_last, steps = sys.argv[1], int(sys.argv[2]), 0
 client = open_store(address)._backend._client if "://" in address else None
 
 def kill_at(last):
@@ -51,60 +51,74 @@ while status:
         if client:
             store._backend._connected.append(client)
         kill_at(number)
-        store.retain(keep_last=2)
+        store.retain(keep_last=keep_last)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     assert status in (0, signal.SIGKILL), status
 print(number)
 """
 FRAMES = [pd.DataFrame({"n": range(size)}) for size in (1, 2, 3)]
-FOLDERS = 60  # more than there are steps
 PUBLISHED = [0, 1, 1, 2, 2, 2, 1, 1, 1]  # the version 0 is one too many
+FEWER = [0, 1, 1, 1]
 
 
-def publish(store: PipelineStore, name: str) -> None:
-    for number, which in enumerate(PUBLISHED):
+def publish(store: PipelineStore, published: list[int]) -> None:
+    for number, which in enumerate(published):
         with study_context(f"S-{number}"):
-            store.upload(FRAMES[which], name)
+            store.upload(FRAMES[which], "x")
 
 
-def told(store: PipelineStore, name: str) -> list[tuple[int | None, str | None]]:
+def told(store: PipelineStore) -> list[tuple[int | None, str | None]]:
     """Return the rows and the study of every publication, in order."""
     found = sorted(
         (each.published_at, version.content.rows, each.study)
-        for version in store.versions(name)
+        for version in store.versions("x")
         for each in version.publications
     )
     return [(rows, study) for _, rows, study in found]
 
 
-@pytest.mark.parametrize("cloud", ["", "s3", "gs"])
-def test_killed_at_each_step(cloud: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    ("cloud", "published", "keep_last", "folders"),
+    [("", PUBLISHED, 2, 60), ("s3", FEWER, 1, 30), ("gs", FEWER, 1, 30)],
+    ids=["local", "s3", "gs"],
+)
+def test_killed_at_each_step(
+    cloud: str,
+    published: list[int],
+    keep_last: int,
+    folders: int,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
     """Between the object that tells of several publications and the last removal of an entry."""
     address = str(tmp_path / "store")
     if cloud:
         bucket = request.getfixturevalue("s3_bucket" if cloud == "s3" else "gcs_bucket")
         address = f"{cloud}://{bucket}"
-    store = open_store(address)
-    for number in range(1, FOLDERS + 1):
-        publish(store, f"{number}/x")
+    stores = [open_store(f"{address}/{number}") for number in range(1, folders + 1)]
+    if cloud:  # to make a client takes longer than all the rest
+        for store in stores:
+            store._backend._connected.append(
+                request.getfixturevalue("s3" if cloud == "s3" else "gcs")
+            )
+    for store in stores:
+        publish(store, published)
     done = subprocess.run(
-        [sys.executable, "-c", RETAINERS, address],
+        [sys.executable, "-c", RETAINERS, address, str(keep_last)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=200,
         env=dict(os.environ),
     )
     killed = int(done.stdout)
-    assert 12 < killed <= FOLDERS
-    everything = [(which + 1, f"S-{number}") for number, which in enumerate(PUBLISHED)]
-    for number in range(1, killed + 1):
-        name = f"{number}/x"
-        assert told(store, name) in (everything, everything[1:])
-        assert_frame_equal(store.download(name), FRAMES[1])
-    assert all(fault.leftover for fault in store.verify())
-    store.retain(keep_last=2)
-    assert store.verify() == []
-    for number in range(1, killed + 1):
-        assert told(store, f"{number}/x") == everything[1:]
+    assert 12 < killed <= folders, "the last one was not killed, and found something to do"
+    everything = [(which + 1, f"S-{number}") for number, which in enumerate(published)]
+    for store in stores[:killed]:
+        assert told(store) in (everything, everything[1:])
+        assert_frame_equal(store.download("x"), FRAMES[1])
+        assert all(fault.leftover for fault in store.verify())
+        store.retain(keep_last=keep_last)
+        assert told(store) == everything[1:]
+        assert store.verify() == []

@@ -8,7 +8,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import StoreError, StoreUnavailableError
-from orch_assets.stores import LocalPipelineStore, StorageFormat, open_store
+from orch_assets.stores import LocalPipelineStore, PipelineStore, StorageFormat, open_store
+from orch_assets.stores.local_disk import LocalDisk
 
 FRAME = pd.DataFrame({"n": [1, 2]})
 
@@ -20,6 +21,36 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     store.upload(FRAME, "x")
     assert_frame_equal(store.download("x"), FRAME)
+
+
+class CaseBlindDisk(LocalDisk):
+    """A disk as macOS and Windows have it: it keeps the first spelling, and takes any."""
+
+    def _path(self, key: str) -> Path:
+        path = self._root
+        for part in key.split("/"):
+            names = [each.name for each in path.iterdir()] if path.is_dir() else []
+            path /= next((name for name in names if name.lower() == part.lower()), part)
+        return path
+
+
+def test_a_disk_that_is_blind_to_case_keeps_all_names_apart(tmp_path: Path) -> None:
+    """Also where two assets, which a store doesn't know to be assets, share a folder."""
+    store = PipelineStore(CaseBlindDisk(tmp_path), "", StorageFormat.PARQUET)
+    names = ["Labs/ONC-301", "labs/ONC-301", "labs/onc-301", "Labs/S1", "labs/s1", "LABS/x/y"]
+    for size, name in enumerate(names):
+        store.upload(pd.DataFrame({"n": range(size)}), name)
+    assert [path.name for path in tmp_path.glob("[lL]*")] == ["Labs"]
+    assert [len(store.download(name)) for name in names] == list(range(len(names)))
+    assert [len(store.versions(name)) for name in names] == [1] * len(names)
+    assert store.list_artifacts() == sorted(names)
+    assert store.list_artifacts("labs") == ["labs/ONC-301", "labs/onc-301", "labs/s1"]
+    assert not store.exists("LABS/s1")
+    assert store.verify() == []
+    assert store.retain(keep_last=1) == []
+    store.delete("labs/s1", history=True)
+    assert store.list_artifacts("Labs") == ["Labs/ONC-301", "Labs/S1"]
+    assert store.verify() == []
 
 
 def test_the_uri_is_the_files_own(tmp_path: Path) -> None:
