@@ -42,7 +42,19 @@ class RegistryResource(dg.ConfigurableResource[Any]):
         default=None, description="Default: IMEDNET_BASE_URL, else iMednet's production."
     )
     timeout: float | None = Field(
-        default=None, description="Seconds a request may take. Default: IMEDNET_TIMEOUT, else 30."
+        default=None,
+        description="Seconds to connect, and between two pieces of an answer. "
+        "Default: IMEDNET_TIMEOUT, else 30.",
+    )
+    answer_timeout: float | None = Field(
+        default=None,
+        description="Seconds that a whole answer may take. "
+        "Default: IMEDNET_ANSWER_TIMEOUT, else ten times `timeout`.",
+    )
+    max_answer_mb: int | None = Field(
+        default=None,
+        description="Megabytes that an answer may have, unpacked. "
+        "Default: IMEDNET_MAX_ANSWER_MB, else 256.",
     )
     max_requests: int | None = Field(
         default=None,
@@ -100,6 +112,8 @@ class RegistryResource(dg.ConfigurableResource[Any]):
                 security_key=server.security_key,
                 base_url=server.base_url,
                 timeout=self.timeout,
+                answer_timeout=self.answer_timeout,
+                max_answer_mb=self.max_answer_mb,
                 max_requests=self.max_requests,
             )
         return ImednetSDK(
@@ -107,6 +121,8 @@ class RegistryResource(dg.ConfigurableResource[Any]):
             security_key=self.security_key,
             base_url=self.base_url,
             timeout=self.timeout,
+            answer_timeout=self.answer_timeout,
+            max_answer_mb=self.max_answer_mb,
             max_requests=self.max_requests,
         )
 

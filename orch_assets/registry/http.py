@@ -2,7 +2,8 @@
 
 All requests are reads, so every one may be sent again. Tried again: no answer, a cut or damaged
 one, 408, 425, 429, 5xx, what isn't the API's JSON, and the API's "unknown error" (9000) in an
-envelope at 200. Never: 400, 401, 403, 404 and every other refusal.
+envelope at 200. Never: 400, 401, 403, 404 and every other refusal, and an answer that is larger
+than allowed.
 """
 
 import functools
@@ -19,6 +20,7 @@ import tenacity
 
 from orch_assets.errors import (
     ImednetError,
+    RegistryDataError,
     RegistryError,
     RegistryUnreachableError,
     StudyGivenUpError,
@@ -26,6 +28,13 @@ from orch_assets.errors import (
 from orch_assets.registry.calls import API_PATH, Call
 from orch_assets.registry.limiter import AbandonedError, RequestLimiter
 from orch_assets.registry.quiet import quiet_httpx
+from orch_assets.registry.receiving import (
+    ENCODING,
+    AnswerLimits,
+    AnswerTooLargeError,
+    ReceivedAnswer,
+    receive,
+)
 from orch_assets.registry.retries import (
     Trouble,
     is_busy,
@@ -62,7 +71,7 @@ class RegistryHttp:
     """Sends requests; safe from many threads.
 
     Args:
-        settings: keys, base URL and timeout.
+        settings: keys, base URL, and what an answer may take.
         client: sends them; not closed here.
         limiter: how many at once.
         attempts: tries for each request.
@@ -85,12 +94,15 @@ class RegistryHttp:
         self._headers.update(
             {
                 "Accept": "application/json",
+                "Accept-Encoding": ENCODING,
                 "Content-Type": "application/json",
                 "x-api-key": settings.api_key,
                 "x-imn-security-key": settings.security_key,
             }
         )
-        self._timeout = httpx.Timeout(settings.timeout).as_dict()
+        pause = min(settings.timeout, settings.answer_timeout)
+        self._timeout = httpx.Timeout(pause).as_dict()
+        self._limits = AnswerLimits(settings.answer_timeout, settings.max_answer_mb * 1_000_000)
         self._limiter = limiter
         self._attempts = attempts
         self._sleep = sleep
@@ -154,7 +166,7 @@ class RegistryHttp:
         response = self._answered(call, abandoned)
         return response if isinstance(response, Trouble) else _decoded(decode, response.content)
 
-    def _answered(self, call: Call, abandoned: threading.Event) -> httpx.Response | Trouble:
+    def _answered(self, call: Call, abandoned: threading.Event) -> ReceivedAnswer | Trouble:
         if abandoned.is_set():
             raise AbandonedError
         study = current_context()
@@ -166,7 +178,7 @@ class RegistryHttp:
             return response
         return trouble_with(call, response) or response
 
-    def _exchange(self, call: Call, abandoned: threading.Event) -> httpx.Response | Trouble:
+    def _exchange(self, call: Call, abandoned: threading.Event) -> ReceivedAnswer | Trouble:
         """Send the request and read the whole answer, in a slot of the limiter."""
         # httpx's own errors hold the request with its headers, and some quote bytes of the answer:
         # ours is raised after the except block, so that it is chained to none of them.
@@ -176,10 +188,13 @@ class RegistryHttp:
             self._check_open()
             try:
                 with quiet_httpx():
-                    response = self._client.send(request, follow_redirects=False)
+                    response = receive(self._client, request, self._limits)
+            except AnswerTooLargeError:
+                slot.lost = True
+                return self._too_large(call)
             except (httpx.TransportError, httpx.DecodingError) as error:
                 slot.lost = True
-                return self._no_answer(call, type(error).__name__)
+                return self._no_answer(call, type(error), time.monotonic() - began)
             seconds = time.monotonic() - began
             if is_busy(response):
                 slot.refuse(retry_after(response))
@@ -210,12 +225,24 @@ class RegistryHttp:
             extensions={"timeout": self._timeout},
         )
 
-    def _no_answer(self, call: Call, kind: str) -> Trouble:
+    def _no_answer(self, call: Call, kind: type[Exception], seconds: float) -> Trouble:
+        check = "the network, IMEDNET_BASE_URL and IMEDNET_TIMEOUT"
+        if seconds >= self._limits.seconds:
+            check = "the network and IMEDNET_ANSWER_TIMEOUT"
+        elif kind is httpx.ProxyError:
+            check = "the proxy that HTTPS_PROXY or ALL_PROXY names"
         problem = (
-            f"no whole answer from {httpx.URL(self._settings.base_url).host} at any try ({kind}); "
-            "check the network, IMEDNET_BASE_URL and IMEDNET_TIMEOUT."
+            f"no whole answer from {httpx.URL(self._settings.base_url).host} at any try "
+            f"({kind.__name__} after {seconds:.1f} s); check {check}."
         )
         return Trouble(call.error(RegistryUnreachableError, problem), passing=True)
+
+    def _too_large(self, call: Call) -> Trouble:
+        problem = (
+            f"the answer has more than {self._settings.max_answer_mb} MB, which no page of the API "
+            "has; check the base URL, or raise IMEDNET_MAX_ANSWER_MB."
+        )
+        return Trouble(call.error(RegistryDataError, problem), passing=False)
 
     def _pause(self, abandoned: threading.Event, seconds: float) -> None:
         if self._sleep is not None:

@@ -17,6 +17,7 @@ from orch_assets.errors import (
 )
 from orch_assets.registry.answers import UNKNOWN_ERROR, refusal_code
 from orch_assets.registry.calls import Call
+from orch_assets.registry.receiving import ReceivedAnswer
 
 LONGEST_RETRY_AFTER = 60.0
 
@@ -48,7 +49,7 @@ class Trouble:
     retry_after: float | None = None
 
 
-def trouble_with(call: Call, response: httpx.Response) -> Trouble | None:
+def trouble_with(call: Call, response: ReceivedAnswer) -> Trouble | None:
     """Return what is wrong with an answer by its status alone; None when nothing is."""
     status = response.status_code
     if status == httpx.codes.OK:
@@ -67,7 +68,7 @@ def trouble_with(call: Call, response: httpx.Response) -> Trouble | None:
     odd = call.error(
         RegistryDataError, f"{told} is no answer of the API; check the base URL.", status=status
     )
-    return Trouble(odd, passing=False)
+    return Trouble(odd, passing=True, retry_after=retry_after(response))
 
 
 def trouble_from(error: RegistryError) -> Trouble:
@@ -76,12 +77,13 @@ def trouble_from(error: RegistryError) -> Trouble:
     return Trouble(error, passing=passing)
 
 
-def is_busy(response: httpx.Response) -> bool:
-    """Return whether the registry says that it is asked too much."""
-    return response.status_code in _BUSY or "retry-after" in response.headers
+def is_busy(response: ReceivedAnswer) -> bool:
+    """Return whether the registry says that it is asked too much; never with what was asked for."""
+    status = response.status_code
+    return status in _BUSY or (status != httpx.codes.OK and "retry-after" in response.headers)
 
 
-def retry_after(response: httpx.Response) -> float | None:
+def retry_after(response: ReceivedAnswer) -> float | None:
     """Return ``Retry-After`` in seconds, be it seconds or a date; None without a readable one."""
     text = response.headers.get("retry-after", "").strip()
     try:

@@ -31,8 +31,9 @@ from orch_assets.registry.models import (
     Visit,
 )
 from orch_assets.registry.paging import PAGE_SIZE
+from orch_assets.registry.proxies import proxy_for
 from orch_assets.registry.settings import RegistrySettings
-from orch_assets.registry.transport import StraightClient, transport_for
+from orch_assets.registry.transport import StandardTransport, StraightClient
 
 STUDIES = TableKind("studies", "studies", Study, "studyId")
 SITES = TableKind("sites", "sites", Site, "siteId")
@@ -74,9 +75,14 @@ class ImednetSDK:
         base_url: ``IMEDNET_BASE_URL``; production by default. Plain http is for loopback only.
         timeout: ``IMEDNET_TIMEOUT``: seconds to connect, and between two pieces of an answer;
             30 by default.
+        answer_timeout: ``IMEDNET_ANSWER_TIMEOUT``: seconds from the connection to an answer's last
+            byte; by default ten times ``timeout``.
+        max_answer_mb: ``IMEDNET_MAX_ANSWER_MB``: millions of bytes that an answer may have,
+            unpacked; 256 by default.
         max_requests: ``IMEDNET_MAX_REQUESTS``: requests in flight, for all SDKs of this process
             with the same base URL and keys; 8 by default. The newest that names a number sets it.
-        client: sends the requests; stays open after :meth:`close`. None opens one of its own.
+        client: sends the requests; stays open after :meth:`close`. Its proxies are its own. None
+            opens one that goes through the environment's proxy, but never for loopback.
         transport: for the client of its own; by default see ``registry.transport``.
         limiter: instead of the process's own for this base URL and keys.
         attempts: tries for each request.
@@ -101,6 +107,8 @@ class ImednetSDK:
         base_url: str | None = None,
         timeout: float | None = None,
         *,
+        answer_timeout: float | None = None,
+        max_answer_mb: int | None = None,
         max_requests: int | None = None,
         client: httpx.Client | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -110,7 +118,9 @@ class ImednetSDK:
         page_size: int = PAGE_SIZE,
         window: int | None = None,
     ) -> None:
-        settings = RegistrySettings.read(api_key, security_key, base_url, timeout, max_requests)
+        settings = RegistrySettings.read(
+            api_key, security_key, base_url, timeout, max_requests, answer_timeout, max_answer_mb
+        )
         _check_range("page_size", page_size, 1, PAGE_SIZE)
         if window is not None:
             _check_range("window", window, 1, 64)
@@ -163,12 +173,13 @@ class ImednetSDK:
 def _open_client(
     base_url: str, limiter: RequestLimiter, transport: httpx.BaseTransport | None
 ) -> httpx.Client:
-    straight = None if transport else transport_for(base_url)
-    if straight:
-        return StraightClient(straight)
+    proxy = None if transport else proxy_for(base_url)
+    if transport is None and (proxy is None or proxy.scheme == "http"):
+        return StraightClient(StandardTransport(proxy))
     # The limiter bounds the connections; as many as it allows are kept for the next request.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
-    return httpx.Client(transport=transport, limits=limits)
+    through = httpx.Proxy(proxy.url, auth=proxy.credentials) if proxy else None
+    return httpx.Client(transport=transport, limits=limits, proxy=through)
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

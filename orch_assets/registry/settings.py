@@ -12,11 +12,15 @@ from orch_assets.errors import CredentialsError, SettingError
 DEFAULT_BASE_URL = "https://edc.prod.imednetapi.com"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_REQUESTS = 8
+DEFAULT_MAX_ANSWER_MB = 256
+_TIMEOUTS_OF_AN_ANSWER = 10
 
 API_KEY = "IMEDNET_API_KEY"
 SECURITY_KEY = "IMEDNET_SECURITY_KEY"
 BASE_URL = "IMEDNET_BASE_URL"
 TIMEOUT = "IMEDNET_TIMEOUT"
+ANSWER_TIMEOUT = "IMEDNET_ANSWER_TIMEOUT"
+MAX_ANSWER_MB = "IMEDNET_MAX_ANSWER_MB"
 MAX_REQUESTS = "IMEDNET_MAX_REQUESTS"
 
 
@@ -28,6 +32,8 @@ class RegistrySettings:
         base_url: scheme, host and any path before ``/api``; no slash at the end.
         timeout: seconds that a connection, or a pause between two pieces of an answer, may take.
         max_requests: requests in flight; None leaves an existing limiter as wide as it is.
+        answer_timeout: seconds that a whole answer may take, from the connection to its last byte.
+        max_answer_mb: millions of bytes that an answer may have, unpacked.
     """
 
     api_key: str = field(repr=False)
@@ -35,6 +41,8 @@ class RegistrySettings:
     base_url: str
     timeout: float
     max_requests: int | None
+    answer_timeout: float = DEFAULT_TIMEOUT * _TIMEOUTS_OF_AN_ANSWER
+    max_answer_mb: int = DEFAULT_MAX_ANSWER_MB
 
     @classmethod
     def read(
@@ -44,6 +52,8 @@ class RegistrySettings:
         base_url: str | None = None,
         timeout: float | None = None,
         max_requests: int | None = None,
+        answer_timeout: float | None = None,
+        max_answer_mb: int | None = None,
     ) -> "RegistrySettings":
         """Take what is given, and the environment for what isn't; blank is not given.
 
@@ -55,12 +65,16 @@ class RegistrySettings:
         missing = [name for name, key in keys.items() if key is None]
         if missing:
             raise CredentialsError(missing)
+        pause = _seconds(timeout, TIMEOUT, DEFAULT_TIMEOUT)
         return cls(
             api_key=_header_safe(keys[API_KEY], API_KEY),
             security_key=_header_safe(keys[SECURITY_KEY], SECURITY_KEY),
             base_url=_checked_url(_given(base_url, BASE_URL) or DEFAULT_BASE_URL),
-            timeout=_seconds(timeout),
-            max_requests=_count(max_requests),
+            timeout=pause,
+            max_requests=_count(max_requests, MAX_REQUESTS, "requests"),
+            answer_timeout=_seconds(answer_timeout, ANSWER_TIMEOUT, pause * _TIMEOUTS_OF_AN_ANSWER),
+            max_answer_mb=_count(max_answer_mb, MAX_ANSWER_MB, "megabytes")
+            or DEFAULT_MAX_ANSWER_MB,
         )
 
 
@@ -80,23 +94,23 @@ def _header_safe(key: str | None, variable: str) -> str:
     return key
 
 
-def _seconds(value: float | None) -> float:
-    text = _given(value, TIMEOUT)
+def _seconds(value: float | None, variable: str, default: float) -> float:
+    text = _given(value, variable)
     try:
-        seconds = DEFAULT_TIMEOUT if text is None else float(text)
+        seconds = default if text is None else float(text)
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds > 0):
-        raise SettingError(TIMEOUT, "must be a number of seconds above 0.")
+        raise SettingError(variable, "must be a number of seconds above 0.")
     return seconds
 
 
-def _count(value: int | None) -> int | None:
-    text = _given(value, MAX_REQUESTS)
+def _count(value: int | None, variable: str, unit: str) -> int | None:
+    text = _given(value, variable)
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) == 0:
-        raise SettingError(MAX_REQUESTS, "must be a whole number of requests, 1 or more.")
+        raise SettingError(variable, f"must be a whole number of {unit}, 1 or more.")
     return int(text)
 
 
@@ -126,14 +140,29 @@ def _refuse_unsafe(parts: SplitResult, host: str) -> None:
         )
     if parts.query or parts.fragment:
         raise SettingError(BASE_URL, "must have no query and no fragment.")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise SettingError(BASE_URL, "must be https: plain http is for loopback only.")
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this computer by its address, or is ``localhost``.
+
+    Names are not resolved, and short or other forms of an address (``127.1``) are not taken for
+    one: whoever answers for them could be elsewhere.
+    """
+    if host.lower() == "localhost":
         return True
+    if not is_ip_address(host):
+        return False
+    address = ipaddress.ip_address(host)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is an address, not a name."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True

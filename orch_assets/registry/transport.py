@@ -2,11 +2,13 @@
 
 A page of 500 records is a third of a megabyte. To receive one, httpx's own transport takes two to
 three times the CPU that ``http.client`` does (h11 is Python), which is what bounds a window of many
-pages. Certificates are checked as httpx checks them. Where a proxy is configured, httpx's own
-transport is used.
+pages. Certificates are checked as httpx checks them. A proxy is asked for a tunnel; one that is
+itself reached by TLS is left to httpx's own transport.
 """
 
+import functools
 import http.client
+import io
 import multiprocessing.connection
 import os
 import socket
@@ -14,36 +16,35 @@ import ssl
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
+
+from orch_assets.registry.receiving import Allowance, allowance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orch_assets.registry.proxies import Proxy
+
 # A gateway forgets an idle connection without a word; httpx, too, uses none again after 5 s.
 _IDLE_SECONDS: Final = 5.0
 _FIRST_FINAL: Final = 200
+_PIECE: Final = 1 << 20
 
 _Place: TypeAlias = tuple[int, str, bytes, int | None]  # process, scheme, host, port
-
-
-def transport_for(base_url: str) -> httpx.BaseTransport | None:
-    """Return the transport for a registry; None where a proxy is between, for httpx's own."""
-    url = httpx.URL(base_url)
-    proxies = getproxies()
-    if (url.scheme in proxies or "all" in proxies) and not proxy_bypass(url.host):
-        return None
-    return StandardTransport()
 
 
 class StandardTransport(httpx.BaseTransport):
     """Sends requests by ``http.client``; raises httpx's errors. Safe from many threads.
 
     Keeps as many connections as there were requests at once.
+
+    Args:
+        proxy: one that gives tunnels; None connects directly.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, proxy: "Proxy | None" = None) -> None:
+        self._proxy = proxy
         self._tls = httpx.create_ssl_context()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._closed = False
@@ -59,7 +60,7 @@ class StandardTransport(httpx.BaseTransport):
         again = False
         try:
             with _httpx_errors(request):
-                connection.sock.settimeout(request.extensions.get("timeout", {}).get("read"))
+                connection.sock.settimeout(_shorter(_timeout(request, "read")))
                 connection.request(
                     request.method,
                     url.raw_path.decode("ascii"),
@@ -71,7 +72,7 @@ class StandardTransport(httpx.BaseTransport):
                     # What it announces would be taken for the next.
                     if answer.status < _FIRST_FINAL:
                         raise http.client.UnknownProtocol(str(answer.status))
-                    body = answer.read()
+                    body = _body(answer)
             again = not answer.will_close
         finally:
             if again:
@@ -93,19 +94,89 @@ class StandardTransport(httpx.BaseTransport):
         for idle in list(self._pools.values()):
             idle.close()
 
-    def _connected(self, request: httpx.Request) -> http.client.HTTPConnection:
+    def _connected(self, request: httpx.Request) -> "_Connection":
         url = request.url
         host = url.raw_host.decode("ascii")
-        timeout = request.extensions.get("timeout", {}).get("connect")
         # The port always: without one, the end of an IPv6 address is taken for it.
-        connection = (
-            http.client.HTTPSConnection(host, url.port or 443, timeout=timeout, context=self._tls)
-            if url.scheme == "https"
-            else http.client.HTTPConnection(host, url.port or 80, timeout=timeout)
-        )
-        with _httpx_errors(request, httpx.ConnectError, httpx.ConnectTimeout):
-            connection.connect()
+        port = url.port or (443 if url.scheme == "https" else 80)
+        proxy = self._proxy
+        seconds = _shorter(_timeout(request, "connect"))
+        connection = _Connection(*((proxy.host, proxy.port) if proxy else (host, port)), seconds)
+        if proxy:
+            connection.set_tunnel(host, port, proxy.headers)
+        refused = httpx.ProxyError if proxy else httpx.ConnectError
+        connected = False
+        try:
+            with _httpx_errors(request, refused, httpx.ConnectTimeout):
+                connection.connect()
+            if url.scheme == "https":
+                with _httpx_errors(request, httpx.ConnectError, httpx.ConnectTimeout):
+                    connection.sock.settimeout(_shorter(_timeout(request, "connect")))
+                    connection.sock = self._tls.wrap_socket(connection.sock, server_hostname=host)
+            connected = True
+        finally:
+            if not connected:
+                connection.close()
         return connection
+
+
+def _timeout(request: httpx.Request, of: str) -> float | None:
+    seconds: float | None = request.extensions.get("timeout", {}).get(of)
+    return seconds
+
+
+def _shorter(seconds: float | None) -> float | None:
+    left = allowance()
+    return seconds if left is None else left.shorter(seconds)
+
+
+def _body(answer: http.client.HTTPResponse) -> bytes:
+    left = allowance()
+    if left is not None:
+        left.check(answer.length or 0)
+    # By pieces: `read` as a whole holds each chunk of a chunked answer as an object of its own.
+    body = b"".join(iter(functools.partial(answer.read, _PIECE), b""))
+    if answer.length:  # the end came early; by pieces, http.client doesn't say so
+        raise http.client.IncompleteRead(b"", answer.length)
+    return body
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose head and body are read within the allowance of the exchange."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        left = allowance()
+        if left is not None:
+            self.fp = io.BufferedReader(_AllowedReader(self.fp.detach(), sock, left))
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Answer
+
+
+class _AllowedReader(io.RawIOBase):
+    """Reads from a socket for no longer, and no more, than is allowed."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, left: Allowance) -> None:
+        self._raw = raw  # what keeps the socket open
+        self._sock = sock
+        self._left = left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left, pause = self._left.seconds(), self._sock.gettimeout()
+        if pause is None or left < pause:
+            self._sock.settimeout(left)
+        received: int | None = self._raw.readinto(buffer)
+        self._left.take(received or 0)
+        return received
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _Idle:
@@ -156,11 +227,12 @@ class StraightClient(httpx.Client):
         super().__init__(transport=transport, trust_env=False)
         self._straight = transport
 
-    def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        """Send a request and read the whole answer; httpx's options are without effect."""
+    def send(self, request: httpx.Request, *, stream: bool = False, **_: Any) -> httpx.Response:
+        """Send a request; httpx's other options are without effect."""
         response = self._straight.handle_request(request)
         response.request = request
-        response.read()
+        if not stream:
+            response.read()
         return response
 
 

@@ -103,6 +103,7 @@ def outcomes(server, studies, tmp_path_factory):
     first, second, third = studies
     good = registry_settings(server)
     key = {"IMEDNET_API_KEY": "planted-wrong-key"}
+    keys = {**good, "IMEDNET_BASE_URL": "https://registry.test"}
     main = ("python", "-m", "orch_assets", "run")
     nobody = {"AWS_EC2_METADATA_DISABLED": "true"}  # boto3 looks for a role of the machine
     commands = {
@@ -114,6 +115,10 @@ def outcomes(server, studies, tmp_path_factory):
         "both filters": (
             {**good, "IMEDNET_WHITELIST": first, "IMEDNET_BLACKLIST": second}, [], main,
         ),
+        "bad proxy": (
+            {**keys, "HTTPS_PROXY": "http://user:planted/word@proxy.example:3128"}, [], main,
+        ),
+        "SOCKS": ({**keys, "all_proxy": "socks5://user:planted@proxy.example"}, [], main),
         "nobody": ({**good, "IMEDNET_WHITELIST": "NOBODY"}, [], main),
         "no credentials": (
             {**good, **nobody, "ORCH_STORE": "s3://bucket/prod"}, [], main,
@@ -142,6 +147,7 @@ def outcomes(server, studies, tmp_path_factory):
         "validate": ({}, [], ("dagster", "definitions", "validate", "-w", "workspace.yaml")),
     }  # fmt: skip
     commands["plan"][0]["ORCH_ACCEPT_STUDY_LOSS"] = "9"
+    commands["plan"][0]["HTTP_PROXY"] = f"http://127.0.0.1:{free_port()}"  # not for loopback
 
     def run(name):
         settings, known, command = commands[name]
@@ -186,6 +192,8 @@ def test_a_failed_study_makes_the_exit_code_1_and_is_named(failed_run):
         ("wrong keys", "RegistryRefusedError: iMednet registry, /studies, page 0: HTTP 401"),
         ("registry down", "RegistryUnreachableError: iMednet registry, /studies, page 0: "),
         ("both filters", "FilterConflictError: Whitelist and blacklist exclude each other"),
+        ("bad proxy", "SettingError: HTTPS_PROXY is not the address of a proxy"),
+        ("SOCKS", "SettingError: all_proxy names a SOCKS proxy, which is not supported"),
         ("nobody", "NoStudiesError: The whitelist leaves none of the registry's 4 studies."),
         (
             "no credentials",
@@ -201,7 +209,7 @@ def test_what_cannot_start_exits_2_with_one_clear_line(outcomes, server, name, s
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
-    for secret in ("planted-wrong-key", server.api_key, server.security_key):
+    for secret in ("planted", server.api_key, server.security_key):
         assert secret not in done.stdout + done.stderr
         assert not [f for f in home.folder.rglob("*.db") if secret.encode() in f.read_bytes()]
 

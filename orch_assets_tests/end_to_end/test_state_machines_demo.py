@@ -5,11 +5,12 @@ import os
 import pytest
 
 from orch_assets.registry.demo import DemoRegistry
-from orch_assets_tests.end_to_end.processes import Home
+from orch_assets_tests.end_to_end.processes import Home, free_port
 
 
 def test_the_demo_executes_a_machine_for_every_study_and_leaves_no_process(tmp_path):
-    home = Home(tmp_path, {})
+    nobody = f"http://127.0.0.1:{free_port()}"
+    home = Home(tmp_path, {"HTTP_PROXY": nobody, "http_proxy": nobody})  # not for loopback
     with home.start("python", "-m", "docs.demo_aws") as process:
         out, err = process.communicate(timeout=240)
         with pytest.raises(ProcessLookupError):  # nobody of its group is left

@@ -5,6 +5,7 @@ and times are scaled: a timeout of 0.4 s stands for the 30 s of production, so t
 takes 5 s there takes 0.067 s here.
 """
 
+import gzip
 import re
 import ssl
 from collections import Counter
@@ -17,7 +18,7 @@ import msgspec
 import pytest
 
 from orch_assets.registry.demo import Fault
-from orch_assets.registry.transport import transport_for
+from orch_assets.registry.transport import StandardTransport
 from orch_assets_tests.extraction.lanes import STUDY, TABLES, Bench, bench
 from orch_assets_tests.extraction.wire import (
     Spoil,
@@ -26,16 +27,21 @@ from orch_assets_tests.extraction.wire import (
     certificate,
     cut_anywhere,
     cut_in_the_last_record,
+    drip,
     http_answer,
     reset,
     saying,
     silence,
     wire,
+    with_header,
 )
 
 TIMEOUT: Final = 0.4
 LATE: Final = TIMEOUT * 5 / 30
 REFUSAL: Final = b'{"metadata":{"status":"BAD_REQUEST","error":{"code":"1000"}}}'
+
+LARGE: Final = b" " * 1_000_001
+PACKED: Final = http_answer(gzip.compress(LARGE), "200 OK", "Content-Encoding: gzip")
 
 Always = Literal["fails", "fails there", "whole", "either"]
 
@@ -51,7 +57,8 @@ class Kind:
         spoils: whether it is done on the wire instead of by ``arrange``.
         tls: whether that wire is TLS.
         impatient: whether the client's timeout is the scaled one.
-        behind_a_proxy: whether the client sends as it does there, over httpx's own transport.
+        bounded: whether the client gives a whole answer little time and size.
+        brought: whether the client is a caller's, over httpx's own transport.
     """
 
     arrange: Callable[[Bench, str, int, int | None], None] | None = None
@@ -60,7 +67,8 @@ class Kind:
     spoil: Spoil | None = None
     tls: bool = False
     impatient: bool = False
-    behind_a_proxy: bool = False
+    bounded: bool = False
+    brought: bool = False
 
 
 def served(kind: Any, always: Always = "fails there", **options: Any) -> Kind:
@@ -110,8 +118,8 @@ KINDS: Final = {
     "socket cut anywhere and reset": Kind(spoil=cut_anywhere(2, rudely=True)),
     "TLS cut anywhere": Kind(spoil=cut_anywhere(3), tls=True),
     "TLS cut in its last record": Kind(spoil=cut_in_the_last_record, tls=True),
-    "socket cut, httpx's transport": Kind(spoil=cut_anywhere(4), behind_a_proxy=True),
-    "TLS cut, httpx's transport": Kind(spoil=cut_anywhere(5), tls=True, behind_a_proxy=True),
+    "socket cut, httpx's transport": Kind(spoil=cut_anywhere(4), brought=True),
+    "TLS cut, httpx's transport": Kind(spoil=cut_anywhere(5), tls=True, brought=True),
     "HTML": served("html"),
     "error envelope": served("error_envelope"),
     "error envelope that refuses": Kind(spoil=saying(http_answer(REFUSAL)), once=False),
@@ -129,6 +137,14 @@ KINDS: Final = {
     "late": served("delay", "whole", seconds=LATE),
     "too late": served("delay", seconds=TIMEOUT * 2),
     "never": Kind(spoil=silence, impatient=True),
+    "byte by byte": Kind(spoil=drip(0.02), bounded=True),
+    "byte by byte, httpx's transport": Kind(spoil=drip(0.02), bounded=True, brought=True),
+    "larger than allowed": Kind(spoil=saying(http_answer(LARGE)), once=False, bounded=True),
+    "larger than allowed, packed": Kind(spoil=saying(PACKED), once=False, bounded=True),
+    "no content": Kind(spoil=saying(http_answer(b"", "204 No Content"))),
+    "not modified": Kind(spoil=saying(http_answer(b"", "304 Not Modified"))),
+    "moved": Kind(spoil=saying(http_answer(b"", "302 Found", "Location: /login"))),
+    "Retry-After with the answer": Kind(spoil=with_header("Retry-After: 50"), always="whole"),
 }
 # There is no page before the first whose rows it could repeat.
 HARMLESS: Final = {("repeated page", "first")}
@@ -157,10 +173,10 @@ def wires(on: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
 
 @pytest.fixture(scope="module")
 def clients(on: Bench, wires: dict[bool, Wire]) -> Iterator[dict[bool, httpx.Client]]:
-    """The client that the SDK opens, and the one that it opens behind a proxy."""
-    ours = httpx.Client(transport=transport_for(on.server.base_url))
-    with ours, httpx.Client() as behind_a_proxy:
-        yield {False: ours, True: behind_a_proxy}
+    """The client that the SDK opens, and one that a caller may bring."""
+    ours = httpx.Client(transport=StandardTransport())
+    with ours, httpx.Client() as brought:
+        yield {False: ours, True: brought}
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +205,12 @@ def test_a_fault_gives_a_whole_table_or_a_failure_that_touches_nothing(
         on.reset()
         last = on.pages(table) - 1
         page = {"first": 0, "middle": last // 2, "last": last}[where]
-        options: dict[str, Any] = {"client": clients[kind.behind_a_proxy]}
+        options: dict[str, Any] = {"client": clients[kind.brought]}
         if kind.impatient:
             fails = times is None and kind.always != "whole"
             options |= {"timeout": TIMEOUT, "attempts": 2 if fails else 5}
+        if kind.bounded:
+            options |= {"answer_timeout": TIMEOUT, "max_answer_mb": 1}
         if kind.arrange is not None:
             kind.arrange(on, table, page, times)
         if kind.spoil is not None:

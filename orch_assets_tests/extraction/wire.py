@@ -204,6 +204,27 @@ def silence(connection: Connection, answer: bytes) -> None:
         pass
 
 
+def drip(pause: float) -> Spoil:
+    """Return what sends an answer byte by byte, with such pauses."""
+
+    def send(connection: Connection, answer: bytes) -> None:
+        for byte in connection.on_the_wire(answer):
+            connection.socket.sendall(bytes([byte]))
+            if connection.closing.wait(pause):
+                return
+
+    return send
+
+
+def with_header(line: str) -> Spoil:
+    """Return what adds a header to an answer."""
+
+    def send(connection: Connection, answer: bytes) -> None:
+        connection.send(answer.replace(b"\r\n", f"\r\n{line}\r\n".encode(), 1))
+
+    return send
+
+
 def saying(answer: bytes) -> Spoil:
     """Return what answers with these bytes."""
 
@@ -219,8 +240,8 @@ def http_answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def certificate(folder: Path) -> Path:
-    """Write a key and a certificate for 127.0.0.1, valid for a day, signed by itself."""
+def certificate(folder: Path, *names: str) -> Path:
+    """Write a key and a certificate for 127.0.0.1 and for names, for a day, signed by itself."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -234,7 +255,9 @@ def certificate(folder: Path) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([address, *map(x509.DNSName, names)]), critical=False
+        )
         .sign(key, hashes.SHA256())
     )
     path = folder / "loopback.pem"

@@ -13,7 +13,8 @@ MakeSDK = Callable[..., ImednetSDK]
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("API_KEY", "SECURITY_KEY", "BASE_URL", "TIMEOUT", "MAX_REQUESTS"):
+    names = ("API_KEY", "SECURITY_KEY", "BASE_URL", "TIMEOUT", "MAX_REQUESTS")
+    for name in (*names, "ANSWER_TIMEOUT", "MAX_ANSWER_MB"):
         monkeypatch.delenv(f"IMEDNET_{name}", raising=False)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orch_assets.errors import (
     ImednetError,
@@ -26,6 +28,7 @@ from orch_assets.registry.calls import Call
 from orch_assets.registry.demo import DemoServer, Fault
 from orch_assets.registry.http import Answer, RegistryHttp
 from orch_assets.registry.limiter import AbandonedError
+from orch_assets.registry.receiving import ReceivedAnswer
 from orch_assets.registry.retries import retry_after
 from orch_assets.registry.settings import RegistrySettings
 from orch_assets_tests.registry.conftest import MakeSDK
@@ -128,9 +131,9 @@ def test_requests_carry_what_the_public_package_sends(canned: Callable[..., Cann
         (
             answer(b"", "302 Found", "Location: https://planted-value.example.com/\r\n"),
             RegistryDataError,
-            1,
+            3,
         ),
-        (answer(b"", "204 No Content"), RegistryDataError, 1),
+        (answer(b"", "204 No Content"), RegistryDataError, 3),
         (
             answer(
                 b'{"metadata":{"status":"ERROR","error":{"code":"1000","description":'
@@ -234,6 +237,57 @@ def test_retry_after_lengthens_the_wait_up_to_a_minute(server: DemoServer) -> No
             assert len(list(sdk.studies.list())) == 3
         assert waits == [longest]
         assert limiter.limit == 3
+
+
+@pytest.mark.parametrize(
+    "status", ["204 No Content", "202 Accepted", "206 Partial Content", "302 Found", "304 Same"]
+)
+def test_a_status_that_the_api_does_not_have_is_tried_again(
+    status: str, canned: Callable[..., CannedServer]
+) -> None:
+    """As anything that isn't the API's JSON: a gateway says so once, and then passes it on."""
+    server = canned(answer(b"", status), answer(EMPTY_PAGE))
+    with open_sdk(server) as sdk:
+        assert sdk.subjects.table(STUDY).num_rows == 0
+    assert len(server.requests) == 2
+
+
+def test_retry_after_on_success_slows_nothing(canned: Callable[..., CannedServer]) -> None:
+    server = canned(answer(EMPTY_PAGE, headers="Retry-After: 5\r\n"))
+    limiter = RequestLimiter(4)
+    with open_sdk(server, limiter=limiter) as sdk:
+        began = time.monotonic()
+        for _ in range(3):
+            assert sdk.subjects.table(STUDY).num_rows == 0
+        assert time.monotonic() - began < 5
+    assert limiter.limit == 4
+
+
+def test_retry_after_of_a_redirect_is_kept_to(canned: Callable[..., CannedServer]) -> None:
+    waits: list[float] = []
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    server = canned(answer(b"", "302 Found", "Retry-After: 40\r\n"), answer(EMPTY_PAGE))
+    limiter = RequestLimiter(4, clock=lambda: now[0])
+    with open_sdk(server, limiter=limiter, sleep=sleep) as sdk:
+        assert sdk.subjects.table(STUDY).num_rows == 0
+    assert waits == [40]
+
+
+@given(
+    st.text()
+    | st.floats().map(str)
+    | st.integers().map(str)
+    | st.datetimes(timezones=st.timezones() | st.none()).map(email.utils.format_datetime)
+)
+def test_whatever_retry_after_says_the_wait_is_a_minute_at_most(text: str) -> None:
+    headers = httpx.Headers([(b"Retry-After", text.encode())])
+    seconds = retry_after(ReceivedAnswer(429, headers, b""))
+    assert seconds is None or 0 <= seconds <= 60
 
 
 def header(value: str) -> httpx.Response:

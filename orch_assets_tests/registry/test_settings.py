@@ -11,16 +11,24 @@ def test_environment_is_read_when_constructed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("IMEDNET_BASE_URL", "https://edc.example.com/")
     monkeypatch.setenv("IMEDNET_TIMEOUT", "7.5")
     monkeypatch.setenv("IMEDNET_MAX_REQUESTS", "3")
+    monkeypatch.setenv("IMEDNET_ANSWER_TIMEOUT", "60")
+    monkeypatch.setenv("IMEDNET_MAX_ANSWER_MB", "64")
     assert RegistrySettings.read() == RegistrySettings(
-        "one", "two", "https://edc.example.com", 7.5, 3
+        "one", "two", "https://edc.example.com", 7.5, 3, 60.0, 64
     )
 
 
+@pytest.mark.parametrize(("timeout", "whole"), [(None, 300.0), (2.5, 25.0)])
+def test_a_whole_answer_may_take_ten_timeouts(timeout: float | None, whole: float) -> None:
+    settings = RegistrySettings.read("k", "s", timeout=timeout)
+    assert (settings.answer_timeout, settings.max_answer_mb) == (whole, 256)
+
+
 def test_blank_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BASE_URL", "TIMEOUT", "MAX_REQUESTS"):
+    for name in ("BASE_URL", "TIMEOUT", "MAX_REQUESTS", "ANSWER_TIMEOUT", "MAX_ANSWER_MB"):
         monkeypatch.setenv(f"IMEDNET_{name}", "  ")
     assert RegistrySettings.read("k", "s") == RegistrySettings(
-        "k", "s", "https://edc.prod.imednetapi.com", 30.0, None
+        "k", "s", "https://edc.prod.imednetapi.com", 30.0, None, 300.0, 256
     )
 
 
@@ -47,6 +55,10 @@ def test_missing_keys_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("IMEDNET_TIMEOUT", "-1"),
         ("IMEDNET_TIMEOUT", "nan"),
         ("IMEDNET_TIMEOUT", "inf"),
+        ("IMEDNET_ANSWER_TIMEOUT", "later"),
+        ("IMEDNET_ANSWER_TIMEOUT", "0"),
+        ("IMEDNET_MAX_ANSWER_MB", "much"),
+        ("IMEDNET_MAX_ANSWER_MB", "0"),
         ("IMEDNET_MAX_REQUESTS", "many"),
         ("IMEDNET_MAX_REQUESTS", "0"),
         ("IMEDNET_MAX_REQUESTS", "-4"),
@@ -59,6 +71,14 @@ def test_missing_keys_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("IMEDNET_BASE_URL", "https://edc.example.com?key=1"),
         ("IMEDNET_BASE_URL", "http://edc.example.com"),
         ("IMEDNET_BASE_URL", "http://127.0.0.1.example.com"),
+        ("IMEDNET_BASE_URL", "http://localhost.example"),
+        ("IMEDNET_BASE_URL", "http://localhost."),
+        ("IMEDNET_BASE_URL", "http://127.1"),
+        ("IMEDNET_BASE_URL", "http://0x7f.1"),
+        ("IMEDNET_BASE_URL", "http://2130706433"),
+        ("IMEDNET_BASE_URL", "http://0.0.0.0"),
+        ("IMEDNET_BASE_URL", "http://[::]"),
+        ("IMEDNET_BASE_URL", "http://[::ffff:10.0.0.1]"),
         ("IMEDNET_BASE_URL", "https://me:hunter2@edc.example.com"),
         ("IMEDNET_BASE_URL", "http://hunter2@127.0.0.1"),
         ("IMEDNET_API_KEY", "with space"),
@@ -81,7 +101,14 @@ def test_malformed_settings_are_named_and_not_repeated(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:9", "http://127.8.9.1"]
+    "url",
+    [
+        "http://127.0.0.1:8000",
+        "http://localhost",
+        "http://[::1]:9",
+        "http://127.8.9.1",
+        "http://[::ffff:127.0.0.1]:8000",
+    ],
 )
 def test_plain_http_is_fine_on_loopback(url: str) -> None:
     assert RegistrySettings.read("k", "s", url).base_url == url

@@ -15,31 +15,8 @@ import httpx
 import pytest
 
 from orch_assets.registry import transport
-from orch_assets.registry.transport import StandardTransport, StraightClient, transport_for
+from orch_assets.registry.transport import StandardTransport, StraightClient
 from orch_assets_tests.extraction.wire import certificate
-
-REGISTRY = "https://edc.prod.imednetapi.com"
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http", "https", "all", "no"):
-        monkeypatch.delenv(f"{name}_proxy", raising=False)
-        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
-
-
-@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy"])
-def test_a_proxy_is_left_to_httpx(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    assert isinstance(transport_for(REGISTRY), StandardTransport)
-    monkeypatch.setenv(name, "http://proxy.example:3128")
-    assert transport_for(REGISTRY) is None
-
-
-def test_a_host_that_needs_no_proxy_needs_no_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    monkeypatch.setenv("no_proxy", "imednetapi.com")
-    assert isinstance(transport_for(REGISTRY), StandardTransport)
-
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 # In one TLS record, with as much before the second answer as the client's buffer takes at once.
