@@ -21,6 +21,8 @@ setting, is a ``ValueError``; what isn't there is a ``LookupError``.
     │   │   ├── RegistryDataError          an answer that isn't what the API promises
     │   │   └── IncompleteTableError       what arrived doesn't reconcile with the totals
     │   │       └── TableMovedError        rows moved behind a stream; reading anew may help
+    │   │           └── DictionaryChangedError    a variable was withheld while rows were read
+    │   ├── WithheldValueError        records hold what the data dictionary withholds by now
     │   └── OrchestratorError         a run over studies that can't start
     │       ├── OrchestratorArgumentError (ValueError)   what it was given is wrong
     │       │   └── FilterConflictError   whitelist and blacklist at once
@@ -197,6 +199,30 @@ class IncompleteTableError(RegistryError):
 
 class TableMovedError(IncompleteTableError):
     """Rows moved in pages that a stream had handed on: nothing but a new reading can help."""
+
+
+class DictionaryChangedError(TableMovedError):
+    """A variable that was open when reading began is withheld now; nothing was stored."""
+
+    def __init__(self, study_key: str) -> None:
+        super().__init__(
+            "the data dictionary changed while the table was read, and withholds what it had "
+            "shown; nothing was stored. Run it again.",
+            expected=None,
+            arrived=None,
+            endpoint="/variables",
+            study_key=study_key,
+        )
+
+
+class WithheldValueError(ImednetError):
+    """Records were split by an older data dictionary, and hold what is withheld by now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The open records hold values of variables that the data dictionary withholds by now: "
+            "they were split by an older one. Materialize variables and records, then this again."
+        )
 
 
 class OrchestratorError(ImednetError):

@@ -10,7 +10,9 @@ from orch_assets.json_values import MAX_SHOWN_NAMES, is_shown_name
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from orch_assets.registry.sdk import ImednetSDK
     from orch_assets.registry.streams import BatchStream
+    from orch_assets.registry.study_dictionary import StudyDictionary
 
 
 @dataclass(frozen=True)
@@ -33,27 +35,61 @@ class SplitTable:
 def split_withheld(
     endpoint: str,
     table: "pa.Table | BatchStream",
-    variables: "pa.Table",
+    variables: "pa.Table | None" = None,
     intervals: "pa.Table | None" = None,
+    *,
+    sdk: "ImednetSDK | None" = None,
+    study_key: str | None = None,
 ) -> SplitTable:
     """Split a table of the registry by the study's dictionary; see ``registry.withholding``.
+
+    The registry's own dictionary decides, as it is now: it is read here, and again when the last
+    row has arrived. A value is open where both, and the dictionary that is given, say so.
 
     Args:
         endpoint: ``records``, ``codings``, ``queries``, ``visits`` or ``record_revisions``.
         table: that endpoint's table for a study, or its stream. A stream becomes two, which are
             read at the same time, each on a thread of its own; study graphs do.
-        variables: the same study's table ``variables``.
-        intervals: the same study's table ``intervals``; wanted for ``visits`` alone.
+        variables: the same study's table ``variables``. Stored, it may be out of date: it opens
+            nothing that the registry withholds now. A pipeline that takes it is known to the
+            store as made by it, so that versions can be found that hold what was blinded since.
+        intervals: the same study's table ``intervals``; of use for ``visits`` alone.
+        sdk: reads the dictionary; wanted for a table. A stream knows its own.
+        study_key: the study; may be left out inside a ``study_context``, and with a stream.
+
+    Raises:
+        TypeError: nobody can read the dictionary: there is no ``sdk``.
+        DictionaryChangedError: it withholds, after the last row, what it had opened before; a
+            stream raises it at its end.
+        RegistryError: the dictionary can't be had whole.
     """
     from orch_assets.registry.split_streams import SplitStream
     from orch_assets.registry.streams import BatchStream
     from orch_assets.registry.withholding import splitter
 
-    split = splitter(endpoint, variables, intervals)
+    if sdk is not None:
+        dictionary = sdk.dictionary(study_key, variables, intervals)
+    else:
+        dictionary = _dictionary_of(table, variables, intervals)
+    schedule = dictionary.intervals if endpoint == "visits" else None
+    split = splitter(endpoint, dictionary.variables, schedule)
     if not isinstance(table, BatchStream):
-        return SplitTable(*split(table))
-    parts = SplitStream(table, split)
-    return SplitTable(parts.table, parts.withheld)
+        parts = split(table)
+        dictionary.confirm()
+        return SplitTable(*parts)
+    streams = SplitStream(table, split, dictionary.confirm)
+    return SplitTable(streams.table, streams.withheld)
+
+
+def _dictionary_of(table: Any, variables: Any, intervals: Any) -> "StudyDictionary":
+    read: Any = getattr(table, "dictionary", None)
+    if read is None:
+        raise TypeError(
+            "split_withheld: give sdk=sdk, so that the registry's dictionary of this moment "
+            "decides; variables that are stored may be out of date."
+        )
+    dictionary: StudyDictionary = read(variables, intervals)
+    return dictionary
 
 
 def showable(value: Any) -> bool:

@@ -27,8 +27,16 @@ def form_tables(
     Values that don't fit their variable's type are in its companion column. Withheld variables
     have their tables in the set of the same name in the restricted store.
     """
-    build = partial(build_form_tables, variables=variables, forms=forms, memory_bytes=_MEMORY_BYTES)
-    tables, withheld = build(records.table), build(records.withheld, withheld=True)
+    dictionary = sdk.dictionary(study_key, variables)
+    build = partial(
+        build_form_tables,
+        variables=dictionary.variables,
+        forms=forms,
+        memory_bytes=_MEMORY_BYTES,
+    )
+    tables = build(records.table, only_open=True)
+    withheld = build(records.withheld, withheld=True)
+    dictionary.confirm()
     both = [*tables.values(), *withheld.values()]
     study_logger.info(
         "%d forms, %d records, %d values that don't fit their type",

@@ -6,10 +6,14 @@ disabled ones count like any other. Everything else is withheld: a flag that is 
 and a name or a form that the dictionary doesn't know.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# The API puts these into recordData itself (spec/mednet.yaml, ExampleRecordsList); they are
+# facts of the record and no variables of a form.
+SYSTEM_KEYS: Final = frozenset({"dateCreated", "dateModified", "unvnum"})
 
 
 class Dictionary:
@@ -54,6 +58,12 @@ class Dictionary:
             self._by_form.get(half, {}).get(name, False) for half in form
         )
 
+    def shows_key(self, key: str, form_id: int | None, form_key: str | None) -> bool:
+        """Whether a key of a record's data, on the record's form, may be shown."""
+        if key in SYSTEM_KEYS and key not in self:
+            return True
+        return self.is_open(key, form_id, form_key)
+
     def is_open_everywhere(self, variable: str | None) -> bool:
         """Whether a variable is open on every form that has one of that name."""
         return self._anywhere.get((variable or "").casefold(), False)
@@ -67,6 +77,26 @@ class Dictionary:
     def is_open_study(self) -> bool:
         """Whether every variable is open; False for a study without variables."""
         return bool(self._anywhere) and all(self._anywhere.values())
+
+    def is_within(self, other: "Dictionary") -> bool:
+        """Whether whatever is open here is open in the other dictionary, too."""
+        return (
+            (other.is_open_study or not self.is_open_study)
+            and all(other.is_open_everywhere(name) for name in filter(None, self._open_names))
+            and all(self._is_form_within(form, other) for form in self._by_form)
+            and all(key in self or key not in other for key in SYSTEM_KEYS)
+        )
+
+    @property
+    def _open_names(self) -> list[str]:
+        return [name for name, is_open in self._anywhere.items() if is_open]
+
+    def _is_form_within(self, form: Any, other: "Dictionary") -> bool:
+        if self.is_open_form(form) and not other.is_open_form(form):
+            return False
+        halves = (form, None) if isinstance(form, int) else (None, form)
+        names = [name for name in self._by_form[form] if self.is_open(name, *halves)]
+        return all(other.is_open(name, *halves) for name in names)
 
 
 def _is_given(half: object) -> bool:

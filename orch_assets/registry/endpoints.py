@@ -31,6 +31,7 @@ from orch_assets.registry.paging import Page, Reading, ReadingCounts
 from orch_assets.registry.progress import ReadingProgress, readings_under_way
 from orch_assets.registry.schemas import arrow_schema
 from orch_assets.registry.streams import BatchStream, RowStream
+from orch_assets.registry.study_dictionary import DictionaryReader, StudyDictionary
 from orch_assets.study import check_study_key, get_current_study
 
 if TYPE_CHECKING:
@@ -53,11 +54,12 @@ _decoding = threading.Lock()
 
 @dataclass(frozen=True)
 class Access:
-    """How the endpoints of one SDK reach the registry."""
+    """How the endpoints of one SDK reach the registry, and the dictionaries of its studies."""
 
     http: RegistryHttp
     page_size: int
     window: int | None
+    dictionaries: DictionaryReader | None = None
 
     def pages_at_once(self, reading: ReadingProgress) -> int:
         """Return how many pages a reading may have at work: its share of those worthwhile, and one.
@@ -135,7 +137,10 @@ class TableEndpoint(Generic[Row]):
     def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
         """Read the table as record batches, each of several pages; takes what ``list`` takes."""
         reading = self._reading(study_key, filters, page_of_columns)
-        return BatchStream(_gathered(reading.contents()), reading.counts, self.schema)
+        batches = _gathered(reading.contents())
+        reader, study = self._access.dictionaries, reading.call.study_key
+        dictionary = functools.partial(StudyDictionary, reader, study) if reader and study else None
+        return BatchStream(batches, reading.counts, self.schema, dictionary)
 
     def table(self, study_key: str | None = None, **filters: Any) -> "pa.Table":
         """Read the table whole; takes what ``list`` takes.

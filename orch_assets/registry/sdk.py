@@ -1,8 +1,9 @@
 """The registry's client."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -13,6 +14,7 @@ from orch_assets.registry.endpoints import (
     StudiesEndpoint,
     TableEndpoint,
     TableKind,
+    study_of,
 )
 from orch_assets.registry.http import ATTEMPTS, RegistryHttp
 from orch_assets.registry.limiter import RequestLimiter, limiter_for
@@ -33,7 +35,11 @@ from orch_assets.registry.models import (
 from orch_assets.registry.paging import PAGE_SIZE
 from orch_assets.registry.proxies import proxy_for
 from orch_assets.registry.settings import RegistrySettings
+from orch_assets.registry.study_dictionary import DictionaryReader, StudyDictionary
 from orch_assets.registry.transport import StandardTransport, StraightClient
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STUDIES = TableKind("studies", "studies", Study, "studyId")
 SITES = TableKind("sites", "sites", Site, "siteId")
@@ -131,14 +137,16 @@ class ImednetSDK:
         self._owns_client = client is None
         http = RegistryHttp(settings, self._client, limiter, attempts=attempts, sleep=sleep)
         access = Access(http, page_size, window)
+        self.intervals = TableEndpoint(access, INTERVALS)
+        self.variables = TableEndpoint(access, VARIABLES)
+        self._dictionaries = DictionaryReader(self.variables, self.intervals)
+        access = replace(access, dictionaries=self._dictionaries)
         self.studies = StudiesEndpoint(access, STUDIES)
         self.sites = TableEndpoint(access, SITES)
         self.forms = TableEndpoint(access, FORMS)
-        self.intervals = TableEndpoint(access, INTERVALS)
         self.visits = TableEndpoint(access, VISITS)
         self.subjects = TableEndpoint(access, SUBJECTS)
         self.users = TableEndpoint(access, USERS)
-        self.variables = TableEndpoint(access, VARIABLES)
         self.codings = TableEndpoint(access, CODINGS)
         self.queries = TableEndpoint(access, QUERIES)
         self.record_revisions = TableEndpoint(access, RECORD_REVISIONS)
@@ -149,6 +157,25 @@ class ImednetSDK:
     def base_url(self) -> str:
         """The registry's base URL; holds no keys."""
         return self._base_url
+
+    def dictionary(
+        self,
+        study_key: str | None = None,
+        variables: "pa.Table | None" = None,
+        intervals: "pa.Table | None" = None,
+    ) -> StudyDictionary:
+        """Read a study's dictionary: what of it may be shown now.
+
+        Args:
+            study_key: the study; may be left out inside a ``study_context``.
+            variables: a dictionary that must agree, such as the stored table ``variables``.
+            intervals: the same for the table ``intervals``.
+
+        Raises:
+            RegistryError: the dictionary can't be had whole.
+        """
+        study = study_of(study_key, "variables")
+        return StudyDictionary(self._dictionaries, study, variables, intervals)
 
     def close(self) -> None:
         """Close the connections, if this SDK opened them; closing twice is no error."""

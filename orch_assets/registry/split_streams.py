@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from orch_assets.errors import ImednetError
@@ -28,16 +28,24 @@ class SplitStream:
     Args:
         source: the reading.
         split: splits its rows; see :func:`~orch_assets.registry.withholding.splitter`.
+        confirm: called when the last row has arrived, before either part ends; raises where the
+            split was wrong, so that nothing is made of it.
 
     Attributes:
         table: the open rows; closing it stops both.
         withheld: the rows that something is withheld of.
     """
 
-    def __init__(self, source: BatchStream, split: Split) -> None:
+    def __init__(
+        self,
+        source: BatchStream,
+        split: Split,
+        confirm: Callable[[], object] = lambda: None,
+    ) -> None:
         shown, hidden = split(source.schema.empty_table())
         self._source = source
         self._split = split
+        self._confirm = confirm
         self._batches: queue.Queue[Any] = queue.Queue(_WAITING)
         self._began = threading.Event()
         self._withheld_began = threading.Event()
@@ -59,6 +67,7 @@ class SplitStream:
                 for each in hidden.to_batches():
                     self._hand(each)
                 yield from shown.to_batches()
+            self._confirm()
             end = _COMPLETE
         finally:
             self._source.close()

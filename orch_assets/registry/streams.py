@@ -1,6 +1,6 @@
 """What a caller holds while a table arrives."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -8,6 +8,8 @@ from orch_assets.registry.paging import ReadingCounts
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from orch_assets.registry.study_dictionary import StudyDictionary
 
 T = TypeVar("T")
 
@@ -47,6 +49,8 @@ class BatchStream(RowStream["pa.RecordBatch"]):
 
     Attributes:
         schema: of every batch, known before the first has arrived.
+        dictionary: reads the dictionary of the study that the rows are of, given the tables
+            ``variables`` and ``intervals`` that must agree; None where nobody knows the study.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class BatchStream(RowStream["pa.RecordBatch"]):
         items: Generator["pa.RecordBatch", None, None],
         counts: ReadingCounts,
         schema: "pa.Schema",
+        dictionary: "Callable[..., StudyDictionary] | None" = None,
     ) -> None:
         super().__init__(items, counts)
         self.schema = schema
+        self.dictionary = dictionary

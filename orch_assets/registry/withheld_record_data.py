@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from orch_assets.registry.dictionary import Dictionary
+from orch_assets.registry.dictionary import SYSTEM_KEYS, Dictionary
 from orch_assets.registry.json_text import object_of, raw_members
 from orch_assets.registry.masking import replaced, without
 
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-# The API puts these into recordData itself (spec/mednet.yaml, ExampleRecordsList); they are
-# facts of the record and no variables of a form.
-SYSTEM_KEYS: Final = frozenset({"dateCreated", "dateModified", "unvnum"})
+__all__ = ["SYSTEM_KEYS", "RecordSplit"]
 
 _COMPANION_COLUMNS: Final = (
     "study_key",
@@ -129,13 +127,9 @@ class _FormKeys:
     def _withheld_of(self, data: Mapping[str, object]) -> Sequence[str]:
         """Return which of a record's keys are withheld, in their order."""
         for key in data.keys() - self._open - self._withheld:
-            (self._open if self._is_open(key) else self._withheld).add(key)
+            is_open = self._known.shows_key(key, *self._form)
+            (self._open if is_open else self._withheld).add(key)
         return [key for key in data if key in self._withheld]
-
-    def _is_open(self, key: str) -> bool:
-        if key in SYSTEM_KEYS and key not in self._known:
-            return True
-        return self._known.is_open(key, *self._form)
 
 
 def _by_form(

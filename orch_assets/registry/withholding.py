@@ -20,11 +20,12 @@ stays. That a text about an open variable quotes another one's value can't be se
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from orch_assets.registry.dictionary import Dictionary
 from orch_assets.registry.masking import mask_of, rows_of, without, without_inside
+from orch_assets.registry.study_dictionary import hidden_intervals
 from orch_assets.registry.withheld_record_data import RecordSplit
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" 
     if endpoint == "visits":
         if intervals is None:
             raise ValueError("To split visits, give the study's table intervals too.")
-        return functools.partial(_split_visits, known=known, intervals=intervals)
+        hidden = hidden_intervals(intervals, known)
+        return functools.partial(_split_visits, known=known, hidden_intervals=hidden)
     return functools.partial(_SPLITS[endpoint], known=known)
 
 
@@ -75,18 +77,13 @@ def _split_codings(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.
 
 
 def _split_visits(
-    table: "pa.Table", known: Dictionary, intervals: "pa.Table"
+    table: "pa.Table", known: Dictionary, hidden_intervals: Collection[int]
 ) -> "tuple[pa.Table, pa.Table]":
-    hidden = {
-        interval_id
-        for interval_id, question in rows_of(intervals, ("interval_id", "window_calculation_date"))
-        if question and not known.is_open_everywhere(question)
-    }
     rows = rows_of(table, ("visit_date", "visit_date_question", "interval_id"))
     dates, windows = [], []
     for date, question, interval_id in rows:
         dates.append(date is not None and not known.is_open_everywhere(question))
-        windows.append(dates[-1] or interval_id in hidden)
+        windows.append(dates[-1] or interval_id in hidden_intervals)
     rest = without(table, mask_of(dates), ["visit_date"])
     rest = without(rest, mask_of(windows), ["start_date", "end_date", "due_date", "extra"])
     return rest, table.filter(mask_of(windows))

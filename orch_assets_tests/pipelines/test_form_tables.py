@@ -25,7 +25,9 @@ def upstreams(sdk):
 def upstreams_of(study_key, sdk):
     dictionary = sdk.variables.table(study_key)
     return {
-        "records": split_withheld("records", sdk.records.table(study_key), dictionary),
+        "records": split_withheld(
+            "records", sdk.records.table(study_key), dictionary, sdk=sdk, study_key=study_key
+        ),
         "variables": dictionary,
         "forms": sdk.forms.table(study_key),
     }

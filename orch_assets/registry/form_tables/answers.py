@@ -30,11 +30,13 @@ class Answers:
     Attributes:
         misfits: how many values didn't fit, by column; complete after ``arrays``.
         replaced: for how many surrogates U+FFFD stands, by column of text; likewise.
+        others: keys that no column answers to.
     """
 
     def __init__(self, texts: Sequence[str | None], columns: Sequence[Column]) -> None:
         self.misfits: dict[str, int] = {}
         self.replaced: dict[str, int] = {}
+        self.others: set[str] = set()
         self._texts = texts
         self._columns = columns
         self._rows = _rows(texts)
@@ -77,6 +79,7 @@ class Answers:
                 question = questions.get(sent.casefold())
                 if question is None or question in row:
                     self._rest.setdefault(number, []).append(sent)
+                    self.others.add(sent)
                 else:
                     row[question] = row.pop(sent)
                     self._sent_as[number, question] = sent

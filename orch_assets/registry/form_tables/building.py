@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from orch_assets.errors import WithheldValueError
 from orch_assets.registry.dictionary import Dictionary
 from orch_assets.registry.form_tables.columns import KEY_COLUMNS, columns_of
 from orch_assets.registry.form_tables.form_table import FormStream, FormTable
@@ -24,6 +25,7 @@ def build_form_tables(
     forms: "pa.Table",
     *,
     withheld: bool = False,
+    only_open: bool = False,
     memory_bytes: int | None = None,
 ) -> "dict[str, pa.Table] | dict[str, FormStream]":
     """Return a table for each form of a study, by its name; the package says what is in them.
@@ -35,6 +37,8 @@ def build_form_tables(
         forms: the study's table ``forms``.
         withheld: whether ``records`` is the companion. Then the columns are the variables that are
             not open, and the tables those of forms that have such variables, or records here.
+        only_open: refuse records that hold a value which the dictionary withholds: they were split
+            by an older one.
         memory_bytes: of finished rows; None for any number. When they are more, the others wait in
             a temporary file, and streams come in place of tables: with a ``schema`` and
             ``num_rows``, iterated as often as one likes, each a ``table()`` when it is asked to be.
@@ -44,6 +48,7 @@ def build_form_tables(
         without records has a table without rows.
 
     Raises:
+        WithheldValueError: such a value is there, and ``only_open`` was asked for.
         msgspec.DecodeError: ``record_data`` is no JSON object.
     """
     study, known = StudyForms(forms, variables), Dictionary(variables)
@@ -57,8 +62,10 @@ def build_form_tables(
 
     shelf = Shelf(memory_bytes)
     for chunk in _chunks(records, min(_CHUNK_BYTES, memory_bytes or _CHUNK_BYTES)):
-        for form, rows in _by_form(chunk, study):
-            table_of(form).add(rows, shelf)
+        for named, rows in _by_form(chunk):
+            others = table_of(study.find(*named)).add(rows, shelf)
+            if only_open and not all(known.shows_key(key, *named) for key in others):
+                raise WithheldValueError
     streams = {
         name: table_of(form).finish()
         for name, form in _named(study).items()
@@ -98,7 +105,10 @@ def _chunks(records: Any, size: int) -> "Iterator[pa.Table]":
         yield pa.Table.from_batches(held)
 
 
-def _by_form(records: "pa.Table", study: StudyForms) -> "Iterator[tuple[Form, pa.Table]]":
+def _by_form(
+    records: "pa.Table",
+) -> "Iterator[tuple[tuple[int | None, str | None], pa.Table]]":
+    """Yield each form as records name it, by ID and key, and its records."""
     import pyarrow as pa
 
     rows: dict[tuple[int | None, str | None], list[int]] = {}
@@ -107,4 +117,4 @@ def _by_form(records: "pa.Table", study: StudyForms) -> "Iterator[tuple[Form, pa
         rows.setdefault(form, []).append(number)
     records = records.combine_chunks()
     for form, numbers in rows.items():
-        yield study.find(*form), records.take(pa.array(numbers))
+        yield form, records.take(pa.array(numbers))

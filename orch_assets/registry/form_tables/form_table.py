@@ -67,8 +67,8 @@ class FormTable:
         """Whether there are questions, or records."""
         return bool(self._columns or self._takes)
 
-    def add(self, records: "pa.Table", shelf: Shelf) -> None:
-        """Take records in; at least one."""
+    def add(self, records: "pa.Table", shelf: Shelf) -> set[str]:
+        """Take records in; at least one. Return the keys in them that no column answers to."""
         import pyarrow as pa
 
         answers = Answers(records["record_data"].to_pylist(), self._columns)
@@ -79,6 +79,7 @@ class FormTable:
         self._takes.append(shelf.put(batch))
         self._rows += batch.num_rows
         self._look_at_order(batch.column("record_id"))
+        return answers.others
 
     def _look_at_order(self, ids: "pa.Array") -> None:
         import pyarrow.compute as pc
