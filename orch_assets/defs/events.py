@@ -108,6 +108,12 @@ def uri_of(metadata: Mapping[str, Any]) -> str | None:
     return None if uri is None or uri.value is None else str(uri.value)
 
 
+def none_withheld(metadata: Mapping[str, Any]) -> bool:
+    """Return whether a result has no withheld part because nothing was withheld."""
+    rows = metadata.get("withheld_rows")
+    return rows is not None and rows.value == 0 and "withheld_uri" not in metadata
+
+
 def versions_of(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Return the versions of a result's artifacts by their URIs, the withheld part's among them."""
     return {

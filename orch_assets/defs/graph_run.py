@@ -24,6 +24,7 @@ from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.result import CANCELLED, Failure, describe_failure
 from orch_assets.orchestration.steps import Step, StepResult
+from orch_assets.registry import extra_fields
 
 _PROGRESS_SECONDS: Final = 10.0
 # Further readings of a table whose rows moved behind its stream.
@@ -80,6 +81,7 @@ class GraphRun:
 
     def _check_settings(self) -> None:
         """Fail on what can't be right before the first study, not after the last."""
+        extra_fields.are_open()
         resources = self.context.resources
         keys = [pipeline.io_manager_key for pipeline in self.pipelines]
         keys += ["restricted_io_manager", "restricted_store"]
@@ -139,7 +141,7 @@ class GraphRun:
     ) -> PipelineRunner:
         to_run = {p.name: [key for key in studies if key not in done[p.name]] for p in selected}
         self.executions = executions_of(self.context, selected, self.keys, to_run)
-        earlier, uris = self._earlier(selected, studies, done)
+        earlier, uris, none_withheld = self._earlier(selected, studies, done)
         return PipelineRunner(
             run_id=self.context.run.run_id,
             registry=registry.label,
@@ -150,6 +152,7 @@ class GraphRun:
             log=self.context.log,
             earlier=earlier,
             uris=uris,
+            none_withheld=none_withheld,
             executions=self.executions,
         )
 
@@ -158,16 +161,17 @@ class GraphRun:
         selected: Sequence[StudyPipeline],
         studies: Sequence[str],
         done: Mapping[str, set[str]],
-    ) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str | None]]:
+    ) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str | None], set[tuple[str, str]]]:
         """Return the ``data`` of results that this run needs and does not make itself.
 
         A result without an artifact lives in its event alone. Of those that have one, return the
-        URIs.
+        URIs, and which of them have no withheld part.
         """
         made_here = {pipeline.name for pipeline in selected if not done[pipeline.name]}
         needed = {name for pipeline in selected for name in pipeline.upstreams} - made_here
         earlier: dict[str, dict[str, Any]] = {name: {} for name in needed}
         uris: dict[tuple[str, str], str | None] = {}
+        none_withheld: set[tuple[str, str]] = set()
         for name in needed:
             newest = newest_materializations(self.context.instance, self.keys[name], studies)
             for study_key, record in newest:
@@ -175,8 +179,11 @@ class GraphRun:
                 if alone:
                     earlier[name][study_key] = data
                 event = record.asset_materialization
-                uris[name, study_key] = events.uri_of(event.metadata if event else {})
-        return earlier, uris
+                metadata = event.metadata if event else {}
+                uris[name, study_key] = events.uri_of(metadata)
+                if events.none_withheld(metadata):
+                    none_withheld.add((name, study_key))
+        return earlier, uris, none_withheld
 
     def _log_results(
         self, lanes: Lanes, steps: Mapping[str, Sequence[Step]], registry: str

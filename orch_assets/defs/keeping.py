@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.artifact_names import artifact_name
 from orch_assets.defs.events import Kept
 from orch_assets.defs.io_contexts import output_context
+from orch_assets.defs.io_manager import PipelineIOManager
 from orch_assets.defs.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError
 from orch_assets.orchestration.kept import SplitTable, showable
@@ -87,9 +89,7 @@ class Keeping:
 
     def _keep_split(self, turn: StepTurn, value: SplitTable) -> tuple[Metadata, Any]:
         """Commit the withheld part first: the open table alone says that both are there."""
-        keep_withheld = partial(
-            self._keep_one, turn, self.resources.restricted_io_manager, value.withheld
-        )
+        keep_withheld = partial(self._keep_withheld, turn, value)
         io_manager = self.io_manager(turn.step.name)
         if isinstance(value.table, BatchStream):  # one reading, from which both are fed
             beside = _Beside(keep_withheld)
@@ -105,6 +105,21 @@ class Keeping:
             metadata, handover = self._keep_one(turn, io_manager, value.table)
         told = {f"withheld_{name}": withheld[name] for name in _WITHHELD & withheld.keys()}
         return {**metadata, **told}, SplitTable(handover, withheld_handover)
+
+    def _keep_withheld(self, turn: StepTurn, value: SplitTable) -> tuple[Metadata, Any]:
+        """Store a withheld part; one without rows not always: ``withheld_rows`` alone tells it."""
+        io_manager = self.resources.restricted_io_manager
+        wanted = not value.withheld_if_any or self._may_be_stored(turn, io_manager)
+        if wanted or _has_rows(value.withheld):
+            return self._keep_one(turn, io_manager, value.withheld)
+        return {"rows": dg.MetadataValue.int(0)}, value.withheld.schema.empty_table()
+
+    def _may_be_stored(self, turn: StepTurn, io_manager: dg.IOManager) -> bool:
+        """Whether an IO manager has a table of the step's name, as far as can be known."""
+        if not isinstance(io_manager, PipelineIOManager):
+            return True
+        name = artifact_name(self.keys[turn.step.name], turn.study_key)
+        return io_manager.pipeline_store().exists(name)
 
     def _store(self, turn: StepTurn, io_manager: dg.IOManager, value: Any) -> Metadata:
         key = self.keys[turn.step.name]
@@ -184,6 +199,15 @@ class _Following(BatchStream):
         yield from batches
         if not self._taken:
             self._wait()
+
+
+def _has_rows(part: Any) -> bool:
+    """Whether a table, or a stream, has rows; a stream's batches without any are taken."""
+    if not isinstance(part, BatchStream):
+        return bool(part.num_rows)
+    while (batch := part.peek()) is not None and not batch.num_rows:
+        next(part)
+    return batch is not None
 
 
 class _Beside:

@@ -53,6 +53,7 @@ class PipelineRunner:
             artifact, by pipeline and study.
         uris: of artifacts, by pipeline and study: those of earlier runs, and this run's as they
             come; None for a result without one.
+        none_withheld: results of earlier runs that have no withheld part, by pipeline and study.
         executions: of state machines; None where no pipeline has one.
     """
 
@@ -65,6 +66,7 @@ class PipelineRunner:
     log: dg.DagsterLogManager
     earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     uris: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    none_withheld: set[tuple[str, str]] = field(default_factory=set)
     executions: Executions | None = None
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
@@ -143,11 +145,12 @@ class PipelineRunner:
         io_manager = self._keeping.io_manager(name)
         if wanted != SPLIT:
             return self._part(turn, name, split.table, io_manager, wanted)
+        table = self._part(turn, name, split.table, io_manager, READER)
+        withheld = split.withheld
+        if withheld is IN_THE_STORE and (name, turn.study_key) in self.none_withheld:
+            withheld = table.schema.empty_table()
         restricted = self.resources.restricted_io_manager
-        return SplitTable(
-            self._part(turn, name, split.table, io_manager, READER),
-            self._part(turn, name, split.withheld, restricted, READER),
-        )
+        return SplitTable(table, self._part(turn, name, withheld, restricted, READER))
 
     def _part(
         self, turn: StepTurn, name: str, handed: Any, io_manager: dg.IOManager, wanted: str

@@ -1,7 +1,7 @@
 """What a pipeline returns, and what of it may be shown."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orch_assets.registry.sdk import ImednetSDK
     from orch_assets.registry.streams import BatchStream
     from orch_assets.registry.study_dictionary import StudyDictionary
+    from orch_assets.registry.withholding import Split
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,15 @@ class SplitTable:
     Attributes:
         table: what everybody may read; goes to the pipeline's own store. A table, a stream of
             record batches, or a mapping from names to tables.
-        withheld: values of variables that are blinded, or not known to be open; of the same kind.
+        withheld: values of variables that are blinded, or not known to be open, and fields that
+            the API description doesn't name; of the same kind.
+        withheld_if_any: whether a withheld part without rows is left out. It is stored all the
+            same where an earlier one is, which it replaces.
     """
 
     table: Any
     withheld: Any
+    withheld_if_any: bool = False
 
 
 def split_withheld(
@@ -41,13 +46,17 @@ def split_withheld(
     sdk: "ImednetSDK | None" = None,
     study_key: str | None = None,
 ) -> SplitTable:
-    """Split a table of the registry by the study's dictionary; see ``registry.withholding``.
+    """Split a table of the registry into what is open and what is withheld.
 
-    The registry's own dictionary decides, as it is now: it is read here, and again when the last
-    row has arrived. A value is open where both, and the dictionary that is given, say so.
+    Fields that the API description doesn't name are withheld of every table, unless
+    ``ORCH_EXTRA_FIELDS`` is ``open``. Values of variables are withheld by the study's dictionary,
+    see ``registry.withholding``: by the registry's own, as it is now. It is read here, and again
+    when the last row has arrived. A value is open where both, and the dictionary that is given,
+    say so.
 
     Args:
-        endpoint: ``records``, ``codings``, ``queries``, ``visits`` or ``record_revisions``.
+        endpoint: as the SDK calls it: ``records``, ``sites``, …; for the first of them, and
+            ``codings``, ``queries``, ``visits`` and ``record_revisions``, the dictionary is read.
         table: that endpoint's table for a study, or its stream. A stream becomes two, which are
             read at the same time, each on a thread of its own; study graphs do.
         variables: the same study's table ``variables``. Stored, it may be out of date: it opens
@@ -63,25 +72,37 @@ def split_withheld(
             stream raises it at its end.
         RegistryError: the dictionary can't be had whole.
     """
+    from orch_assets.registry import extra_fields
     from orch_assets.registry.split_streams import SplitStream
     from orch_assets.registry.streams import BatchStream
-    from orch_assets.registry.withholding import splitter
+    from orch_assets.registry.withholding import BY_DICTIONARY, all_open, extra_splitter, splitter
 
-    if sdk is not None:
-        dictionary = sdk.dictionary(study_key, variables, intervals)
-    else:
-        dictionary = _dictionary_of(table, variables, intervals)
-    schedule = dictionary.intervals if endpoint == "visits" else None
-    split = splitter(endpoint, dictionary.variables, schedule)
+    split: Split = all_open
+    confirm: Callable[[], None] = _nothing
+    if endpoint in BY_DICTIONARY:
+        dictionary = _dictionary_of(table, variables, intervals, sdk, study_key)
+        schedule = dictionary.intervals if endpoint == "visits" else None
+        split, confirm = splitter(endpoint, dictionary.variables, schedule), dictionary.confirm
+    if not extra_fields.are_open():
+        split = extra_splitter(endpoint, split)
+    if_any = endpoint not in BY_DICTIONARY
     if not isinstance(table, BatchStream):
         parts = split(table)
-        dictionary.confirm()
-        return SplitTable(*parts)
-    streams = SplitStream(table, split, dictionary.confirm)
-    return SplitTable(streams.table, streams.withheld)
+        confirm()
+        return SplitTable(*parts, withheld_if_any=if_any)
+    streams = SplitStream(table, split, confirm)
+    return SplitTable(streams.table, streams.withheld, withheld_if_any=if_any)
 
 
-def _dictionary_of(table: Any, variables: Any, intervals: Any) -> "StudyDictionary":
+def _nothing() -> None:
+    """Confirm a table that no dictionary has a say in."""
+
+
+def _dictionary_of(
+    table: Any, variables: Any, intervals: Any, sdk: "ImednetSDK | None", study_key: str | None
+) -> "StudyDictionary":
+    if sdk is not None:
+        return sdk.dictionary(study_key, variables, intervals)
     read: Any = getattr(table, "dictionary", None)
     if read is None:
         raise TypeError(

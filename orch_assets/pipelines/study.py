@@ -1,15 +1,12 @@
 """The table ``study``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orch_assets import StudyNotFoundError, study_pipeline
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from orch_assets import SplitTable, StudyNotFoundError, split_withheld, study_pipeline
 
 
 @study_pipeline(group="registry", kinds=("table",))
-def study(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
+def study(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
     """The study's own entry in the registry's list of studies: one row."""
     import pyarrow.compute as pc
 
@@ -19,4 +16,4 @@ def study(study_key: str, sdk: Any, study_logger: Any) -> "pa.Table":
     if table.num_rows != 1:
         raise StudyNotFoundError(study_key, table.num_rows)
     study_logger.info("%d study", table.num_rows)
-    return table
+    return split_withheld("studies", table)

@@ -1,6 +1,7 @@
 """What a caller holds while a table arrives."""
 
 from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -23,10 +24,17 @@ class RowStream(Iterator[T]):
 
     def __init__(self, items: Generator[T, None, None], counts: ReadingCounts) -> None:
         self._items = items
+        self._peeked: list[T] = []
         self.counts = counts
 
     def __next__(self) -> T:
-        return next(self._items)
+        return self._peeked.pop() if self._peeked else next(self._items)
+
+    def peek(self) -> T | None:
+        """Return what comes next, without taking it; None at the end."""
+        if not self._peeked:
+            self._peeked = list(islice(self._items, 1))
+        return self._peeked[0] if self._peeked else None
 
     def close(self) -> None:
         """Stop reading; closing twice is no error."""

@@ -29,6 +29,7 @@ _COMPANION_COLUMNS: Final = (
     "visit_id",
     "parent_record_id",
     "deleted",
+    "keywords",
     "extra",
     "record_data",
 )

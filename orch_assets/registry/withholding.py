@@ -14,7 +14,8 @@ What the registry's tables hold of a variable's value, and when it may be shown:
 - ``reason_for_change`` of record revisions, which may quote one too: where every variable of the
   form is open.
 
-What the API sends of such a row beyond its description (``extra``) is withheld with it. What the
+What the API sends beyond its description (``extra``) is withheld of every row of every table,
+unless ``ORCH_EXTRA_FIELDS`` opens it (`.extra_fields`); of the rows above always. What the
 registry works out from answers (statuses, keywords, the date of enrolment) is its own fact and
 stays. That a text about an open variable quotes another one's value can't be seen.
 """
@@ -24,6 +25,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from orch_assets.registry.dictionary import Dictionary
+from orch_assets.registry.extra_fields import rows_with_extra, with_companion, without_extra
 from orch_assets.registry.masking import mask_of, rows_of, without, without_inside
 from orch_assets.registry.study_dictionary import hidden_intervals
 from orch_assets.registry.withheld_record_data import RecordSplit
@@ -32,6 +34,54 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Split: TypeAlias = "Callable[[pa.Table], tuple[pa.Table, pa.Table]]"
+
+
+# The IDs by which the rows of a table and of its companion belong together.
+_IDS: Final[Mapping[str, str]] = {
+    "codings": "coding_id",
+    "forms": "form_id",
+    "intervals": "interval_id",
+    "queries": "annotation_id",
+    "record_revisions": "record_revision_id",
+    "records": "record_id",
+    "sites": "site_id",
+    "studies": "study_id",
+    "subjects": "subject_id",
+    "users": "user_id",
+    "variables": "variable_id",
+    "visits": "visit_id",
+}
+BY_DICTIONARY: Final = frozenset({"codings", "queries", "record_revisions", "records", "visits"})
+
+
+def extra_splitter(endpoint: str, split: Split) -> Split:
+    """Return the function that withholds what the API description doesn't name.
+
+    Args:
+        endpoint: of the registry, as the SDK calls it.
+        split: splits the table by the dictionary; ``all_open`` where that has no say.
+
+    Returns:
+        What makes two tables of one, as of :func:`splitter`.
+
+    Raises:
+        KeyError: no such endpoint.
+    """
+    return functools.partial(_split_extra, id_column=_IDS[endpoint], split=split)
+
+
+def all_open(table: "pa.Table") -> "tuple[pa.Table, pa.Table]":
+    """Split nothing off."""
+    return table, table.slice(0, 0)
+
+
+def _split_extra(table: "pa.Table", id_column: str, split: Split) -> "tuple[pa.Table, pa.Table]":
+    mask = rows_with_extra(table)
+    if not mask.true_count:
+        return split(table)
+    shown, withheld = split(table)
+    rest = without_extra(shown, rows_with_extra(shown))
+    return rest, with_companion(table, withheld, mask, id_column)
 
 
 def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" = None) -> Split:

@@ -31,6 +31,7 @@ MARK = "planted"
 DEFAULT = [each.name for each in discover_pipelines(pipelines) if not each.on_request]
 SETS = ["form_tables"]
 TABLES = [name for name in DEFAULT if name not in SETS]
+WHOLE = ["forms", "intervals", "sites", "subjects", "variables"]
 SPLIT = ["codings", "queries", "record_revisions", "records", "visits"]
 
 
@@ -196,7 +197,9 @@ def test_the_events_tell_the_rows_of_both_parts(ran):
             assert rows[name] == len(ran.registry.rows(name, study_key))
         codings = len(ran.registry.rows("codings", study_key))
         assert rows["codings"] + first["codings"]["withheld_rows"] == codings
-        assert {name for name in DEFAULT if "withheld_rows" in first[name]} == {*SPLIT, *SETS}
+        assert {name for name in DEFAULT if "withheld_uri" in first[name]} == {*SPLIT, *SETS}
+        others = {first[name].get("withheld_rows") for name in [*WHOLE, "study"]}
+        assert others == {0}
 
 
 def test_a_second_run_over_the_same_data_publishes_no_new_version(ran):

@@ -506,7 +506,7 @@ def test_the_companion_tells_whose_the_values_are():
     whose = {
         "study_key": "S1", "record_id": 5, "form_id": 1, "form_key": "F1", "site_id": 2,
         "subject_id": 3, "subject_key": "001-003", "interval_id": 4, "visit_id": 6,
-        "parent_record_id": 1, "deleted": True, "extra": '{"new":1}',
+        "parent_record_id": 1, "deleted": True, "keywords": None, "extra": '{"new":1}',
     }  # fmt: skip
     records = table(Record, [{**whose, "record_data": '{"ARM":"active","AGE":4}'}])
     _, companion = split_table("records", records, variables(OPEN, variable("ARM", True)))

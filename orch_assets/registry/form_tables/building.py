@@ -61,7 +61,8 @@ def build_form_tables(
         return tables[form]
 
     shelf = Shelf(memory_bytes)
-    for chunk in _chunks(records, min(_CHUNK_BYTES, memory_bytes or _CHUNK_BYTES)):
+    size = min(_CHUNK_BYTES, memory_bytes or _CHUNK_BYTES)
+    for chunk in _chunks(records, size, withheld=withheld):
         for named, rows in _by_form(chunk):
             others = table_of(study.find(*named)).add(rows, shelf)
             if only_open and not all(known.shows_key(key, *named) for key in others):
@@ -85,7 +86,7 @@ def _called(form: Form) -> str:
     return form.form_key or ("no_form" if form.form_id is None else f"form_{form.form_id}")
 
 
-def _chunks(records: Any, size: int) -> "Iterator[pa.Table]":
+def _chunks(records: Any, size: int, *, withheld: bool) -> "Iterator[pa.Table]":
     """Gather batches to tables of so many bytes, and cut what is larger."""
     import pyarrow as pa
 
@@ -94,6 +95,8 @@ def _chunks(records: Any, size: int) -> "Iterator[pa.Table]":
     free = size
     for batch in records.to_batches() if isinstance(records, pa.Table) else records:
         wanted = batch.select(columns)
+        if withheld:  # rows without data are there for unknown fields, which are none of a form's
+            wanted = wanted.filter(wanted["record_data"].is_valid())
         rows = max(1, wanted.num_rows * size // max(1, wanted.nbytes))
         for start in range(0, wanted.num_rows, rows):
             held.append(wanted.slice(start, rows))
