@@ -16,6 +16,9 @@ demo dev: export ORCH_REGISTRY = demo
 run studies: export DAGSTER_HOME = $(RUN_HOME)
 demo-aws: export DAGSTER_HOME = $(AWS_HOME)
 
+# A home holds names of studies, in databases that others on this machine need not read.
+CLOSE_HOME = @chmod 700 "$$DAGSTER_HOME"
+
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
@@ -34,20 +37,25 @@ help:
 	@echo "make clean     remove what can be made again"
 
 demo: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
+	$(CLOSE_HOME)
 	$(BIN)/python -m orch_assets run
 
 demo-aws: $(VENV)/.installed-dev $(AWS_HOME)/dagster.yaml
+	$(CLOSE_HOME)
 	$(BIN)/python -m docs.demo_aws
 
 # In a folder of its own: Dagster would read .env, and take the account's keys and stores from it.
 dev: export PYTHONPATH = $(CURDIR)
 dev: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
+	$(CLOSE_HOME)
 	cd $(DEMO_HOME) && $(abspath $(BIN))/dagster dev -w $(CURDIR)/workspace.yaml
 
 run: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
+	$(CLOSE_HOME)
 	$(BIN)/python -m orch_assets run
 
 studies: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
+	$(CLOSE_HOME)
 	$(BIN)/python -m orch_assets studies
 
 # In the files' order: sorted by their number of tests, the longest would come last, one by one.
@@ -104,7 +112,9 @@ $(VENV)-pandas3/.installed: locks/pandas3.txt
 
 $(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml $(AWS_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(@D)
+	@chmod 700 $(@D)
 	@cp dagster.yaml $@
+	@chmod 600 $@
 
 # An independent validator of state machines, and JSONata's own engine; without npm, the tests that
 # ask them are skipped.

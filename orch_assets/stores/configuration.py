@@ -85,6 +85,7 @@ def configured_store(address: str, settings: StoreSettings, **given: Any) -> Pip
         address,
         format=_format(given.get("format"), settings),
         escape_formulas=_switch(given.get("escape_formulas"), settings),
+        private=settings.restricted,
         **options,
     )
 

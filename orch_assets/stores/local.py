@@ -17,6 +17,8 @@ class LocalPipelineStore(PipelineStore):
         prefix: goes before every name, so it is a folder in the root.
         format: of tables.
         escape_formulas: as :class:`~orch_assets.stores.csv_text.CsvFormat` has it.
+        private: whether the folder's owner alone may read it, whatever the umask says: folders
+            have mode 0700, files 0600, and a root that is there already is closed to others.
 
     Example:
         >>> import pandas as pd, tempfile
@@ -36,5 +38,8 @@ class LocalPipelineStore(PipelineStore):
         format: StorageFormat = StorageFormat.PARQUET,  # noqa: A002, the seed's name
         *,
         escape_formulas: bool = False,
+        private: bool = False,
     ) -> None:
-        super().__init__(LocalDisk(root), prefix, format, escape_formulas=escape_formulas)
+        super().__init__(
+            LocalDisk(root, private=private), prefix, format, escape_formulas=escape_formulas
+        )

@@ -1,8 +1,16 @@
-"""The local disk as a backend: whole files or none, also when the process is killed."""
+"""The local disk as a backend: whole files or none, also when the process is killed.
+
+Files are written where nobody but their owner can read them, and get the modes of their store with
+their names: those of the umask, or in a private store 0600, in folders of 0700. Symbolic links
+below the root are refused: they would lead out of the store, or out of its folders' modes.
+"""
 
 import contextlib
+import logging
 import os
+import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,36 +18,47 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
-from orch_assets.stores.spooling import Spooled, sha256_of
+from orch_assets.stores.spooling import Spooled, create_private, sha256_of
 
 # Where files are written before they get their name: in the root, so on its file system.
 _SPOOL_FOLDER = ".orch-spool"
 # What a killed process left behind is removed once nobody can be writing it any more.
 _SPOOL_SECONDS = 7 * 24 * 3600.0
+_SPOOLED = re.compile("[0-9a-f]{32}")
+
+_PRIVATE_FOLDER = 0o700
+_PRIVATE_FILE = 0o600
+_OTHERS = 0o077
+
+_log = logging.getLogger("orch_assets.stores")
 
 
 class LocalDisk:
     """A folder whose files are the objects.
 
     Args:
-        root: the folder; made by the first write.
+        root: the folder; made by the first write. It may be a link, nothing in it may.
+        private: whether its owner alone may read it, whatever the umask says. A root that others
+            can enter is closed to them by the first write.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, private: bool = False) -> None:
         self._root = Path(root).absolute()
-        self._swept = False
+        self._private = private
+        self._prepared = False
+        self._file_mode = _PRIVATE_FILE
 
     def uri(self, key: str) -> str:
         """Return the file's ``file:`` URI."""
-        return self._path(key).as_uri()
+        return (self._root / key).as_uri()
 
     @contextlib.contextmanager
     def spool(self) -> Iterator[Path]:
         """Lend a path in the spool folder, which every write leaves empty."""
-        folder = self._root / _SPOOL_FOLDER
         with self._reporting():
-            _make_folder(folder)
-            self._sweep(folder)
+            folder = self._path(_SPOOL_FOLDER)
+            self._make_folder(folder)
+            self._prepare(folder)
         path = folder / uuid.uuid4().hex
         try:
             yield path
@@ -66,6 +85,7 @@ class LocalDisk:
         """
         with self.spool() as path:
             with self._reporting():
+                create_private(path).close()
                 shutil.copyfile(self._path(source), path)
                 _sync(path)
             yield lambda: self._commit(path, target)
@@ -85,8 +105,8 @@ class LocalDisk:
 
     def holds(self, key: str, sha256: str, size: int) -> bool:
         """Compare the size, then the hash."""
-        path = self._path(key)
         with self._reporting():
+            path = self._path(key)
             if not path.is_file() or path.stat().st_size != size:
                 return False
             with path.open("rb") as file:
@@ -98,23 +118,36 @@ class LocalDisk:
             return self._path(key).is_file()
 
     def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
-        """Walk the folder, past everything hidden if so asked."""
+        """Walk the folder, past everything hidden if so asked, and past links always."""
         with self._reporting():
             for parent, folders, files in os.walk(self._path(folder), onerror=_raise_unless_gone):
                 folders[:] = [name for name in folders if hidden or not name.startswith(".")]
                 for name in files:
-                    if hidden or not name.startswith("."):
+                    if (hidden or not name.startswith(".")) and not Path(parent, name).is_symlink():
                         yield Path(parent, name).relative_to(self._root).as_posix()
 
     def delete(self, key: str) -> None:
         """Remove the file; its folder stays, another writer may be about to use it."""
-        path = self._path(key)
         with self._reporting(), contextlib.suppress(FileNotFoundError):
+            path = self._path(key)
             path.unlink()
             _sync(path.parent)
 
     def _path(self, key: str) -> Path:
-        return self._root / key
+        """Return a key's path.
+
+        Raises:
+            StoreUnavailableError: it, or a folder on the way to it, is a symbolic link.
+        """
+        path = self._root
+        for part in filter(None, key.split("/")):
+            path /= part
+            if path.is_symlink():
+                raise StoreUnavailableError(
+                    f"The store in {self._root} can't be used: {path} is a symbolic link, which "
+                    "may lead out of it. Replace the link by what it points to."
+                )
+        return path
 
     def _commit(self, path: Path, key: str) -> None:
         with self._reporting():
@@ -122,17 +155,38 @@ class LocalDisk:
 
     def _move(self, path: Path, key: str) -> None:
         target = self._path(key)
-        _make_folder(target.parent)
+        self._make_folder(target.parent)
+        path.chmod(self._file_mode)
         path.replace(target)
         _sync(target.parent)
 
-    def _sweep(self, folder: Path) -> None:
-        if self._swept:
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and those above it, each durably."""
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for each in reversed(missing):
+            ours = each == self._root or self._root in each.parents
+            if ours and (self._private or each.name == _SPOOL_FOLDER):
+                each.mkdir(_PRIVATE_FOLDER, exist_ok=True)
+                each.chmod(_PRIVATE_FOLDER)  # a umask may take the owner's own rights
+            else:
+                each.mkdir(exist_ok=True)
+            _sync(each.parent)
+
+    def _prepare(self, folder: Path) -> None:
+        """Close to others what is to be private, learn the umask, remove what is old; once."""
+        if self._prepared:
             return
-        self._swept = True
+        self._prepared = True
+        for each in (folder, self._root) if self._private else (folder,):
+            _close_to_others(each)
+        if not self._private:
+            self._file_mode = _mode_of_new_files(folder)
         for path in folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - _SPOOL_SECONDS:
+                if _is_old_spool_file(path):
                     path.unlink()
 
     @contextlib.contextmanager
@@ -146,15 +200,38 @@ class LocalDisk:
             ) from error
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each durably."""
-    missing = []
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        _sync(each.parent)
+def _close_to_others(folder: Path) -> None:
+    """Take a folder from everybody but its owner, or tell who must."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & _OTHERS:
+        return
+    try:
+        folder.chmod(_PRIVATE_FOLDER)
+    except PermissionError:
+        _log.warning(
+            "Other users of this machine may read %s (mode %o), and it isn't ours to change: "
+            "its owner should set its mode to 700.",
+            folder,
+            mode,
+        )
+
+
+def _mode_of_new_files(folder: Path) -> int:
+    """Return the mode that the umask gives to files; it can't be asked for without changing it."""
+    path = folder / uuid.uuid4().hex
+    try:
+        path.touch(exist_ok=False)
+        return stat.S_IMODE(path.stat().st_mode)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _is_old_spool_file(path: Path) -> bool:
+    """Whether a file is of a name that we give, and nobody can be writing it any more."""
+    if not _SPOOLED.fullmatch(path.name):
+        return False
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _SPOOL_SECONDS
 
 
 def _sync(path: Path) -> None:

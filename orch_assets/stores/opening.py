@@ -30,6 +30,7 @@ def open_store(
     format: StorageFormat = StorageFormat.PARQUET,  # noqa: A002, the seeds' name
     *,
     escape_formulas: bool = False,
+    private: bool = False,
     **options: Any,
 ) -> PipelineStore:
     """Return the store at an address: a folder, ``file:///folder``, or a bucket.
@@ -41,6 +42,7 @@ def open_store(
         address: the folder's path, or the URI.
         format: of tables.
         escape_formulas: as :class:`~orch_assets.stores.csv_text.CsvFormat` has it.
+        private: as of :class:`LocalPipelineStore`; who may read a bucket is said there.
         options: of a bucket: further parameters of its store, such as ``endpoint``.
 
     Raises:
@@ -53,7 +55,9 @@ def open_store(
         raise StoreAddressError("A store's address is empty; give a folder.")
     if not separator:
         folder: str | Path = Path(text).expanduser()
-        return LocalPipelineStore(folder, format=format, escape_formulas=escape_formulas, **options)
+        return LocalPipelineStore(
+            folder, format=format, escape_formulas=escape_formulas, private=private, **options
+        )
     if scheme.lower() in _BUCKETS:
         bucket, _, prefix = rest.partition("/")
         kind = _BUCKETS[scheme.lower()]
@@ -61,7 +65,9 @@ def open_store(
     place = urlsplit(text)
     if scheme.lower() == "file" and place.netloc in {"", "localhost"} and place.path:
         folder = unquote(place.path)
-        return LocalPipelineStore(folder, format=format, escape_formulas=escape_formulas, **options)
+        return LocalPipelineStore(
+            folder, format=format, escape_formulas=escape_formulas, private=private, **options
+        )
     raise StoreAddressError(
         f"No store can be opened at {scheme}://…. "
         "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 from orch_assets.errors import StoreUnavailableError
 
 _CHUNK = 1 << 20
+_MODE = 0o600
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class HashingFile:
 
 
 def spool(path: Path, write: Callable[[HashingFile], object]) -> Spooled:
-    """Create a file and let ``write`` fill it."""
+    """Create a file that its owner alone can read, and let ``write`` fill it."""
     with _reporting(path):
-        file = path.open("xb")
+        file = create_private(path)
     try:
         hashing = HashingFile(file, path)
         write(hashing)
@@ -69,6 +71,13 @@ def spool(path: Path, write: Callable[[HashingFile], object]) -> Spooled:
     finally:
         with _reporting(path):  # on a full disk, closing fails too
             file.close()
+
+
+def create_private(path: Path) -> BinaryIO:
+    """Create a file of mode 0600, whatever the umask, for writing."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    os.fchmod(descriptor, _MODE)
+    return os.fdopen(descriptor, "wb")
 
 
 def sha256_of(file: BinaryIO) -> str:

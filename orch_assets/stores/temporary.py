@@ -2,7 +2,10 @@
 
 import contextlib
 import errno
+import os
+import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ NO_ROOM: Final = (
 )
 
 _PREFIX: Final = "orch-assets-spool-"
+_OURS: Final = re.compile(f"{_PREFIX}[a-z0-9_]{{8}}")  # as tempfile names them
 # What a killed process left behind is removed once nobody can be using it any more.
 _OLD_SECONDS: Final = 7 * 24 * 3600.0
 
@@ -51,9 +55,15 @@ def has_no_room(error: BaseException) -> bool:
 def _sweep(parent: str) -> None:
     """Remove old folders of ours: a table's rows must not lie about for ever."""
     for folder in Path(parent).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another process sweeps too, or it is somebody else's
-            if folder.stat().st_mtime < time.time() - _OLD_SECONDS:
+        with contextlib.suppress(OSError):  # another process sweeps too
+            if _OURS.fullmatch(folder.name) and _is_old(folder.lstat()):
                 shutil.rmtree(folder)
+
+
+def _is_old(found: os.stat_result) -> bool:
+    """Whether it is a folder, no link to one, that this user made long ago."""
+    is_folder_of_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return is_folder_of_ours and found.st_mtime < time.time() - _OLD_SECONDS
 
 
 @contextlib.contextmanager

@@ -121,12 +121,16 @@ def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
 def test_what_a_killed_publisher_left_behind_is_swept_once_it_is_old(tmp_path: Path) -> None:
     LocalPipelineStore(tmp_path).upload(OLD, "x")
     spool = tmp_path / ".orch-spool"
-    (spool / "old").write_bytes(b"cut")
-    (spool / "young").write_bytes(b"cut")
+    old, young, theirs = "0" * 32, "1" * 32, "somebody's own"
+    (tmp_path / "elsewhere").write_bytes(b"kept")
+    for name in (old, young, theirs):
+        (spool / name).write_bytes(b"cut")
+    (spool / ("2" * 32)).symlink_to(tmp_path / "elsewhere")
     long_ago = time.time() - 30 * 24 * 3600
-    os.utime(spool / "old", (long_ago, long_ago))
+    for path in (spool / old, spool / theirs, tmp_path / "elsewhere"):
+        os.utime(path, (long_ago, long_ago))
     LocalPipelineStore(tmp_path).upload(NEW, "x")
-    assert [path.name for path in spool.iterdir()] == ["young"]
+    assert {path.name for path in spool.iterdir()} == {young, theirs, "2" * 32}
     assert LocalPipelineStore(tmp_path).list_artifacts() == ["x"]
 
 
