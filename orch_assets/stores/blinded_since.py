@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.inventory import take_stock
-from orch_assets.stores.keys import ArtifactKeys, parse_key
+from orch_assets.stores.keys import ArtifactKeys
 from orch_assets.stores.manifest import Manifest
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.spooling import sha256_of
@@ -156,8 +156,7 @@ class BlindedVersions:
 
     def _versions(self, keys: ArtifactKeys) -> set[str]:
         objects = self._backend.list(f"{keys.hidden}/versions", hidden=True)
-        parsed = [parse_key(key, keys.prefix) for key in objects]
-        return {each[2] for each in parsed if each and each[1] == "versions"}
+        return {key.rpartition("/")[2] for key in objects}
 
     def _current(self, keys: ArtifactKeys) -> str | None:
         try:

@@ -1,7 +1,7 @@
 """pandas frames as Arrow tables and back, exactly: columns, index, missing values."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
@@ -212,7 +212,8 @@ def _restore_index(note: dict[str, Any], columns: list[Any], arrays: list[Any]) 
     if "multi" not in note:
         index = pd.Index(arrays[0], dtype=arrays[0].dtype, name=note["names"][0])
         return with_frequency(index, note["freq"])
-    levels, codes = [], []
+    levels: list[Any] = []
+    codes: list[Any] = []
     for packed, column, array in zip(note["multi"], columns, arrays, strict=True):
         if packed is None:
             made = pd.MultiIndex.from_arrays([pd.Index(array, dtype=array.dtype)])
@@ -252,7 +253,7 @@ def _restore_columns(note: dict[str, Any], names: list[str]) -> Any:
 # What is no data
 
 
-def _attributes(frame: "pd.DataFrame") -> dict[str, Any]:
+def _attributes(frame: "pd.DataFrame") -> dict[Hashable, Any]:
     """Return the attributes that come back as they are."""
     return {
         name: value

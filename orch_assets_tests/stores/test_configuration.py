@@ -58,7 +58,7 @@ def set_to(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_parameter_of_a_store_has_a_setting(scheme: str | None) -> None:
     """The address says bucket and prefix; a client is no text."""
     parameters = {*inspect.signature(STORES[scheme]).parameters}
-    parameters -= {"bucket", "prefix", "root", "client"}
+    parameters -= {"bucket", "prefix", "root", "client", "private"}
     given = {names[scheme] for names in BUCKET_SETTINGS.values() if scheme in names}
     assert {*STORE_SETTINGS.values()} | given == parameters
 
