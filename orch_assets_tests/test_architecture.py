@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "defs": CORE | {"registry", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},
     "terminal": {"orchestration"},
-    "cli": {"errors", "defs", "definitions", "orchestration", "terminal"},
+    "cli": {"errors", "version", "defs", "definitions", "orchestration", "terminal"},
     "__main__": {"cli"},
     "studies": {"cli"},
 }
