@@ -197,7 +197,10 @@ def test_a_failed_study_makes_the_exit_code_1_and_is_named(failed_run):
         ("nobody", "NoStudiesError: The whitelist leaves none of the registry's 4 studies."),
         (
             "no credentials",
-            "StoreUnavailableError: ORCH_STORE: The store at s3://bucket can't be used. AWS",
+            (
+                "StoreUnavailableError: ORCH_STORE: The store at s3://bucket/prod/.orch/_probe "
+                "can't be used. AWS credentials are missing"
+            ),
         ),
         ("no store", "StoreUnavailableError: ORCH_STORE: The store in "),
         ("no home", "SettingError: DAGSTER_HOME is not set"),

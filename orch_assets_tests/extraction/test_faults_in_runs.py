@@ -81,7 +81,9 @@ def test_a_fault_that_stays_fails_one_study_and_leaves_its_earlier_version(
         run = run_all(defs, real, [good, bad])
         after = files(tmp_path)
         assert run.status is dg.DagsterRunStatus.FAILURE
-        assert f"{bad} (records: {kind})" in failure_text(real, run)
+        told = failure_text(real, run).splitlines()
+        assert told[1].startswith(f"- {kind}: iMednet registry, ")
+        assert told[2:4] == [f"  study: {bad}", "  pipeline: records"]
         assert states(real, "records") == {good: "MATERIALIZED", bad: "FAILED"}
         assert states(real, "subjects") == {good: "MATERIALIZED", bad: "MATERIALIZED"}
         error = observations(real, "records")[bad]["error"]
