@@ -95,18 +95,21 @@ class ArtifactHistory:
             for _, parsed in find_objects(self._backend, folder, self._prefix, hidden=False)
             if parsed.role == "current" and parsed.keys.extension in wanted
         ]
-        lost = [parsed.keys for parsed in found if not parsed.is_named]
+        others = [parsed.keys for parsed in found if not parsed.is_named]
+        lost = next(filter(self._publisher.entries, others), None)
         if lost:
             raise ArtifactNameError(
-                f"{len(lost)} of the {len(found)} artifacts in {self._backend.uri(folder)} can't "
-                f"be listed: no name of this store leads to {self._backend.uri(lost[0].current)}. "
-                f"{self._advice(lost[0])} `python -m orch_assets.stores verify` names all that a "
-                "development version wrote.",
-                artifact=lost[0].name,
+                f"Not all artifacts in {self._backend.uri(folder)} can be listed: no name of this "
+                f"store leads to {self._backend.uri(lost.current)}. {self._advice(lost)} "
+                "`python -m orch_assets.stores verify` names all that a development version wrote.",
+                artifact=lost.name,
             )
         start = f"{prefix.strip('/')}/".lstrip("/")
         # On a disk that is blind to case, the folder may be another prefix's, too.
-        return sorted({each.keys.name for each in found if each.keys.name.startswith(start)})
+        names = {each.keys.name for each in found if each.is_named}
+        # Files that no store published are called as they are.
+        files = {inside(self._prefix, keys.path) for keys in others}
+        return sorted({name for name in names if name.startswith(start)} | files)
 
     def exists(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> bool:
         """Tell whether an artifact was published.
@@ -262,7 +265,7 @@ class ArtifactHistory:
         """Raise where a development version stored an artifact as no name is stored now."""
         for path in earlier_paths(keys.name):
             earlier = replace(keys, path=below(self._prefix, path))
-            if not self._backend.exists(earlier.current):
+            if not self._backend.exists(earlier.current) or not self._publisher.entries(earlier):
                 continue
             folder = earlier.current.rpartition("/")[0]
             listed = find_objects(self._backend, folder, self._prefix, hidden=False)

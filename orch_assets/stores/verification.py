@@ -68,7 +68,7 @@ class Verification:
     # Checks yield one fault or None for each object, and for each that should be there.
 
     def _manifest_checks(self, stock: Stock) -> Iterator[Fault | None]:
-        if not stock.is_named:
+        if stock.manifests and not stock.is_named:  # else no store published it
             yield self._fault(stock, stock.keys.current, self._name_problem(stock))
         for sha256, entries in sorted(stock.manifests.items()):
             for entry in entries:

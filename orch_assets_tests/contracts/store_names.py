@@ -144,6 +144,20 @@ class NamesContract(StoreFixtures):
         store.upload(OTHER, name)
         assert_frame_equal(store.download(name), OTHER)
 
+    def test_a_file_that_no_store_published_is_not_told_as_an_earlier_one(
+        self, store: PipelineStore, overwrite: Overwrite
+    ) -> None:
+        """It is listed as it is called, and ``download_plain_csv`` reads it by that."""
+        overwrite("trials/prod/raw/My Data.csv", b"n\n1\n")
+        assert store.download_plain_csv("raw/My Data")["n"].tolist() == ["1"]
+        if store.upload(FRAME, "raw/x").endswith(".csv"):
+            assert store.list_artifacts("raw") == ["raw/My Data", "raw/x"]
+        assert not store.exists("raw/My Data")
+        with pytest.raises(ArtifactNotFoundError):
+            store.download("raw/My Data")
+        (fault,) = store.verify()
+        assert "no manifest has its bytes" in fault.problem
+
     def test_a_store_that_begins_further_down_is_told_from_an_earlier_one(
         self, open_store: OpenStore
     ) -> None:
