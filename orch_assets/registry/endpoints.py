@@ -1,5 +1,6 @@
 """How an endpoint of the registry is asked: as objects, as record batches, as one table."""
 
+import contextlib
 import functools
 import json
 import threading
@@ -110,11 +111,16 @@ class TableEndpoint(Generic[Row]):
     Filters are keywords in snake_case: a value is equality, a pair is (operator, value), a list is
     any of its values. Arguments are checked, and refused with TypeError or ValueError, before any
     request; reading begins with the first row that is asked for.
+
+    Attributes:
+        on_read: is given the study and the table after a stream of record batches without filters
+            was read to its end; None where nobody asks for it.
     """
 
     def __init__(self, access: Access, kind: TableKind[Row]) -> None:
         self._access = access
         self._kind = kind
+        self.on_read: Callable[[str, pa.Table], object] | None = None
 
     @property
     def schema(self) -> "pa.Schema":
@@ -138,6 +144,9 @@ class TableEndpoint(Generic[Row]):
         """Read the table as record batches, each of several pages; takes what ``list`` takes."""
         reading = self._reading(study_key, filters, page_of_columns)
         batches = _gathered(reading.contents())
+        if self.on_read and reading.call.study_key and not filters:
+            on_read = functools.partial(self.on_read, reading.call.study_key)
+            batches = _followed(batches, self.schema, on_read)
         reader, study = self._access.dictionaries, reading.call.study_key
         dictionary = functools.partial(StudyDictionary, reader, study) if reader and study else None
         return BatchStream(batches, reading.counts, self.schema, dictionary)
@@ -330,6 +339,22 @@ def _gathered(
             del batch
     if held:
         yield _one_batch(pa.Table.from_batches(held))
+
+
+def _followed(
+    batches: "Generator[pa.RecordBatch, None, None]",
+    schema: "pa.Schema",
+    on_read: "Callable[[pa.Table], object]",
+) -> "Generator[pa.RecordBatch, None, None]":
+    """Yield the batches; hold them, and give them out as a table at the end."""
+    import pyarrow as pa
+
+    held = []
+    with contextlib.closing(batches):
+        for batch in batches:
+            held.append(batch)
+            yield batch
+    on_read(pa.Table.from_batches(held, schema))
 
 
 def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":

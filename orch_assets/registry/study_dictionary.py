@@ -5,14 +5,15 @@ asked, before rows are split and again when the last one has arrived, and a valu
 where both answers, and the dictionary that was given, say that it may be.
 
 Within a run the last answer about a study serves as the first one for its next table, if it is
-fresh: that saves a request for each table. The answer after the rows is always a new one.
+fresh, and so does what the pipeline ``variables`` read: that saves a request for each table. The
+answer after the rows is always a new one.
 """
 
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import DictionaryChangedError
@@ -63,6 +64,8 @@ class DictionaryReader:
         self._clock = clock
         self._lock = threading.Lock()
         self._answers: dict[tuple[str, str], _Answer] = {}
+        for name, endpoint in self._endpoints.items():
+            endpoint.on_read = partial(self._note, name)
 
     def recent(self, name: str, study_key: str) -> "pa.Table":
         """Return a table as it was read a moment ago in this run, else as it is now."""
@@ -80,12 +83,16 @@ class DictionaryReader:
             RegistryError: the table can't be had whole.
         """
         table = self._endpoints[name].table(study_key)
+        self._note(name, study_key, table)
+        return table
+
+    def _note(self, name: str, study_key: str, table: "pa.Table") -> None:
+        answer = _Answer(_current_run(), self._clock(), table)
         with self._lock:
-            old = [key for key, answer in self._answers.items() if self._is_old(answer)]
+            old = [key for key, known in self._answers.items() if self._is_old(known)]
             for key in old:
                 del self._answers[key]
-            self._answers[name, study_key] = _Answer(_current_run(), self._clock(), table)
-        return table
+            self._answers[name, study_key] = answer
 
     def _is_old(self, answer: _Answer) -> bool:
         return self._clock() - answer.at > _FRESH_SECONDS

@@ -239,12 +239,19 @@ def test_a_window_counted_from_what_is_withheld_meanwhile_is_withheld(server, tm
     assert starts.null_count == len(starts) > 0
 
 
-def test_the_dictionary_costs_a_request_for_each_table_and_one_for_each_study(server, tmp_path):
+def test_the_dictionary_costs_a_request_for_each_table_that_is_split_by_it(server, tmp_path):
     with instance(STUDY) as real:
         defs = location(tmp_path, small_pages(server, page_size=500), *ALL)
         assert execute(defs, real, STUDY).is_success
-    asked = Counter(each.endpoint for each in server.traffic.log if each.study_key == STUDY)
-    # Its own table; before the first of the tables that are split, and after each of the five and
-    # of the form tables.
-    assert asked["variables"] == 1 + 1 + len(TABLES) + 1
-    assert asked["intervals"] == 1 + 2
+        whole = asked_of(server)
+        assert execute(defs, real, STUDY, select=["records"]).is_success
+    # Their own tables; then after each table of the five, and after the form tables.
+    assert (whole["variables"], whole["intervals"]) == (1 + len(TABLES) + 1, 1 + 1)
+    assert asked_of(server)["variables"] == 2  # before and after
+
+
+def asked_of(server):
+    """Return how often each endpoint was asked since this was asked before."""
+    log = server.traffic.log
+    server.traffic.clear()
+    return Counter(each.endpoint for each in log if each.study_key == STUDY)
