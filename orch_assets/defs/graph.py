@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from orch_assets.defs import blinding
 from orch_assets.defs.automation import still_missing
 from orch_assets.defs.graph_run import GraphRun
 from orch_assets.defs.interrupts import ctrl_c_cancels
@@ -95,11 +96,15 @@ def _graph(
     resource_keys = _RESOURCES | {RESTRICTED_IO_MANAGER} | {e.io_manager_key for e in ordered}
     if any(each.machine is not None for each in ordered):
         resource_keys |= {"step_functions"}
+    checks = [check_spec(keys[each.name]) for each in ordered if each.reconciled]
+    if any(each.name == blinding.DICTIONARY for each in ordered):
+        checks.append(blinding.check_spec(keys[blinding.DICTIONARY]))
+    outputs = {check.key: check.get_python_identifier() for check in checks}
 
     @dg.multi_asset(
         name=name,
         specs=[_spec(pipeline, keys) for pipeline in ordered],
-        check_specs=[check_spec(keys[each.name]) for each in ordered if each.reconciled],
+        check_specs=checks,
         can_subset=True,
         backfill_policy=backfill_policy or dg.BackfillPolicy.single_run(),
         required_resource_keys=set(resource_keys),
@@ -110,7 +115,7 @@ def _graph(
             GraphRun(context, ordered, keys).execute()
         # Every event was logged, and an asset's output would be a second one; a check's is wanted.
         for check in context.selected_asset_check_keys:
-            yield dg.Output(None, check_spec(check.asset_key).get_python_identifier())
+            yield dg.Output(None, outputs[check])
 
     return study_graph
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import dagster as dg
 from dagster._utils.interrupts import capture_interrupts
 
-from orch_assets.defs import events, reconciliation
+from orch_assets.defs import blinding, events, reconciliation
 from orch_assets.defs.carry import carried_events, done_in_parent, newest_materializations
 from orch_assets.defs.durations import past_durations
 from orch_assets.defs.executions import Executions
@@ -72,6 +72,7 @@ class GraphRun:
             if self.executions is not None:
                 with capture_interrupts():
                     self.executions.close()
+        self._log_blinded_since(steps)
         if self.failed:
             raise self._failure(studies)
 
@@ -264,6 +265,27 @@ class GraphRun:
             evaluation = reconciliation.evaluation(instance, self.keys[name], study_key, outcome)
             if evaluation is not None:
                 self.context.log_event(evaluation)
+
+    def _log_blinded_since(self, steps: Mapping[str, Sequence[Step]]) -> None:
+        """Log, of each study whose dictionary was read, what is stored that it withholds now."""
+        own = next((each for each in self.pipelines if each.name == blinding.DICTIONARY), None)
+        if own is None:
+            return
+        io_manager = getattr(self.context.resources, own.io_manager_key)
+        alike = [each for each in self.pipelines if each.io_manager_key == own.io_manager_key]
+        assets = [self.keys[each.name] for each in alike]
+        for study_key, taken in steps.items():
+            failed = [each.partition(":")[0] for each in self.failed.get(study_key, ())]
+            if own.name in failed or own.name not in {step.name for step in taken}:
+                continue
+            try:
+                found = blinding.evaluation(io_manager, self.keys[own.name], assets, study_key)
+            except Exception as error:  # noqa: BLE001 - what was asked for is done, and stays so
+                told = describe_failure(error).loggable
+                self.context.log.warning("Study %s, blinded_since: %s", study_key, told)
+            else:
+                if found is not None:
+                    self.context.log_event(found)
 
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [each for study_key in studies for each in self.failed.get(study_key, ())]

@@ -15,7 +15,8 @@ from orch_assets.stores.verification import Fault
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0 where all is sound, 1 where something is wrong, 2 where that can't be told.
 
-    What a killed publication left behind is told, and is nothing wrong.
+    What a killed publication left behind is told, and is nothing wrong. So are versions that may
+    hold values of variables that were blinded since: they are what was published.
     """
     parser = argparse.ArgumentParser(prog="python -m orch_assets.stores", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -24,11 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         faults, objects = _verify(given.uri)
+        blinded_since = open_store(given.uri).blinded_since()
     except StoreError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     for fault in faults:
         sys.stdout.write(f"{'leftover: ' if fault.leftover else ''}{fault}\n")
+    for each in blinded_since:
+        sys.stdout.write(f"blinded since: {each}\n")
     if not objects:
         sys.stderr.write(f"No artifact is stored at {given.uri}. Check the address.\n")
         return 2
@@ -36,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     real = len(faults) - leftovers
     told = [_count(objects, "object"), _count(real, "fault")]
     told += [_count(leftovers, "leftover")] if leftovers else []
+    told += [f"{_count(len(blinded_since), 'version')} blinded since"] if blinded_since else []
     sys.stdout.write(f"{', '.join(told)}.\n")
     return 1 if real else 0
 

@@ -10,6 +10,7 @@ from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValue
 from orch_assets.json_values import NotJsonError, json_value, to_json
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
+from orch_assets.stores.blinded_since import BlindedSince, BlindedVersions, all_artifacts
 from orch_assets.stores.csv_reading import plain_csv
 from orch_assets.stores.formats import StorageFormat, table_format
 from orch_assets.stores.history import ArtifactHistory
@@ -233,6 +234,26 @@ class PipelineStore(ArtifactHistory):
         keys = self._keys(name, ArtifactKind.JSON)
         with self._input(keys, version) as (file, _):
             return json.load(file)
+
+    def blinded_since(self, names: Iterable[str] | None = None) -> list[BlindedSince]:
+        """Return the versions that may hold values of variables that are withheld by now.
+
+        See ``blinded_since``. To remove them, make what is current anew, then :meth:`retain`.
+
+        Args:
+            names: of the artifacts to look at, with the tables ``variables`` that they are made
+                by; by default all there are.
+
+        Raises:
+            ArtifactCorruptError: a manifest, or a table ``variables``, can't be read.
+            StoreUnavailableError: the store can't be read.
+        """
+        if names is None:
+            artifacts = all_artifacts(self._backend, self._prefix, self._prefix)
+        else:
+            artifacts = [self._keys(name, kind) for name in names for kind in ArtifactKind]
+        found = BlindedVersions(self._publisher, self._backend, artifacts, self.download_table)
+        return list(found)
 
     def _publish_rows(self, take: "Callable[[], Incoming]", name: str) -> Published:
         keys = self._keys(name, ArtifactKind.TABLE)

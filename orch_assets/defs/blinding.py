@@ -1,0 +1,77 @@
+"""The check ``blinded_since``: do stored versions hold values that are withheld by now?
+
+It is of the table ``variables``, and evaluated at the end of each run that reads it anew: by then
+what the run makes is made by the new dictionary, and what is left is older, or wasn't run.
+"""
+
+import warnings
+from collections.abc import Iterable
+from typing import Any, Final
+
+import dagster as dg
+from dagster_shared.utils.warnings import PreviewWarning
+
+from orch_assets.defs.artifact_names import artifact_name
+from orch_assets.defs.io_manager import PipelineIOManager
+from orch_assets.defs.partitions import studies
+
+DICTIONARY: Final = "variables"
+CHECK_NAME: Final = "blinded_since"
+
+_DESCRIPTION: Final = (
+    "Whether open versions are stored that were made while a variable was open that is withheld by "
+    "now. Make anew what is current, then remove the older ones with `retain`."
+)
+_NAMED: Final = 50
+
+
+def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Return the check of the table ``variables``."""
+    with warnings.catch_warnings():  # partitions of checks are a preview; Dagster is pinned
+        warnings.simplefilter("ignore", PreviewWarning)
+        return dg.AssetCheckSpec(
+            CHECK_NAME, asset=key, partitions_def=studies, description=_DESCRIPTION
+        )
+
+
+def evaluation(
+    io_manager: Any, key: dg.AssetKey, assets: Iterable[dg.AssetKey], study_key: str
+) -> dg.AssetCheckEvaluation | None:
+    """Return what a study's stored versions say; None where an IO manager of the user's has them.
+
+    Args:
+        io_manager: has the open artifacts.
+        key: the table ``variables``.
+        assets: whose artifacts are looked at.
+        study_key: the study.
+    """
+    if not isinstance(io_manager, PipelineIOManager):
+        return None
+    names = [artifact_name(each, study_key) for each in assets]
+    found = io_manager.pipeline_store().blinded_since(names)
+    variables = sorted({variable for each in found for variable in each.variables})
+    told = {
+        "versions": dg.MetadataValue.int(len(found)),
+        "variables": dg.MetadataValue.text(", ".join(variables[:_NAMED])),
+        "uris": dg.MetadataValue.json([each.uri for each in found[:_NAMED]]),
+        "artifacts": dg.MetadataValue.json(sorted({each.artifact for each in found})),
+        "current": dg.MetadataValue.int(sum(each.is_current for each in found)),
+    }
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=CHECK_NAME,
+        partition=study_key,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=_sentence(len(found), variables) if found else None,
+        metadata=told if found else {"versions": told["versions"]},
+    )
+
+
+def _sentence(versions: int, variables: list[str]) -> str:
+    named = ", ".join(variables[:_NAMED]) + (", …" if len(variables) > _NAMED else "")
+    what = "1 stored version" if versions == 1 else f"{versions} stored versions"
+    return (
+        f"{what} may hold values of variables blinded since: {named}. Make anew what is current, "
+        "then remove what is older: store.retain(keep_last=1)."
+    )

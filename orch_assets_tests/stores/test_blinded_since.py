@@ -1,0 +1,136 @@
+"""Which stored versions were made while a variable was open that is withheld by now."""
+
+import pandas as pd
+import pytest
+
+from orch_assets.stores import ArtifactKind, LocalPipelineStore, derived_from, noting_inputs
+from orch_assets.stores.__main__ import main
+
+COLUMNS = ["variable_name", "form_key", "form_id", "blinded"]
+
+
+def dictionary(**blinded):
+    rows = [(name, "AE", 1, flag) for name, flag in blinded.items()]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"blinded": "boolean"})
+
+
+class Study:
+    """Artifacts of a study, each made from the current versions of others."""
+
+    def __init__(self, folder):
+        self.store = LocalPipelineStore(folder)
+
+    def blind(self, **blinded):
+        return self.store.publish(dictionary(**blinded), "variables/S1").sha256
+
+    def make(self, name, n, *inputs):
+        with noting_inputs() as noted:
+            for each in inputs:
+                self.store.download(each)
+        with derived_from(noted):
+            return self.store.publish(pd.DataFrame({"n": [n]}), name).sha256
+
+    def found(self):
+        return {
+            (each.artifact, each.version): (each.variables, each.is_current)
+            for each in self.store.blinded_since()
+        }
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path)
+
+
+def test_an_older_version_is_named_with_the_variables_that_were_open(study):
+    study.blind(TERM=False, AGE=False, ARM=True)
+    old = study.make("records/S1", 1, "variables/S1")
+    study.blind(TERM=True, AGE=False, ARM=True)
+    new = study.make("records/S1", 2, "variables/S1")
+    assert study.found() == {("records/S1", old): (("AE.TERM",), False)}
+    assert new != old
+
+
+def test_nothing_is_named_while_nothing_was_blinded(study):
+    study.blind(TERM=False, ARM=True)
+    study.make("records/S1", 1, "variables/S1")
+    study.blind(TERM=False, ARM=False, NEW=True)
+    study.make("records/S1", 2, "variables/S1")
+    assert study.found() == {}
+
+
+def test_a_variable_that_the_dictionary_lost_is_withheld_too(study):
+    study.blind(TERM=False, AGE=False)
+    old = study.make("records/S1", 1, "variables/S1")
+    study.blind(AGE=False)
+    assert study.found() == {("records/S1", old): (("AE.TERM",), True)}
+
+
+def test_what_is_made_of_such_a_version_is_named_however_far_it_is(study):
+    study.blind(TERM=False)
+    records = study.make("records/S1", 1, "variables/S1")
+    summary = study.make("summary/S1", 1, "records/S1")
+    report = study.make("report", 1, "summary/S1")
+    study.make("sites/S1", 1)
+    study.blind(TERM=True)
+    assert {place for place, _ in study.found().items()} == {
+        ("records/S1", records), ("summary/S1", summary), ("report", report)
+    }  # fmt: skip
+
+
+def test_the_same_bytes_made_by_the_new_dictionary_hold_nothing_that_it_withholds(study):
+    study.blind(TERM=False)
+    study.make("records/S1", 1, "variables/S1")
+    study.blind(TERM=True)
+    study.make("records/S1", 1, "variables/S1")
+    assert study.found() == {}
+
+
+def test_only_the_dictionary_of_the_own_study_counts(study):
+    study.blind(TERM=False)
+    study.store.upload(dictionary(TERM=False), "variables/S2")
+    study.make("records/S2", 1, "variables/S2")
+    study.blind(TERM=True)
+    assert study.found() == {}
+
+
+def test_the_restricted_store_below_may_have_what_is_withheld(study):
+    study.blind(TERM=False)
+    study.make("restricted/records/S1", 1, "variables/S1")
+    study.blind(TERM=True)
+    assert study.found() == {}
+
+
+def test_sets_and_values_are_named_too(study):
+    study.blind(TERM=False)
+    with noting_inputs() as noted:
+        study.store.download("variables/S1")
+    with derived_from(noted):
+        study.store.publish_set({"AE": pd.DataFrame({"n": [1]})}, "form_tables/S1")
+        study.store.publish_json({"n": 1}, "note/S1")
+    study.blind(TERM=True)
+    kinds = {each.kind for each in study.store.blinded_since()}
+    assert kinds == {ArtifactKind.SET, ArtifactKind.JSON}
+
+
+def test_removed_versions_are_named_no_more(study):
+    study.blind(TERM=False)
+    study.make("records/S1", 1, "variables/S1")
+    study.blind(TERM=True)
+    study.make("records/S1", 2, "variables/S1")
+    assert len(study.found()) == 1
+    study.store.retain(keep_last=1)
+    assert study.found() == {}
+
+
+def test_verify_names_them_and_they_are_no_fault(study, tmp_path, capsys):
+    study.blind(TERM=False)
+    old = study.make("records/S1", 1, "variables/S1")
+    study.blind(TERM=True)
+    study.make("records/S1", 2, "variables/S1")
+    assert main(["verify", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("blinded since:")]
+    assert old in line
+    assert "AE.TERM" in line
+    assert "1 version blinded since." in said
