@@ -275,7 +275,7 @@ class GraphRun:
         alike = [each for each in self.pipelines if each.io_manager_key == own.io_manager_key]
         assets = [self.keys[each.name] for each in alike]
         for study_key, taken in steps.items():
-            failed = [each.partition(":")[0] for each in self.failed.get(study_key, ())]
+            failed = [each.pipeline for each in self.failed.get(study_key, ())]
             if own.name in failed or own.name not in {step.name for step in taken}:
                 continue
             try:
