@@ -32,10 +32,10 @@ def frame(site: str, rows: int = 3) -> pd.DataFrame:
 def root(tmp_path: Path) -> Path:
     """Two tables, one of them published three times, beside a set and a JSON value."""
     store = LocalPipelineStore(tmp_path, "prod")
-    store.upload(frame("x", 2), "tables/A")
-    store.upload(frame("A", 2), "tables/A")
-    store.upload(frame("A"), "tables/A")
-    store.upload(frame("B"), "tables/deep/B")
+    store.upload(frame("x", 2), "tables/a")
+    store.upload(frame("A", 2), "tables/a")
+    store.upload(frame("A"), "tables/a")
+    store.upload(frame("B"), "tables/deep/b")
     store.publish_set({"A": frame("C")}, "sets/all")
     store.publish_json([1], "results/one")
     return tmp_path
@@ -45,13 +45,13 @@ SUBJECTS = [f"{site}-{row:03d}" for site in "AB" for row in range(3)]
 
 
 def test_pandas_reads_a_table(root: Path) -> None:
-    found = pd.read_parquet(root / "prod/tables/A.parquet")
+    found = pd.read_parquet(root / "prod/tables/a.parquet")
     assert_frame_equal(found, frame("A"), check_categorical=False)
     assert str(found["arm"].dtype) == "category"
 
 
 def test_pyarrow_reads_a_table_and_a_folder(root: Path) -> None:
-    one = pq.read_table(root / "prod/tables/A.parquet")
+    one = pq.read_table(root / "prod/tables/a.parquet")
     assert one["visits"].to_pylist() == [2**53 + 1, 2, 3]
     assert one["comment"].type == pa.string()
     for folder in ("prod/tables", "prod", ""):
@@ -62,7 +62,7 @@ def test_pyarrow_reads_a_table_and_a_folder(root: Path) -> None:
 
 
 def test_duckdb_reads_a_table_and_a_glob(root: Path) -> None:
-    one = duckdb.sql(f"select * from '{root}/prod/tables/A.parquet' order by subject").fetchall()
+    one = duckdb.sql(f"select * from '{root}/prod/tables/a.parquet' order by subject").fetchall()
     assert [row[0] for row in one] == SUBJECTS[:3]
     assert one[1][1:6] == (None, 2, None, None, "a")
     assert one[0][2] == 2**53 + 1
@@ -71,7 +71,7 @@ def test_duckdb_reads_a_table_and_a_glob(root: Path) -> None:
 
 
 def test_polars_reads_a_table_and_a_glob(root: Path) -> None:
-    one = pl.read_parquet(root / "prod/tables/A.parquet")
+    one = pl.read_parquet(root / "prod/tables/a.parquet")
     assert one["visits"].to_list() == [2**53 + 1, 2, 3]
     assert one["arm"].to_list() == ["b", "a", None]
     assert one["seen"].dtype == pl.Datetime("ns", "UTC")
@@ -81,8 +81,8 @@ def test_polars_reads_a_table_and_a_glob(root: Path) -> None:
 
 def test_json_and_csv_globs_see_each_artifact_once(root: Path) -> None:
     store = LocalPipelineStore(root, "prod", "csv")  # type: ignore[arg-type]  # as a setting has it
-    store.upload(frame("A"), "tables/A")
-    store.upload(frame("B"), "tables/A")
+    store.upload(frame("A"), "tables/a")
+    store.upload(frame("B"), "tables/a")
     for pattern in ("**/*.json", "**/*.csv", "**/*.set"):
         assert len([path for path in root.glob(pattern) if path.is_file()]) == 1
 
