@@ -25,6 +25,7 @@ from orch_assets.defs.loading import (
     without_none,
 )
 from orch_assets.defs.resources import StoreResource
+from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.defs.step_inputs import publishing, reading
 from orch_assets.defs.table_types import as_result, is_table, is_table_stream, type_name
 from orch_assets.stores import LocalPipelineStore, StorageFormat
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore, Published
 
 
-class PipelineIOManager(dg.ConfigurableIOManager):
+class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     """Keeps each asset's result in a store, one artifact a partition: ``<asset>/<partition>``.
 
     A table (pandas, Arrow, Polars, a Polars query) or a stream of record batches becomes a table,

@@ -1,7 +1,7 @@
 """The resources of the code location: the registry, the stores, how studies are run.
 
 Every field may be left out: it is then read from the environment when the resource is first
-used. Secrets are no launch-time configuration, since Dagster stores that with the run.
+used. None can be set when a run is launched: see :mod:`orch_assets.defs.set_in_code`.
 """
 
 import threading
@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from orch_assets.defs import settings
+from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.errors import SettingError
 from orch_assets.orchestration.selection import StudyFilter
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _DEFAULT_WORKERS: Final = 4
 
 
-class RegistryResource(dg.ConfigurableResource[Any]):
+class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
     """The iMednet registry, or the embedded one.
 
     Example:
@@ -36,8 +37,10 @@ class RegistryResource(dg.ConfigurableResource[Any]):
     kind: str | None = Field(
         default=None, description="`imednet` or `demo`. Default: ORCH_REGISTRY, else `imednet`."
     )
-    api_key: str | None = Field(default=None, description="Default: IMEDNET_API_KEY.")
-    security_key: str | None = Field(default=None, description="Default: IMEDNET_SECURITY_KEY.")
+    api_key: str | None = Field(default=None, description="Default: IMEDNET_API_KEY.", repr=False)
+    security_key: str | None = Field(
+        default=None, description="Default: IMEDNET_SECURITY_KEY.", repr=False
+    )
     base_url: str | None = Field(
         default=None, description="Default: IMEDNET_BASE_URL, else iMednet's production."
     )
@@ -155,7 +158,7 @@ def _demo_server(studies: int, subjects: int, seed: int) -> "DemoServer":
         return server
 
 
-class OrchestrationResource(dg.ConfigurableResource[Any]):
+class OrchestrationResource(SetInCode, dg.ConfigurableResource[Any]):
     """Which studies are run, and how many at once."""
 
     whitelist: list[str] | None = Field(
@@ -203,7 +206,7 @@ class OrchestrationResource(dg.ConfigurableResource[Any]):
         return self.accept_study_loss
 
 
-class StoreResource(dg.ConfigurableResource[Any]):
+class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
     """Where artifacts go."""
 
     uri: str | None = Field(

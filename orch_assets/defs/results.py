@@ -10,6 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from orch_assets.defs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
+from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.defs.table_types import table_class
 from orch_assets.errors import StoreError
 from orch_assets.orchestration.matrix import (
@@ -54,6 +55,7 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         kinds={"table"},
         description="The newest result of each study and pipeline: one row each.",
         required_resource_keys={"io_manager"},
+        config_schema=NOTHING,
     )
     @cancelled_by_ctrl_c
     def study_results(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from orch_assets.defs.aws_console import machine_url
 from orch_assets.defs.interrupts import cancelled_by_ctrl_c
+from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.defs.together import EachStudy
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -104,6 +105,7 @@ def _deployment(pipeline: StudyPipeline) -> dg.AssetsDefinition:
         code_version=pipeline.code_version,
         description=f"Deploys the state machine of `{pipeline.name}`, if it differs.",
         required_resource_keys={"step_functions"},
+        config_schema=NOTHING,
     )
     @cancelled_by_ctrl_c
     def deployed_machine(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

@@ -7,13 +7,14 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from orch_assets.defs import settings
+from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.errors import SettingError
 
 if TYPE_CHECKING:
     from orch_assets.step_functions import Aws, Step, StepFunctionsPipeline
 
 
-class StepFunctionsResource(dg.ConfigurableResource[Any]):
+class StepFunctionsResource(SetInCode, dg.ConfigurableResource[Any]):
     """Builds, deploys and executes state machines with one role, region and account.
 
     Credentials are boto3's own. All pipelines of a resource share their clients, and one thread

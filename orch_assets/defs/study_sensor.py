@@ -14,6 +14,7 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from orch_assets.defs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StudiesInUseError
 from orch_assets.orchestration.roster import RosterChange, plan_roster
 from orch_assets.orchestration.selection import Selection, select_studies
@@ -182,7 +183,7 @@ def build_sync_job() -> dg.JobDefinition:
     ``orch-assets studies retire``. It fails when a study that was asked for can't be run.
     """
 
-    @dg.op
+    @dg.op(config_schema=NOTHING)
     @cancelled_by_ctrl_c
     def sync_studies_with_registry(
         context: dg.OpExecutionContext,
