@@ -1,11 +1,16 @@
 """What holds for every test."""
 
 import logging
+import signal
 from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

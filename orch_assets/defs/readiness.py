@@ -1,7 +1,8 @@
 """What a run needs, tried before its first study: its stores, and the registry's keys."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 from orch_assets.defs.io_manager import PipelineIOManager, StudyIOManager
 from orch_assets.defs.resources import RegistryResource, StoreResource
@@ -12,6 +13,8 @@ from orch_assets.errors import (
     StoreUnavailableError,
 )
 from orch_assets.stores import PipelineStore
+
+T = TypeVar("T")
 
 _KEYS_REFUSED = {401, 403}
 
@@ -26,18 +29,26 @@ def try_stores(resources: Mapping[str, Any]) -> None:
         SettingError: a setting can't be read.
         StoreError: a store can't be used; names the setting and what to do.
     """
-    tried = set()
-    for name, place, resource in _stores(resources):
-        if place in tried:
-            continue
-        tried.add(place)
-        try:
-            store: PipelineStore = (
-                resource.store if isinstance(resource, StoreResource) else resource.pipeline_store()
-            )
-            store.try_access()
-        except StoreError as error:
-            raise StoreUnavailableError(f"{name}: {error}", artifact=error.artifact) from None
+    stores = {location: (name, resource) for name, location, resource in _stores(resources)}
+    # Every setting before the first request.
+    opened = [(name, _in_setting(name, partial(_opened, each))) for name, each in stores.values()]
+    for name, store in opened:
+        _in_setting(name, store.try_access)
+
+
+def _opened(resource: Any) -> PipelineStore:
+    if isinstance(resource, StoreResource):
+        return resource.store
+    store: PipelineStore = resource.pipeline_store()
+    return store
+
+
+def _in_setting(name: str, step: Callable[[], T]) -> T:
+    """Do a step; where a store can't be used, say which setting it is."""
+    try:
+        return step()
+    except StoreError as error:
+        raise StoreUnavailableError(f"{name}: {error}", artifact=error.artifact) from None
 
 
 def try_keys(registry: RegistryResource) -> None:

@@ -59,7 +59,8 @@ def as_result(returned: Any) -> Any:
     if _is_series(returned):
         return _as_frame(returned)
     if isinstance(returned, SplitTable):
-        return SplitTable(as_result(returned.table), as_result(returned.withheld))
+        parts = {"table": as_result(returned.table), "withheld": as_result(returned.withheld)}
+        return replace(returned, **parts)
     if is_tabular(returned):
         return returned
     if isinstance(returned, Mapping):

@@ -130,7 +130,7 @@ def decode_path(path: str) -> str:
         name = "/".join(_with_case(parts, int(mark or "0", 16)))
         encoded = encode_name(name)
     except ValueError:
-        encoded = ""
+        name, encoded = "", "?"  # no path
     if encoded.lower() == path.lower() and encoded.rpartition("/")[2] == path.rpartition("/")[2]:
         return name
     raise ArtifactNameError(f"No artifact's name becomes the path {path!r}.", artifact=path)

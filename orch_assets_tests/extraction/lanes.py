@@ -136,7 +136,7 @@ class Bench:
             resources=self.resources,
             log=None,  # type: ignore[arg-type]  # nothing is loaded from a store
         )
-        steps = [_step(PIPELINES[name]) for name in names]
+        steps = [_step(PIPELINES[name], made_up=False) for name in names]
         if retries is not None:
             steps = [replace(step, retries=retries) for step in steps]
         with sdk:

@@ -136,7 +136,7 @@ def ran(tmp_path_factory):
 
 def texts(store):
     """Return all tables of a store as text, those of a set as one."""
-    tables = {name: str(store.download_table(name).to_pylist()) for name in store.list_artifacts()}
+    tables = {name: str(store.download_table(name).to_pylist()) for name in store.list_artifacts(kind=ArtifactKind.TABLE)}
     for name in store.list_artifacts(kind=ArtifactKind.SET):
         members = store.download_set_tables(name)
         tables[name] = str({member: table.to_pylist() for member, table in members.items()})
@@ -151,7 +151,7 @@ def test_every_study_is_materialized_by_every_pipeline(ran):
 
 
 def test_each_pipeline_leaves_one_table_for_each_study(ran):
-    assert sorted(ran.default.list_artifacts()) == sorted(
+    assert sorted(ran.default.list_artifacts(kind=ArtifactKind.TABLE)) == sorted(
         f"{name}/{study_key}" for name in TABLES for study_key in STUDIES
     )
     assert ran.default.list_artifacts(kind=ArtifactKind.SET) == [
@@ -160,7 +160,7 @@ def test_each_pipeline_leaves_one_table_for_each_study(ran):
 
 
 def test_the_restricted_store_has_the_companions_and_the_users(ran):
-    assert sorted(ran.restricted.list_artifacts()) == sorted(
+    assert sorted(ran.restricted.list_artifacts(kind=ArtifactKind.TABLE)) == sorted(
         f"{name}/{study_key}" for name in [*SPLIT, "users"] for study_key in STUDIES
     )
     assert ran.restricted.list_artifacts(kind=ArtifactKind.SET) == [
@@ -217,7 +217,7 @@ def test_a_second_run_over_the_same_data_publishes_no_new_version(ran):
 def test_the_data_hold_nothing_of_the_run(ran):
     """No run's ID, no address of the registry; the manifests hold these."""
     runs = [run.run_id for run in ran.runs]
-    for name in ran.default.list_artifacts():
+    for name in ran.default.list_artifacts(kind=ArtifactKind.TABLE):
         table = ran.default.download_table(name)
         told = json.dumps(
             {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}

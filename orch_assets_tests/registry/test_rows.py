@@ -263,7 +263,7 @@ def test_no_repr_shows_a_value() -> None:
         (b"", "no whole JSON"),
         (b"<html>planted</html>", "no whole JSON"),
         (b'{"metadata":', "no whole JSON"),
-        (b'{"extra":' + b"[" * 100_000, "no whole JSON"),
+        (b'{"extra":' + b"[" * 100_000, "nested too deeply"),
         (page("[{}]").replace(b"{}", b'{"a":"\xff"}'), "no whole JSON"),
         (page("[{}]").replace(b"{}", b'{"siteName":"\xff"}'), "no whole JSON"),
         (b'["planted"]', "Expected `object`, got `array`"),

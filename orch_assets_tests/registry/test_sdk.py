@@ -128,6 +128,7 @@ def test_batches_are_the_table_in_pieces_of_one_size(
         "arrived": table.num_rows,
         "pages": -(-table.num_rows // 20),
         "retries": 0,
+        "replaced_surrogates": 0,
     }
 
 
