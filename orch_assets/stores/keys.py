@@ -141,7 +141,7 @@ def parse_key(key: str, prefix: str) -> ParsedKey | None:
     inner, extension = path[start:], found["extension"]
     try:
         name = decode_path(inner)
-        own_key = key[:start] + _folders_as_in(encode_name(name), key[start:])
+        own_key = key if name == inner else key[:start] + _folders_as_in(name, key[start:])
     except ArtifactNameError:
         name, own_key = "", None
     is_named = own_key == key
@@ -151,6 +151,7 @@ def parse_key(key: str, prefix: str) -> ParsedKey | None:
     return ParsedKey(keys, role, sha256, own_key, is_named)
 
 
-def _folders_as_in(path: str, key: str) -> str:
+def _folders_as_in(name: str, key: str) -> str:
+    path = encode_name(name)
     length = path.rfind("/") + 1
     return path[:length] + key[length:]

@@ -8,6 +8,7 @@ disk and in every bucket. Names become paths in :mod:`orch_assets.stores.keys` a
 import contextlib
 import re
 import unicodedata
+from functools import lru_cache
 
 from orch_assets.errors import ArtifactNameError
 
@@ -23,6 +24,8 @@ _FORBIDDEN = '\\<>:"|?*'
 _ENDINGS = "|".join(each[1:] for each in EXTENSIONS)
 # A dot stays inside of a part only, and not where it would make the part end like a file.
 _UNSAFE = re.compile(rf"[^A-Za-z0-9_.=-]|^[_.]|\.\Z|\.(?=(?i:{_ENDINGS})\Z)", re.ASCII)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode's categories Cc and Cs
+_NO_LETTER = re.compile("[^A-Za-z]+")
 _ESCAPE = re.compile(rb"~([0-9a-f]{2})")
 _MARK = "~~"
 _STUDY_KEY = re.compile(r"(?=.*-)(?=.*[0-9])[^_]*", re.DOTALL)
@@ -86,8 +89,7 @@ def encode_name(name: str) -> str:
     if problem:
         raise ArtifactNameError(f"Artifact name {name!r} {problem}.", artifact=str(name))
     parts = name.split("/")
-    unusual = "".join(map(_unusual, parts))
-    mask = int(unusual or "0", 2)
+    mask = int("".join(map(_unusual, parts)) or "0", 2)
     encoded = [*map(_escaped, parts)]
     encoded[-1] += f"{_MARK}{mask:x}" if mask else ""
     longest = max(encoded, key=len)
@@ -123,6 +125,8 @@ def decode_path(path: str) -> str:
     Raises:
         ArtifactNameError: no name becomes this path.
     """
+    if "~" not in path and _is_encoded(path):
+        return path  # as nearly all are
     body, _, mark = path.rpartition("/")[2].partition(_MARK)
     folders = path.rpartition("/")[0]
     try:
@@ -156,12 +160,15 @@ def guess_name(path: str) -> str:
 
 def _unusual(part: str) -> str:
     """Return a bit for each ASCII letter."""
-    capitals = _usually_capitals(part)
-    letters = (letter for letter in part if letter.isascii() and letter.isalpha())
+    capitals, letters = _usually_capitals(part), _NO_LETTER.sub("", part)
+    if letters == (letters.upper() if capitals else letters.lower()):
+        return "0" * len(letters)
     return "".join("01"[letter.isupper() != capitals] for letter in letters)
 
 
 def _usually_capitals(part: str) -> bool:
+    if "-" not in part:
+        return False
     return bool(_STUDY_KEY.fullmatch(part)) and not _UUID.fullmatch(part)
 
 
@@ -182,6 +189,14 @@ def _with_case(parts: list[str], mask: int) -> list[str]:
     return found[::-1]
 
 
+def _is_encoded(path: str) -> bool:
+    try:
+        return encode_name(path) == path
+    except ArtifactNameError:
+        return False
+
+
+@lru_cache(maxsize=1024)  # a listing has few folders
 def _escaped(part: str) -> str:
     if part.partition(".")[0].lower() in DEVICES:
         return _escape(part[0]) + _UNSAFE.sub(lambda found: _escape(found[0]), part[1:])
@@ -206,7 +221,7 @@ def _unescaped_or_same(part: str) -> str:
 def _text_problem(name: object) -> str | None:
     if not isinstance(name, str):
         return f"is {type(name).__name__}, not text"
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+    if _CONTROL.search(name):
         return "holds a control character"
     return None
 

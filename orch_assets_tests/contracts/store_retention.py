@@ -191,7 +191,11 @@ class RetentionContract(StoreFixtures):
     @settings(
         max_examples=6,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        # One property of several backends, each with a place of its own.
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+        ],
     )
     @given(
         st.lists(st.sampled_from(["a", "a", "b", "c", "retain", "retain", "oldest"]), max_size=10)
