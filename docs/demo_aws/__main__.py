@@ -17,7 +17,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 def main() -> int:
     """Run the demo; return 0 when every study succeeded."""
-    os.environ["no_proxy"] = "127.0.0.1"  # AWS's own library would take a proxy there, too
+    os.environ["no_proxy"] = "127.0.0.1,localhost"  # else AWS's library takes a proxy there
     with running_server() as url:
         os.environ |= {
             **credentials(url),
