@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json

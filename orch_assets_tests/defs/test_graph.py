@@ -55,7 +55,7 @@ def test_a_table_is_stored_and_its_event_says_all_of_it(tmp_path):
     assert run.status == dg.DagsterRunStatus.SUCCESS
     duration = event.pop("duration_seconds")
     assert 0 < duration < 30
-    artifact = tmp_path / "artifacts" / "raw" / "S1.parquet"
+    artifact = tmp_path / "artifacts" / "raw" / "S1~~1.parquet"
     columns = event.pop("dagster/column_schema").columns
     assert [(column.name, column.type) for column in columns] == [
         ("subject", "string"),
@@ -272,7 +272,7 @@ def test_a_table_that_cannot_be_stored_fails_its_study_without_its_values(tmp_pa
         assert error.startswith("UnstorableTableError: ")
         assert "'result'" in error
         assert "planted" not in everything_logged(real, run)
-    assert not (tmp_path / "artifacts" / "mixed" / "S1.parquet").exists()
+    assert not (tmp_path / "artifacts" / "mixed" / "S1~~1.parquet").exists()
 
 
 def test_a_study_that_hangs_times_out_and_publishes_nothing(tmp_path):
@@ -289,7 +289,7 @@ def test_a_study_that_hangs_times_out_and_publishes_nothing(tmp_path):
         assert states(real, "hangs") == {"S1": "FAILED", "S2": "MATERIALIZED", "S3": "MATERIALIZED"}
         assert observations(real, "hangs")["S1"]["error"] == "Timeout: gave up after 0.3 s"
     release.set()
-    assert not (tmp_path / "artifacts" / "hangs" / "S1.parquet").exists()
+    assert not (tmp_path / "artifacts" / "hangs" / "S1~~1.parquet").exists()
 
 
 def test_async_pipelines_wait_beside_plain_ones(tmp_path):

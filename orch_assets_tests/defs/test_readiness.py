@@ -142,12 +142,14 @@ def test_a_read_only_folder_is_found(tmp_path):
 
 def test_a_full_disk_is_found(tmp_path, monkeypatch):
     """``/dev/full`` answers every write as a full disk does."""
-    opened = Path.open
+    opened = os.open
 
-    def full(path, mode="r", *args, **kwargs):
-        return opened(Path("/dev/full"), "wb") if mode == "xb" else opened(path, mode, *args)
+    def full(path, flags, *args, **kwargs):
+        if flags & os.O_EXCL:
+            return opened("/dev/full", os.O_WRONLY)
+        return opened(path, flags, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(os, "open", full)
     monkeypatch.setenv("ORCH_STORE", str(tmp_path))
     with pytest.raises(StoreError, match=r"^ORCH_STORE: Can't write in .*No space left"):
         try_stores(study_resources())

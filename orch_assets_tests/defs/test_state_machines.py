@@ -93,7 +93,7 @@ def test_the_input_is_the_studys_key_and_where_its_artifacts_are(tmp_path, aws, 
         execute(defs, real, "S0", "S2", select=["sizes", "count", "scores"][0 if together else 2 :])
         (event,) = materializations(real, "scores")["S1"]
     store = LocalPipelineStore(tmp_path / "artifacts")
-    uri = (tmp_path / "artifacts" / "sizes" / "S1.parquet").as_uri()
+    uri = (tmp_path / "artifacts" / "sizes" / "S1~~1.parquet").as_uri()
     given = {"study_key": "S1", "sizes": uri, "count": None}
     assert store.download_json("scores/S1") == given
     assert event["data"] is None
@@ -110,7 +110,7 @@ def test_a_function_that_returns_something_makes_the_input(tmp_path, aws):
         defs = location(tmp_path, aws.url, sizes, scores)
         deploy(defs, real, "scores")
         execute(defs, real, "S0", select=["sizes", "scores"])
-    uri = (tmp_path / "artifacts" / "sizes" / "S0.parquet").as_uri()
+    uri = (tmp_path / "artifacts" / "sizes" / "S0~~1.parquet").as_uri()
     store = LocalPipelineStore(tmp_path / "artifacts")
     given = {"key": "S0", "table": uri, "study_key": "S0", "since": 2020}
     assert store.download_json("scores/S0") == given

@@ -78,7 +78,7 @@ def test_the_outcomes_of_one_execution_are_those_of_the_studies(tmp_path, aws):
     assert [events[study][0]["data"] for study in ("S0", "S2", "S5")] == [{"rank": 2}] * 3
     assert {event["execution_arn"] for (event,) in events.values()} == {arn}
     given = LocalPipelineStore(tmp_path / "artifacts").download_json("ranks/S4")
-    uri = (tmp_path / "artifacts" / "sizes" / "S4.parquet").as_uri()
+    uri = (tmp_path / "artifacts" / "sizes" / "S4~~1.parquet").as_uri()
     assert given == {"study_key": "S4", "sizes": uri}
 
 

@@ -136,7 +136,10 @@ def ran(tmp_path_factory):
 
 def texts(store):
     """Return all tables of a store as text, those of a set as one."""
-    tables = {name: str(store.download_table(name).to_pylist()) for name in store.list_artifacts(kind=ArtifactKind.TABLE)}
+    tables = {
+        name: str(store.download_table(name).to_pylist())
+        for name in store.list_artifacts(kind=ArtifactKind.TABLE)
+    }
     for name in store.list_artifacts(kind=ArtifactKind.SET):
         members = store.download_set_tables(name)
         tables[name] = str({member: table.to_pylist() for member, table in members.items()})

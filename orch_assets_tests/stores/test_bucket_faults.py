@@ -245,13 +245,16 @@ def test_what_a_killed_publisher_left_behind_is_swept_once_it_is_old(
     cloud: str, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name in ("orch-assets-spool-old", "orch-assets-spool-young", "others-old"):
+    for name in ("orch-assets-spool-old_____", "orch-assets-spool-young___", "others-old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "spooled").write_bytes(b"cut")
         if "old" in name:
             os.utime(tmp_path / name, (0, 0))
     open_store(f"{cloud}://{bucket}").upload(FRAME, "x")
-    assert {path.name for path in tmp_path.iterdir()} == {"orch-assets-spool-young", "others-old"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "orch-assets-spool-young___",
+        "others-old",
+    }
 
 
 def test_a_temporary_folder_that_is_not_there_is_said_so(
