@@ -54,6 +54,7 @@ def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
         UnstorableTableError: it would not come back as it is.
     """
     import pandas as pd
+    import pyarrow as pa
 
     dtype: Any = series.dtype
     # Without its index: Arrow looks up names in it, which fails where its labels can't be compared.
@@ -72,7 +73,9 @@ def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
             f"{label} is of type {dtype}, which can't be stored; "
             "convert it to text, numbers or timestamps."
         )
-    arrow_type = _arrow_type(series, label)
+    # Text is of one Arrow type, whatever holds it: other studies' tables may be of another pandas.
+    text = isinstance(dtype, pd.StringDtype)
+    arrow_type = pa.string() if text else _arrow_type(series, label)
     return ColumnPlan(arrow_type, note, _slicer(series, arrow_type, label))
 
 

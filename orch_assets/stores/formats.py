@@ -1,8 +1,9 @@
 """The formats of tables, each a small class: record batches to a file, and back."""
 
 import functools
+import re
 import threading
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from io import BytesIO
@@ -18,6 +19,10 @@ from orch_assets.stores.spooling import HashingFile
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+# In a file's metadata: the columns as they were, where other tools could not read them so.
+_COLUMNS = b"orch_assets.columns"
+_HOUR = re.compile(r"[+-]\d\d:00")
 
 # Many studies' tables of one schema come at once; it is to be tried once.
 _trying = threading.Lock()
@@ -88,9 +93,12 @@ class ParquetFormat:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
-            for group in in_row_groups(blocks):
-                _check_narrowing(group)
+        readable = _readable(schema)
+        with pq.ParquetWriter(file, readable, compression="zstd", compression_level=1) as writer:
+            for table in in_row_groups(blocks):
+                _check_narrowing(table)
+                group = table if readable is schema else table.cast(readable)
+                del table
                 try:
                     writer.write_table(group, row_group_size=group.num_rows)
                 except (pa.ArrowException, ValueError, TypeError):
@@ -105,7 +113,7 @@ class ParquetFormat:
     ) -> "pa.Table":
         """Read the table, and undo what Parquet changed about its types."""
         parquet, held = _opened(file)
-        return retyped_table(parquet.read(), held)
+        return retyped_table(parquet.read(held.names), held)
 
     def stream(
         self,
@@ -118,7 +126,7 @@ class ParquetFormat:
         parquet, held = _opened(file, buffer_size=_STREAM_BUFFER)
         return held, (
             each
-            for batch in parquet.iter_batches(_STREAM_ROWS)
+            for batch in parquet.iter_batches(_STREAM_ROWS, columns=held.names)
             for each in retyped_table(pa.Table.from_batches([batch]), held).to_batches()
         )
 
@@ -150,8 +158,36 @@ def _opened(file: BinaryIO, buffer_size: int = 0) -> "tuple[pq.ParquetFile, pa.S
     import pyarrow.parquet as pq
 
     parquet = pq.ParquetFile(file, buffer_size=buffer_size, pre_buffer=False)
-    held = parquet.metadata.metadata[b"ARROW:schema"]
-    return parquet, pa.ipc.read_schema(pa.py_buffer(b64decode(held)))
+    held = pa.ipc.read_schema(pa.py_buffer(b64decode(parquet.metadata.metadata[b"ARROW:schema"])))
+    metadata = dict(held.metadata or {})
+    if columns := metadata.pop(_COLUMNS, None):
+        exact = pa.ipc.read_schema(pa.py_buffer(b64decode(columns)))
+        held = exact.with_metadata(metadata or None)
+    return parquet, held
+
+
+def _readable(schema: "pa.Schema") -> "pa.Schema":
+    """Return a schema as every tool reads it, with a note on what it was.
+
+    Polars fails on the offset of a half hour, and DuckDB on a file without a column.
+    """
+    import pyarrow as pa
+
+    fields = [_readable_field(field) for field in schema] or [pa.field("no_column", pa.null())]
+    readable = pa.schema(fields)
+    if readable.equals(schema):
+        return schema
+    columns = b64encode(schema.remove_metadata().serialize())
+    return readable.with_metadata({**(schema.metadata or {}), _COLUMNS: columns})
+
+
+def _readable_field(field: "pa.Field") -> "pa.Field":
+    import pyarrow as pa
+
+    zone = field.type.tz if pa.types.is_timestamp(field.type) else None
+    if zone is None or zone[:1] not in "+-" or _HOUR.fullmatch(zone):
+        return field
+    return field.with_type(pa.timestamp(field.type.unit, "UTC"))
 
 
 def _refuse(table: "pa.Table") -> NoReturn:

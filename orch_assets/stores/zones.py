@@ -43,15 +43,9 @@ def zone_of(note: Note) -> dt.tzinfo:
 
 
 def arrow_zone(note: Note) -> str:
-    """Return the name that other tools see: the zone's own, an offset, else UTC."""
-    for kind in ("zoneinfo", "pytz", "dateutil"):
-        if kind in note:
-            return str(note[kind])
-    seconds = next(iter(note.values()))
-    if not isinstance(seconds, (int, float)) or not seconds or seconds % _MINUTE:
-        return "UTC"
-    hours, minutes = divmod(abs(int(seconds)) // _MINUTE, 60)
-    return f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}"
+    """Return the name that other tools see: the zone's own, else UTC: Polars fails on offsets."""
+    names = (note.get(kind) for kind in ("zoneinfo", "pytz", "dateutil"))
+    return str(next(filter(None, names), "UTC"))
 
 
 def _seconds(zone: dt.tzinfo) -> float:

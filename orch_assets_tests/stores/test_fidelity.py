@@ -507,7 +507,7 @@ SIMPLE_TYPES = [
     *(
         pa.timestamp(unit, zone)
         for unit in ("s", "ms", "us", "ns")
-        for zone in (None, "UTC", "+02:00")
+        for zone in (None, "UTC", "+02:00", "+05:30")
     ),
     *(pa.duration(unit) for unit in ("s", "ms", "us", "ns")),
     *(pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"), pa.date32()),
@@ -550,6 +550,11 @@ def test_an_arrow_table_comes_back(format_: StorageFormat, type_: pa.DataType) -
         found = without_notes(stored(table, format_)[0])
         assert found.schema.equals(schema, check_metadata=True)
         assert list(map(repr, found["c"].to_pylist())) == list(map(repr, table["c"].to_pylist()))
+
+
+@EACH_FORMAT
+def test_an_arrow_table_without_columns_comes_back(format_: StorageFormat) -> None:
+    assert without_notes(stored(pa.table({}), format_)[0]).equals(pa.table({}))
 
 
 def test_an_ordered_dictionary_keeps_its_order_in_parquet() -> None:
