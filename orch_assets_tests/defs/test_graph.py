@@ -198,7 +198,10 @@ def test_a_failed_study_is_failed_with_its_evidence_and_the_others_are_materiali
             "  pipeline: picky",
             f"  failure report: {failed['S2']['failure_report']}",
             "1 more result is missing because an upstream failed.",
-            "What succeeded is materialized; re-execute from failure to run only the rest.",
+            (
+                "What succeeded is materialized; use `orch-assets run --failed` (for the last run) "
+                "to run only the rest."
+            ),
         ]
         (line,) = errors_logged(real, run)
         assert line == (

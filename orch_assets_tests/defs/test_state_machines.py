@@ -97,7 +97,7 @@ def test_the_input_is_the_studys_key_and_where_its_artifacts_are(tmp_path, aws, 
     given = {"study_key": "S1", "sizes": uri, "count": None}
     assert store.download_json("scores/S1") == given
     assert event["data"] is None
-    assert event["uri"].endswith("/scores/S1.json")
+    assert event["uri"].endswith("/scores/S1~~1.json")
     assert event["tags"]["dagster/data_version"] == event["sha256"]
 
 
