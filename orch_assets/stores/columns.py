@@ -101,6 +101,9 @@ def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
     elif kind == "string":
         nan = {"na_value": float("nan")} if note["nan"] else {}
         dtype = pd.StringDtype(note["storage"], **nan)
+        if dtype.storage == "python":
+            # pandas 2.3's own way makes an array of another class, which equals none of this type.
+            return pd.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
     else:
         dtype = pd.api.types.pandas_dtype(note["dtype"])
     return dtype.__from_arrow__(column)

@@ -238,6 +238,7 @@ def assert_same(found: pd.DataFrame, frame: pd.DataFrame) -> None:
     for position in range(len(frame.columns)):
         column, wanted = found.iloc[:, position], frame.iloc[:, position]
         assert column.dtype == wanted.dtype
+        assert type(column.array) is type(wanted.array)
         assert getattr(column.dtype, "tz", None) == getattr(wanted.dtype, "tz", None)
         assert list(map(repr, column)) == list(map(repr, wanted))
     assert list(map(repr, found.index)) == list(map(repr, frame.index))
@@ -247,6 +248,17 @@ def assert_same(found: pd.DataFrame, frame: pd.DataFrame) -> None:
         assert [list(each) for each in found.index.codes] == [
             list(each) for each in frame.index.codes
         ]
+
+
+@EACH_FORMAT
+def test_text_of_numpy_equals_what_it_was(format_: StorageFormat) -> None:
+    """``DataFrame.equals`` looks at the class that holds the column, too."""
+    text = pd.StringDtype("python", na_value=np.nan)
+    frame = pd.DataFrame({"arm": pd.Series(["A", None], dtype=text)})
+    frame.index = pd.MultiIndex.from_arrays([pd.Index(["S1", "S2"], dtype=text)], names=["site"])
+    found = came_back(frame, format_)
+    assert found.equals(frame)
+    assert type(found["arm"].array) is type(frame["arm"].array)
 
 
 @EACH_FORMAT
