@@ -7,8 +7,8 @@ that need it, so that ``--help`` costs nothing and asks nobody.
 
 import shlex
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.console import Console
 
-    from orch_assets.defs.command_runs import PlannedRun, RunFailure
+    from orch_assets.defs.command_runs import PlannedRun
 
 # The README's table of exit codes.
 SUCCEEDED: Final = 0
@@ -30,6 +30,8 @@ NONE_COULD_RUN: Final = 2
 INTERRUPTED: Final = 130
 
 _MAIN_JOB: Final = "study_pipelines"
+# By these keys study graphs know what the command needs, too.
+_RESOURCES: Final = frozenset({"registry", "orchestration", "io_manager"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,22 +74,40 @@ def run(study_keys: Sequence[str], *, failed: bool) -> int:
     if failed and study_keys:
         raise click.UsageError("Give --failed or --study, not both.")
     _read_settings()
-    from orch_assets.definitions import defs
     from orch_assets.defs.home import home_instance
     from orch_assets.defs.readiness import try_stores
 
-    with home_instance() as instance:
-        try_stores(defs.resources or {})  # before a run that would mark every study as failed
-        return _run_failed(instance) if failed else _run_studies(instance, study_keys)
+    with home_instance() as instance, _location_resources(instance) as resources:
+        try_stores(resources._asdict())  # before a run that would mark every study as failed
+        if failed:
+            return _run_failed(instance, resources)
+        return _run_studies(instance, resources, study_keys)
 
 
-def _run_studies(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> int:
+@contextmanager
+def _location_resources(instance: "dg.DagsterInstance") -> "Iterator[Any]":
+    """Lend the resources of the code location, made as for a run, by their keys."""
+    import dagster as dg
+
+    from orch_assets.definitions import defs
+    from orch_assets.defs.set_in_code import SetInCode
+
+    chosen = {
+        key: resource
+        for key, resource in (defs.resources or {}).items()
+        if key in _RESOURCES or isinstance(resource, SetInCode)
+    }
+    with dg.build_resources(chosen, instance=instance) as resources:
+        yield resources
+
+
+def _run_studies(instance: "dg.DagsterInstance", resources: Any, study_keys: Sequence[str]) -> int:
     from orch_assets.defs.command_runs import plan_runs
     from orch_assets.terminal import new_console, say
 
     console = new_console()
     try:
-        chosen, in_vain = _choose(instance, study_keys, console)
+        chosen, in_vain = _choose(instance, resources, study_keys, console)
     except KeyboardInterrupt:
         click.echo("Interrupted before any study was run; `orch-assets run` begins.", err=True)
         return INTERRUPTED
@@ -95,34 +115,33 @@ def _run_studies(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> i
         click.echo("\n".join(in_vain) or "The registry has no study: nothing to run.", err=True)
         return NONE_COULD_RUN
     say(console, f"Studies ({len(chosen)}): {', '.join(chosen)}")
-    return _execute(instance, console, plan_runs(instance, _MAIN_JOB, chosen), in_vain)
+    planned = plan_runs(instance, _MAIN_JOB, chosen)
+    return _execute(instance, resources, console, planned, in_vain)
 
 
 def _choose(
-    instance: "dg.DagsterInstance", study_keys: Sequence[str], console: "Console"
+    instance: "dg.DagsterInstance", resources: Any, study_keys: Sequence[str], console: "Console"
 ) -> tuple[list[str], list[str]]:
     """Add the new ones of the studies to run; return all of them, and why others can't be run."""
     from orch_assets.defs.partitions import STUDIES_NAME
-    from orch_assets.defs.resources import OrchestrationResource, RegistryResource
     from orch_assets.defs.study_sensor import look_at_registry, read_selection
     from orch_assets.orchestration.selection import choose_studies
     from orch_assets.terminal import say
 
-    orchestration = OrchestrationResource()
-    with closing(RegistryResource()) as registry:
-        say(console, f"Reading the studies of the registry, {registry.label} …")
-        if study_keys:
-            choice = choose_studies(read_selection(registry, orchestration), study_keys)
-            instance.add_dynamic_partitions(STUDIES_NAME, choice.chosen)
-            return choice.chosen, choice.not_runnable
-        change = look_at_registry(instance, registry, orchestration, absences={})
+    registry, orchestration = resources.registry, resources.orchestration
+    say(console, f"Reading the studies of the registry, {registry.label} …")
+    if study_keys:
+        choice = choose_studies(read_selection(registry, orchestration), study_keys)
+        instance.add_dynamic_partitions(STUDIES_NAME, choice.chosen)
+        return choice.chosen, choice.not_runnable
+    change = look_at_registry(instance, registry, orchestration, absences={})
     for sentence in (*change.sentences, *change.left_alone):
         say(console, sentence)
     instance.add_dynamic_partitions(STUDIES_NAME, change.add)
     return change.selection.selected, change.selection.not_runnable
 
 
-def _run_failed(instance: "dg.DagsterInstance") -> int:
+def _run_failed(instance: "dg.DagsterInstance", resources: Any) -> int:
     from orch_assets.definitions import graph_keys
     from orch_assets.defs.command_runs import plan_resumption
     from orch_assets.terminal import new_console, say
@@ -137,11 +156,12 @@ def _run_failed(instance: "dg.DagsterInstance") -> int:
         return SUCCEEDED
     for each in planned:
         say(console, each.resumption)
-    return _execute(instance, console, planned, in_vain=[])
+    return _execute(instance, resources, console, planned, in_vain=[])
 
 
 def _execute(
     instance: "dg.DagsterInstance",
+    resources: Any,
     console: "Console",
     planned: Sequence["PlannedRun"],
     in_vain: Sequence[str],
@@ -149,7 +169,7 @@ def _execute(
     """Run what is planned, show what came of it; return the exit code."""
     from orch_assets.definitions import defs
     from orch_assets.defs.command_runs import failure_of, new_command_id, run_planned
-    from orch_assets.terminal import result_count
+    from orch_assets.terminal import result_count, say
 
     jobs = {each.job_name: defs.resolve_job_def(each.job_name) for each in planned}
     total = sum(each.results(jobs[each.job_name]) for each in planned)
@@ -167,9 +187,10 @@ def _execute(
         click.echo("\n".join(dict.fromkeys(failure.text for failure in failures)), err=True)
         return NONE_COULD_RUN
     study_keys = {key for each in planned for key in each.study_keys}
-    printed = _print_results(instance, console, study_keys)
-    _print_failure(console, failures)
-    _print_conclusion(console, in_vain, failed=bool(failures))
+    printed = _print_results(instance, resources.io_manager, console, study_keys)
+    for failure in failures:
+        say(console, f"\n{failure.text}")
+    _print_conclusion(console, resources.io_manager, in_vain, failed=bool(failures))
     return SUCCEEDED if printed and not (failures or in_vain) else FAILED
 
 
@@ -186,7 +207,7 @@ def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
 
 
 def _print_results(
-    instance: "dg.DagsterInstance", console: "Console", study_keys: Collection[str]
+    instance: "dg.DagsterInstance", io_manager: Any, console: "Console", study_keys: Collection[str]
 ) -> bool:
     """Refresh the matrix of all results, print these studies' part of it; return if it worked."""
     from orch_assets.definitions import defs
@@ -198,22 +219,15 @@ def _print_results(
     if failure := failure_of(instance, refreshed):
         click.echo(f"The matrix study_results could not be made: {failure.text}", err=True)
         return False
-    io_manager: Any = (defs.resources or {})["io_manager"]
     entries, _ = load_results(instance, io_manager)
     print_matrix(console, [entry for entry in entries if entry.study_key in study_keys])
     return True
 
 
-def _print_failure(console: "Console", failures: Sequence["RunFailure"]) -> None:
-    """Print why runs failed."""
-    from orch_assets.terminal import say
-
-    for failure in failures:
-        say(console, f"\n{failure.text}")
-
-
-def _print_conclusion(console: "Console", in_vain: Sequence[str], *, failed: bool) -> None:
-    from orch_assets.defs.resources import StoreResource
+def _print_conclusion(
+    console: "Console", io_manager: Any, in_vain: Sequence[str], *, failed: bool
+) -> None:
+    from orch_assets.defs.io_manager import StudyIOManager
     from orch_assets.terminal import say
 
     for sentence in in_vain:
@@ -221,7 +235,9 @@ def _print_conclusion(console: "Console", in_vain: Sequence[str], *, failed: boo
     outcome = "" if failed else "Every study that was run succeeded. "
     if not (failed or in_vain):
         outcome = "Every study succeeded. "
-    say(console, f"\n{outcome}Artifacts: {StoreResource().location()}.")
+    is_ours = isinstance(io_manager, StudyIOManager)
+    where = f"Artifacts: {io_manager.store.location()}." if is_ours else ""
+    say(console, f"\n{outcome}{where}")
 
 
 @cli.group(invoke_without_command=True)
@@ -241,42 +257,35 @@ def _show_studies() -> int:
 
     from orch_assets.defs import settings
     from orch_assets.defs.home import home_instance
-    from orch_assets.defs.resources import OrchestrationResource, RegistryResource
     from orch_assets.defs.study_sensor import look_at_registry
+    from orch_assets.terminal import print_keys
 
     home = settings.text("DAGSTER_HOME")
     with (
         home_instance() if home else dg.DagsterInstance.ephemeral() as instance,
-        closing(RegistryResource()) as registry,
+        _location_resources(instance) as found,
     ):
-        change = look_at_registry(instance, registry, OrchestrationResource(), absences={})
-        click.echo(f"Registry: {registry.label}")
+        change = look_at_registry(instance, found.registry, found.orchestration, absences={})
+        click.echo(f"Registry: {found.registry.label}")
     selection = change.selection
     closest = {key: f"did you mean {near}?" for key, near in selection.closest.items()}
     absent = dict.fromkeys(key for key in change.absences if key not in change.retire)
-    _print_keys("Selected", dict.fromkeys(selection.selected))
-    _print_keys("Excluded by the filter", dict.fromkeys(selection.excluded))
-    _print_keys(
+    print_keys("Selected", dict.fromkeys(selection.selected))
+    print_keys("Excluded by the filter", dict.fromkeys(selection.excluded))
+    print_keys(
         "Unknown to the registry, named by the filter",
         {key: closest.get(key) for key in selection.unknown},
     )
-    _print_keys("Refused", selection.refused)
-    _print_keys("Would be added", dict.fromkeys(change.add, "new in the registry"))
-    _print_keys("Would be retired", change.retire)
-    _print_keys(
+    print_keys("Refused", selection.refused)
+    print_keys("Would be added", dict.fromkeys(change.add, "new in the registry"))
+    print_keys("Would be retired", change.retire)
+    print_keys(
         "Not in the registry, retired after three looks in a row by study_registry_sensor", absent
     )
     if not home:
         click.echo("DAGSTER_HOME is not set: no study is known yet, so every one is new.")
     click.echo("Nothing was changed.")
     return SUCCEEDED
-
-
-def _print_keys(title: str, lines: Mapping[str, str | None]) -> None:
-    if lines:
-        click.echo(f"{title}: {len(lines)}")
-        for key, why in lines.items():
-            click.echo(f"  {key}{f': {why}' if why else ''}")
 
 
 @studies.command()
@@ -292,13 +301,14 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
     from orch_assets.definitions import graph_keys
     from orch_assets.defs.home import home_instance
     from orch_assets.defs.study_sensor import retire_studies
+    from orch_assets.terminal import print_keys
 
     with home_instance() as instance:
         reasons = _to_retire(instance, study_keys)
         if not reasons:
             click.echo("Every known study is in the registry and selected: nothing to retire.")
             return SUCCEEDED
-        _print_keys("To retire", reasons)
+        print_keys("To retire", reasons)
         if not yes and not _agreed():
             click.echo("Nothing was retired.", err=True)
             return FAILED
@@ -310,7 +320,6 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
 def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dict[str, str | None]:
     """Return the studies to retire, each with the reason, if it is not that a person named it."""
     from orch_assets.defs.partitions import STUDIES_NAME
-    from orch_assets.defs.resources import OrchestrationResource, RegistryResource
     from orch_assets.defs.study_sensor import look_at_registry
     from orch_assets.orchestration.selection import closest_key, did_you_mean
 
@@ -321,8 +330,8 @@ def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dic
             raise click.BadParameter(f"no partition {key} is known.{hint} Nothing was retired.")
     if study_keys:
         return dict.fromkeys(study_keys)
-    with closing(RegistryResource()) as registry:
-        change = look_at_registry(instance, registry, OrchestrationResource(), absences={})
+    with _location_resources(instance) as found:
+        change = look_at_registry(instance, found.registry, found.orchestration, absences={})
     absent = dict.fromkeys(change.absences, "the registry doesn't list it")
     return {**absent, **change.retire}
 

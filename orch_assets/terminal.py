@@ -1,9 +1,11 @@
-"""What ``orch-assets run`` shows: how far it is, and the matrix of the results."""
+"""What ``orch-assets`` shows: how far a run is, the matrix of the results, studies by title."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import click
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,6 +67,14 @@ def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
     display = progress_with_readings(*columns, console=console, disable=not console.is_terminal)
     with display as progress:
         yield ResultCount(console, progress, progress.add_task("results", total=total), total)
+
+
+def print_keys(title: str, lines: Mapping[str, str | None]) -> None:
+    """Print a title with study keys below it, each with what is said of it; nothing for none."""
+    if lines:
+        click.echo(f"{title}: {len(lines)}")
+        for key, why in lines.items():
+            click.echo(f"  {key}{f': {why}' if why else ''}")
 
 
 def print_matrix(console: "Console", entries: Sequence["MatrixEntry"]) -> None:
