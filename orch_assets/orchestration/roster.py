@@ -98,10 +98,10 @@ def plan_roster(
         for key, count in counts.items()
         if count >= LOOKS_BEFORE_RETIRING
     }
-    excluded = set(selection.excluded)
+    excluded, already_known = set(selection.excluded), set(known)
     retire |= {key: "the filter excludes it" for key in known if key in excluded}
     return RosterChange(
-        add=[key for key in selection.selected if key not in set(known)],
+        add=[key for key in selection.selected if key not in already_known],
         retire=retire,
         absences=counts,
         selection=selection,

@@ -132,7 +132,8 @@ def choose_studies(selection: Selection, study_keys: Iterable[str]) -> Choice:
     """Choose studies by their keys among those that the filter selects."""
     named = dict.fromkeys(study_keys)
     chosen = [key for key in selection.selected if key in named]
-    others = [key for key in named if key not in set(chosen)]
+    runnable = set(chosen)
+    others = [key for key in named if key not in runnable]
     return Choice(chosen, [_why_not(selection, key) for key in others])
 
 

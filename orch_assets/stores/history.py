@@ -120,7 +120,10 @@ class ArtifactHistory:
             StoreUnavailableError: the store can't be read.
         """
         keys = self._keys(name, kind)
-        return self._publisher.exists(keys) or self._is_nothing(keys)
+        if self._publisher.exists(keys):
+            return True
+        self._refuse_earlier(keys)
+        return False
 
     def manifest(
         self, name: str, version: str | None = None, *, kind: ArtifactKind = ArtifactKind.TABLE
@@ -289,10 +292,6 @@ class ArtifactHistory:
             f"A development version stored it as {uri(keys.current)}: publish {keys.name!r} again, "
             f"then remove that object and {uri(keys.hidden)}."
         )
-
-    def _is_nothing(self, keys: ArtifactKeys) -> bool:
-        self._refuse_earlier(keys)
-        return False
 
     def _where_else(self, keys: ArtifactKeys) -> str:
         """Say how to read what isn't there as it was asked for; empty where nothing is known."""
