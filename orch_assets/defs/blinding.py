@@ -4,16 +4,14 @@ It is of the table ``variables``, and evaluated at the end of each run that read
 what the run makes is made by the new dictionary, and what is left is older, or wasn't run.
 """
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Final
 
 import dagster as dg
-from dagster_shared.utils.warnings import PreviewWarning
 
 from orch_assets.defs.artifact_names import artifact_name
 from orch_assets.defs.io_manager import PipelineIOManager
-from orch_assets.defs.partitions import studies
+from orch_assets.defs.partitions import study_check_spec
 
 DICTIONARY: Final = "variables"
 CHECK_NAME: Final = "blinded_since"
@@ -27,11 +25,7 @@ _NAMED: Final = 50
 
 def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     """Return the check of the table ``variables``."""
-    with warnings.catch_warnings():  # partitions of checks are a preview; Dagster is pinned
-        warnings.simplefilter("ignore", PreviewWarning)
-        return dg.AssetCheckSpec(
-            CHECK_NAME, asset=key, partitions_def=studies, description=_DESCRIPTION
-        )
+    return study_check_spec(CHECK_NAME, key, _DESCRIPTION)
 
 
 def evaluation(

@@ -1,9 +1,11 @@
 """The studies of an account, as Dagster's partitions, and runs over them."""
 
+import warnings
 from collections.abc import Collection, Sequence
 from typing import Final
 
 import dagster as dg
+from dagster_shared.utils.warnings import PreviewWarning
 
 STUDIES_NAME: Final = "studies"
 
@@ -13,6 +15,13 @@ _PARTITION: Final = "dagster/partition"
 _PARTITION_TAGS: Final = frozenset({_PARTITION, _RANGE_START})
 
 studies = dg.DynamicPartitionsDefinition(name=STUDIES_NAME)
+
+
+def study_check_spec(name: str, key: dg.AssetKey, description: str) -> dg.AssetCheckSpec:
+    """Return a check of an asset that has an evaluation of its own for each study."""
+    with warnings.catch_warnings():  # partitions of checks are a preview; Dagster is pinned
+        warnings.simplefilter("ignore", PreviewWarning)
+        return dg.AssetCheckSpec(name, asset=key, partitions_def=studies, description=description)
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

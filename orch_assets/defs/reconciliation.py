@@ -1,15 +1,13 @@
 """The check ``reconciled``: did a table arrive whole, study by study."""
 
-import warnings
 from typing import Any, Final
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
-from dagster_shared.utils.warnings import PreviewWarning
 
-from orch_assets.defs.partitions import studies
+from orch_assets.defs.partitions import study_check_spec
 from orch_assets.errors import IncompleteTableError, TableMovedError
 from orch_assets.orchestration.result import Failure
 
@@ -26,11 +24,7 @@ _NOT_WHOLE: Final = frozenset({IncompleteTableError.__name__, TableMovedError.__
 
 def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     """Return the check of one table."""
-    with warnings.catch_warnings():  # partitions of checks are a preview; Dagster is pinned
-        warnings.simplefilter("ignore", PreviewWarning)
-        return dg.AssetCheckSpec(
-            CHECK_NAME, asset=key, partitions_def=studies, description=_DESCRIPTION
-        )
+    return study_check_spec(CHECK_NAME, key, _DESCRIPTION)
 
 
 def evaluation(
