@@ -12,7 +12,7 @@ from orch_assets import ImednetSDK
 from orch_assets.errors import RegistryError
 from orch_assets.registry import RequestLimiter
 from orch_assets.registry.demo import DemoRegistry, DemoServer
-from orch_assets_tests.extraction.wire import SpoiledAnswers, Wire, http_answer, saying, wire
+from orch_assets_tests.extraction.wire import SpoiledAnswers, Wire, http_answer, saying
 
 STUDY = "ONC-301"
 PAGE = (
@@ -59,7 +59,7 @@ def through() -> Iterator[tuple[Wire, ImednetSDK]]:
     minutes = itertools.count()
     with (
         DemoServer(DemoRegistry(studies=1, subjects=1)) as server,
-        wire(server.base_url) as opened,
+        Wire(server.base_url) as opened,
         ImednetSDK(
             server.api_key,
             server.security_key,

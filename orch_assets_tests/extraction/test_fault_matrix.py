@@ -32,7 +32,6 @@ from orch_assets_tests.extraction.wire import (
     reset,
     saying,
     silence,
-    wire,
     with_header,
 )
 
@@ -164,8 +163,8 @@ def wires(on: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
     context.load_cert_chain(pem)
     with (
         pytest.MonkeyPatch.context() as patch,
-        wire(on.server.base_url) as plain,
-        wire(on.server.base_url, context) as tls,
+        Wire(on.server.base_url) as plain,
+        Wire(on.server.base_url, context) as tls,
     ):
         patch.setenv("SSL_CERT_FILE", str(pem))
         yield {False: plain, True: tls}

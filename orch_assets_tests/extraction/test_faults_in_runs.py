@@ -19,7 +19,7 @@ from orch_assets_tests.defs.harness import (
     states,
 )
 from orch_assets_tests.extraction.runs import evaluations, location, run_all, small_pages
-from orch_assets_tests.extraction.wire import SpoiledAnswers, cut_anywhere, reset, wire
+from orch_assets_tests.extraction.wire import SpoiledAnswers, Wire, cut_anywhere, reset
 
 PAGE_SIZE = 5
 TABLES = [subjects, variables, records]
@@ -97,7 +97,7 @@ def test_a_fault_that_stays_fails_one_study_and_leaves_its_earlier_version(
 
 def test_connections_that_break_now_and_then_cost_no_row(server, tmp_path):
     studies = server.registry.study_keys()
-    with wire(server.base_url) as through, instance(*studies) as real:
+    with Wire(server.base_url) as through, instance(*studies) as real:
         through.spoiled += [
             SpoiledAnswers(table, page, spoil, left=2)
             for table in ("subjects", "records", "variables", "sites")

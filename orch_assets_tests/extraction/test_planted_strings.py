@@ -18,7 +18,7 @@ from orch_assets.registry.demo import DemoRegistry, DemoServer
 from orch_assets_tests.defs.harness import failure_text, instance, observations, states
 from orch_assets_tests.end_to_end.processes import Home, registry_settings
 from orch_assets_tests.extraction.runs import evaluations, location, run_all, small_pages
-from orch_assets_tests.extraction.wire import SpoiledAnswers, http_answer, saying, wire
+from orch_assets_tests.extraction.wire import SpoiledAnswers, Wire, http_answer, saying
 
 PLANTED = {
     "name": "Hieronymus Plantagenet-Nowak",
@@ -280,7 +280,7 @@ def test_errors_tell_nothing_of_the_answer(part, server, tmp_path, said, capfd):
     assert_nothing_told = {}
     for start in range(0, len(answers), len(names)):
         given = dict(zip(names, answers[start : start + len(names)], strict=False))
-        with wire(server.base_url) as through:
+        with Wire(server.base_url) as through:
             through.spoiled += [
                 SpoiledAnswers(PATHS.get(name, name), None, saying(answer))
                 for name, (_, answer) in given.items()
@@ -338,7 +338,7 @@ def test_commands_leave_none_of_them_in_the_dagster_home(server, tmp_path):
     """What a process prints, and all that it leaves behind, its compute logs among it."""
     (study_key,) = server.registry.study_keys()
     plant(server.registry, study_key)
-    with wire(server.base_url) as through:
+    with Wire(server.base_url) as through:
         through.spoiled.append(SpoiledAnswers("sites", None, saying(ANSWERS["400"])))
         through.spoiled.append(SpoiledAnswers("forms", None, saying(ANSWERS["envelope"])))
         home = Home(

@@ -8,12 +8,13 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from orch_assets_tests.registry.listening import Listener
 
 Spoil = Callable[["Connection", bytes], None]
 """What is done with an answer instead of sending it; the connection ends afterwards."""
@@ -100,7 +101,7 @@ class Connection:
             return done
 
 
-class Wire:
+class Wire(Listener):
     """A proxy in front of a registry.
 
     Args:
@@ -111,41 +112,26 @@ class Wire:
     def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname, parts.port)
-        self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self._closing = threading.Event()
         self._lock = threading.Lock()
         self.spoiled: list[SpoiledAnswers] = []
-        self.base_url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, name="wire", daemon=True).start()
+        super().__init__(tls)
+        self.base_url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
-    def close(self) -> None:
-        self._closing.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    def begin(self, accepted: socket.socket) -> None:
+        """Encrypt by hand: an answer is spoiled by what goes over the wire."""
+        connection = Connection(accepted, self.closing)
+        if self._tls is not None:
+            connection.begin_tls(self._tls)
+        self.serve(connection)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                accepted, _ = self._listener.accept()
-            except OSError:
+    def serve(self, connection: Connection) -> None:
+        while head := connection.receive_request():
+            answer = self._ask(head)
+            spoiled = self._spoiled_by(head)
+            if spoiled is not None:
+                spoiled(connection, answer)
                 return
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            serve = threading.Thread(target=self._serve, args=(accepted,), daemon=True)
-            serve.start()
-
-    def _serve(self, accepted: socket.socket) -> None:
-        connection = Connection(accepted, self._closing)
-        with accepted, suppress(OSError):
-            if self._tls is not None:
-                connection.begin_tls(self._tls)
-            while head := connection.receive_request():
-                answer = self._ask(head)
-                spoiled = self._spoiled_by(head)
-                if spoiled is not None:
-                    spoiled(connection, answer)
-                    return
-                connection.send(answer)
+            connection.send(answer)
 
     def _ask(self, head: bytes) -> bytes:
         head = re.sub(rb"(?im)^connection:.*\r\n", b"", head)
@@ -163,15 +149,6 @@ class Wire:
             hit = (s for s in self.spoiled if s.hits(endpoint, int(page[1]) if page else 0))
             found = next(hit, None)
         return found.spoil if found else None
-
-
-@contextmanager
-def wire(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
-    opened = Wire(upstream, tls)
-    try:
-        yield opened
-    finally:
-        opened.close()
 
 
 def reset(connection: Connection, answer: bytes) -> None:

@@ -20,7 +20,7 @@ from orch_assets.registry import ImednetSDK, RequestLimiter
 from orch_assets.registry.demo import DemoServer, Fault
 from orch_assets_tests.extraction.wire import certificate
 from orch_assets_tests.registry.conftest import MakeSDK
-from orch_assets_tests.registry.talking import Script, Talker, dripping, slow_relay, talking
+from orch_assets_tests.registry.talking import Script, SlowRelay, Talker, dripping
 
 STUDY = "ONC-301"
 PAGE = b'{"metadata":{"status":"OK"},"pagination":{"currentPage":0,"totalElements":0},"data":[]}'
@@ -73,7 +73,7 @@ def test_a_slow_answer_is_given_up_in_its_time_and_tried_again(
     """No pause between two pieces is long, and yet the whole answer has a limit."""
     monkeypatch.setenv("IMEDNET_ANSWER_TIMEOUT", "0.5")
     limiter = RequestLimiter(1)
-    with talking(SLOW[name], pause=PAUSE) as server:
+    with Talker(SLOW[name], pause=PAUSE) as server:
         began = time.monotonic()
         with (
             open_sdk(server.base_url, client, limiter=limiter) as sdk,
@@ -100,7 +100,7 @@ def test_early_hints_without_end_are_given_up(
         )
 
     with (
-        talking(hints) as server,
+        Talker(hints) as server,
         open_sdk(server.base_url, client, attempts=1) as sdk,
     ):
         began = time.monotonic()
@@ -130,8 +130,8 @@ def test_slow_tls_is_given_up_in_its_time(
     script, pause = (lambda: [answer], 0.0) if handshake else (dripping(answer), 0.1)
     for bring in (False, True):
         with (
-            talking(script, pause=pause, tls=tls) as server,
-            slow_relay(server.base_url, 0.1 if handshake else 0.0) as relay,
+            Talker(script, pause=pause, tls=tls) as server,
+            SlowRelay(server.base_url, 0.1 if handshake else 0.0) as relay,
             httpx.Client() as own,
             open_sdk(relay.base_url, own if bring else None, timeout=1) as sdk,
         ):
@@ -151,7 +151,7 @@ def test_a_connection_that_is_used_again_is_bounded_too(
     slow = SLOW["a head, byte by byte"]
     scripts = iter([good, good, good, slow()])
     with (
-        talking(lambda: next(scripts), pause=PAUSE) as server,
+        Talker(lambda: next(scripts), pause=PAUSE) as server,
         open_sdk(server.base_url, client, attempts=1) as sdk,
     ):
         for _ in range(3):
@@ -214,7 +214,7 @@ def test_a_large_answer_is_refused_before_it_fills_the_memory(
     """It is asked for once, and its study fails; nothing else does."""
     monkeypatch.setenv("IMEDNET_MAX_ANSWER_MB", "1")
     LARGE[name]()  # what is packed is packed before it is measured
-    with talking(LARGE[name]) as server, open_sdk(server.base_url, client) as sdk:
+    with Talker(LARGE[name]) as server, open_sdk(server.base_url, client) as sdk:
         error, added = failure_and_added_memory(sdk)
         assert type(error) is RegistryDataError
         assert "more than 1 MB" in str(error)
@@ -240,7 +240,7 @@ def test_a_large_frame_does_not_fill_the_memory_either(
     name: str, client: httpx.Client | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IMEDNET_MAX_ANSWER_MB", "1")
-    with talking(HEADS[name]) as server, open_sdk(server.base_url, client) as sdk:
+    with Talker(HEADS[name]) as server, open_sdk(server.base_url, client) as sdk:
         error, added = failure_and_added_memory(sdk)
         assert type(error) in {RegistryUnreachableError, RegistryDataError}
         assert added < 20 * MB
@@ -268,7 +268,7 @@ def test_the_limit_is_of_the_unpacked_body_to_the_byte(
     body = page(size)
     plain = JSON + b"Content-Length: %d\r\n\r\n" % size + body
     answer = packed(size, times) if times else plain
-    with talking(lambda: [answer]) as server:
+    with Talker(lambda: [answer]) as server:
         sdk = open_sdk(server.base_url, client, max_answer_mb=1)
         with sdk:
             if size == MB:
@@ -285,7 +285,7 @@ def test_a_packed_answer_without_its_end_is_no_answer(
     body = gzip.compress(PAGE)[:-cut]
     head = JSON + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
     with (
-        talking(lambda: [head + body]) as server,
+        Talker(lambda: [head + body]) as server,
         open_sdk(server.base_url, client) as sdk,
         pytest.raises(RegistryUnreachableError, match="DecodingError"),
     ):
@@ -310,7 +310,7 @@ def test_an_answer_that_a_callers_client_has_read_already_is_bounded_too() -> No
             return [JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body]
 
         with (
-            talking(script) as server,
+            Talker(script) as server,
             httpx.Client(**options) as own,
             open_sdk(server.base_url, own, max_answer_mb=1) as sdk,
         ):
@@ -320,7 +320,7 @@ def test_an_answer_that_a_callers_client_has_read_already_is_bounded_too() -> No
 
 
 def test_talkers_stop_with_the_test() -> None:
-    with talking(lambda: [b""]) as server:
+    with Talker(lambda: [b""]) as server:
         assert isinstance(server, Talker)
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.base_url)

@@ -16,9 +16,9 @@ from orch_assets.errors import RegistryUnreachableError, SettingError
 from orch_assets.registry import ImednetSDK, RequestLimiter
 from orch_assets.registry.demo import DemoServer
 from orch_assets.registry.proxies import Proxy, _read, proxy_for
-from orch_assets_tests.extraction.wire import Wire, certificate, wire
-from orch_assets_tests.registry.talking import talking
-from orch_assets_tests.registry.tunnels import tunnel_proxy
+from orch_assets_tests.extraction.wire import Wire, certificate
+from orch_assets_tests.registry.talking import Talker
+from orch_assets_tests.registry.tunnels import TunnelProxy
 
 STUDY = "ONC-301"
 REGISTRY = "https://edc.prod.imednetapi.com"
@@ -47,7 +47,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
 
 @pytest.fixture
 def encrypted(server: DemoServer, tls: ssl.SSLContext) -> Iterator[Wire]:
-    with wire(server.base_url, tls) as opened:
+    with Wire(server.base_url, tls) as opened:
         yield opened
 
 
@@ -68,7 +68,7 @@ def test_the_registry_is_read_through_a_tunnel(
 ) -> None:
     """The proxy learns the registry's name and its own password, and sees no key."""
     leads_to = urlsplit(encrypted.base_url).port or 0
-    with tunnel_proxy(leads_to, tls=tls if scheme == "https" else None) as proxy:
+    with TunnelProxy(leads_to, tls=tls if scheme == "https" else None) as proxy:
         user = quote("us/er", safe="")
         monkeypatch.setenv(variable, f"{scheme}://{user}:p%40ss@127.0.0.1:{proxy.port}")
         with open_sdk(server, f"https://{NAME}", page_size=4) as sdk:
@@ -90,7 +90,7 @@ def test_loopback_is_never_reached_through_a_proxy(
 ) -> None:
     """Plain http is allowed there, so a proxy would see the keys."""
     port = urlsplit(server.base_url).port or 0
-    with tunnel_proxy(port) as proxy:
+    with TunnelProxy(port) as proxy:
         for variable in VARIABLES:
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
         with open_sdk(server, f"http://{host}:{port}") as sdk:
@@ -200,7 +200,7 @@ def test_a_proxy_that_gives_no_tunnel_is_no_answer_and_is_not_quoted(
 ) -> None:
     caplog.set_level(0)
     says = REFUSALS.get(refusal, b"")
-    with tunnel_proxy(1, tls=tls if scheme == "https" else None, refusal=says) as proxy:
+    with TunnelProxy(1, tls=tls if scheme == "https" else None, refusal=says) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://planted:planted@127.0.0.1:{proxy.port}")
         if refusal == "nobody listens":
             proxy.close()
@@ -227,7 +227,7 @@ def test_a_slow_tunnel_is_given_up_in_its_time(
 ) -> None:
     """What the proxy says counts to the answer's time, and so does what comes through it."""
     script = [b"HTTP/1.1 200 OK\r\n", *([b"\r\n"] if tunnelled else []), *[b"X: y\r\n"] * 500]
-    with talking(lambda: script, pause=0.02) as proxy:
+    with Talker(lambda: script, pause=0.02) as proxy:
         port = urlsplit(proxy.base_url).port
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         with (
