@@ -119,10 +119,12 @@ def plan_resumption(
             "its process is gone."
         )
     known = instance.get_dynamic_partitions(STUDIES_NAME)
+    # The UI gives a re-execution its parent's tags: what it took over isn't run again.
+    taken_over = {run.parent_run_id for run in last}
     return [
         PlannedRun(_studies_of(run, known), run.job_name, run)
         for run in last
-        if run.status != dg.DagsterRunStatus.SUCCESS
+        if run.status != dg.DagsterRunStatus.SUCCESS and run.run_id not in taken_over
     ]
 
 

@@ -139,6 +139,14 @@ def test_the_uis_re_execution_from_failure_runs_only_what_failed(
         assert (carried, run) == ({studies[0], studies[2]}, {studies[1]})
 
 
+def test_the_command_leaves_alone_what_the_ui_re_executed(account, failed_run, monkeypatch):
+    """A re-execution has its parent's tags, and so seems to be of the same command."""
+    with user_interface(account, monkeypatch) as ui:
+        ui.reexecute(failed_run)
+    done = account.command("run", "--failed")
+    assert (done.code, done.out) == (0, "Nothing failed in the last run: nothing to run again.\n")
+
+
 def test_the_uis_re_execution_from_asset_failure_takes_the_assets_without_a_success(
     account, studies, monkeypatch
 ):
