@@ -22,6 +22,9 @@ _KEYS_REFUSED = {401, 403}
 def try_stores(resources: Mapping[str, Any]) -> None:
     """Write and read back one small object in each store among the resources.
 
+    Restricted stores come after the others: by default they lie below one of those, whose setting
+    is then the one to name. Dagster gives resources in an order that differs from run to run.
+
     Args:
         resources: by key; those that keep nothing in a store of this package are passed over.
 
@@ -29,7 +32,8 @@ def try_stores(resources: Mapping[str, Any]) -> None:
         SettingError: a setting can't be read.
         StoreError: a store can't be used; names the setting and what to do.
     """
-    stores = {location: (name, resource) for name, location, resource in _stores(resources)}
+    found = sorted(_stores(resources), key=lambda each: each[:2])
+    stores = {(last, place): (name, resource) for last, place, name, resource in found}
     # Every setting before the first request.
     opened = [(name, _in_setting(name, partial(_opened, each))) for name, each in stores.values()]
     for name, store in opened:
@@ -69,14 +73,14 @@ def try_keys(registry: RegistryResource) -> None:
         pass  # it says nothing about the keys: each study tells what it meets
 
 
-def _stores(resources: Mapping[str, Any]) -> Iterator[tuple[str, object, Any]]:
-    """Yield what people call a store, what tells it from the others, and its resource."""
+def _stores(resources: Mapping[str, Any]) -> Iterator[tuple[bool, str, str, Any]]:
+    """Yield whether a store is restricted, where it is, what people call it, and its resource."""
     for key, resource in resources.items():
         store = resource.store if isinstance(resource, StudyIOManager) else resource
         if isinstance(store, StoreResource):
-            yield _setting_of(store), store.location(), store
+            yield store.restricted, store.location(), _setting_of(store), store
         elif isinstance(store, PipelineIOManager):
-            yield f"The resource {key}", key, store
+            yield False, key, f"The resource {key}", store
 
 
 def _setting_of(store: StoreResource) -> str:

@@ -113,6 +113,17 @@ def test_the_setting_is_named(tmp_path, monkeypatch, variable):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_the_open_store_is_named_whichever_order_dagster_gives_resources_in(tmp_path, monkeypatch):
+    """The restricted store lies below it, so neither can be used: ORCH_STORE is what to mend."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("ORCH_STORE", str(tmp_path / "file"))
+    monkeypatch.delenv("ORCH_RESTRICTED_STORE", raising=False)
+    resources = study_resources()
+    for order in (sorted(resources), sorted(resources, reverse=True)):
+        with pytest.raises(StoreError, match=r"^ORCH_STORE: "):
+            try_stores({key: resources[key] for key in order})
+
+
 READ_ONLY = """
 import os, sys
 from orch_assets.defs.readiness import try_stores
