@@ -32,7 +32,7 @@ IN_THE_STORE: Final = object()
 
 _HELD_BYTES: Final = 16 << 20
 # What an open table's metadata tells of its companion.
-_WITHHELD: Final = frozenset({"rows", "uri", "sha256"})
+_WITHHELD: Final = ("rows", "uri", "sha256")
 
 Metadata = Mapping[str, Any]
 
@@ -103,7 +103,7 @@ class Keeping:
         else:
             withheld, withheld_handover = keep_withheld()
             metadata, handover = self._keep_one(turn, io_manager, value.table)
-        told = {f"withheld_{name}": withheld[name] for name in _WITHHELD & withheld.keys()}
+        told = {f"withheld_{name}": withheld[name] for name in _WITHHELD if name in withheld}
         return {**metadata, **told}, SplitTable(handover, withheld_handover)
 
     def _keep_withheld(self, turn: StepTurn, value: SplitTable) -> tuple[Metadata, Any]:

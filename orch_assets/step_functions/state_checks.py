@@ -38,9 +38,9 @@ def check_state(name: str, state: Any, language: str) -> None:
     known = STATE_FIELDS.get(kind) if isinstance(kind, str) else None
     if known is None:
         raise DefinitionError(name, "Type", f"must be one of {', '.join(STATE_FIELDS)}.")
-    for field in TEXT_FIELDS & set(state):
-        nothing = state[field] is None and field in NULLABLE_FIELDS
-        if not isinstance(state[field], str) and not nothing:
+    for field, text in state.items():
+        nothing = text is None and field in NULLABLE_FIELDS
+        if field in TEXT_FIELDS and not isinstance(text, str) and not nothing:
             raise DefinitionError(name, field, "must be text.")
     _check_fields(name, state, known, state.get("QueryLanguage", language))
     _check_way_on(name, state, ends="End" in known)

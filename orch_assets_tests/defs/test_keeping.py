@@ -150,6 +150,7 @@ def test_the_withheld_part_is_there_before_the_open_one(rows, streamed, record):
     told = {name: value.value for name, value in output.kept.metadata.items()}
     assert (told["rows"], told["withheld_rows"]) == (len(io_manager.kept), len(restricted.kept))
     assert (told["uri"], told["withheld_uri"]) == ("memory:open", "memory:withheld")
+    assert list(told)[-2:] == ["withheld_rows", "withheld_uri"]  # in every run the same
 
 
 @pytest.mark.parametrize("rows", [[], ROWS, ROWS * 20])

@@ -329,3 +329,12 @@ def test_what_is_no_step_is_refused():
 def test_a_level_that_logs_do_not_have_is_refused():
     with pytest.raises(DefinitionError, match=r"^State machine, log_level: must be one of ALL"):
         StepFunctionsPipeline("machine", ROLE, log_level="DEBUG")
+
+
+@pytest.mark.parametrize(
+    "fields", [("Comment", "InputPath", "Next"), ("Next", "InputPath", "Comment")]
+)
+def test_of_several_bad_fields_the_state_s_first_is_named(fields):
+    """In every run the same: the order of a set differs from run to run."""
+    with pytest.raises(DefinitionError, match=f"'A', {fields[0]}: must be text"):
+        check_definition(one(Type="Pass", **dict.fromkeys(fields, 5)))
