@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 from orch_assets.defs.io_manager import PipelineIOManager, StudyIOManager
 from orch_assets.defs.resources import RegistryResource, StoreResource
 from orch_assets.errors import (
+    ArtifactNameError,
     RegistryError,
     RegistryRefusedError,
+    StoreAddressError,
     StoreError,
     StoreUnavailableError,
 )
@@ -30,7 +32,8 @@ def try_stores(resources: Mapping[str, Any]) -> None:
 
     Raises:
         SettingError: a setting can't be read.
-        StoreError: a store can't be used; names the setting and what to do.
+        StoreError: a store can't be used; names the setting and what to do. Where no store can be
+            at its address, that is a StoreAddressError.
     """
     found = sorted(_stores(resources), key=lambda each: each[:2])
     stores = {(last, place): (name, resource) for last, place, name, resource in found}
@@ -49,10 +52,14 @@ def _opened(resource: Any) -> PipelineStore:
 
 def _in_setting(name: str, step: Callable[[], T]) -> T:
     """Do a step; where a store can't be used, say which setting it is."""
+    problem: StoreError
     try:
         return step()
+    except (StoreAddressError, ArtifactNameError) as error:
+        problem = StoreAddressError(f"{name}: {error}")
     except StoreError as error:
-        raise StoreUnavailableError(f"{name}: {error}", artifact=error.artifact) from None
+        problem = StoreUnavailableError(f"{name}: {error}", artifact=error.artifact)
+    raise problem
 
 
 def try_keys(registry: RegistryResource) -> None:
@@ -78,14 +85,14 @@ def _stores(resources: Mapping[str, Any]) -> Iterator[tuple[bool, str, str, Any]
     for key, resource in resources.items():
         store = resource.store if isinstance(resource, StudyIOManager) else resource
         if isinstance(store, StoreResource):
-            yield store.restricted, store.location(), _setting_of(store), store
+            yield store.restricted, store.location(), _setting_of(store, key), store
         elif isinstance(store, PipelineIOManager):
             yield False, key, f"The resource {key}", store
 
 
-def _setting_of(store: StoreResource) -> str:
-    if store.uri:
-        return f"The store {store.uri}"
+def _setting_of(store: StoreResource, key: str) -> str:
+    if store.uri:  # not repeated: a password may be in it
+        return f"The resource {key}"
     if store.restricted:
         return "ORCH_RESTRICTED_STORE (by default the folder restricted in ORCH_STORE)"
     return "ORCH_STORE"

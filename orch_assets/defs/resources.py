@@ -258,7 +258,9 @@ class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
         store = settings.text("ORCH_STORE") or default
         if not self.restricted:
             return store
-        return settings.text("ORCH_RESTRICTED_STORE") or f"{store.rstrip('/')}/restricted"
+        from orch_assets.stores.configuration import restricted_below
+
+        return settings.text("ORCH_RESTRICTED_STORE") or restricted_below(store)
 
     def write_report(self, name: str, report: Mapping[str, Any]) -> str:
         """Store a failure report; return its URI."""

@@ -75,4 +75,8 @@ def read_env_file(file: Path) -> None:
             raise SettingError(
                 name, f"is {given} in the environment and {in_file} in .env. Remove one of them."
             )
-    os.environ.update(values)
+    for name, value in values.items():
+        try:
+            os.environ[name] = value
+        except (ValueError, OSError):  # a NUL, half of a surrogate pair, "=" in a name
+            raise SettingError(name, "in .env holds what no environment variable can.") from None

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
+import httpx
+
 from orch_assets.errors import CredentialsError, SettingError
 
 DEFAULT_BASE_URL = "https://edc.prod.imednetapi.com"
@@ -120,9 +122,10 @@ def _checked_url(text: str) -> str:
     The public package takes ``…/api`` too. No message repeats the URL: it may hold a password.
     """
     try:
+        httpx.URL(text)  # the client's own reading, which refuses more
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         raise SettingError(BASE_URL, "is no URL.") from None
     if parts.scheme not in {"http", "https"} or not host or port == 0:
         raise SettingError(BASE_URL, f"must be a URL such as {DEFAULT_BASE_URL}.")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import httpx
 
+from orch_assets.errors import SettingError
 from orch_assets.registry.receiving import Allowance, allowance
 
 if TYPE_CHECKING:
@@ -30,8 +31,19 @@ if TYPE_CHECKING:
 _IDLE_SECONDS: Final = 5.0
 _FIRST_FINAL: Final = 200
 _PIECE: Final = 1 << 20
+_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # those that httpx reads
 
 _Place: TypeAlias = tuple[int, str, bytes, int | None]  # process, scheme, host, port
+
+
+def _tls_context() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError:
+        variable = next(filter(os.environ.get, _CERTIFICATES), None)
+        if variable is None:
+            raise
+    raise SettingError(variable, "names no certificates that can be read.")
 
 
 class StandardTransport(httpx.BaseTransport):
@@ -41,11 +53,14 @@ class StandardTransport(httpx.BaseTransport):
 
     Args:
         proxy: one that gives tunnels; None connects directly.
+
+    Raises:
+        SettingError: the environment names certificates that can't be read.
     """
 
     def __init__(self, proxy: "Proxy | None" = None) -> None:
         self._proxy = proxy
-        self._tls = httpx.create_ssl_context()
+        self._tls = _tls_context()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._closed = False
         self._pools: dict[_Place, _Idle] = {}

@@ -1,14 +1,20 @@
-"""``python -m orch_assets.stores verify URI``: read all that is stored, and name what is wrong."""
+"""``python -m orch_assets.stores verify URI``: read all that is stored, and name what is wrong.
+
+A bucket that ORCH_STORE or ORCH_RESTRICTED_STORE names is opened by that store's settings
+(ORCH_STORE_ENDPOINT, ORCH_STORE_ROLE_ARN, …).
+"""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orch_assets.errors import StoreError
-from orch_assets.stores.opening import open_store
+from orch_assets.errors import SettingError, StoreError
+from orch_assets.stores.configuration import store_at
+from orch_assets.stores.store import PipelineStore
 from orch_assets.stores.verification import Fault
 
 
@@ -24,9 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verify.add_argument("uri", help="A folder, s3://bucket/prefix or gs://bucket/prefix.")
     given = parser.parse_args(arguments)
     try:
-        faults, objects = _verify(given.uri)
-        blinded_since = open_store(given.uri).blinded_since()
-    except StoreError as error:
+        store = store_at(given.uri, _text)
+        faults, objects = _verify(store)
+        blinded_since = store.blinded_since()
+    except (StoreError, SettingError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     for fault in faults:
@@ -45,8 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if real else 0
 
 
-def _verify(uri: str) -> tuple[list[Fault], int]:
-    store = open_store(uri)
+def _text(variable: str) -> str | None:
+    return os.environ.get(variable, "").strip() or None
+
+
+def _verify(store: PipelineStore) -> tuple[list[Fault], int]:
     columns = (
         TextColumn("Verifying"),
         BarColumn(),

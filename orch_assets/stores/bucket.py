@@ -1,6 +1,7 @@
 """What buckets have in common, whoever's cloud they are in."""
 
 import contextlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ Client = TypeVar("Client")
 # replaces or drops the note, so that a note and a size that are right mean bytes that are right.
 SHA256_NOTE = "sha256"
 
+# Of S3 and GCS, old and new ones; S3 also takes an access point's ARN.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|arn:[A-Za-z0-9._:-]+")
+
 
 class Page(NamedTuple):
     """A page of a listing: keys in order, and folders where a delimiter makes them."""
@@ -31,13 +35,19 @@ class Bucket(ABC, Generic[Client]):
     Args:
         name: the bucket's.
         connect: makes the vendor's client; called once, on first use.
+
+    Raises:
+        StoreAddressError: that is no bucket's name.
     """
 
     scheme: ClassVar[str]
 
     def __init__(self, name: str, connect: Callable[[], Client]) -> None:
-        if not name or "/" in name:
-            raise StoreAddressError(f"{name!r} is no bucket's name; what follows it is the prefix.")
+        if not _NAME.fullmatch(name):  # not repeated: a password may be in it
+            raise StoreAddressError(
+                f"That is no bucket's name. Give {self.scheme}://bucket/prefix; a name has letters "
+                "from A to Z, digits, '.', '_' and '-', and credentials have no place in it."
+            )
         self._name = name
         self._connect = connect
         self._connected: list[Client] = []

@@ -90,6 +90,46 @@ def configured_store(address: str, settings: StoreSettings, **given: Any) -> Pip
     )
 
 
+def store_at(address: str, text: Callable[[str], str | None]) -> PipelineStore:
+    """Return the store at an address that a person typed.
+
+    One in the bucket of ``ORCH_STORE`` or ``ORCH_RESTRICTED_STORE`` is opened by that store's
+    settings; of a bucket that both are in, what lies in the restricted store by its own. Any other
+    is opened as the vendors' own libraries find it.
+
+    Args:
+        address: as :func:`~orch_assets.stores.opening.open_store` takes it.
+        text: returns an environment variable's text; None when it is unset.
+
+    Raises:
+        SettingError: a setting of the configured store can't be read, or doesn't fit.
+        StoreAddressError: the address names no place that a store can be in.
+    """
+    settings = _settings_at(address, text) if scheme_of(address) else None
+    return configured_store(address, settings) if settings else open_store(address)
+
+
+def restricted_below(address: str) -> str:
+    """Return where the restricted store is that has no address of its own: below the open one."""
+    return f"{address.rstrip('/')}/restricted"
+
+
+def _settings_at(address: str, text: Callable[[str], str | None]) -> StoreSettings | None:
+    opened, apart = text("ORCH_STORE") or "", text("ORCH_RESTRICTED_STORE")
+    restricted = StoreSettings(text, restricted=True, apart=apart is not None)
+    place, private = _parts(address), _parts(apart or restricted_below(opened))
+    if place[: len(private)] == private:
+        return restricted
+    buckets = {tuple(private[:2]): restricted, tuple(_parts(opened)[:2]): StoreSettings(text)}
+    return buckets.get(tuple(place[:2]))
+
+
+def _parts(address: str) -> list[str]:
+    """Return the scheme of an address, then its bucket, then the folders of its prefix."""
+    scheme, _, rest = address.strip().partition("://")
+    return [scheme.lower(), *filter(None, rest.split("/"))]
+
+
 def _bucket_options(scheme: str | None, settings: StoreSettings) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for setting, parameters in BUCKET_SETTINGS.items():

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
+from orch_assets.errors import ArtifactNotFoundError, StoreAddressError, StoreUnavailableError
+from orch_assets.stores.names import holds_control
 from orch_assets.stores.spooling import Spooled, create_private, sha256_of
 
 # Where files are written before they get their name: in the root, so on its file system.
@@ -40,9 +41,14 @@ class LocalDisk:
         root: the folder; made by the first write. It may be a link, nothing in it may.
         private: whether its owner alone may read it, whatever the umask says. A root that others
             can enter is closed to them by the first write.
+
+    Raises:
+        StoreAddressError: the folder's path holds what no path, or no line of a log, can hold.
     """
 
     def __init__(self, root: str | os.PathLike[str], *, private: bool = False) -> None:
+        if holds_control(str(root)):
+            raise StoreAddressError("The path of a store's folder holds a control character.")
         self._root = Path(root).absolute()
         self._private = private
         self._prepared = False

@@ -66,6 +66,11 @@ def check_place(path: str, what: str) -> str:
     return path
 
 
+def holds_control(text: str) -> bool:
+    """Tell whether text holds a control character, or half of a surrogate pair."""
+    return bool(_CONTROL.search(text))
+
+
 def encode_name(name: str) -> str:
     """Return the path of an artifact's name; different names differ whatever a disk makes of them.
 
@@ -221,7 +226,7 @@ def _unescaped_or_same(part: str) -> str:
 def _text_problem(name: object) -> str | None:
     if not isinstance(name, str):
         return f"is {type(name).__name__}, not text"
-    if _CONTROL.search(name):
+    if holds_control(name):
         return "holds a control character"
     return None
 

@@ -1,6 +1,10 @@
-"""A store by its address, as ``ORCH_STORE`` has it."""
+"""A store by its address, as ``ORCH_STORE`` has it.
+
+No error repeats an address: somebody may have put a password into it.
+"""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +21,10 @@ _BUCKETS: Final[Mapping[str, type[S3PipelineStore] | type[GCSPipelineStore]]] = 
     "s3": S3PipelineStore,
     "gs": GCSPipelineStore,
 }
+_KINDS: Final = "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."
+# ``s3:/bucket`` or ``file:folder``: a slip of somebody who means another place than a folder.
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def scheme_of(address: str | os.PathLike[str]) -> str | None:
@@ -47,28 +55,54 @@ def open_store(
 
     Raises:
         StoreAddressError: the address names no place that a store can be in.
+        ArtifactNameError: a bucket's prefix can't be one.
         TypeError: an option is none of that store's.
     """
     text = os.fspath(address).strip()
-    scheme, separator, rest = text.partition("://")
     if not text:
         raise StoreAddressError("A store's address is empty; give a folder.")
-    if not separator:
-        folder: str | Path = Path(text).expanduser()
-        return LocalPipelineStore(
-            folder, format=format, escape_formulas=escape_formulas, private=private, **options
-        )
-    if scheme.lower() in _BUCKETS:
-        bucket, _, prefix = rest.partition("/")
-        kind = _BUCKETS[scheme.lower()]
+    if scheme := scheme_of(text):
+        bucket, _, prefix = text.partition("://")[2].partition("/")
+        kind = _BUCKETS[scheme]
         return kind(bucket, prefix, format, escape_formulas=escape_formulas, **options)
-    place = urlsplit(text)
-    if scheme.lower() == "file" and place.netloc in {"", "localhost"} and place.path:
-        folder = unquote(place.path)
-        return LocalPipelineStore(
-            folder, format=format, escape_formulas=escape_formulas, private=private, **options
-        )
-    raise StoreAddressError(
-        f"No store can be opened at {scheme}://…. "
-        "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."
+    return LocalPipelineStore(
+        _folder_in_uri(text) if "://" in text else _folder(text),
+        format=format,
+        escape_formulas=escape_formulas,
+        private=private,
+        **options,
     )
+
+
+def _folder(text: str) -> Path:
+    if _SCHEME.match(text) and not Path(text).is_absolute():
+        raise StoreAddressError(
+            f"A store's address begins as a URI does, and isn't one of a store. {_KINDS} A folder "
+            "whose name has a colon takes ./ before it."
+        )
+    try:
+        return Path(text).expanduser()
+    except (RuntimeError, ValueError):
+        raise StoreAddressError(
+            "A store's address begins with ~, and this computer knows no such user's home. Give "
+            "the folder from its root."
+        ) from None
+
+
+def _folder_in_uri(text: str) -> str:
+    """Return the folder of a ``file:`` URI; of any other URI there is none."""
+    try:
+        parts = urlsplit(text)
+        folder = unquote(_BAD_ESCAPE.sub("%ff", parts.path), errors="strict")
+    except ValueError:  # it can't be split, or an escape isn't UTF-8's
+        raise StoreAddressError(f"A store's address is no URI. {_KINDS}") from None
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not folder:
+        scheme = _SCHEME.match(text)
+        where = f"{scheme[0]}//…" if scheme else "such an address"
+        raise StoreAddressError(f"No store can be opened at {where}. {_KINDS}")
+    if parts.query or parts.fragment:
+        raise StoreAddressError(
+            "A store's address has a query or a fragment (? or #). If such a character is in the "
+            "folder's name, write %3F or %23."
+        )
+    return folder

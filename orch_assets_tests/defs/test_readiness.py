@@ -14,7 +14,7 @@ from orch_assets.defs.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.readiness import try_stores
 from orch_assets.defs.resources import RegistryResource, StoreResource
 from orch_assets.defs.study_resources import study_resources
-from orch_assets.errors import StoreError
+from orch_assets.errors import StoreAddressError, StoreError
 from orch_assets.registry.demo import DemoServer, Fault
 from orch_assets_tests.defs.harness import (
     Account,
@@ -60,13 +60,13 @@ def test_a_store_that_can_not_be_written_ends_the_run_before_its_first_study(tmp
     (tmp_path / "file").write_text("no folder")
     broken = StoreResource(uri=str(tmp_path / "file"))
     error = run_over(tmp_path, io_manager=StudyIOManager(store=broken))
-    assert f"The store {tmp_path / 'file'}: " in error
+    assert f"The resource io_manager: The store in {tmp_path / 'file'} " in error
     assert "Check that the folder can be read and written." in error
 
 
 def test_the_restricted_store_is_tried_too(tmp_path):
     (tmp_path / "restricted").write_text("no folder")
-    assert f"The store {tmp_path / 'restricted'}: " in run_over(tmp_path)
+    assert f": The store in {tmp_path / 'restricted'} can't be used" in run_over(tmp_path)
 
 
 def test_the_store_of_another_io_manager_is_tried_by_its_key(tmp_path):
@@ -122,6 +122,41 @@ def test_the_open_store_is_named_whichever_order_dagster_gives_resources_in(tmp_
     for order in (sorted(resources), sorted(resources, reverse=True)):
         with pytest.raises(StoreError, match=r"^ORCH_STORE: "):
             try_stores({key: resources[key] for key in order})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "~nosuchuser/x",
+        "file:///tmp/a%00b",
+        "file://[planted/x",
+        "s3://user:planted@bucket/x",
+        "s3://",
+        "gs:bucket/planted",
+        "user:planted@host:folder",
+        "ftp://user:planted@host/x",
+        "C:\\planted",
+    ],
+)
+@pytest.mark.parametrize("variable", ["ORCH_STORE", "ORCH_RESTRICTED_STORE"])
+def test_an_address_of_no_store_is_named_by_its_setting_and_not_repeated(
+    tmp_path, monkeypatch, variable, address
+):
+    """Neither is it taken for a folder: somebody meant another place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCH_STORE", str(tmp_path / "open"))
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(StoreAddressError, match=f"^{variable}") as caught:
+        try_stores(study_resources())
+    assert "planted" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_that_code_gives_is_not_repeated_either():
+    store = StoreResource(uri="s3://user:planted@bucket/x")
+    with pytest.raises(StoreAddressError, match=r"^The resource io_manager: ") as caught:
+        try_stores({"io_manager": StudyIOManager(store=store)})
+    assert "planted" not in str(caught.value)
 
 
 READ_ONLY = """

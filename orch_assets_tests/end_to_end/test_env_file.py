@@ -84,6 +84,13 @@ def test_a_file_that_cannot_be_read_is_named_and_its_text_is_not(tmp_path, envir
     assert "planted" not in str(caught.value)
 
 
+def test_what_no_variable_can_hold_is_named_and_its_text_is_not(tmp_path, environment):
+    (tmp_path / ".env").write_bytes(b"ORCH_STORE=planted\0\n")
+    with pytest.raises(SettingError, match=r"^ORCH_STORE in .env ") as caught:
+        read_env_file(tmp_path / ".env")
+    assert "planted" not in str(caught.value)
+
+
 def test_a_run_takes_its_keys_from_the_file(account, environment):
     """And a wrong key in the environment doesn't matter."""
     key = account.server.api_key

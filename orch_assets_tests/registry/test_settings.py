@@ -1,4 +1,7 @@
+import httpx
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from orch_assets.errors import CredentialsError, SettingError
 from orch_assets.registry import ImednetSDK
@@ -134,3 +137,30 @@ def test_repr_shows_the_host_and_no_key() -> None:
         for text in (repr(sdk), repr(settings), repr(sdk.subjects)):
             assert "planted" not in text
         assert repr(sdk) == "<ImednetSDK https://edc.prod.imednetapi.com>"
+
+
+@pytest.mark.parametrize("content", [None, "planted"])
+def test_certificates_that_can_not_be_read_are_named_by_their_variable(
+    content, tmp_path, monkeypatch
+):
+    """SSL_CERT_FILE is httpx's own setting; its error would be a traceback of another library."""
+    file = tmp_path / "planted.pem"
+    if content:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with pytest.raises(SettingError, match=r"^SSL_CERT_FILE names no certificates") as caught:
+        ImednetSDK("key", "key", "https://edc.example.com")
+    assert "planted" not in str(caught.value)
+
+
+@given(st.text(max_size=20) | st.text("a/:@%?#[]0\0\ud800\u2100 .", max_size=12))
+@example("[::1")
+@example("\u2100")
+@example("a\0b")
+def test_any_base_url_is_read_or_refused(text):
+    for url in (text, f"https://{text}"):
+        try:
+            settings = RegistrySettings.read("key", "key", url or "x")
+        except SettingError:
+            continue
+        httpx.URL(f"{settings.base_url}/api/v1/edc/studies")

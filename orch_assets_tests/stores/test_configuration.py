@@ -17,11 +17,13 @@ from orch_assets.errors import SettingError, StoreUnavailableError
 from orch_assets.pipelines.sites import sites
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore
 from orch_assets.stores import s3_bucket as s3_bucket_module
+from orch_assets.stores.__main__ import main as verify_main
 from orch_assets.stores.configuration import (
     BUCKET_SETTINGS,
     ENCRYPTION,
     STORE_SETTINGS,
     StoreSettings,
+    _settings_at,
     configured_store,
 )
 from orch_assets_tests.contracts.faulty import FaultyServer, faulty
@@ -309,3 +311,73 @@ def test_a_store_is_opened_from_any_mapping() -> None:
     """Outside of Dagster, too."""
     settings = StoreSettings({"ORCH_STORE_REGION": "eu-central-1"}.get)
     assert isinstance(configured_store("s3://bucket/prefix", settings), S3PipelineStore)
+
+
+# --- the store that somebody names on the command line ---
+
+
+@pytest.mark.parametrize(
+    ("address", "region"),
+    [
+        ("s3://open", "open-1"),
+        ("S3://open/trials/", "open-1"),
+        ("s3://open/elsewhere", "open-1"),
+        ("s3://open/trials/restricted", "open-1"),
+        ("s3://private/x", "private-1"),
+        ("s3://opened/trials", None),
+        ("gs://open/trials", None),
+    ],
+)
+def test_a_bucket_that_a_setting_names_is_opened_by_that_stores_settings(
+    address: str, region: str | None
+) -> None:
+    """A bucket that no setting names is opened as the vendor's library finds it."""
+    settings = {
+        "ORCH_STORE": "s3://open/trials",
+        "ORCH_STORE_REGION": "open-1",
+        "ORCH_RESTRICTED_STORE": "s3://private/x",
+        "ORCH_RESTRICTED_STORE_REGION": "private-1",
+    }
+    assert found_region(address, settings) == region
+
+
+@pytest.mark.parametrize(
+    ("address", "region"),
+    [
+        ("s3://open/trials", "open-1"),
+        ("s3://open/trials/restricted/subjects", "private-1"),
+        ("s3://open/trials/restricted2", "open-1"),
+    ],
+)
+@pytest.mark.parametrize("apart", [None, "s3://open/trials/restricted/"])
+def test_in_one_bucket_what_lies_in_the_restricted_store_is_opened_by_its_settings(
+    apart: str | None, address: str, region: str
+) -> None:
+    settings = {
+        "ORCH_STORE": "s3://open/trials",
+        "ORCH_STORE_REGION": "open-1",
+        "ORCH_RESTRICTED_STORE_REGION": "private-1",
+        **({"ORCH_RESTRICTED_STORE": apart} if apart else {}),
+    }
+    assert found_region(address, settings) == region
+
+
+def found_region(address: str, settings: dict[str, str]) -> str | None:
+    found = _settings_at(address, settings.get)
+    return settings[found.find("REGION")[0]] if found else None
+
+
+def test_verify_reads_a_bucket_by_the_settings_of_its_store(
+    s3, s3_bucket: str, set_to, monkeypatch, capsys
+) -> None:
+    """Without its endpoint it would look for the bucket at AWS."""
+    endpoint = s3.meta.endpoint_url
+    set_to(ORCH_STORE=f"s3://{s3_bucket}/trials")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    set_to(ORCH_STORE_ENDPOINT=endpoint)
+    StoreResource().store.upload(FRAME, "x")
+    assert verify_main(["verify", f"s3://{s3_bucket}/trials"]) == 0
+    assert "3 objects, no faults." in capsys.readouterr().out
+    set_to(ORCH_STORE_ESCAPE_FORMULAS="maybe")
+    assert verify_main(["verify", f"s3://{s3_bucket}/trials"]) == 2
+    assert capsys.readouterr().err.startswith("ORCH_STORE_ESCAPE_FORMULAS is 'maybe'")
