@@ -21,6 +21,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_KEY_LENGTH = 100
+# A key is a part of an artifact's path, escaped, and 240 bytes are a part. What remains is for the
+# case of an asset's letters, which is told at the end of the path.
+MAX_STORED_BYTES = 200
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.=-")
 
 # What Dagster can't carry in a partition key: "/" nests paths, "|" joins multi-partitions,
 # "," splits a backfill's list in the UI, "..." is a range on the command line.
@@ -32,8 +36,8 @@ def check_study_key(study_key: object) -> str:
 
     Raises:
         StudyKeyError: it is no text, empty, ``.`` or ``..``, begins or ends with white space, is
-            longer than 100 characters, or holds a control character, a lone surrogate or one of
-            ``/ | , ...``.
+            longer than 100 characters, takes over 200 bytes where artifacts are stored, or holds a
+            control character, a lone surrogate or one of ``/ | , ...``.
     """
     if not isinstance(study_key, str):
         raise StudyKeyError(study_key, f"is {type(study_key).__name__}, not text")
@@ -52,7 +56,23 @@ def check_study_key(study_key: object) -> str:
     for text in _UNCARRIABLE:
         if text in study_key:
             raise StudyKeyError(study_key, f"holds {text!r}, which no partition key can carry")
+    if (size := _stored_bytes(study_key)) > MAX_STORED_BYTES:
+        raise StudyKeyError(
+            study_key,
+            f"takes {size} bytes in the names of its artifacts; {MAX_STORED_BYTES} are possible, "
+            "and characters other than letters from A to Z and digits take from 3 to 12",
+        )
     return study_key
+
+
+def _stored_bytes(study_key: str) -> int:
+    """Return how long a key is in a path, at most: escaped, with a bit for each letter's case."""
+    letters = sum(character.isascii() and character.isalpha() for character in study_key)
+    # A percent sign may come twice: as "%25", then escaped.
+    sizes = (
+        1 if each in _PLAIN else 5 if each == "%" else 3 * len(each.encode()) for each in study_key
+    )
+    return sum(sizes) + letters // 4
 
 
 class PublishingLease:

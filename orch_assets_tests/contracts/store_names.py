@@ -15,6 +15,7 @@ from orch_assets_tests.contracts.store_fixtures import (
 )
 
 PLAIN = ["S", "onc-301", "ONC-301", "R&D-118", "KARDIO-Ü2", "a:b ?", "CON", "_x", "e\u0301", "é"]
+PLAIN += ["ß" * 33, "aB" * 50]  # as long as a study's key may be
 
 
 class NamesContract(StoreFixtures):

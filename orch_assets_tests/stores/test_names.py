@@ -1,12 +1,16 @@
 """Names of artifacts are plain text; their paths are different on every disk, and come back."""
 
 import unicodedata
+from uuid import uuid4
 
+import dagster as dg
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orch_assets.errors import ArtifactNameError
+from orch_assets.defs.artifact_names import artifact_name
+from orch_assets.errors import ArtifactNameError, StudyKeyError
+from orch_assets.orchestration.selection import StudyFilter, select_studies
 from orch_assets.stores.keys import MAX_PATH_BYTES, ArtifactKeys, parse_key
 from orch_assets.stores.names import (
     MAX_PART_BYTES,
@@ -105,13 +109,50 @@ def test_a_name_lies_in_the_folders_of_its_first_parts(folders: list[str], name:
     assert encode_name(f"{prefix}/{name}").startswith(f"{encode_folders(prefix)}/")
 
 
-@given(PARTS)
-def test_every_study_key_is_a_part_of_a_name(text: str) -> None:
+LONG_KEYS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=100),
+    st.text("aB1-_.%= &ß\u0130\u4e2d\U0001f600", min_size=30, max_size=100),
+    st.builds(
+        str.__mul__,
+        st.sampled_from(["ß", "中", "😀", "%2F", "& ", "aB-", "._"]),
+        st.integers(1, 100),
+    ),
+)
+ASSETS = st.text("aB_1", min_size=1, max_size=60).filter(str.isidentifier)
+
+
+def is_study_key(text: str) -> bool:
     try:
-        check_study_key(text)
-    except Exception:  # noqa: BLE001 - no study's key
-        return
-    assert check_name(f"subjects/{text}") == f"subjects/{text}"
+        return check_study_key(text) == text
+    except StudyKeyError:
+        return False
+
+
+@given(LONG_KEYS.filter(is_study_key), ASSETS)
+@example("ß" * 33, "AE")
+@example("中" * 22, "aE" * 30)
+@example("%2F" * 28, "A" * 60)
+@example("aB" * 50, "A" * 60)
+def test_every_study_key_can_be_stored(study_key: str, asset: str) -> None:
+    """Its tables, values and sets, its failure report, and below any reasonable prefix."""
+    partition = artifact_name(dg.AssetKey(asset), study_key)
+    report = f"failures/{uuid4()}/{asset}/{study_key}"
+    for name, ending in ((partition, "parquet"), (partition, "set"), (report, "json")):
+        keys = ArtifactKeys.of(name, "p" * 240, "table", ending)
+        assert decode_path(encode_name(name)) == name
+        for key in (keys.current, f"{keys.manifests('0' * 64)}/{'0' * 61}"):
+            assert len(key) <= 1024
+            assert max(map(len, key.split("/"))) <= 255
+
+
+@pytest.mark.parametrize("study_key", ["ß" * 34, "中" * 23, "😀" * 17, "&" * 67, "ß" * 100])
+def test_a_key_too_long_to_be_stored_is_refused_with_the_reason(study_key: str) -> None:
+    """So the listing names it, and no study fails whose failure can't be reported."""
+    with pytest.raises(StudyKeyError, match=r"takes \d+ bytes in the names of its"):
+        check_study_key(study_key)
+    selection = select_studies(["ONC-301", study_key], StudyFilter())
+    assert selection.selected == ["ONC-301"]
+    assert "bytes in the names of its artifacts; 200 are possible" in selection.refused[study_key]
 
 
 @pytest.mark.parametrize(
