@@ -141,7 +141,11 @@ class ArtifactHistory:
         return self._publisher.manifests(keys, sha256)[0]
 
     def versions(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> list[Manifest]:
-        """Return all versions of an artifact: the one last published comes last."""
+        """Return all versions of an artifact: the one last published comes last.
+
+        Publications follow each other as they were made, whatever the clocks said. One that was
+        killed before its end may come last without having become current.
+        """
         keys = self._keys(name, kind)
         found = self._publisher.manifests(keys)
         if not found:

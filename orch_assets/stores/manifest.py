@@ -11,7 +11,7 @@ import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -114,7 +114,7 @@ class Entry:
         key: its key.
         manifest: what it holds: one publication, or several that retention put together.
         ids: of those publications, in their order: the names of the entries that they came as.
-            They begin with the instant, so that they sort as the publications followed.
+            They sort as the publications followed, whatever the clocks said.
         is_known: whether nothing was left out in reading it; a later release may tell more.
     """
 
@@ -160,10 +160,28 @@ class Entry:
         return cls(key, manifest, ids, is_known)
 
 
-def new_entry_id(publication: Publication) -> str:
-    """Return the name of a publication's entry; another one each time."""
-    instant = "".join(filter(str.isalnum, publication.published_at))
-    return f"{instant}-{uuid.uuid4().hex[:8]}"
+def new_entry_id(publication: Publication, newest: str = "") -> str:
+    """Return the name of a publication's entry; another one each time.
+
+    Entries sort by the instant that their names begin with: the one of the publication, unless
+    this machine's clock is not ahead of the newest entry; then the microsecond after that one's.
+
+    Args:
+        publication: says when it was by the clock.
+        newest: the name of the artifact's newest entry; empty before the first.
+    """
+    instant = datetime.fromisoformat(publication.published_at)
+    instant = max(instant, entry_instant(newest) + timedelta(microseconds=1))
+    digits = "".join(filter(str.isalnum, instant.isoformat(timespec="microseconds")))
+    return f"{digits}-{uuid.uuid4().hex[:8]}"
+
+
+def entry_instant(name: str) -> datetime:
+    """Return the instant that an entry's name begins with; of any other name, the least one."""
+    try:
+        return datetime.fromisoformat(f"{name[:15]}.{name[15:21]}+00:00")
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def told_by(entries: Iterable[Entry]) -> list[Manifest]:

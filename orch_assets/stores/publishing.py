@@ -3,11 +3,15 @@
 The current object is a copy of its version, so that editing it can't change the version. Nothing
 points anywhere: which version is current is what the current object's own hash says, and reading
 requires a manifest of that hash.
+
+Publications follow each other by the names of their manifest entries. A name sorts after all that
+were there before it, also where the clock was set back or another machine's is ahead.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import BinaryIO, Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
@@ -17,6 +21,7 @@ from orch_assets.stores.manifest import (
     Content,
     Entry,
     Manifest,
+    entry_instant,
     new_entry_id,
     publication_here_and_now,
     told_by,
@@ -58,10 +63,12 @@ class Publisher:
         """
         publication = publication_here_and_now()
         manifest = Manifest(keys.name, keys.kind, content, (publication,))
-        id_ = new_entry_id(publication)
+        version, _, newest = self._newest_entry(keys).rpartition("/")
+        id_ = new_entry_id(publication, newest)
         entry = Entry(f"{keys.manifests(content.sha256)}/{id_}", manifest, (id_,))
+        again = version == keys.manifests(content.sha256)
         with (
-            self._new_current(keys, content.sha256, size) as make_current,
+            self._new_current(keys, content.sha256, size, again=again) as make_current,
             self._put(entry) as put,
             publishing(),
         ):
@@ -128,11 +135,25 @@ class Publisher:
             spooled = spool(path, lambda file: file.write(entry.to_bytes()))
             yield lambda: self._backend.put(spooled, entry.key)
 
+    def _newest_entry(self, keys: ArtifactKeys) -> str:
+        """Return the key of the newest publication's entry; empty before the first."""
+
+        def order(key: str) -> tuple[datetime, str]:
+            name = key.rpartition("/")[2]
+            return entry_instant(name), name
+
+        return max(self.entries(keys), key=order, default="")
+
     @contextlib.contextmanager
     def _new_current(
-        self, keys: ArtifactKeys, sha256: str, size: int
+        self, keys: ArtifactKeys, sha256: str, size: int, *, again: bool
     ) -> Iterator[Callable[[], None]]:
-        if self._backend.holds(keys.current, sha256, size):
+        """Prepare the current object: the one that is there, where the newest is published again.
+
+        That one is looked at first: whoever published it may have been killed, or somebody may
+        have changed or deleted it since.
+        """
+        if again and self._backend.holds(keys.current, sha256, size):
             yield lambda: None
             return
         with self._backend.copying(keys.version(sha256), keys.current, sha256, size) as commit:

@@ -146,5 +146,6 @@ class Retention:
 def _is_young(manifest: Manifest, keep_days: float | None) -> bool:
     if keep_days is None:
         return False
-    published = datetime.fromisoformat(manifest.publications[-1].published_at)
+    # Not the last one alone: its clock may have been behind.
+    published = max(datetime.fromisoformat(each.published_at) for each in manifest.publications)
     return datetime.now(UTC) - published < timedelta(days=keep_days)

@@ -23,10 +23,13 @@ from orch_assets_tests.contracts.store_damage import DamageContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract
 from orch_assets_tests.contracts.store_names import NamesContract
+from orch_assets_tests.contracts.store_order import OrderContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 
 
-class StoreContract(HistoryContract, DamageContract, NamesContract, RetentionContract):
+class StoreContract(
+    HistoryContract, OrderContract, DamageContract, NamesContract, RetentionContract
+):
     """Subclasses give the fixtures of ``StoreFixtures``, all over one empty place."""
 
     # Tables

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from orch_assets_tests.contracts.servers import gcs_client, gcs_server, s3_client, s3_server
+from orch_assets_tests.contracts.store_order import Clock
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +61,11 @@ def gcs_bucket(gcs) -> str:
     name = f"bucket-{uuid4().hex}"
     gcs.create_bucket(name)
     return name
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which stores publish in this process."""
+    shown = Clock()
+    monkeypatch.setattr("orch_assets.stores.manifest.datetime", shown.shown())
+    return shown

@@ -173,6 +173,19 @@ def test_a_store_is_tried_by_two_requests_and_nothing_is_removed(
     assert sorted(methods) in (["GET", "PUT"], ["GET", "POST"])
 
 
+def test_a_publication_takes_five_requests_at_most(
+    store: PipelineStore, proxy: FaultyServer
+) -> None:
+    """The version looked for and sent, entries listed, one added, the current object made."""
+    store.try_access()  # as above
+    requests = []
+    for frame in (FRAME, FRAME[:1], FRAME[:1], FRAME):
+        proxy.seen.clear()
+        store.upload(frame, "x")
+        requests.append(len(proxy.seen))
+    assert requests == [5, 5, 4, 4]
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_a_store_that_may_not_be_read_or_not_be_written_is_found_by_trying(
     store: PipelineStore, proxy: FaultyServer, bucket: str, method: str

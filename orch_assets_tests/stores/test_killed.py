@@ -18,11 +18,19 @@ from orch_assets.stores import ArtifactKind, LocalPipelineStore
 # Publishes in processes of its own, each over a copy of one store. The n-th kills itself before
 # its n-th change of the disk: opening a file to write it, a rename, a new or a removed file or
 # folder, a sync. The first that isn't killed is the last. Forked, as importing pandas takes longer
-# than all the rest.
+# than all the rest. Their clock is an hour ahead.
 PUBLISHERS = """
 import os, shutil, signal, sys
+from datetime import datetime, timedelta
 import pandas as pd, pyarrow.parquet
-from orch_assets.stores import LocalPipelineStore
+from orch_assets.stores import LocalPipelineStore, manifest
+
+class Ahead(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + timedelta(hours=1)
+
+manifest.datetime = Ahead
 
 before, what = sys.argv[1:]
 old, new = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
@@ -116,6 +124,23 @@ def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
     assert seen[0] == old
     assert seen[-1] == new
     assert seen == [old] * seen.count(old) + [new] * seen.count(new), "one step commits"
+    for step in range(1, steps + 1):
+        _is_newest_when_published(LocalPipelineStore(f"{before}-{step}"), kind)
+
+
+def _is_newest_when_published(store: LocalPipelineStore, kind: ArtifactKind) -> None:
+    """Publish the old state: it follows what was killed, whose clock was ahead."""
+    if kind is ArtifactKind.TABLE:
+        published = store.publish(OLD, "folder/x")
+    elif kind is ArtifactKind.SET:
+        published = store.publish_set({"a": OLD, "b": NEW}, "folder/x")
+    else:
+        published = store.publish_json({"n": 1}, "folder/x")
+    assert read(store, kind) == STATES[kind][0]
+    assert store.versions("folder/x", kind=kind)[-1].content.sha256 == published.sha256
+    store.retain(keep_last=1)
+    assert len(store.versions("folder/x", kind=kind)) == 1
+    assert store.verify() == []
 
 
 def test_what_a_killed_publisher_left_behind_is_swept_once_it_is_old(tmp_path: Path) -> None:
