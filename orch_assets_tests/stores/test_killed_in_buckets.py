@@ -14,9 +14,16 @@ from orch_assets.stores import ArtifactKind, PipelineStore, open_store
 # and the files that are opened to be written or removed. Each publishes below a folder of its own.
 PUBLISHERS = """
 import os, signal, sys
+from datetime import datetime, timedelta
 import pandas as pd, pyarrow.parquet, boto3, google.cloud.storage, botocore.session
-from orch_assets.stores import open_store
+from orch_assets.stores import manifest, open_store
 
+class Ahead(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + timedelta(hours=1)
+
+manifest.datetime = Ahead
 address, what = sys.argv[1:]
 old, new = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
 
@@ -93,10 +100,11 @@ def test_killed_at_each_step(
         name = f"{step}/x"
         seen.append(read(store, kind, name))
         if kind is ArtifactKind.TABLE:
-            store.publish(NEW, name)
+            published = store.publish(NEW, name)
         else:
-            store.publish_set({"a": NEW, "b": OLD}, name)
+            published = store.publish_set({"a": NEW, "b": OLD}, name)
         assert read(store, kind, name) == len(NEW)
+        assert store.versions(name, kind=kind)[-1].content.sha256 == published.sha256
     assert store.verify() == [], "running again ends right"
     assert steps > 12
     assert left, "the version is there before anything points at it"
