@@ -6,7 +6,6 @@ that need it, so that ``--help`` costs nothing and asks nobody.
 """
 
 import shlex
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orch_assets.errors import OrchAssetsError
+from orch_assets.run_commands import name_abandoned_runs, runs
 from orch_assets.version import VERSION
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def run(study_keys: Sequence[str], *, failed: bool) -> int:
 
     with home_instance() as instance, _location_resources(instance) as resources:
         try_stores(resources._asdict())  # before a run that would mark every study as failed
+        name_abandoned_runs(instance)
         if failed:
             return _run_failed(instance, resources)
         return _run_studies(instance, resources, study_keys)
@@ -301,7 +302,7 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
     from orch_assets.definitions import graph_keys
     from orch_assets.defs.home import home_instance
     from orch_assets.defs.study_sensor import retire_studies
-    from orch_assets.terminal import print_keys
+    from orch_assets.terminal import agreed, print_keys
 
     with home_instance() as instance:
         reasons = _to_retire(instance, study_keys)
@@ -309,7 +310,7 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
             click.echo("Every known study is in the registry and selected: nothing to retire.")
             return SUCCEEDED
         print_keys("To retire", reasons)
-        if not yes and not _agreed():
+        if not yes and not agreed("Retire?", "--yes retires without asking."):
             click.echo("Nothing was retired.", err=True)
             return FAILED
         retire_studies(instance, list(reasons), graph_keys)
@@ -336,15 +337,7 @@ def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dic
     return {**absent, **change.retire}
 
 
-def _agreed() -> bool:
-    """Ask whether to retire; without a terminal or an answer, it is a no."""
-    try:
-        return click.confirm("Retire?", err=True)
-    except click.Abort:
-        if sys.stdin.isatty():
-            raise  # Ctrl-C
-        click.echo("No answer; --yes retires without asking.", err=True)
-        return False
+cli.add_command(runs)
 
 
 def _read_settings() -> None:

@@ -268,7 +268,8 @@ class StudiesInUseError(OrchestratorError):
         self.work = tuple(work)
         super().__init__(
             f"Retiring {', '.join(self.study_keys)} would break {', '.join(self.work)}. Wait for "
-            "its end, or terminate it in the UI if its process is gone. Nothing was retired."
+            "its end, or terminate it in the UI; `orch-assets runs` tells whether its process is "
+            "gone, and how to close it then. Nothing was retired."
         )
 
 

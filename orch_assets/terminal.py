@@ -1,5 +1,6 @@
 """What ``orch-assets`` shows: how far a run is, the matrix of the results, studies by title."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,6 +68,17 @@ def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
     display = progress_with_readings(*columns, console=console, disable=not console.is_terminal)
     with display as progress:
         yield ResultCount(console, progress, progress.add_task("results", total=total), total)
+
+
+def agreed(question: str, otherwise: str) -> bool:
+    """Ask; without a terminal or an answer, it is a no, and the other way to say yes is told."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        click.echo(f"No answer; {otherwise}", err=True)
+        return False
 
 
 def print_keys(title: str, lines: Mapping[str, str | None]) -> None:

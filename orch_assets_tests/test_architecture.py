@@ -30,11 +30,20 @@ MAY_IMPORT = {
     "defs": CORE | {"registry", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},
     "terminal": {"orchestration"},
-    "cli": {"errors", "version", "defs", "definitions", "orchestration", "terminal"},
+    "cli": {
+        "errors",
+        "version",
+        "defs",
+        "definitions",
+        "orchestration",
+        "run_commands",
+        "terminal",
+    },
+    "run_commands": {"defs", "terminal"},
     "__main__": {"cli"},
     "studies": {"cli"},
 }
-MAY_IMPORT_DAGSTER = {"defs", "definitions", "cli"}
+MAY_IMPORT_DAGSTER = {"defs", "definitions", "cli", "run_commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
 TABLES = {"pandas", "pyarrow", "numpy"}
 

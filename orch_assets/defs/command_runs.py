@@ -21,6 +21,7 @@ from dagster._core.remote_origin import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from orch_assets import errors
+from orch_assets.defs.abandoned_runs import NO_RETRIES, process_tag
 from orch_assets.defs.partitions import (
     STUDIES_NAME,
     contiguous_pieces,
@@ -38,8 +39,6 @@ _REPOSITORY: Final = "__repository__"
 _MODULE: Final = "orch_assets.definitions"
 _RUNS_LOOKED_AT: Final = 50
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-# The person at the command sees how it ended: no daemon runs it a second time behind their back.
-_NO_RETRIES: Final = {"dagster/max_retries": "0"}
 
 
 def job_origin(job_name: str) -> RemoteJobOrigin:
@@ -115,8 +114,8 @@ def plan_resumption(
         return None
     if going_on := [run.run_id for run in last if not run.is_finished]:
         raise OrchestratorError(
-            f"Run {', '.join(going_on)} goes on. Wait for its end, or terminate it in the UI if "
-            "its process is gone."
+            f"Run {', '.join(going_on)} goes on. Wait for its end; or, if its process is gone, "
+            f"close it with `orch-assets runs close {' '.join(going_on)}`."
         )
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     # The UI gives a re-execution its parent's tags: what it took over isn't run again.
@@ -206,10 +205,12 @@ def run_job(
         KeyboardInterrupt: the run was interrupted; what had ended by then is recorded.
     """
     selection = parent.asset_selection if parent else None
+    run_id = str(uuid.uuid4())
     run = instance.create_run_for_job(
         job.get_subset(asset_selection=selection) if selection else job,
+        run_id=run_id,
         run_config=_QUIET,
-        tags={**job.run_tags, **(tags or {}), **_NO_RETRIES},
+        tags={**job.run_tags, **(tags or {}), **process_tag(run_id), **NO_RETRIES},
         parent_run_id=parent.run_id if parent else None,
         root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
         asset_selection=selection,

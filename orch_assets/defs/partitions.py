@@ -56,10 +56,13 @@ def contiguous_pieces(study_keys: Collection[str], known: Sequence[str]) -> list
     return [piece for piece in pieces if piece]
 
 
-def is_run_over_studies(run: dg.DagsterRun, keys: frozenset[dg.AssetKey]) -> bool:
-    """Whether a run is over partitions of these assets; one that names no assets may be."""
-    return not _PARTITION_TAGS.isdisjoint(run.tags) and not keys.isdisjoint(
-        run.asset_selection or keys
+def is_run_over_studies(run: dg.DagsterRun, keys: frozenset[dg.AssetKey] | None = None) -> bool:
+    """Whether a run is over partitions of these assets; one that names no assets may be.
+
+    None is any assets.
+    """
+    return not _PARTITION_TAGS.isdisjoint(run.tags) and (
+        keys is None or not keys.isdisjoint(run.asset_selection or keys)
     )
 
 

@@ -33,11 +33,6 @@ mutation($params: ReexecutionParams!) {
   }
 }
 """
-_TERMINATE = """
-mutation($run: String!) {
-  terminateRun(runId: $run, terminatePolicy: MARK_AS_CANCELED_IMMEDIATELY) { __typename }
-}
-"""
 # Whoever asks for a run executes it afterwards: no daemon and no code server are needed.
 _LAUNCHING = {
     "run_launcher": {"module": "dagster._core.test_utils", "class": "MockedRunLauncher"},
@@ -206,10 +201,8 @@ def test_a_run_of_dagsters_own_command_is_re_executed_by_ours(account, studies):
         assert not materializations(real, "subjects")
 
 
-def test_a_run_that_goes_on_is_not_re_executed_until_it_is_terminated(
-    account, studies, failed_run, monkeypatch
-):
-    """The advice works for a run whose process is gone: the UI terminates it."""
+def test_a_run_that_goes_on_is_not_re_executed_until_it_is_closed(account, studies, failed_run):
+    """The advice works for a run whose process is gone."""
     gone = failed_run._replace(
         run_id="2f3a1e0c-0000-4000-8000-000000000001", status=dg.DagsterRunStatus.STARTED
     )
@@ -217,9 +210,9 @@ def test_a_run_that_goes_on_is_not_re_executed_until_it_is_terminated(
         real.add_run(gone)
     done = account.command("run", "--failed")
     assert done.code == 2
-    assert f"Run {gone.run_id} goes on. Wait for its end, or terminate it in the UI" in done.err
-    with user_interface(account, monkeypatch) as ui:
-        assert ui.ask(_TERMINATE, run=gone.run_id)["__typename"] == "TerminateRunSuccess"
+    assert f"Run {gone.run_id} goes on. Wait for its end; or, if its process is gone" in done.err
+    assert f"`orch-assets runs close {gone.run_id}`" in done.err
+    assert account.command("runs", "close", gone.run_id, "--yes").code == 0
     assert account.command("run", "--failed").code == 0
 
 
