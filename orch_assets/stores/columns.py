@@ -7,11 +7,10 @@ rows; type and note are the whole column's.
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.stores.column_plans import ColumnPlan, Note, slicer
 from orch_assets.stores.frequencies import frequency_note, with_frequency
 from orch_assets.stores.object_columns import plan_objects, restore_objects
 from orch_assets.stores.refusing import storable
@@ -22,33 +21,19 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Note = dict[str, Any]
-
 # 80 bits and more: no Arrow type holds them.
 _LONG = {"float96", "float128"}
 
 
-@dataclass(frozen=True)
-class ColumnPlan:
-    """How one column is stored.
-
-    Attributes:
-        type: the Arrow type.
-        note: what the type doesn't say.
-        convert: makes an Arrow array of the rows from, to.
-    """
-
-    type: "pa.DataType"
-    note: Note
-    convert: "Callable[[int, int], pa.Array]"
-
-
-def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+def plan_column(
+    series: "pd.Series[Any]", label: str, rows: "np.ndarray[Any, Any] | None" = None
+) -> ColumnPlan:
     """Decide how a column is stored.
 
     Args:
-        series: the column, or an index level as one.
+        series: the column, or what is inside of its lists or dicts.
         label: how errors name it.
+        rows: of the table that its values are in; by default each is in a row of its own.
 
     Raises:
         UnstorableTableError: it would not come back as it is.
@@ -64,9 +49,7 @@ def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return _plan_zoned(series, label)
     if pd.api.types.is_object_dtype(dtype):
-        arrow_type, missing = plan_objects(series, label)
-        convert = _slicer(series, arrow_type, label)
-        return ColumnPlan(arrow_type, {"kind": "object", "missing": missing}, convert)
+        return plan_objects(series, label, rows, plan_column)
     note = _note(dtype)
     if note is None:
         raise UnstorableTableError(
@@ -76,7 +59,21 @@ def plan_column(series: "pd.Series[Any]", label: str) -> ColumnPlan:
     # Text is of one Arrow type, whatever holds it: other studies' tables may be of another pandas.
     text = isinstance(dtype, pd.StringDtype)
     arrow_type = pa.string() if text else _arrow_type(series, label)
-    return ColumnPlan(arrow_type, note, _slicer(series, arrow_type, label))
+    return ColumnPlan(arrow_type, note, slicer(series, arrow_type, label))
+
+
+def plan_labels(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+    """Decide how labels are stored: categories, or a level of an index.
+
+    Raises:
+        UnstorableTableError: they would not come back as they are.
+    """
+    plan = plan_column(series, label)
+    if plan.type.num_fields:
+        raise UnstorableTableError(
+            f"{label} holds labels that are tuples, lists or dicts; make text of them, or a column."
+        )
+    return plan
 
 
 def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
@@ -90,7 +87,7 @@ def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
         codes = packed_codes(column, note["categories"])
         return pd.Categorical.from_codes(codes, dtype=dtype)
     if kind == "object":
-        return restore_objects(column, note["missing"])
+        return restore_objects(column, note, restore_column)
     if kind == "zoned":
         return _restore_zoned(column, note)
     if kind == "numpy":
@@ -120,8 +117,8 @@ def _note(dtype: Any) -> Note | None:
     if isinstance(dtype, pd.StringDtype):
         nan = getattr(dtype, "na_value", pd.NA) is not pd.NA
         return {"kind": "string", "storage": dtype.storage, "nan": nan}
-    if isinstance(dtype, pd.ArrowDtype):  # pandas' own reader fails on nested ones
-        return None if dtype.pyarrow_dtype.num_fields else {"kind": "arrow"}
+    if isinstance(dtype, pd.ArrowDtype):
+        return {"kind": "arrow"}
     if isinstance(dtype, pd.BooleanDtype) or str(dtype).startswith(("Int", "UInt", "Float")):
         return {"kind": "masked", "dtype": str(dtype)}
     return None
@@ -132,23 +129,6 @@ def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
 
     with storable(label, str(series.dtype)):
         return pa.array(series.iloc[:0], from_pandas=True).type
-
-
-def _slicer(
-    series: "pd.Series[Any]", arrow_type: "pa.DataType", label: str
-) -> "Callable[[int, int], pa.Array]":
-    import numpy as np
-    import pyarrow as pa
-
-    # A bare array converts many times faster than a series of a few thousand rows.
-    values: Any = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.iloc
-
-    def convert(start: int, stop: int) -> "pa.Array":
-        with storable(label, str(arrow_type)):
-            array = pa.array(values[start:stop], type=arrow_type, from_pandas=True)
-        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-    return convert
 
 
 # Categories
@@ -187,7 +167,7 @@ def pack_values(values: "pd.Index[Any]", label: str) -> "tuple[Note, pa.Array]":
     import pandas as pd
     import pyarrow as pa
 
-    plan = plan_column(pd.Series(values, dtype=values.dtype), label)
+    plan = plan_labels(pd.Series(values, dtype=values.dtype), label)
     array = plan.convert(0, len(values))
     batch = pa.record_batch([array], names=["values"])
     sink = pa.BufferOutputStream()
@@ -252,7 +232,7 @@ def _plan_zoned(series: "pd.Series[Any]", label: str) -> ColumnPlan:
             f"{label} has times in {error}, which can't be stored; "
             'convert it by tz_convert("UTC"), or to a zone with a name.'
         ) from None
-    plain = _slicer(
+    plain = slicer(
         series.dt.tz_convert("UTC").dt.tz_localize(None), pa.timestamp(dtype.unit), label
     )
     arrow_type = pa.timestamp(dtype.unit, arrow_zone(zone))

@@ -2,7 +2,7 @@ r"""CSV that comes back as it was: the schema beside it, text in quotes, nothing
 
 Text is always quoted and everything else never is, so ``""`` is empty text and an empty field is
 null, and ``001`` is told from ``"001"``. Times with zones are written in UTC, durations as whole
-numbers of their unit, bytes in base64, lists and structs as JSON.
+numbers of their unit, bytes in base64, lists, structs and maps as JSON.
 
 On request, text that a spreadsheet would take for a formula gets an apostrophe before it: text
 that begins with ``= + - @``, a tab or a line's end, and text that begins with an apostrophe, so
@@ -40,7 +40,7 @@ class CsvFormat:
         self._escapes = escape_formulas
 
     def check(self, schema: "pa.Schema") -> None:
-        """Refuse what has no text of its own, such as maps."""
+        """Refuse what has no text of its own, such as intervals."""
         import pyarrow as pa
 
         for field in schema:

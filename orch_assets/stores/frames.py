@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from orch_assets.errors import UnstorableTableError
 from orch_assets.json_values import exact_json
 from orch_assets.stores.batches import block_rows
+from orch_assets.stores.column_plans import ColumnPlan
 from orch_assets.stores.columns import (
-    ColumnPlan,
     pack_values,
     packed_codes,
     plan_column,
+    plan_labels,
     restore_column,
     unpack_values,
 )
@@ -42,7 +43,7 @@ def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.Recor
     }
     levels = _index_levels(frame)
     for name, level in levels.items():
-        plans[name] = plan_column(level, f"Index level {name!r}")
+        plans[name] = plan_labels(level, f"Index level {name!r}")
     notes = {
         "rows": len(frame),
         "index": _index_note(frame, list(levels)),
@@ -62,8 +63,9 @@ def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.Recor
 def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     """Return the frame that a table was; for one that never was a frame, a faithful one.
 
-    There whole numbers and booleans become pandas' nullable types, whatever the rows hold: a
-    missing value must neither change a column's type nor round its large numbers.
+    There whole numbers and booleans become pandas' nullable types, and lists, structs and maps
+    ``pandas.ArrowDtype``, whatever the rows hold: a missing value must neither change a column's
+    type nor round its large numbers.
     """
     import pandas as pd
 
@@ -281,6 +283,8 @@ def _pandas_metadata(frame: "pd.DataFrame", levels: "dict[str, pd.Series[Any]]")
     for name, dtype in frame.dtypes.items():
         if isinstance(dtype, pd.DatetimeTZDtype):
             skeleton[name] = _in_utc(skeleton[name])
+        elif isinstance(dtype, pd.ArrowDtype) and dtype.pyarrow_dtype.num_fields:
+            skeleton[name] = pd.Series(dtype=object)  # they can't read the name of such a type
     if levels:
         empty = [_in_utc(level) for level in levels.values()]
         skeleton.index = pd.MultiIndex.from_arrays(empty, names=index.names)
@@ -303,10 +307,16 @@ def _plain_frame(table: "pa.Table") -> Any:
     import pandas as pd
     import pyarrow as pa
 
-    if b"pandas" in (table.schema.metadata or {}):
-        return table.to_pandas()
-    nullable = {pa.bool_(): pd.BooleanDtype()}
+    whole = {pa.bool_(): pd.BooleanDtype()}
     for bits in (8, 16, 32, 64):
-        nullable[getattr(pa, f"int{bits}")()] = getattr(pd, f"Int{bits}Dtype")()
-        nullable[getattr(pa, f"uint{bits}")()] = getattr(pd, f"UInt{bits}Dtype")()
-    return table.to_pandas(types_mapper=nullable.get)
+        whole[getattr(pa, f"int{bits}")()] = getattr(pd, f"Int{bits}Dtype")()
+        whole[getattr(pa, f"uint{bits}")()] = getattr(pd, f"UInt{bits}Dtype")()
+    described = b"pandas" in (table.schema.metadata or {})
+
+    def dtype_of(arrow_type: "pa.DataType") -> Any:
+        # As arrays, lists would lose their type where no row has any, and round large numbers.
+        if pa.types.is_nested(arrow_type):
+            return pd.ArrowDtype(arrow_type)
+        return None if described else whole.get(arrow_type)
+
+    return table.to_pandas(types_mapper=dtype_of)

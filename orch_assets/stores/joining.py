@@ -170,7 +170,7 @@ def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
 
     try:
         return plan_column(series, label).type
-    except UnstorableTableError:  # lists, which a table that never was a frame may hold
+    except UnstorableTableError:  # of a frame that another tool described, such as intervals
         return pa.array(series, from_pandas=True).type
 
 

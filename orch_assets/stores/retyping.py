@@ -21,6 +21,10 @@ def retyped(column: Any, type_: "pa.DataType") -> Any:
     import pyarrow as pa
     from pyarrow import types
 
+    if column.type.equals(type_):
+        return column
+    if _has_list_of_nothing(type_):
+        return pa.chunked_array([pa.array(column.to_pylist(), type_)])
     if not types.is_dictionary(type_) or types.is_dictionary(column.type):
         return column.cast(type_)
     chunks = [
@@ -30,3 +34,13 @@ def retyped(column: Any, type_: "pa.DataType") -> Any:
         for chunk in column.cast(type_.value_type).dictionary_encode().chunks
     ]
     return pa.chunked_array(chunks, type_)
+
+
+def _has_list_of_nothing(type_: Any) -> bool:
+    """Whether lists of nulls are somewhere in a type: Arrow's cast breaks them."""
+    from pyarrow import types
+
+    inner = [type_.field(place).type for place in range(type_.num_fields)]
+    return (not types.is_struct(type_) and any(map(types.is_null, inner))) or any(
+        map(_has_list_of_nothing, inner)
+    )

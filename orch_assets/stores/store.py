@@ -107,7 +107,9 @@ class PipelineStore(ArtifactHistory):
         for member, table in tables.items():
             if not isinstance(member, str):
                 raise UnstorableTableError(
-                    f"A table of the set {name!r} is named by {type(member).__name__}, not text."
+                    f"A table of the set {name!r} is named by {type(member).__name__}, not text. "
+                    "Name each by text: a group's key k by str(k), or '-'.join(map(str, k)) where "
+                    "it is of several columns."
                 )
             with _naming(name, member):
                 rows = incoming(table)

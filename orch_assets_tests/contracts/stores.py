@@ -25,10 +25,16 @@ from orch_assets_tests.contracts.store_history import HistoryContract
 from orch_assets_tests.contracts.store_names import NamesContract
 from orch_assets_tests.contracts.store_order import OrderContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
+from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 
 
 class StoreContract(
-    HistoryContract, OrderContract, DamageContract, NamesContract, RetentionContract
+    DamageContract,
+    HistoryContract,
+    NamesContract,
+    OrderContract,
+    RetentionContract,
+    ShippedTablesContract,
 ):
     """Subclasses give the fixtures of ``StoreFixtures``, all over one empty place."""
 

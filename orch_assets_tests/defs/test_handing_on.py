@@ -227,24 +227,24 @@ def test_what_only_a_users_io_manager_keeps_is_read_from_it(tmp_path):
 
     @study_pipeline
     def model(study_key, sdk, study_logger):
-        return {12: ["closed"], "frame": pd.DataFrame({"lists": [[1]]})}
+        return {12: ["closed"], "frame": pd.DataFrame({"sets": [{1}]})}
 
     @study_pipeline
-    def lists(study_key, sdk, study_logger):
-        return pd.DataFrame({"lists": [[1]]})
+    def sets(study_key, sdk, study_logger):
+        return pd.DataFrame({"sets": [{1}]})
 
     @study_pipeline
-    def spoils(study_key, sdk, study_logger, model, lists):
+    def spoils(study_key, sdk, study_logger, model, sets):
         model[12].append("S3CRET")
-        lists["lists"][0].append(2)
+        sets["sets"][0].add(2)
 
     @study_pipeline
-    def after(study_key, sdk, study_logger, model, lists, spoils):
-        seen.append((model[12], lists["lists"][0]))
+    def after(study_key, sdk, study_logger, model, sets, spoils):
+        seen.append((model[12], sets["sets"][0]))
 
     with instance("S1") as real:
         own = dg.FilesystemIOManager(base_dir=str(tmp_path / "pickles"))
-        defs = definitions(tmp_path, model, lists, spoils, after, io_manager=own)
+        defs = definitions(tmp_path, model, sets, spoils, after, io_manager=own)
         execute(defs, real, "S1")
         execute(defs, real, "S1", select=["after"])
-    assert seen == [(["closed"], [1])] * 2
+    assert seen == [(["closed"], {1})] * 2
