@@ -67,10 +67,12 @@ def surplus_entries(entries: Collection[Entry], versions: Collection[str]) -> li
 def _first_of_period(entries: Iterable[Entry]) -> dict[tuple[str, str], str]:
     """Return the ID of the first publication of its period, by ID and version of each one."""
     found: dict[tuple[str, str], str] = {}
-    first, period = "", ""
-    for id_, version in sorted({(id_, _version(entry)) for entry in entries for id_ in entry.ids}):
-        if version != period:
-            first, period = id_, version
+    first, period = "", ("", "")
+    # The same text may be a table of other types, which the schema beside it tells.
+    told = {(id_, _version(e), e.manifest.content.schema or "") for e in entries for id_ in e.ids}
+    for id_, version, schema in sorted(told):
+        if (version, schema) != period:
+            first, period = id_, (version, schema)
         found[id_, version] = first
     return found
 

@@ -24,14 +24,15 @@ _LIBRARIES = ("pyarrow", "pandas")
 
 @dataclass(frozen=True)
 class Content:
-    """What stored bytes are; the same for the same bytes.
+    """What stored bytes are.
 
     Attributes:
         sha256: of the bytes; the version's name.
         bytes: their number; of a set, all its members' together.
         rows: of a table, or of all tables of a set; None for a JSON value.
         columns: names and Arrow types, index levels last; empty where it isn't one table.
-        schema: the serialized Arrow schema in base64, where the bytes don't hold it (CSV).
+        schema: the serialized Arrow schema in base64, where the bytes don't hold it (CSV). The same
+            bytes may be published with several: the newest publication's counts.
     """
 
     sha256: str

@@ -89,7 +89,7 @@ class Publisher:
     def open(
         self, keys: ArtifactKeys, version: str | None = None
     ) -> Iterator[tuple[BinaryIO, Manifest]]:
-        """Open the current object, or a version, verified, with its first manifest entry.
+        """Open the current object, or a version, verified, and what its manifest tells of it.
 
         Raises:
             ArtifactNotFoundError: there is none.
@@ -100,7 +100,7 @@ class Publisher:
             found = sha256_of(file)
             if version and found != version:
                 raise self._corrupt(keys, f"version {version} holds other bytes ({found})")
-            yield file, self._first_manifest(keys, found)
+            yield file, self._described(keys, found)
 
     @contextlib.contextmanager
     def open_member(self, keys: ArtifactKeys, sha256: str) -> Iterator[BinaryIO]:
@@ -192,13 +192,19 @@ class Publisher:
         # A store with another prefix, that wrote it, may have had another name for the artifact.
         return replace(found, manifest=replace(found.manifest, artifact=keys.name))
 
-    def _first_manifest(self, keys: ArtifactKeys, sha256: str) -> Manifest:
-        """Return what the first entry of a version tells: retention leaves it where it is."""
+    def _described(self, keys: ArtifactKeys, sha256: str) -> Manifest:
+        """Return what one entry of a version tells.
+
+        That is the first one, which retention leaves where it is; the newest one where the bytes
+        don't hold their schema (CSV): tables of other types may have the same text.
+        """
         for _ in range(_READINGS):
-            first = next(iter(self.entries(keys, sha256)), None)
-            if first is None:
+            listed = self.entries(keys, sha256)
+            if not listed:
                 break
-            found = self._entry_if_there(keys, first)
+            found = self._entry_if_there(keys, listed[0])
+            if found and found.manifest.content.schema is not None:
+                found = self._entry_if_there(keys, listed[-1])
             if found:
                 return found.manifest
         raise self._corrupt(keys, f"no manifest knows its bytes ({sha256})")

@@ -155,7 +155,8 @@ class PipelineStore(ArtifactHistory):
 
         Args:
             name: the artifact's.
-            version: its SHA-256, one of :meth:`versions`; the current one by default.
+            version: its SHA-256, one of :meth:`versions`; the current one by default. A version of
+                CSV is its text, with the types that this text was last published with.
 
         Raises:
             ArtifactNotFoundError: nothing of that name, or no such version, is stored.

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pandas.testing import assert_frame_equal
@@ -10,6 +11,7 @@ from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores import (
     ArtifactKind,
     PipelineStore,
+    StorageFormat,
     derived_from,
     noting_inputs,
     published_by,
@@ -86,6 +88,45 @@ class HistoryContract(StoreFixtures):
             store.upload(frame, "back")
         assert_frame_equal(store.download("back"), FRAME)
         assert [each.content.rows for each in store.versions("back")] == [1, 3]
+
+    def test_tables_of_equal_text_come_back_with_their_own_types(
+        self, open_store: OpenStore
+    ) -> None:
+        """CSV's text says nothing of types, and its hash is the version."""
+        for store in (open_store(format=StorageFormat.CSV), open_store(prefix="parquet")):
+            frame = pd.DataFrame({"n": [1, 2]})
+            with_attrs = frame.copy()
+            with_attrs.attrs = {"unit": "kg"}
+            for each in (frame, frame.astype("float64"), frame.astype("Int8"), with_attrs, frame):
+                store.upload(each, "x")
+                assert_frame_equal(store.download("x"), each)
+                assert store.download("x").attrs == each.attrs
+                columns = store.versions("x")[-1].content.columns
+                assert columns == store.manifest("x").content.columns
+                assert columns[0][1] == str(store.open_reader("x").schema.field("n").type)
+
+    def test_sets_and_streams_of_equal_text_come_back_with_their_own_types(
+        self, open_store: OpenStore
+    ) -> None:
+        store = open_store(format=StorageFormat.CSV)
+        tables = [pa.table({"n": pa.array([1, None], type_)}) for type_ in (pa.int8(), pa.int64())]
+        sets = [store.publish_set({"a": table}, "set").sha256 for table in tables]
+        for table, version in zip(tables, sets, strict=True):
+            assert store.download_set_tables("set", version)["a"].equals(table)
+            store.publish_stream(table.to_batches(), table.schema, "stream")
+            assert store.open_reader("stream").read_all().equals(table)
+
+    def test_compacting_keeps_the_types_of_equal_text(self, open_store: OpenStore) -> None:
+        store = open_store(format=StorageFormat.CSV)
+        whole, real = pd.DataFrame({"n": [1]}), pd.DataFrame({"n": [1.0]})
+        for frame in (whole, whole, whole, real, real, real):
+            store.upload(frame, "x")
+        before = store.versions("x")
+        store.retain(keep_last=1)
+        assert store.versions("x") == before
+        assert_frame_equal(store.download("x"), real)
+        store.restore("x", before[-1].content.sha256)
+        assert_frame_equal(store.download("x"), real)
 
     def test_a_manifest_says_who_published(self, store: PipelineStore) -> None:
         with study_context("ONC-301", provenance={"run": "r-1", "code": "abc"}):
