@@ -221,6 +221,34 @@ def test_a_series_is_a_table_of_one_column(tmp_path):
     }
 
 
+def test_pipelines_filter_and_group_a_table_that_has_lists(tmp_path):
+    """With pandas, in the run that made it and later: the lists keep their type."""
+    type_ = pa.list_(pa.struct([("id", pa.int64()), ("on", pa.timestamp("us", "UTC"))]))
+
+    @study_pipeline
+    def subjects(study_key, sdk, study_logger):
+        keywords = pa.array([[{"id": 1, "on": None}], [], None], type_)
+        return pa.table({"site": ["A", "B", "A"], "keywords": keywords})
+
+    @study_pipeline
+    def enrolled(study_key, sdk, study_logger, subjects):
+        return subjects[subjects["keywords"].isna()]
+
+    @study_pipeline
+    def by_site(study_key, sdk, study_logger, subjects):
+        return dict(list(subjects.groupby("site")))
+
+    with instance("S1") as real:
+        defs = definitions(tmp_path, subjects, enrolled, by_site)
+        store = LocalPipelineStore(tmp_path / "artifacts")
+        for select in (["subjects", "enrolled", "by_site"], ["enrolled", "by_site"]):
+            execute(defs, real, "S1", select=select)
+            tables = [store.download_table("enrolled/S1")]
+            tables += store.download_set_tables("by_site/S1").values()
+            assert [table.num_rows for table in tables] == [1, 2, 1]
+            assert {table.schema.field("keywords").type for table in tables} == {type_}
+
+
 def test_what_only_a_users_io_manager_keeps_is_read_from_it(tmp_path):
     """Objects, frames that our stores refuse: each pipeline gets its own, as later ones do."""
     seen = []
