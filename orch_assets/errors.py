@@ -40,13 +40,16 @@ setting, is a ``ValueError``; what isn't there is a ``LookupError``.
     └── StateMachineError             AWS Step Functions: its branch is in step_functions/errors.py
 
 Every message names the study, endpoint, artifact or setting, and what to do. No message holds a
-value of a data row or a key: all of them may be logged.
+value of a data row or a key. A name in it that a pipeline may have made of data is marked, so that
+logs can leave it out; see ``marked_names``.
 """
 
 from collections.abc import Collection
 
+from orch_assets.marked_names import MarkedError, named, named_path
 
-class OrchAssetsError(Exception):
+
+class OrchAssetsError(MarkedError):
     """Base of every error of this package."""
 
 
@@ -61,7 +64,7 @@ class StudyKeyError(OrchAssetsError, ValueError):
     def __init__(self, study_key: object, reason: str) -> None:
         self.study_key = study_key
         self.reason = reason
-        super().__init__(f"Study key {study_key!r} {reason}.")
+        super().__init__(f"Study key {named(study_key)} {reason}.")
 
 
 class StudyGivenUpError(OrchAssetsError):
@@ -70,7 +73,8 @@ class StudyGivenUpError(OrchAssetsError):
     def __init__(self, study_key: str) -> None:
         self.study_key = study_key
         super().__init__(
-            f"Study {study_key} was given up (timeout or cancel) and may not publish any more."
+            f"Study {named(study_key, shown=study_key)} was given up (timeout or cancel) and may "
+            "not publish any more."
         )
 
 
@@ -150,7 +154,7 @@ class RegistryError(ImednetError):
         self.page = page
         self.status = status
         self.code = code
-        where = f"{endpoint}" + (f", page {page}" if page is not None else "")
+        where = named_path(endpoint) + (f", page {page}" if page is not None else "")
         super().__init__(f"iMednet registry, {where}: {problem}")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from orch_assets.marked_names import MarkedError, named, named_type
+
 # A name that a programmer chose, and that a message may show. What has capitals, blanks or other
 # characters may be a value of the data, such as a subject's key.
 _SHOWN_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -16,7 +18,7 @@ _MISSING_OF_PANDAS: Final = {"NAType", "NaTType"}
 _PLAIN_NUMPY: Final = "biufU"  # kinds: truth, whole numbers, floats, text
 
 
-class NotJsonError(ValueError):
+class NotJsonError(MarkedError, ValueError):
     """A value that JSON has not; the message says where it is and what to do, without data."""
 
 
@@ -98,7 +100,7 @@ class _Reading:
             return self._mapping(value, where)
         if isinstance(value, (list, tuple)):
             return [self.plain(each, f"{where}[{place}]") for place, each in enumerate(value)]
-        kind = f"{package}.{type(value).__qualname__}".removeprefix("builtins.")
+        kind = _type_text(type(value))
         raise NotJsonError(f"{_at(where)} is of the type {kind}{_advice(value)}.")
 
     def _python_value(self, value: Any) -> Any:
@@ -122,11 +124,12 @@ class _Reading:
         for place, (key, each) in enumerate(value.items(), start=1):
             if not isinstance(key, str):
                 raise NotJsonError(
-                    f"Key {place} of {_of(where)} is of the type {type(key).__name__}, and keys "
+                    f"Key {place} of {_of(where)} is of the type {named_type(type(key))}, and keys "
                     "are text in JSON; make text of it, for example by str()."
                 )
             name = str.__str__(key)
-            step = f'["{name}"]' if shown and is_shown_name(name) else f"[key {place}]"
+            shown_name = shown and is_shown_name(name)
+            step = f"[{_key_text(name, place)}]" if shown_name else f"[key {place}]"
             plain[name] = self.plain(each, where + step)
         if len(plain) < len(value):
             raise NotJsonError(f"Two keys of {_of(where)} are the same text; rename one.")
@@ -135,6 +138,16 @@ class _Reading:
 
 def _at(where: str) -> str:
     return f"The value at result{where}" if where else "The result"
+
+
+def _key_text(name: str, place: int) -> str:
+    return named(name, f"key {place}", shown=f'"{name}"')
+
+
+def _type_text(kind: type) -> str:
+    package = kind.__module__.partition(".")[0]
+    text = named_type(kind)
+    return text if package == "builtins" or text != kind.__name__ else f"{package}.{text}"
 
 
 def _of(where: str) -> str:

@@ -43,10 +43,10 @@ def evaluation(
         return None
     names = [artifact_name(each, study_key) for each in assets]
     found = io_manager.pipeline_store().blinded_since(names)
-    variables = sorted({variable for each in found for variable in each.variables})
+    variables = len({variable for each in found for variable in each.variables})
     told = {
         "versions": dg.MetadataValue.int(len(found)),
-        "variables": dg.MetadataValue.text(", ".join(variables[:_NAMED])),
+        "variables": dg.MetadataValue.int(variables),
         "uris": dg.MetadataValue.json([each.uri for each in found[:_NAMED]]),
         "artifacts": dg.MetadataValue.json(sorted({each.artifact for each in found})),
         "current": dg.MetadataValue.int(sum(each.is_current for each in found)),
@@ -62,10 +62,11 @@ def evaluation(
     )
 
 
-def _sentence(versions: int, variables: list[str]) -> str:
-    named = ", ".join(variables[:_NAMED]) + (", …" if len(variables) > _NAMED else "")
+def _sentence(versions: int, variables: int) -> str:
+    """Say what is found; the variables aren't open any more, so an event doesn't name them."""
     what = "1 stored version" if versions == 1 else f"{versions} stored versions"
+    blinded = "a variable" if variables == 1 else f"{variables} variables"
     return (
-        f"{what} may hold values of variables blinded since: {named}. Make anew what is current, "
-        "then remove what is older: store.retain(keep_last=1)."
+        f"{what} may hold values of {blinded} blinded since; store.blinded_since() names them. "
+        "Make anew what is current, then remove what is older: store.retain(keep_last=1)."
     )

@@ -19,6 +19,7 @@ from orch_assets.defs.state_machines import check_deployed, machine_of, steps_of
 from orch_assets.defs.step_functions import StepFunctionsResource
 from orch_assets.defs.together import EachStudy, Together
 from orch_assets.errors import PipelineDefinitionError, StateMachineError
+from orch_assets.marked_names import named_type
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.steps import OnWorker
 from orch_assets.study import current_context
@@ -256,7 +257,7 @@ def _checked_input(
     data = make_input(study_key)
     if not isinstance(data, Mapping):
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} returned a {type(data).__name__}; return the input of its "
-            "execution, a mapping, or nothing for the study's key and what it takes."
+            f"Pipeline {pipeline.name} returned a {named_type(type(data))}; return the input of "
+            "its execution, a mapping, or nothing for the study's key and what it takes."
         )
     return dict(data)

@@ -15,6 +15,7 @@ from orch_assets.defs.artifact_names import (
     op_output_name,
     partition_keys,
 )
+from orch_assets.defs.asset_names import names_known_in, with_known_names_only
 from orch_assets.defs.loading import (
     LAZY,
     POLARS,
@@ -28,6 +29,8 @@ from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.defs.step_inputs import publishing, reading
 from orch_assets.defs.table_types import as_result, is_table, is_table_stream, type_name
+from orch_assets.marked_names import named_column_type, with_known_names
+from orch_assets.orchestration.known_names import KnownNames
 from orch_assets.stores import LocalPipelineStore, StorageFormat
 
 if TYPE_CHECKING:
@@ -60,13 +63,18 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Publish a result and tell its rows, bytes, URI, hash and columns as metadata.
 
+        A column is named where its name stands in the source file of the asset's function, or is
+        one of a shipped table; else the metadata have its position, ``column 7``, counted from 0,
+        and so have errors. The manifest has all names.
+
         Raises:
             StoreError: it can't be stored; nothing was published.
         """
         name = _output_name(context)
-        with publishing(context):
+        known = names_known_in(context)
+        with publishing(context), with_known_names_only(known):
             published = _publish(self.pipeline_store(), obj, name)
-        context.add_output_metadata(_metadata(published))
+        context.add_output_metadata(_metadata(published, known))
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return a result, or the results of several partitions.
@@ -76,7 +84,7 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
             ArtifactCorruptError: what is stored is not what was published.
             StoreError: tables of several partitions don't fit together.
         """
-        with reading(context):
+        with reading(context), with_known_names_only(names_known_in(context)):
             return self._loaded(context)
 
     def _loaded(self, context: dg.InputContext) -> Any:
@@ -207,7 +215,7 @@ def _is_stored(store: "PipelineStore", name: str) -> bool:
     return any(store.exists(name, kind=kind) for kind in ArtifactKind)
 
 
-def _metadata(published: "Published") -> dict[str, Any]:
+def _metadata(published: "Published", known: KnownNames) -> dict[str, Any]:
     told: dict[str, Any] = {
         "uri": dg.MetadataValue.text(published.uri),
         "bytes": published.bytes,
@@ -216,7 +224,15 @@ def _metadata(published: "Published") -> dict[str, Any]:
     if published.rows is not None:
         told["rows"] = published.rows
     if published.columns:
-        told["dagster/column_schema"] = _table_schema(published.columns)
+        told["dagster/column_schema"] = _table_schema(
+            tuple(
+                (
+                    name if known.knows(name) else f"column {position}",
+                    with_known_names(named_column_type(type_), known.knows),
+                )
+                for position, (name, type_) in enumerate(published.columns)
+            )
+        )
     return told
 
 

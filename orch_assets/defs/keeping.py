@@ -18,6 +18,7 @@ from orch_assets.defs.io_manager import PipelineIOManager
 from orch_assets.defs.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError
 from orch_assets.orchestration.kept import SplitTable, showable
+from orch_assets.orchestration.known_names import known_here
 from orch_assets.orchestration.steps import StepOutput, StepTurn
 from orch_assets.registry.paging import ReadingCounts
 from orch_assets.registry.streams import BatchStream
@@ -56,7 +57,7 @@ class Keeping:
     def keep(self, turn: StepTurn, returned: Any) -> StepOutput:
         """Store a result and return what the event tells of it, and what is handed on."""
         value = as_result(returned)
-        if value is None or showable(value):
+        if value is None or (showable(value) and _is_named_by_source(value)):
             return StepOutput(Kept(data=value), handover=value)
         if isinstance(value, SplitTable):
             metadata, handover = self._keep_split(turn, value)
@@ -243,6 +244,12 @@ class _Beside:
     def result(self) -> tuple[Metadata, Any]:
         """Wait for the work; return what it gave, or raise what ended it."""
         return self._outcome.result()
+
+
+def _is_named_by_source(value: Any) -> bool:
+    """Whether the names of a result's numbers are the pipeline's own, and none of its data."""
+    known = known_here()
+    return known is None or not isinstance(value, Mapping) or all(map(known.knows, value))
 
 
 def _rows(metadata: Metadata) -> dict[str, Any] | None:

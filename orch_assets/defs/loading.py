@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreError
+from orch_assets.marked_names import named, named_column_type
 from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
 from orch_assets.stores.artifacts import ArtifactKind
 
@@ -95,7 +96,8 @@ def load_together(
     except ArtifactNotFoundError as error:
         if error.artifact and store.exists(error.artifact, kind=ArtifactKind.SET):
             raise StoreError(
-                f"{error.artifact} is a set of tables, not one: ask for a dict of dicts of tables.",
+                f"{_named(error.artifact)} is a set of tables, not one: ask for a dict of "
+                "dicts of tables.",
                 artifact=error.artifact,
             ) from None
         raise
@@ -199,7 +201,7 @@ def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
     kinds = [kind for kind in ArtifactKind if store.exists(name, kind=kind)]
     if not kinds:
         raise ArtifactNotFoundError(
-            f"Nothing is stored as {name}: materialize it first.", artifact=name
+            f"Nothing is stored as {_named(name)}: materialize it first.", artifact=name
         )
     if len(kinds) == 1:
         return kinds[0]
@@ -210,27 +212,36 @@ def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
 
 def _other_schema(name: str, schema: "pa.Schema", other: str, wanted: "pa.Schema") -> StoreError:
     """Say how a stream's schema differs from that of the first: a stream can't be converted."""
-    types = {field.name: str(field.type) for field in schema}
-    expected = {field.name: str(field.type) for field in wanted}
+    types = {field.name: named_column_type(field.type) for field in schema}
+    expected = {field.name: named_column_type(field.type) for field in wanted}
     column = next(
-        (each for each in {**expected, **types} if types.get(each) != expected.get(each)), None
+        (
+            (position, each)
+            for position, each in enumerate({**expected, **types})
+            if types.get(each) != expected.get(each)
+        ),
+        None,
     )
     differs = (
         "its columns are in another order"
         if column is None
-        else f"its column {column!r} is {types.get(column, 'missing')} here and "
-        f"{expected.get(column, 'missing')} there"
+        else f"its column {named(column[1], str(column[0]))} is "
+        f"{types.get(column[1], 'missing')} here and {expected.get(column[1], 'missing')} there"
     )
     return StoreError(
-        f"The table {name} doesn't fit together with {other}: {differs}. Ask for a pyarrow.Table, "
-        "or for a dict of streams.",
+        f"The table {_named(name)} doesn't fit together with {_named(other)}: {differs}. Ask for "
+        "a pyarrow.Table, or for a dict of streams.",
         artifact=name,
     )
 
 
 def _other_key(name: str, column: str) -> StoreError:
     return StoreError(
-        f"The table {name} has a column {column!r} of its own that isn't its partition's key. "
-        "Ask for a dict of tables, or rename it.",
+        f"The table {_named(name)} has a column {named(column)} of its own that isn't its "
+        "partition's key. Ask for a dict of tables, or rename it.",
         artifact=name,
     )
+
+
+def _named(artifact: str) -> str:
+    return named(artifact, shown=artifact)

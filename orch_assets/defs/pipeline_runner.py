@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.artifact_names import artifact_name
 from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.executions import Executions
 from orch_assets.defs.io_contexts import input_context
@@ -19,6 +20,7 @@ from orch_assets.defs.keeping import IN_THE_STORE, Keeping
 from orch_assets.defs.table_types import as_handed, table_class
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.kept import SplitTable
+from orch_assets.orchestration.known_names import knowing
 from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.result import Failure
 from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
@@ -73,15 +75,22 @@ class PipelineRunner:
     def run(self, turn: StepTurn) -> StepOutput:
         """Run a plain pipeline on a worker."""
         pipeline = self.pipelines[turn.step.name]
-        upstreams, inputs = self._upstreams(turn, pipeline)
-        value = self._call(turn.study_key, pipeline, upstreams)
-        if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
-            value = asyncio.run(value)
-        return self._finish(turn, value, inputs)
+        with self._knowing(pipeline):
+            upstreams, inputs = self._upstreams(turn, pipeline)
+            value = self._call(turn.study_key, pipeline, upstreams)
+            if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
+                value = asyncio.run(value)
+            return self._finish(turn, value, inputs)
 
     async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
         pipeline = self.pipelines[turn.step.name]
+        with self._knowing(pipeline):
+            return await self._run_async(turn, pipeline, on_worker)
+
+    async def _run_async(
+        self, turn: StepTurn, pipeline: StudyPipeline, on_worker: OnWorker
+    ) -> StepOutput:
         if self.executions is not None and pipeline.machine is not None:
             inputs: Mapping[str, str] = {}
             make_input = partial(self._input, pipeline)
@@ -100,7 +109,7 @@ class PipelineRunner:
             "pipeline": turn.step.name,
             "run": self.run_id,
             "time": datetime.now(UTC).isoformat(),
-            "type": failure.kind,
+            "type": failure.full_kind,
             "place": failure.place,
             "message": failure.message,
             "traceback": failure.trace,
@@ -119,6 +128,11 @@ class PipelineRunner:
             "registry": self.registry,
             "code_version": self.pipelines[turn.step.name].code_version or "",
         }
+
+    def _knowing(self, pipeline: StudyPipeline) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which errors and metadata name what the pipeline's source has."""
+        assets = [artifact_name(key, None) for key in self.keys.values()]
+        return knowing(pipeline.function, assets, everything=self.registry == "demo")
 
     def _call(self, study_key: str, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
         logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)

@@ -5,6 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from orch_assets.marked_names import named_type, with_known_names
+from orch_assets.orchestration.known_names import KnownNames, known_here
 from orch_assets.orchestration.result import describe_failure
 from orch_assets.study import get_current_study
 
@@ -48,4 +50,5 @@ class JsonLogFormatter(logging.Formatter):
 
 def _type_name(value: object) -> str:
     """Stand for what JSON can't hold: its text could be a whole table."""
-    return f"<{type(value).__name__}>"
+    known = known_here() or KnownNames()
+    return f"<{with_known_names(named_type(type(value)), known.knows)}>"

@@ -3,15 +3,26 @@
 A ``KeyError`` names what was looked for. That is most often a slip of the pen in the pipeline, and
 may as well be a value of a row. So a name is told where the pipeline's source file has it as a
 whole token of the fitting kind, or where it is a column of one of the registry's tables.
+
+The same goes for names in our own errors, events and metadata, of columns, tables of a set,
+artifacts, studies and types: there any token of the source will do, and the study's own key.
 """
 
+import contextlib
 import functools
 import inspect
+import re
 import tokenize
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from orch_assets.study import get_current_study
+
+# Columns that tables get from us: keys of partitions, levels of an index without a name.
+_OUR_COLUMNS: Final = re.compile(r"study_key|partition_key|value|__index_level_[0-9]+__")
 
 
 @dataclass(frozen=True)
@@ -23,12 +34,30 @@ class KnownNames:
         attributes: names after a dot.
         modules: what import statements name, and the packages above: ``a.b`` and ``a``.
         strings: whole literals of text; none with an escape, and no f-string.
+        others: names that are known beside the file's: of assets, of open variables.
+        everything: whether no name is data, since all data is made up.
     """
 
     identifiers: frozenset[str] = frozenset()
     attributes: frozenset[str] = frozenset()
     modules: frozenset[str] = frozenset()
     strings: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def knows(self, name: str) -> bool:
+        """Whether a name of any kind can't be data; of an artifact's, each of its parts."""
+        return self.everything or self._knows(name) or all(map(self._knows, name.split("/")))
+
+    def _knows(self, name: str) -> bool:
+        return (
+            name in self.identifiers
+            or name in self.strings
+            or name in self.others
+            or name in table_columns()
+            or name == get_current_study()
+            or _OUR_COLUMNS.fullmatch(name) is not None
+        )
 
     def name_in(self, error: BaseException) -> str | None:
         """Return the name that an error is about; None where it may be data, or there is none.
@@ -53,10 +82,43 @@ class KnownNames:
         return name if type(name) is str and name in known else None
 
 
-def names_known_to(function: Callable[..., Any]) -> KnownNames:
+def file_of(function: Callable[..., Any] | None) -> str | None:
+    """Return the file that a function is defined in; None for what is no Python function."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if function else None
+    return code.co_filename if code else None
+
+
+def names_known_to(function: Callable[..., Any] | None) -> KnownNames:
     """Return the names in the file that a function is defined in; none where it can't be read."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return _names_in(code.co_filename) if code else KnownNames()
+    file = file_of(function)
+    return names_in(file) if file else KnownNames()
+
+
+_here: ContextVar[KnownNames | None] = ContextVar("orch_assets_known_names", default=None)
+
+
+@contextlib.contextmanager
+def knowing(
+    function: Callable[..., Any], others: Iterable[str] = (), *, everything: bool = False
+) -> Iterator[None]:
+    """Work for a pipeline: inside, :func:`known_here` answers what may be named.
+
+    Args:
+        function: the pipeline.
+        others: names that are known beside those of its file.
+        everything: whether all data is made up.
+    """
+    known = replace(names_known_to(function), others=frozenset(others), everything=everything)
+    token = _here.set(known)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
+def known_here() -> KnownNames | None:
+    """Return the names that the pipeline at work here may tell; None outside of one."""
+    return _here.get()
 
 
 @functools.cache
@@ -74,7 +136,8 @@ def table_columns() -> frozenset[str]:
 
 
 @functools.cache
-def _names_in(file: str) -> KnownNames:
+def names_in(file: str) -> KnownNames:
+    """Return the names in a source file; none where it can't be read."""
     identifiers, attributes, modules, strings = set(), set(), set(), set()
     try:
         for token, before, chain in _tokens(file):

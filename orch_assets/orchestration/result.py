@@ -1,14 +1,14 @@
 """What came of one study: the result that callers see, and the failure behind it."""
 
-import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
 from typing import Any, Final, TypedDict
 
 from orch_assets.errors import OrchAssetsError
-from orch_assets.orchestration.known_names import names_known_to
+from orch_assets.marked_names import with_known_names
+from orch_assets.orchestration.known_names import KnownNames, file_of, known_here, names_known_to
+from orch_assets.orchestration.sources import is_ours, place_of, written_type_name
 
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
@@ -17,15 +17,6 @@ FAILED: Final = "FAILED"
 TIMEOUT: Final = "Timeout"
 CANCELLED: Final = "Cancelled"
 UPSTREAM_FAILED: Final = "UpstreamFailed"
-
-_PACKAGE: Final = Path(__file__).parent.parent
-_PIPELINES: Final = _PACKAGE / "pipelines"  # shipped or the user's: their texts may quote data
-
-# A traceback ends deep in pandas or json; the line to look at is the last one outside of those.
-_LIBRARIES = (
-    "<frozen ",  # the import of modules
-    *(path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_path(name))),
-)
 
 
 class OrchestratorResult(TypedDict):
@@ -50,12 +41,14 @@ class Failure:
     """Why a study failed, in what may be logged and what may not.
 
     Attributes:
-        kind: the exception's type, or ``Timeout``, ``Cancelled``, ``UpstreamFailed``.
+        kind: the exception's type, or ``Timeout``, ``Cancelled``, ``UpstreamFailed``. Where its
+            name may be made of data, the nearest type above it.
         message: the exception's own text. It may hold data values: for the caller's eyes only.
         place: where it was raised (``labs.py:32 in labs``); empty when nothing was raised.
         explanation: what may be logged of it: our own words, or a name that can't be data; empty
             when there is neither.
         trace: the whole traceback as text; as confidential as the message.
+        type_name: the exception's type, whatever its name is made of; empty where ``kind`` says it.
     """
 
     kind: str
@@ -63,11 +56,17 @@ class Failure:
     place: str = ""
     explanation: str = ""
     trace: str = ""
+    type_name: str = ""
+
+    @property
+    def full_kind(self) -> str:
+        """The exception's own type, as confidential as the message."""
+        return self.type_name or self.kind
 
     @property
     def error(self) -> str:
-        """The text for an ``OrchestratorResult``; begins with the kind."""
-        return f"{self.kind}: {self.message}" if self.message else self.kind
+        """The text for an ``OrchestratorResult``; begins with the exception's own type."""
+        return f"{self.full_kind}: {self.message}" if self.message else self.full_kind
 
     @property
     def loggable(self) -> str:
@@ -98,33 +97,39 @@ def describe_failure(
         function: the pipeline that failed: the names in its source file can't be data.
         show_all: whether every text may be logged, since all data is made up.
     """
-    message = _text(error)
+    message, kind = _text(error), type(error).__name__
+    known = _known_to(function)
     return Failure(
-        kind=type(error).__name__,
+        kind=kind if show_all else _told(written_type_name, type(error), known) or "Exception",
         message=message,
-        place=_place(error),
-        explanation=message if show_all or _is_ours(error) else _name(error, function),
+        place=_told(place_of, error, _told(file_of, function)),
+        explanation=message if show_all else _told(_explanation, error, known),
         trace=_trace(error),
+        type_name=kind,
     )
 
 
-def _name(error: BaseException, function: Callable[..., Any] | None) -> str:
+def _known_to(function: Callable[..., Any] | None) -> KnownNames:
     try:
-        name = names_known_to(function).name_in(error) if function else None
+        return known_here() or names_known_to(function)
     except BaseException:  # noqa: BLE001 - a name less must not hide the failure
-        name = None
+        return KnownNames()
+
+
+def _told(tell: Callable[..., str | None], *about: Any) -> str:
+    """Return what may be told of an exception; nothing where its type or loader prevents it."""
+    try:
+        return tell(*about) or ""
+    except BaseException:  # noqa: BLE001 - as above
+        return ""
+
+
+def _explanation(error: BaseException, known: KnownNames) -> str:
+    """Return our own words, with names that are known; else the name that was looked for."""
+    if isinstance(error, OrchAssetsError) and is_ours(error):
+        return with_known_names(error.marked, known.knows)
+    name = known.name_in(error)
     return "" if name is None else repr(name)
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether the text of an error is this package's: a pipeline may raise our classes, too."""
-    if not isinstance(error, OrchAssetsError):
-        return False
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return False
-    raised_in = Path(frames[-1].filename)
-    return raised_in.is_relative_to(_PACKAGE) and not raised_in.is_relative_to(_PIPELINES)
 
 
 def _text(error: BaseException) -> str:
@@ -134,26 +139,12 @@ def _text(error: BaseException) -> str:
         return "(the exception has no readable text)"
 
 
-def _place(error: BaseException) -> str:
-    frames = _frames(error)
-    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
-    if not frames:
-        return ""
-    last = (own or frames)[-1]
-    return f"{PurePath(last.filename).name}:{last.lineno} in {last.name}"
-
-
 def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(type(error), error, error.__traceback__))
     except BaseException:  # noqa: BLE001 - as above: the stack alone, then
         # Not format_tb: for its carets it parses source, which fails in CPython 3.11 now and then
         # when another thread parses too.
-        return "".join(f"{each.filename}:{each.lineno} in {each.name}\n" for each in _frames(error))
-
-
-def _frames(error: BaseException) -> Sequence[traceback.FrameSummary]:
-    try:
-        return traceback.extract_tb(error.__traceback__)
-    except BaseException:  # noqa: BLE001 - as above: a module's loader may refuse its source
-        return ()
+        frames = traceback.walk_tb(error.__traceback__)
+        codes = [(frame.f_code, line) for frame, line in frames]
+        return "".join(f"{code.co_filename}:{line} in {code.co_name}\n" for code, line in codes)

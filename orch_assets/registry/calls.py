@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from orch_assets.errors import RegistryError
+from orch_assets.marked_names import named_path, with_known_names
+from orch_assets.study import get_current_study
 
 API_PATH = "/api/v1/edc"
 
@@ -34,6 +36,11 @@ class Call:
     page: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def place(self) -> str:
+        """The endpoint as a log names it: in a study's context, of other studies it has none."""
+        return with_known_names(named_path(self.endpoint), is_known_study)
+
     def at(self, page: int) -> "Call":
         """Return the same call for one page of it."""
         return replace(self, page=page, parameters={**self.parameters, "page": str(page)})
@@ -55,6 +62,11 @@ class Call:
             status=status,
             code=code,
         )
+
+
+def is_known_study(study_key: str) -> bool:
+    """Whether a log may name a study: a pipeline may ask for one whose key it made of data."""
+    return get_current_study() in {None, study_key}
 
 
 def plain_code(value: Any) -> str | None:

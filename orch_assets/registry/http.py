@@ -203,7 +203,7 @@ class RegistryHttp:
                 self._usual_seconds = usual + (seconds - usual) * _NEWEST_SHARE
         _log.debug(
             "GET %s, page %s: HTTP %d, %d bytes in %.3f s",
-            call.endpoint,
+            call.place,
             call.page,
             response.status_code,
             len(response.content),
@@ -287,7 +287,7 @@ def _log_retry(call: Call, before: int, state: tenacity.RetryCallState) -> None:
     error = _last_result(state).error
     _log.info(
         "GET %s, page %s: try %d failed (%s%s); the next in %.1f s",
-        call.endpoint,
+        call.place,
         call.page,
         before + state.attempt_number,
         type(error).__name__,

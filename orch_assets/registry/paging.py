@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from orch_assets.errors import IncompleteTableError, TableMovedError
-from orch_assets.registry.calls import Call
+from orch_assets.registry.calls import Call, is_known_study
 from orch_assets.registry.lookahead import Fetch, Lookahead
 from orch_assets.registry.progress import ReadingProgress, under_way
 
@@ -126,7 +126,9 @@ class Reading(Generic[T]):
         self.counts = ReadingCounts()
         self.call = call
         endpoint = call.endpoint.rpartition("/")[2]
-        self._progress = ReadingProgress(call.study_key, endpoint, size, self.counts)
+        study = call.study_key
+        shown = study if study is None or is_known_study(study) else "another study"
+        self._progress = ReadingProgress(shown, endpoint, size, self.counts)
         self._ahead = Lookahead(fetch, functools.partial(window, self._progress))
         self._size = size
         self._hold = hold

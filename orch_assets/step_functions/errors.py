@@ -14,7 +14,11 @@
     └── ExecutionStillRunningError  an execution didn't end within the time to wait
 """
 
+import builtins
+
 from orch_assets.errors import StateMachineError
+from orch_assets.marked_names import named
+from orch_assets.step_functions.state_fields import RESERVED_ERRORS
 
 
 class DefinitionError(StateMachineError, ValueError):
@@ -101,7 +105,7 @@ class ExecutionFailed(StateMachineError):  # noqa: N818 - what AWS calls that st
         self.error = error
         self.cause = cause
         where = f" in state {state!r}" if state else ""
-        what = f" with {error}" if error and is_a_name(error) else ""
+        what = f" with {_named_error(error)}" if error and is_a_name(error) else ""
         told = (
             "this error's attribute `cause` has"
             if ":express:" in execution_arn
@@ -131,3 +135,9 @@ class ExecutionStillRunningError(StateMachineError):
 def is_a_name(error: str) -> bool:
     """Tell whether an error's name is one, and not a sentence that may hold data."""
     return len(error) <= 100 and error.replace(".", "").replace("_", "").isalnum()  # noqa: PLR2004 - longer is prose
+
+
+def _named_error(error: str) -> str:
+    """Return an error's name: AWS's own and Python's are nobody's data."""
+    ours = error in RESERVED_ERRORS or isinstance(getattr(builtins, error, None), type)
+    return error if ours else named(error, "an error of its own", shown=error)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orch_assets.marked_names import named_column_type
 from orch_assets.stores.refusing import storable
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def slicer(
     values: Any = series.to_numpy() if isinstance(series.dtype, np.dtype) else series.iloc
 
     def convert(start: int, stop: int) -> "pa.Array":
-        with storable(label, str(arrow_type)):
+        with storable(label, named_column_type(arrow_type)):
             array = pa.array(values[start:stop], type=arrow_type, from_pandas=True)
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 

@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named_column_type
 from orch_assets.stores.column_plans import ColumnPlan, Note, slicer
 from orch_assets.stores.frequencies import frequency_note, with_frequency
 from orch_assets.stores.object_columns import plan_objects, restore_objects
@@ -53,7 +54,7 @@ def plan_column(
     note = _note(dtype)
     if note is None:
         raise UnstorableTableError(
-            f"{label} is of type {dtype}, which can't be stored; "
+            f"{label} is of type {named_column_type(dtype)}, which can't be stored; "
             "convert it to text, numbers or timestamps."
         )
     # Text is of one Arrow type, whatever holds it: other studies' tables may be of another pandas.
@@ -127,7 +128,7 @@ def _note(dtype: Any) -> Note | None:
 def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
     import pyarrow as pa
 
-    with storable(label, str(series.dtype)):
+    with storable(label, named_column_type(series.dtype)):
         return pa.array(series.iloc[:0], from_pandas=True).type
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from orch_assets.errors import ArtifactCorruptError
+from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.keys import ArtifactKeys
 from orch_assets.stores.manifest import Entry
@@ -41,7 +42,8 @@ class Compaction:
         if stored != together:
             uri = self._backend.uri(together.key)
             raise ArtifactCorruptError(
-                f"{uri} isn't what was written there. No manifest of {keys.name!r} was removed. "
+                f"{named_uri(uri, together.key)} isn't what was written there. No manifest of "
+                f"{named(keys.name)} was removed. "
                 "Remove that object, and call retain() again.",
                 artifact=keys.name,
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import ArtifactCorruptError
+from orch_assets.marked_names import named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,5 +93,5 @@ def plain_csv(file: BinaryIO, name: str, *, infer_types: bool) -> "pd.DataFrame"
         return arrow_to_frame(pa.Table.from_batches(read_texts(file, names), schema))
     except (pa.ArrowException, ValueError):
         raise ArtifactCorruptError(
-            f"{name!r} is no CSV in UTF-8 with one header and rows alike.", artifact=name
+            f"{named(name)} is no CSV in UTF-8 with one header and rows alike.", artifact=name
         ) from None

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named, named_column_type
 from orch_assets.stores.csv_reading import read_texts
 from orch_assets.stores.frames import NOTES
 from orch_assets.stores.nested_text import from_json, has_json, is_nested, to_json
@@ -43,17 +44,17 @@ class CsvFormat:
         """Refuse what has no text of its own, such as intervals."""
         import pyarrow as pa
 
-        for field in schema:
+        for position, field in enumerate(schema):
+            column = f"Column {named(field.name, str(position))}"
             if not _has_text(field.type):
                 raise UnstorableTableError(
-                    f"Column {field.name!r} is of type {field.type}, which CSV can't hold; "
+                    f"{column} is of type {named_column_type(field.type)}, which CSV can't hold; "
                     "store it as Parquet."
                 )
             of_pandas = NOTES in (schema.metadata or {})  # which note the categories themselves
             if pa.types.is_dictionary(field.type) and field.type.ordered and not of_pandas:
                 raise UnstorableTableError(
-                    f"Column {field.name!r} is a dictionary whose order CSV can't hold; "
-                    "store it as Parquet."
+                    f"{column} is a dictionary whose order CSV can't hold; store it as Parquet."
                 )
 
     def schema_beside(self, schema: "pa.Schema") -> "pa.Schema":
@@ -157,8 +158,9 @@ def _checked_texts(block: "pa.RecordBatch") -> "list[pa.Array]":
     import pyarrow.types as t
 
     texts = []
-    for name, column in zip(block.schema.names, block.columns, strict=True):
-        with storable(f"Column {name!r}", f"CSV text of {column.type}"):
+    for position, (name, column) in enumerate(zip(block.schema.names, block.columns, strict=True)):
+        label = f"Column {named(name, str(position))}"
+        with storable(label, f"CSV text of {named_column_type(column.type)}"):
             texts.append(_to_text(column))
             if t.is_temporal(column.type) and not _from_text(texts[-1], column.type).equals(column):
                 raise ValueError

@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named, named_column_type
 from orch_assets.stores.batches import in_row_groups
 from orch_assets.stores.csv_text import CsvFormat
 from orch_assets.stores.refusing import storable
@@ -77,10 +78,11 @@ class ParquetFormat:
         with _trying:
             if _parquet_holds(schema.remove_metadata()):
                 return
-        for field in schema:
+        for position, field in enumerate(schema):
             if not _parquet_holds(pa.schema([field])):
                 raise UnstorableTableError(
-                    f"Column {field.name!r} is of type {field.type}, which Parquet can't hold."
+                    f"Column {named(field.name, str(position))} is of type "
+                    f"{named_column_type(field.type)}, which Parquet can't hold."
                 )
 
     def schema_beside(self, schema: "pa.Schema") -> None:
@@ -194,9 +196,9 @@ def _refuse(table: "pa.Table") -> NoReturn:
     """Name the column that Parquet can't hold, by trying each alone."""
     import pyarrow.parquet as pq
 
-    for name, type_ in zip(table.schema.names, table.schema.types, strict=True):
-        with storable(f"Column {name!r}", f"{type_} in Parquet"):
-            pq.write_table(table.select([name]), BytesIO())
+    for position, field in enumerate(table.schema):
+        with storable(*_in_parquet(field, position)):
+            pq.write_table(table.select([field.name]), BytesIO())
     raise UnstorableTableError("It holds what can't be stored in Parquet.")
 
 
@@ -204,9 +206,17 @@ def _check_narrowing(table: "pa.Table") -> None:
     """Refuse values that Parquet's own type for a column would change or refuse."""
     import pyarrow as pa
 
-    for field, column in zip(table.schema, table.columns, strict=True):
-        with storable(f"Column {field.name!r}", f"{field.type} in Parquet"):
+    for position, (field, column) in enumerate(zip(table.schema, table.columns, strict=True)):
+        with storable(*_in_parquet(field, position)):
             if pa.types.is_timestamp(field.type) and field.type.unit == "s":
                 column.cast(pa.timestamp("ms", field.type.tz))
             elif pa.types.is_date64(field.type):
                 column.cast(pa.date32())
+
+
+def _in_parquet(field: "pa.Field", position: int) -> tuple[str, str]:
+    """Return how an error names a column, and its type."""
+    return (
+        f"Column {named(field.name, str(position))}",
+        f"{named_column_type(field.type)} in Parquet",
+    )

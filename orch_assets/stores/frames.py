@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.json_values import exact_json
+from orch_assets.marked_names import named, named_type
 from orch_assets.stores.batches import block_rows
 from orch_assets.stores.column_plans import ColumnPlan
 from orch_assets.stores.columns import (
@@ -38,12 +39,12 @@ def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.Recor
 
     _check_column_names(frame)
     plans = {
-        name: plan_column(frame.iloc[:, position], f"Column {name!r}")
+        name: plan_column(frame.iloc[:, position], f"Column {named(name, str(position))}")
         for position, name in enumerate(frame.columns)
     }
     levels = _index_levels(frame)
-    for name, level in levels.items():
-        plans[name] = plan_labels(level, f"Index level {name!r}")
+    for position, (name, level) in enumerate(levels.items()):
+        plans[name] = plan_labels(level, f"Index level {named(name, str(position))}")
     notes = {
         "rows": len(frame),
         "index": _index_note(frame, list(levels)),
@@ -107,17 +108,21 @@ def _check_column_names(frame: "pd.DataFrame") -> None:
     for position, name in enumerate(frame.columns):
         if not isinstance(name, str):
             raise UnstorableTableError(
-                f"The name of column {position} is {type(name).__name__}, not text; rename it."
+                f"The name of column {position} is {named_type(type(name))}, not text; rename it."
             )
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        raise UnstorableTableError(f"Column {repeated[0]!r} is there more than once; rename it.")
+    repeated = frame.columns.duplicated()
+    if repeated.any():
+        position = int(repeated.argmax())
+        column = named(frame.columns[position], str(position))
+        raise UnstorableTableError(f"Column {column} is there more than once; rename it.")
     _check_label(frame.columns.name, "of the columns")
 
 
 def _check_label(name: object, of: str) -> None:
     if name is not None and not isinstance(name, str):
-        raise UnstorableTableError(f"The name {of} is {type(name).__name__}, not text; rename it.")
+        raise UnstorableTableError(
+            f"The name {of} is {named_type(type(name))}, not text; rename it."
+        )
 
 
 # The index
@@ -141,7 +146,8 @@ def _index_levels(frame: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
         column = f"__index_level_{position}__" if taken else str(name)
         if column in levels or column in frame.columns:
             raise UnstorableTableError(
-                f"Index level {position} needs the name {column!r}, which a column has; rename it."
+                f"Index level {position} needs the name {named(column)}, which a column has; "
+                "rename it."
             )
         levels[column] = pd.Series(values.array, dtype=values.dtype)
     return levels

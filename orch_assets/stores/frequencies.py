@@ -3,6 +3,7 @@
 from typing import Any
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named_type
 
 Note = str | dict[str, Any]
 
@@ -27,7 +28,7 @@ def frequency_note(index: Any, label: str) -> Note | None:
         same = False
     if not same:
         raise UnstorableTableError(
-            f"{label} has a frequency of the type {type(freq).__name__} that can't be stored; "
+            f"{label} has a frequency of the type {named_type(type(freq))} that can't be stored; "
             "set its freq to None."
         )
     return str(freq.freqstr)

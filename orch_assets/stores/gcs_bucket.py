@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.marked_names import named_uri
 from orch_assets.stores.bucket import SHA256_NOTE, Bucket, Page
 from orch_assets.stores.gcs_errors import reporting
 from orch_assets.stores.spooling import Spooled
@@ -100,7 +101,7 @@ class GCSBucket(Bucket[Any]):
                 return
         self.exists(key)  # raises where it is the bucket that isn't there
         raise ArtifactNotFoundError(
-            f"Nothing is stored at {self.uri(key)}.", artifact=self.uri(key)
+            f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
         )
 
     def _pages(self, prefix: str, delimiter: str) -> Iterator[Page]:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from orch_assets.errors import StoreUnavailableError
+from orch_assets.marked_names import named_uri
 from orch_assets.stores.temporary import NO_ROOM, has_no_room
 from orch_assets.vendors import connecting
 
@@ -65,7 +66,7 @@ def reporting(uri: str) -> Iterator[None]:
         reason = _reason(error)
     if reason:
         raise StoreUnavailableError(
-            f"The store at {uri} can't be used. {reason}", artifact=uri
+            f"The store at {named_uri(uri)} can't be used. {reason}", artifact=uri
         ) from None
 
 

@@ -11,6 +11,7 @@ from orch_assets.errors import (
     ArtifactNotFoundError,
     StoreUnavailableError,
 )
+from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.earlier_names import earlier_paths
@@ -99,8 +100,8 @@ class ArtifactHistory:
         lost = next(filter(self._publisher.entries, others), None)
         if lost:
             raise ArtifactNameError(
-                f"Not all artifacts in {self._backend.uri(folder)} can be listed: no name of this "
-                f"store leads to {self._backend.uri(lost.current)}. {self._advice(lost)} "
+                f"Not all artifacts in {self._named_uri(folder)} can be listed: no name of this "
+                f"store leads to {self._named_uri(lost.current)}. {self._advice(lost)} "
                 "`python -m orch_assets.stores verify` names all that a development version wrote.",
                 artifact=lost.name,
             )
@@ -279,23 +280,26 @@ class ArtifactHistory:
             # On a disk that is blind to case, it may be an artifact of another name.
             if any(key == earlier.current and not parsed.is_named for key, parsed in listed):
                 raise ArtifactNameError(
-                    f"{keys.name!r} is stored, but not at {self._backend.uri(keys.current)}, where "
-                    f"its name leads. {self._advice(earlier)}",
+                    f"{named(keys.name)} is stored, but not at {self._named_uri(keys.current)}, "
+                    f"where its name leads. {self._advice(earlier)}",
                     artifact=keys.name,
                 )
 
     def _advice(self, keys: ArtifactKeys) -> str:
         """Say what to do about an artifact that no name of this store leads to."""
-        uri = self._backend.uri
+        uri = self._named_uri
         if leads_from_below(inside(self._prefix, keys.path)):
             return (
                 f"It belongs to a store that begins further down, in a folder of "
                 f"{uri(keys.current)}: open it there."
             )
         return (
-            f"A development version stored it as {uri(keys.current)}: publish {keys.name!r} again, "
-            f"then remove that object and {uri(keys.hidden)}."
+            f"A development version stored it as {uri(keys.current)}: publish {named(keys.name)} "
+            f"again, then remove that object and {uri(keys.hidden)}."
         )
+
+    def _named_uri(self, key: str) -> str:
+        return named_uri(self._backend.uri(key), key)
 
     def _where_else(self, keys: ArtifactKeys) -> str:
         """Say how to read what isn't there as it was asked for; empty where nothing is known."""
@@ -308,7 +312,11 @@ class ArtifactHistory:
             return ""
         other = ArtifactKeys.of(plain, self._prefix, keys.kind, keys.extension)
         is_there = plain != keys.name and self._backend.exists(other.current)
-        return f" But {plain!r} is: names are plain, and only URIs are escaped." if is_there else ""
+        return (
+            f" But {named(plain)} is: names are plain, and only URIs are escaped."
+            if is_there
+            else ""
+        )
 
     @contextmanager
     def _opened(
@@ -316,7 +324,7 @@ class ArtifactHistory:
     ) -> Iterator[tuple[BinaryIO, Manifest]]:
         if version is not None and not re.fullmatch("[0-9a-f]{64}", version):
             raise ArtifactNotFoundError(
-                f"{version!r} is no version of {keys.name!r}: a version is a SHA-256 in "
+                f"{named(version)} is no version of {named(keys.name)}: a version is a SHA-256 in "
                 "hexadecimal, see versions().",
                 artifact=keys.name,
             )
@@ -326,7 +334,9 @@ class ArtifactHistory:
             except ArtifactNotFoundError as error:
                 self._refuse_earlier(keys)
                 where_else = "" if version else self._where_else(keys)
-                raise ArtifactNotFoundError(f"{error}{where_else}", artifact=keys.name) from None
+                raise ArtifactNotFoundError(
+                    f"{error.marked}{where_else}", artifact=keys.name
+                ) from None
             yield opened
 
     def _published(

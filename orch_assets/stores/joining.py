@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import StoreError, UnstorableTableError
+from orch_assets.marked_names import named, named_column_type
 from orch_assets.stores.common_types import common_type
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def join_tables(tables: "Mapping[str, pa.Table]") -> "pa.Table":
         for field in table.schema:
             columns.setdefault(field.name, []).append(field)
     fields, joined = [], []
-    for label, found in columns.items():
-        parts = {name: _column(table, label) for name, table in tables.items()}
+    for position, (column_name, found) in enumerate(columns.items()):
+        label = f"column {named(column_name, str(position))}"
+        parts = {name: _column(table, column_name) for name, table in tables.items()}
         type_ = _joint_type(
             {n: (c.type, c.null_count < len(c)) for n, c in parts.items() if c is not None},
-            f"column {label!r}",
+            label,
         )
         chunks = [
             chunk
@@ -64,9 +66,9 @@ def join_frames(frames: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
         label: _joined(
             {n: frame[label] for n, frame in frames.items() if label in frame.columns},
             sizes,
-            f"column {label!r}",
+            f"column {named(label, str(position))}",
         )
-        for label in labels
+        for position, label in enumerate(labels)
     }
     index = _joined_index(frames, sizes)
     joined: pd.DataFrame = pd.DataFrame(columns, index=None if columns else index, copy=False)
@@ -103,19 +105,25 @@ def _unfit(
     name: str, label: str, type_: "pa.DataType", other: str, other_type: "pa.DataType"
 ) -> StoreError:
     return StoreError(
-        f"The table {name} doesn't fit together with {other}: its {label} is {type_} here and "
-        f"{other_type} there. Ask for a dict of tables, or convert the column where it is made.",
+        f"The table {_named(name)} doesn't fit together with {_named(other)}: its {label} is "
+        f"{named_column_type(type_)} here and {named_column_type(other_type)} there. Ask for a "
+        "dict of tables, or convert the column where it is made.",
         artifact=name,
     )
 
 
 def _lossy(name: str, label: str, type_: object, wanted: object) -> StoreError:
     return StoreError(
-        f"The table {name} doesn't fit together with the others: its {label} is {type_} here, and "
-        f"holds a value that {wanted}, which all of them need, would change. Ask for a dict of "
+        f"The table {_named(name)} doesn't fit together with the others: its {label} is "
+        f"{named_column_type(type_)} here, and holds a value that "
+        f"{named_column_type(wanted)}, which all of them need, would change. Ask for a dict of "
         "tables, or convert the column where it is made.",
         artifact=name,
     )
+
+
+def _named(table: str) -> str:
+    return named(table, shown=table)
 
 
 # Arrow
@@ -135,7 +143,7 @@ def _cast(column: "pa.ChunkedArray", type_: "pa.DataType", name: str, label: str
     try:
         return column.cast(type_)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise _lossy(name, f"column {label!r}", column.type, type_) from None
+        raise _lossy(name, label, column.type, type_) from None
 
 
 # pandas
@@ -243,9 +251,9 @@ def _joined_index(frames: "Mapping[str, pd.DataFrame]", sizes: Mapping[str, int]
     for name, index in held.items():
         if index.nlevels != held[first].nlevels:
             raise StoreError(
-                f"The table {name} doesn't fit together with {first}: its index has "
-                f"{index.nlevels} levels here and {held[first].nlevels} there. Reset the index, or "
-                "ask for a dict of tables.",
+                f"The table {_named(name)} doesn't fit together with {_named(first)}: its index "
+                f"has {index.nlevels} levels here and {held[first].nlevels} there. Reset the "
+                "index, or ask for a dict of tables.",
                 artifact=name,
             )
     levels = []

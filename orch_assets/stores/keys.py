@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass
 
 from orch_assets.errors import ArtifactNameError
+from orch_assets.marked_names import named
 from orch_assets.stores.names import EXTENSIONS, decode_path, encode_name, guess_name
 
 # S3 and GCS hold 1,024 bytes a key; the folders and name of a manifest take up to 170 of them.
@@ -52,7 +53,7 @@ class ArtifactKeys:
         size = len(path.encode())
         if size > MAX_PATH_BYTES:
             raise ArtifactNameError(
-                f"Artifact name {name!r} takes {size} bytes with the store's prefix; "
+                f"Artifact name {named(name)} takes {size} bytes with the store's prefix; "
                 f"{MAX_PATH_BYTES} are possible. Shorten one of them.",
                 artifact=name,
             )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError, StoreAddressError, StoreUnavailableError
+from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.names import holds_control
 from orch_assets.stores.spooling import Spooled, create_private, sha256_of
 
@@ -104,7 +105,7 @@ class LocalDisk:
                 file = self._path(key).open("rb")
             except (FileNotFoundError, NotADirectoryError):
                 raise ArtifactNotFoundError(
-                    f"Nothing is stored at {self.uri(key)}.", artifact=self.uri(key)
+                    f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
                 ) from None
         with file:
             yield file
@@ -150,8 +151,9 @@ class LocalDisk:
             path /= part
             if path.is_symlink():
                 raise StoreUnavailableError(
-                    f"The store in {self._root} can't be used: {path} is a symbolic link, which "
-                    "may lead out of it. Replace the link by what it points to."
+                    f"The store in {self._root} can't be used: "
+                    f"{named(path, 'a part of it', shown=str(path))} is a symbolic link, which may "
+                    "lead out of it. Replace the link by what it points to."
                 )
         return path
 
@@ -200,9 +202,11 @@ class LocalDisk:
         try:
             yield
         except OSError as error:
+            file = str(error.filename)
             raise StoreUnavailableError(
                 f"The store in {self._root} can't be used: {error.strerror} "
-                f"({error.filename}). Check that the folder can be read and written."
+                f"({named(file, 'a file in it', shown=file)}). Check that the folder can be "
+                "read and written."
             ) from error
 
 

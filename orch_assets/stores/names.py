@@ -11,6 +11,7 @@ import unicodedata
 from functools import lru_cache
 
 from orch_assets.errors import ArtifactNameError
+from orch_assets.marked_names import named, named_type
 
 # A file name holds 255 bytes; the part shares them with its extension.
 MAX_PART_BYTES = 240
@@ -62,7 +63,9 @@ def check_place(path: str, what: str) -> str:
     """Return folders, or folders and a file, that are not named by the store; raises as above."""
     problem = _text_problem(path) or _folders_problem(path)
     if problem:
-        raise ArtifactNameError(f"{path!r} can't be a {what}: it {problem}.", artifact=str(path))
+        raise ArtifactNameError(
+            f"{named(path)} can't be a {what}: it {problem}.", artifact=str(path)
+        )
     return path
 
 
@@ -92,7 +95,7 @@ def encode_name(name: str) -> str:
     """
     problem = _text_problem(name) or _parts_problem(name)
     if problem:
-        raise ArtifactNameError(f"Artifact name {name!r} {problem}.", artifact=str(name))
+        raise ArtifactNameError(f"Artifact name {named(name)} {problem}.", artifact=str(name))
     parts = name.split("/")
     mask = int("".join(map(_unusual, parts)) or "0", 2)
     encoded = [*map(_escaped, parts)]
@@ -100,9 +103,9 @@ def encode_name(name: str) -> str:
     longest = max(encoded, key=len)
     if len(longest) > MAX_PART_BYTES:
         raise ArtifactNameError(
-            f"Artifact name {name!r} has a part that takes {len(longest)} bytes as a file's name; "
-            f"{MAX_PART_BYTES} are possible. Each byte of a character other than a letter from A "
-            "to Z, a digit, '_', '-', '=' and '.' takes three. Shorten the part.",
+            f"Artifact name {named(name)} has a part that takes {len(longest)} bytes as a file's "
+            f"name; {MAX_PART_BYTES} are possible. Each byte of a character other than a letter "
+            "from A to Z, a digit, '_', '-', '=' and '.' takes three. Shorten the part.",
             artifact=name,
         )
     return "/".join(encoded)
@@ -142,7 +145,7 @@ def decode_path(path: str) -> str:
         name, encoded = "", "?"  # no path
     if encoded.lower() == path.lower() and encoded.rpartition("/")[2] == path.rpartition("/")[2]:
         return name
-    raise ArtifactNameError(f"No artifact's name becomes the path {path!r}.", artifact=path)
+    raise ArtifactNameError(f"No artifact's name becomes the path {named(path)}.", artifact=path)
 
 
 def leads_from_below(path: str) -> bool:
@@ -225,7 +228,7 @@ def _unescaped_or_same(part: str) -> str:
 
 def _text_problem(name: object) -> str | None:
     if not isinstance(name, str):
-        return f"is {type(name).__name__}, not text"
+        return f"is {named_type(type(name))}, not text"
     if holds_control(name):
         return "holds a control character"
     return None

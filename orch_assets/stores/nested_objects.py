@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named_column_type
 from orch_assets.stores.column_plans import ColumnPlan, Note
 from orch_assets.stores.refusing import storable
 
@@ -155,7 +156,8 @@ def _plan_arrays(arrays: Containers) -> ColumnPlan:
         items = pd.Series(items)
         if items.dtype != dtype:
             raise UnstorableTableError(
-                f"{arrays.label} holds arrays of type {dtype}, which can't be stored; {_ARRAYS[1]}."
+                f"{arrays.label} holds arrays of type {named_column_type(dtype)}, which can't be "
+                f"stored; {_ARRAYS[1]}."
             )
     return _plan_items(arrays, items, str(dtype))
 
@@ -173,7 +175,7 @@ def _plan_items(lists: Containers, items: Any, made: str) -> ColumnPlan:
     def convert(start: int, stop: int) -> "pa.Array":
         first = int(ends[start])
         held = inner.convert(first, int(ends[stop]))
-        with storable(lists.label, str(arrow_type)):
+        with storable(lists.label, named_column_type(arrow_type)):
             places = pa.array(ends[start : stop + 1] - first, pa.int32())
         missing = pa.array(lists.missing[start:stop])
         return pa.ListArray.from_arrays(places, held, type=arrow_type, mask=missing)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named_type
 from orch_assets.stores.column_plans import ColumnPlan, Note, slicer
 from orch_assets.stores.moment_objects import as_typed, common_zone, in_zone, zoned_type
 from orch_assets.stores.nested_objects import (
@@ -82,7 +83,7 @@ def plan_objects(
 def _mixed(
     kinds: Collection[type], present: "Objects", rows: "Objects", label: str
 ) -> UnstorableTableError:
-    names = ", ".join(sorted(kind.__name__ for kind in kinds))
+    names = ", ".join(sorted(map(named_type, kinds)))
     first = _kind(type(present[0]))
     row = next(row for each, row in zip(present, rows, strict=True) if _kind(type(each)) != first)
     return UnstorableTableError(
@@ -135,7 +136,7 @@ def _object_type(values: "Objects", kind: type, label: str) -> "pa.DataType":
             )
         return pa.time64("us")
     raise UnstorableTableError(
-        f"{label} holds objects of type {kind.__name__}, which can't be stored; "
+        f"{label} holds objects of type {named_type(kind)}, which can't be stored; "
         "convert it to text, numbers, timestamps, lists or dicts, or store a pyarrow.Table."
     )
 

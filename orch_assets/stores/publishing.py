@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import BinaryIO, Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.keys import ArtifactKeys
 from orch_assets.stores.manifest import (
@@ -167,7 +168,8 @@ class Publisher:
             except ArtifactNotFoundError:
                 uri = self._backend.uri(key)
                 raise ArtifactNotFoundError(
-                    f"No {keys.kind} {keys.name!r} is stored at {uri}.", artifact=keys.name
+                    f"No {keys.kind} {named(keys.name)} is stored at {named_uri(uri, key)}.",
+                    artifact=keys.name,
                 ) from None
             yield file
 
@@ -188,7 +190,9 @@ class Publisher:
             except ValueError:
                 found = None
         if found is None or found.manifest.content.sha256 != sha256:
-            raise self._corrupt(keys, f"its manifest {self._backend.uri(entry)} can't be read")
+            raise self._corrupt(
+                keys, f"its manifest {named_uri(self._backend.uri(entry), entry)} can't be read"
+            )
         # A store with another prefix, that wrote it, may have had another name for the artifact.
         return replace(found, manifest=replace(found.manifest, artifact=keys.name))
 
@@ -218,7 +222,7 @@ class Publisher:
     def _corrupt(self, keys: ArtifactKeys, problem: str) -> ArtifactCorruptError:
         uri = self._backend.uri(keys.current)
         return ArtifactCorruptError(
-            f"{keys.name!r} at {uri} is not what was published: {problem}. "
-            "Publish it again, or read one of versions().",
+            f"{named(keys.name)} at {named_uri(uri, keys.current)} is not what was published: "
+            f"{problem}. Publish it again, or read one of versions().",
             artifact=keys.name,
         )

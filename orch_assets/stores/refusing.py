@@ -12,7 +12,7 @@ def storable(label: str, type_name: str) -> Iterator[None]:
 
     Args:
         label: how the error names the column.
-        type_name: the type that the column's values must fit.
+        type_name: the type, for an error's text, that the column's values must fit.
     """
     import pyarrow as pa
 

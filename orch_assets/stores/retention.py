@@ -83,7 +83,7 @@ class Retention:
             self._backend.delete(below(self._prefix, _NEVER_THERE))
         except StoreUnavailableError as error:
             raise StoreUnavailableError(
-                f"retain() can't delete objects here, so nothing was changed. {error}",
+                f"retain() can't delete objects here, so nothing was changed. {error.marked}",
                 artifact=error.artifact,
             ) from None
 

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.marked_names import named_uri
 from orch_assets.stores.bucket import SHA256_NOTE, Bucket, Page
 from orch_assets.stores.s3_errors import code_of, reporting
 from orch_assets.stores.spooling import Spooled
@@ -127,7 +128,7 @@ class S3Bucket(Bucket[Any]):
                 else:
                     return
         raise ArtifactNotFoundError(
-            f"Nothing is stored at {self.uri(key)}.", artifact=self.uri(key)
+            f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
         )
 
     def _fetch_once(self, key: str, file: BinaryIO) -> None:

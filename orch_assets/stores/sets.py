@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.marked_names import named
 from orch_assets.stores.formats import StorageFormat
 from orch_assets.stores.manifest import Content
 
@@ -35,7 +36,8 @@ class SetIndex:
         """
         if name not in self.members:
             raise ArtifactNotFoundError(
-                f"The set {artifact!r} has no table {name!r}; see members().", artifact=artifact
+                f"The set {named(artifact)} has no table {named(name)}; see members().",
+                artifact=artifact,
             )
         return self.members[name]
 

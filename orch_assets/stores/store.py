@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValueError
 from orch_assets.json_values import NotJsonError, json_value, to_json
+from orch_assets.marked_names import named, named_type
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.backend import Backend
 from orch_assets.stores.blinded_since import BlindedSince, BlindedVersions, all_artifacts
@@ -107,11 +108,11 @@ class PipelineStore(ArtifactHistory):
         for member, table in tables.items():
             if not isinstance(member, str):
                 raise UnstorableTableError(
-                    f"A table of the set {name!r} is named by {type(member).__name__}, not text. "
-                    "Name each by text: a group's key k by str(k), or '-'.join(map(str, k)) where "
-                    "it is of several columns."
+                    f"A table of the set {named(name)} is named by {named_type(type(member))}, not "
+                    "text. Name each by text: a group's key k by str(k), or '-'.join(map(str, k)) "
+                    "where it is of several columns."
                 )
-            with _naming(name, member):
+            with _naming(name, member, len(waits)):
                 rows = incoming(table)
                 members[member] = self._files.write(rows, keys.member)
             waits.append(rows.before_commit)
@@ -143,8 +144,9 @@ class PipelineStore(ArtifactHistory):
             plain = json_value(value, missing_as_null=missing_as_null)
         except NotJsonError as error:
             raise UnstorableValueError(
-                f"{name!r} is no table and can't be stored as JSON. {error} Return a table "
-                "(pandas or Arrow), a dict of tables, or text, finite numbers, lists and dicts.",
+                f"{named(name)} is no table and can't be stored as JSON. {error.marked} Return a "
+                "table (pandas or Arrow), a dict of tables, or text, finite numbers, lists and "
+                "dicts.",
                 artifact=name,
             ) from None
         stored = self._publisher.store(_writes(to_json(plain)), keys.version)
@@ -308,7 +310,7 @@ def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
         return arrow_to_frame(table)
     except (pa.ArrowException, ValueError, OverflowError):  # their own words hold values
         raise StoreError(
-            f"{name!r} holds a value that pandas can't hold; read it by download_table().",
+            f"{named(name)} holds a value that pandas can't hold; read it by download_table().",
             artifact=name,
         ) from None
 
@@ -318,9 +320,12 @@ def _writes(data: bytes) -> Callable[[HashingFile], object]:
 
 
 @contextlib.contextmanager
-def _naming(name: str, member: str | None = None) -> Iterator[None]:
+def _naming(name: str, member: str | None = None, position: int = 0) -> Iterator[None]:
     try:
         yield
     except UnstorableTableError as error:
-        table = repr(name) if member is None else f"Table {member!r} of {name!r}"
-        raise UnstorableTableError(f"{table} can't be stored: {error}", artifact=name) from None
+        table = named(name)
+        if member is not None:
+            table = f"Table {named(member, str(position))} of {table}"
+        problem = f"{table} can't be stored: {error.marked}"
+        raise UnstorableTableError(problem, artifact=name) from None

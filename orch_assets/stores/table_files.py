@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from orch_assets.errors import ArtifactCorruptError
+from orch_assets.marked_names import named
 from orch_assets.stores.formats import TableFormat
 from orch_assets.stores.manifest import Content
 from orch_assets.stores.publishing import Publisher
@@ -79,7 +80,7 @@ def _describing(name: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, ValueError, KeyError):
         raise ArtifactCorruptError(
-            f"{name!r} is not the table that its manifest describes. "
+            f"{named(name)} is not the table that its manifest describes. "
             "Publish it again, or read one of versions().",
             artifact=name,
         ) from None

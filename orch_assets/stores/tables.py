@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named, named_type
 from orch_assets.stores.batches import in_blocks
 from orch_assets.stores.frames import NOTES, frame_to_arrow
 
@@ -76,7 +77,7 @@ def incoming(table: Any) -> Incoming:
         return incoming_stream(table, schema)
     raise UnstorableTableError(
         "A table is a pandas.DataFrame, a pyarrow.Table or a stream of record batches with its "
-        f"schema, not {type(table).__name__}."
+        f"schema, not {named_type(type(table))}."
     )
 
 
@@ -85,10 +86,11 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
     import pyarrow as pa
 
     if not isinstance(schema, pa.Schema):
-        raise UnstorableTableError(f"A schema is a pyarrow.Schema, not {type(schema).__name__}.")
-    for name in schema.names:
+        raise UnstorableTableError(f"A schema is a pyarrow.Schema, not {named_type(type(schema))}.")
+    for position, name in enumerate(schema.names):
         if schema.names.count(name) > 1:
-            raise UnstorableTableError(f"Column {name!r} is there more than once; rename it.")
+            column = named(name, str(position))
+            raise UnstorableTableError(f"Column {column} is there more than once; rename it.")
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != NOTES}
     schema = schema.with_metadata(metadata or None)
     taken = Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
@@ -130,12 +132,16 @@ def _of_schema(
     for batch in batches:
         if not isinstance(batch, pa.RecordBatch):
             raise UnstorableTableError(
-                f"A stream gives pyarrow.RecordBatch objects, not {type(batch).__name__}."
+                f"A stream gives pyarrow.RecordBatch objects, not {named_type(type(batch))}."
             )
         if not batch.schema.equals(schema):
-            wrong = [field.name for field in batch.schema if field not in list(schema)]
+            wrong = [
+                named(field.name, str(position))
+                for position, field in enumerate(batch.schema)
+                if field not in list(schema)
+            ]
             raise UnstorableTableError(
                 f"A batch of the stream isn't of its schema; columns that differ: "
-                f"{', '.join(map(repr, wrong)) or 'their number or order'}."
+                f"{', '.join(wrong) or 'their number or order'}."
             )
         yield pa.record_batch(batch.columns, schema=schema)

@@ -4,6 +4,8 @@ import datetime as dt
 import zoneinfo
 from typing import Any
 
+from orch_assets.marked_names import named_type
+
 Note = dict[str, Any]
 
 _MINUTE = 60
@@ -27,7 +29,7 @@ def zone_note(zone: Any) -> Note:
         return {"pytz": name} if name else {"pytz_offset": _seconds(zone)}
     if library == "dateutil":
         return _dateutil_note(zone)
-    raise ValueError(f"a zone of the type {type(zone).__name__}")
+    raise ValueError(f"a zone of the type {named_type(type(zone))}")
 
 
 def zone_of(note: Note) -> dt.tzinfo:
@@ -51,7 +53,7 @@ def arrow_zone(note: Note) -> str:
 def _seconds(zone: dt.tzinfo) -> float:
     offset = zone.utcoffset(None)
     if offset is None:
-        raise ValueError(f"a zone of the type {type(zone).__name__}")
+        raise ValueError(f"a zone of the type {named_type(type(zone))}")
     return offset.total_seconds()
 
 
@@ -83,7 +85,7 @@ def _dateutil_note(zone: Any) -> Note:
         name = str(getattr(zone, "_filename", "")).rpartition("zoneinfo/")[2]
         if name and not name.startswith("/") and tz.gettz(name) == zone:
             return {"dateutil": name}
-    raise ValueError(f"a zone of the type {type(zone).__name__}")
+    raise ValueError(f"a zone of the type {named_type(type(zone))}")
 
 
 def _local_note(zone: Any) -> Note:

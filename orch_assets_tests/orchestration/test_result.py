@@ -29,8 +29,12 @@ def test_a_failure_has_what_may_be_logged_and_what_may_not():
 def test_the_text_of_our_own_errors_may_be_logged_where_we_raised_them():
     with pytest.raises(StudyKeyError) as ours:
         check_study_key("A/B")
-    assert describe_failure(ours.value).loggable.startswith(
+    here = describe_failure(ours.value, raised)  # whose file has the literal
+    assert here.loggable.startswith(
         "StudyKeyError: Study key 'A/B' holds '/', which no partition key can carry. (at study.py:"
+    )
+    assert describe_failure(ours.value).loggable.startswith(
+        "StudyKeyError: Study key … holds '/', which no partition key can carry. (at study.py:"
     )
     theirs = describe_failure(raised(StudyKeyError("Ms Jones", "is here")))
     assert theirs.loggable.startswith("StudyKeyError (at test_result.py:")
@@ -55,6 +59,9 @@ def test_source_that_cannot_be_read_does_not_hide_the_failure(monkeypatch):
         raise SystemExit("no source")
 
     error = raised(ValueError("x"))
-    monkeypatch.setattr(linecache, "checkcache", fail)
-    failure = describe_failure(error)
-    assert (failure.error, failure.place, failure.trace) == ("ValueError: x", "", "")
+    with monkeypatch.context() as broken:
+        broken.setattr(linecache, "checkcache", fail)
+        failure = describe_failure(error)
+    assert failure.error == "ValueError: x"
+    assert failure.place.endswith(" in raised")
+    assert failure.trace.endswith(" in raised\n")
