@@ -174,8 +174,8 @@ def named_type(kind: type) -> str:
     if package in _LIBRARIES or package in sys.stdlib_module_names:
         module = sys.modules.get(kind.__module__)
         if getattr(module, kind.__name__, None) is kind:
-            return kind.__name__
-    return named(kind.__name__, "of its own", shown=kind.__name__)
+            return str(kind.__name__)
+    return named(kind.__name__, shown=kind.__name__)
 
 
 def named_column_type(column_type: object) -> str:

@@ -36,7 +36,8 @@ _mro_of: Any = type.__dict__["__mro__"].__get__
 
 def written_type_name(kind: type[BaseException], known: KnownNames) -> str:
     """Return a type's name, or that of the nearest one above it, which stands in its source."""
-    return next(_name_of(each) for each in _mro_of(kind) if _is_written(each, known))
+    name: str = next(_name_of(each) for each in _mro_of(kind) if _is_written(each, known))
+    return name
 
 
 def place_of(error: BaseException, pipeline_file: str | None) -> str:

@@ -104,7 +104,8 @@ class PipelineStore(ArtifactHistory):
         from orch_assets.stores.tables import incoming
 
         keys = self._keys(name, ArtifactKind.SET)
-        members, waits = {}, []
+        members: dict[str, Content] = {}
+        waits: list[Callable[[], object]] = []
         for member, table in tables.items():
             if not isinstance(member, str):
                 raise UnstorableTableError(
