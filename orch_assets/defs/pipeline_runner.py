@@ -75,7 +75,7 @@ class PipelineRunner:
     def run(self, turn: StepTurn) -> StepOutput:
         """Run a plain pipeline on a worker."""
         pipeline = self.pipelines[turn.step.name]
-        with self._knowing(pipeline):
+        with self._knowing(pipeline, turn.study_key):
             upstreams, inputs = self._upstreams(turn, pipeline)
             value = self._call(turn.study_key, pipeline, upstreams)
             if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
@@ -85,7 +85,7 @@ class PipelineRunner:
     async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
         pipeline = self.pipelines[turn.step.name]
-        with self._knowing(pipeline):
+        with self._knowing(pipeline, turn.study_key):
             return await self._run_async(turn, pipeline, on_worker)
 
     async def _run_async(
@@ -129,10 +129,14 @@ class PipelineRunner:
             "code_version": self.pipelines[turn.step.name].code_version or "",
         }
 
-    def _knowing(self, pipeline: StudyPipeline) -> contextlib.AbstractContextManager[None]:
+    def _knowing(
+        self, pipeline: StudyPipeline, study_key: str
+    ) -> contextlib.AbstractContextManager[None]:
         """Return a context in which errors and metadata name what the pipeline's source has."""
         assets = [artifact_name(key, None) for key in self.keys.values()]
-        return knowing(pipeline.function, assets, everything=self.registry == "demo")
+        read = getattr(self.sdk, "open_variables", None)
+        variables = partial(read, study_key) if read else tuple
+        return knowing(pipeline.function, assets, variables, everything=self.registry == "demo")
 
     def _call(self, study_key: str, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
         logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)

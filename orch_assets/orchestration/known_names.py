@@ -13,7 +13,7 @@ import functools
 import inspect
 import re
 import tokenize
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +34,9 @@ class KnownNames:
         attributes: names after a dot.
         modules: what import statements name, and the packages above: ``a.b`` and ``a``.
         strings: whole literals of text; none with an escape, and no f-string.
-        others: names that are known beside the file's: of assets, of open variables.
+        others: names that are known beside the file's, such as assets'.
         everything: whether no name is data, since all data is made up.
+        variables: returns the study's open variables, as far as they are known by then.
     """
 
     identifiers: frozenset[str] = frozenset()
@@ -44,6 +45,7 @@ class KnownNames:
     strings: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     everything: bool = False
+    variables: Callable[[], Collection[str]] = tuple
 
     def knows(self, name: str) -> bool:
         """Whether a name of any kind can't be data; of an artifact's, each of its parts."""
@@ -57,6 +59,7 @@ class KnownNames:
             or name in table_columns()
             or name == get_current_study()
             or _OUR_COLUMNS.fullmatch(name) is not None
+            or name in self.variables()
         )
 
     def name_in(self, error: BaseException) -> str | None:
@@ -99,16 +102,26 @@ _here: ContextVar[KnownNames | None] = ContextVar("orch_assets_known_names", def
 
 @contextlib.contextmanager
 def knowing(
-    function: Callable[..., Any], others: Iterable[str] = (), *, everything: bool = False
+    function: Callable[..., Any],
+    others: Iterable[str] = (),
+    variables: Callable[[], Collection[str]] = tuple,
+    *,
+    everything: bool = False,
 ) -> Iterator[None]:
     """Work for a pipeline: inside, :func:`known_here` answers what may be named.
 
     Args:
         function: the pipeline.
         others: names that are known beside those of its file.
+        variables: returns the study's open variables, as far as they are known by then.
         everything: whether all data is made up.
     """
-    known = replace(names_known_to(function), others=frozenset(others), everything=everything)
+    known = replace(
+        names_known_to(function),
+        others=frozenset(others),
+        variables=variables,
+        everything=everything,
+    )
     token = _here.set(known)
     try:
         yield

@@ -177,6 +177,13 @@ class ImednetSDK:
         study = study_of(study_key, "variables")
         return StudyDictionary(self._dictionaries, study, variables, intervals)
 
+    def open_variables(self, study_key: str) -> frozenset[str]:
+        """Return the variables that are open on all forms, by what this run read a moment ago.
+
+        Nothing is asked for: it is empty where the run has read no dictionary of the study.
+        """
+        return self._dictionaries.open_variables(study_key)
+
     def close(self) -> None:
         """Close the connections, if this SDK opened them; closing twice is no error."""
         if self._owns_client:

@@ -40,6 +40,13 @@ class _Answer:
     at: float
     table: "pa.Table"
 
+    @cached_property
+    def open_variables(self) -> frozenset[str]:
+        """Of a table ``variables``: those that are open on all forms."""
+        known = Dictionary(self.table)
+        names = self.table["variable_name"].to_pylist()
+        return frozenset(name for name in names if name and known.is_open_everywhere(name))
+
 
 class DictionaryReader:
     """Reads the tables ``variables`` and ``intervals`` of studies; for all threads.
@@ -69,12 +76,21 @@ class DictionaryReader:
 
     def recent(self, name: str, study_key: str) -> "pa.Table":
         """Return a table as it was read a moment ago in this run, else as it is now."""
+        answer = self._of_this_run(name, study_key)
+        return self.now(name, study_key) if answer is None else answer.table
+
+    def open_variables(self, study_key: str) -> frozenset[str]:
+        """Return the variables that are open everywhere, as read a moment ago; asks for nothing."""
+        answer = self._of_this_run("variables", study_key)
+        return frozenset() if answer is None else answer.open_variables
+
+    def _of_this_run(self, name: str, study_key: str) -> _Answer | None:
         with self._lock:
             answer = self._answers.get((name, study_key))
         run = _current_run()
         if answer is None or run is None or answer.run != run or self._is_old(answer):
-            return self.now(name, study_key)
-        return answer.table
+            return None
+        return answer
 
     def now(self, name: str, study_key: str) -> "pa.Table":
         """Return a table as it is now.

@@ -152,6 +152,12 @@ def pivot(study_key, sdk, study_logger):
     return pa.table(columns)
 
 @study_pipeline
+def variables_of_the_study(study_key, sdk, study_logger):
+    rows = sdk.dictionary(study_key).variables.to_pylist()
+    found = {row["blinded"]: row["variable_name"] for row in rows}
+    return pd.DataFrame({found[False]: [1], found[True]: [1]})
+
+@study_pipeline
 def counts(study_key, sdk, study_logger):
     return {IDENTIFIER: 3}
 
@@ -197,7 +203,7 @@ FAILS = {
     "object_type": "UnstorableTableError: 'object_type/ONC-301' can't be stored: Column 'dose' "
     "holds objects of type …, which can't be stored",
 }
-SUCCEEDS = ("pivot", "counts", "known_counts", "withheld")
+SUCCEEDS = ("pivot", "variables_of_the_study", "counts", "known_counts", "withheld")
 
 LOGS = """
 query Logs($run: ID!) { logsForRun(runId: $run) { ... on EventConnection { events {
@@ -296,6 +302,14 @@ def test_a_schema_has_names_that_are_known_and_positions_of_others(run):
         ("zoned", "timestamp[us, tz=…]"),
     ]
     assert told["rows"] == 1
+
+
+def test_an_open_variable_is_named_where_this_attempt_read_the_dictionary(run):
+    """Its column is a name that people know; one of a blinded variable is withheld."""
+    (told,) = run.made["variables_of_the_study"]
+    names = [column.name for column in told["dagster/column_schema"].columns]
+    assert names == [names[0], "column 1"]
+    assert names[0] != "column 0"
 
 
 def test_numbers_by_names_that_are_made_of_data_are_an_artifact(run):
