@@ -2,7 +2,8 @@
 
 The *lease* is a study's right to publish. Whoever gives a study up (timeout, cancel) revokes it;
 whoever publishes does so inside :func:`publishing`, so that a study that was given up can't change
-an artifact afterwards, however long its thread lives on.
+an artifact afterwards, however long its thread lives on. Nor can one of whose threads or finalizers
+one has failed.
 """
 
 import contextlib
@@ -10,12 +11,13 @@ import logging
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from traceback import walk_tb
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from orch_assets.errors import StudyGivenUpError, StudyKeyError
+from orch_assets.errors import StudyGivenUpError, StudyKeyError, UncaughtFailureError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -114,6 +116,43 @@ class PublishingLease:
             yield
 
 
+class Raised(NamedTuple):
+    """An exception, and where Python reported it; empty where a pipeline raised it itself."""
+
+    error: BaseException
+    where: str = ""
+
+
+class UncaughtErrors:
+    """What was raised in one try of a study where its pipeline can't catch it.
+
+    That is in its threads, in finalizers, in callbacks.
+    """
+
+    def __init__(self) -> None:
+        # A finalizer may run, and fail, in the midst of this code.
+        self._lock = threading.RLock()
+        self._raised: list[Raised] = []
+        self._ended = False
+
+    def __bool__(self) -> bool:
+        return bool(self._raised)
+
+    def note(self, raised: Raised) -> bool:
+        """Keep an exception for the try's end; False when that was before."""
+        with self._lock:
+            if not self._ended:
+                self._raised.append(raised)
+            return not self._ended
+
+    def end(self) -> list[Raised]:
+        """End the try; return what was raised in it, in order."""
+        with self._lock:
+            self._ended = True
+            raised, self._raised = self._raised, []
+            return raised
+
+
 @dataclass(frozen=True)
 class StudyContext:
     """The study that the calling code works for.
@@ -123,11 +162,13 @@ class StudyContext:
         provenance: who publishes: text facts (run, pipeline, code version, registry, …) that go
             into the manifest of whatever is published inside. No data values, no keys.
         lease: its right to publish.
+        uncaught: takes what its threads and finalizers raise; None where nobody would ask for it.
     """
 
     study_key: str
     provenance: Mapping[str, str] = field(default_factory=dict)
     lease: PublishingLease = field(default_factory=PublishingLease)
+    uncaught: UncaughtErrors | None = None
 
 
 _current: ContextVar[StudyContext | None] = ContextVar("orch_assets_study", default=None)
@@ -136,6 +177,11 @@ _current: ContextVar[StudyContext | None] = ContextVar("orch_assets_study", defa
 def current_context() -> StudyContext | None:
     """Return the whole context of the study at work here; None outside of one."""
     return _current.get()
+
+
+def study_in(context: Context) -> StudyContext | None:
+    """Return the study that code in these context variables works for."""
+    return context.get(_current)
 
 
 def get_current_study() -> str | None:
@@ -150,6 +196,7 @@ def study_context(
     *,
     provenance: Mapping[str, str] | None = None,
     lease: PublishingLease | None = None,
+    uncaught: UncaughtErrors | None = None,
 ) -> Iterator[StudyContext]:
     """Work for one study: ``get_current_study()`` answers its key inside.
 
@@ -157,6 +204,7 @@ def study_context(
         study_key: the study's key; checked.
         provenance: facts for the manifests of what is published inside.
         lease: the right to publish; a fresh one by default.
+        uncaught: takes what the study's threads and finalizers raise.
 
     Example:
         >>> with study_context("ONC-301"):
@@ -164,7 +212,7 @@ def study_context(
         'ONC-301'
     """
     context = StudyContext(
-        check_study_key(study_key), dict(provenance or {}), lease or PublishingLease()
+        check_study_key(study_key), dict(provenance or {}), lease or PublishingLease(), uncaught
     )
     token = _current.set(context)
     try:
@@ -179,11 +227,14 @@ def publishing() -> Iterator[None]:
 
     Raises:
         StudyGivenUpError: the study was given up; the commit must not happen.
+        UncaughtFailureError: one of its threads or finalizers has failed; likewise.
     """
     context = _current.get()
     if context is None:
         yield
         return
+    if context.uncaught:
+        raise UncaughtFailureError(context.study_key)
     with context.lease.commit(context.study_key):
         yield
 
@@ -195,6 +246,9 @@ def in_study_context(function: Callable[P, T]) -> Callable[P, T]:
     that called ``in_study_context``: ``get_current_study()`` answers, a study that was given up
     can't publish, and OpenTelemetry's spans have their parent. Many threads may call it at once.
 
+    An exception that nobody catches in such a thread fails the study. One that an executor's future
+    holds is yours to ask for: call ``result()`` of every future.
+
     Example:
         >>> from concurrent.futures import ThreadPoolExecutor
         >>> with study_context("ONC-301"), ThreadPoolExecutor() as pool:
@@ -205,9 +259,24 @@ def in_study_context(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return context.copy().run(function, *args, **kwargs)
+        return _run_in(context, function, *args, **kwargs)
 
     return call
+
+
+def _run_in(context: Context, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return context.copy().run(function, *args, **kwargs)
+
+
+def study_behind(error: BaseException) -> StudyContext | None:
+    """Return the study of the ``in_study_context`` function that an exception came out of.
+
+    The thread has left the study's context variables when Python asks what to do with it.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code is _run_in.__code__:
+            return study_in(frame.f_locals["context"])
+    return None
 
 
 class StudyContextLogAdapter(logging.LoggerAdapter[logging.Logger]):

@@ -4,7 +4,7 @@ import asyncio
 import random
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -95,10 +95,13 @@ class Attempt:
         timeout = self.step.timeout
         return timeout is not None and self.worked(now) >= timeout - _ROUNDING_SECONDS
 
-    def worth_another_try(self, error: BaseException) -> bool:
-        """Whether the step's retries are for this error and not used up."""
+    def worth_another_try(self, errors: Iterable[BaseException]) -> bool:
+        """Whether the step's retries are for each of these errors and not used up."""
         if self.over or self.tries > self.step.retries:
             return False
+        return all(map(self._is_retried, errors))
+
+    def _is_retried(self, error: BaseException) -> bool:
         if isinstance(error, ImednetError) and not isinstance(error, TableMovedError):
             return False  # the registry's errors were retried where they happened
         return isinstance(error, self.step.retry_on)

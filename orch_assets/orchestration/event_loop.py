@@ -4,12 +4,14 @@ import asyncio
 import logging
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, Final
 
-from orch_assets.orchestration.result import describe_failure
+from orch_assets.orchestration.uncaught import IN_ASYNCIO, take
+from orch_assets.study import Raised, current_context, study_in
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +59,12 @@ class EventLoop:
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.new_event_loop()
         loop.set_default_executor(_DaemonThreads())
-        loop.set_exception_handler(_tell_of_lost_task)
+        loop.set_task_factory(_StudyTask.made)
+        loop.set_exception_handler(_take_uncaught)
         self._thread = threading.Thread(
             target=self._serve, args=(loop,), name="orch-assets-loop", daemon=True
         )
-        self._thread.start()
+        Context().run(self._thread.start)  # no study's: it works for all
         return loop
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -87,11 +90,30 @@ class EventLoop:
         await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-def _tell_of_lost_task(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001 - asyncio's signature
-    """Log a failure that nobody awaited, without its text: asyncio would print it with values."""
+class _StudyTask(asyncio.Task[Any]):
+    """A task that knows its study, whoever drops it: Python 3.11 doesn't tell."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], **options: Any) -> None:
+        super().__init__(coro, **options)
+        context = options.get("context")
+        self.study = current_context() if context is None else study_in(context)
+
+    @classmethod
+    def made(cls, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> "_StudyTask":
+        """Return a task; the loop's factory."""
+        return cls(coro, loop=loop, **options)
+
+
+def _take_uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001 - asyncio's signature
+    """Take a failure that nobody awaits, without its text: asyncio would print it with values."""
     error = context.get("exception")
-    what = describe_failure(error).loggable if error is not None else context.get("message")
-    _log.warning("A task that no study awaits has failed: %s", what)
+    if error is None:
+        _log.warning("asyncio: %s", context.get("message"))
+        return
+    study = getattr(context.get("task") or context.get("future"), "study", None)
+    if handle := context.get("handle"):
+        study = study_in(handle._context)  # noqa: SLF001 - what Python 3.12 runs this in
+    take(Raised(error, IN_ASYNCIO), study)
 
 
 class _DaemonThreads(ThreadPoolExecutor):

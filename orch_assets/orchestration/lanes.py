@@ -32,6 +32,7 @@ from orch_assets.orchestration.result import (
 from orch_assets.orchestration.step_work import StepWork
 from orch_assets.orchestration.steps import Step, StepOutput, StepResult, StepRunner
 from orch_assets.orchestration.timers import Timers
+from orch_assets.orchestration.uncaught import watching
 from orch_assets.orchestration.workers import Workers
 
 WAS_CANCELLED: Final = early_end(CANCELLED, "the run was cancelled")
@@ -52,6 +53,9 @@ class Lanes:
         max_workers: studies at work at once on threads; ``async`` steps don't count.
         clock: seconds, monotonic.
         backoff: seconds to wait after so many failed tries of a step.
+
+    Attributes:
+        nobodys: failures meanwhile, in threads and finalizers, that no study is known for.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Lanes:
         clock: Callable[[], float] = time.monotonic,
         backoff: Callable[[int], float] = backoff,
     ) -> None:
+        self.nobodys: list[Failure] = []
         self._workers = Workers(max_workers)
         self._loop = EventLoop()
         # A result leaves the deque only when the caller has it: an interrupt can strike between
@@ -101,20 +106,21 @@ class Lanes:
             for study_key, steps in studies.items()
             if steps
         }
-        try:
-            for study_key, steps in studies.items():
-                if self._cancelled is None:
-                    self._advance(Lane(study_key, steps), begun=False)
-            while self._pending and self._cancelled is None:
-                left = self._timers.make_due()
-                if self._results:
-                    yield from self._hand_over()
-                    continue
-                with suppress(queue.Empty):
-                    self._awake.get(timeout=min(left or _SIGNAL_SECONDS, _SIGNAL_SECONDS))
-            yield from self.rest()
-        finally:
-            self._stop()
+        with watching(self.nobodys):
+            try:
+                for study_key, steps in studies.items():
+                    if self._cancelled is None:
+                        self._advance(Lane(study_key, steps), begun=False)
+                while self._pending and self._cancelled is None:
+                    left = self._timers.make_due()
+                    if self._results:
+                        yield from self._hand_over()
+                        continue
+                    with suppress(queue.Empty):
+                        self._awake.get(timeout=min(left or _SIGNAL_SECONDS, _SIGNAL_SECONDS))
+                yield from self.rest()
+            finally:
+                self._stop()
 
     def rest(self) -> Iterator[StepResult]:
         """Cancel, and yield the results that :meth:`run` did not: what had ended, and the rest.

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,8 +12,9 @@ from orch_assets.orchestration.attempt import Attempt
 from orch_assets.orchestration.event_loop import EventLoop
 from orch_assets.orchestration.steps import StepRunner, StepTurn
 from orch_assets.orchestration.timers import Timers
+from orch_assets.orchestration.uncaught import all_raised, failure_of
 from orch_assets.orchestration.workers import Workers
-from orch_assets.study import study_context
+from orch_assets.study import Raised, UncaughtErrors, study_context
 
 
 class StepWork:
@@ -77,25 +78,27 @@ class StepWork:
 
     @contextmanager
     def _turn(self, attempt: Attempt) -> Iterator[StepTurn]:
-        """Work for the attempt's study."""
+        """Work for the attempt's study, for one try."""
         lane = attempt.lane
         handed = {name: lane.values[name] for name in attempt.step.upstreams if name in lane.values}
         turn = StepTurn(lane.study_key, attempt.step, handed)
         provenance = self._runner.provenance(turn)
-        with study_context(lane.study_key, provenance=provenance, lease=attempt.lease):
+        with study_context(
+            lane.study_key, provenance=provenance, lease=attempt.lease, uncaught=UncaughtErrors()
+        ):
             yield turn
 
-    def _tries_again(self, attempt: Attempt, error: BaseException) -> bool:
+    def _tries_again(self, attempt: Attempt, raised: Sequence[Raised]) -> bool:
         """Count a failed try; return whether there is to be another."""
         attempt.tries += 1
-        again = attempt.worth_another_try(error)
+        again = attempt.worth_another_try(each.error for each in raised)
         if again:
             attempt.pause(self._timers.now())
         return again
 
-    def _fail(self, attempt: Attempt, turn: StepTurn, error: BaseException) -> None:
+    def _fail(self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]) -> None:
         if not attempt.over:
-            failure = attempt.step.describe(error)
+            failure = failure_of(raised, attempt.step.describe)
             self._end(attempt, failure=failure, report=self._runner.report(turn, failure))
 
     # --- plain steps: worker threads ---
@@ -121,12 +124,20 @@ class StepWork:
             try:
                 output = self._runner.run(turn)
             except BaseException as error:  # noqa: BLE001 - SystemExit too is one study's
-                if self._tries_again(attempt, error):
-                    self._timers.after(self._backoff(attempt.tries), partial(self._queue, attempt))
-                else:
-                    self._fail(attempt, turn, error)
+                self._try_again_or_fail(attempt, turn, all_raised(error))
+                return
+            if raised := all_raised():
+                self._try_again_or_fail(attempt, turn, raised)
             else:
                 self._end(attempt, output=output)
+
+    def _try_again_or_fail(
+        self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]
+    ) -> None:
+        if self._tries_again(attempt, raised):
+            self._timers.after(self._backoff(attempt.tries), partial(self._queue, attempt))
+        else:
+            self._fail(attempt, turn, raised)
 
     def _queue(self, attempt: Attempt) -> None:
         self._workers.submit(partial(self._try_plain, attempt), urgent=True)
@@ -146,27 +157,37 @@ class StepWork:
         attempt.restart()
         self._resume(attempt)
         try:
-            with self._turn(attempt) as turn:
-                await self._try_async(attempt, turn)
+            while await self._try_async(attempt):
+                await asyncio.sleep(self._backoff(attempt.tries))
+                self._resume(attempt)
         except BaseException as error:  # noqa: BLE001 - as in _hold_worker
             self._end(attempt, failure=attempt.step.describe(error))
 
-    async def _try_async(self, attempt: Attempt, turn: StepTurn) -> None:
+    async def _try_async(self, attempt: Attempt) -> bool:
+        """Try a step; return whether to try it again."""
         on_worker = partial(self._on_worker, attempt)
-        while True:
+        with self._turn(attempt) as turn:
             try:
                 output = await self._runner.run_async(turn, on_worker)
+                attempt.pause(self._timers.now())
+                for _ in range(2):  # turns in which the loop closes a generator left behind
+                    await asyncio.sleep(0)
             except BaseException as error:  # noqa: BLE001 - as in _call
-                if attempt.over:
-                    return
-                if not self._tries_again(attempt, error):
-                    await on_worker(self._fail, attempt, turn, error)
-                    return
-            else:
-                self._end(attempt, output=output)
-                return
-            await asyncio.sleep(self._backoff(attempt.tries))
-            self._resume(attempt)
+                return await self._tries_again_or_fails(attempt, turn, all_raised(error))
+            if raised := all_raised():
+                return await self._tries_again_or_fails(attempt, turn, raised)
+            self._end(attempt, output=output)
+            return False
+
+    async def _tries_again_or_fails(
+        self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]
+    ) -> bool:
+        if attempt.over:
+            return False
+        again = self._tries_again(attempt, raised)
+        if not again:
+            await self._on_worker(attempt, self._fail, attempt, turn, raised)
+        return again
 
     async def _on_worker(self, attempt: Attempt, function: Callable[..., Any], *args: Any) -> Any:
         """Run on a worker what would block the loop; its wait for one is no working time."""

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from typing import Final
 
 Job = Callable[[], object]
@@ -69,7 +70,7 @@ class Workers:
         thread = threading.Thread(target=self._work, name="orch-assets-worker", daemon=True)
         self._threads.add(thread)
         try:
-            thread.start()
+            Context().run(thread.start)  # no study's: it works for whichever comes
         except RuntimeError:  # the system has no thread to give: fewer will do, none will not
             self._threads.discard(thread)
             if not self._threads:
