@@ -114,7 +114,8 @@ def take(raised: Raised, study: StudyContext | None = None) -> bool:
     study = study or _study_of(raised.error)
     if study is None or study.uncaught is None:
         told = _failure(raised, describe_failure)
-        for nobodys in (running := tuple(_running)):
+        running = tuple(_running)
+        for nobodys in running:
             nobodys.append(told)
         if running:
             _log.error("%s. No study is known for it.", told.loggable)
@@ -166,11 +167,11 @@ class _Hook:
 
     def _takes(self, args: Any) -> bool:
         error, in_thread = args.exc_value, hasattr(args, "thread")
-        if error is None or (in_thread and isinstance(error, SystemExit)):
-            return False  # which ends a thread as it should
-        study = _study_of(error)
-        if study is None and not self._is_last:
+        study = None if error is None else _study_of(error)
+        if error is None or (study is None and not self._is_last):
             return False
+        if in_thread and isinstance(error, SystemExit):
+            return True  # which ends a thread, and is no failure
         started = "thread" in (getattr(args, "err_msg", None) or "")
         return take(Raised(error, IN_THREAD if in_thread or started else IN_FINALIZER), study)
 
