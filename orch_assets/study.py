@@ -2,8 +2,8 @@
 
 The *lease* is a study's right to publish. Whoever gives a study up (timeout, cancel) revokes it;
 whoever publishes does so inside :func:`publishing`, so that a study that was given up can't change
-an artifact afterwards, however long its thread lives on. Nor can one of whose threads or finalizers
-one has failed.
+an artifact afterwards, however long its thread lives on. Nor can a study in whose threads or
+finalizers something was raised that nobody caught.
 """
 
 import contextlib
@@ -116,6 +116,10 @@ class PublishingLease:
             yield
 
 
+# Kept until the try's end, with all that their frames hold.
+_MOST_UNCAUGHT = 100
+
+
 class Raised(NamedTuple):
     """An exception, and where Python reported it; empty where a pipeline raised it itself."""
 
@@ -141,7 +145,7 @@ class UncaughtErrors:
     def note(self, raised: Raised) -> bool:
         """Keep an exception for the try's end; False when that was before."""
         with self._lock:
-            if not self._ended:
+            if not self._ended and len(self._raised) < _MOST_UNCAUGHT:
                 self._raised.append(raised)
             return not self._ended
 

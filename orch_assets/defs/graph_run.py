@@ -72,8 +72,8 @@ class GraphRun:
             if self.executions is not None:
                 with capture_interrupts():
                     self.executions.close()
-        for failure in lanes.nobodys:
-            self.context.log.error("No study is known for a failure: %s", failure.loggable)
+        for text in lanes.nobodys:
+            self.context.log.error("No study is known for a failure: %s", text)
         self._log_blinded_since(steps)
         if self.failed:
             raise self._failure(studies)

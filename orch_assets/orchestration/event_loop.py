@@ -10,6 +10,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Any, Final
 
+from orch_assets.orchestration.result import describe_failure
 from orch_assets.orchestration.uncaught import IN_ASYNCIO, take
 from orch_assets.study import Raised, current_context, study_in
 
@@ -113,7 +114,8 @@ def _take_uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
     study = getattr(context.get("task") or context.get("future"), "study", None)
     if handle := context.get("handle"):
         study = study_in(handle._context)  # noqa: SLF001 - what Python 3.12 runs this in
-    take(Raised(error, IN_ASYNCIO), study)
+    if not take(Raised(error, IN_ASYNCIO), study):
+        _log.error("A task that nobody awaits: %s", describe_failure(error).loggable)
 
 
 class _DaemonThreads(ThreadPoolExecutor):

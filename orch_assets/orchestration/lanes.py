@@ -55,7 +55,8 @@ class Lanes:
         backoff: seconds to wait after so many failed tries of a step.
 
     Attributes:
-        nobodys: failures meanwhile, in threads and finalizers, that no study is known for.
+        nobodys: what may be logged of exceptions in threads and finalizers meanwhile that no
+            study is known for; as keys, each once.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Lanes:
         clock: Callable[[], float] = time.monotonic,
         backoff: Callable[[int], float] = backoff,
     ) -> None:
-        self.nobodys: list[Failure] = []
+        self.nobodys: dict[str, None] = {}
         self._workers = Workers(max_workers)
         self._loop = EventLoop()
         # A result leaves the deque only when the caller has it: an interrupt can strike between

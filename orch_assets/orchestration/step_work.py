@@ -124,16 +124,14 @@ class StepWork:
             try:
                 output = self._runner.run(turn)
             except BaseException as error:  # noqa: BLE001 - SystemExit too is one study's
-                self._try_again_or_fail(attempt, turn, all_raised(error))
+                self._retry_or_fail(attempt, turn, all_raised(error))
                 return
             if raised := all_raised():
-                self._try_again_or_fail(attempt, turn, raised)
+                self._retry_or_fail(attempt, turn, raised)
             else:
                 self._end(attempt, output=output)
 
-    def _try_again_or_fail(
-        self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]
-    ) -> None:
+    def _retry_or_fail(self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]) -> None:
         if self._tries_again(attempt, raised):
             self._timers.after(self._backoff(attempt.tries), partial(self._queue, attempt))
         else:
@@ -173,13 +171,13 @@ class StepWork:
                 for _ in range(2):  # turns in which the loop closes a generator left behind
                     await asyncio.sleep(0)
             except BaseException as error:  # noqa: BLE001 - as in _call
-                return await self._tries_again_or_fails(attempt, turn, all_raised(error))
+                return await self._retry_or_fail_async(attempt, turn, all_raised(error))
             if raised := all_raised():
-                return await self._tries_again_or_fails(attempt, turn, raised)
+                return await self._retry_or_fail_async(attempt, turn, raised)
             self._end(attempt, output=output)
             return False
 
-    async def _tries_again_or_fails(
+    async def _retry_or_fail_async(
         self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]
     ) -> bool:
         if attempt.over:

@@ -46,8 +46,8 @@ _STARTED_BY: Final = "_orch_assets_study"
 _TOLD: Final = 5
 
 _lock = threading.Lock()
-# A list for each set of lanes that runs now: takes what no study is known for.
-_running: list[list[Failure]] = []
+# For each set of lanes that runs now: what no study is known for, each text once.
+_running: list[dict[str, None]] = []
 _this_thread = threading.local()
 
 
@@ -79,8 +79,8 @@ def failure_of(raised: Sequence[Raised], describe: Callable[[BaseException], Fai
         return first
     return replace(
         first,
-        message="; also ".join(_few([first.message, *(each.error for each in others)])),
-        place="; also ".join(_few([first.place, *(each.loggable for each in others)])),
+        message=_joined([first.message, *(each.error for each in others)]),
+        place=_joined([first.place, *(each.loggable for each in others)]),
         trace="\n".join(each.trace for each in (first, *others)),
     )
 
@@ -91,14 +91,16 @@ def _failure(raised: Raised, describe: Callable[[BaseException], Failure]) -> Fa
         return failure
     place = ", ".join(filter(None, (failure.place, raised.where)))
     message = f"{failure.message} (at {place})".lstrip()
-    return replace(failure, place=place, message=message)
+    trace = f"Raised {raised.where}:\n{failure.trace}"
+    return replace(failure, place=place, message=message, trace=trace)
 
 
-def _few(texts: Sequence[str]) -> list[str]:
+def _joined(texts: Sequence[str]) -> str:
     """Return the first texts, each once, and how many more there are."""
-    different = list(dict.fromkeys(texts))
-    more = len(different) - _TOLD
-    return [*different[:_TOLD], f"{more} more"] if more > 0 else different
+    told = list(dict.fromkeys(texts))
+    if len(told) > _TOLD:
+        told[_TOLD:] = [f"{len(told) - _TOLD} more"]
+    return "; also ".join(told).removeprefix("; ")
 
 
 # --- as it is raised ---
@@ -112,13 +114,13 @@ def take(raised: Raised, study: StudyContext | None = None) -> bool:
         study: whose it is; else that is found out.
     """
     study = study or _study_of(raised.error)
+    told = _failure(raised, describe_failure).loggable
     if study is None or study.uncaught is None:
-        told = _failure(raised, describe_failure)
         running = tuple(_running)
         for nobodys in running:
-            nobodys.append(told)
+            nobodys[told] = None
         if running:
-            _log.error("%s. No study is known for it.", told.loggable)
+            _log.error("%s. No study is known for it.", told)
         return bool(running)
     given_up = study.lease.revoked
     if given_up and isinstance(raised.error, StudyGivenUpError):
@@ -128,17 +130,18 @@ def take(raised: Raised, study: StudyContext | None = None) -> bool:
         "Study %s, pipeline %s: %s. %s",
         study.study_key,
         study.provenance.get("pipeline", "unknown"),
-        _failure(raised, describe_failure).loggable,
+        told,
         "It is a failure of the study." if counts else "Its try had ended: no result changes.",
     )
     return True
 
 
 def _study_of(error: BaseException) -> StudyContext | None:
+    """Return whose it is; None, too, for a study that nobody runs and that could not fail."""
     study = study_behind(error)
-    if study is not None or getattr(_this_thread, "collects", False):
-        return study
-    return _at_work()
+    if study is None and not getattr(_this_thread, "collects", False):
+        study = _at_work()
+    return study if study is not None and study.uncaught is not None else None
 
 
 def _at_work() -> StudyContext | None:
@@ -187,14 +190,14 @@ def _note_collection(phase: str, info: object) -> None:  # noqa: ARG001 - the co
 
 
 @contextmanager
-def watching(nobodys: list[Failure]) -> Iterator[None]:
+def watching(nobodys: dict[str, None]) -> Iterator[None]:
     """Take, while studies are at work, what nobody catches.
 
     The hooks stay, for threads that outlive their study and the run: what they raise then would be
     printed after all. What is no study's goes where it went before.
 
     Args:
-        nobodys: gets what no study is known for.
+        nobodys: gets, as keys, what may be logged of an exception that no study is known for.
     """
     with _lock:
         _hook_in()
