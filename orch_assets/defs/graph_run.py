@@ -24,6 +24,7 @@ from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.result import CANCELLED, Failure, describe_failure
 from orch_assets.orchestration.steps import Step, StepResult
+from orch_assets.orchestration.warning_texts import leave_out_texts
 from orch_assets.registry import extra_fields
 
 _PROGRESS_SECONDS: Final = 10.0
@@ -56,6 +57,8 @@ class GraphRun:
         done = self._carry(selected, studies)
         self._check_settings()
         registry: RegistryResource = self.context.resources.registry
+        if not registry.is_demo:
+            leave_out_texts()
         orchestration: OrchestrationResource = self.context.resources.orchestration
         steps = {
             study_key: [
