@@ -8,7 +8,13 @@ from typing import Any, Final, TypedDict
 from orch_assets.errors import OrchAssetsError
 from orch_assets.marked_names import with_known_names
 from orch_assets.orchestration.known_names import KnownNames, file_of, known_here, names_known_to
-from orch_assets.orchestration.sources import is_ours, place_of, written_type_name
+from orch_assets.orchestration.sources import (
+    frames_of,
+    is_ours,
+    place_of,
+    traceback_of,
+    written_type_name,
+)
 
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
@@ -102,8 +108,8 @@ def describe_failure(
     return Failure(
         kind=kind if show_all else _told(written_type_name, type(error), known) or "Exception",
         message=message,
-        place=_told(place_of, error, _told(file_of, function)),
-        explanation=message if show_all else _told(_explanation, error, known),
+        place=_encodable(_told(place_of, error, _told(file_of, function))),
+        explanation=message if show_all else _encodable(_told(_explanation, error, known)),
         trace=_trace(error),
         type_name=kind,
     )
@@ -134,17 +140,23 @@ def _explanation(error: BaseException, known: KnownNames) -> str:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return _encodable(str(error))
     except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the failure
         return "(the exception has no readable text)"
 
 
+def _encodable(text: str) -> str:
+    """Return a text that UTF-8 has: half a character would keep the report from being written."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _trace(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        lines = traceback.format_exception(type(error), error, traceback_of(error))
+        return _encodable("".join(lines))
     except BaseException:  # noqa: BLE001 - as above: the stack alone, then
         # Not format_tb: for its carets it parses source, which fails in CPython 3.11 now and then
         # when another thread parses too.
-        frames = traceback.walk_tb(error.__traceback__)
-        codes = [(frame.f_code, line) for frame, line in frames]
-        return "".join(f"{code.co_filename}:{line} in {code.co_name}\n" for code, line in codes)
+        codes = [(frame.f_code, line) for frame, line in frames_of(error)]
+        lines = [f"{code.co_filename}:{line} in {code.co_name}\n" for code, line in codes]
+        return _encodable("".join(lines))

@@ -10,7 +10,7 @@ import sysconfig
 import traceback
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
 
 from orch_assets.errors import OrchAssetsError
@@ -34,6 +34,17 @@ _qualified_name_of: Any = type.__dict__["__qualname__"].__get__
 _mro_of: Any = type.__dict__["__mro__"].__get__
 
 
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return an exception's traceback, by the built-in member: a class may refuse to be asked."""
+    found: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
+    return found
+
+
+def frames_of(error: BaseException) -> list[tuple[FrameType, int]]:
+    """Return the frames that an exception passed, outermost first, each with its line."""
+    return list(traceback.walk_tb(traceback_of(error)))
+
+
 def written_type_name(kind: type[BaseException], known: KnownNames) -> str:
     """Return a type's name, or that of the nearest one above it, which stands in its source."""
     name: str = next(_name_of(each) for each in _mro_of(kind) if _is_written(each, known))
@@ -49,7 +60,7 @@ def place_of(error: BaseException, pipeline_file: str | None) -> str:
     """
     frames = [
         (frame.f_code, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
+        for frame, line in frames_of(error)
         if frame.f_code.co_filename == pipeline_file or _is_of_a_module(frame)
     ]
     own = [each for each in frames if not each[0].co_filename.startswith(_LIBRARIES)]
@@ -65,7 +76,7 @@ def is_ours(error: BaseException) -> bool:
     kind = type(error)
     if not (issubclass(kind, OrchAssetsError) and _module_has(kind)):
         return False
-    frames: Sequence[FrameType] = [each for each, _ in traceback.walk_tb(error.__traceback__)]
+    frames: Sequence[FrameType] = [each for each, _ in frames_of(error)]
     return bool(frames) and _is_our_code(frames[-1]) and kind.__module__.startswith("orch_assets.")
 
 

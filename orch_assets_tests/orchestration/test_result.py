@@ -65,3 +65,27 @@ def test_source_that_cannot_be_read_does_not_hide_the_failure(monkeypatch):
     assert failure.error == "ValueError: x"
     assert failure.place.endswith(" in raised")
     assert failure.trace.endswith(" in raised\n")
+
+
+def test_half_a_character_in_a_text_is_escaped() -> None:
+    """UTF-8 has none, so that the failure report could not be written."""
+    failure = describe_failure(raised(ValueError("half \ud800")))
+    assert failure.message == r"half \ud800"
+    assert r"half \ud800" in failure.trace
+    for text in (failure.error, failure.loggable, failure.trace):
+        text.encode()
+
+
+def test_an_exception_that_refuses_to_be_asked_is_described() -> None:
+    class ClosedError(Exception):
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError
+
+    def pipeline() -> None:
+        raise ClosedError
+
+    try:
+        pipeline()
+    except BaseException as error:  # noqa: BLE001 - pytest would ask it
+        failure = describe_failure(error, pipeline)
+    assert failure.loggable.startswith("ClosedError")
