@@ -37,11 +37,9 @@ class RunOptions:
         for name in ("study_timeout", "run_deadline"):
             seconds = getattr(self, name)
             if seconds is not None and not (_is_number(seconds) and seconds > 0):
-                raise OrchestratorArgumentError(
-                    f"{name} is {seconds!r}; give seconds above 0, or None."
-                )
+                raise OrchestratorArgumentError(f"{name} must be seconds above 0, or None.")
         if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
-            raise OrchestratorArgumentError(f"retries is {self.retries!r}; give a number from 0.")
+            raise OrchestratorArgumentError("retries must be a whole number from 0.")
         if not all(_is_error_type(each) for each in self.retried_errors):
             raise OrchestratorArgumentError(
                 "retry_on must be an exception type, or a tuple of them."
@@ -56,8 +54,8 @@ class RunOptions:
         for study_key, seconds in self.expected_durations.items():
             if not (_is_number(seconds) and seconds >= 0):
                 raise OrchestratorArgumentError(
-                    f"expected_durations has {seconds!r} for study {study_key}; give seconds from "
-                    "0, and leave out a study whose duration is not known."
+                    f"expected_durations of study {study_key} must be seconds from 0; leave out a "
+                    "study whose duration is not known."
                 )
 
     @property

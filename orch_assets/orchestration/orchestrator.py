@@ -74,9 +74,7 @@ class MultiStudyOrchestrator:
         expected_durations: Mapping[str, float] | None = None,
     ) -> None:
         if not isinstance(max_workers, int) or isinstance(max_workers, bool) or max_workers < 1:
-            raise OrchestratorArgumentError(
-                f"max_workers is {max_workers!r}; give a number from 1."
-            )
+            raise OrchestratorArgumentError("max_workers must be a whole number from 1.")
         self._sdk = sdk
         self._max_workers = max_workers
         self._options = RunOptions(

@@ -64,7 +64,7 @@ def _check_collection(name: str, value: object) -> None:
         return
     if isinstance(value, str):
         raise OrchestratorArgumentError(
-            f"{name} is the text {value!r}; give a set of study keys, such as {{{value!r}}}."
+            f"{name} is text; give a set of study keys, such as {{'ONC-301'}}."
         )
     if not isinstance(value, Collection) or not all(isinstance(key, str) for key in value):
         raise OrchestratorArgumentError(f"{name} must be a set of study keys (text), or None.")

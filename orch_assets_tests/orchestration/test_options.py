@@ -47,6 +47,23 @@ def test_options_that_make_no_sense_are_refused_by_name(option):
         MultiStudyOrchestrator(Registry(), **option)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"max_workers": "planted"},
+        {"study_timeout": "planted"},
+        {"run_deadline": "planted"},
+        {"retries": "planted"},
+        {"expected_durations": {"A": "planted"}},
+    ],
+)
+def test_what_an_option_was_given_is_not_quoted(option):
+    """The text of our own errors is logged, and a pipeline may give what it read."""
+    with pytest.raises(OrchestratorError) as caught:
+        MultiStudyOrchestrator(Registry(), **option)
+    assert "planted" not in str(caught.value)
+
+
 def test_options_are_given_by_name_only():
     with pytest.raises(TypeError):
         MultiStudyOrchestrator(Registry(), 4, 10)
