@@ -6,7 +6,8 @@ that need it, so that ``--help`` costs nothing and asks nobody.
 """
 
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ import click
 
 from orch_assets.errors import OrchAssetsError
 from orch_assets.run_commands import name_abandoned_runs, runs
+from orch_assets.signals import interrupting, undisturbed
 from orch_assets.version import VERSION
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ SUCCEEDED: Final = 0
 FAILED: Final = 1
 NONE_COULD_RUN: Final = 2
 INTERRUPTED: Final = 130
+TERMINATED: Final = 143
 
 _MAIN_JOB: Final = "study_pipelines"
 # By these keys study graphs know what the command needs, too.
@@ -40,6 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: those of the command line, without its name; None takes the process's own.
     """
+    with interrupting() as first_signal:
+        code = _exit_code(arguments)
+        by_host = code == INTERRUPTED and first_signal() == signal.SIGTERM
+    return TERMINATED if by_host else code
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
     try:
         return int(cli.main(arguments, prog_name="orch-assets", standalone_mode=False) or SUCCEEDED)
     except click.ClickException as error:
@@ -98,8 +108,11 @@ def _location_resources(instance: "dg.DagsterInstance") -> "Iterator[Any]":
         for key, resource in (defs.resources or {}).items()
         if key in _RESOURCES or isinstance(resource, SetInCode)
     }
-    with dg.build_resources(chosen, instance=instance) as resources:
-        yield resources
+    try:
+        with dg.build_resources(chosen, instance=instance) as resources:
+            yield resources
+    except dg.DagsterExecutionInterruptedError as interruption:  # of making or closing one
+        raise KeyboardInterrupt from interruption
 
 
 def _run_studies(instance: "dg.DagsterInstance", resources: Any, study_keys: Sequence[str]) -> int:
@@ -175,6 +188,7 @@ def _execute(
     jobs = {each.job_name: defs.resolve_job_def(each.job_name) for each in planned}
     total = sum(each.results(jobs[each.job_name]) for each in planned)
     command_id, failures, remaining = new_command_id(), [], list(planned)
+    interrupted = False
     with result_count(console, total) as count:
         try:
             while remaining:
@@ -183,16 +197,20 @@ def _execute(
                 ended = run_planned(instance, job, each, command_id, on_event=count.on_event)
                 failures += [failure] if (failure := failure_of(instance, ended)) else []
         except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        with undisturbed():
+            _print_results(instance, console, command_id)
             return _print_interruption(f"{count.done} of {total}", remaining)
-    if failures and not any(failure.of_studies for failure in failures):
+    if failures and not (count.new or any(failure.of_studies for failure in failures)):
         click.echo("\n".join(dict.fromkeys(failure.text for failure in failures)), err=True)
         return NONE_COULD_RUN
-    study_keys = {key for each in planned for key in each.study_keys}
-    printed = _print_results(instance, resources.io_manager, console, study_keys)
+    _print_results(instance, console, command_id)
+    stored = _store_results(instance)
     for failure in failures:
         say(console, f"\n{failure.text}")
     _print_conclusion(console, resources.io_manager, in_vain, failed=bool(failures))
-    return SUCCEEDED if printed and not (failures or in_vain) else FAILED
+    return SUCCEEDED if stored and not (failures or in_vain) else FAILED
 
 
 def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
@@ -207,22 +225,29 @@ def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
     return INTERRUPTED
 
 
-def _print_results(
-    instance: "dg.DagsterInstance", io_manager: Any, console: "Console", study_keys: Collection[str]
-) -> bool:
-    """Refresh the matrix of all results, print these studies' part of it; return if it worked."""
-    from orch_assets.definitions import defs
-    from orch_assets.defs.command_runs import failure_of, run_job
-    from orch_assets.defs.results import load_results
+def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:
+    """Print the matrix of what the command's runs have recorded, whatever the store can do now."""
+    from orch_assets.defs.command_runs import runs_of_command
+    from orch_assets.defs.results import results_of_runs
     from orch_assets.terminal import print_matrix
 
-    refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
+    if entries := results_of_runs(instance, runs_of_command(instance, command_id)):
+        print_matrix(console, entries)
+
+
+def _store_results(instance: "dg.DagsterInstance") -> bool:
+    """Refresh the matrix of all results in the store; return whether it worked."""
+    from orch_assets.definitions import defs
+    from orch_assets.defs.command_runs import failure_of, run_job
+
+    try:
+        refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
+    except KeyboardInterrupt:
+        click.echo("Every result is stored; the matrix study_results may be older.", err=True)
+        raise
     if failure := failure_of(instance, refreshed):
-        click.echo(f"The matrix study_results could not be made: {failure.text}", err=True)
-        return False
-    entries, _ = load_results(instance, io_manager)
-    print_matrix(console, [entry for entry in entries if entry.study_key in study_keys])
-    return True
+        click.echo(f"The matrix study_results could not be stored: {failure.text}", err=True)
+    return failure is None
 
 
 def _print_conclusion(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orch_assets.orchestration.matrix import MatrixEntry
 
 _PLAIN_WIDTH: Final = 200
+_CARRIED: Final = "carried_from"  # metadata of a result that an earlier run had made
 _RESULTS: Final = frozenset({"ASSET_MATERIALIZATION", "ASSET_OBSERVATION"})
 
 
@@ -39,6 +40,7 @@ class ResultCount:
     Attributes:
         total: how many results are to come.
         done: how many have come.
+        new: how many of them are this run's own, and not carried forward from an earlier one.
     """
 
     console: "Console"
@@ -46,12 +48,15 @@ class ResultCount:
     bar: "TaskID"
     total: int
     done: int = 0
+    new: int = 0
 
     def on_event(self, entry: Any) -> None:
         """Take an entry of a run's log."""
         if not entry.is_dagster_event or entry.dagster_event.event_type_value not in _RESULTS:
             return
         self.done += 1
+        event = entry.asset_materialization or entry.asset_observation
+        self.new += _CARRIED not in event.metadata
         self.progress.advance(self.bar)
         if not self.console.is_terminal and self.done % max(1, self.total // 10) == 0:
             self.console.print(f"{self.done} of {self.total} results")

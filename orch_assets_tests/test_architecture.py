@@ -12,13 +12,14 @@ import pytest
 import orch_assets
 
 PACKAGE = Path(orch_assets.__file__).parent
-CORE = {"errors", "json_values", "marked_names", "study", "vendors", "version"}
+CORE = {"errors", "json_values", "marked_names", "signals", "study", "vendors", "version"}
 
 # What each part may import of the others. "" is the package itself: the public API.
 MAY_IMPORT = {
     "errors": {"marked_names"},
     "json_values": {"marked_names"},
     "marked_names": set(),
+    "signals": set(),
     "study": {"errors"},
     "vendors": set(),
     "version": set(),
@@ -38,6 +39,7 @@ MAY_IMPORT = {
         "definitions",
         "orchestration",
         "run_commands",
+        "signals",
         "terminal",
     },
     "run_commands": {"defs", "terminal"},

@@ -30,6 +30,7 @@ from orch_assets.defs.partitions import (
     range_tags,
 )
 from orch_assets.errors import OrchestratorError
+from orch_assets.signals import undisturbed
 
 # workspace.yaml and pyproject.toml have this name, too; `dagster -m orch_assets` derives it.
 LOCATION_NAME: Final = "orch_assets"
@@ -127,6 +128,12 @@ def plan_resumption(
     ]
 
 
+def runs_of_command(instance: dg.DagsterInstance, command_id: str) -> list[str]:
+    """Return the IDs of the runs over studies that a command has started, oldest first."""
+    wanted = dg.RunsFilter(tags={COMMAND_TAG: command_id})
+    return [run.run_id for run in reversed(instance.get_runs(filters=wanted))]
+
+
 def _studies_of(run: dg.DagsterRun, known: Sequence[str]) -> list[str]:
     first, last = range_of(run)
     if gone := [study_key for study_key in (first, last) if study_key not in known]:
@@ -222,7 +229,8 @@ def run_job(
         # Not raised: Dagster would take a failed study for a broken run.
         execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interruption:
-        _end(instance, run.run_id)
+        with undisturbed():
+            _end(instance, run.run_id)
         raise KeyboardInterrupt from interruption
     ended = instance.get_run_by_id(run.run_id) or run
     if _was_interrupted(ended):
@@ -277,10 +285,13 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunFailure |
 
 def _error_text(run: dg.DagsterRun, error: Any) -> str:
     """Return the message of an error of ours, which holds no data, else the error's type."""
-    while error is not None and error.cause is not None:
+    chain = []
+    while error is not None:
+        chain.append(error)
         error = error.cause
-    name = error.cls_name if error is not None else None
-    if name is not None and hasattr(errors, name):
-        return str(error.message).strip().removeprefix(f"{errors.__name__}.")
+    for each in chain:  # ours says what the error below it means
+        if each.cls_name is not None and hasattr(errors, each.cls_name):
+            return str(each.message).strip().removeprefix(f"{errors.__name__}.")
+    name = chain[-1].cls_name if chain else None
     what = f"{name} " if name else ""
     return f"{what}ended run {run.run_id} ({run.job_name}); the run's log in the UI says more."

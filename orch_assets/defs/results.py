@@ -32,6 +32,10 @@ _BATCH: Final = 1000
 _OVERLAP: Final = 500
 # A run's end may be stored later than that of one that ended after it.
 _LOOK_BACK_SECONDS: Final = 300.0
+_RESULT_EVENTS: Final = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_OBSERVATION,
+}
 _FINISHED: Final = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -136,6 +140,16 @@ def load_results(
     return entries, max((entry.event_id for entry in entries), default=0)
 
 
+def results_of_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[MatrixEntry]:
+    """Return the newest result of each study and pipeline that runs have recorded.
+
+    Studies are in partition order. What the runs had not ended yet has no entry.
+    """
+    entries = [entry for run_id in run_ids for entry in _entries_of_run(instance, run_id)]
+    pipelines = sorted({entry.pipeline for entry in entries})
+    return newest(entries, instance.get_dynamic_partitions(STUDIES_NAME), pipelines)
+
+
 def _earlier(
     instance: dg.DagsterInstance, io_manager: dg.IOManager
 ) -> tuple[list[MatrixEntry], int]:
@@ -164,6 +178,19 @@ def _new_entries(
                 break
             cursor = page.cursor
     yield from _never_ended(instance, key)
+
+
+def _entries_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[MatrixEntry]:
+    cursor = None
+    while True:
+        page = instance.get_records_for_run(run_id, cursor, of_type=_RESULT_EVENTS, limit=_BATCH)
+        for record in page.records:
+            key = record.asset_key
+            if key is not None and (entry := _entry(key, record)) is not None:
+                yield entry
+        if not page.has_more:
+            return
+        cursor = page.cursor
 
 
 def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:

@@ -1,7 +1,11 @@
-"""Ctrl-C ends the command with 130; it says what had ended and how to go on, and that works."""
+"""Ctrl-C ends the command with 130, SIGTERM with 143.
+
+It says what had ended and how to go on, and that works.
+"""
 
 import signal
 import subprocess
+import time
 
 import dagster as dg
 import pytest
@@ -22,28 +26,41 @@ def server():
         running.faults.clear()
 
 
-def interrupted(home, condition, what):
-    """Start a run, press Ctrl-C when a condition holds; return the ended process."""
+def interrupted(home, condition, what, *signs):
+    """Start a run, send signals (Ctrl-C) when a condition holds; return the ended process."""
     with home.start(*_RUN) as process:
         until(condition, 240, what)
-        process.send_signal(signal.SIGINT)
+        for sign in signs or (signal.SIGINT,):
+            process.send_signal(sign)
+            time.sleep(0.3)
         out, err = process.communicate(timeout=50)
     return subprocess.CompletedProcess(_RUN, process.returncode, out, err)
 
 
-def test_while_the_registry_is_read_nothing_was_run(server, tmp_path):
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_while_the_registry_is_read_nothing_was_run(server, tmp_path, sign, code):
     server.faults.add(Fault("delay", endpoint="studies", seconds=_SLOW))
     home = Home(tmp_path / "home", registry_settings(server))
-    done = interrupted(home, lambda: server.traffic.in_flight, "a request")
-    assert done.returncode == 130
+    done = interrupted(home, lambda: server.traffic.in_flight, "a request", sign)
+    assert done.returncode == code
     assert done.stderr == "Interrupted before any study was run; `orch-assets run` begins.\n"
     with home.instance() as real:
         assert real.get_runs() == []
 
 
+@pytest.mark.parametrize(
+    ("signs", "code"),
+    [
+        ([signal.SIGINT], 130),
+        ([signal.SIGTERM], 143),
+        ([signal.SIGINT, signal.SIGINT], 130),
+        ([signal.SIGTERM, signal.SIGINT], 143),
+    ],
+)
 def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_rest(
-    server, tmp_path
+    server, tmp_path, signs, code
 ):
+    """Somebody who presses Ctrl-C again, for want of patience, loses nothing by it."""
     first, second = server.registry.study_keys()
     server.faults.add(Fault("delay", endpoint="sites", study_key=second, seconds=_SLOW))
     home = Home(tmp_path / "home", registry_settings(server))
@@ -52,8 +69,10 @@ def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_r
         with home.instance() as real:
             return in_state(real, "visits", "MATERIALIZED") == [first]
 
-    done = interrupted(home, first_ended, "the first study's results")
-    assert done.returncode == 130, done.stderr
+    done = interrupted(home, first_ended, "the first study's results", *signs)
+    assert done.returncode == code, done.stderr
+    matrix = done.stdout.partition("Rows of each study's tables; ✗ is a failure.")[2]
+    assert f"\n{first} " in matrix.replace("\n ", "\n"), done.stdout
     assert "of 26 results. What had succeeded is materialized" in done.stderr
     assert "`orch-assets run --failed` runs the rest." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
