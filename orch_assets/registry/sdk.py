@@ -209,7 +209,8 @@ def _open_client(
 ) -> httpx.Client:
     proxy = None if transport else proxy_for(base_url)
     if transport is None and (proxy is None or proxy.scheme == "http"):
-        return StraightClient(StandardTransport(proxy))
+        https = httpx.URL(base_url).scheme == "https"
+        return StraightClient(StandardTransport(proxy, https=https))
     # The limiter bounds the connections; as many as it allows are kept for the next request.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
     through = httpx.Proxy(proxy.url, auth=proxy.credentials) if proxy else None

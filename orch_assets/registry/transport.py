@@ -38,7 +38,9 @@ _Place: TypeAlias = tuple[int, str, bytes, int | None]  # process, scheme, host,
 
 def _tls_context() -> ssl.SSLContext:
     try:
-        return httpx.create_ssl_context()
+        context = httpx.create_ssl_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
     except OSError:
         variable = next(filter(os.environ.get, _CERTIFICATES), None)
         if variable is None:
@@ -53,15 +55,16 @@ class StandardTransport(httpx.BaseTransport):
 
     Args:
         proxy: one that gives tunnels; None connects directly.
+        https: False refuses requests by TLS, and spares reading the certificates, which takes as
+            long as tens of requests to a registry on this machine.
 
     Raises:
         SettingError: the environment names certificates that can't be read.
     """
 
-    def __init__(self, proxy: "Proxy | None" = None) -> None:
+    def __init__(self, proxy: "Proxy | None" = None, *, https: bool = True) -> None:
         self._proxy = proxy
-        self._tls = _tls_context()
-        self._tls.set_alpn_protocols(["http/1.1"])
+        self._tls = _tls_context() if https else None
         self._closed = False
         self._pools: dict[_Place, _Idle] = {}
 
@@ -125,6 +128,8 @@ class StandardTransport(httpx.BaseTransport):
             with _httpx_errors(request, refused, httpx.ConnectTimeout):
                 connection.connect()
             if url.scheme == "https":
+                if self._tls is None:
+                    raise httpx.UnsupportedProtocol("This transport is for http", request=request)
                 with _httpx_errors(request, httpx.ConnectError, httpx.ConnectTimeout):
                     connection.sock.settimeout(_shorter(_timeout(request, "connect")))
                     connection.sock = self._tls.wrap_socket(connection.sock, server_hostname=host)
