@@ -48,7 +48,7 @@ class FaultyServer(ThreadingHTTPServer):
 def faulty(target: str) -> Iterator[FaultyServer]:
     """Run a proxy."""
     server = FaultyServer(target)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server

@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orch_assets.vendors import botocore_session
+
 _GCS = """
 import sys, threading
 from http.server import ThreadingHTTPServer
-from gcp_storage_emulator import server
+from gcp_storage_emulator import server, storage
 
 # The emulator serves one connection at a time, so that one that is kept open stops all others;
 # its storage is made for one request at a time; and it stores what it got of a body that was cut.
+# At every change it writes a list of all objects that ever were, for a later start.
 lock, handle, read = threading.Lock(), server.Router.handle, server._read_raw_data
 
 def handle_alone(router, method):
@@ -30,6 +33,7 @@ def read_whole(handler):
         raise ConnectionAbortedError
     return data
 
+storage.Storage._write_config_to_file = lambda _: None
 server.server.HTTPServer, server.Router.handle = ThreadingHTTPServer, handle_alone
 server._read_raw_data = read_whole
 server.create_server("127.0.0.1", int(sys.argv[1]), True).run()
@@ -64,7 +68,10 @@ def s3_client(settings: Mapping[str, str]) -> Any:
     import boto3
 
     return boto3.session.Session(
-        settings["AWS_ACCESS_KEY_ID"], settings["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
+        settings["AWS_ACCESS_KEY_ID"],
+        settings["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+        botocore_session=botocore_session(),
     ).client("s3", endpoint_url=settings["AWS_ENDPOINT_URL"])
 
 
