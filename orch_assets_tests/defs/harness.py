@@ -1,11 +1,14 @@
 """A code location over any pipelines, a real instance, and what the instance knows afterwards."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
@@ -87,6 +90,18 @@ def resume(defs: dg.Definitions, real: dg.DagsterInstance, parent: dg.DagsterRun
     )
     execute_run(InMemoryJob(job), run, real, raise_on_error=False)
     return ended(real, run.run_id)
+
+
+def evaluate(
+    defs: dg.Definitions, real: dg.DagsterInstance, cursor: Any, now: datetime
+) -> dg.EvaluateAutomationConditionsResult:
+    """Evaluate the automation conditions, as one tick of the daemon does.
+
+    The daemon reads the studies once in a tick; Dagster's tester, a hundred times.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(real, "get_dynamic_partitions", functools.cache(real.get_dynamic_partitions))
+        return dg.evaluate_automation_conditions(defs, real, cursor=cursor, evaluation_time=now)
 
 
 def ended(real: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from orch_assets import study_pipeline
-from orch_assets_tests.defs.harness import definitions, execute, instance
+from orch_assets_tests.defs.harness import definitions, evaluate, execute, instance
 
 NOON = datetime(2026, 3, 2, 12, 1, tzinfo=UTC)
 
@@ -31,9 +31,7 @@ class Clock:
         """Return what is requested in each minute that follows, by minute."""
         found = {}
         for minute in range(minutes):
-            result = dg.evaluate_automation_conditions(
-                self.defs, self.real, cursor=self.cursor, evaluation_time=self.now
-            )
+            result = evaluate(self.defs, self.real, self.cursor, self.now)
             self.cursor, self.now = result.cursor, self.now + timedelta(minutes=1)
             keys = result.get_requested_partitions(dg.AssetKey("raw"))
             assert not result.get_requested_partitions(dg.AssetKey("users"))

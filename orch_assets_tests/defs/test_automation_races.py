@@ -14,7 +14,15 @@ from dagster._core.test_utils import freeze_time
 from orch_assets import study_pipeline
 from orch_assets.defs.automation import build_automation_sensor
 from orch_assets.defs.partitions import STUDIES_NAME
-from orch_assets_tests.defs.harness import definitions, ended, execute, in_state, instance, resume
+from orch_assets_tests.defs.harness import (
+    definitions,
+    ended,
+    evaluate,
+    execute,
+    in_state,
+    instance,
+    resume,
+)
 from orch_assets_tests.defs.postgres import postgres_instance, postgres_server
 
 RAW = dg.AssetKey("raw")
@@ -66,9 +74,7 @@ class Ticks:
 
     def tick(self, happens: Callable[[], object] | None = None) -> set[str]:
         Meanwhile.happens = happens
-        result = dg.evaluate_automation_conditions(
-            self.defs, self.real, cursor=self.cursor, evaluation_time=self.now
-        )
+        result = evaluate(self.defs, self.real, self.cursor, self.now)
         assert Meanwhile.happens is None
         self.cursor, self.now = result.cursor, self.now + STEP
         return set(result.get_requested_partitions(RAW))
