@@ -1,9 +1,13 @@
 """What holds for every test."""
 
 import logging
+import os
+import shutil
 import signal
+import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,14 @@ import pytest
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Stores and SQLite flush each file to the disk, which takes longer than the tests' own work: their
+# files are in memory where there is room, unless TMPDIR says where.
+_MEMORY = Path("/dev/shm")
+_ROOM = 3 << 30
+if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+    os.environ["TMPDIR"] = str(_MEMORY)
+    tempfile.tempdir = None
 
 
 @pytest.fixture(autouse=True)
