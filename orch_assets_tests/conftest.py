@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -35,6 +36,17 @@ def _logger_is_as_imported() -> Iterator[None]:
     logging.getLogger("orch_assets").setLevel(logging.NOTSET)
     yield
     logging.getLogger("orch_assets").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dagsters_databases_are_quick() -> Iterator[None]:
+    if "dagster" not in sys.modules:  # none of these tests starts a run in this process
+        yield
+        return
+    from orch_assets_tests.defs.instances import quick_databases
+
+    with quick_databases():
+        yield
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -14,6 +14,7 @@ import pytest
 from orch_assets.cli import main
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.registry.demo import DemoServer
+from orch_assets_tests.defs.instances import copy_databases
 from orch_assets_tests.end_to_end.processes import ROOT, registry_settings
 
 _SETTINGS = (
@@ -46,7 +47,7 @@ class Account:
     def __init__(self, server: DemoServer, folder: Path, monkeypatch, capsys) -> None:
         self.server = server
         self.home = folder / "home"
-        self.home.mkdir()
+        copy_databases(self.home)
         shutil.copy(ROOT / "dagster.yaml", self.home)
         self.working_folder = folder / "work"
         self.working_folder.mkdir()

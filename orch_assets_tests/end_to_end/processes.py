@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from orch_assets.registry.demo import DemoServer
+from orch_assets_tests.defs.instances import copy_databases
 
 ROOT = Path(__file__).parents[2]
 _SCRIPTS = Path(sys.executable).parent
@@ -30,7 +31,7 @@ class Home:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        copy_databases(folder)
         shutil.copy(ROOT / "dagster.yaml", folder)
         self.folder = folder
         self.environment = {
