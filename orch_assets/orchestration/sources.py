@@ -106,7 +106,9 @@ def _is_written(kind: type, known: KnownNames) -> bool:
     if name in known.identifiers:
         return True
     if isinstance(file, str) and file.endswith(".py"):
-        return name in names_in(file).identifiers
+        written = name in names_in(file).identifiers
+        # A library may make its types in a loop: they are called as no data of ours is.
+        return written or (file.startswith(_LIBRARIES) and _module_has(kind))
     return _module_has(kind)
 
 

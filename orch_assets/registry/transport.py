@@ -39,12 +39,13 @@ _Place: TypeAlias = tuple[int, str, bytes, int | None]  # process, scheme, host,
 def _tls_context() -> ssl.SSLContext:
     try:
         context = httpx.create_ssl_context()
-        context.set_alpn_protocols(["http/1.1"])
-        return context
     except OSError:
         variable = next(filter(os.environ.get, _CERTIFICATES), None)
         if variable is None:
             raise
+    else:
+        context.set_alpn_protocols(["http/1.1"])
+        return context
     raise SettingError(variable, "names no certificates that can be read.")
 
 

@@ -17,7 +17,7 @@
 import builtins
 
 from orch_assets.errors import StateMachineError
-from orch_assets.marked_names import named
+from orch_assets.marked_names import in_full, named
 from orch_assets.step_functions.state_fields import RESERVED_ERRORS
 
 
@@ -48,7 +48,7 @@ class ExecutionInputError(StateMachineError, ValueError):
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        self.field = field
+        self.field = in_full(field)
         super().__init__(f"Execution, {field}: {problem}")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orch_assets.marked_names import named
 from orch_assets.step_functions.aws_errors import code_of, reporting
 from orch_assets.step_functions.errors import (
     AwsError,
@@ -225,7 +226,7 @@ def input_text(data: Mapping[str, Any]) -> str:
 
 def _shown(key: str) -> str:
     """Return a key for a message, unless it may be a value, such as a subject's key."""
-    return key if _FIELD.fullmatch(key) else "(…)"
+    return named(key, "(…)", shown=key) if _FIELD.fullmatch(key) else "(…)"
 
 
 def execution_arn(machine_arn: str, name: str) -> str:
