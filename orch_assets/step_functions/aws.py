@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from orch_assets.step_functions.aws_errors import reporting
 from orch_assets.step_functions.following import Follower
-from orch_assets.vendors import connecting
+from orch_assets.vendors import boto3_session, connecting
 
 # Hundreds of executions may be followed at once, a call each.
 _CONNECTIONS = 20
@@ -94,10 +94,9 @@ class Aws:
 
     def _connect(self, service: str, *, once: bool) -> Any:
         with connecting, reporting("AWS"):
-            from boto3.session import Session
             from botocore.config import Config
 
-            session = Session(profile_name=self._profile, region_name=self._region)
+            session = boto3_session(self._profile, self._region)
             return session.client(
                 service,
                 endpoint_url=self._endpoint,

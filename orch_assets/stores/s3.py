@@ -9,6 +9,7 @@ from orch_assets.stores.formats import StorageFormat
 from orch_assets.stores.s3_bucket import S3Bucket
 from orch_assets.stores.s3_errors import reporting
 from orch_assets.stores.store import PipelineStore
+from orch_assets.vendors import boto3_session, botocore_session
 
 # Studies at work at once share a client, and each may send several parts.
 _CONNECTIONS = 50
@@ -65,10 +66,9 @@ class S3PipelineStore(PipelineStore):
 def _connect(
     region: str | None, profile: str | None, endpoint: str | None, role_arn: str | None
 ) -> Any:
-    from boto3.session import Session
     from botocore.config import Config
 
-    session = Session(profile_name=profile, region_name=region)
+    session = boto3_session(profile, region)
     if role_arn:
         session = _assuming(session, role_arn)
     return session.client(
@@ -81,7 +81,6 @@ def _assuming(session: Any, role_arn: str) -> Any:
     from boto3.session import Session
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
     from botocore.exceptions import NoCredentialsError
-    from botocore.session import get_session
 
     source = session.get_credentials()
     if source is None:
@@ -92,7 +91,7 @@ def _assuming(session: Any, role_arn: str) -> Any:
         role_arn,
         extra_args={"RoleSessionName": f"orch-assets-{uuid.uuid4().hex[:8]}"},
     )
-    core = get_session()
+    core = botocore_session()
     core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - the usual way in
         fetcher.fetch_credentials, "assume-role"
     )

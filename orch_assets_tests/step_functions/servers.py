@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orch_assets.vendors import botocore_session
 from orch_assets_tests.contracts.servers import free_port
 from orch_assets_tests.step_functions.jsonata_engine import NODE
 
@@ -35,7 +36,9 @@ class Server:
         import boto3
         from botocore.config import Config
 
-        session = boto3.session.Session("testing", "testing", region_name="us-east-1")
+        session = boto3.session.Session(
+            "testing", "testing", region_name="us-east-1", botocore_session=botocore_session()
+        )
         config = Config(inject_host_prefix=False)  # of StartSyncExecution: there is one host only
         return session.client(service, endpoint_url=self.url, config=config)
 
