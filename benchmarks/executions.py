@@ -19,9 +19,9 @@ from benchmarks.measuring import report_of, verdict
 from orch_assets import study_pipeline
 from orch_assets.defs.events import Kept, success
 from orch_assets.defs.partitions import range_tags, studies
-from orch_assets_tests.defs.harness import in_state
-from orch_assets_tests.defs.machines import BAD_DAY, ROLE, States, deploy, location, machine
-from orch_assets_tests.step_functions.servers import Server, step_functions_server
+from orch_assets_tests.support.harness import in_state
+from orch_assets_tests.support.machines import BAD_DAY, ROLE, States, deploy, location, machine
+from orch_assets_tests.support.state_machine_servers import Server, step_functions_server
 
 STUDIES = [f"S-{number:03}" for number in range(500)]
 FAILING = set(STUDIES[::50])

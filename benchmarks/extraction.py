@@ -162,9 +162,9 @@ def _getter(url: str) -> Callable[[str, int], bytes]:
 
 
 def _batch(body: bytes) -> Any:
-    from orch_assets.registry.answers import page_of_columns
-    from orch_assets.registry.calls import Call
-    from orch_assets.registry.models import Record
+    from orch_assets.imednet.api_request import Call
+    from orch_assets.imednet.models import Record
+    from orch_assets.imednet.pages import page_of_columns
 
     return page_of_columns(Record, "recordId", Call("/records"), body).content
 
@@ -320,8 +320,8 @@ _LOADED = (
     "pandas",
     "pyarrow.parquet",
     "orch_assets.definitions",
-    "orch_assets.registry.split_streams",
-    "orch_assets.registry.withholding",
+    "orch_assets.imednet.blinding.split_stream",
+    "orch_assets.imednet.blinding.split",
 )
 
 

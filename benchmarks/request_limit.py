@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.measuring import verdict
 from orch_assets import ImednetSDK, MultiStudyOrchestrator
-from orch_assets.registry import RequestLimiter
-from orch_assets.registry.demo import DemoServer, Fault
+from orch_assets.demo import DemoServer, Fault
+from orch_assets.imednet import RequestLimiter
 
 ALLOWED = (8, 4, 6, 2)
 CHANGE_SECONDS = 12.0

@@ -8,7 +8,7 @@ from benchmarks.measuring import median, verdict
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.study_sensor import build_study_sensor
-from orch_assets.registry.demo import DemoServer
+from orch_assets.demo import DemoServer
 
 STUDIES = 1000
 REPETITIONS = 7

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.measuring import median, report_of, verdict
-from orch_assets_tests.contracts.servers import s3_client, s3_server
+from orch_assets_tests.support.cloud_servers import s3_client, s3_server
 
 ROWS = 1_000_000
 STREAMED = 10_000_000

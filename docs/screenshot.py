@@ -7,9 +7,9 @@ Run it from the project's folder as ``python -m docs.screenshot``; it needs Chro
 import tempfile
 from pathlib import Path
 
-from orch_assets.registry.demo import DemoServer
-from orch_assets_tests.end_to_end.browser import open_page
-from orch_assets_tests.end_to_end.processes import Home, registry_settings
+from orch_assets.demo import DemoServer
+from orch_assets_tests.support.browser import open_page
+from orch_assets_tests.support.processes import Home, registry_settings
 
 _SHOWN_STUDY = "ONC-301"
 _FAILED_STUDY = "NEURO-410"

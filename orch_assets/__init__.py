@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         OrchestratorError,
         StudyNotFoundError,
     )
+    from orch_assets.imednet import ImednetSDK, build_form_tables
     from orch_assets.orchestration import (
         CancelHandle,
         JsonLogFormatter,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         split_withheld,
         study_pipeline,
     )
-    from orch_assets.registry import ImednetSDK, build_form_tables
     from orch_assets.step_functions import PipelineStep, StepFunctionsPipeline
     from orch_assets.stores import (
         GCSPipelineStore,
@@ -45,7 +45,7 @@ _HOMES = {
     "FilterConflictError": "errors",
     "GCSPipelineStore": "stores",
     "ImednetError": "errors",
-    "ImednetSDK": "registry",
+    "ImednetSDK": "imednet",
     "JsonLogFormatter": "orchestration",
     "LocalPipelineStore": "stores",
     "MultiStudyOrchestrator": "orchestration",
@@ -60,7 +60,7 @@ _HOMES = {
     "StudyMachine": "orchestration",
     "StudyNotFoundError": "errors",
     "StudyWorkerCallable": "orchestration",
-    "build_form_tables": "registry",
+    "build_form_tables": "imednet",
     "get_current_study": "study",
     "in_study_context": "study",
     "make_study_logger": "study",

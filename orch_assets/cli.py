@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from rich.console import Console
 
-    from orch_assets.defs.command_runs import PlannedRun
+    from orch_assets.defs.runs.command_runs import PlannedRun
 
 # The README's table of exit codes.
 SUCCEEDED: Final = 0
@@ -84,8 +84,8 @@ def run(study_keys: Sequence[str], *, failed: bool) -> int:
     if failed and study_keys:
         raise click.UsageError("Give --failed or --study, not both.")
     _read_settings()
-    from orch_assets.defs.home import home_instance
-    from orch_assets.defs.readiness import try_stores
+    from orch_assets.defs.runs.home import home_instance
+    from orch_assets.defs.runs.readiness import try_stores
 
     with home_instance() as instance, _location_resources(instance) as resources:
         try_stores(resources._asdict())  # before a run that would mark every study as failed
@@ -116,7 +116,7 @@ def _location_resources(instance: "dg.DagsterInstance") -> "Iterator[Any]":
 
 
 def _run_studies(instance: "dg.DagsterInstance", resources: Any, study_keys: Sequence[str]) -> int:
-    from orch_assets.defs.command_runs import plan_runs
+    from orch_assets.defs.runs.command_runs import plan_runs
     from orch_assets.terminal import new_console, say
 
     console = new_console()
@@ -157,7 +157,7 @@ def _choose(
 
 def _run_failed(instance: "dg.DagsterInstance", resources: Any) -> int:
     from orch_assets.definitions import graph_keys
-    from orch_assets.defs.command_runs import plan_resumption
+    from orch_assets.defs.runs.command_runs import plan_resumption
     from orch_assets.terminal import new_console, say
 
     console = new_console()
@@ -182,7 +182,7 @@ def _execute(
 ) -> int:
     """Run what is planned, show what came of it; return the exit code."""
     from orch_assets.definitions import defs
-    from orch_assets.defs.command_runs import failure_of, new_command_id, run_planned
+    from orch_assets.defs.runs.command_runs import failure_of, new_command_id, run_planned
     from orch_assets.terminal import result_count, say
 
     jobs = {each.job_name: defs.resolve_job_def(each.job_name) for each in planned}
@@ -227,8 +227,8 @@ def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
 
 def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:
     """Print the matrix of what the command's runs have recorded, whatever the store can do now."""
-    from orch_assets.defs.command_runs import runs_of_command
-    from orch_assets.defs.results import results_of_runs
+    from orch_assets.defs.runs.command_runs import runs_of_command
+    from orch_assets.defs.study_results import results_of_runs
     from orch_assets.terminal import print_matrix
 
     if entries := results_of_runs(instance, runs_of_command(instance, command_id)):
@@ -238,7 +238,7 @@ def _print_results(instance: "dg.DagsterInstance", console: "Console", command_i
 def _store_results(instance: "dg.DagsterInstance") -> bool:
     """Refresh the matrix of all results in the store; return whether it worked."""
     from orch_assets.definitions import defs
-    from orch_assets.defs.command_runs import failure_of, run_job
+    from orch_assets.defs.runs.command_runs import failure_of, run_job
 
     try:
         refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
@@ -253,7 +253,7 @@ def _store_results(instance: "dg.DagsterInstance") -> bool:
 def _print_conclusion(
     console: "Console", io_manager: Any, in_vain: Sequence[str], *, failed: bool
 ) -> None:
-    from orch_assets.defs.io_manager import StudyIOManager
+    from orch_assets.defs.io.io_manager import StudyIOManager
     from orch_assets.terminal import say
 
     for sentence in in_vain:
@@ -281,8 +281,8 @@ def _show_studies() -> int:
     _read_settings()
     import dagster as dg
 
-    from orch_assets.defs import settings
-    from orch_assets.defs.home import home_instance
+    from orch_assets.defs import environment as settings
+    from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.study_sensor import look_at_registry
     from orch_assets.terminal import print_keys
 
@@ -325,7 +325,7 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
     """
     _read_settings()
     from orch_assets.definitions import graph_keys
-    from orch_assets.defs.home import home_instance
+    from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.study_sensor import retire_studies
     from orch_assets.terminal import agreed, print_keys
 
@@ -366,6 +366,6 @@ cli.add_command(runs)
 
 
 def _read_settings() -> None:
-    from orch_assets.defs.settings import read_env_file
+    from orch_assets.defs.environment import read_env_file
 
     read_env_file(Path.cwd() / ".env")

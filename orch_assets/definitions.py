@@ -8,10 +8,10 @@ from orch_assets import pipelines
 from orch_assets.defs.automation import build_automation_sensor
 from orch_assets.defs.discovery import broken_pipelines, discover_pipelines
 from orch_assets.defs.graph import build_study_graph, build_together_graphs, runs_on_request
-from orch_assets.defs.results import build_results_sensor, build_study_results
 from orch_assets.defs.schedule import build_daily_refresh
-from orch_assets.defs.state_machines import build_deployments
+from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.defs.study_resources import study_resources
+from orch_assets.defs.study_results import build_results_sensor, build_study_results
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 
 _resources = study_resources()

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     import dagster as dg
 
-    from orch_assets.defs.abandoned_runs import UnfinishedRun
+    from orch_assets.defs.runs.abandoned_runs import UnfinishedRun
 
 _SUCCEEDED: Final = 0
 _FAILED: Final = 1
@@ -27,7 +27,7 @@ def runs(context: click.Context) -> int:
 
 
 def _show_runs() -> int:
-    from orch_assets.defs.abandoned_runs import unfinished_runs
+    from orch_assets.defs.runs.abandoned_runs import unfinished_runs
     from orch_assets.terminal import print_keys
 
     with _instance() as instance:
@@ -58,7 +58,7 @@ def close(run_ids: Sequence[str], *, yes: bool) -> int:
     Without RUN_ID, these are the runs whose process is known to be gone. A run of another host, or
     one that Dagster launched, is closed by its ID only: first make sure that nobody executes it.
     """
-    from orch_assets.defs.abandoned_runs import close_run, unfinished_runs
+    from orch_assets.defs.runs.abandoned_runs import close_run, unfinished_runs
     from orch_assets.terminal import agreed, print_keys
 
     with _instance() as instance:
@@ -81,7 +81,7 @@ def close(run_ids: Sequence[str], *, yes: bool) -> int:
 
 def name_abandoned_runs(instance: "dg.DagsterInstance") -> None:
     """Say in one line which runs nobody executes, and what to do; nothing where there is none."""
-    from orch_assets.defs.abandoned_runs import unfinished_runs
+    from orch_assets.defs.runs.abandoned_runs import unfinished_runs
 
     gone = [each.run.run_id for each in unfinished_runs(instance) if each.is_executed is False]
     if gone:
@@ -113,8 +113,8 @@ def _described(found: "Iterable[UnfinishedRun]") -> dict[str, str | None]:
 
 @contextmanager
 def _instance() -> "Iterator[dg.DagsterInstance]":
-    from orch_assets.defs.home import home_instance
-    from orch_assets.defs.settings import read_env_file
+    from orch_assets.defs.environment import read_env_file
+    from orch_assets.defs.runs.home import home_instance
 
     read_env_file(Path.cwd() / ".env")
     with home_instance() as instance:

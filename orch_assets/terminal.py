@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from orch_assets.orchestration.matrix import MatrixEntry
+    from orch_assets.orchestration.reporting.results import MatrixEntry
 
 _PLAIN_WIDTH: Final = 200
 _CARRIED: Final = "carried_from"  # metadata of a result that an earlier run had made
@@ -67,7 +67,7 @@ def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
     """Show how many results are in: a bar on a terminal, a line per tenth elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
-    from orch_assets.orchestration.progress import progress_with_readings
+    from orch_assets.orchestration.reporting.terminal_progress import progress_with_readings
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     display = progress_with_readings(*columns, console=console, disable=not console.is_terminal)
@@ -98,7 +98,7 @@ def print_matrix(console: "Console", entries: Sequence["MatrixEntry"]) -> None:
     """Print the newest results: a table where it fits, else a paragraph for each study."""
     from rich.markup import escape
 
-    from orch_assets.orchestration.matrix import as_grid
+    from orch_assets.orchestration.reporting.results import as_grid
 
     grid = as_grid(entries)
     pipelines = sorted({entry.pipeline for entry in entries})

@@ -12,7 +12,7 @@ import pytest
 import orch_assets
 
 PACKAGE = Path(orch_assets.__file__).parent
-CORE = {"errors", "json_values", "marked_names", "signals", "study", "vendors", "version"}
+CORE = {"errors", "json_values", "marked_names", "signals", "study", "clouds", "version"}
 
 # What each part may import of the others. "" is the package itself: the public API.
 MAY_IMPORT = {
@@ -21,15 +21,17 @@ MAY_IMPORT = {
     "marked_names": set(),
     "signals": set(),
     "study": {"errors"},
-    "vendors": set(),
+    "clouds": set(),
     "version": set(),
-    "registry": CORE,
+    "demo": CORE,
+    "imednet": CORE,
+    "registry": {"demo", "imednet"},  # the former name, for one release
     "stores": CORE,
     "step_functions": CORE,
-    "orchestration": CORE | {"registry"},
+    "orchestration": CORE | {"imednet"},
     "pipelines": {"", "step_functions"},  # what a state machine is built of beyond plain steps
-    "": CORE | {"registry", "stores", "step_functions", "orchestration"},
-    "defs": CORE | {"registry", "stores", "step_functions", "orchestration"},
+    "": CORE | {"imednet", "stores", "step_functions", "orchestration"},
+    "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},
     "terminal": {"orchestration"},
     "cli": {

@@ -20,10 +20,10 @@ from orch_assets import (
     study_pipeline,
 )
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
+from orch_assets.demo import DemoServer
 from orch_assets.errors import OrchAssetsError
-from orch_assets.registry.demo import DemoServer
-from orch_assets.registry.sdk import ImednetSDK
-from orch_assets.step_functions import errors as step_function_errors
+from orch_assets.imednet.sdk import ImednetSDK
+from orch_assets.step_functions import execution_errors as step_function_errors
 from orch_assets.stores import open_store
 from orch_assets.study import check_study_key
 

@@ -13,10 +13,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from orch_assets import GCSPipelineStore, ImednetSDK, MultiStudyOrchestrator, S3PipelineStore
+from orch_assets.demo import DemoServer
 from orch_assets.errors import FilterConflictError
-from orch_assets.registry.demo import DemoServer
 from orch_assets.step_functions import DefinitionError
-from orch_assets_tests.contracts.servers import gcs_client, gcs_server, s3_client, s3_server
+from orch_assets_tests.support.cloud_servers import gcs_client, gcs_server, s3_client, s3_server
 
 WINDOWS = pd.DataFrame({"subject_id": ["001", "002"], "mean": [1.5, 2.5]})
 

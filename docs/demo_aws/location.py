@@ -4,7 +4,7 @@ import dagster as dg
 
 from docs.demo_aws import enrollment
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.state_machines import build_deployments
+from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_sensor import build_sync_job
 from orch_assets.orchestration.pipeline import pipeline_of

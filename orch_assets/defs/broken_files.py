@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from orch_assets.orchestration.sources import is_ours
+from orch_assets.orchestration.reporting.exception_sources import is_ours
 
 # Their texts are most often Python's own sentences about names.
 _OF_NAMES: Final = (ImportError, NameError, AttributeError, KeyError, TypeError)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from orch_assets.defs.io_manager import PlacedIOManager
+from orch_assets.defs.io.io_manager import PlacedIOManager
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore, StorageFormat
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from orch_assets.defs.broken_files import cause_of, line_of, names_in
 from orch_assets.defs.graph import check_buildable
-from orch_assets.defs.interrupts import noting_interrupts
-from orch_assets.defs.state_machines import deployment_key, takes_all
+from orch_assets.defs.runs.interrupts import noting_interrupts
+from orch_assets.defs.state_machines.deployments import deployment_key, takes_all
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.orchestration.result import FAILED, SUCCESS, Failure
+from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"

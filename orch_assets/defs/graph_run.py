@@ -9,23 +9,29 @@ from typing import Any, Final
 import dagster as dg
 from dagster._utils.interrupts import capture_interrupts
 
-from orch_assets.defs import blinding, events, reconciliation
-from orch_assets.defs.carry import carried_events, done_in_parent, newest_materializations
-from orch_assets.defs.durations import past_durations
-from orch_assets.defs.executions import Executions
-from orch_assets.defs.former_executions import executions_of
+from orch_assets.defs import blinding_check as blinding
+from orch_assets.defs import events
+from orch_assets.defs import reconciliation_check as reconciliation
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
-from orch_assets.defs.readiness import try_keys, try_stores
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.runs.carried_results import (
+    carried_events,
+    done_in_parent,
+    newest_materializations,
+)
+from orch_assets.defs.runs.durations import past_durations
+from orch_assets.defs.runs.readiness import try_keys, try_stores
+from orch_assets.defs.state_machines.former_executions import executions_of
+from orch_assets.defs.state_machines.study_executions import Executions
 from orch_assets.errors import TableMovedError
-from orch_assets.orchestration.causes import FailedStep, told_by_cause
+from orch_assets.imednet.blinding import extra_fields
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.result import CANCELLED, Failure, describe_failure
+from orch_assets.orchestration.reporting.causes import FailedStep, told_by_cause
+from orch_assets.orchestration.reporting.results import CANCELLED, Failure, describe_failure
+from orch_assets.orchestration.reporting.warning_texts import leave_out_texts
 from orch_assets.orchestration.steps import Step, StepResult
-from orch_assets.orchestration.warning_texts import leave_out_texts
-from orch_assets.registry import extra_fields
 
 _PROGRESS_SECONDS: Final = 10.0
 # Further readings of a table whose rows moved behind its stream.

@@ -12,17 +12,17 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.artifact_names import artifact_name
 from orch_assets.defs.events import uri_of, versions_of
-from orch_assets.defs.executions import Executions
-from orch_assets.defs.io_contexts import input_context
-from orch_assets.defs.keeping import IN_THE_STORE, Keeping
-from orch_assets.defs.table_types import as_handed, table_class
+from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.io_contexts import input_context
+from orch_assets.defs.io.output_writer import IN_THE_STORE, Keeping
+from orch_assets.defs.io.table_types import as_handed, table_class
+from orch_assets.defs.state_machines.study_executions import Executions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
-from orch_assets.orchestration.kept import SplitTable
-from orch_assets.orchestration.known_names import knowing
 from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
-from orch_assets.orchestration.result import Failure
+from orch_assets.orchestration.reporting.known_names import knowing
+from orch_assets.orchestration.reporting.results import Failure
+from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
 from orch_assets.stores import derived_from, noting_inputs
 from orch_assets.study import StudyContextLogAdapter

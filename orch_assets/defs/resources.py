@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from orch_assets.defs import settings
+from orch_assets.defs import environment as settings
 from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.errors import SettingError
 from orch_assets.orchestration.selection import StudyFilter
 
 if TYPE_CHECKING:
-    from orch_assets.registry import ImednetSDK
-    from orch_assets.registry.demo import DemoServer
+    from orch_assets.demo import DemoServer
+    from orch_assets.imednet import ImednetSDK
     from orch_assets.stores import PipelineStore
 
 _DEFAULT_WORKERS: Final = 4
@@ -106,7 +106,7 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
         return urlsplit(self.sdk.base_url).hostname or "unknown"
 
     def _connect(self) -> "ImednetSDK":
-        from orch_assets.registry import ImednetSDK
+        from orch_assets.imednet import ImednetSDK
 
         if self.is_demo:
             server = _demo_server(self.demo_studies, self.demo_subjects, self.demo_seed)
@@ -147,7 +147,7 @@ _demo_lock = threading.Lock()
 
 def _demo_server(studies: int, subjects: int, seed: int) -> "DemoServer":
     """Return this process's embedded registry of that shape, started on first use."""
-    from orch_assets.registry.demo import DemoServer
+    from orch_assets.demo import DemoServer
 
     with _demo_lock:
         server = _demo_servers.get((studies, subjects, seed))
@@ -238,7 +238,7 @@ class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
             StoreError: no store can be made of it.
         """
         if self._store is None:
-            from orch_assets.stores.configuration import StoreSettings, configured_store
+            from orch_assets.stores.store_settings import StoreSettings, configured_store
 
             apart = bool(self.uri or settings.text("ORCH_RESTRICTED_STORE"))
             self._store = configured_store(
@@ -258,7 +258,7 @@ class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
         store = settings.text("ORCH_STORE") or default
         if not self.restricted:
             return store
-        from orch_assets.stores.configuration import restricted_below
+        from orch_assets.stores.store_settings import restricted_below
 
         return settings.text("ORCH_RESTRICTED_STORE") or restricted_below(store)
 

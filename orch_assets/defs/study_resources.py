@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
-from orch_assets.defs.step_functions import StepFunctionsResource
+from orch_assets.defs.state_machines.resource import StepFunctionsResource
 
 
 def study_resources(

@@ -11,13 +11,13 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-from orch_assets.defs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StudiesInUseError
-from orch_assets.orchestration.roster import RosterChange, plan_roster
 from orch_assets.orchestration.selection import Selection, select_studies
+from orch_assets.orchestration.study_sync import RosterChange, plan_roster
 
 MAX_KEYS_PER_TICK: Final = 500
 _SECONDS_BETWEEN_TICKS: Final = 300

@@ -1,8 +1,6 @@
 """Pipelines over many studies: selection, lanes, results. Runs without Dagster."""
 
 from orch_assets.orchestration.cancel import CancelHandle
-from orch_assets.orchestration.json_log import JsonLogFormatter
-from orch_assets.orchestration.kept import SplitTable, split_withheld
 from orch_assets.orchestration.orchestrator import MultiStudyOrchestrator
 from orch_assets.orchestration.pipeline import (
     StudyPipeline,
@@ -10,7 +8,9 @@ from orch_assets.orchestration.pipeline import (
     pipeline_of,
     study_pipeline,
 )
-from orch_assets.orchestration.result import OrchestratorResult
+from orch_assets.orchestration.reporting.json_log import JsonLogFormatter
+from orch_assets.orchestration.reporting.results import OrchestratorResult
+from orch_assets.orchestration.returned_values import SplitTable, split_withheld
 from orch_assets.orchestration.study_machine import StudyMachine
 from orch_assets.study import StudyContextLogAdapter, make_study_logger
 

@@ -9,7 +9,7 @@ from typing import Any
 from orch_assets.errors import OrchestratorArgumentError
 from orch_assets.orchestration.options import RunOptions
 from orch_assets.orchestration.pipeline import pipeline_of
-from orch_assets.orchestration.result import Failure
+from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.orchestration.steps import OnWorker, Step, StepOutput, StepTurn
 from orch_assets.study import make_study_logger
 

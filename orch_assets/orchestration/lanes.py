@@ -20,8 +20,7 @@ from functools import partial
 from typing import Any, Final
 
 from orch_assets.orchestration.attempt import Attempt, Lane, backoff
-from orch_assets.orchestration.event_loop import EventLoop
-from orch_assets.orchestration.result import (
+from orch_assets.orchestration.reporting.results import (
     CANCELLED,
     TIMEOUT,
     UPSTREAM_FAILED,
@@ -29,11 +28,10 @@ from orch_assets.orchestration.result import (
     describe_failure,
     early_end,
 )
-from orch_assets.orchestration.step_work import StepWork
+from orch_assets.orchestration.reporting.uncaught import watching
+from orch_assets.orchestration.step_executor import StepWork
 from orch_assets.orchestration.steps import Step, StepOutput, StepResult, StepRunner
-from orch_assets.orchestration.timers import Timers
-from orch_assets.orchestration.uncaught import watching
-from orch_assets.orchestration.workers import Workers
+from orch_assets.orchestration.threads import EventLoop, Timers, Workers
 
 WAS_CANCELLED: Final = early_end(CANCELLED, "the run was cancelled")
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from orch_assets.errors import OrchestratorArgumentError
 from orch_assets.orchestration.cancel import CancelHandle
-from orch_assets.orchestration.result import OrchestratorResult
+from orch_assets.orchestration.reporting.results import OrchestratorResult
 
 OnResult: TypeAlias = Callable[[str, OrchestratorResult], object]
 ErrorTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]

@@ -12,14 +12,14 @@ from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.options import PASSING_ERRORS, ErrorTypes, OnResult, RunOptions
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyWorkerCallable
-from orch_assets.orchestration.progress import progress_bar
-from orch_assets.orchestration.result import (
+from orch_assets.orchestration.reporting.results import (
     FAILED,
     SUCCESS,
     TIMEOUT,
     OrchestratorResult,
     early_end,
 )
+from orch_assets.orchestration.reporting.terminal_progress import progress_bar
 from orch_assets.orchestration.selection import StudyFilter, select_studies, warn_about
 from orch_assets.orchestration.steps import Step, StepResult
 

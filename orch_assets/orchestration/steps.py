@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orch_assets.orchestration.result import Failure, describe_failure
+from orch_assets.orchestration.reporting.results import Failure, describe_failure
 
 
 @dataclass(frozen=True)

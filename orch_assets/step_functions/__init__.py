@@ -1,9 +1,9 @@
 """State machines of AWS Step Functions: built, checked, deployed, executed and followed."""
 
-from orch_assets.step_functions.aws import Aws
-from orch_assets.step_functions.checking import check_definition
-from orch_assets.step_functions.drawing import mermaid
-from orch_assets.step_functions.errors import (
+from orch_assets.step_functions.checks.definition import check_definition
+from orch_assets.step_functions.client import Aws
+from orch_assets.step_functions.diagram import mermaid
+from orch_assets.step_functions.execution_errors import (
     AwsError,
     AwsUnavailableError,
     DefinitionError,
@@ -13,11 +13,18 @@ from orch_assets.step_functions.errors import (
     ForeignStateMachineError,
     StateMachineNotFoundError,
 )
-from orch_assets.step_functions.executions import Outcome
-from orch_assets.step_functions.following import Follower
-from orch_assets.step_functions.history import HistoryEvent
-from orch_assets.step_functions.naming import execution_name
-from orch_assets.step_functions.pieces import (
+from orch_assets.step_functions.execution_names import execution_name
+from orch_assets.step_functions.executions.executions import Outcome
+from orch_assets.step_functions.executions.history import HistoryEvent
+from orch_assets.step_functions.executions.poller import Follower
+from orch_assets.step_functions.machine_pipeline import StepFunctionsPipeline
+from orch_assets.step_functions.services import (
+    ecs_task,
+    glue_job,
+    lambda_invoke,
+    state_machine,
+)
+from orch_assets.step_functions.states import (
     Choice,
     DistributedMap,
     Fail,
@@ -26,14 +33,7 @@ from orch_assets.step_functions.pieces import (
     Wait,
     When,
 )
-from orch_assets.step_functions.pipeline import StepFunctionsPipeline
-from orch_assets.step_functions.services import (
-    ecs_task,
-    glue_job,
-    lambda_invoke,
-    state_machine,
-)
-from orch_assets.step_functions.step import Catch, PipelineStep, Step
+from orch_assets.step_functions.task import Catch, PipelineStep, Step
 
 __all__ = [
     "Aws",

@@ -4,13 +4,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from orch_assets.clouds import connecting
 from orch_assets.step_functions.arns import is_qualified
-from orch_assets.step_functions.errors import (
+from orch_assets.step_functions.execution_errors import (
     AwsError,
     AwsUnavailableError,
     StateMachineNotFoundError,
 )
-from orch_assets.vendors import connecting
 
 _MISSING = {
     "ExecutionDoesNotExist": "The execution isn't there: it was deleted, or ended over 90 days ago."

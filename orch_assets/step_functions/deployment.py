@@ -6,17 +6,17 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from orch_assets.step_functions.aws import Aws
 from orch_assets.step_functions.aws_errors import code_of, reporting
-from orch_assets.step_functions.configuration import OWNER, OWNER_TAG, Wanted, lines_of, type_of
-from orch_assets.step_functions.errors import (
+from orch_assets.step_functions.checks.service_validation import ask_service
+from orch_assets.step_functions.client import Aws
+from orch_assets.step_functions.execution_errors import (
     AwsUnavailableError,
     DefinitionError,
     ForeignStateMachineError,
     StateMachineNotFoundError,
 )
+from orch_assets.step_functions.machine_settings import OWNER, OWNER_TAG, Wanted, lines_of, type_of
 from orch_assets.step_functions.plain_json import compact
-from orch_assets.step_functions.validating import ask_service
 
 logger = logging.getLogger("orch_assets.step_functions")
 

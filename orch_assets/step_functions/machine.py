@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orch_assets.step_functions.arns import machine_name
-from orch_assets.step_functions.aws import Aws
-from orch_assets.step_functions.errors import AwsError, ExecutionInputError
-from orch_assets.step_functions.executions import Executions, input_text
-from orch_assets.step_functions.express import execute_sync, kept
-from orch_assets.step_functions.history import HistoryEvent
-from orch_assets.step_functions.naming import check_execution_name, fresh_name
+from orch_assets.step_functions.client import Aws
+from orch_assets.step_functions.execution_errors import AwsError, ExecutionInputError
+from orch_assets.step_functions.execution_names import check_execution_name, fresh_name
+from orch_assets.step_functions.executions.executions import Executions, input_text
+from orch_assets.step_functions.executions.express import execute_sync, kept
+from orch_assets.step_functions.executions.history import HistoryEvent
 
 logger = logging.getLogger("orch_assets.step_functions")
 
@@ -52,7 +52,7 @@ class StateMachine:
             input_data: the first step's input. Dates become ISO 8601.
             execution_name: the same name with the same input is the same execution, so that a
                 call can be repeated; by default a fresh one. See
-                :func:`~orch_assets.step_functions.naming.execution_name`.
+                :func:`~orch_assets.step_functions.execution_names.execution_name`.
             state_machine_arn: a version or an alias (``arn("live")``), or another machine; by
                 default this one.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from orch_assets.step_functions.arns import resource_of
-from orch_assets.step_functions.checking import states_of
+from orch_assets.step_functions.checks.definition import states_of
 from orch_assets.step_functions.merging import is_expression
 
 Statement = dict[str, Any]

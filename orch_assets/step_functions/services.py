@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from orch_assets.step_functions.errors import DefinitionError
+from orch_assets.step_functions.execution_errors import DefinitionError
 from orch_assets.step_functions.merging import merged
 from orch_assets.step_functions.plain_json import plain
-from orch_assets.step_functions.step import PipelineStep
+from orch_assets.step_functions.task import PipelineStep
 
 _WHOLE_INPUT = "{% $states.input %}"
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orch_assets.step_functions.aws_errors import code_of, knows_no_such_call, reporting
-from orch_assets.step_functions.errors import (
+from orch_assets.step_functions.execution_errors import (
     AwsUnavailableError,
     DefinitionError,
     StateMachineNotFoundError,

@@ -1,15 +1,15 @@
 """Artifact stores: tables, sets of tables and JSON values, whole, verified, with their history."""
 
 from orch_assets.stores.artifacts import ArtifactKind, Published
-from orch_assets.stores.formats import StorageFormat
-from orch_assets.stores.gcs import GCSPipelineStore
+from orch_assets.stores.backends.gcs import GCSPipelineStore
+from orch_assets.stores.backends.local import LocalPipelineStore
+from orch_assets.stores.backends.s3 import S3PipelineStore
+from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.lineage import derived_from, note_input, noting_inputs, published_by
-from orch_assets.stores.local import LocalPipelineStore
+from orch_assets.stores.maintenance.verification import Fault
 from orch_assets.stores.manifest import Content, Manifest, Publication
 from orch_assets.stores.opening import open_store
-from orch_assets.stores.s3 import S3PipelineStore
 from orch_assets.stores.store import PipelineStore
-from orch_assets.stores.verification import Fault
 
 __all__ = [
     "ArtifactKind",

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orch_assets.errors import SettingError, StoreError
-from orch_assets.stores.configuration import store_at
+from orch_assets.stores.maintenance.verification import Fault
 from orch_assets.stores.store import PipelineStore
-from orch_assets.stores.verification import Fault
+from orch_assets.stores.store_settings import store_at
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import StoreError, UnstorableTableError
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.stores.common_types import common_type
+from orch_assets.stores.formats.common_types import common_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,7 +174,7 @@ def _joined(
 def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
     import pyarrow as pa
 
-    from orch_assets.stores.columns import plan_column
+    from orch_assets.stores.formats.columns import plan_column
 
     try:
         return plan_column(series, label).type
@@ -242,7 +242,7 @@ def _missing(rows: int, dtype: Any) -> "pd.Series[Any]":
 def _joined_index(frames: "Mapping[str, pd.DataFrame]", sizes: Mapping[str, int]) -> Any:
     import pandas as pd
 
-    from orch_assets.stores.frames import level_values
+    from orch_assets.stores.formats.frames import level_values
 
     held = {name: frame.index for name, frame in frames.items() if sizes[name]}
     if all(isinstance(index, pd.RangeIndex) for index in held.values()):

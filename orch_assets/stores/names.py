@@ -2,7 +2,8 @@
 
 An artifact's name is parts joined by ``/``, plain text as people type it: ``subjects/KARDIO-Ü2``.
 A path is the name's form in keys, files and URIs: ASCII, different for different names on every
-disk and in every bucket. Names become paths in :mod:`orch_assets.stores.keys` and nowhere else.
+disk and in every bucket. Names become paths in :mod:`orch_assets.stores.object_keys` and nowhere
+else.
 """
 
 import contextlib

@@ -11,10 +11,10 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from orch_assets.errors import StoreAddressError
-from orch_assets.stores.formats import StorageFormat
-from orch_assets.stores.gcs import GCSPipelineStore
-from orch_assets.stores.local import LocalPipelineStore
-from orch_assets.stores.s3 import S3PipelineStore
+from orch_assets.stores.backends.gcs import GCSPipelineStore
+from orch_assets.stores.backends.local import LocalPipelineStore
+from orch_assets.stores.backends.s3 import S3PipelineStore
+from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.store import PipelineStore
 
 _BUCKETS: Final[Mapping[str, type[S3PipelineStore] | type[GCSPipelineStore]]] = {
@@ -49,7 +49,7 @@ def open_store(
     Args:
         address: the folder's path, or the URI.
         format: of tables.
-        escape_formulas: as :class:`~orch_assets.stores.csv_text.CsvFormat` has it.
+        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
         private: as of :class:`LocalPipelineStore`; who may read a bucket is said there.
         options: of a bucket: further parameters of its store, such as ``endpoint``.
 

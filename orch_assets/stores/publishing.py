@@ -16,8 +16,7 @@ from typing import BinaryIO, Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.marked_names import named, named_uri
-from orch_assets.stores.backend import Backend
-from orch_assets.stores.keys import ArtifactKeys
+from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.manifest import (
     Content,
     Entry,
@@ -27,6 +26,7 @@ from orch_assets.stores.manifest import (
     publication_here_and_now,
     told_by,
 )
+from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
 

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValueError
 from orch_assets.json_values import NotJsonError, json_value, to_json
 from orch_assets.marked_names import named, named_type
+from orch_assets.stores.artifact_sets import SetIndex
 from orch_assets.stores.artifacts import ArtifactKind, Published
-from orch_assets.stores.backend import Backend
-from orch_assets.stores.blinded_since import BlindedSince, BlindedVersions, all_artifacts
-from orch_assets.stores.csv_reading import plain_csv
-from orch_assets.stores.formats import StorageFormat, table_format
-from orch_assets.stores.history import ArtifactHistory
-from orch_assets.stores.keys import ArtifactKeys, below
+from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.catalog import ArtifactHistory
+from orch_assets.stores.formats.csv_text import plain_csv
+from orch_assets.stores.formats.table_files import TableFiles
+from orch_assets.stores.formats.table_formats import StorageFormat, table_format
 from orch_assets.stores.lineage import note_input
+from orch_assets.stores.maintenance.blinded_since import (
+    BlindedSince,
+    BlindedVersions,
+    all_artifacts,
+)
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.names import check_place
-from orch_assets.stores.sets import SetIndex
+from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.spooling import HashingFile
-from orch_assets.stores.table_files import TableFiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +41,7 @@ class PipelineStore(ArtifactHistory):
         backend: holds the bytes.
         prefix: goes before every name.
         format: of tables.
-        escape_formulas: as :class:`~orch_assets.stores.csv_text.CsvFormat` has it.
+        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
     """
 
     def __init__(
@@ -305,7 +309,7 @@ class PipelineStore(ArtifactHistory):
 def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
     import pyarrow as pa
 
-    from orch_assets.stores.frames import arrow_to_frame
+    from orch_assets.stores.formats.frames import arrow_to_frame
 
     try:
         return arrow_to_frame(table)

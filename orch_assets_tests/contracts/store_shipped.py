@@ -9,7 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from orch_assets import ImednetSDK, build_form_tables
-from orch_assets.registry.demo import DemoServer
+from orch_assets.demo import DemoServer
 from orch_assets.stores import PipelineStore
 from orch_assets_tests.contracts.store_fixtures import StoreFixtures
 

@@ -18,7 +18,8 @@ from orch_assets.errors import (
     StoreError,
     UnstorableTableError,
 )
-from orch_assets.stores import ArtifactKind, PipelineStore, StorageFormat, batches
+from orch_assets.stores import ArtifactKind, PipelineStore, StorageFormat
+from orch_assets.stores.formats import batches
 from orch_assets_tests.contracts.store_damage import DamageContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract

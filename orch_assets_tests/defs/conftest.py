@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orch_assets_tests.step_functions.servers import Server, step_functions_server
+from orch_assets_tests.support.state_machine_servers import Server, step_functions_server
 
 
 @pytest.fixture(scope="session")

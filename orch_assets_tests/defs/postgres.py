@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orch_assets_tests.end_to_end.processes import free_port
+from orch_assets_tests.support.processes import free_port
 
 _USER = "dagster"
 

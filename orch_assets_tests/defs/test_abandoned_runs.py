@@ -9,9 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orch_assets.defs.abandoned_runs import PROCESS_TAG, close_run, process_tag, unfinished_runs
 from orch_assets.defs.partitions import range_tags
-from orch_assets_tests.end_to_end.processes import ROOT
+from orch_assets.defs.runs.abandoned_runs import (
+    PROCESS_TAG,
+    close_run,
+    process_tag,
+    unfinished_runs,
+)
+from orch_assets_tests.support.processes import ROOT
 
 STATUS = dg.DagsterRunStatus
 RUN, OTHER = (f"2f3a1e0c-0000-4000-8000-00000000000{number}" for number in range(2))

@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from orch_assets.defs.io_manager import LocalPipelineIOManager
+from orch_assets.defs.io.io_manager import LocalPipelineIOManager
 from orch_assets_tests.defs.instances import temporary_instance
 
 NAME = "PLANTED-7f3a"[::-1]  # a text that this file has not

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from orch_assets import study_pipeline
-from orch_assets_tests.defs.harness import definitions, evaluate, execute, instance
+from orch_assets_tests.support.harness import definitions, evaluate, execute, instance
 
 NOON = datetime(2026, 3, 2, 12, 1, tzinfo=UTC)
 

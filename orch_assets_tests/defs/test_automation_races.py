@@ -14,7 +14,8 @@ from dagster._core.test_utils import freeze_time
 from orch_assets import study_pipeline
 from orch_assets.defs.automation import build_automation_sensor
 from orch_assets.defs.partitions import STUDIES_NAME
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.defs.postgres import postgres_instance, postgres_server
+from orch_assets_tests.support.harness import (
     definitions,
     ended,
     evaluate,
@@ -23,7 +24,6 @@ from orch_assets_tests.defs.harness import (
     instance,
     resume,
 )
-from orch_assets_tests.defs.postgres import postgres_instance, postgres_server
 
 RAW = dg.AssetKey("raw")
 NOON = datetime(2026, 3, 2, 12, 1, tzinfo=UTC)

@@ -4,11 +4,11 @@ import dagster as dg
 import pytest
 
 from orch_assets import LocalPipelineStore, study_pipeline
+from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.pipelines.records import records
 from orch_assets.pipelines.variables import variables
-from orch_assets.registry.demo import DemoRegistry, DemoServer
-from orch_assets_tests.defs.harness import execute, instance
-from orch_assets_tests.extraction.runs import location, small_pages
+from orch_assets_tests.support.harness import execute, instance
+from orch_assets_tests.support.runs import location, small_pages
 
 STUDY, OTHER = "ONC-301", "CARD-202"
 

@@ -16,10 +16,10 @@ import pytest
 
 from orch_assets.defs.discovery import broken_pipelines, discover_pipelines
 from orch_assets.defs.graph import build_study_graph, build_together_graphs
-from orch_assets.defs.state_machines import build_deployments
+from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.defs.study_resources import study_resources
-from orch_assets_tests.defs.harness import definitions as location
-from orch_assets_tests.defs.harness import in_state, instance, observations
+from orch_assets_tests.support.harness import definitions as location
+from orch_assets_tests.support.harness import in_state, instance, observations
 
 # ruff: noqa: E501 - a file's text stands in one line with what is said of it
 

@@ -7,10 +7,10 @@ from dagster_aws.s3 import S3Resource
 from dagster_gcp import GCSResource
 
 from orch_assets.defs.bucket_io_managers import GCSPipelineIOManager, S3PipelineIOManager
-from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import StoreResource
 from orch_assets.stores import open_store
-from orch_assets_tests.contracts.servers import gcs_client, gcs_server, s3_client, s3_server
+from orch_assets_tests.support.cloud_servers import gcs_client, gcs_server, s3_client, s3_server
 
 FRAME = pd.DataFrame({"id": ["001", None]})
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

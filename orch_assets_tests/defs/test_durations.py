@@ -4,7 +4,7 @@ import time
 
 from orch_assets import study_pipeline
 from orch_assets.defs.resources import OrchestrationResource
-from orch_assets_tests.defs.harness import definitions, execute, instance
+from orch_assets_tests.support.harness import definitions, execute, instance
 
 
 def test_a_second_run_begins_with_the_study_that_took_the_longest(tmp_path):

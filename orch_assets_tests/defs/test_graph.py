@@ -15,7 +15,8 @@ from orch_assets import ImednetError, SplitTable, study_pipeline
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.graph_run import GraphRun
 from orch_assets.stores import LocalPipelineStore
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.defs.instances import temporary_instance
+from orch_assets_tests.support.harness import (
     Account,
     definitions,
     everything_logged,
@@ -27,7 +28,6 @@ from orch_assets_tests.defs.harness import (
     observations,
     states,
 )
-from orch_assets_tests.defs.instances import temporary_instance
 
 
 @study_pipeline

@@ -5,8 +5,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from orch_assets.defs.artifact_names import artifact_name
-from orch_assets.defs.io_manager import LocalPipelineIOManager, StudyIOManager
+from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import ArtifactNameError, SettingError

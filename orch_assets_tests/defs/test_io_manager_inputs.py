@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from orch_assets.defs.io_manager import LocalPipelineIOManager
+from orch_assets.defs.io.io_manager import LocalPipelineIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.errors import StoreError
 from orch_assets.stores import LocalPipelineStore

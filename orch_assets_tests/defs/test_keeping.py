@@ -10,15 +10,15 @@ import pyarrow as pa
 import pytest
 
 from orch_assets import SplitTable
-from orch_assets.defs import keeping
-from orch_assets.defs.io_manager import StudyIOManager
-from orch_assets.defs.keeping import IN_THE_STORE, Keeping
+from orch_assets.defs.io import output_writer as keeping
+from orch_assets.defs.io.io_manager import StudyIOManager
+from orch_assets.defs.io.output_writer import IN_THE_STORE, Keeping
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import StoreError, TableMovedError
+from orch_assets.imednet.blinding.split_stream import SplitStream
+from orch_assets.imednet.paging import ReadingCounts
+from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.steps import Step, StepTurn
-from orch_assets.registry.paging import ReadingCounts
-from orch_assets.registry.split_streams import SplitStream
-from orch_assets.registry.streams import BatchStream
 
 SCHEMA = pa.schema([("id", pa.int64())])
 ROWS = list(range(12))

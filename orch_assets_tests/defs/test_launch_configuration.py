@@ -13,12 +13,12 @@ from dagster_aws.s3 import S3Resource
 
 from orch_assets.definitions import defs
 from orch_assets.defs.bucket_io_managers import GCSPipelineIOManager, S3PipelineIOManager
-from orch_assets.defs.io_manager import LocalPipelineIOManager, StudyIOManager
+from orch_assets.defs.io.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
-from orch_assets.defs.step_functions import StepFunctionsResource
+from orch_assets.defs.state_machines.resource import StepFunctionsResource
 from orch_assets.defs.study_resources import study_resources
 from orch_assets_tests.defs.instances import temporary_instance
-from orch_assets_tests.graphql import ask
+from orch_assets_tests.support.graphql import ask
 
 LOCATION = "<<in_process>>"
 KEY, OTHER_KEY = "planted-api-key", "planted-security-key"

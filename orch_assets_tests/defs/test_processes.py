@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_assets.defs.processes import Process
+from orch_assets.defs.runs.processes import Process
 
 _NAMES_ITSELF = """
 import sys
-from orch_assets.defs.processes import Process
+from orch_assets.defs.runs.processes import Process
 print(Process.this().to_json(), flush=True)
 sys.stdin.read()
 """

@@ -10,13 +10,13 @@ import dagster as dg
 import pytest
 
 from orch_assets import study_pipeline
-from orch_assets.defs.io_manager import LocalPipelineIOManager, StudyIOManager
-from orch_assets.defs.readiness import try_stores
+from orch_assets.defs.io.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.resources import RegistryResource, StoreResource
+from orch_assets.defs.runs.readiness import try_stores
 from orch_assets.defs.study_resources import study_resources
+from orch_assets.demo import DemoServer, Fault
 from orch_assets.errors import StoreAddressError, StoreError
-from orch_assets.registry.demo import DemoServer, Fault
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.support.harness import (
     Account,
     definitions,
     execute,
@@ -161,7 +161,7 @@ def test_an_address_that_code_gives_is_not_repeated_either():
 
 READ_ONLY = """
 import os, sys
-from orch_assets.defs.readiness import try_stores
+from orch_assets.defs.runs.readiness import try_stores
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.errors import StoreError
 os.getuid() or os.setuid(65534)  # to root, no folder is read-only

@@ -6,10 +6,10 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from orch_assets import study_pipeline
 from orch_assets.defs.partitions import studies as studies_partitions
+from orch_assets.demo import DemoRegistry, DemoServer, Fault
 from orch_assets.pipelines.sites import sites
 from orch_assets.pipelines.subjects import subjects
-from orch_assets.registry.demo import DemoRegistry, DemoServer, Fault
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.support.harness import (
     definitions,
     execute,
     instance,
@@ -17,7 +17,7 @@ from orch_assets_tests.defs.harness import (
     resume,
     states,
 )
-from orch_assets_tests.extraction.runs import evaluations, location, run_all, small_pages
+from orch_assets_tests.support.runs import evaluations, location, run_all, small_pages
 
 EVERY = ["sites", "subjects", "variables", "records"]
 

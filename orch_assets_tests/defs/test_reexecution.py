@@ -5,7 +5,7 @@ from collections import Counter
 import dagster as dg
 
 from orch_assets import study_pipeline
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.support.harness import (
     definitions,
     execute,
     in_state,

@@ -7,15 +7,15 @@ import pytest
 
 from orch_assets import study_pipeline
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
-from orch_assets.defs.results import (
+from orch_assets.defs.study_results import (
     RESULTS_KEY,
     build_results_sensor,
     build_study_results,
     load_results,
 )
-from orch_assets_tests.defs.harness import Account, execute, instance, materializations
+from orch_assets_tests.support.harness import Account, execute, instance, materializations
 
 
 class Location:
@@ -93,7 +93,7 @@ def test_the_matrix_has_the_newest_result_of_each_study_and_pipeline(location):
 
 
 def test_a_refresh_reads_what_is_new_and_keeps_the_rest(location, monkeypatch):
-    from orch_assets.defs import results
+    from orch_assets.defs import study_results as results
 
     monkeypatch.setattr(results, "_OVERLAP", 0)
     with instance("S1", "S2") as real:
@@ -175,7 +175,7 @@ def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):
 
 def test_the_table_of_one_refresh_and_the_event_of_another_lose_nothing(location, monkeypatch):
     """Two refreshes at once: the earlier one's table is the last that is stored."""
-    from orch_assets.defs import results
+    from orch_assets.defs import study_results as results
 
     monkeypatch.setattr(results, "_OVERLAP", 0)
     with instance("S1", "S2") as real:

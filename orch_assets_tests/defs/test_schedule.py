@@ -6,7 +6,7 @@ import dagster as dg
 
 from orch_assets.defs.partitions import range_tags
 from orch_assets.defs.schedule import build_daily_refresh
-from orch_assets_tests.defs.harness import instance
+from orch_assets_tests.support.harness import instance
 
 FIVE = datetime(2026, 3, 2, 5, 0, tzinfo=UTC)
 

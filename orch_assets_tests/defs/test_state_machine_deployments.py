@@ -9,11 +9,12 @@ import pytest
 from orch_assets import PipelineStep, StudyMachine, study_pipeline
 from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.defs.graph import build_study_graph, build_together_graphs, runs_on_request
-from orch_assets.defs.state_machines import build_deployments
+from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import pipeline_of
-from orch_assets_tests.defs.harness import execute, instance, materializations, observations
-from orch_assets_tests.defs.machines import (
+from orch_assets_tests.step_functions.answers import answering_server
+from orch_assets_tests.support.harness import execute, instance, materializations, observations
+from orch_assets_tests.support.machines import (
     ROLE,
     by_study,
     deploy,
@@ -21,7 +22,6 @@ from orch_assets_tests.defs.machines import (
     machine,
     result,
 )
-from orch_assets_tests.step_functions.answers import answering_server
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
 

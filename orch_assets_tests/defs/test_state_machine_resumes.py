@@ -11,7 +11,8 @@ import pytest
 from orch_assets import StudyMachine, study_pipeline
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.step_functions import execution_name
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.step_functions.answers import answering_server
+from orch_assets_tests.support.harness import (
     ended,
     execute,
     instance,
@@ -20,7 +21,7 @@ from orch_assets_tests.defs.harness import (
     resume,
     states,
 )
-from orch_assets_tests.defs.machines import (
+from orch_assets_tests.support.machines import (
     BAD_DAY,
     ROLE,
     by_study,
@@ -31,7 +32,6 @@ from orch_assets_tests.defs.machines import (
     result,
     wait,
 )
-from orch_assets_tests.step_functions.answers import answering_server
 
 STUDIES = ["S0", "S1", "S2"]
 

@@ -13,7 +13,8 @@ import pytest
 
 from orch_assets import LocalPipelineStore, study_pipeline
 from orch_assets.step_functions import ExecutionFailed
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.step_functions.answers import RefusedError, answering_server
+from orch_assets_tests.support.harness import (
     everything_logged,
     execute,
     failure_text,
@@ -22,7 +23,7 @@ from orch_assets_tests.defs.harness import (
     observations,
     states,
 )
-from orch_assets_tests.defs.machines import (
+from orch_assets_tests.support.machines import (
     AS_IT_COMES,
     BAD_DAY,
     PLANTED,
@@ -35,7 +36,6 @@ from orch_assets_tests.defs.machines import (
     sizes,
     wait,
 )
-from orch_assets_tests.step_functions.answers import RefusedError, answering_server
 
 STUDIES = ["S0", "S1", "S2"]
 

@@ -8,7 +8,7 @@ import time
 import dagster as dg
 
 from orch_assets import LocalPipelineStore, study_pipeline
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.support.harness import (
     Account,
     everything_logged,
     execute,
@@ -17,7 +17,7 @@ from orch_assets_tests.defs.harness import (
     observations,
     states,
 )
-from orch_assets_tests.defs.machines import (
+from orch_assets_tests.support.machines import (
     AS_IT_COMES,
     BAD_DAY,
     PLANTED,

@@ -25,7 +25,7 @@ from orch_assets_tests.defs.plain_dagster import (
     states,
     studies,
 )
-from orch_assets_tests.graphql import partition_stats
+from orch_assets_tests.support.graphql import partition_stats
 
 GOOD = [study for study in STUDIES if study not in BAD]
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE

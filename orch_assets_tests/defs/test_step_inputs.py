@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from orch_assets.defs import step_inputs
-from orch_assets.defs.io_manager import LocalPipelineIOManager
+from orch_assets.defs.io import step_inputs
+from orch_assets.defs.io.io_manager import LocalPipelineIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.stores import LocalPipelineStore, noting_inputs
 from orch_assets_tests.defs.instances import temporary_instance

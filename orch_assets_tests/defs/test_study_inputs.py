@@ -4,7 +4,7 @@ import pandas as pd
 
 from orch_assets import study_pipeline
 from orch_assets.stores import LocalPipelineStore
-from orch_assets_tests.defs.harness import definitions, execute, instance
+from orch_assets_tests.support.harness import definitions, execute, instance
 
 
 @study_pipeline()

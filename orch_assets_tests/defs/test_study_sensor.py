@@ -9,6 +9,7 @@ from orch_assets.defs import study_sensor
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job, retire_studies
+from orch_assets.demo import DemoServer
 from orch_assets.errors import (
     CredentialsError,
     FilterConflictError,
@@ -19,8 +20,7 @@ from orch_assets.errors import (
     StudiesInUseError,
     StudyLossError,
 )
-from orch_assets.registry.demo import DemoServer
-from orch_assets_tests.defs.harness import instance
+from orch_assets_tests.support.harness import instance
 
 RAW = dg.AssetKey("raw")
 BUSY = {"status": dg.DagsterRunStatus.STARTED, "tags": range_tags("ONC-301", "ONC-301")}

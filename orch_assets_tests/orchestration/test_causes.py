@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_assets.orchestration.causes import FailedStep, causes_of, told_by_cause
-from orch_assets.orchestration.result import Failure
+from orch_assets.orchestration.reporting.causes import FailedStep, causes_of, told_by_cause
+from orch_assets.orchestration.reporting.results import Failure
 
 STUDIES = [f"CARD-{number}" for number in range(201, 213)]
 PIPELINES = [f"pipeline_{number}" for number in range(13)]

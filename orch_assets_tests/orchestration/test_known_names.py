@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from orch_assets.orchestration.known_names import KnownNames, names_known_to
-from orch_assets.orchestration.result import describe_failure
+from orch_assets.orchestration.reporting.known_names import KnownNames, names_known_to
+from orch_assets.orchestration.reporting.results import describe_failure
 from orch_assets_tests.orchestration.lookups import LOOKUPS
 
 SOURCE = '''

@@ -8,7 +8,7 @@ import pytest
 
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.steps import Step, StepOutput
-from orch_assets.orchestration.workers import Workers
+from orch_assets.orchestration.threads import Workers
 
 
 class Runner:

@@ -5,9 +5,9 @@ import pytest
 
 from orch_assets import MultiStudyOrchestrator, StudyWorkerCallable, study_pipeline
 from orch_assets.errors import OrchestratorError, PipelineDefinitionError
-from orch_assets.orchestration.kept import showable
 from orch_assets.orchestration.ordering import in_dependency_order
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
+from orch_assets.orchestration.returned_values import showable
 
 
 def test_a_marked_function_stays_the_same_callable():

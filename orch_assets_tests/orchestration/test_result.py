@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from orch_assets.errors import StudyKeyError
-from orch_assets.orchestration.result import describe_failure
+from orch_assets.orchestration.reporting.results import describe_failure
 from orch_assets.study import check_study_key
 
 

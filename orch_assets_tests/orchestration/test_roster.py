@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets.errors import NoStudiesError, StudyLossError
-from orch_assets.orchestration.roster import plan_roster
 from orch_assets.orchestration.selection import StudyFilter, select_studies
+from orch_assets.orchestration.study_sync import plan_roster
 
 
 def look(listed, known, *, absences=None, whitelist=None, blacklist=None, accepted_loss=0):

@@ -5,13 +5,13 @@ import shlex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_assets.orchestration.roster import plan_roster
 from orch_assets.orchestration.selection import (
     StudyFilter,
     choose_studies,
     closest_key,
     select_studies,
 )
+from orch_assets.orchestration.study_sync import plan_roster
 
 KEYS = st.sampled_from(["A", "B", "a", "ONC-301", "X/Y", "AB,CD", " A", "R&D 118", ".."])
 LISTS = st.lists(KEYS, unique=True)

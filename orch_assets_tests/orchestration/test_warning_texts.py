@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from orch_assets.orchestration import warning_texts
+from orch_assets.orchestration.reporting import warning_texts
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def test_a_warning_tells_its_type_and_place(said) -> None:
 def test_warnings_of_a_process_are_formatted_so() -> None:
     """Python's own way to stderr uses it, for warnings of pandas as for others."""
     program = (
-        "import warnings; from orch_assets.orchestration.warning_texts import leave_out_texts\n"
+        "import warnings\n"
+        "from orch_assets.orchestration.reporting.warning_texts import leave_out_texts\n"
         "leave_out_texts(); warnings.warn('plan' + 'ted')"
     )
     done = subprocess.run(

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from orch_assets import ImednetSDK
-from orch_assets.registry.demo import DemoRegistry, DemoServer
+from orch_assets.demo import DemoRegistry, DemoServer
 
 
 @pytest.fixture(scope="package")

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from orch_assets import SplitTable, make_study_logger
-from orch_assets.registry.demo import DemoRegistry
-from orch_assets.registry.streams import BatchStream
+from orch_assets.demo import DemoRegistry
+from orch_assets.imednet.streams import BatchStream
 
 SYSTEM_KEYS = {"dateCreated", "dateModified", "unvnum"}
 

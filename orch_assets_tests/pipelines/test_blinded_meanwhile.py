@@ -6,15 +6,15 @@ import pytest
 
 from orch_assets import ImednetSDK, LocalPipelineStore, pipelines, split_withheld, study_pipeline
 from orch_assets.defs.discovery import discover_pipelines
+from orch_assets.demo import DemoRegistry, DemoServer, Fault
 from orch_assets.pipelines.form_tables import form_tables
 from orch_assets.pipelines.forms import forms
 from orch_assets.pipelines.intervals import intervals
 from orch_assets.pipelines.records import records
 from orch_assets.pipelines.variables import variables
 from orch_assets.pipelines.visits import visits
-from orch_assets.registry.demo import DemoRegistry, DemoServer, Fault
 from orch_assets.stores import ArtifactKind
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.support.harness import (
     execute,
     instance,
     materializations,
@@ -22,7 +22,7 @@ from orch_assets_tests.defs.harness import (
     resume,
     states,
 )
-from orch_assets_tests.extraction.runs import location, small_pages
+from orch_assets_tests.support.runs import location, small_pages
 
 STUDY, OTHER = "ONC-301", "CARD-202"
 TABLES = ["codings", "queries", "record_revisions", "records", "visits"]

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from orch_assets import LocalPipelineStore, SplitTable, pipelines, study_pipeline
 from orch_assets.defs.discovery import discover_pipelines
+from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets.imednet.arrow import arrow_schema
+from orch_assets.imednet.blinding.split import all_open, extra_splitter, splitter
+from orch_assets.imednet.models import Record, Subject, Variable
 from orch_assets.pipelines.sites import sites
-from orch_assets.registry.demo import DemoRegistry, DemoServer
-from orch_assets.registry.models import Record, Subject, Variable
-from orch_assets.registry.schemas import arrow_schema
-from orch_assets.registry.withholding import all_open, extra_splitter, splitter
-from orch_assets_tests.defs.harness import execute, instance, materializations, observations
-from orch_assets_tests.extraction.runs import location, small_pages
+from orch_assets_tests.support.harness import execute, instance, materializations, observations
+from orch_assets_tests.support.runs import location, small_pages
 
 STUDY = "ONC-301"
 MARK = "planted"

@@ -11,8 +11,8 @@ from orch_assets.pipelines.forms import forms
 from orch_assets.pipelines.records import records
 from orch_assets.pipelines.variables import variables
 from orch_assets.stores import ArtifactKind
-from orch_assets_tests.defs.harness import definitions, execute, instance, states
 from orch_assets_tests.pipelines.rows import run, withheld_variables
+from orch_assets_tests.support.harness import definitions, execute, instance, states
 
 STUDY = "ONC-301"
 

@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from orch_assets.imednet import arrow_schema
+from orch_assets.imednet.models import Query, Record, Site, Subject
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.pipelines.queries import queries
 from orch_assets.pipelines.records import records
 from orch_assets.pipelines.sites import sites
 from orch_assets.pipelines.study_summary import study_summary
 from orch_assets.pipelines.subjects import subjects
-from orch_assets.registry import arrow_schema
-from orch_assets.registry.models import Query, Record, Site, Subject
 from orch_assets_tests.pipelines.rows import run
 
 TODAY = date(2025, 6, 1)

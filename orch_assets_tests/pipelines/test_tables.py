@@ -9,9 +9,9 @@ import pytest
 
 from orch_assets import ImednetError, ImednetSDK, pipelines
 from orch_assets.defs.discovery import discover_pipelines
+from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.errors import RegistryRefusedError
 from orch_assets.orchestration.pipeline import pipeline_of
-from orch_assets.registry.demo import DemoRegistry, DemoServer
 from orch_assets_tests.pipelines.rows import SYSTEM_KEYS, expected, run, withheld_variables
 
 STUDY = "ONC-301"

@@ -10,12 +10,14 @@ import pytest
 
 from orch_assets import ImednetSDK, LocalPipelineStore, pipelines
 from orch_assets.defs.discovery import discover_pipelines
-from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
+from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.pipelines.records import records
-from orch_assets.registry.demo import DemoRegistry, DemoServer
 from orch_assets.stores import ArtifactKind
-from orch_assets_tests.defs.harness import (
+from orch_assets_tests.pipelines.rows import run as run_pipeline
+from orch_assets_tests.pipelines.rows import withheld_variables
+from orch_assets_tests.support.harness import (
     definitions,
     everything_logged,
     execute,
@@ -23,8 +25,6 @@ from orch_assets_tests.defs.harness import (
     materializations,
     states,
 )
-from orch_assets_tests.pipelines.rows import run as run_pipeline
-from orch_assets_tests.pipelines.rows import withheld_variables
 
 STUDIES = ["ONC-301", "CARD-202", "DERM-104"]
 MARK = "planted"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from orch_assets_tests.step_functions.servers import Server
+from orch_assets_tests.support.state_machine_servers import Server
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 _FORWARDED = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")

@@ -12,7 +12,7 @@ import pytest
 from orch_assets.step_functions import Step, StepFunctionsPipeline
 from orch_assets_tests.step_functions.answers import AnsweringServer, answering_server
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM, NODE
-from orch_assets_tests.step_functions.servers import Server, step_functions_server
+from orch_assets_tests.support.state_machine_servers import Server, step_functions_server
 
 ROLE = "arn:aws:iam::123456789012:role/StepFunctionsRole"
 HAS_VALIDATOR = (NODE / "node_modules" / "asl-validator").exists()

@@ -12,10 +12,10 @@ from orch_assets.step_functions import (
     PipelineStep,
     StateMachineNotFoundError,
 )
-from orch_assets.step_functions.executions import Executions
+from orch_assets.step_functions.executions.executions import Executions
 from orch_assets_tests.step_functions.conftest import ROLE
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
-from orch_assets_tests.step_functions.servers import HAS_JSONATA
+from orch_assets_tests.support.state_machine_servers import HAS_JSONATA
 
 needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)
 
@@ -138,7 +138,7 @@ def test_the_same_input_in_the_same_second_is_two_executions(pipeline, monkeypat
         def now(cls, tz=None):
             return dt.datetime(2024, 1, 15, 12, tzinfo=tz)
 
-    monkeypatch.setattr("orch_assets.step_functions.naming.datetime", Clock)
+    monkeypatch.setattr("orch_assets.step_functions.execution_names.datetime", Clock)
     pipeline.deploy()
     first, second = (pipeline.execute({"study_key": "ONC-301"}) for _ in range(2))
     assert first.rpartition("-")[0] == second.rpartition("-")[0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orch_assets.step_functions.history import failing_state
+from orch_assets.step_functions.executions.history import failing_state
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:machine:a-run"
 TASK = [(0, "TaskStateEntered", "Load"), (1, "TaskScheduled", None)]

@@ -13,7 +13,7 @@ from orch_assets.step_functions import (
     lambda_invoke,
 )
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
-from orch_assets_tests.step_functions.servers import HAS_JSONATA, HAS_LAMBDA
+from orch_assets_tests.support.state_machine_servers import HAS_JSONATA, HAS_LAMBDA
 
 pytestmark = pytest.mark.skipif(
     not (HAS_LAMBDA and HAS_JSONATA),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from orch_assets.step_functions import DefinitionError, PipelineStep
 from orch_assets.step_functions.merging import literal, merged
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM, Engine
-from orch_assets_tests.step_functions.servers import HAS_JSONATA
+from orch_assets_tests.support.state_machine_servers import HAS_JSONATA
 
 needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:f"

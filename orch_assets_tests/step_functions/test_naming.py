@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets.step_functions import execution_name
-from orch_assets.step_functions.naming import check_execution_name, fresh_name
+from orch_assets.step_functions.execution_names import check_execution_name, fresh_name
 
 TEXT = st.text(st.characters(exclude_characters="\0"), max_size=120)
 ATTEMPTS = st.tuples(TEXT, TEXT, st.integers(0, 10**12))

@@ -21,7 +21,7 @@ from orch_assets.step_functions import (
 )
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
-from orch_assets_tests.step_functions.servers import HAS_JSONATA
+from orch_assets_tests.support.state_machine_servers import HAS_JSONATA
 
 needs_jsonata = pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)
 LOST = PipelineStep(

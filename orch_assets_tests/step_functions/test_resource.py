@@ -6,9 +6,9 @@ import uuid
 import dagster as dg
 import pytest
 
-from orch_assets.defs.aws_console import execution_url, machine_url
-from orch_assets.defs.step_functions import StepFunctionsResource
-from orch_assets.defs.together import EachStudy
+from orch_assets.defs.state_machines.aws_console import execution_url, machine_url
+from orch_assets.defs.state_machines.resource import StepFunctionsResource
+from orch_assets.defs.state_machines.shared_execution import EachStudy
 from orch_assets.errors import SettingError
 from orch_assets.step_functions import (
     Catch,
@@ -23,7 +23,7 @@ from orch_assets.step_functions import (
 )
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
-from orch_assets_tests.step_functions.servers import HAS_JSONATA
+from orch_assets_tests.support.state_machine_servers import HAS_JSONATA
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from orch_assets_tests.contracts.servers import gcs_client, gcs_server, s3_client, s3_server
 from orch_assets_tests.contracts.store_order import Clock
+from orch_assets_tests.support.cloud_servers import gcs_client, gcs_server, s3_client, s3_server
 
 
 @pytest.fixture(scope="session")

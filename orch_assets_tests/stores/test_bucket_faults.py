@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 from orch_assets.errors import StoreError, StoreUnavailableError
 from orch_assets.stores import GCSPipelineStore, PipelineStore, S3PipelineStore, open_store
 from orch_assets_tests.contracts.faulty import FaultyServer, faulty
-from orch_assets_tests.contracts.servers import free_port
+from orch_assets_tests.support.cloud_servers import free_port
 
 FRAME = pd.DataFrame({"n": range(1000)})
 
@@ -202,7 +202,7 @@ def test_a_store_that_gives_back_other_bytes_is_found_by_trying(
 ) -> None:
     store.try_access()
     monkeypatch.setattr(store._backend, "put", lambda *_: None)  # as a cache between them would
-    monkeypatch.setattr("orch_assets.stores.history._PROBE", b"newer")
+    monkeypatch.setattr("orch_assets.stores.catalog._PROBE", b"newer")
     with pytest.raises(StoreUnavailableError, match="gives back other bytes"):
         store.try_access()
 
@@ -320,7 +320,7 @@ def test_missing_aws_credentials_are_said_to_be_missing(options: dict[str, str])
 def test_what_s3_says_becomes_what_to_do(code: str, said: str) -> None:
     from botocore.exceptions import ClientError
 
-    from orch_assets.stores.s3_errors import reporting
+    from orch_assets.stores.backends.s3_errors import reporting
 
     def fail() -> None:
         with reporting("s3://b/k"):

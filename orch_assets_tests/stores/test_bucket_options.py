@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import StudyGivenUpError
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore, StorageFormat
-from orch_assets.stores import s3_bucket as s3_bucket_module
+from orch_assets.stores.backends import s3 as s3_bucket_module
 from orch_assets.study import study_context
 from orch_assets_tests.contracts.faulty import faulty
 
@@ -200,7 +200,7 @@ def test_a_key_file_signs_and_another_account_is_acted_as(tmp_path) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from orch_assets.stores.gcs import _connect
+    from orch_assets.stores.backends.gcs import _connect
 
     pem = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM,

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from orch_assets import LocalPipelineStore, study_pipeline
-from orch_assets.defs.io_manager import StudyIOManager
+from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import SettingError, StoreUnavailableError
 from orch_assets.pipelines.sites import sites
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore
-from orch_assets.stores import s3_bucket as s3_bucket_module
 from orch_assets.stores.__main__ import main as verify_main
-from orch_assets.stores.configuration import (
+from orch_assets.stores.backends import s3 as s3_bucket_module
+from orch_assets.stores.store_settings import (
     BUCKET_SETTINGS,
     ENCRYPTION,
     STORE_SETTINGS,
@@ -27,7 +27,7 @@ from orch_assets.stores.configuration import (
     configured_store,
 )
 from orch_assets_tests.contracts.faulty import FaultyServer, faulty
-from orch_assets_tests.defs.harness import definitions, execute, failure_text, instance, states
+from orch_assets_tests.support.harness import definitions, execute, failure_text, instance, states
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OTHER_KEY = KEY.replace("1234abcd", "ffffffff")

@@ -5,11 +5,11 @@ import pytest
 from orch_assets import pipelines
 from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.defs.partitions import STUDIES_NAME
-from orch_assets.registry.demo import DemoRegistry
+from orch_assets.demo import DemoRegistry
 from orch_assets.stores import ArtifactKind, open_store
 from orch_assets.stores.names import encode_name
-from orch_assets_tests.defs.harness import materializations, states
-from orch_assets_tests.end_to_end.processes import Home
+from orch_assets_tests.support.harness import materializations, states
+from orch_assets_tests.support.processes import Home
 
 STUDIES = DemoRegistry(12, 40).study_keys()
 PIPELINES = sorted(each.name for each in discover_pipelines(pipelines) if not each.on_request)

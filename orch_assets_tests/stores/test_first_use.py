@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-from orch_assets.stores.s3_bucket import S3Bucket
+from orch_assets.stores.backends.s3 import S3Bucket
 
 
 def test_clients_are_made_one_after_the_other_whatever_the_store():
@@ -31,10 +31,10 @@ def test_clients_are_made_one_after_the_other_whatever_the_store():
 FIRST_USE = """
 import sys, threading
 sys.setswitchinterval(1e-5)
-from orch_assets.step_functions.aws import Aws
+from orch_assets.step_functions.client import Aws
 from orch_assets.stores import s3
-from orch_assets.stores.s3_errors import reporting
-from orch_assets.vendors import connecting
+from orch_assets.stores.backends.s3_errors import reporting
+from orch_assets.clouds import connecting
 
 errors, begin = [], threading.Barrier(6)
 

@@ -9,7 +9,7 @@ from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import StoreError, StoreUnavailableError
 from orch_assets.stores import LocalPipelineStore, PipelineStore, StorageFormat, open_store
-from orch_assets.stores.local_disk import LocalDisk
+from orch_assets.stores.backends.local import LocalDisk
 
 FRAME = pd.DataFrame({"n": [1, 2]})
 

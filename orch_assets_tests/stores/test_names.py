@@ -8,10 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orch_assets.defs.artifact_names import artifact_name
+from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.errors import ArtifactNameError, StudyKeyError
 from orch_assets.orchestration.selection import StudyFilter, select_studies
-from orch_assets.stores.keys import MAX_PATH_BYTES, ArtifactKeys, parse_key
 from orch_assets.stores.names import (
     MAX_PART_BYTES,
     check_name,
@@ -20,6 +19,7 @@ from orch_assets.stores.names import (
     encode_folders,
     encode_name,
 )
+from orch_assets.stores.object_keys import MAX_PATH_BYTES, ArtifactKeys, parse_key
 from orch_assets.study import check_study_key
 
 PARTS = st.text(

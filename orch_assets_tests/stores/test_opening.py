@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orch_assets.errors import SettingError, StoreAddressError, StoreError
 from orch_assets.stores import LocalPipelineStore, PipelineStore, open_store
-from orch_assets.stores.configuration import StoreSettings, configured_store
+from orch_assets.stores.store_settings import StoreSettings, configured_store
 
 BEGINNINGS = [
     "",

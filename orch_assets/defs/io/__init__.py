@@ -1,0 +1,1 @@
+"""IO managers: artifacts into the stores and out of them."""

@@ -1,0 +1,241 @@
+"""The IO managers over the artifact stores; for study pipelines and for any other asset."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._core.errors import DagsterInvariantViolationError
+from pydantic import Field, PrivateAttr
+
+from orch_assets.defs.io.artifact_names import (
+    artifact_name,
+    key_columns,
+    op_output_name,
+    partition_keys,
+)
+from orch_assets.defs.io.asset_names import names_known_in, with_known_names_only
+from orch_assets.defs.io.loading import (
+    LAZY,
+    POLARS,
+    is_table_type,
+    load,
+    load_together,
+    table_wanted,
+    without_none,
+)
+from orch_assets.defs.io.step_inputs import publishing, reading
+from orch_assets.defs.io.table_types import as_result, is_table, is_table_stream, type_name
+from orch_assets.defs.resources import StoreResource
+from orch_assets.defs.set_in_code import SetInCode
+from orch_assets.marked_names import named_column_type, with_known_names
+from orch_assets.orchestration.reporting.known_names import KnownNames
+from orch_assets.stores import LocalPipelineStore, StorageFormat
+
+if TYPE_CHECKING:
+    from orch_assets.stores import PipelineStore, Published
+
+
+class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
+    """Keeps each asset's result in a store, one artifact a partition: ``<asset>/<partition>``.
+
+    A table (pandas, Arrow, Polars, a Polars query) or a stream of record batches becomes a table,
+    and so does a series; a mapping from names to such tables one artifact set; anything else a JSON
+    value, in which NaN is null and keys are text. Manifests tell the run, the asset, and the
+    versions of what the step has loaded.
+
+    A downstream asset gets a table as its annotation says: ``pandas.DataFrame`` (the default),
+    ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame``, ``polars.LazyFrame``.
+    Several partitions come as a dict by partition, or, where the annotation is a table, as one
+    table with the partition's key in a column: ``study_key`` for studies, else ``partition_key``,
+    and with several dimensions one column for each, called as the dimension. An input's metadata
+    ``{"allow_missing_partitions": True}`` leaves out what was never stored. Where there is no
+    partition to load at all, ``<table> | None`` gets None.
+
+    What ops hand to each other inside a graph is kept below ``~ops``.
+    """
+
+    @abstractmethod
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store; the same one each time."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Publish a result and tell its rows, bytes, URI, hash and columns as metadata.
+
+        A column is named where its name stands in the source file of the asset's function, or is
+        one of a shipped table; else the metadata have its position, ``column 7``, counted from 0,
+        and so have errors. The manifest has all names.
+
+        Raises:
+            StoreError: it can't be stored; nothing was published.
+        """
+        name = _output_name(context)
+        known = names_known_in(context)
+        with publishing(context), with_known_names_only(known):
+            published = _publish(self.pipeline_store(), obj, name)
+        context.add_output_metadata(_metadata(published, known))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Return a result, or the results of several partitions.
+
+        Raises:
+            ArtifactNotFoundError: it was never stored.
+            ArtifactCorruptError: what is stored is not what was published.
+            StoreError: tables of several partitions don't fit together.
+        """
+        with reading(context), with_known_names_only(names_known_in(context)):
+            return self._loaded(context)
+
+    def _loaded(self, context: dg.InputContext) -> Any:
+        store, annotation = self.pipeline_store(), _annotation(context)
+        optional, annotation = without_none(annotation)
+        wanted = table_wanted(annotation)
+        if not context.has_asset_key and context.upstream_output:
+            return load(store, op_output_name(context.upstream_output), wanted)
+        if not context.has_asset_partitions:
+            return load(store, artifact_name(context.asset_key, None), wanted)
+        names = {key: artifact_name(context.asset_key, key) for key in partition_keys(context)}
+        if not _asks_for_many(context, list(names)):
+            return load(store, next(iter(names.values())), wanted)
+        if _may_miss(context):
+            names = {key: name for key, name in names.items() if _is_stored(store, name)}
+        if is_table_type(annotation):
+            if optional and not names:
+                return None
+            together = {name: key_columns(context, key) for key, name in names.items()}
+            return load_together(store, together, wanted)
+        return {str(key): load(store, name, wanted) for key, name in names.items()}
+
+
+class StudyIOManager(PipelineIOManager):
+    """Keeps results in the store of the code location, which ``ORCH_STORE`` chooses.
+
+    Example:
+        >>> StudyIOManager(store=StoreResource(uri="/data/artifacts")).store.location()
+        '/data/artifacts'
+    """
+
+    store: StoreResource
+
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store, made on first use."""
+        return self.store.store
+
+
+class PlacedIOManager(PipelineIOManager):
+    """Keeps results in a store that its own fields describe."""
+
+    prefix: str = Field(default="", description="Goes before every name.")
+    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
+    escape_formulas: bool = Field(
+        default=False, description="Write CSV so that no spreadsheet takes text for a formula."
+    )
+
+    _store: "PipelineStore | None" = PrivateAttr(default=None)
+
+    def pipeline_store(self) -> "PipelineStore":
+        """Return the store, made on first use."""
+        if self._store is None:
+            self._store = self._opened_store(StorageFormat(self.format))
+        return self._store
+
+    @abstractmethod
+    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+        """Make the store."""
+
+
+class LocalPipelineIOManager(PlacedIOManager):
+    """Keeps results in a folder of the local disk.
+
+    Example:
+        >>> io_manager = LocalPipelineIOManager(root="/data/artifacts", prefix="prod")
+    """
+
+    root: str = Field(description="The folder.")
+
+    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+        return LocalPipelineStore(
+            self.root, self.prefix, table_format, escape_formulas=self.escape_formulas
+        )
+
+
+def _output_name(context: dg.OutputContext) -> str:
+    if not context.has_asset_key:
+        return op_output_name(context)
+    partition = None
+    if context.has_asset_partitions:
+        _ = context.asset_partition_key  # Dagster's own error where there are several
+        (partition,) = partition_keys(context)
+    return artifact_name(context.asset_key, partition)
+
+
+def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
+    value = _as_arrow(as_result(value))
+    if is_table(value):
+        return store.publish(value, name)
+    if is_table_stream(value):
+        return store.publish_stream(value, value.schema, name)
+    if isinstance(value, Mapping):  # an empty one comes back as such from a set, too
+        tables = {member: _as_arrow(table) for member, table in value.items()}
+        if all(is_table(table) or is_table_stream(table) for table in tables.values()):
+            return store.publish_set(tables, name)
+    return store.publish_json(value, name, missing_as_null=True)
+
+
+def _as_arrow(value: Any) -> Any:
+    if type_name(value) == LAZY:
+        value = value.collect()
+    return value.to_arrow() if type_name(value) == POLARS else value
+
+
+def _annotation(context: dg.InputContext) -> Any:
+    try:
+        return context.dagster_type.typing_type
+    except DagsterInvariantViolationError:  # a context that somebody built without a type
+        return None
+
+
+def _asks_for_many(context: dg.InputContext, keys: list[str]) -> bool:
+    """Whether an input is a collection of partitions, if only of one at the moment."""
+    if len(keys) != 1 or not context.has_partition_key:
+        return True
+    # A study of a study × date asset: all its dates, even where it has only one.
+    several = isinstance(keys[0], dg.MultiPartitionKey)
+    return several and not isinstance(context.partition_key, dg.MultiPartitionKey)
+
+
+def _may_miss(context: dg.InputContext) -> bool:
+    return bool((context.definition_metadata or {}).get("allow_missing_partitions"))
+
+
+def _is_stored(store: "PipelineStore", name: str) -> bool:
+    from orch_assets.stores import ArtifactKind
+
+    return any(store.exists(name, kind=kind) for kind in ArtifactKind)
+
+
+def _metadata(published: "Published", known: KnownNames) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "uri": dg.MetadataValue.text(published.uri),
+        "bytes": published.bytes,
+        "sha256": published.sha256,
+    }
+    if published.rows is not None:
+        told["rows"] = published.rows
+    if published.columns:
+        told["dagster/column_schema"] = _table_schema(
+            tuple(
+                (
+                    name if known.knows(name) else f"column {position}",
+                    with_known_names(named_column_type(type_), known.knows),
+                )
+                for position, (name, type_) in enumerate(published.columns)
+            )
+        )
+    return told
+
+
+@lru_cache(maxsize=256)  # hundreds of studies have the same columns
+def _table_schema(columns: tuple[tuple[str, str], ...]) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, type=type_) for name, type_ in columns])

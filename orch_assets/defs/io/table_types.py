@@ -1,0 +1,142 @@
+"""The table types that pipelines return and ask for, told apart without importing either."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json
+from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
+from orch_assets.orchestration.returned_values import SplitTable
+
+_SERIES: Final = frozenset({"pandas.Series", "polars.Series"})
+
+
+def type_name(value: Any) -> str:
+    """Return a value's class with its package: ``pandas.DataFrame``, ``pyarrow.Table``."""
+    return f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value is a pandas frame or an Arrow table."""
+    return type_name(value) in {PANDAS, ARROW}
+
+
+def is_polars(value: Any) -> bool:
+    """Whether a value is one of Polars' own."""
+    return type_name(value).startswith("polars.")
+
+
+def is_table_stream(value: Any) -> bool:
+    """Whether a value is a stream of record batches that knows its Arrow schema."""
+    if is_polars(value):  # a lazy frame would work its schema out
+        return False
+    schema = getattr(value, "schema", None)
+    return (
+        not is_table(value) and type_name(schema) == "pyarrow.Schema" and hasattr(value, "__iter__")
+    )
+
+
+def table_class(name: str) -> type:
+    """Return the class of ``pandas.DataFrame`` or of a name in ``pyarrow``."""
+    package, _, class_name = name.partition(".")
+    if package == "pyarrow":
+        import pyarrow as pa
+
+        table: type = getattr(pa, class_name)
+        return table
+    import pandas as pd
+
+    return pd.DataFrame
+
+
+def as_result(returned: Any) -> Any:
+    """Return what a pipeline or an asset returned as what is kept of it.
+
+    A series becomes a table of its one column, called ``value`` where it has no name; what is no
+    table becomes what JSON gives back, NaN None. What JSON has not stays as it is: its IO manager
+    says what it does of it.
+    """
+    if _is_series(returned):
+        return _as_frame(returned)
+    if isinstance(returned, SplitTable):
+        parts = {"table": as_result(returned.table), "withheld": as_result(returned.withheld)}
+        return replace(returned, **parts)
+    if is_tabular(returned):
+        return returned
+    if isinstance(returned, Mapping):
+        tables = {name: as_result(each) for name, each in returned.items() if _is_series(each)}
+        if tables:
+            return {**returned, **tables}
+    try:
+        return json_value(returned, missing_as_null=True)
+    except NotJsonError:
+        return returned
+
+
+def handed_on(value: Any) -> bool:
+    """Whether what a store gives back of a result is known without reading it.
+
+    Parquet keeps dictionaries of text only, and CSV none, so that of others the order is lost.
+    """
+    members = list(value.values()) if isinstance(value, Mapping) else [value]
+    if members and all(map(is_table, members)):
+        return not any(type_name(each) == ARROW and _has_dictionary(each) for each in members)
+    return exact_json(value)
+
+
+def as_handed(value: Any, name: str) -> Any:
+    """Return a result as the stores would give it back, its tables as the named type.
+
+    Nothing is shared with what is handed to another pipeline.
+
+    Raises:
+        UnstorableTableError: the stores would not take a frame.
+    """
+    if is_table(value):
+        return as_table_type(value, name)
+    if isinstance(value, Mapping) and value and all(is_table(each) for each in value.values()):
+        return {member: as_table_type(table, name) for member, table in value.items()}
+    return json.loads(to_json(value))
+
+
+def as_table_type(value: Any, name: str) -> Any:
+    """Return a table as the named type, as the stores would.
+
+    Raises:
+        UnstorableTableError: the stores would not take it.
+    """
+    from orch_assets.stores.formats.frames import arrow_to_frame, frame_to_arrow
+    from orch_assets.stores.tables import without_notes
+
+    if type_name(value) == ARROW:
+        table = without_notes(value)
+    else:
+        import pyarrow as pa
+
+        schema, batches = frame_to_arrow(value)
+        table = pa.Table.from_batches(batches, schema)
+    if name == PANDAS:
+        return arrow_to_frame(table)
+    table = without_notes(table)
+    return table.to_reader() if name == READER else table
+
+
+def is_tabular(value: Any) -> bool:
+    """Whether a value is a table, a stream, or one of Polars' own."""
+    return is_table(value) or is_polars(value) or is_table_stream(value)
+
+
+def _is_series(value: Any) -> bool:
+    return type_name(value) in _SERIES
+
+
+def _has_dictionary(table: Any) -> bool:
+    import pyarrow as pa
+
+    return any(pa.types.is_dictionary(each) for each in table.schema.types)
+
+
+def _as_frame(series: Any) -> Any:
+    name = series.name
+    return series.to_frame("value" if name is None or name == "" else name)

@@ -1,0 +1,92 @@
+"""Page, size and sort of a request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.datastructures import QueryParams
+
+from orch_assets.demo.envelope import ValidationError
+from orch_assets.demo.read_api import Endpoint
+
+MAX_PAGE = 2**31 - 1
+MAX_SIZE = 500
+DEFAULT_SIZE = 25
+
+Sort = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which rows are asked for: ``size`` of them from ``page`` (0-based) on, in this order."""
+
+    page: int
+    size: int
+    sort: Sort
+
+    @property
+    def start(self) -> int:
+        """Index of the page's first row."""
+        return self.page * self.size
+
+
+def page_request(params: QueryParams, endpoint: Endpoint) -> PageRequest:
+    """Read ``page``, ``size`` and ``sort``.
+
+    Raises:
+        ValidationError: one of them is repeated (``sort`` may be), no number, out of its range, or
+            names no field of the endpoint.
+    """
+    return PageRequest(
+        page=_integer(params, "page", default=0, low=0, high=MAX_PAGE),
+        size=_integer(params, "size", default=DEFAULT_SIZE, low=1, high=MAX_SIZE),
+        sort=_sort(params.getlist("sort"), endpoint),
+    )
+
+
+def single(params: QueryParams, name: str) -> str | None:
+    """Return a parameter that may be given once; None where it isn't.
+
+    Raises:
+        ValidationError: it is repeated.
+    """
+    values = params.getlist(name)
+    if len(values) > 1:
+        raise ValidationError("Given more than once.", attribute=name, value=",".join(values))
+    return values[0] if values else None
+
+
+def flag(params: QueryParams, name: str) -> bool:
+    """Return a parameter that is ``true`` or ``false``; False where it isn't given.
+
+    Raises:
+        ValidationError: it is something else, or repeated.
+    """
+    value = single(params, name)
+    if value not in {None, "true", "false"}:
+        raise ValidationError("Not true or false.", attribute=name, value=str(value))
+    return value == "true"
+
+
+def _integer(params: QueryParams, name: str, *, default: int, low: int, high: int) -> int:
+    text = single(params, name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE))):
+        raise ValidationError("Not a whole number.", attribute=name, value=text)
+    if not low <= int(text) <= high:
+        raise ValidationError(f"Not between {low} and {high}.", attribute=name, value=text)
+    return int(text)
+
+
+def _sort(values: Sequence[str], endpoint: Endpoint) -> Sort:
+    if not values:
+        return ((endpoint.default_sort, "ASC"),)
+    sort = []
+    for value in values:
+        name, _, direction = value.partition(",")
+        if direction not in {"ASC", "DESC"} or name not in endpoint.scalars:
+            raise ValidationError(
+                "Not a field of the endpoint with ,ASC or ,DESC.", attribute="sort", value=value
+            )
+        sort.append((name, direction))
+    return tuple(sort)

@@ -1,0 +1,148 @@
+"""Forms beyond those that every study has, for studies of many: all types, untidy names too."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from orch_assets.demo.studies.form_designs import Blinded, Form, Item, forms_of
+from orch_assets.demo.studies.plans import StudyPlan, chance
+
+Answers = dict[str, Any]
+Write = Callable[[random.Random, datetime], Any]
+
+# Names as people choose them: alike but for their case, no ASCII, long, like a column of ours.
+_NAMES = (
+    "q{number}",
+    "Q{number}",
+    "{number}. Größe (cm)",
+    "体重 {number}",
+    "How would you rate your general state of health today? ({number})",
+    "How would you rate your general state of health yesterday? ({number})",
+    "record_id",
+    "RECORD_DATA_REST",
+    "{form}_{number}__misfit",
+)
+_KEYS = ("X{number:03d}", "x{previous:03d}", "Form {number}", "{number}-Übersicht", "Y{number}")
+_BLINDED: tuple[Blinded, ...] = (*[False] * 17, True, "null", "absent")
+
+
+def further_forms(plan: StudyPlan) -> tuple[Form, ...]:
+    """Return what a study's own forms lack to the forms and variables that are planned.
+
+    Raises:
+        ValueError: these can't be made of so many forms and variables.
+    """
+    if not plan.forms:
+        return ()
+    own = forms_of(plan.area)
+    count = plan.forms - len(own)
+    variables = plan.variables - sum(len(form.items) for form in own)
+    if not 0 < count <= variables:
+        raise ValueError(f"A study can't have {plan.forms} forms and {plan.variables} variables")
+    rng = plan.random("further forms")
+    sizes = [variables // count + (number < variables % count) for number in range(count)]
+    return tuple(_form(rng, number, size) for number, size in enumerate(sizes, start=1))
+
+
+def _form(rng: random.Random, number: int, size: int) -> Form:
+    key = _KEYS[number % len(_KEYS)].format(number=number, previous=number - 1)
+    items: dict[str, Item] = {}
+    for place in range(1, size + 1):
+        item = _item(rng, key, place)
+        if item.name in items:
+            item = replace(item, name=f"{key}_{place}")
+        items[item.name] = item
+    return Form(
+        key,
+        f"Further form {number}",
+        tuple(items.values()),
+        log=number % 3 == 0,
+        children=number % 7 == 0,
+        disabled=number % 20 == 0,
+    )
+
+
+def _item(rng: random.Random, form_key: str, place: int) -> Item:
+    untidy = rng.choice(_NAMES).format(form=form_key, number=place // 2)
+    return Item(
+        untidy if chance(rng, 0.3) else f"{form_key}_{place}",
+        rng.choice(tuple(_WRITERS)),
+        f"Question {place}",
+        blinded=rng.choice(_BLINDED),
+        deleted=chance(rng, 0.03),
+        disabled=chance(rng, 0.03),
+    )
+
+
+def further_answers(form: Form, rng: random.Random, when: datetime) -> Iterator[Answers]:
+    """Yield what each record of a subject holds; with children, the first is the others' parent."""
+    if form.disabled:
+        return
+    fewest = 0 if form.log else 1
+    for _ in range(rng.randint(fewest, 3) if form.log or form.children else 1):
+        first, *rest = form.items
+        asked = [first, *(item for item in rest if not chance(rng, 0.1))]
+        yield {item.name: _answer(rng, item, when) for item in asked}
+
+
+def _answer(rng: random.Random, item: Item, when: datetime) -> Any:
+    kind = rng.choices(("own", "empty", "null", "other"), (88, 6, 3, 3))[0]
+    if kind == "own":
+        return _WRITERS[item.type](rng, when)
+    if kind == "other":
+        return _WRITERS[rng.choice(tuple(_WRITERS))](rng, when)
+    return "" if kind == "empty" else None
+
+
+def _number(rng: random.Random, _when: datetime) -> Any:
+    value = rng.choice((rng.randint(-5, 300), round(rng.uniform(0, 99), rng.randint(1, 4))))
+    return rng.choice((value, value, value, str(value), f"{value}0", f"<{value}"))
+
+
+def _whole(rng: random.Random, _when: datetime) -> Any:
+    value = rng.randint(-9, 10**12)
+    return rng.choice((value, value, value, str(value), float(value), value + 0.5, 2**70))
+
+
+def _date(rng: random.Random, when: datetime) -> str:
+    written = ("%Y-%m-%d",) * 6 + ("%Y-%m", "%Y", "%d-%b-%Y", "%Y-%m-%dT00:00:00", "%m/%d/%Y")
+    return when.strftime(rng.choice(written))
+
+
+def _moment(rng: random.Random, when: datetime) -> str:
+    written = ("%Y-%m-%d %H:%M:%S",) * 4 + ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+    return (when + timedelta(seconds=rng.randrange(86400))).strftime(rng.choice(written))
+
+
+def _choices(rng: random.Random, _when: datetime) -> Any:
+    return rng.choice((True, False, ["White"], ["Black", "White"], [], "1", "A|B"))
+
+
+def _text(rng: random.Random, _when: datetime) -> Any:
+    return rng.choice(("fine,\nthanks", 'said "no"', "浮腫", " 7 ", "null", "Ödem", 2, 0.5))
+
+
+def _choice(rng: random.Random, _when: datetime) -> str:
+    return rng.choice(("Yes", "No", "Unknown"))
+
+
+def _file(rng: random.Random, _when: datetime) -> Any:
+    return {"fileName": f"scan_{rng.randint(1, 99)}.pdf", "fileSize": rng.randint(9000, 99999)}
+
+
+_WRITERS: dict[str, Write] = {
+    "NUMBER": _number,
+    "INTEGER": _whole,
+    "DECIMAL": _number,
+    "DATE": _date,
+    "DATETIME": _moment,
+    "TEXT": _text,
+    "TEXTAREA": _text,
+    "RADIO": _choice,
+    "DROPDOWN": _choice,
+    "CHECKBOX": _choices,
+    "FILE": _file,
+    "SLIDER": _number,
+}

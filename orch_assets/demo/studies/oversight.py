@@ -1,0 +1,199 @@
+"""What watches over the records: their revisions, the coding of terms, queries, and jobs."""
+
+import random
+import uuid
+from datetime import datetime, timedelta
+
+from orch_assets.demo.studies.plans import DATA_CUT, Row, StudyPlan, chance, stamp
+from orch_assets.demo.studies.vocabulary import (
+    ADVERSE_EVENTS,
+    MEDICATIONS,
+    REASONS_FOR_CHANGE,
+)
+
+_CODED_SHARE = 0.9
+_QUERY_SHARE = 0.12
+_CLOSED_SHARE = 0.65
+_DICTIONARIES = {
+    "AETERM": ("MedDRA", "27.1", {term: code for term, _, code in ADVERSE_EVENTS}),
+    "CMTRT": ("WHODrug", "2025 MAR 1", {name: code for name, _, code, *_ in MEDICATIONS}),
+}
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC without a zone
+
+
+def make_revisions(plan: StudyPlan, records: list[Row], users: list[Row]) -> list[Row]:
+    """Make up the audit trail: a record's first revision creates it, the last leaves it as is."""
+    rng = plan.random("revisions")
+    staff = [user for user in users if user["roles"][0]["type"] == "SITE"]
+    rows: list[Row] = []
+    for record in records:
+        created, modified = record["dateCreated"], record["dateModified"]
+        moments = [created] if modified == created else [created, modified]
+        if len(moments) > 1 and chance(rng, 0.3):
+            between = _moment(created) + (_moment(modified) - _moment(created)) / 2
+            moments.insert(1, stamp(between))
+        for number, moment in enumerate(moments, start=1):
+            last = number == len(moments)
+            row = _revision(rng, record, number, moment, rng.choice(staff), last=last)
+            row["recordRevisionId"] = plan.first_id(6) + len(rows)
+            rows.append(row)
+    return rows
+
+
+def _revision(
+    rng: random.Random, record: Row, number: int, moment: str, user: Row, *, last: bool
+) -> Row:
+    same = ("studyKey", "recordId", "recordOid", "subjectId", "subjectOid", "subjectKey", "siteId")
+    row: Row = {
+        **{key: record[key] for key in same},
+        "recordRevisionId": 0,
+        "recordRevision": number,
+        "dataRevision": number,
+        "recordStatus": record["recordStatus"] if last else "Record Incomplete",
+        "formKey": record["formKey"],
+        "role": user["roles"][0]["name"],
+        "user": user["login"],
+        "reasonForChange": "" if number == 1 else rng.choice(REASONS_FOR_CHANGE),
+        "deleted": record["deleted"] if last else False,
+        "dateCreated": moment,
+    }
+    if "intervalId" in record:
+        row["intervalId"] = record["intervalId"]
+    return row
+
+
+def make_codings(
+    plan: StudyPlan, records: list[Row], forms: list[Row], subjects: list[Row], users: list[Row]
+) -> list[Row]:
+    """Make up the coding of most terms; the others wait for their coder."""
+    rng = plan.random("codings")
+    form_names = {form["formKey"]: form["formName"] for form in forms}
+    site_names = {subject["siteId"]: subject["siteName"] for subject in subjects}
+    coder = next(user for user in users if user["roles"][0]["name"] == "Medical Coder")
+    rows: list[Row] = []
+    for record in records:
+        for variable, (dictionary, version, codes) in _DICTIONARIES.items():
+            value = record["recordData"].get(variable)
+            if not value or not chance(rng, _CODED_SHARE):
+                continue
+            revision = rng.choices((1, 2), (9, 1))[0]
+            coded = _moment(record["dateModified"]) + timedelta(hours=rng.randint(1, 200))
+            rows.append(
+                {
+                    "studyKey": plan.key,
+                    "siteName": site_names[record["siteId"]],
+                    "siteId": record["siteId"],
+                    "subjectId": record["subjectId"],
+                    "subjectKey": record["subjectKey"],
+                    "formId": record["formId"],
+                    "formName": form_names[record["formKey"]],
+                    "formKey": record["formKey"],
+                    "revision": revision,
+                    "recordId": record["recordId"],
+                    "variable": variable,
+                    "value": value,
+                    "codingId": plan.first_id(6) + len(rows),
+                    "code": codes[value],
+                    "codedBy": f"{coder['firstName']} {coder['lastName']}",
+                    "reason": "" if revision == 1 else "Typo fix",
+                    "dictionaryName": dictionary,
+                    "dictionaryVersion": version,
+                    "dateCoded": stamp(min(coded, DATA_CUT)),
+                }
+            )
+    return rows
+
+
+def make_queries(
+    plan: StudyPlan,
+    records: list[Row],
+    subjects: list[Row],
+    variables: list[Row],
+    users: list[Row],
+) -> list[Row]:
+    """Make up queries on answers, and a few on whole subjects."""
+    rng = plan.random("queries")
+    known = {(row["formKey"], row["variableName"]) for row in variables}
+    rows: list[Row] = []
+    for record in records:
+        if not chance(rng, _QUERY_SHARE):
+            continue
+        names = [name for name in record["recordData"] if (record["formKey"], name) in known]
+        where = {"recordId": record["recordId"], "variable": rng.choice(names)}
+        opened = _moment(record["dateModified"])
+        rows.append(_query(rng, "question", record, users, opened) | where)
+    for subject in subjects:
+        if chance(rng, 0.05):
+            opened = _moment(subject["dateModified"])
+            rows.append(_query(rng, "subject", subject, users, opened))
+    first = plan.first_id(5)
+    return [row | {"annotationId": first + number} for number, row in enumerate(rows)]
+
+
+def _query(
+    rng: random.Random,
+    kind: str,
+    about: Row,
+    users: list[Row],
+    opened: datetime,
+) -> Row:
+    opened = min(opened + timedelta(hours=rng.randint(1, 400)), DATA_CUT)
+    comments = _comments(rng, users, opened)
+    return {
+        "studyKey": about["studyKey"],
+        "subjectId": about["subjectId"],
+        "subjectOid": about["subjectOid"],
+        "annotationType": kind,
+        "annotationId": 0,
+        "type": kind if chance(rng, 0.8) else None,
+        "description": rng.choice(("Monitor Query", "Edit Check", "Data Manager Query")),
+        "subjectKey": about["subjectKey"],
+        "dateCreated": stamp(opened),
+        "dateModified": comments[-1]["date"],
+        "queryComments": comments,
+    }
+
+
+def _comments(rng: random.Random, users: list[Row], opened: datetime) -> list[Row]:
+    """Make up a query's history: opened, perhaps answered, perhaps closed."""
+    steps = [("Query Open", "Please check / bitte prüfen.")]
+    if chance(rng, _CLOSED_SHARE):
+        steps += [("Query Responded", "Corrected."), ("Query Closed", "")]
+    elif chance(rng, 0.4):
+        steps.append(("Query Responded", "Confirmed as entered."))
+    rows, moment = [], opened
+    for sequence, (status, text) in enumerate(steps, start=1):
+        rows.append(
+            {
+                "sequence": sequence,
+                "annotationStatus": status,
+                "user": rng.choice(users)["login"],
+                "comment": text,
+                "closed": status == "Query Closed",
+                "date": stamp(moment),
+            }
+        )
+        moment = min(moment + timedelta(hours=rng.randint(2, 500)), DATA_CUT)
+    return rows
+
+
+def make_jobs(plan: StudyPlan) -> list[Row]:
+    """Make up the batches that were sent to a study: one done, one failed, one waiting."""
+    rng = plan.random("jobs")
+    rows = []
+    for state in ("completed", "failed", "created"):
+        created = plan.started + timedelta(days=rng.randint(30, 300))
+        row = {
+            "jobId": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            "batchId": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            "state": state,
+            "dateCreated": stamp(created),
+        }
+        if state != "created":
+            row["dateStarted"] = stamp(created + timedelta(seconds=6))
+            row["dateFinished"] = stamp(created + timedelta(seconds=9))
+        rows.append(row)
+    return rows

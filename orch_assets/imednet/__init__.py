@@ -1,0 +1,104 @@
+"""The iMednet EDC registry: its client and the rows that it gives.
+
+Imported when first used: the client brings httpx, which nothing needs while definitions load.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orch_assets.imednet.arrow import arrow_schema
+    from orch_assets.imednet.endpoints import METADATA_KEY
+    from orch_assets.imednet.form_tables import build_form_tables
+    from orch_assets.imednet.limiter import RequestLimiter
+    from orch_assets.imednet.models import (
+        Coding,
+        Form,
+        Interval,
+        IntervalForm,
+        Job,
+        Keyword,
+        Query,
+        QueryComment,
+        Record,
+        RecordRevision,
+        RegistryRow,
+        Role,
+        Site,
+        Study,
+        Subject,
+        User,
+        Variable,
+        Visit,
+    )
+    from orch_assets.imednet.paging import ReadingCounts
+    from orch_assets.imednet.sdk import ImednetSDK
+    from orch_assets.imednet.streams import BatchStream, RowStream
+
+_HOMES = {
+    "METADATA_KEY": "endpoints",
+    "BatchStream": "streams",
+    "Coding": "models",
+    "Form": "models",
+    "ImednetSDK": "sdk",
+    "Interval": "models",
+    "IntervalForm": "models",
+    "Job": "models",
+    "Keyword": "models",
+    "Query": "models",
+    "QueryComment": "models",
+    "ReadingCounts": "paging",
+    "Record": "models",
+    "RecordRevision": "models",
+    "RegistryRow": "models",
+    "RequestLimiter": "limiter",
+    "Role": "models",
+    "RowStream": "streams",
+    "Site": "models",
+    "Study": "models",
+    "Subject": "models",
+    "User": "models",
+    "Variable": "models",
+    "Visit": "models",
+    "arrow_schema": "arrow",
+    "build_form_tables": "form_tables",
+}
+
+__all__ = [
+    "METADATA_KEY",
+    "BatchStream",
+    "Coding",
+    "Form",
+    "ImednetSDK",
+    "Interval",
+    "IntervalForm",
+    "Job",
+    "Keyword",
+    "Query",
+    "QueryComment",
+    "ReadingCounts",
+    "Record",
+    "RecordRevision",
+    "RegistryRow",
+    "RequestLimiter",
+    "Role",
+    "RowStream",
+    "Site",
+    "Study",
+    "Subject",
+    "User",
+    "Variable",
+    "Visit",
+    "arrow_schema",
+    "build_form_tables",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

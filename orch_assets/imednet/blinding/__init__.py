@@ -1,0 +1,1 @@
+"""What is withheld from a study's tables, by its data dictionary."""

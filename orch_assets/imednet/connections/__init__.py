@@ -1,0 +1,1 @@
+"""The connections to the registry: bounded, through proxies, quiet in logs."""

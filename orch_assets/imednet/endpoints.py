@@ -1,0 +1,380 @@
+"""How an endpoint of the registry is asked: as objects, as record batches, as one table."""
+
+import contextlib
+import functools
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from orch_assets.errors import RegistryDataError
+from orch_assets.imednet.api_request import Call, segment
+from orch_assets.imednet.arrow import arrow_schema
+from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, StudyDictionary
+from orch_assets.imednet.fields import (
+    OBJECT,
+    Field,
+    FieldError,
+    UnreadableFieldError,
+    fields_of,
+    read_row,
+)
+from orch_assets.imednet.filters import build_filter, check_names
+from orch_assets.imednet.http import Answer, RegistryHttp
+from orch_assets.imednet.models import Job, RegistryRow
+from orch_assets.imednet.pages import (
+    PageContent,
+    decode_object,
+    page_of_columns,
+    page_of_objects,
+    plausible,
+)
+from orch_assets.imednet.paging import Page, Reading, ReadingCounts
+from orch_assets.imednet.progress import ReadingProgress, readings_under_way
+from orch_assets.imednet.streams import BatchStream, RowStream
+from orch_assets.study import check_study_key, get_current_study
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = TypeVar("Row", bound=RegistryRow)
+T = TypeVar("T")
+
+# Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
+METADATA_KEY = b"orch_assets.registry"  # the package's former name: stored tables have it
+
+# The rows that the stores write the widest table of an endpoint in: cut so, none is copied again.
+_BATCH_ROWS = 8192
+
+# One page at a time is decoded in the whole process. The interpreter runs one thread at a time
+# anyway, but changes it at every call into Arrow: pages decoded side by side push each other out of
+# the processor's caches, and take up to three times as long.
+_decoding = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the endpoints of one SDK reach the registry, and the dictionaries of its studies."""
+
+    http: RegistryHttp
+    page_size: int
+    window: int | None
+    dictionaries: DictionaryReader | None = None
+
+    def pages_at_once(self, reading: ReadingProgress) -> int:
+        """Return how many pages a reading may have at work: its share of those worthwhile, and one.
+
+        More would wait for their turn, and threads that wait cost those that work. The oldest of
+        a few has one more: so tables end one after the other, and what is done at the end of one
+        is done while the others still arrive. (Many end one after the other anyway.)
+        """
+        if self.window is not None:
+            return self.window
+        readings, most = readings_under_way(), self.http.worthwhile
+        ahead = 1 < len(readings) <= most and readings[0] is reading
+        return most // max(len(readings), 1) + 1 + ahead
+
+
+@dataclass(frozen=True)
+class TableKind(Generic[Row]):
+    """What an endpoint's table is.
+
+    Attributes:
+        name: the endpoint's name here.
+        path: its last segment in the API.
+        model: its rows.
+        id_key: the API's name of the ID that the rows are sorted by, unique and never null.
+        filtered: whether the API documents a filter for it.
+        options: further keywords, each with the API's parameter and the type of its value.
+    """
+
+    name: str
+    path: str
+    model: type[Row]
+    id_key: str
+    filtered: bool = True
+    options: Mapping[str, tuple[str, type]] = field(default_factory=dict)
+
+    @property
+    def filterable(self) -> dict[str, Field]:
+        """The fields that a filter may name, by name: those of a single value."""
+        if not self.filtered:
+            return {}
+        fields = fields_of(self.model)
+        return {one.name: one for one in fields if one.kind is not OBJECT and not one.kind.row}
+
+
+class TableEndpoint(Generic[Row]):
+    """A table of a study.
+
+    Filters are keywords in snake_case: a value is equality, a pair is (operator, value), a list is
+    any of its values. Arguments are checked, and refused with TypeError or ValueError, before any
+    request; reading begins with the first row that is asked for.
+
+    Attributes:
+        on_read: is given the study and the table after a stream of record batches without filters
+            was read to its end; None where nobody asks for it.
+    """
+
+    def __init__(self, access: Access, kind: TableKind[Row]) -> None:
+        self._access = access
+        self._kind = kind
+        self.on_read: Callable[[str, pa.Table], object] | None = None
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """The Arrow schema of this endpoint's table."""
+        return arrow_schema(self._kind.model)
+
+    def list(self, study_key: str | None = None, **filters: Any) -> RowStream[Row]:
+        """Read the table as objects, sorted by ID.
+
+        Args:
+            study_key: the study; may be left out inside a ``study_context``.
+            filters: see the class.
+
+        Raises:
+            RegistryError: from the iterator, when the table can't be had whole.
+        """
+        reading = self._reading(study_key, filters, page_of_objects)
+        return RowStream(_flat(reading.contents()), reading.counts)
+
+    def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
+        """Read the table as record batches, each of several pages; takes what ``list`` takes."""
+        reading = self._reading(study_key, filters, page_of_columns)
+        batches = _gathered(reading.contents())
+        if self.on_read and reading.call.study_key and not filters:
+            on_read = functools.partial(self.on_read, reading.call.study_key)
+            batches = _followed(batches, self.schema, on_read)
+        reader, study = self._access.dictionaries, reading.call.study_key
+        dictionary = functools.partial(StudyDictionary, reader, study) if reader and study else None
+        return BatchStream(batches, reading.counts, self.schema, dictionary)
+
+    def table(self, study_key: str | None = None, **filters: Any) -> "pa.Table":
+        """Read the table whole; takes what ``list`` takes.
+
+        Rows that move while it is read are read again here, where the streams must give up.
+        The table's metadata holds endpoint, study and counts as JSON under ``METADATA_KEY``.
+
+        Raises:
+            RegistryError: the table can't be had whole.
+        """
+        import pyarrow as pa
+
+        reading = self._reading(study_key, filters, page_of_columns, hold=True)
+        table = pa.Table.from_batches(reading.contents(), self.schema)
+        return table.replace_schema_metadata({METADATA_KEY: _facts(reading.call, reading.counts)})
+
+    def _reading(
+        self,
+        study_key: str | None,
+        filters: Mapping[str, Any],
+        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
+        *,
+        hold: bool = False,
+    ) -> Reading[T]:
+        call = self._call(study_key, filters)
+        fetch = functools.partial(self._fetch, call, decode)
+        access = self._access
+        window = access.pages_at_once
+        return Reading(call, fetch, size=access.page_size, window=window, hold=hold)
+
+    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:
+        study = study_of(study_key, self._kind.name)
+        parameters = self._parameters(filters)
+        return Call(f"/studies/{segment(study)}/{self._kind.path}", study, parameters=parameters)
+
+    def _parameters(self, filters: Mapping[str, Any]) -> dict[str, str]:
+        kind = self._kind
+        fields = kind.filterable
+        check_names(filters, {*fields, *kind.options}, kind.name)
+        criteria = {name: value for name, value in filters.items() if name not in kind.options}
+        parameters = {"size": str(self._access.page_size), "sort": f"{kind.id_key},ASC"}
+        text = build_filter(criteria, fields)
+        if text is not None:
+            parameters["filter"] = text
+        for name, (parameter, type_) in kind.options.items():
+            value = filters.get(name)
+            if value is not None:
+                parameters[parameter] = _option(name, value, type_)
+        return parameters
+
+    def _fetch(
+        self,
+        call: Call,
+        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
+        number: int,
+        abandoned: threading.Event,
+    ) -> Callable[[], Page[T]]:
+        call = call.at(number)
+        received = self._access.http.get(call, functools.partial(plausible, call), abandoned)
+        return functools.partial(self._page, call, decode, received, abandoned)
+
+    def _page(
+        self,
+        call: Call,
+        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
+        received: Answer[bytes],
+        abandoned: threading.Event,
+    ) -> Page[T]:
+        def read(body: bytes) -> PageContent[T]:
+            with _decoding:
+                return decode(self._kind.model, self._kind.id_key, call, body)
+
+        get = functools.partial(self._access.http.get, call, read, abandoned, received)
+        answer = _named(call, get)
+        page = answer.content.pagination
+        return Page(
+            number=call.page or 0,
+            current=page.current_page,
+            total=page.total_elements,
+            total_pages=page.total_pages,
+            ids=self._checked_ids(call, answer.content.ids),
+            content=answer.content.content,
+            retries=answer.retries,
+            replaced=answer.content.replaced,
+        )
+
+    def _checked_ids(self, call: Call, ids: Sequence[Any]) -> Sequence[Any]:
+        key = self._kind.id_key
+        kind = next(one.kind for one in fields_of(self._kind.model) if one.key == key)
+        if not {*map(type, ids)} <= kind.accepts:
+            raise call.error(RegistryDataError, f"field {key} isn't {kind.says} in every row.")
+        return ids
+
+
+class StudiesEndpoint(TableEndpoint[Row]):
+    """The studies that the keys can see. Here ``study_key`` is a filter like any other."""
+
+    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:
+        if study_key is not None:
+            filters = {"study_key": study_key, **filters}
+        return Call("/studies", parameters=self._parameters(filters))
+
+    def check_keys(self) -> None:
+        """Ask for one study, to learn whether the registry takes the keys.
+
+        Raises:
+            RegistryRefusedError: it doesn't (``status`` 401 or 403).
+            RegistryError: no usable answer, which says nothing about the keys.
+        """
+        parameters = {**self._parameters({}), "size": "1"}
+        call = Call("/studies", parameters=parameters).at(0)
+        self._access.http.get(call, functools.partial(plausible, call))
+
+
+class JobsEndpoint:
+    """The state of batch jobs."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def get(self, study_key: str | None, batch_id: str) -> Job:
+        """Return a job as it is now.
+
+        Args:
+            study_key: the study; None for the one of the current ``study_context``.
+            batch_id: what the registry called the batch.
+
+        Raises:
+            RegistryError: there is no such job, or no usable answer.
+        """
+        study = study_of(study_key, "jobs")
+        if not isinstance(batch_id, str) or batch_id.strip() in {"", ".", ".."}:
+            raise ValueError("jobs: batch_id must be the text that names a batch.")
+        call = Call(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
+        get = functools.partial(self._access.http.get, call, functools.partial(decode_object, call))
+        answer = _named(call, get)
+        return _named(call, functools.partial(read_row, Job, answer.content))
+
+
+def study_of(study_key: str | None, endpoint: str) -> str:
+    """Return the study that is meant: the one given, else the context's.
+
+    Raises:
+        TypeError: there is neither.
+        StudyKeyError: the key can't be a study's.
+    """
+    study_key = get_current_study() if study_key is None else study_key
+    if study_key is None:
+        raise TypeError(f"{endpoint}: give study_key, or call inside study_context(study_key).")
+    return check_study_key(study_key)
+
+
+def _option(name: str, value: Any, type_: type) -> str:
+    if type(value) is not type_:
+        raise TypeError(f"{name} must be {type_.__name__}, not {type(value).__name__}.")
+    return str(value).lower() if type_ is bool else str(value)
+
+
+def _named(call: Call, read: Callable[[], T]) -> T:
+    """Turn what is wrong with a field into an error that names the request."""
+    # Raised outside of the handler: what it is chained to could hold a value. (In a context
+    # manager there is no such outside.)
+    try:
+        return read()
+    except UnreadableFieldError as error:
+        problem = f"{error}; correct it in iMednet, where it was entered."
+    except FieldError as error:
+        problem = f"{error}; the API promises it."
+    raise call.error(RegistryDataError, problem)
+
+
+def _gathered(
+    pages: "Iterator[pa.RecordBatch]",
+) -> "Generator[pa.RecordBatch, None, None]":
+    """Yield batches of many pages: what comes behind costs by the batch, too."""
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    for page in pages:
+        held.append(page)
+        while sum(each.num_rows for each in held) >= _BATCH_ROWS:
+            rows = pa.Table.from_batches(held)
+            batch = _one_batch(rows[:_BATCH_ROWS])
+            held = rows[_BATCH_ROWS:].to_batches()
+            del rows  # the pages are not to be held while the batch is at work
+            yield batch
+            del batch
+    if held:
+        yield _one_batch(pa.Table.from_batches(held))
+
+
+def _followed(
+    batches: "Generator[pa.RecordBatch, None, None]",
+    schema: "pa.Schema",
+    on_read: "Callable[[pa.Table], object]",
+) -> "Generator[pa.RecordBatch, None, None]":
+    """Yield the batches; hold them, and give them out as a table at the end."""
+    import pyarrow as pa
+
+    held = []
+    with contextlib.closing(batches):
+        for batch in batches:
+            held.append(batch)
+            yield batch
+    on_read(pa.Table.from_batches(held, schema))
+
+
+def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    columns = (column.combine_chunks() for column in rows.columns)  # of no rows, too
+    return pa.record_batch(list(columns), schema=rows.schema)
+
+
+def _flat(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:
+    for rows in pages:
+        yield from rows
+
+
+def _facts(call: Call, counts: ReadingCounts) -> bytes:
+    """Return a table's metadata; the same for the same rows, however they were read."""
+    facts = {
+        "endpoint": call.endpoint,
+        "study_key": call.study_key,
+        "expected": counts.expected,
+        "arrived": counts.arrived,
+    }
+    return json.dumps(facts).encode()

@@ -1,0 +1,114 @@
+"""The registry's filter language, from keywords.
+
+The language has no grouping, so a list (OR) stands alone: next to another criterion its meaning
+would change. Attributes are unique, values case-sensitive. Which values need quotes, and how
+quotes are escaped, is as in the public ``imednet`` package; the vendor's documents are silent.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from orch_assets.imednet.fields import DAY, MOMENT, Field, naive_utc
+
+OPERATORS = frozenset({"<", "<=", ">", ">=", "==", "!="})
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def build_filter(filters: Mapping[str, Any], fields: Mapping[str, Field]) -> str | None:
+    """Return the text of the ``filter`` parameter; None when there is nothing to filter.
+
+    Args:
+        filters: criteria by snake_case name: a value (equal), a pair of operator and value, or a
+            list of values (any of them).
+        fields: what the endpoint can be filtered by, by snake_case name.
+
+    Raises:
+        ValueError: a criterion that the language can't say.
+    """
+    if len(filters) > 1 and any(isinstance(value, list) for value in filters.values()):
+        raise ValueError(
+            f"{', '.join(filters)}: a list (OR) can't stand next to another filter, because the "
+            "registry's language has no grouping. Ask once for each value, or filter afterwards."
+        )
+    criteria = [_criterion(fields[name], value) for name, value in filters.items()]
+    return ";".join(criteria) or None
+
+
+def check_names(names: Collection[str], known: Collection[str], endpoint: str) -> None:
+    """Refuse names that the endpoint doesn't know.
+
+    Raises:
+        TypeError: as Python itself does for an unknown keyword.
+    """
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise TypeError(
+            f"{endpoint} has no filter {', '.join(unknown)}; "
+            f"it has {', '.join(sorted(known)) or 'none'}."
+        )
+
+
+def _criterion(field: Field, value: Any) -> str:
+    name, attribute = field.name, field.key
+    if isinstance(value, list):
+        if not value:
+            raise ValueError(f"{name}: an empty list would select every row; leave it out instead.")
+        return ",".join(f"{attribute}=={_operand(field, one)}" for one in value)
+    operator = "=="
+    if isinstance(value, tuple):
+        operator, value = _comparison(name, value)
+    return f"{attribute}{operator}{_operand(field, value)}"
+
+
+def _comparison(name: str, pair: tuple[Any, ...]) -> tuple[str, Any]:
+    if len(pair) != 2 or pair[0] not in OPERATORS:  # noqa: PLR2004 - a pair
+        raise ValueError(
+            f"{name}: a tuple is (operator, value), with {' '.join(sorted(OPERATORS))}."
+        )
+    return pair
+
+
+def _operand(field: Field, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, date):
+        return value.isoformat() + ("T00:00:00Z" if field.kind is MOMENT else "")
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, str):
+        return _moment(field, value) if field.kind in {DAY, MOMENT} else _quoted(field.name, value)
+    raise ValueError(
+        f"{field.name}: a filter takes text, numbers, bools and dates, no {type(value).__name__}."
+    )
+
+
+def _moment(field: Field, text: str) -> str:
+    try:
+        moment = naive_utc(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise ValueError(f"{field.name}: this is no date as the registry writes them.")
+    return utc_text(moment) if field.kind is MOMENT else moment.date().isoformat()
+
+
+def _quoted(name: str, text: str) -> str:
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise ValueError(f"{name}: a filter's value can't hold control characters.")
+    if _PLAIN.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def utc_text(moment: datetime) -> str:
+    """Return the moment as the registry writes it in filters; one without a zone is UTC."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat() + "Z"

@@ -1,0 +1,222 @@
+"""The registry's client."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from orch_assets.errors import SettingError
+from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, StudyDictionary
+from orch_assets.imednet.connections.pool import StandardTransport, StraightClient
+from orch_assets.imednet.connections.proxies import proxy_for
+from orch_assets.imednet.endpoints import (
+    Access,
+    JobsEndpoint,
+    StudiesEndpoint,
+    TableEndpoint,
+    TableKind,
+    study_of,
+)
+from orch_assets.imednet.http import ATTEMPTS, RegistryHttp
+from orch_assets.imednet.limiter import RequestLimiter, limiter_for
+from orch_assets.imednet.models import (
+    Coding,
+    Form,
+    Interval,
+    Query,
+    Record,
+    RecordRevision,
+    Site,
+    Study,
+    Subject,
+    User,
+    Variable,
+    Visit,
+)
+from orch_assets.imednet.paging import PAGE_SIZE
+from orch_assets.imednet.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STUDIES = TableKind("studies", "studies", Study, "studyId")
+SITES = TableKind("sites", "sites", Site, "siteId")
+FORMS = TableKind("forms", "forms", Form, "formId")
+INTERVALS = TableKind("intervals", "intervals", Interval, "intervalId")
+VISITS = TableKind("visits", "visits", Visit, "visitId")
+SUBJECTS = TableKind("subjects", "subjects", Subject, "subjectId")
+USERS = TableKind(
+    "users",
+    "users",
+    User,
+    "userId",
+    filtered=False,
+    options={"include_inactive": ("includeInactive", bool)},
+)
+VARIABLES = TableKind("variables", "variables", Variable, "variableId")
+CODINGS = TableKind("codings", "codings", Coding, "codingId")
+QUERIES = TableKind("queries", "queries", Query, "annotationId")
+RECORD_REVISIONS = TableKind(
+    "record_revisions", "recordRevisions", RecordRevision, "recordRevisionId"
+)
+RECORDS = TableKind(
+    "records",
+    "records",
+    Record,
+    "recordId",
+    options={"record_data_filter": ("recordDataFilter", str)},
+)
+
+
+class ImednetSDK:
+    """Reads the iMednet EDC registry; one for all threads.
+
+    What isn't given comes from the environment, read now; a blank variable is an unset one.
+
+    Args:
+        api_key: ``IMEDNET_API_KEY``.
+        security_key: ``IMEDNET_SECURITY_KEY``.
+        base_url: ``IMEDNET_BASE_URL``; production by default. Plain http is for loopback only.
+        timeout: ``IMEDNET_TIMEOUT``: seconds to connect, and between two pieces of an answer;
+            30 by default.
+        answer_timeout: ``IMEDNET_ANSWER_TIMEOUT``: seconds from the connection to an answer's last
+            byte; by default ten times ``timeout``.
+        max_answer_mb: ``IMEDNET_MAX_ANSWER_MB``: millions of bytes that an answer may have,
+            unpacked; 256 by default.
+        max_requests: ``IMEDNET_MAX_REQUESTS``: requests in flight, for all SDKs of this process
+            with the same base URL and keys; 8 by default. The newest that names a number sets it.
+        client: sends the requests; stays open after :meth:`close`. Its proxies are its own. None
+            opens one that goes through the environment's proxy, but never for loopback.
+        transport: for the client of its own; by default see ``registry.transport``.
+        limiter: instead of the process's own for this base URL and keys.
+        attempts: tries for each request.
+        sleep: waits between tries, in seconds.
+        page_size: rows asked for at once, 1 to 500.
+        window: pages at work for each table; by default as many as the limit of requests allows.
+
+    Raises:
+        CredentialsError: a key is missing.
+        SettingError: a setting can't be what it says.
+
+    Example:
+        >>> with ImednetSDK() as sdk:  # doctest: +SKIP
+        ...     for subject in sdk.subjects.list("ONC-301", subject_status="Enrolled"):
+        ...         print(subject.subject_key)
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        security_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        *,
+        answer_timeout: float | None = None,
+        max_answer_mb: int | None = None,
+        max_requests: int | None = None,
+        client: httpx.Client | None = None,
+        transport: httpx.BaseTransport | None = None,
+        limiter: RequestLimiter | None = None,
+        attempts: int = ATTEMPTS,
+        sleep: Callable[[float], None] | None = None,
+        page_size: int = PAGE_SIZE,
+        window: int | None = None,
+    ) -> None:
+        settings = RegistrySettings.read(
+            api_key, security_key, base_url, timeout, max_requests, answer_timeout, max_answer_mb
+        )
+        _check_range("page_size", page_size, 1, PAGE_SIZE)
+        if window is not None:
+            _check_range("window", window, 1, 64)
+        _check_range("attempts", attempts, 1, 100)
+        self._base_url = settings.base_url
+        limiter = limiter or limiter_for(settings)
+        self._client = client or _open_client(settings.base_url, limiter, transport)
+        self._owns_client = client is None
+        http = RegistryHttp(settings, self._client, limiter, attempts=attempts, sleep=sleep)
+        access = Access(http, page_size, window)
+        self.intervals = TableEndpoint(access, INTERVALS)
+        self.variables = TableEndpoint(access, VARIABLES)
+        self._dictionaries = DictionaryReader(self.variables, self.intervals)
+        access = replace(access, dictionaries=self._dictionaries)
+        self.studies = StudiesEndpoint(access, STUDIES)
+        self.sites = TableEndpoint(access, SITES)
+        self.forms = TableEndpoint(access, FORMS)
+        self.visits = TableEndpoint(access, VISITS)
+        self.subjects = TableEndpoint(access, SUBJECTS)
+        self.users = TableEndpoint(access, USERS)
+        self.codings = TableEndpoint(access, CODINGS)
+        self.queries = TableEndpoint(access, QUERIES)
+        self.record_revisions = TableEndpoint(access, RECORD_REVISIONS)
+        self.records = TableEndpoint(access, RECORDS)
+        self.jobs = JobsEndpoint(access)
+
+    @property
+    def base_url(self) -> str:
+        """The registry's base URL; holds no keys."""
+        return self._base_url
+
+    def dictionary(
+        self,
+        study_key: str | None = None,
+        variables: "pa.Table | None" = None,
+        intervals: "pa.Table | None" = None,
+    ) -> StudyDictionary:
+        """Read a study's dictionary: what of it may be shown now.
+
+        Args:
+            study_key: the study; may be left out inside a ``study_context``.
+            variables: a dictionary that must agree, such as the stored table ``variables``.
+            intervals: the same for the table ``intervals``.
+
+        Raises:
+            RegistryError: the dictionary can't be had whole.
+        """
+        study = study_of(study_key, "variables")
+        return StudyDictionary(self._dictionaries, study, variables, intervals)
+
+    def open_variables(self, study_key: str) -> frozenset[str]:
+        """Return the variables that are open on all forms, by what this run read a moment ago.
+
+        Nothing is asked for: it is empty where the run has read no dictionary of the study.
+        """
+        return self._dictionaries.open_variables(study_key)
+
+    def close(self) -> None:
+        """Close the connections, if this SDK opened them; closing twice is no error."""
+        if self._owns_client:
+            self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ImednetSDK {self._base_url}>"
+
+
+def _open_client(
+    base_url: str, limiter: RequestLimiter, transport: httpx.BaseTransport | None
+) -> httpx.Client:
+    proxy = None if transport else proxy_for(base_url)
+    if transport is None and (proxy is None or proxy.scheme == "http"):
+        https = httpx.URL(base_url).scheme == "https"
+        return StraightClient(StandardTransport(proxy, https=https))
+    # The limiter bounds the connections; as many as it allows are kept for the next request.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
+    through = httpx.Proxy(proxy.url, auth=proxy.credentials) if proxy else None
+    return httpx.Client(transport=transport, limits=limits, proxy=through)
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise SettingError(name, f"must be a whole number from {low} to {high}.")

@@ -1,0 +1,59 @@
+"""Progress on a terminal: a bar of studies, and a line for each table that is being read."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from orch_assets.orchestration.reporting.results import FAILED, OrchestratorResult
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def progress_with_readings(*columns: Any, **options: Any) -> "Progress":
+    """Return rich's progress display of these columns, with the readings under way below it."""
+    from rich.progress import Progress
+    from rich.text import Text
+
+    from orch_assets.imednet.progress import readings_under_way
+
+    class ProgressWithReadings(Progress):
+        def get_renderables(self) -> Iterator[Any]:
+            yield from super().get_renderables()
+            for reading in readings_under_way():
+                yield Text(f"  {reading}", overflow="ellipsis", no_wrap=True, style="dim")
+
+    return ProgressWithReadings(*columns, **options)
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[OrchestratorResult], None]]:
+    """Show a bar on standard error while the block lasts; nothing where that is no terminal.
+
+    Yields:
+        What to call with each study's result.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("studies"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        TimeElapsedColumn(),
+    )
+    failed = 0
+    with progress_with_readings(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("studies", total=total, failed=failed)
+
+        def advance(result: OrchestratorResult) -> None:
+            nonlocal failed
+            failed += result["status"] == FAILED
+            progress.update(task, advance=1, failed=failed)
+
+        yield advance

@@ -1,0 +1,1 @@
+"""Checks of a state machine's definition before it is deployed."""

@@ -1,0 +1,163 @@
+"""Checking a definition before it leaves: what AWS would refuse, and what it would regret."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from orch_assets.step_functions.arns import resource_of, wrong_account
+from orch_assets.step_functions.checks.reachability import check_flow
+from orch_assets.step_functions.checks.state_checks import check_state
+from orch_assets.step_functions.checks.state_fields import MACHINE_FIELDS, SCOPE_FIELDS
+from orch_assets.step_functions.checks.state_numbers import whole_number
+from orch_assets.step_functions.checks.state_texts import check_name
+from orch_assets.step_functions.execution_errors import DefinitionError
+from orch_assets.step_functions.plain_json import compact, plain, size
+
+MAX_DEFINITION_BYTES = 1024 * 1024
+
+
+class Scope(NamedTuple):
+    """States that may go on to each other: a machine's, a branch's, a map's.
+
+    Attributes:
+        owner: the state that it belongs to; None for the machine's own.
+        place: its field there, such as ``Branches[0]``; "" for the machine's own.
+        fields: the scope as it is.
+        language: of its states, unless they have their own.
+    """
+
+    owner: str | None
+    place: str
+    fields: Mapping[str, Any]
+    language: str
+
+    def field(self, name: str) -> str:
+        """Return what to call a field of it."""
+        return f"{self.place}.{name}" if self.place else name
+
+
+def check_definition(definition: Mapping[str, Any], machine_type: str = "STANDARD") -> None:
+    """Check a definition in Amazon States Language.
+
+    Args:
+        definition: as it is.
+        machine_type: ``STANDARD``, or ``EXPRESS``, which forbids more.
+
+    Raises:
+        DefinitionError: names the first state and field that is wrong.
+    """
+    plain(definition, "definition", lambda place, text: DefinitionError(None, place, text))
+    if size(compact(definition)) > MAX_DEFINITION_BYTES:
+        raise DefinitionError(
+            None, "definition", "is over 1 MB. Keep data out of it: put it into the input or S3."
+        )
+    express = machine_type == "EXPRESS"
+    if "TimeoutSeconds" in definition:
+        longest = LONGEST_EXECUTION if express else 99_999_999
+        whole_number(None, "TimeoutSeconds", definition["TimeoutSeconds"], 1, longest)
+    seen: set[str] = set()
+    for scope in _scopes(Scope(None, "", definition, "JSONPath")):
+        _check_scope(scope, seen)
+    _check_express(definition, within=express)
+
+
+def check_accounts(definition: Mapping[str, Any]) -> None:
+    """Check what AWS checks at the deployment alone: account numbers have 12 digits.
+
+    Raises:
+        DefinitionError: names the first state and field that is wrong.
+    """
+    for name, state in states_of(definition):
+        arguments = state.get("Parameters", state.get("Arguments"))
+        given = arguments.items() if isinstance(arguments, Mapping) else ()
+        for field, value in (("Resource", state.get("Resource")), *given):
+            if isinstance(value, str) and wrong_account(value):
+                raise DefinitionError(name, field, "its account number has not 12 digits.")
+
+
+def states_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield all states with their names, those of branches and maps too."""
+    for scope in _scopes(Scope(None, "", definition, "JSONPath")):
+        yield from scope.fields["States"].items()
+
+
+def scopes_within(state: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a state holds states in, with its field."""
+    branches = state.get("Branches")
+    if isinstance(branches, list):
+        yield from ((f"Branches[{i}]", branch) for i, branch in enumerate(branches))
+    for field in ("ItemProcessor", "Iterator"):
+        if field in state:
+            yield field, state[field]
+
+
+def _scopes(scope: Scope) -> Iterator[Scope]:
+    """Yield a scope, then those within it. What the consumer checks first may be relied on."""
+    yield scope
+    language = scope.fields.get("QueryLanguage", scope.language)
+    for name, state in scope.fields["States"].items():
+        for place, fields in scopes_within(state):
+            yield from _scopes(Scope(name, place, fields, state.get("QueryLanguage", language)))
+
+
+def _check_express(scope: Mapping[str, Any], *, within: bool) -> None:
+    """Check what is EXPRESS: the machine, or the children of a distributed map."""
+    for name, state in scope["States"].items():
+        if within:
+            check_express_state(name, state)
+        children = mode_of(state, "ExecutionType") == "EXPRESS"
+        for _, inner in scopes_within(state):
+            _check_express(inner, within=within or children)
+
+
+def _check_scope(scope: Scope, seen: set[str]) -> None:
+    owner = scope.owner
+    if not isinstance(scope.fields, Mapping):
+        raise DefinitionError(owner, scope.place, "must be an object of StartAt and States.")
+    known = SCOPE_FIELDS if owner else MACHINE_FIELDS
+    for field in scope.fields:
+        if field not in known:
+            raise DefinitionError(owner, scope.field(field), "is no field of it. Remove it.")
+    language = scope.fields.get("QueryLanguage", scope.language)
+    if language not in ("JSONPath", "JSONata"):
+        raise DefinitionError(owner, scope.field("QueryLanguage"), "must be JSONPath or JSONata.")
+    states = scope.fields.get("States")
+    if not isinstance(states, Mapping) or not states:
+        raise DefinitionError(owner, scope.field("States"), "has no states. Add a step.")
+    for name, state in states.items():
+        check_name(name)
+        if name in seen:
+            raise DefinitionError(
+                name, "name", "another state has it, in a branch or a map. Choose another one."
+            )
+        seen.add(name)
+        check_state(name, state, language)
+    check_flow(owner, scope.place, scope.fields)
+
+
+LONGEST_EXECUTION = 300
+_INSTEAD = "Make the machine STANDARD, or leave it out."
+
+
+def check_express_state(name: str, state: Mapping[str, Any]) -> None:
+    """Check one state, which has been checked as a state of any machine.
+
+    Raises:
+        DefinitionError: names the state and the field.
+    """
+    resource = resource_of(state.get("Resource", ""))
+    if resource and resource.kind == "activity":
+        raise DefinitionError(name, "Resource", f"is an activity: EXPRESS has none. {_INSTEAD}")
+    if resource and "." in resource.action:
+        pattern = resource.action.partition(".")[2]
+        raise DefinitionError(name, "Resource", f"waits ('.{pattern}'): EXPRESS can't. {_INSTEAD}")
+    if mode_of(state) == "DISTRIBUTED":
+        place = "ItemProcessor.ProcessorConfig.Mode"
+        raise DefinitionError(name, place, f"is DISTRIBUTED: EXPRESS can't be. {_INSTEAD}")
+    seconds = state.get("Seconds", 0)
+    if isinstance(seconds, int) and seconds >= LONGEST_EXECUTION:
+        raise DefinitionError(name, "Seconds", f"EXPRESS ends after 300 s at most. {_INSTEAD}")
+
+
+def mode_of(state: Mapping[str, Any], field: str = "Mode") -> Any:
+    """Return how a map processes its items, or another field of that; None where it isn't said."""
+    return state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get(field)

@@ -1,0 +1,1 @@
+"""Executions of state machines: started, followed, redriven, read."""

@@ -1,0 +1,125 @@
+"""What happened in an execution, without what went in and came out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from orch_assets.step_functions.aws_errors import reporting
+from orch_assets.step_functions.execution_errors import is_a_name
+
+_PAGE = 1000
+
+# Failures that come of another one: of a branch's, of an iteration's.
+_FAILED_WHOLES = frozenset(
+    {"ParallelStateFailed", "MapStateFailed", "MapIterationFailed", "MapRunFailed"}
+)
+_WHOLES = _FAILED_WHOLES | {"ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """One event; ``str()`` is its line for a log.
+
+    Attributes:
+        id: counts from 1.
+        previous_id: the event that led to it; 0 for the first one.
+        timestamp: with its zone.
+        type: such as ``TaskStateEntered`` or ``LambdaFunctionFailed``.
+        state: the state that is entered or left; None for other events.
+        error: the name of the error, of events of a failure; None for other events.
+    """
+
+    id: int
+    previous_id: int
+    timestamp: datetime
+    type: str
+    state: str | None
+    error: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        parts = [self.timestamp.isoformat(), str(self.id), self.type, self.state]
+        if self.error and is_a_name(self.error):  # what is no name may hold a value
+            parts.append(self.error)
+        return " ".join(part for part in parts if part)
+
+
+def history(client: Any, arn: str) -> Iterator[HistoryEvent]:
+    """Yield the events of an execution, oldest first."""
+    for page in _pages(client, arn, newest_first=False):
+        yield from page
+
+
+def failing_state(client: Any, arn: str) -> str | None:
+    """Return the state in which an execution ended; None where its history doesn't say."""
+    known: dict[int, HistoryEvent] = {}
+    for page in _pages(client, arn, newest_first=True):
+        known |= {event.id: event for event in page}
+        state = _failing_state(known, complete=False)
+        if state is not None:
+            return state
+    return _failing_state(known, complete=True)
+
+
+def _failing_state(known: Mapping[int, HistoryEvent], *, complete: bool) -> str | None:
+    """Go from the newest event back to what led to it; None where an older page may tell."""
+    event = known.get(max(known, default=0))
+    while event and not event.type.endswith("StateEntered"):
+        before = known.get(event.previous_id)
+        if event.type in _FAILED_WHOLES:
+            before = _uncaught(known, event.id) or (before if complete else None)
+        event = before
+    return event.state if event else None
+
+
+def _uncaught(known: Mapping[int, HistoryEvent], before: int) -> HistoryEvent | None:
+    """Return the newest failure before an event that nothing came of, neither retry nor catcher.
+
+    What led to the failure of several branches may, by its number, be the newest event of another
+    branch.
+    """
+    answered = {event.previous_id for event in known.values() if event.type not in _WHOLES}
+    failures = (
+        event.id
+        for event in known.values()
+        if event.id < before and event.id not in answered and _fails(event)
+    )
+    newest = max(failures, default=None)
+    return None if newest is None else known[newest]
+
+
+def _fails(event: HistoryEvent) -> bool:
+    ends = event.type.endswith(("Failed", "TimedOut")) and event.type not in _WHOLES
+    return ends or event.type == "FailStateEntered"
+
+
+def _pages(client: Any, arn: str, *, newest_first: bool) -> Iterator[list[HistoryEvent]]:
+    """Yield pages of events; inputs and outputs are not even asked for."""
+    asked = {
+        "executionArn": arn,
+        "maxResults": _PAGE,
+        "reverseOrder": newest_first,
+        "includeExecutionData": False,
+    }
+    while True:
+        with reporting(arn):
+            page = client.get_execution_history(**asked)
+        yield [_event(event) for event in page["events"]]
+        if not page.get("nextToken"):
+            return
+        asked["nextToken"] = page["nextToken"]
+
+
+def _event(event: Mapping[str, Any]) -> HistoryEvent:
+    details: Mapping[str, Any] = next(
+        (value for key, value in event.items() if key.endswith("EventDetails")), {}
+    )
+    of_state = event["type"].endswith(("StateEntered", "StateExited"))
+    return HistoryEvent(
+        id=event["id"],
+        previous_id=event.get("previousEventId", 0),
+        timestamp=event["timestamp"],
+        type=event["type"],
+        state=details.get("name") if of_state else None,
+        error=details.get("error"),
+    )

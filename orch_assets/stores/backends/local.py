@@ -1,0 +1,298 @@
+"""The local disk as a backend: whole files or none, also when the process is killed.
+
+Files are written where nobody but their owner can read them, and get the modes of their store with
+their names: those of the umask, or in a private store 0600, in folders of 0700. Symbolic links
+below the root are refused: they would lead out of the store, or out of its folders' modes.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import stat
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from orch_assets.errors import ArtifactNotFoundError, StoreAddressError, StoreUnavailableError
+from orch_assets.marked_names import named, named_uri
+from orch_assets.stores.formats.table_formats import StorageFormat
+from orch_assets.stores.names import holds_control
+from orch_assets.stores.spooling import Spooled, create_private, sha256_of
+from orch_assets.stores.store import PipelineStore
+
+# Where files are written before they get their name: in the root, so on its file system.
+_SPOOL_FOLDER = ".orch-spool"
+# What a killed process left behind is removed once nobody can be writing it any more.
+_SPOOL_SECONDS = 7 * 24 * 3600.0
+_SPOOLED = re.compile("[0-9a-f]{32}")
+
+_PRIVATE_FOLDER = 0o700
+_PRIVATE_FILE = 0o600
+_OTHERS = 0o077
+
+_log = logging.getLogger("orch_assets.stores")
+
+
+class LocalDisk:
+    """A folder whose files are the objects.
+
+    Args:
+        root: the folder; made by the first write. It may be a link, nothing in it may.
+        private: whether its owner alone may read it, whatever the umask says. A root that others
+            can enter is closed to them by the first write.
+
+    Raises:
+        StoreAddressError: the folder's path holds what no path, or no line of a log, can hold.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, private: bool = False) -> None:
+        if holds_control(str(root)):
+            raise StoreAddressError("The path of a store's folder holds a control character.")
+        self._root = Path(root).absolute()
+        self._private = private
+        self._prepared = False
+        self._file_mode = _PRIVATE_FILE
+
+    def uri(self, key: str) -> str:
+        """Return the file's ``file:`` URI."""
+        return (self._root / key).as_uri()
+
+    @contextlib.contextmanager
+    def spool(self) -> Iterator[Path]:
+        """Lend a path in the spool folder, which every write leaves empty."""
+        with self._reporting():
+            folder = self._path(_SPOOL_FOLDER)
+            self._make_folder(folder)
+            self._prepare(folder)
+        path = folder / uuid.uuid4().hex
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def put(self, spooled: Spooled, key: str) -> None:
+        """Sync the file, then move it to its key."""
+        with self._reporting():
+            _sync(spooled.path)
+            self._move(spooled.path, key)
+
+    @contextlib.contextmanager
+    def copying(
+        self,
+        source: str,
+        target: str,
+        sha256: str,  # noqa: ARG002 - a disk keeps no notes
+        size: int,  # noqa: ARG002
+    ) -> Iterator[Callable[[], None]]:
+        """Copy into the spool folder; the commit is one rename.
+
+        A copy and no link: a file that is edited in place must not change its version.
+        """
+        with self.spool() as path:
+            with self._reporting():
+                create_private(path).close()
+                shutil.copyfile(self._path(source), path)
+                _sync(path)
+            yield lambda: self._commit(path, target)
+
+    @contextlib.contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """Open the file; a file that replaces it doesn't disturb the reader."""
+        with self._reporting():
+            try:
+                file = self._path(key).open("rb")
+            except (FileNotFoundError, NotADirectoryError):
+                raise ArtifactNotFoundError(
+                    f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
+                ) from None
+        with file:
+            yield file
+
+    def holds(self, key: str, sha256: str, size: int) -> bool:
+        """Compare the size, then the hash."""
+        with self._reporting():
+            path = self._path(key)
+            if not path.is_file() or path.stat().st_size != size:
+                return False
+            with path.open("rb") as file:
+                return sha256_of(file) == sha256
+
+    def exists(self, key: str) -> bool:
+        """Tell whether the file is there."""
+        with self._reporting():
+            return self._path(key).is_file()
+
+    def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
+        """Walk the folder, past everything hidden if so asked, and past links always."""
+        with self._reporting():
+            for parent, folders, files in os.walk(self._path(folder), onerror=_raise_unless_gone):
+                folders[:] = [name for name in folders if hidden or not name.startswith(".")]
+                for name in files:
+                    if (hidden or not name.startswith(".")) and not Path(parent, name).is_symlink():
+                        yield Path(parent, name).relative_to(self._root).as_posix()
+
+    def delete(self, key: str) -> None:
+        """Remove the file; its folder stays, another writer may be about to use it."""
+        with self._reporting(), contextlib.suppress(FileNotFoundError):
+            path = self._path(key)
+            path.unlink()
+            _sync(path.parent)
+
+    def _path(self, key: str) -> Path:
+        """Return a key's path.
+
+        Raises:
+            StoreUnavailableError: it, or a folder on the way to it, is a symbolic link.
+        """
+        path = self._root
+        for part in filter(None, key.split("/")):
+            path /= part
+            if path.is_symlink():
+                raise StoreUnavailableError(
+                    f"The store in {self._root} can't be used: "
+                    f"{named(path, 'a part of it', shown=str(path))} is a symbolic link, which may "
+                    "lead out of it. Replace the link by what it points to."
+                )
+        return path
+
+    def _commit(self, path: Path, key: str) -> None:
+        with self._reporting():
+            self._move(path, key)
+
+    def _move(self, path: Path, key: str) -> None:
+        target = self._path(key)
+        self._make_folder(target.parent)
+        path.chmod(self._file_mode)
+        path.replace(target)
+        _sync(target.parent)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and those above it, each durably."""
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for each in reversed(missing):
+            ours = each == self._root or self._root in each.parents
+            if ours and (self._private or each.name == _SPOOL_FOLDER):
+                each.mkdir(_PRIVATE_FOLDER, exist_ok=True)
+                each.chmod(_PRIVATE_FOLDER)  # a umask may take the owner's own rights
+            else:
+                each.mkdir(exist_ok=True)
+            _sync(each.parent)
+
+    def _prepare(self, folder: Path) -> None:
+        """Close to others what is to be private, learn the umask, remove what is old; once."""
+        if self._prepared:
+            return
+        self._prepared = True
+        for each in (folder, self._root) if self._private else (folder,):
+            _close_to_others(each)
+        if not self._private:
+            self._file_mode = _mode_of_new_files(folder)
+        for path in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if _is_old_spool_file(path):
+                    path.unlink()
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            file = str(error.filename)
+            raise StoreUnavailableError(
+                f"The store in {self._root} can't be used: {error.strerror} "
+                f"({named(file, 'a file in it', shown=file)}). Check that the folder can be "
+                "read and written."
+            ) from error
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take a folder from everybody but its owner, or tell who must."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & _OTHERS:
+        return
+    try:
+        folder.chmod(_PRIVATE_FOLDER)
+    except PermissionError:
+        _log.warning(
+            "Other users of this machine may read %s (mode %o), and it isn't ours to change: "
+            "its owner should set its mode to 700.",
+            folder,
+            mode,
+        )
+
+
+def _mode_of_new_files(folder: Path) -> int:
+    """Return the mode that the umask gives to files; it can't be asked for without changing it."""
+    path = folder / uuid.uuid4().hex
+    try:
+        path.touch(exist_ok=False)
+        return stat.S_IMODE(path.stat().st_mode)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _is_old_spool_file(path: Path) -> bool:
+    """Whether a file is of a name that we give, and nobody can be writing it any more."""
+    if not _SPOOLED.fullmatch(path.name):
+        return False
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _SPOOL_SECONDS
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder's list of names, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+class LocalPipelineStore(PipelineStore):
+    """Artifacts as files below a folder, published as in a cloud's store.
+
+    Nothing is made before the first write.
+
+    Args:
+        root: the folder; a relative one is the working folder's at this moment.
+        prefix: goes before every name, so it is a folder in the root.
+        format: of tables.
+        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
+        private: whether the folder's owner alone may read it, whatever the umask says: folders
+            have mode 0700, files 0600, and a root that is there already is closed to others.
+
+    Example:
+        >>> import pandas as pd, tempfile
+        >>> store = LocalPipelineStore(tempfile.mkdtemp(), prefix="prod")
+        >>> uri = store.upload(pd.DataFrame({"site": ["001"]}), "features/sites")
+        >>> store.download("features/sites")
+          site
+        0  001
+        >>> store.list_artifacts("features/")
+        ['features/sites']
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        prefix: str = "",
+        format: StorageFormat = StorageFormat.PARQUET,  # noqa: A002, the seed's name
+        *,
+        escape_formulas: bool = False,
+        private: bool = False,
+    ) -> None:
+        super().__init__(
+            LocalDisk(root, private=private), prefix, format, escape_formulas=escape_formulas
+        )

@@ -1,0 +1,111 @@
+"""What S3, and the way to it, say: in our own words, without the vendor's stack or any key."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from orch_assets.clouds import connecting
+from orch_assets.errors import StoreUnavailableError
+from orch_assets.marked_names import named_uri
+from orch_assets.stores.temporary import NO_ROOM, has_no_room
+
+_CREDENTIALS = (
+    "AWS credentials are missing, or AWS refuses them ({code}). Give AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, a profile or a role of the machine; renew those that expired."
+)
+_REGION = "The region doesn't fit ({code}). Give the bucket's own region, or set AWS_REGION."
+_REASONS = {
+    "NoSuchBucket": "The bucket doesn't exist. Create it, or correct its name.",
+    "InvalidBucketName": "That is no bucket's name. Correct it.",
+    "AccessDenied": "Access is denied ({code}). Allow s3:ListBucket, s3:GetObject, s3:PutObject "
+    "and s3:DeleteObject on it, and the use of its KMS key.",
+    "SlowDown": "S3 is busy ({code}). Try again later.",
+    "ParamValidationError": "boto3 refuses a parameter: check the bucket's name and the KMS key.",
+    "ValueError": "The endpoint is no URL. Correct AWS_ENDPOINT_URL, or the parameter endpoint.",
+}
+_ALIKE = {
+    "EndpointResolutionError": "ValueError",
+    "403": "AccessDenied",
+    "AllAccessDisabled": "AccessDenied",
+    "500": "SlowDown",
+    "502": "SlowDown",
+    "503": "SlowDown",
+    "504": "SlowDown",
+    "InternalError": "SlowDown",
+    "ServiceUnavailable": "SlowDown",
+    "RequestTimeout": "SlowDown",
+}
+_CREDENTIAL_CODES = {
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+}
+_CREDENTIAL_ERRORS = (
+    "Credential", "Token", "SSO", "Unauthorized", "Profile", "Config", "LoginRefresh",
+)  # fmt: skip
+_REGION_CODES = {
+    "301",
+    "400",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "InvalidRegionError",
+    "NoRegionError",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+}
+
+
+def code_of(error: BaseException) -> str:
+    """Return S3's own code of an error, or the error's type."""
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    return str(response.get("Error", {}).get("Code") or type(error).__name__)
+
+
+@contextlib.contextmanager
+def reporting(uri: str) -> Iterator[None]:
+    """Turn the vendor's errors into ours.
+
+    Raises:
+        StoreUnavailableError: naming the address and what to do.
+    """
+    with connecting:
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+        from s3transfer.exceptions import (  # type: ignore[import-untyped]
+            RetriesExceededError,
+            S3DownloadFailedError,
+        )
+
+    reason = None
+    try:
+        yield
+    except ClientError as error:
+        reason = _reason(error)
+    except (
+        Boto3Error,
+        RetriesExceededError,
+        S3DownloadFailedError,
+    ) as error:  # what a transfer makes of another error
+        reason = _reason(getattr(error, "last_exception", None) or error.__context__ or error)
+    except (BotoCoreError, OSError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        reason = NO_ROOM if has_no_room(error) else _reason(error)
+    if reason:
+        raise StoreUnavailableError(
+            f"The store at {named_uri(uri)} can't be used. {reason}", artifact=uri
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    code = code_of(error)
+    if code in _REGION_CODES:
+        return _REGION.format(code=code)
+    if code in _CREDENTIAL_CODES or code.startswith(_CREDENTIAL_ERRORS) or "Credential" in code:
+        return _CREDENTIALS.format(code=code)
+    known = _REASONS.get("AccessDenied" if code.startswith("KMS.") else _ALIKE.get(code, code))
+    if known:
+        return known.format(code=code)
+    if hasattr(error, "response"):
+        return f"S3 refuses it ({code})."
+    return f"No answer from S3 ({code}). Check the network, the endpoint and the proxy."

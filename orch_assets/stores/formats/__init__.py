@@ -1,0 +1,1 @@
+"""Tables as files and back, exactly: Parquet and CSV."""

@@ -1,0 +1,253 @@
+"""One pandas column, or level of an index, as an Arrow column and back.
+
+Arrow's own conversion loses some of what pandas means: an ``object`` column of whole numbers comes
+back as ``int64``, ``NaN`` in text as ``None``, categories in another order. So every column has a
+*note*, a small JSON object, with what its Arrow type doesn't say. The conversion goes by slices of
+rows; type and note are the whole column's.
+"""
+
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
+
+from orch_assets.errors import UnstorableTableError
+from orch_assets.marked_names import named_column_type
+from orch_assets.stores.formats.column_plans import ColumnPlan, Note, slicer
+from orch_assets.stores.formats.frequencies import frequency_note, with_frequency
+from orch_assets.stores.formats.object_columns import plan_objects, restore_objects
+from orch_assets.stores.formats.zones import arrow_zone, zone_note, zone_of
+from orch_assets.stores.refusing import storable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+# 80 bits and more: no Arrow type holds them.
+_LONG = {"float96", "float128"}
+
+
+def plan_column(
+    series: "pd.Series[Any]", label: str, rows: "np.ndarray[Any, Any] | None" = None
+) -> ColumnPlan:
+    """Decide how a column is stored.
+
+    Args:
+        series: the column, or what is inside of its lists or dicts.
+        label: how errors name it.
+        rows: of the table that its values are in; by default each is in a row of its own.
+
+    Raises:
+        UnstorableTableError: it would not come back as it is.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    dtype: Any = series.dtype
+    # Without its index: Arrow looks up names in it, which fails where its labels can't be compared.
+    series = pd.Series(series.array, dtype=dtype, copy=False)
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _plan_categories(series, label)
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return _plan_zoned(series, label)
+    if pd.api.types.is_object_dtype(dtype):
+        return plan_objects(series, label, rows, plan_column)
+    note = _note(dtype)
+    if note is None:
+        raise UnstorableTableError(
+            f"{label} is of type {named_column_type(dtype)}, which can't be stored; "
+            "convert it to text, numbers or timestamps."
+        )
+    # Text is of one Arrow type, whatever holds it: other studies' tables may be of another pandas.
+    text = isinstance(dtype, pd.StringDtype)
+    arrow_type = pa.string() if text else _arrow_type(series, label)
+    return ColumnPlan(arrow_type, note, slicer(series, arrow_type, label))
+
+
+def plan_labels(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+    """Decide how labels are stored: categories, or a level of an index.
+
+    Raises:
+        UnstorableTableError: they would not come back as they are.
+    """
+    plan = plan_column(series, label)
+    if plan.type.num_fields:
+        raise UnstorableTableError(
+            f"{label} holds labels that are tuples, lists or dicts; make text of them, or a column."
+        )
+    return plan
+
+
+def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
+    """Return the array that the column was, from what was stored and its note."""
+    import pandas as pd
+
+    kind = note["kind"]
+    if kind == "category":
+        categories = unpack_values(note["categories"])
+        dtype: Any = pd.CategoricalDtype(categories, ordered=note["ordered"])
+        codes = packed_codes(column, note["categories"])
+        return pd.Categorical.from_codes(codes, dtype=dtype)
+    if kind == "object":
+        return restore_objects(column, note, restore_column)
+    if kind == "zoned":
+        return _restore_zoned(column, note)
+    if kind == "numpy":
+        values = column.to_pandas().to_numpy().astype(note["dtype"], copy=False)
+        return values if values.flags.writeable else values.copy()  # Arrow's own can't be changed
+    if kind == "arrow":
+        dtype = pd.ArrowDtype(column.type)
+    elif kind == "string":
+        nan = {"na_value": float("nan")} if note["nan"] else {}
+        dtype = pd.StringDtype(note["storage"], **nan)
+        if dtype.storage == "python":
+            # pandas 2.3's own way makes an array of another class, which equals none of this type.
+            return pd.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
+    else:
+        dtype = pd.api.types.pandas_dtype(note["dtype"])
+    return dtype.__from_arrow__(column)
+
+
+def _note(dtype: Any) -> Note | None:
+    """Return the note of a type that says all about its column; None for an unknown one."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(dtype, np.dtype):
+        known = dtype.kind in "iufbmM" and str(dtype) not in _LONG and dtype.isnative
+        return {"kind": "numpy", "dtype": str(dtype)} if known else None
+    if isinstance(dtype, pd.StringDtype):
+        nan = getattr(dtype, "na_value", pd.NA) is not pd.NA
+        return {"kind": "string", "storage": dtype.storage, "nan": nan}
+    if isinstance(dtype, pd.ArrowDtype):
+        return {"kind": "arrow"}
+    if isinstance(dtype, pd.BooleanDtype) or str(dtype).startswith(("Int", "UInt", "Float")):
+        return {"kind": "masked", "dtype": str(dtype)}
+    return None
+
+
+def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
+    import pyarrow as pa
+
+    with storable(label, named_column_type(series.dtype)):
+        return pa.array(series.iloc[:0], from_pandas=True).type
+
+
+# Categories
+
+
+def _plan_categories(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+    import pyarrow as pa
+
+    dtype: Any = series.dtype
+    packed, categories = pack_values(dtype.categories, f"{label} (its categories)")
+    note = {"kind": "category", "ordered": bool(dtype.ordered), "categories": packed}
+    codes: Any = series.cat.codes.to_numpy()
+    # Parquet keeps dictionaries of text only. Other tools see categories where it does.
+    as_dictionary = pa.types.is_string(categories.type)
+    column_type = (
+        pa.dictionary(pa.int32(), categories.type, dtype.ordered)
+        if as_dictionary
+        else categories.type
+    )
+
+    def convert(start: int, stop: int) -> "pa.Array":
+        part = codes[start:stop]
+        indices = pa.array(part, type=pa.int32(), mask=part < 0)
+        if as_dictionary:
+            return pa.DictionaryArray.from_arrays(indices, categories, ordered=dtype.ordered)
+        return categories.take(indices)
+
+    return ColumnPlan(column_type, note, convert)
+
+
+# Values beside a column: categories, levels of an index, labels of columns
+
+
+def pack_values(values: "pd.Index[Any]", label: str) -> "tuple[Note, pa.Array]":
+    """Return a note that holds an index, such as categories, exactly; and it as Arrow has it."""
+    import pandas as pd
+    import pyarrow as pa
+
+    plan = plan_labels(pd.Series(values, dtype=values.dtype), label)
+    array = plan.convert(0, len(values))
+    batch = pa.record_batch([array], names=["values"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    note: Note = {"values": b64encode(sink.getvalue().to_pybytes()).decode(), "of": plan.note}
+    if (freq := frequency_note(values, label)) is not None:
+        note["freq"] = freq
+    return note, array
+
+
+def unpack_values(note: Note) -> "pd.Index[Any]":
+    """Return the index that a note holds."""
+    import pandas as pd
+
+    array = restore_column(_unpacked(note), note["of"])
+    index: pd.Index[Any] = with_frequency(pd.Index(array, dtype=array.dtype), note.get("freq"))
+    return index
+
+
+def packed_codes(column: "pa.ChunkedArray", note: Note) -> "np.ndarray[Any, Any]":
+    """Return where each value of a column is in the index that a note holds; -1 for missing.
+
+    Looked up in Arrow: pandas rounds large numbers beside missing ones.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = _decoded(_unpacked(note)).combine_chunks()
+    codes = pc.index_in(_decoded(column).cast(values.type), value_set=values)
+    found: np.ndarray[Any, Any] = codes.fill_null(-1).cast(pa.int64()).to_numpy()
+    return found
+
+
+def _unpacked(note: Note) -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(b64decode(note["values"])).read_all().column(0)
+
+
+def _decoded(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return column
+    return pa.chunked_array(
+        [chunk.dictionary_decode() for chunk in column.chunks], column.type.value_type
+    )
+
+
+# Time zones
+
+
+def _plan_zoned(series: "pd.Series[Any]", label: str) -> ColumnPlan:
+    import pyarrow as pa
+
+    dtype: Any = series.dtype
+    try:
+        zone = zone_note(dtype.tz)
+    except ValueError as error:
+        raise UnstorableTableError(
+            f"{label} has times in {error}, which can't be stored; "
+            'convert it by tz_convert("UTC"), or to a zone with a name.'
+        ) from None
+    plain = slicer(
+        series.dt.tz_convert("UTC").dt.tz_localize(None), pa.timestamp(dtype.unit), label
+    )
+    arrow_type = pa.timestamp(dtype.unit, arrow_zone(zone))
+
+    def convert(start: int, stop: int) -> "pa.Array":
+        return plain(start, stop).view(arrow_type)
+
+    return ColumnPlan(arrow_type, {"kind": "zoned", "unit": dtype.unit, "zone": zone}, convert)
+
+
+def _restore_zoned(column: "pa.ChunkedArray", note: Note) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    column = column.cast(pa.timestamp(note["unit"], "UTC"))
+    series = pd.Series(column.to_pandas()).dt.as_unit(note["unit"])
+    return series.dt.tz_convert(zone_of(note["zone"])).array

@@ -1,0 +1,1 @@
+"""What is stored, looked through: listed, verified, removed by age, compacted."""

@@ -1,0 +1,75 @@
+"""What a person sees in the Dagster UI after a run of the main job: three studies, one failed."""
+
+import os
+import re
+
+import pytest
+
+from orch_assets_tests.support.browser import CHROMIUM, open_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Without a browser the tests are skipped, on CI they fail; before any run is made for them."""
+    if CHROMIUM is None:
+        reason = "chromium is not here: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def page(failed_run):
+    _, home, _ = failed_run
+    with home.webserver() as url, open_page() as opened:
+        opened.base = url
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def expect():
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def test_the_assets_page_counts_the_studies_of_each_table(page, expect):
+    page.goto(f"{page.base}/assets")
+    # The innermost part of the page that holds the table's name and its count is its row.
+    name = page.locator('a[href="/assets/records"]')
+    row = page.locator("div", has=name).filter(has_text="3 partitions").last
+    expect(row).to_have_text(re.compile(r"2\s*0\s*1\s*0\s*3 partitions"))
+
+
+def test_the_partitions_page_shows_who_failed(page, expect, failed_run):
+    studies, _, _ = failed_run
+    page.goto(f"{page.base}/assets/records?view=partitions")
+    expect(page.get_by_text("Failed (1)")).to_be_visible()
+    expect(page.get_by_text("Materialized (2)")).to_be_visible()
+    expect(page.get_by_text("Missing (0)")).to_be_visible()
+    page.goto(f"{page.base}/assets/records?view=partitions&partition={studies[1]}")
+    expect(page.get_by_text("failed, and did not materialize this asset")).to_be_visible()
+
+
+def test_a_studys_page_shows_its_result_and_its_artifact(page, expect, failed_run):
+    studies, home, _ = failed_run
+    page.goto(f"{page.base}/assets/records?view=partitions&partition={studies[0]}")
+    artifact = home.folder / "artifacts" / "records" / f"{studies[0]}.parquet"
+    expect(page.get_by_text(artifact.as_uri(), exact=True)).to_be_visible()
+    for field in ("status", "data", "error", "duration_seconds", "sha256", "rows", "registry"):
+        expect(page.get_by_role("cell", name=field, exact=True)).to_be_visible()
+
+
+def test_the_matrix_shows_every_study_and_pipeline(page, expect, failed_run):
+    studies, _, _ = failed_run
+    page.goto(f"{page.base}/assets/study_results?view=overview")
+    matrix = page.get_by_role("table").filter(has=page.get_by_text("study_summary")).last
+    for study in studies:
+        expect(matrix.get_by_role("cell", name=study, exact=True)).to_be_visible()
+    # The failed study comes first.
+    expect(matrix.locator("tbody tr").first).to_contain_text(studies[1])
+    expect(matrix.locator("tbody tr").first).to_contain_text("✗")
+    # Its errors stand below.
+    expect(page.get_by_text("sites RegistryRefusedError").first).to_be_visible()
