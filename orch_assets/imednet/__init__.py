@@ -3,8 +3,9 @@
 Imported when first used: the client brings httpx, which nothing needs while definitions load.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from orch_assets.lazy import attributes_of
 
 if TYPE_CHECKING:
     from orch_assets.imednet.arrow import arrow_schema
@@ -93,12 +94,4 @@ __all__ = [
     "build_form_tables",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attributes_of(__name__, _HOMES)

@@ -1,18 +1,36 @@
 """Pipelines over many studies: selection, lanes, results. Runs without Dagster."""
 
-from orch_assets.orchestration.cancel import CancelHandle
-from orch_assets.orchestration.orchestrator import MultiStudyOrchestrator
-from orch_assets.orchestration.pipeline import (
-    StudyPipeline,
-    StudyWorkerCallable,
-    pipeline_of,
-    study_pipeline,
-)
-from orch_assets.orchestration.reporting.json_log import JsonLogFormatter
-from orch_assets.orchestration.reporting.results import OrchestratorResult
-from orch_assets.orchestration.returned_values import SplitTable, split_withheld
-from orch_assets.orchestration.study_machine import StudyMachine
-from orch_assets.study import StudyContextLogAdapter, make_study_logger
+from typing import TYPE_CHECKING
+
+from orch_assets.lazy import attributes_of
+
+if TYPE_CHECKING:
+    from orch_assets.orchestration.cancel import CancelHandle
+    from orch_assets.orchestration.orchestrator import MultiStudyOrchestrator
+    from orch_assets.orchestration.pipeline import (
+        StudyPipeline,
+        StudyWorkerCallable,
+        pipeline_of,
+        study_pipeline,
+    )
+    from orch_assets.orchestration.reporting.json_log import JsonLogFormatter
+    from orch_assets.orchestration.reporting.results import OrchestratorResult
+    from orch_assets.orchestration.returned_values import SplitTable, split_withheld
+    from orch_assets.orchestration.study_machine import StudyMachine
+
+_HOMES = {
+    "CancelHandle": "cancel",
+    "JsonLogFormatter": "reporting.json_log",
+    "MultiStudyOrchestrator": "orchestrator",
+    "OrchestratorResult": "reporting.results",
+    "SplitTable": "returned_values",
+    "StudyMachine": "study_machine",
+    "StudyPipeline": "pipeline",
+    "StudyWorkerCallable": "pipeline",
+    "pipeline_of": "pipeline",
+    "split_withheld": "returned_values",
+    "study_pipeline": "pipeline",
+}
 
 __all__ = [
     "CancelHandle",
@@ -20,12 +38,12 @@ __all__ = [
     "MultiStudyOrchestrator",
     "OrchestratorResult",
     "SplitTable",
-    "StudyContextLogAdapter",
     "StudyMachine",
     "StudyPipeline",
     "StudyWorkerCallable",
-    "make_study_logger",
     "pipeline_of",
     "split_withheld",
     "study_pipeline",
 ]
+
+__getattr__, __dir__ = attributes_of(__name__, _HOMES)

@@ -1,39 +1,77 @@
 """State machines of AWS Step Functions: built, checked, deployed, executed and followed."""
 
-from orch_assets.step_functions.checks.definition import check_definition
-from orch_assets.step_functions.client import Aws
-from orch_assets.step_functions.diagram import mermaid
-from orch_assets.step_functions.execution_errors import (
-    AwsError,
-    AwsUnavailableError,
-    DefinitionError,
-    ExecutionFailed,
-    ExecutionInputError,
-    ExecutionStillRunningError,
-    ForeignStateMachineError,
-    StateMachineNotFoundError,
-)
-from orch_assets.step_functions.execution_names import execution_name
-from orch_assets.step_functions.executions.executions import Outcome
-from orch_assets.step_functions.executions.history import HistoryEvent
-from orch_assets.step_functions.executions.poller import Follower
-from orch_assets.step_functions.machine_pipeline import StepFunctionsPipeline
-from orch_assets.step_functions.services import (
-    ecs_task,
-    glue_job,
-    lambda_invoke,
-    state_machine,
-)
-from orch_assets.step_functions.states import (
-    Choice,
-    DistributedMap,
-    Fail,
-    Map,
-    Parallel,
-    Wait,
-    When,
-)
-from orch_assets.step_functions.task import Catch, PipelineStep, Step
+from typing import TYPE_CHECKING
+
+from orch_assets.lazy import attributes_of
+
+if TYPE_CHECKING:
+    from orch_assets.step_functions.checks.definition import check_definition
+    from orch_assets.step_functions.client import Aws
+    from orch_assets.step_functions.diagram import mermaid
+    from orch_assets.step_functions.execution_errors import (
+        AwsError,
+        AwsUnavailableError,
+        DefinitionError,
+        ExecutionFailed,
+        ExecutionInputError,
+        ExecutionStillRunningError,
+        ForeignStateMachineError,
+        StateMachineNotFoundError,
+    )
+    from orch_assets.step_functions.execution_names import execution_name
+    from orch_assets.step_functions.executions.executions import Outcome
+    from orch_assets.step_functions.executions.history import HistoryEvent
+    from orch_assets.step_functions.executions.poller import Follower
+    from orch_assets.step_functions.machine_pipeline import StepFunctionsPipeline
+    from orch_assets.step_functions.services import (
+        ecs_task,
+        glue_job,
+        lambda_invoke,
+        state_machine,
+    )
+    from orch_assets.step_functions.states import (
+        Choice,
+        DistributedMap,
+        Fail,
+        Map,
+        Parallel,
+        Wait,
+        When,
+    )
+    from orch_assets.step_functions.task import Catch, PipelineStep, Step
+
+_HOMES = {
+    "Aws": "client",
+    "AwsError": "execution_errors",
+    "AwsUnavailableError": "execution_errors",
+    "Catch": "task",
+    "Choice": "states",
+    "DefinitionError": "execution_errors",
+    "DistributedMap": "states",
+    "ExecutionFailed": "execution_errors",
+    "ExecutionInputError": "execution_errors",
+    "ExecutionStillRunningError": "execution_errors",
+    "Fail": "states",
+    "Follower": "executions.poller",
+    "ForeignStateMachineError": "execution_errors",
+    "HistoryEvent": "executions.history",
+    "Map": "states",
+    "Outcome": "executions.executions",
+    "Parallel": "states",
+    "PipelineStep": "task",
+    "StateMachineNotFoundError": "execution_errors",
+    "Step": "task",
+    "StepFunctionsPipeline": "machine_pipeline",
+    "Wait": "states",
+    "When": "states",
+    "check_definition": "checks.definition",
+    "ecs_task": "services",
+    "execution_name": "execution_names",
+    "glue_job": "services",
+    "lambda_invoke": "services",
+    "mermaid": "diagram",
+    "state_machine": "services",
+}
 
 __all__ = [
     "Aws",
@@ -67,3 +105,5 @@ __all__ = [
     "mermaid",
     "state_machine",
 ]
+
+__getattr__, __dir__ = attributes_of(__name__, _HOMES)
