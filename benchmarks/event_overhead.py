@@ -9,7 +9,7 @@ import dagster as dg
 
 from benchmarks.locations import graph_location
 from benchmarks.measuring import median, report_of, verdict
-from orch_assets.defs.events import Kept, success
+from orch_assets.defs.events import StoredResult, success
 from orch_assets.defs.partitions import range_tags, studies
 
 STUDIES = [f"S-{number:03}" for number in range(200)]
@@ -41,7 +41,7 @@ def bare_location() -> dg.Definitions:
     def bare(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         for study in context.partition_keys:
             for key in keys:
-                context.log_event(success(key, study, Kept(), 0.001, "demo"))
+                context.log_event(success(key, study, StoredResult(), 0.001, "demo"))
         yield from ()
 
     return dg.Definitions(assets=[bare], jobs=[dg.define_asset_job("everything", selection=[bare])])

@@ -17,7 +17,7 @@ import dagster as dg
 
 from benchmarks.measuring import report_of, verdict
 from orch_assets import study_pipeline
-from orch_assets.defs.events import Kept, success
+from orch_assets.defs.events import StoredResult, success
 from orch_assets.defs.partitions import range_tags, studies
 from orch_assets_tests.support.harness import in_state
 from orch_assets_tests.support.machines import BAD_DAY, ROLE, States, deploy, location, machine
@@ -202,7 +202,7 @@ def events(_: str) -> dict[str, Any]:
         for study in context.partition_keys:
             arn = f"arn:aws:states:us-east-1:123456789012:execution:machine:{study}"
             told = {"execution": dg.MetadataValue.url(f"https://{arn}"), "execution_arn": arn}
-            context.log_event(success(KEY, study, Kept({"rows": 3}, told), 0.001, "demo"))
+            context.log_event(success(KEY, study, StoredResult({"rows": 3}, told), 0.001, "demo"))
         yield from ()
 
     job = dg.Definitions(assets=[bare]).resolve_implicit_global_asset_job_def()

@@ -162,11 +162,11 @@ def _getter(url: str) -> Callable[[str, int], bytes]:
 
 
 def _batch(body: bytes) -> Any:
-    from orch_assets.imednet.api_request import Call
+    from orch_assets.imednet.api_request import ApiRequest
     from orch_assets.imednet.models import Record
     from orch_assets.imednet.pages import page_of_columns
 
-    return page_of_columns(Record, "recordId", Call("/records"), body).content
+    return page_of_columns(Record, "recordId", ApiRequest("/records"), body).content
 
 
 def _written(batches: Any) -> int:

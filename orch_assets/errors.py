@@ -7,7 +7,7 @@ setting, is a ``ValueError``; what isn't there is a ``LookupError``.
 
     OrchAssetsError
     ├── StudyKeyError (ValueError)    a key that can't name a study here
-    ├── StudyGivenUpError             a study that was given up tried to publish
+    ├── StudyCancelledError             a study that was given up tried to publish
     ├── UncaughtFailureError          a study whose thread or finalizer failed tried to publish
     ├── PipelineDefinitionError (ValueError)   a study pipeline or graph that can't be built
     ├── SettingError (ValueError)     a setting that can't be read as what it must be
@@ -21,7 +21,7 @@ setting, is a ``ValueError``; what isn't there is a ``LookupError``.
     │   │   ├── RegistryFailedError        408, 425, 429 or 5xx, after all tries
     │   │   ├── RegistryDataError          an answer that isn't what the API promises
     │   │   └── IncompleteTableError       what arrived doesn't reconcile with the totals
-    │   │       └── TableMovedError        rows moved behind a stream; reading anew may help
+    │   │       └── TableChangedError        rows moved behind a stream; reading anew may help
     │   │           └── DictionaryChangedError    a variable was withheld while rows were read
     │   ├── WithheldValueError        records hold what the data dictionary withholds by now
     │   └── OrchestratorError         a run over studies that can't start
@@ -68,7 +68,7 @@ class StudyKeyError(OrchAssetsError, ValueError):
         super().__init__(f"Study key {named(study_key)} {reason}.")
 
 
-class StudyGivenUpError(OrchAssetsError):
+class StudyCancelledError(OrchAssetsError):
     """A study that was timed out or cancelled tried to publish; nothing was published."""
 
     def __init__(self, study_key: str) -> None:
@@ -213,11 +213,11 @@ class IncompleteTableError(RegistryError):
         super().__init__(problem, endpoint=endpoint, study_key=study_key, page=page)
 
 
-class TableMovedError(IncompleteTableError):
+class TableChangedError(IncompleteTableError):
     """Rows moved in pages that a stream had handed on: nothing but a new reading can help."""
 
 
-class DictionaryChangedError(TableMovedError):
+class DictionaryChangedError(TableChangedError):
     """A variable that was open when reading began is withheld now; nothing was stored."""
 
     def __init__(self, study_key: str) -> None:

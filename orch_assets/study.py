@@ -17,7 +17,7 @@ from functools import wraps
 from traceback import walk_tb
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from orch_assets.errors import StudyGivenUpError, StudyKeyError, UncaughtFailureError
+from orch_assets.errors import StudyCancelledError, StudyKeyError, UncaughtFailureError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,11 +108,11 @@ class PublishingLease:
         """Hold the right to publish for the length of one commit.
 
         Raises:
-            StudyGivenUpError: the lease was revoked.
+            StudyCancelledError: the lease was revoked.
         """
         with self._lock:
             if self._revoked.is_set():
-                raise StudyGivenUpError(study_key)
+                raise StudyCancelledError(study_key)
             yield
 
 
@@ -230,7 +230,7 @@ def publishing() -> Iterator[None]:
     """Hold the current study's right to publish around one commit; free outside a study.
 
     Raises:
-        StudyGivenUpError: the study was given up; the commit must not happen.
+        StudyCancelledError: the study was given up; the commit must not happen.
         UncaughtFailureError: one of its threads or finalizers has failed; likewise.
     """
     context = _current.get()

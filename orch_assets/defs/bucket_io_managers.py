@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from orch_assets.defs.io.io_manager import PlacedIOManager
+from orch_assets.defs.io.io_manager import ConfiguredStoreIOManager
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore, StorageFormat
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore
 
 
-class S3PipelineIOManager(PlacedIOManager):
+class S3PipelineIOManager(ConfiguredStoreIOManager):
     """Keeps results in a bucket of Amazon S3; parameters as of ``S3PipelineStore``.
 
     Example:
@@ -46,7 +46,7 @@ class S3PipelineIOManager(PlacedIOManager):
         )
 
 
-class GCSPipelineIOManager(PlacedIOManager):
+class GCSPipelineIOManager(ConfiguredStoreIOManager):
     """Keeps results in a bucket of Google Cloud Storage; parameters as of ``GCSPipelineStore``.
 
     Example:

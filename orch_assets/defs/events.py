@@ -13,7 +13,7 @@ CARRIED_FROM: Final = "carried_from"
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredResult:
     """What a pipeline's success left behind.
 
     Attributes:
@@ -28,7 +28,7 @@ class Kept:
 
 
 def success(
-    key: dg.AssetKey, study_key: str, kept: Kept, duration_seconds: float, registry: str
+    key: dg.AssetKey, study_key: str, kept: StoredResult, duration_seconds: float, registry: str
 ) -> dg.AssetMaterialization:
     """Return the event of a study's success; it materializes the partition."""
     sha256 = kept.metadata.get("sha256")

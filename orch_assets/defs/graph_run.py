@@ -22,8 +22,8 @@ from orch_assets.defs.runs.carried_results import (
 from orch_assets.defs.runs.durations import past_durations
 from orch_assets.defs.runs.readiness import try_keys, try_stores
 from orch_assets.defs.state_machines.former_executions import executions_of
-from orch_assets.defs.state_machines.study_executions import Executions
-from orch_assets.errors import TableMovedError
+from orch_assets.defs.state_machines.study_executions import StudyExecutions
+from orch_assets.errors import TableChangedError
 from orch_assets.imednet.blinding import extra_fields
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
@@ -31,7 +31,7 @@ from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.reporting.causes import FailedStep, told_by_cause
 from orch_assets.orchestration.reporting.results import CANCELLED, Failure, describe_failure
 from orch_assets.orchestration.reporting.warning_texts import leave_out_texts
-from orch_assets.orchestration.steps import Step, StepResult
+from orch_assets.orchestration.steps import LaneStep, StepResult
 
 _PROGRESS_SECONDS: Final = 10.0
 # Further readings of a table whose rows moved behind its stream.
@@ -50,7 +50,7 @@ class GraphRun:
     keys: Mapping[str, dg.AssetKey]
     failed: dict[str, list[FailedStep]] = field(default_factory=dict)
     said: float = field(default_factory=time.monotonic)
-    executions: Executions | None = None
+    executions: StudyExecutions | None = None
 
     def execute(self) -> None:
         """Run the studies.
@@ -198,7 +198,7 @@ class GraphRun:
         return earlier, uris, none_withheld
 
     def _log_results(
-        self, lanes: Lanes, steps: Mapping[str, Sequence[Step]], registry: str
+        self, lanes: Lanes, steps: Mapping[str, Sequence[LaneStep]], registry: str
     ) -> None:
         """Log the results as they come; when the run is interrupted, what had ended by then too."""
         logged: set[tuple[str, str]] = set()
@@ -215,7 +215,7 @@ class GraphRun:
                         self._log_result(result, registry)
             raise
 
-    def _tell_progress(self, done: int, steps: Mapping[str, Sequence[Step]]) -> None:
+    def _tell_progress(self, done: int, steps: Mapping[str, Sequence[LaneStep]]) -> None:
         if time.monotonic() - self.said < _PROGRESS_SECONDS:
             return
         self.said = time.monotonic()
@@ -277,7 +277,7 @@ class GraphRun:
             if evaluation is not None:
                 self.context.log_event(evaluation)
 
-    def _log_blinded_since(self, steps: Mapping[str, Sequence[Step]]) -> None:
+    def _log_blinded_since(self, steps: Mapping[str, Sequence[LaneStep]]) -> None:
         """Log, of each study whose dictionary was read, what is stored that it withholds now."""
         own = next((each for each in self.pipelines if each.name == blinding.DICTIONARY), None)
         if own is None:
@@ -315,13 +315,13 @@ class GraphRun:
         return f"re-execute from failure in the UI, or {by_command}"
 
 
-def _step(pipeline: StudyPipeline, *, made_up: bool) -> Step:
-    return Step(
+def _step(pipeline: StudyPipeline, *, made_up: bool) -> LaneStep:
+    return LaneStep(
         pipeline.name,
         upstreams=pipeline.upstreams,
         timeout=pipeline.timeout,
         retries=max(pipeline.retries, _READ_ANEW if pipeline.reconciled else 0),
-        retry_on=(*pipeline.retry_on, *((TableMovedError,) if pipeline.reconciled else ())),
+        retry_on=(*pipeline.retry_on, *((TableChangedError,) if pipeline.reconciled else ())),
         is_async=pipeline.is_async,
         takes_values=pipeline.machine is None,
         describe=partial(describe_failure, function=pipeline.function, show_all=made_up),

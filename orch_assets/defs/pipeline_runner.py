@@ -15,15 +15,15 @@ import dagster as dg
 from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
-from orch_assets.defs.io.output_writer import IN_THE_STORE, Keeping
+from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
 from orch_assets.defs.io.table_types import as_handed, table_class
-from orch_assets.defs.state_machines.study_executions import Executions
+from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.known_names import knowing
 from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.orchestration.returned_values import SplitTable
-from orch_assets.orchestration.steps import OnWorker, StepOutput, StepTurn
+from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
 from orch_assets.stores import derived_from, noting_inputs
 from orch_assets.study import StudyContextLogAdapter
 
@@ -69,10 +69,10 @@ class PipelineRunner:
     earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     uris: dict[tuple[str, str], str | None] = field(default_factory=dict)
     none_withheld: set[tuple[str, str]] = field(default_factory=set)
-    executions: Executions | None = None
+    executions: StudyExecutions | None = None
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
-    def run(self, turn: StepTurn) -> StepOutput:
+    def run(self, turn: StepCall) -> StepOutput:
         """Run a plain pipeline on a worker."""
         pipeline = self.pipelines[turn.step.name]
         with self._knowing(pipeline, turn.study_key):
@@ -82,14 +82,14 @@ class PipelineRunner:
                 value = asyncio.run(value)
             return self._finish(turn, value, inputs)
 
-    async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
+    async def run_async(self, turn: StepCall, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
         pipeline = self.pipelines[turn.step.name]
         with self._knowing(pipeline, turn.study_key):
             return await self._run_async(turn, pipeline, on_worker)
 
     async def _run_async(
-        self, turn: StepTurn, pipeline: StudyPipeline, on_worker: OnWorker
+        self, turn: StepCall, pipeline: StudyPipeline, on_worker: OnWorker
     ) -> StepOutput:
         if self.executions is not None and pipeline.machine is not None:
             inputs: Mapping[str, str] = {}
@@ -101,7 +101,7 @@ class PipelineRunner:
         output: StepOutput = await on_worker(self._finish, turn, value, inputs)
         return output
 
-    def report(self, turn: StepTurn, failure: Failure) -> str:
+    def report(self, turn: StepCall, failure: Failure) -> str:
         """Write the whole traceback to the restricted store; return its URI."""
         parts = ("failures", self.run_id, turn.step.name, turn.study_key)
         report = {
@@ -119,7 +119,7 @@ class PipelineRunner:
         except Exception:  # noqa: BLE001 - the study's own failure is what must come through
             return NOT_WRITTEN
 
-    def provenance(self, turn: StepTurn) -> Mapping[str, str]:
+    def provenance(self, turn: StepCall) -> Mapping[str, str]:
         """Return who publishes, for the manifests."""
         return {
             "run": self.run_id,
@@ -145,7 +145,7 @@ class PipelineRunner:
     # --- what goes in ---
 
     def _upstreams(
-        self, turn: StepTurn, pipeline: StudyPipeline
+        self, turn: StepCall, pipeline: StudyPipeline
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
         """Return the upstreams' results, and the versions of the artifacts that hold them."""
         with noting_inputs() as inputs:
@@ -154,7 +154,7 @@ class PipelineRunner:
             inputs.update(self.versions.get((name, turn.study_key), {}))
         return found, inputs
 
-    def _upstream(self, turn: StepTurn, pipeline: StudyPipeline, name: str) -> Any:
+    def _upstream(self, turn: StepCall, pipeline: StudyPipeline, name: str) -> Any:
         wanted = pipeline.table_type(name)
         handed = turn.handed.get(name, IN_THE_STORE)
         if handed is IN_THE_STORE and turn.study_key in self.earlier.get(name, {}):
@@ -171,7 +171,7 @@ class PipelineRunner:
         return SplitTable(table, self._part(turn, name, withheld, restricted, READER))
 
     def _part(
-        self, turn: StepTurn, name: str, handed: Any, io_manager: dg.IOManager, wanted: str
+        self, turn: StepCall, name: str, handed: Any, io_manager: dg.IOManager, wanted: str
     ) -> Any:
         """Return a result as the type that is wanted: the one handed on, else the stored one."""
         if handed is not IN_THE_STORE:
@@ -196,7 +196,7 @@ class PipelineRunner:
 
     # --- what comes out ---
 
-    def _finish(self, turn: StepTurn, value: Any, inputs: Mapping[str, str]) -> StepOutput:
+    def _finish(self, turn: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Keep a result, and note where it is, and the execution that it came from."""
         with derived_from(inputs):
             output = self._keeping.keep(turn, value)
@@ -209,6 +209,6 @@ class PipelineRunner:
         return replace(output, kept=replace(output.kept, metadata=metadata))
 
     @cached_property
-    def _keeping(self) -> Keeping:
+    def _keeping(self) -> OutputWriter:
         io_manager_keys = {each.name: each.io_manager_key for each in self.pipelines.values()}
-        return Keeping(self.resources, self.run_id, self.keys, io_manager_keys)
+        return OutputWriter(self.resources, self.run_id, self.keys, io_manager_keys)

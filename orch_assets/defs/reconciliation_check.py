@@ -8,7 +8,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from orch_assets.defs.partitions import study_check_spec
-from orch_assets.errors import IncompleteTableError, TableMovedError
+from orch_assets.errors import IncompleteTableError, TableChangedError
 from orch_assets.orchestration.reporting.results import Failure
 
 CHECK_NAME: Final = "reconciled"
@@ -19,7 +19,7 @@ _DESCRIPTION: Final = (
 )
 # What the check tells of a table that arrived.
 _TOLD: Final = ("expected", "arrived", "pages", "retries", "replaced_surrogates")
-_NOT_WHOLE: Final = frozenset({IncompleteTableError.__name__, TableMovedError.__name__})
+_NOT_WHOLE: Final = frozenset({IncompleteTableError.__name__, TableChangedError.__name__})
 
 
 def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:

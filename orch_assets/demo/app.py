@@ -28,7 +28,7 @@ from orch_assets.demo.filter_query import record_data_filter, row_filter
 from orch_assets.demo.openapi import describe
 from orch_assets.demo.page_request import PageRequest, flag, page_request, single
 from orch_assets.demo.read_api import ENDPOINTS, JOBS, Endpoint
-from orch_assets.demo.row_tables import Row, Selection, Table
+from orch_assets.demo.row_tables import Row, RowSelection, Table
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -128,7 +128,7 @@ async def _table(registry: DemoRegistry, endpoint: Endpoint, study_key: str | No
     return registry.table(endpoint.name, study_key)
 
 
-def _selection(request: Request, endpoint: Endpoint, asked: PageRequest) -> Selection:
+def _selection(request: Request, endpoint: Endpoint, asked: PageRequest) -> RowSelection:
     params = request.query_params
     tests: list[Callable[[Row], bool]] = []
     key: list[object] = []
@@ -145,7 +145,7 @@ def _selection(request: Request, endpoint: Endpoint, asked: PageRequest) -> Sele
         tests.append(lambda user: bool(user["userActiveInStudy"]))
         key.append("active")
     holds = (lambda row: all(test(row) for test in tests)) if tests else None
-    return Selection(asked.sort, tuple(key), holds)
+    return RowSelection(asked.sort, tuple(key), holds)
 
 
 def _page(

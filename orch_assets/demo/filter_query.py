@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orch_assets.demo.api_fields import Field, Kind
+from orch_assets.demo.api_fields import ApiField, Kind
 from orch_assets.demo.envelope import ValidationError
 
 Row = Mapping[str, Any]
@@ -115,7 +115,7 @@ def quote(value: str) -> str:
     return f'"{escaped}"'
 
 
-def row_filter(text: str, fields: Mapping[str, Field]) -> Predicate:
+def row_filter(text: str, fields: Mapping[str, ApiField]) -> Predicate:
     """Compile ``filter`` for an endpoint's rows.
 
     Args:
@@ -145,7 +145,7 @@ def _any_of(
     return lambda row: any(all(test(row) for test in group) for group in tests)
 
 
-def _field_test(condition: Condition, fields: Mapping[str, Field]) -> Predicate:
+def _field_test(condition: Condition, fields: Mapping[str, ApiField]) -> Predicate:
     name, value = condition.attribute, condition.value
     field = fields.get(name)
     if field is None:

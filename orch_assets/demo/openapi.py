@@ -5,7 +5,7 @@ It says what this server does, closely enough that a generator of requests finds
 
 from typing import Any
 
-from orch_assets.demo.api_fields import SCALARS, Field, Kind
+from orch_assets.demo.api_fields import SCALARS, ApiField, Kind
 from orch_assets.demo.filter_query import BARE, QUOTED, VALUES
 from orch_assets.demo.page_request import DEFAULT_SIZE, MAX_PAGE, MAX_SIZE
 from orch_assets.demo.read_api import (
@@ -137,7 +137,7 @@ def _filter_pattern(endpoint: Endpoint) -> str:
     return _conditions(f"(?:{'|'.join(map(_condition, endpoint.scalars.values()))})")
 
 
-def _condition(field: Field) -> str:
+def _condition(field: ApiField) -> str:
     operators = "(?:==|!=)" if field.kind == "boolean" else "(?:==|!=|<=|>=|<|>)"
     return f"{field.name}{operators}{VALUES.get(field.kind, _VALUE)}"
 
@@ -156,14 +156,14 @@ def _response(description: str, schema: Schema) -> Schema:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _row(fields: tuple[Field, ...]) -> Schema:
+def _row(fields: tuple[ApiField, ...]) -> Schema:
     return _object(
         {field.name: _value(field) for field in fields},
         optional={field.name for field in fields if field.optional},
     )
 
 
-def _value(field: Field) -> Schema:
+def _value(field: ApiField) -> Schema:
     if field.kind == "list":
         return {"type": "array", "items": _row(field.fields)}
     schema = _SCHEMAS[field.kind]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orch_assets.demo import api_fields as fields
-from orch_assets.demo.api_fields import SCALARS, Field
+from orch_assets.demo.api_fields import SCALARS, ApiField
 
 BASE_PATH = "/api/v1/edc"
 
@@ -29,7 +29,7 @@ class Endpoint:
 
     name: str
     item: str
-    fields: tuple[Field, ...]
+    fields: tuple[ApiField, ...]
     id: str
     sort: str = ""
     parameters: tuple[str, ...] = ("filter",)
@@ -47,7 +47,7 @@ class Endpoint:
         return self.sort or self.id
 
     @property
-    def scalars(self) -> dict[str, Field]:
+    def scalars(self) -> dict[str, ApiField]:
         """What rows can be sorted and filtered by, by name."""
         return {field.name: field for field in self.fields if field.kind in SCALARS}
 

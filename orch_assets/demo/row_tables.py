@@ -17,7 +17,7 @@ _ORDERS_KEPT = 32
 
 
 @dataclass(frozen=True)
-class Selection:
+class RowSelection:
     """Which rows of a table, in which order.
 
     Attributes:
@@ -54,7 +54,7 @@ class Table:
         """All rows, in the order of their IDs; not to be changed."""
         return self._snapshot.rows
 
-    def select(self, selection: Selection) -> Sequence[bytes]:
+    def select(self, selection: RowSelection) -> Sequence[bytes]:
         """Return the selected rows as JSON."""
         snapshot = self._snapshot
         if selection.holds is None and selection.sort == ((self._endpoint.id, "ASC"),):
@@ -111,7 +111,7 @@ class Table:
             return json.dumps(row).encode()
 
 
-def _in_order(snapshot: _Snapshot, selection: Selection) -> Sequence[bytes]:
+def _in_order(snapshot: _Snapshot, selection: RowSelection) -> Sequence[bytes]:
     holds = selection.holds
     pairs = [
         (row, encoded)

@@ -21,7 +21,7 @@ def segment(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One request.
 
     Attributes:
@@ -41,7 +41,7 @@ class Call:
         """The endpoint as a log names it: in a study's context, of other studies it has none."""
         return with_known_names(named_path(self.endpoint), is_known_study)
 
-    def at(self, page: int) -> "Call":
+    def at(self, page: int) -> "ApiRequest":
         """Return the same call for one page of it."""
         return replace(self, page=page, parameters={**self.parameters, "page": str(page)})
 

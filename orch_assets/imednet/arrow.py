@@ -21,7 +21,7 @@ from orch_assets.imednet.fields import (
     TEXT,
     Field,
     FieldError,
-    Kind,
+    FieldType,
     fields_of,
     naive_utc,
 )
@@ -46,7 +46,7 @@ def arrow_schema(model: type[RegistryRow]) -> "pa.Schema":
     return pa.schema([*columns, pa.field("extra", pa.string())])
 
 
-def _arrow_type(kind: Kind) -> "pa.DataType":
+def _arrow_type(kind: FieldType) -> "pa.DataType":
     import pyarrow as pa
 
     if kind.row is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from orch_assets.errors import RegistryDataError
-from orch_assets.imednet.api_request import Call, segment
+from orch_assets.imednet.api_request import ApiRequest, segment
 from orch_assets.imednet.arrow import arrow_schema
 from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, StudyDictionary
 from orch_assets.imednet.fields import (
@@ -30,7 +30,7 @@ from orch_assets.imednet.pages import (
     page_of_objects,
     plausible,
 )
-from orch_assets.imednet.paging import Page, Reading, ReadingCounts
+from orch_assets.imednet.paging import Page, ReadingCounts, TableRead
 from orch_assets.imednet.progress import ReadingProgress, readings_under_way
 from orch_assets.imednet.streams import BatchStream, RowStream
 from orch_assets.study import check_study_key, get_current_study
@@ -170,20 +170,22 @@ class TableEndpoint(Generic[Row]):
         self,
         study_key: str | None,
         filters: Mapping[str, Any],
-        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
+        decode: Callable[[type[Row], str, ApiRequest, bytes], PageContent[T]],
         *,
         hold: bool = False,
-    ) -> Reading[T]:
+    ) -> TableRead[T]:
         call = self._call(study_key, filters)
         fetch = functools.partial(self._fetch, call, decode)
         access = self._access
         window = access.pages_at_once
-        return Reading(call, fetch, size=access.page_size, window=window, hold=hold)
+        return TableRead(call, fetch, size=access.page_size, window=window, hold=hold)
 
-    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:
+    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
         study = study_of(study_key, self._kind.name)
         parameters = self._parameters(filters)
-        return Call(f"/studies/{segment(study)}/{self._kind.path}", study, parameters=parameters)
+        return ApiRequest(
+            f"/studies/{segment(study)}/{self._kind.path}", study, parameters=parameters
+        )
 
     def _parameters(self, filters: Mapping[str, Any]) -> dict[str, str]:
         kind = self._kind
@@ -202,8 +204,8 @@ class TableEndpoint(Generic[Row]):
 
     def _fetch(
         self,
-        call: Call,
-        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
+        call: ApiRequest,
+        decode: Callable[[type[Row], str, ApiRequest, bytes], PageContent[T]],
         number: int,
         abandoned: threading.Event,
     ) -> Callable[[], Page[T]]:
@@ -213,8 +215,8 @@ class TableEndpoint(Generic[Row]):
 
     def _page(
         self,
-        call: Call,
-        decode: Callable[[type[Row], str, Call, bytes], PageContent[T]],
+        call: ApiRequest,
+        decode: Callable[[type[Row], str, ApiRequest, bytes], PageContent[T]],
         received: Answer[bytes],
         abandoned: threading.Event,
     ) -> Page[T]:
@@ -236,7 +238,7 @@ class TableEndpoint(Generic[Row]):
             replaced=answer.content.replaced,
         )
 
-    def _checked_ids(self, call: Call, ids: Sequence[Any]) -> Sequence[Any]:
+    def _checked_ids(self, call: ApiRequest, ids: Sequence[Any]) -> Sequence[Any]:
         key = self._kind.id_key
         kind = next(one.kind for one in fields_of(self._kind.model) if one.key == key)
         if not {*map(type, ids)} <= kind.accepts:
@@ -247,10 +249,10 @@ class TableEndpoint(Generic[Row]):
 class StudiesEndpoint(TableEndpoint[Row]):
     """The studies that the keys can see. Here ``study_key`` is a filter like any other."""
 
-    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> Call:
+    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
         if study_key is not None:
             filters = {"study_key": study_key, **filters}
-        return Call("/studies", parameters=self._parameters(filters))
+        return ApiRequest("/studies", parameters=self._parameters(filters))
 
     def check_keys(self) -> None:
         """Ask for one study, to learn whether the registry takes the keys.
@@ -260,7 +262,7 @@ class StudiesEndpoint(TableEndpoint[Row]):
             RegistryError: no usable answer, which says nothing about the keys.
         """
         parameters = {**self._parameters({}), "size": "1"}
-        call = Call("/studies", parameters=parameters).at(0)
+        call = ApiRequest("/studies", parameters=parameters).at(0)
         self._access.http.get(call, functools.partial(plausible, call))
 
 
@@ -283,7 +285,7 @@ class JobsEndpoint:
         study = study_of(study_key, "jobs")
         if not isinstance(batch_id, str) or batch_id.strip() in {"", ".", ".."}:
             raise ValueError("jobs: batch_id must be the text that names a batch.")
-        call = Call(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
+        call = ApiRequest(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
         get = functools.partial(self._access.http.get, call, functools.partial(decode_object, call))
         answer = _named(call, get)
         return _named(call, functools.partial(read_row, Job, answer.content))
@@ -308,7 +310,7 @@ def _option(name: str, value: Any, type_: type) -> str:
     return str(value).lower() if type_ is bool else str(value)
 
 
-def _named(call: Call, read: Callable[[], T]) -> T:
+def _named(call: ApiRequest, read: Callable[[], T]) -> T:
     """Turn what is wrong with a field into an error that names the request."""
     # Raised outside of the handler: what it is chained to could hold a value. (In a context
     # manager there is no such outside.)
@@ -369,7 +371,7 @@ def _flat(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:
         yield from rows
 
 
-def _facts(call: Call, counts: ReadingCounts) -> bytes:
+def _facts(call: ApiRequest, counts: ReadingCounts) -> bytes:
     """Return a table's metadata; the same for the same rows, however they were read."""
     facts = {
         "endpoint": call.endpoint,

@@ -49,7 +49,7 @@ class UnreadableFieldError(FieldError):
 
 
 @dataclass(frozen=True)
-class Kind:
+class FieldType:
     """What a field may hold.
 
     Attributes:
@@ -74,7 +74,7 @@ class Field:
 
     name: str
     key: str
-    kind: Kind
+    kind: FieldType
 
     def error(self) -> FieldError:
         """Return the error for a value that isn't of this field's kind."""
@@ -136,12 +136,12 @@ def _day(value: str) -> date | None:
         raise ValueError from None
 
 
-TEXT = Kind(str, "text", frozenset({str}))
-NUMBER = Kind(int, "a whole number", frozenset({int}))
-BOOL = Kind(bool, "true or false", frozenset({bool}))
-MOMENT = Kind(datetime, "a date and time", frozenset({str, list}), _moment)
-DAY = Kind(date, "a date YYYY-MM-DD", frozenset({str}), _day)
-OBJECT = Kind(dict, "an object", frozenset({dict}))
+TEXT = FieldType(str, "text", frozenset({str}))
+NUMBER = FieldType(int, "a whole number", frozenset({int}))
+BOOL = FieldType(bool, "true or false", frozenset({bool}))
+MOMENT = FieldType(datetime, "a date and time", frozenset({str, list}), _moment)
+DAY = FieldType(date, "a date YYYY-MM-DD", frozenset({str}), _day)
+OBJECT = FieldType(dict, "an object", frozenset({dict}))
 _KINDS = {kind.annotation: kind for kind in (TEXT, NUMBER, BOOL, MOMENT, DAY, OBJECT)}
 
 
@@ -161,12 +161,12 @@ def keys_of(model: type[RegistryRow]) -> frozenset[str]:
     return frozenset(field.key for field in fields_of(model))
 
 
-def _kind(annotation: Any) -> Kind:
+def _kind(annotation: Any) -> FieldType:
     if isinstance(annotation, UnionType):
         annotation = next(one for one in get_args(annotation) if one is not type(None))
     if get_origin(annotation) is list:
         (model,) = get_args(annotation)
-        return Kind(annotation, "a list of objects", frozenset({list}), row=model)
+        return FieldType(annotation, "a list of objects", frozenset({list}), row=model)
     return _KINDS[get_origin(annotation) or annotation]
 
 

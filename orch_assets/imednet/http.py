@@ -23,9 +23,9 @@ from orch_assets.errors import (
     RegistryDataError,
     RegistryError,
     RegistryUnreachableError,
-    StudyGivenUpError,
+    StudyCancelledError,
 )
-from orch_assets.imednet.api_request import API_PATH, Call
+from orch_assets.imednet.api_request import API_PATH, ApiRequest
 from orch_assets.imednet.connections.quiet import quiet_httpx
 from orch_assets.imednet.connections.receiving import (
     ENCODING,
@@ -35,7 +35,7 @@ from orch_assets.imednet.connections.receiving import (
     receive,
 )
 from orch_assets.imednet.connections.retries import (
-    Trouble,
+    FailedAttempt,
     is_busy,
     retry_after,
     trouble_from,
@@ -120,7 +120,7 @@ class RegistryHttp:
 
     def get(
         self,
-        call: Call,
+        call: ApiRequest,
         decode: Callable[[bytes], T],
         abandoned: threading.Event | None = None,
         received: Answer[bytes] | None = None,
@@ -144,7 +144,9 @@ class RegistryHttp:
         one_try = functools.partial(self._try, call, decode, abandoned)
         before = received.retries if received else 0
         first = _decoded(decode, received.content) if received else one_try()
-        if not isinstance(first, Trouble):  # as nearly always: the machinery costs at every page
+        if not isinstance(
+            first, FailedAttempt
+        ):  # as nearly always: the machinery costs at every page
             return Answer(first, before)
         results = itertools.chain([first], _results_of(one_try))
         tries = tenacity.Retrying(
@@ -156,29 +158,35 @@ class RegistryHttp:
             before_sleep=functools.partial(_log_retry, call, before),
         )
         result = tries(next, results)
-        if isinstance(result, Trouble):
+        if isinstance(result, FailedAttempt):
             raise result.error
         return Answer(result, before + tries.statistics["attempt_number"] - 1)
 
     def _try(
-        self, call: Call, decode: Callable[[bytes], T], abandoned: threading.Event
-    ) -> T | Trouble:
+        self, call: ApiRequest, decode: Callable[[bytes], T], abandoned: threading.Event
+    ) -> T | FailedAttempt:
         response = self._answered(call, abandoned)
-        return response if isinstance(response, Trouble) else _decoded(decode, response.content)
+        return (
+            response if isinstance(response, FailedAttempt) else _decoded(decode, response.content)
+        )
 
-    def _answered(self, call: Call, abandoned: threading.Event) -> ReceivedAnswer | Trouble:
+    def _answered(
+        self, call: ApiRequest, abandoned: threading.Event
+    ) -> ReceivedAnswer | FailedAttempt:
         if abandoned.is_set():
             raise AbandonedError
         study = current_context()
         if study is not None and study.lease.revoked:
             # Its thread may live on, but the requests are the other studies'.
-            raise StudyGivenUpError(study.study_key)
+            raise StudyCancelledError(study.study_key)
         response = self._exchange(call, abandoned)
-        if isinstance(response, Trouble):
+        if isinstance(response, FailedAttempt):
             return response
         return trouble_with(call, response) or response
 
-    def _exchange(self, call: Call, abandoned: threading.Event) -> ReceivedAnswer | Trouble:
+    def _exchange(
+        self, call: ApiRequest, abandoned: threading.Event
+    ) -> ReceivedAnswer | FailedAttempt:
         """Send the request and read the whole answer, in a slot of the limiter."""
         # httpx's own errors hold the request with its headers, and some quote bytes of the answer:
         # ours is raised after the except block, so that it is chained to none of them.
@@ -215,7 +223,7 @@ class RegistryHttp:
         if self._client.is_closed:
             raise ImednetError("The ImednetSDK is closed; open a new one to read on.")
 
-    def _request(self, call: Call) -> httpx.Request:
+    def _request(self, call: ApiRequest) -> httpx.Request:
         return httpx.Request(
             "GET",
             f"{self._settings.base_url}{API_PATH}{call.endpoint}",
@@ -225,7 +233,7 @@ class RegistryHttp:
             extensions={"timeout": self._timeout},
         )
 
-    def _no_answer(self, call: Call, kind: type[Exception], seconds: float) -> Trouble:
+    def _no_answer(self, call: ApiRequest, kind: type[Exception], seconds: float) -> FailedAttempt:
         check = "the network, IMEDNET_BASE_URL and IMEDNET_TIMEOUT"
         if seconds >= self._limits.seconds:
             check = "the network and IMEDNET_ANSWER_TIMEOUT"
@@ -235,14 +243,14 @@ class RegistryHttp:
             f"no whole answer from {httpx.URL(self._settings.base_url).host} at any try "
             f"({kind.__name__} after {seconds:.1f} s); check {check}."
         )
-        return Trouble(call.error(RegistryUnreachableError, problem), passing=True)
+        return FailedAttempt(call.error(RegistryUnreachableError, problem), passing=True)
 
-    def _too_large(self, call: Call) -> Trouble:
+    def _too_large(self, call: ApiRequest) -> FailedAttempt:
         problem = (
             f"the answer has more than {self._settings.max_answer_mb} MB, which no page of the API "
             "has; check the base URL, or raise IMEDNET_MAX_ANSWER_MB."
         )
-        return Trouble(call.error(RegistryDataError, problem), passing=False)
+        return FailedAttempt(call.error(RegistryDataError, problem), passing=False)
 
     def _pause(self, abandoned: threading.Event, seconds: float) -> None:
         if self._sleep is not None:
@@ -251,7 +259,7 @@ class RegistryHttp:
             abandoned.wait(seconds)
 
 
-def _decoded(decode: Callable[[bytes], T], body: bytes) -> T | Trouble:
+def _decoded(decode: Callable[[bytes], T], body: bytes) -> T | FailedAttempt:
     try:
         return decode(body)
     except RegistryError as error:
@@ -264,7 +272,7 @@ def _results_of(one_try: Callable[[], T]) -> Iterator[T]:
 
 
 def _is_passing(result: Any) -> bool:
-    return isinstance(result, Trouble) and result.passing
+    return isinstance(result, FailedAttempt) and result.passing
 
 
 def _pause_after(before: int, state: tenacity.RetryCallState) -> float:
@@ -283,7 +291,7 @@ def _last_result(state: tenacity.RetryCallState) -> Any:
     return None if state.outcome is None else state.outcome.result()
 
 
-def _log_retry(call: Call, before: int, state: tenacity.RetryCallState) -> None:
+def _log_retry(call: ApiRequest, before: int, state: tenacity.RetryCallState) -> None:
     error = _last_result(state).error
     _log.info(
         "GET %s, page %s: try %d failed (%s%s); the next in %.1f s",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from orch_assets.errors import RegistryDataError, RegistryError, RegistryRefusedError
-from orch_assets.imednet.api_request import Call, plain_code
+from orch_assets.imednet.api_request import ApiRequest, plain_code
 from orch_assets.imednet.arrow import record_batch
 from orch_assets.imednet.fields import UnreadableFieldError, fields_of, keys_of, read_row
 from orch_assets.imednet.json_text import (
@@ -42,7 +42,7 @@ class Metadata(msgspec.Struct):
     error: Any = None
 
 
-class Pagination(msgspec.Struct, rename="camel"):
+class PageCounts(msgspec.Struct, rename="camel"):
     """Where in the table a page is."""
 
     current_page: int
@@ -54,7 +54,7 @@ class PageAnswer(msgspec.Struct, Generic[R]):
     """A page as it came; an error's envelope has neither pagination nor data."""
 
     metadata: Metadata | None = None
-    pagination: Pagination | None = None
+    pagination: PageCounts | None = None
     data: list[R] | None = None
 
 
@@ -69,7 +69,7 @@ class PageContent(Generic[T_co]):
         replaced: surrogates without their other half, for which U+FFFD stands in the rows' text.
     """
 
-    pagination: Pagination
+    pagination: PageCounts
     ids: Sequence[Any]
     content: T_co
     replaced: int = 0
@@ -81,7 +81,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 def page_of_objects(
-    model: type[Row], id_key: str, call: Call, body: bytes
+    model: type[Row], id_key: str, call: ApiRequest, body: bytes
 ) -> PageContent[Sequence[Row]]:
     """Return a page with its rows as objects.
 
@@ -105,7 +105,7 @@ def page_of_objects(
 
 
 def page_of_columns(
-    model: type[RegistryRow], id_key: str, call: Call, body: bytes
+    model: type[RegistryRow], id_key: str, call: ApiRequest, body: bytes
 ) -> "PageContent[pa.RecordBatch]":
     """Return a page with its rows as a record batch; takes and raises what objects do."""
 
@@ -126,7 +126,7 @@ def page_of_columns(
     return content
 
 
-def _check_study(call: Call, model: type[RegistryRow], rows: Sequence[Any]) -> None:
+def _check_study(call: ApiRequest, model: type[RegistryRow], rows: Sequence[Any]) -> None:
     """Refuse rows that say they are another study's; not all tables' rows say whose they are."""
     if call.study_key is None or "studyKey" not in keys_of(model):
         return
@@ -137,7 +137,7 @@ def _check_study(call: Call, model: type[RegistryRow], rows: Sequence[Any]) -> N
         raise call.error(RegistryDataError, problem, status=200)
 
 
-def plausible(call: Call, body: bytes) -> bytes:
+def plausible(call: ApiRequest, body: bytes) -> bytes:
     """Return the body of a page; raise what decoding it would, where that takes no time to see.
 
     What refuses a page is short. It is asked for again where pages are fetched, many at once, and
@@ -154,7 +154,7 @@ def _page_type(row: Any) -> Any:
     return PageAnswer[row]
 
 
-def _checked(call: Call, answer: PageAnswer[R]) -> tuple[Pagination, list[R]]:
+def _checked(call: ApiRequest, answer: PageAnswer[R]) -> tuple[PageCounts, list[R]]:
     if answer.metadata is not None:
         _raise_refusal(call, answer.metadata)
     if answer.pagination is None or answer.data is None:
@@ -165,7 +165,7 @@ def _checked(call: Call, answer: PageAnswer[R]) -> tuple[Pagination, list[R]]:
     return answer.pagination, answer.data
 
 
-def decode_object(call: Call, body: bytes) -> dict[str, Any]:
+def decode_object(call: ApiRequest, body: bytes) -> dict[str, Any]:
     """Return an answer that is one object, such as a job.
 
     Raises:
@@ -189,7 +189,7 @@ def refusal_code(body: bytes) -> str | None:
     return None if metadata is None else _code_of(metadata)
 
 
-def _decoded(call: Call, decode: Callable[[bytes], Any], body: bytes) -> Any:
+def _decoded(call: ApiRequest, decode: Callable[[bytes], Any], body: bytes) -> Any:
     """Return what an answer is decoded to.
 
     Raises:
@@ -232,7 +232,7 @@ def _shape(error: msgspec.ValidationError) -> str:
     return text if known else "a value has another type"
 
 
-def _raise_refusal(call: Call, metadata: Metadata) -> None:
+def _raise_refusal(call: ApiRequest, metadata: Metadata) -> None:
     if metadata.status is None or str(metadata.status).upper() == "OK":
         return
     code = _code_of(metadata)

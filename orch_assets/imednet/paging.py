@@ -20,9 +20,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from orch_assets.errors import IncompleteTableError, TableMovedError
-from orch_assets.imednet.api_request import Call, is_known_study
-from orch_assets.imednet.prefetch import Fetch, Lookahead
+from orch_assets.errors import IncompleteTableError, TableChangedError
+from orch_assets.imednet.api_request import ApiRequest, is_known_study
+from orch_assets.imednet.prefetch import Fetch, Prefetcher
 from orch_assets.imednet.progress import ReadingProgress, under_way
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class _Mark:
     replaced: int
 
 
-class Reading(Generic[T]):
+class TableRead(Generic[T]):
     """One reading of one table.
 
     Args:
@@ -116,7 +116,7 @@ class Reading(Generic[T]):
 
     def __init__(
         self,
-        call: Call,
+        call: ApiRequest,
         fetch: Fetch[Callable[[], Page[T]]],
         *,
         size: int = PAGE_SIZE,
@@ -129,7 +129,7 @@ class Reading(Generic[T]):
         study = call.study_key
         shown = study if study is None or is_known_study(study) else "another study"
         self._progress = ReadingProgress(shown, endpoint, size, self.counts)
-        self._ahead = Lookahead(fetch, functools.partial(window, self._progress))
+        self._ahead = Prefetcher(fetch, functools.partial(window, self._progress))
         self._size = size
         self._hold = hold
         self._marks: list[_Mark] = []
@@ -231,7 +231,9 @@ class Reading(Generic[T]):
                 return
         if handed_on:
             raise self._incomplete(
-                "rows moved in pages that were handed on already", page=last, error=TableMovedError
+                "rows moved in pages that were handed on already",
+                page=last,
+                error=TableChangedError,
             )
         self._keep(0)
 

@@ -19,7 +19,7 @@ _Asked: TypeAlias = "tuple[int, Future[T]] | None"
 _READY: Final = 4
 
 
-class Lookahead(Generic[T]):
+class Prefetcher(Generic[T]):
     """A bounded window of pages at work, and a bounded number that lie ready.
 
     Daemon threads fetch one page after the other, and wait for the next ones to be asked for, until

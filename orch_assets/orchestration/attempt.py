@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orch_assets.errors import ImednetError, TableMovedError
-from orch_assets.orchestration.steps import Step
+from orch_assets.errors import ImednetError, TableChangedError
+from orch_assets.orchestration.steps import LaneStep
 from orch_assets.study import PublishingLease
 
 _MAX_BACKOFF_SECONDS: Final = 60.0
@@ -27,7 +27,7 @@ class Lane:
         failed: names of the steps that failed.
     """
 
-    def __init__(self, study_key: str, steps: Sequence[Step]) -> None:
+    def __init__(self, study_key: str, steps: Sequence[LaneStep]) -> None:
         self.study_key = study_key
         self.steps = deque(steps)
         self.values: dict[str, Any] = {}
@@ -37,7 +37,7 @@ class Lane:
         """Return the first failed step that the lane's next one takes; None if all is well."""
         return next((name for name in self.steps[0].upstreams if name in self.failed), None)
 
-    def keep(self, step: Step, handover: Any) -> None:
+    def keep(self, step: LaneStep, handover: Any) -> None:
         """Keep a step's value, and of all values only those that a later step takes."""
         self.values[step.name] = handover
         takers = [later for later in self.steps if later.takes_values]
@@ -61,7 +61,7 @@ class Attempt:
     """
 
     lane: Lane
-    step: Step
+    step: LaneStep
     lease: PublishingLease = field(default_factory=PublishingLease)
     over: bool = False
     tries: int = 0
@@ -102,7 +102,7 @@ class Attempt:
         return all(map(self._is_retried, errors))
 
     def _is_retried(self, error: BaseException) -> bool:
-        if isinstance(error, ImednetError) and not isinstance(error, TableMovedError):
+        if isinstance(error, ImednetError) and not isinstance(error, TableChangedError):
             return False  # the registry's errors were retried where they happened
         return isinstance(error, self.step.retry_on)
 

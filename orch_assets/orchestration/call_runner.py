@@ -10,7 +10,7 @@ from orch_assets.errors import OrchestratorArgumentError
 from orch_assets.orchestration.options import RunOptions
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.orchestration.reporting.results import Failure
-from orch_assets.orchestration.steps import OnWorker, Step, StepOutput, StepTurn
+from orch_assets.orchestration.steps import LaneStep, OnWorker, StepCall, StepOutput
 from orch_assets.study import make_study_logger
 
 
@@ -23,38 +23,38 @@ class CallRunner:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
-    def _call(self, turn: StepTurn) -> Any:
+    def _call(self, turn: StepCall) -> Any:
         logger = make_study_logger(turn.study_key)
         return self.function(turn.study_key, self.sdk, logger, *self.args, **self.kwargs)
 
-    def run(self, turn: StepTurn) -> StepOutput:
+    def run(self, turn: StepCall) -> StepOutput:
         """Call a plain function."""
         value = self._call(turn)
         if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
             value = asyncio.run(value)
         return StepOutput(kept=value)
 
-    async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:  # noqa: ARG002 - nothing here blocks
+    async def run_async(self, turn: StepCall, on_worker: OnWorker) -> StepOutput:  # noqa: ARG002 - nothing here blocks
         """Await an ``async`` function."""
         return StepOutput(kept=await self._call(turn))
 
-    def report(self, turn: StepTurn, failure: Failure) -> None:  # noqa: ARG002 - the caller gets the failure itself
+    def report(self, turn: StepCall, failure: Failure) -> None:  # noqa: ARG002 - the caller gets the failure itself
         """Keep nothing."""
         return
 
-    def provenance(self, turn: StepTurn) -> Mapping[str, str]:
+    def provenance(self, turn: StepCall) -> Mapping[str, str]:
         """Return the function's name."""
         return {"pipeline": turn.step.name}
 
 
-def step_of(function: Callable[..., Any], options: RunOptions) -> Step:
+def step_of(function: Callable[..., Any], options: RunOptions) -> LaneStep:
     """Return the step that a call of the function is.
 
     What ``@study_pipeline`` says of the function counts before the orchestrator's options.
     """
     pipeline = pipeline_of(function)
     own_retries = pipeline is not None and pipeline.retries > 0
-    return Step(
+    return LaneStep(
         pipeline.name if pipeline else _name(function),
         timeout=(pipeline and pipeline.timeout) or options.study_timeout,
         retries=pipeline.retries if pipeline and own_retries else options.retries,

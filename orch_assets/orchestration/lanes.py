@@ -29,8 +29,8 @@ from orch_assets.orchestration.reporting.results import (
     early_end,
 )
 from orch_assets.orchestration.reporting.uncaught import watching
-from orch_assets.orchestration.step_executor import StepWork
-from orch_assets.orchestration.steps import Step, StepOutput, StepResult, StepRunner
+from orch_assets.orchestration.step_executor import StepExecutor
+from orch_assets.orchestration.steps import LaneStep, StepOutput, StepResult, StepRunner
 from orch_assets.orchestration.threads import EventLoop, Timers, Workers
 
 WAS_CANCELLED: Final = early_end(CANCELLED, "the run was cancelled")
@@ -73,7 +73,7 @@ class Lanes:
         self._results: deque[StepResult] = deque()
         self._awake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._timers = Timers(clock, hurry=self._wake)
-        self._work = StepWork(
+        self._work = StepExecutor(
             runner,
             self._workers,
             self._loop,
@@ -90,7 +90,7 @@ class Lanes:
 
     # --- the caller's thread ---
 
-    def run(self, studies: Mapping[str, Sequence[Step]]) -> Iterator[StepResult]:
+    def run(self, studies: Mapping[str, Sequence[LaneStep]]) -> Iterator[StepResult]:
         """Yield the result of every step of every study, as they end.
 
         Lanes begin in the mapping's order. When the caller stops iterating they are cancelled:

@@ -21,7 +21,7 @@ from orch_assets.orchestration.reporting.results import (
 )
 from orch_assets.orchestration.reporting.terminal_progress import progress_bar
 from orch_assets.orchestration.selection import StudyFilter, select_studies, warn_about
-from orch_assets.orchestration.steps import Step, StepResult
+from orch_assets.orchestration.steps import LaneStep, StepResult
 
 
 class MultiStudyOrchestrator:
@@ -162,7 +162,7 @@ class MultiStudyOrchestrator:
         return {study_key: ended[study_key] for study_key in studies}
 
     def _collect(
-        self, lanes: Lanes, studies: Sequence[str], step: Step
+        self, lanes: Lanes, studies: Sequence[str], step: LaneStep
     ) -> dict[str, OrchestratorResult]:
         ordered = longest_first(studies, self._options.expected_durations)
         ended: dict[str, OrchestratorResult] = {}

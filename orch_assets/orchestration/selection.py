@@ -116,7 +116,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Choice:
+class StudyChoice:
     """What came of study keys that a person named.
 
     Attributes:
@@ -128,13 +128,13 @@ class Choice:
     not_runnable: list[str]
 
 
-def choose_studies(selection: Selection, study_keys: Iterable[str]) -> Choice:
+def choose_studies(selection: Selection, study_keys: Iterable[str]) -> StudyChoice:
     """Choose studies by their keys among those that the filter selects."""
     named = dict.fromkeys(study_keys)
     chosen = [key for key in selection.selected if key in named]
     runnable = set(chosen)
     others = [key for key in named if key not in runnable]
-    return Choice(chosen, [_why_not(selection, key) for key in others])
+    return StudyChoice(chosen, [_why_not(selection, key) for key in others])
 
 
 def _why_not(selection: Selection, study_key: str) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 from orch_assets.orchestration.attempt import Attempt
 from orch_assets.orchestration.reporting.uncaught import all_raised, failure_of
-from orch_assets.orchestration.steps import StepRunner, StepTurn
+from orch_assets.orchestration.steps import StepCall, StepRunner
 from orch_assets.orchestration.threads import EventLoop, Timers, Workers
 from orch_assets.study import Raised, UncaughtErrors, study_context
 
 
-class StepWork:
+class StepExecutor:
     """Takes attempts through their tries and says how each ended.
 
     Args:
@@ -75,11 +75,11 @@ class StepWork:
             self._overdue(attempt)
 
     @contextmanager
-    def _turn(self, attempt: Attempt) -> Iterator[StepTurn]:
+    def _turn(self, attempt: Attempt) -> Iterator[StepCall]:
         """Work for the attempt's study, for one try."""
         lane = attempt.lane
         handed = {name: lane.values[name] for name in attempt.step.upstreams if name in lane.values}
-        turn = StepTurn(lane.study_key, attempt.step, handed)
+        turn = StepCall(lane.study_key, attempt.step, handed)
         provenance = self._runner.provenance(turn)
         with study_context(
             lane.study_key, provenance=provenance, lease=attempt.lease, uncaught=UncaughtErrors()
@@ -94,7 +94,7 @@ class StepWork:
             attempt.pause(self._timers.now())
         return again
 
-    def _fail(self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]) -> None:
+    def _fail(self, attempt: Attempt, turn: StepCall, raised: Sequence[Raised]) -> None:
         if not attempt.over:
             failure = failure_of(raised, attempt.step.describe)
             self._end(attempt, failure=failure, report=self._runner.report(turn, failure))
@@ -129,7 +129,7 @@ class StepWork:
             else:
                 self._end(attempt, output=output)
 
-    def _retry_or_fail(self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]) -> None:
+    def _retry_or_fail(self, attempt: Attempt, turn: StepCall, raised: Sequence[Raised]) -> None:
         if self._tries_again(attempt, raised):
             self._timers.after(self._backoff(attempt.tries), partial(self._queue, attempt))
         else:
@@ -176,7 +176,7 @@ class StepWork:
             return False
 
     async def _retry_or_fail_async(
-        self, attempt: Attempt, turn: StepTurn, raised: Sequence[Raised]
+        self, attempt: Attempt, turn: StepCall, raised: Sequence[Raised]
     ) -> bool:
         if attempt.over:
             return False

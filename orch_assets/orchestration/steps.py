@@ -8,7 +8,7 @@ from orch_assets.orchestration.reporting.results import Failure, describe_failur
 
 
 @dataclass(frozen=True)
-class Step:
+class LaneStep:
     """One step of a lane.
 
     Attributes:
@@ -34,7 +34,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class StepTurn:
+class StepCall:
     """One step of one study, as its runner sees it.
 
     Attributes:
@@ -44,7 +44,7 @@ class StepTurn:
     """
 
     study_key: str
-    step: Step
+    step: LaneStep
     handed: Mapping[str, Any]
 
 
@@ -88,18 +88,18 @@ OnWorker = Callable[..., Awaitable[Any]]
 class StepRunner(Protocol):
     """Does the work of the steps; called from many threads."""
 
-    def run(self, turn: StepTurn) -> StepOutput:
+    def run(self, turn: StepCall) -> StepOutput:
         """Run a plain step on a worker."""
         ...
 
-    async def run_async(self, turn: StepTurn, on_worker: OnWorker) -> StepOutput:
+    async def run_async(self, turn: StepCall, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` step on the event loop; ``await on_worker(f, …)`` for what blocks."""
         ...
 
-    def report(self, turn: StepTurn, failure: Failure) -> Any:
+    def report(self, turn: StepCall, failure: Failure) -> Any:
         """Keep the evidence of an exception; what it returns goes into the result."""
         ...
 
-    def provenance(self, turn: StepTurn) -> Mapping[str, str]:
+    def provenance(self, turn: StepCall) -> Mapping[str, str]:
         """Return the facts for the manifests of what the step publishes."""
         ...

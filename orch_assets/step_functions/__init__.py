@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orch_assets.step_functions.execution_names import execution_name
     from orch_assets.step_functions.executions.executions import Outcome
     from orch_assets.step_functions.executions.history import HistoryEvent
-    from orch_assets.step_functions.executions.poller import Follower
+    from orch_assets.step_functions.executions.poller import ExecutionPoller
     from orch_assets.step_functions.machine_pipeline import StepFunctionsPipeline
     from orch_assets.step_functions.services import (
         ecs_task,
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     )
     from orch_assets.step_functions.states import (
         Choice,
+        ChoiceRule,
         DistributedMap,
         Fail,
         Map,
         Parallel,
         Wait,
-        When,
     )
     from orch_assets.step_functions.task import Catch, PipelineStep, Step
 
@@ -52,7 +52,7 @@ _HOMES = {
     "ExecutionInputError": "execution_errors",
     "ExecutionStillRunningError": "execution_errors",
     "Fail": "states",
-    "Follower": "executions.poller",
+    "ExecutionPoller": "executions.poller",
     "ForeignStateMachineError": "execution_errors",
     "HistoryEvent": "executions.history",
     "Map": "states",
@@ -63,7 +63,7 @@ _HOMES = {
     "Step": "task",
     "StepFunctionsPipeline": "machine_pipeline",
     "Wait": "states",
-    "When": "states",
+    "ChoiceRule": "states",
     "check_definition": "checks.definition",
     "ecs_task": "services",
     "execution_name": "execution_names",
@@ -79,13 +79,14 @@ __all__ = [
     "AwsUnavailableError",
     "Catch",
     "Choice",
+    "ChoiceRule",
     "DefinitionError",
     "DistributedMap",
     "ExecutionFailed",
     "ExecutionInputError",
+    "ExecutionPoller",
     "ExecutionStillRunningError",
     "Fail",
-    "Follower",
     "ForeignStateMachineError",
     "HistoryEvent",
     "Map",
@@ -96,7 +97,6 @@ __all__ = [
     "Step",
     "StepFunctionsPipeline",
     "Wait",
-    "When",
     "check_definition",
     "ecs_task",
     "execution_name",

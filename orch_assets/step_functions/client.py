@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from orch_assets.clouds import boto3_session, connecting
 from orch_assets.step_functions.aws_errors import reporting
-from orch_assets.step_functions.executions.poller import Follower
+from orch_assets.step_functions.executions.poller import ExecutionPoller
 
 # Hundreds of executions may be followed at once, a call each.
 _CONNECTIONS = 20
@@ -56,7 +56,7 @@ class Aws:
         given = {("stepfunctions", False): client, ("stepfunctions", True): client}
         given["sts", False] = sts
         self._clients = {key: client for key, client in given.items() if client is not None}
-        self.follower = Follower(lambda: self.states)
+        self.follower = ExecutionPoller(lambda: self.states)
         self._account: Account | None = None
         self._lock = threading.RLock()
 

@@ -15,7 +15,13 @@ from orch_assets.step_functions.execution_errors import (
     ForeignStateMachineError,
     StateMachineNotFoundError,
 )
-from orch_assets.step_functions.machine_settings import OWNER, OWNER_TAG, Wanted, lines_of, type_of
+from orch_assets.step_functions.machine_settings import (
+    OWNER,
+    OWNER_TAG,
+    DesiredState,
+    lines_of,
+    type_of,
+)
 from orch_assets.step_functions.plain_json import compact
 
 logger = logging.getLogger("orch_assets.step_functions")
@@ -32,7 +38,7 @@ class Deployment:
         wanted: what it shall be.
     """
 
-    def __init__(self, aws: Aws, arn: str, wanted: Wanted) -> None:
+    def __init__(self, aws: Aws, arn: str, wanted: DesiredState) -> None:
         self._aws = aws
         self._client = aws.states
         self._arn = arn

@@ -12,7 +12,7 @@ from orch_assets.step_functions.client import Aws
 from orch_assets.step_functions.deployment import Deployment, destroy
 from orch_assets.step_functions.execution_errors import DefinitionError
 from orch_assets.step_functions.machine import StateMachine
-from orch_assets.step_functions.machine_settings import Wanted, configuration
+from orch_assets.step_functions.machine_settings import DesiredState, configuration
 from orch_assets.step_functions.policies import Place, caller_policy, role_policy
 from orch_assets.step_functions.task import PipelineStep, State, Step, chain, taken
 from orch_assets.step_functions.versions import point, published
@@ -219,7 +219,7 @@ class StepFunctionsPipeline(StateMachine):
             raise DefinitionError(
                 None, "role_arn", "is a role of another account than the credentials'."
             )
-        wanted = Wanted(
+        wanted = DesiredState(
             definition, self.role_arn, self._configuration, self._tags, self.machine_type
         )
         return Deployment(self._aws, self.arn(), wanted)

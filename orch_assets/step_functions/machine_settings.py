@@ -15,7 +15,7 @@ _LOG_LEVELS = ("ALL", "ERROR", "FATAL")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredState:
     """What a state machine shall be.
 
     Attributes:

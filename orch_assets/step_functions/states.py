@@ -25,7 +25,7 @@ _JSONATA = {"QueryLanguage": "JSONata"}
 
 
 @dataclass(frozen=True)
-class When:
+class ChoiceRule:
     """One way of a choice.
 
     Args:
@@ -53,7 +53,7 @@ class Choice:
     """
 
     name: str
-    ways: Sequence[When]
+    ways: Sequence[ChoiceRule]
     otherwise: Sequence[Step] = ()
 
     def states(self, following: str | None) -> dict[str, State]:

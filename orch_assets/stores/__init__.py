@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orch_assets.stores.backends.s3 import S3PipelineStore
     from orch_assets.stores.formats.table_formats import StorageFormat
     from orch_assets.stores.lineage import derived_from, note_input, noting_inputs, published_by
-    from orch_assets.stores.maintenance.verification import Fault
+    from orch_assets.stores.maintenance.verification import Problem
     from orch_assets.stores.manifest import Content, Manifest, Publication
     from orch_assets.stores.opening import open_store
     from orch_assets.stores.store import PipelineStore
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArtifactKind": "artifacts",
     "Content": "manifest",
-    "Fault": "maintenance.verification",
+    "Problem": "maintenance.verification",
     "GCSPipelineStore": "backends.gcs",
     "LocalPipelineStore": "backends.local",
     "Manifest": "manifest",
@@ -38,11 +38,11 @@ _HOMES = {
 __all__ = [
     "ArtifactKind",
     "Content",
-    "Fault",
     "GCSPipelineStore",
     "LocalPipelineStore",
     "Manifest",
     "PipelineStore",
+    "Problem",
     "Publication",
     "Published",
     "S3PipelineStore",

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orch_assets.errors import SettingError, StoreError
-from orch_assets.stores.maintenance.verification import Fault
+from orch_assets.stores.maintenance.verification import Problem
 from orch_assets.stores.store import PipelineStore
 from orch_assets.stores.store_settings import store_at
 
@@ -56,7 +56,7 @@ def _text(variable: str) -> str | None:
     return os.environ.get(variable, "").strip() or None
 
 
-def _verify(store: PipelineStore) -> tuple[list[Fault], int]:
+def _verify(store: PipelineStore) -> tuple[list[Problem], int]:
     columns = (
         TextColumn("Verifying"),
         BarColumn(),

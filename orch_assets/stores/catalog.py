@@ -18,7 +18,7 @@ from orch_assets.stores.earlier_names import earlier_paths
 from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.maintenance.inventory import find_objects
 from orch_assets.stores.maintenance.retention import Retention
-from orch_assets.stores.maintenance.verification import Fault, Verification
+from orch_assets.stores.maintenance.verification import Problem, Verification
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.names import check_prefix, decode_path, encode_folders, leads_from_below
 from orch_assets.stores.object_keys import ArtifactKeys, below, inside, probe_key
@@ -161,7 +161,7 @@ class ArtifactHistory:
         Raises:
             ArtifactNotFoundError: there is no such version.
             ArtifactCorruptError: it is not what was published; nothing changed.
-            StudyGivenUpError: the study at work may not publish any more; nothing changed.
+            StudyCancelledError: the study at work may not publish any more; nothing changed.
             StoreUnavailableError: the store can't be read or written.
         """
         keys = self._keys(name, kind)
@@ -185,7 +185,7 @@ class ArtifactHistory:
             history: whether its versions and manifests go too, for good.
 
         Raises:
-            StudyGivenUpError: the study at work may not publish any more; nothing changed.
+            StudyCancelledError: the study at work may not publish any more; nothing changed.
             StoreUnavailableError: the store can't be written.
         """
         keys = self._keys(name, kind)
@@ -202,7 +202,7 @@ class ArtifactHistory:
 
     def verify(
         self, prefix: str = "", *, progress: Callable[[int, int], object] | None = None
-    ) -> list[Fault]:
+    ) -> list[Problem]:
         """Read everything below a prefix, every version of every kind; return what is wrong.
 
         Data that no publication has, left by one that was killed or is just under way, is told

@@ -60,7 +60,7 @@ class Publisher:
             content: what it is.
 
         Raises:
-            StudyGivenUpError: the study at work may not publish any more; nothing changed.
+            StudyCancelledError: the study at work may not publish any more; nothing changed.
         """
         publication = publication_here_and_now()
         manifest = Manifest(keys.name, keys.kind, content, (publication,))

@@ -79,7 +79,7 @@ class PipelineStore(ArtifactHistory):
         Raises:
             ArtifactNameError: the name can't be stored.
             UnstorableTableError: the table would not come back as it is.
-            StudyGivenUpError: the study at work may not publish any more; nothing changed.
+            StudyCancelledError: the study at work may not publish any more; nothing changed.
             StoreUnavailableError: the store can't be written.
         """
         from orch_assets.stores.tables import incoming

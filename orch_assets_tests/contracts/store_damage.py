@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from orch_assets.errors import ArtifactCorruptError, StudyGivenUpError, UnstorableTableError
+from orch_assets.errors import ArtifactCorruptError, StudyCancelledError, UnstorableTableError
 from orch_assets.stores import ArtifactKind, PipelineStore, derived_from
 from orch_assets.study import study_context
 from orch_assets_tests.contracts.store_fixtures import (
@@ -192,7 +192,7 @@ class DamageContract(StoreFixtures):
                 lambda: store.publish_json(1, "x"),
                 lambda: store.publish_set({"a": OTHER}, "x"),
             ):
-                with pytest.raises(StudyGivenUpError, match="ONC-301"):
+                with pytest.raises(StudyCancelledError, match="ONC-301"):
                     publish()
         assert_frame_equal(store.download("x"), FRAME)
         assert [len(each.publications) for each in store.versions("x")] == [1]

@@ -12,18 +12,18 @@ import pytest
 from orch_assets import SplitTable
 from orch_assets.defs.io import output_writer as keeping
 from orch_assets.defs.io.io_manager import StudyIOManager
-from orch_assets.defs.io.output_writer import IN_THE_STORE, Keeping
+from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
 from orch_assets.defs.resources import StoreResource
-from orch_assets.errors import StoreError, TableMovedError
+from orch_assets.errors import StoreError, TableChangedError
 from orch_assets.imednet.blinding.split_stream import SplitStream
 from orch_assets.imednet.paging import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
-from orch_assets.orchestration.steps import Step, StepTurn
+from orch_assets.orchestration.steps import LaneStep, StepCall
 
 SCHEMA = pa.schema([("id", pa.int64())])
 ROWS = list(range(12))
-TURN = StepTurn("ONC-301", Step("records"), {})
-MOVED = TableMovedError("rows moved", expected=9, arrived=3, endpoint="/rows", page=1)
+TURN = StepCall("ONC-301", LaneStep("records"), {})
+MOVED = TableChangedError("rows moved", expected=9, arrived=3, endpoint="/rows", page=1)
 
 
 class Recording(dg.IOManager):
@@ -60,7 +60,7 @@ def kept_by(io_manager, restricted):
     resources = {"io_manager": io_manager, "restricted_io_manager": restricted}
     with dg.build_resources(resources) as opened:
         keys = {"records": dg.AssetKey("records")}
-        yield Keeping(opened, "a-run", keys, {"records": "io_manager"})
+        yield OutputWriter(opened, "a-run", keys, {"records": "io_manager"})
 
 
 def stream(rows=ROWS, batch=3, error=None):
@@ -158,7 +158,7 @@ def test_a_reading_that_fails_keeps_neither_part_and_is_the_error(rows, record):
     for source in (split(stream(rows, error=MOVED)), stream(rows, error=MOVED)):
         with (
             kept_by(Recording("open", record), Recording("withheld", record)) as keep,
-            pytest.raises(TableMovedError) as caught,
+            pytest.raises(TableChangedError) as caught,
         ):
             keep.keep(TURN, source)
         assert caught.value is MOVED

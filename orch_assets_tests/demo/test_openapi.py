@@ -1,7 +1,7 @@
 import httpx
 
 from orch_assets.demo import DemoServer
-from orch_assets.demo.api_fields import Field
+from orch_assets.demo.api_fields import ApiField
 from orch_assets.demo.openapi import describe
 from orch_assets.demo.read_api import ENDPOINTS, Endpoint
 
@@ -17,7 +17,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def _differences(row: dict[str, object], fields: tuple[Field, ...], where: str) -> list[str]:
+def _differences(row: dict[str, object], fields: tuple[ApiField, ...], where: str) -> list[str]:
     known = {field.name: field for field in fields}
     wrong = [f"{where}.{name} is not described" for name in row if name not in known]
     for name, field in known.items():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets.demo import DemoServer
-from orch_assets.demo.api_fields import Field
+from orch_assets.demo.api_fields import ApiField
 from orch_assets.demo.envelope import ValidationError
 from orch_assets.demo.filter_query import (
     Condition,
@@ -21,11 +21,11 @@ from orch_assets_tests.demo.conftest import Client
 FIELDS = {
     field.name: field
     for field in (
-        Field("id", "integer"),
-        Field("name", "text"),
-        Field("on", "boolean"),
-        Field("when", "date_time"),
-        Field("day", "date"),
+        ApiField("id", "integer"),
+        ApiField("name", "text"),
+        ApiField("on", "boolean"),
+        ApiField("when", "date_time"),
+        ApiField("day", "date"),
     )
 }
 ROW = {"id": 12, "name": "Köln", "on": True, "when": "2025-06-05 21:12:08", "day": "2025-06-05"}

@@ -25,7 +25,7 @@ from orch_assets.errors import (
     RegistryUnreachableError,
 )
 from orch_assets.imednet import ImednetSDK, RequestLimiter
-from orch_assets.imednet.api_request import Call
+from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.receiving import ReceivedAnswer
 from orch_assets.imednet.connections.retries import retry_after
 from orch_assets.imednet.http import Answer, RegistryHttp
@@ -318,7 +318,7 @@ def test_an_abandoned_wait_ends_at_once(canned: Callable[..., CannedServer]) -> 
 
     def work(client: httpx.Client, limiter: RequestLimiter) -> None:
         try:
-            RegistryHttp(settings, client, limiter).get(Call("/studies"), len, abandoned)
+            RegistryHttp(settings, client, limiter).get(ApiRequest("/studies"), len, abandoned)
         except AbandonedError:
             ended.append(AbandonedError)
 
@@ -400,7 +400,7 @@ def test_an_answer_that_came_and_cannot_be_decoded_is_asked_for_as_the_next_try(
     server: DemoServer, make_sdk: MakeSDK, caplog: pytest.LogCaptureFixture
 ) -> None:
     http = make_sdk(server).studies._access.http
-    call = Call("/studies")
+    call = ApiRequest("/studies")
 
     def decode(body: bytes) -> int:
         if body == b"damaged":

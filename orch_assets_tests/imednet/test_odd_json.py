@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orch_assets.demo import DemoServer
 from orch_assets.errors import RegistryDataError
 from orch_assets.imednet import Record, Subject
-from orch_assets.imednet.api_request import Call
+from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.json_text import (
     elements_of,
     lone_surrogates,
@@ -27,7 +27,7 @@ from orch_assets_tests.imednet.conftest import MakeSDK
 STUDY = "ONC-301"
 SIZE = 4
 ODD_ROW = 6  # on the second page
-CALL = Call("/studies/ONC-301/subjects", STUDY, page=0)
+CALL = ApiRequest("/studies/ONC-301/subjects", STUDY, page=0)
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 READERS: dict[str, Callable[[Any], Any]] = {
@@ -267,7 +267,7 @@ def test_an_errors_code_is_told_though_its_message_holds_half_a_pair(
 
 def test_halves_count_only_in_pages_that_are_kept() -> None:
     """A page that is read anew replaces what it gave before, its count too."""
-    from orch_assets.imednet.paging import Page, Reading
+    from orch_assets.imednet.paging import Page, TableRead
     from orch_assets_tests.imednet.rows import as_received
 
     asked: list[int] = []
@@ -279,7 +279,7 @@ def test_halves_count_only_in_pages_that_are_kept() -> None:
         total = 5 if shifted else 4
         return Page(number, number, total, -(-total // 2), ids, ids, replaced=number == 0)
 
-    reading = Reading(CALL, as_received(fetch), size=2, window=lambda _: 1, hold=True)
+    reading = TableRead(CALL, as_received(fetch), size=2, window=lambda _: 1, hold=True)
     rows = [one for content in reading.contents() for one in content]
     assert rows == [0, 1, 2, 3, 4]
     assert reading.counts.replaced_surrogates == 1

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets.errors import IncompleteTableError
-from orch_assets.imednet.api_request import Call
-from orch_assets.imednet.paging import Page, Reading, ReadingCounts
+from orch_assets.imednet.api_request import ApiRequest
+from orch_assets.imednet.paging import Page, ReadingCounts, TableRead
 from orch_assets_tests.imednet.rows import as_received
 
 SIZE = 3
@@ -43,7 +43,9 @@ class Registry:
 
 def read(registry: Any, *, hold: bool = True, window: int = 1) -> tuple[list[Any], ReadingCounts]:
     fetch = as_received(registry)
-    reading = Reading(Call("/rows", "A"), fetch, size=SIZE, window=lambda _: window, hold=hold)
+    reading = TableRead(
+        ApiRequest("/rows", "A"), fetch, size=SIZE, window=lambda _: window, hold=hold
+    )
     return [one for ids in reading.contents() for one in ids], reading.counts
 
 
@@ -127,7 +129,7 @@ def test_a_stream_whose_yielded_rows_moved_is_an_error() -> None:
 
     arrived: list[list[int]] = []
     fetch = as_received(Registry(list(range(12)), change))
-    reading = Reading(Call("/rows", "A"), fetch, size=SIZE, window=lambda _: 1)
+    reading = TableRead(ApiRequest("/rows", "A"), fetch, size=SIZE, window=lambda _: 1)
     with pytest.raises(IncompleteTableError, match="rows moved") as caught:
         arrived.extend(ids for ids in reading.contents())
     assert arrived == [[0, 1, 2], [3, 4, 5]]
@@ -247,7 +249,7 @@ def test_an_abandoned_reading_stops_fetching_and_leaves_no_thread(how: str) -> N
         time.sleep(0.005)
         return registry(number, abandoned)
 
-    reading = Reading(Call("/rows"), as_received(fetch), size=SIZE, window=lambda _: 4)
+    reading = TableRead(ApiRequest("/rows"), as_received(fetch), size=SIZE, window=lambda _: 4)
     contents = reading.contents()
     next(contents)
     if how == "close":

@@ -15,10 +15,10 @@ import pytest
 
 from orch_assets.demo import DemoServer
 from orch_assets.imednet import RequestLimiter, http, progress
-from orch_assets.imednet.api_request import Call
+from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.endpoints import Access
 from orch_assets.imednet.http import RegistryHttp
-from orch_assets.imednet.paging import Page, Reading, ReadingCounts
+from orch_assets.imednet.paging import Page, ReadingCounts, TableRead
 from orch_assets.imednet.settings import RegistrySettings
 from orch_assets_tests.imednet.rows import as_received
 
@@ -30,8 +30,8 @@ def reading(rows: int) -> Iterator[Any]:
         ids = list(range(rows))[number * SIZE : (number + 1) * SIZE]
         return Page(number, number, rows, -(-rows // SIZE), ids, ids, retries=number % 2)
 
-    call = Call("/studies/A/records", "A")
-    return Reading(call, as_received(fetch), size=SIZE, window=lambda _: 1).contents()
+    call = ApiRequest("/studies/A/records", "A")
+    return TableRead(call, as_received(fetch), size=SIZE, window=lambda _: 1).contents()
 
 
 def test_a_reading_is_among_those_under_way_from_its_first_row_to_its_last() -> None:
@@ -88,7 +88,7 @@ def test_no_more_pages_are_at_work_than_arrive_while_others_are_worked_off(
     with httpx.Client() as client, contextlib.ExitStack() as under_way:
         access = Access(RegistryHttp(settings, client, RequestLimiter(8)), 500, None)
         assert access.http.worthwhile == 8  # as long as no answer has come
-        access.http.get(Call("/studies"), bytes)
+        access.http.get(ApiRequest("/studies"), bytes)
         found = []
         for _ in at_once:
             one = progress.ReadingProgress("A", "records", 500, ReadingCounts())

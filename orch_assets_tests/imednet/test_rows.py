@@ -22,7 +22,7 @@ from orch_assets.imednet import (
     arrow_schema,
     models,
 )
-from orch_assets.imednet.api_request import Call
+from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.fields import FieldError, fields_of, read_row
 from orch_assets.imednet.pages import page_of_columns, page_of_objects
 from orch_assets_tests.imednet.rows import batch_of
@@ -204,7 +204,7 @@ def page(rows: str) -> bytes:
 
 
 def columns_of(body: bytes) -> pa.RecordBatch:
-    return page_of_columns(Record, "recordId", Call("/records"), body).content
+    return page_of_columns(Record, "recordId", ApiRequest("/records"), body).content
 
 
 def test_record_data_keeps_its_digits_and_characters_in_columns() -> None:
@@ -217,7 +217,7 @@ def test_record_data_keeps_its_digits_and_characters_in_columns() -> None:
 
 def test_record_data_is_plain_python_in_objects() -> None:
     body = page('[{"recordData":{"dose":1.10,"list":[1,{"a":null}]}}]')
-    (row,) = page_of_objects(Record, "recordId", Call("/records"), body).content
+    (row,) = page_of_objects(Record, "recordId", ApiRequest("/records"), body).content
     assert row.record_data == {"dose": 1.1, "list": [1, {"a": None}]}
 
 
@@ -239,7 +239,7 @@ def test_any_record_data_and_any_unknown_key_survive(data: dict[str, Any]) -> No
     known = {field.key for field in fields_of(Record)}
     unknown = {key: value for key, value in data.items() if key not in known}
     body = page(json.dumps([{"recordData": data, **unknown}], ensure_ascii=False))
-    (record,) = page_of_objects(Record, "recordId", Call("/records"), body).content
+    (record,) = page_of_objects(Record, "recordId", ApiRequest("/records"), body).content
     assert (record.record_data, record.extra) == (data, unknown)
     (columns,) = columns_of(body).to_pylist()
     assert json.loads(columns["record_data"]) == data
@@ -280,7 +280,7 @@ def test_what_is_no_page_is_a_data_error_without_its_content(
     decode: Any, body: bytes, problem: str
 ) -> None:
     with pytest.raises(RegistryDataError, match=problem) as caught:
-        decode(Site, "siteId", Call("/studies/A/sites", "A", 3), body)
+        decode(Site, "siteId", ApiRequest("/studies/A/sites", "A", 3), body)
     error = caught.value
     assert (error.endpoint, error.study_key, error.page) == ("/studies/A/sites", "A", 3)
     assert "planted" not in str(error)
@@ -289,12 +289,12 @@ def test_what_is_no_page_is_a_data_error_without_its_content(
 
 @pytest.mark.parametrize("decode", [page_of_columns, page_of_objects])
 def test_rows_of_another_study_are_refused_without_saying_which(decode: Any) -> None:
-    call = Call("/studies/ONC-1/sites", "ONC-1", 3)
+    call = ApiRequest("/studies/ONC-1/sites", "ONC-1", 3)
     for own in ('{"studyKey":"ONC-1"}', '{"studyKey":"onc-1"}', '{"studyKey":null}', "{}"):
         assert len(decode(Site, "siteId", call, page(f"[{own}]")).ids) == 1
     body = page('[{"studyKey":"ONC-1"},{"studyKey":"planted"}]')
     with pytest.raises(RegistryDataError, match="page 3: rows of another study came") as caught:
         decode(Site, "siteId", call, body)
     assert "planted" not in str(caught.value)
-    assert len(decode(Site, "siteId", Call("/sites"), body).ids) == 2
+    assert len(decode(Site, "siteId", ApiRequest("/sites"), body).ids) == 2
     assert len(decode(User, "userId", call, page('[{"studyKey":"other"}]')).ids) == 1

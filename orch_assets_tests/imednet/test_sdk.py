@@ -19,7 +19,7 @@ from orch_assets.demo import DemoServer, Fault
 from orch_assets.errors import (
     ImednetError,
     RegistryRefusedError,
-    StudyGivenUpError,
+    StudyCancelledError,
     StudyKeyError,
 )
 from orch_assets.imednet import ImednetSDK, Job, RequestLimiter, arrow_schema, endpoints
@@ -379,6 +379,6 @@ def test_a_study_that_was_given_up_sends_no_more_requests(
         sdk.subjects.table()
         lease.revoke()
         before = len(server.traffic.log)
-        with pytest.raises(StudyGivenUpError):
+        with pytest.raises(StudyCancelledError):
             sdk.subjects.table()
     assert len(server.traffic.log) == before

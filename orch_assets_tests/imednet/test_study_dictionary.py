@@ -9,7 +9,7 @@ from orch_assets import ImednetSDK, study_context
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.errors import DictionaryChangedError
 from orch_assets.imednet.arrow import arrow_schema
-from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, Dictionary
+from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, BlindingRules
 from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, agreed
 from orch_assets.imednet.models import Variable
 
@@ -48,20 +48,20 @@ def opened(known):
 
 @given(tables, tables)
 def test_a_dictionary_is_within_another_where_that_opens_all_that_it_opens(one, other):
-    one, other = Dictionary(one), Dictionary(other)
+    one, other = BlindingRules(one), BlindingRules(other)
     if one.is_within(other):
         assert opened(one) <= opened(other)
 
 
 @given(tables)
 def test_a_dictionary_is_within_itself(table):
-    assert Dictionary(table).is_within(Dictionary(table))
+    assert BlindingRules(table).is_within(BlindingRules(table))
 
 
 @given(tables, tables)
 def test_what_two_agree_on_is_open_in_both(given_table, current):
-    both = opened(Dictionary(agreed(given_table, current)))
-    assert both <= opened(Dictionary(given_table)) & opened(Dictionary(current))
+    both = opened(BlindingRules(agreed(given_table, current)))
+    assert both <= opened(BlindingRules(given_table)) & opened(BlindingRules(current))
 
 
 @given(tables)
@@ -138,7 +138,7 @@ def test_what_is_opened_while_rows_arrive_is_confirmed_and_stays_withheld(server
     server.registry.update_row("variables", STUDY, row["variableId"], blinded=False)
     dictionary.confirm()
     place = (row["variableName"], row["formId"], row["formKey"])
-    assert not Dictionary(dictionary.variables).is_open(*place)
+    assert not BlindingRules(dictionary.variables).is_open(*place)
     server.registry.update_row("variables", STUDY, row["variableId"], blinded=True)
     with pytest.raises(DictionaryChangedError, match="Run it again"):
         opened_meanwhile(server, sdk, row)

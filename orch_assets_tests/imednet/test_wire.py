@@ -16,7 +16,7 @@ from orch_assets.imednet.fields import (
     OBJECT,
     TEXT,
     FieldError,
-    Kind,
+    FieldType,
     fields_of,
     keys_of,
     read_row,
@@ -48,7 +48,7 @@ PLAIN = {
 }
 
 
-def values(kind: Kind) -> st.SearchStrategy[Any]:
+def values(kind: FieldType) -> st.SearchStrategy[Any]:
     made = PLAIN[kind] if kind.row is None else st.lists(rows_of(kind.row), max_size=2)
     return st.none() | made
 

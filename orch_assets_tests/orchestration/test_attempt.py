@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets.orchestration.attempt import Attempt, Lane, backoff
-from orch_assets.orchestration.steps import Step
+from orch_assets.orchestration.steps import LaneStep
 
 SECONDS = st.floats(0, 1e6)
 
 
 def attempt(timeout=None):
-    return Attempt(Lane("A", []), Step("a", timeout=timeout))
+    return Attempt(Lane("A", []), LaneStep("a", timeout=timeout))
 
 
 @given(began=SECONDS, waits=st.lists(st.tuples(SECONDS, SECONDS), max_size=5))

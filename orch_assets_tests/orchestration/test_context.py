@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from orch_assets import get_current_study, study_context
-from orch_assets.errors import StudyGivenUpError
+from orch_assets.errors import StudyCancelledError
 from orch_assets.study import current_context, in_study_context, publishing
 from orch_assets_tests.orchestration.registries import execute
 
@@ -101,7 +101,7 @@ def test_a_studys_threads_lose_the_right_to_publish_with_it():
         lease = current_context().lease
     assert inside() == "published"
     lease.revoke()
-    with pytest.raises(StudyGivenUpError):
+    with pytest.raises(StudyCancelledError):
         inside()
 
 

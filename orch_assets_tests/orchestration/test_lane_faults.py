@@ -7,7 +7,7 @@ import time
 import pytest
 
 from orch_assets.orchestration.lanes import Lanes
-from orch_assets.orchestration.steps import Step, StepOutput
+from orch_assets.orchestration.steps import LaneStep, StepOutput
 from orch_assets.orchestration.threads import Workers
 
 
@@ -52,7 +52,10 @@ def test_a_runner_that_fails_beside_its_work_fails_the_step_alone(method, is_asy
     setattr(runner, method, raising(SystemExit("broken runner")))
     if method == "report":
         runner.run = runner.block = raising(ValueError())
-    plan = {"A": [Step("a", is_async=is_async), Step("b", upstreams=("a",))], "B": [Step("c")]}
+    plan = {
+        "A": [LaneStep("a", is_async=is_async), LaneStep("b", upstreams=("a",))],
+        "B": [LaneStep("c")],
+    }
     results = run(runner, plan)
     assert results["A", "a"].failure.kind == "SystemExit"
     assert results["A", "b"].failure.error == "UpstreamFailed: a"
@@ -62,17 +65,17 @@ def test_a_runner_that_fails_beside_its_work_fails_the_step_alone(method, is_asy
 def test_what_a_worker_raises_reaches_the_async_step_that_waits_for_it():
     runner = Runner()
     runner.block = raising(StopIteration(7))
-    results = run(runner, {"A": [Step("a", is_async=True)]})
+    results = run(runner, {"A": [LaneStep("a", is_async=True)]})
     assert results["A", "a"].failure.kind == "RuntimeError"  # as from any coroutine
     runner.block = raising(KeyboardInterrupt())
-    results = run(runner, {"A": [Step("a", is_async=True)]})
+    results = run(runner, {"A": [LaneStep("a", is_async=True)]})
     assert results["A", "a"].failure.kind == "KeyboardInterrupt"
 
 
 def test_an_async_step_that_hangs_on_a_worker_is_given_up_and_the_worker_replaced():
     release, runner = threading.Event(), Runner()
     runner.block = lambda turn: release.wait(30) if turn.study_key == "A" else "blocked"
-    step = Step("a", is_async=True, timeout=0.3)
+    step = LaneStep("a", is_async=True, timeout=0.3)
     results = run(runner, {key: [step] for key in "ABC"}, max_workers=1)
     release.set()
     assert results["A", "a"].failure.error == "Timeout: gave up after 0.3 s"
@@ -82,7 +85,7 @@ def test_an_async_step_that_hangs_on_a_worker_is_given_up_and_the_worker_replace
 def test_an_async_steps_wait_for_a_worker_is_neither_its_working_time_nor_its_timeout():
     runner = Runner()
     runner.block = lambda turn: time.sleep(0.1)
-    step = Step("a", is_async=True, timeout=0.4)
+    step = LaneStep("a", is_async=True, timeout=0.4)
     results = run(runner, {str(n): [step] for n in range(8)}, max_workers=1)
     assert all(result.failure is None for result in results.values())
     assert all(0.1 <= result.duration_seconds < 0.3 for result in results.values())
@@ -96,7 +99,7 @@ def test_what_an_async_step_does_first_is_its_own_working_time():
             time.sleep(0.05)  # noqa: ASYNC251 - it keeps the loop on purpose
             return StepOutput(kept=None)
 
-    results = run(Busy(), {str(n): [Step("a", is_async=True)] for n in range(10)})
+    results = run(Busy(), {str(n): [LaneStep("a", is_async=True)] for n in range(10)})
     assert all(0.05 <= result.duration_seconds < 0.2 for result in results.values())
 
 
@@ -114,7 +117,7 @@ def test_a_given_up_async_step_gets_no_worker_any_more():
                 except asyncio.CancelledError:
                     closed.append("refused")
 
-    results = run(Closing(), {"A": [Step("a", is_async=True, timeout=0.1)]})
+    results = run(Closing(), {"A": [LaneStep("a", is_async=True, timeout=0.1)]})
     assert results["A", "a"].failure.kind == "Timeout"
     deadline = time.monotonic() + 5
     while not closed and time.monotonic() < deadline:
@@ -130,7 +133,7 @@ def test_a_study_that_stops_the_loop_hurts_nobody():
             await asyncio.sleep(0.05)
             return StepOutput(kept="waited")
 
-    results = run(Stops(), {key: [Step("a", is_async=True)] for key in "ABC"})
+    results = run(Stops(), {key: [LaneStep("a", is_async=True)] for key in "ABC"})
     assert [result.output for result in results.values()] == ["waited"] * 3
 
 
@@ -144,14 +147,14 @@ def test_where_the_system_gives_few_threads_few_do_the_work(monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", scarce)
-    results = run(Runner(), {str(n): [Step("a")] for n in range(50)}, max_workers=8)
+    results = run(Runner(), {str(n): [LaneStep("a")] for n in range(50)}, max_workers=8)
     assert {result.output for result in results.values()} == {"plain"}
 
 
 def test_where_the_system_gives_no_thread_the_caller_is_told(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", raising(RuntimeError("can't start new thread")))
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        run(Runner(), {"A": [Step("a")]})
+        run(Runner(), {"A": [LaneStep("a")]})
 
 
 def test_where_there_is_no_thread_for_what_comes_next_the_run_ends(monkeypatch):
@@ -167,7 +170,7 @@ def test_where_there_is_no_thread_for_what_comes_next_the_run_ends(monkeypatch):
             return StepOutput(kept="quick")
 
     monkeypatch.setattr(threading.Thread, "start", no_worker)
-    results = run(Quick(), {"A": [Step("a", is_async=True), Step("b")]})
+    results = run(Quick(), {"A": [LaneStep("a", is_async=True), LaneStep("b")]})
     assert results["A", "a"].output == "quick"
     assert results["A", "b"].failure.error == "RuntimeError: can't start new thread"
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orch_assets.orchestration.lanes import Lanes
-from orch_assets.orchestration.steps import Step, StepOutput
+from orch_assets.orchestration.steps import LaneStep, StepOutput
 
 
 class Runner:
@@ -34,11 +34,11 @@ class Runner:
 
 
 DIAMOND = [
-    Step("a"),
-    Step("b", upstreams=("a",)),
-    Step("c", upstreams=("a",)),
-    Step("d", upstreams=("b", "c")),
-    Step("alone"),
+    LaneStep("a"),
+    LaneStep("b", upstreams=("a",)),
+    LaneStep("c", upstreams=("a",)),
+    LaneStep("d", upstreams=("b", "c")),
+    LaneStep("alone"),
 ]
 
 
@@ -86,13 +86,15 @@ def test_leaving_the_loop_stops_what_has_not_begun():
             return super().run(turn)
 
     runner = Slow()
-    for _ in Lanes(runner, 1).run({str(n): [Step("a")] for n in range(1000)}):
+    for _ in Lanes(runner, 1).run({str(n): [LaneStep("a")] for n in range(1000)}):
         break
     assert len(runner.order) < 1000
 
 
 def test_a_study_without_steps_has_no_results():
-    assert results_of(Runner(), {"S": [], "T": [Step("a")]}) == {("T", "a"): ("a()", None, None)}
+    assert results_of(Runner(), {"S": [], "T": [LaneStep("a")]}) == {
+        ("T", "a"): ("a()", None, None)
+    }
 
 
 @settings(deadline=None, max_examples=60)

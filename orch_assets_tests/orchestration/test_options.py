@@ -7,7 +7,7 @@ import time
 import pytest
 
 from orch_assets import ImednetError, MultiStudyOrchestrator, study_pipeline
-from orch_assets.errors import OrchestratorError, StudyGivenUpError
+from orch_assets.errors import OrchestratorError, StudyCancelledError
 from orch_assets.orchestration import CancelHandle
 from orch_assets.orchestration.call_runner import CallRunner, step_of
 from orch_assets.orchestration.lanes import Lanes
@@ -327,7 +327,7 @@ def test_a_cancel_from_another_thread_ends_the_run(release):
         try:
             with publishing():
                 published.append("published")
-        except StudyGivenUpError:
+        except StudyCancelledError:
             published.append("refused")
 
     def cancel():

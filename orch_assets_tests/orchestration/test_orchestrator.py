@@ -8,7 +8,7 @@ import time
 import pytest
 
 from orch_assets import MultiStudyOrchestrator, get_current_study, study_pipeline
-from orch_assets.errors import FilterConflictError, OrchestratorError, StudyGivenUpError
+from orch_assets.errors import FilterConflictError, OrchestratorError, StudyCancelledError
 from orch_assets.study import publishing
 from orch_assets_tests.orchestration.registries import Registry
 
@@ -225,7 +225,7 @@ def test_a_hung_study_times_out_and_may_not_publish_afterwards():
         try:
             with publishing():
                 tried.append("published")
-        except StudyGivenUpError:
+        except StudyCancelledError:
             tried.append("refused")
 
     results = run(hangs, *"ABCDEF", max_workers=1)

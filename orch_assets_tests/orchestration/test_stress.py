@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from orch_assets.errors import StudyGivenUpError
+from orch_assets.errors import StudyCancelledError
 from orch_assets.study import publishing
 from orch_assets_tests.orchestration.registries import execute
 
@@ -90,7 +90,7 @@ class Plan:
         try:
             with publishing():
                 self.calls.append("published after it was given up")
-        except StudyGivenUpError:
+        except StudyCancelledError:
             pass
 
     def check(self, results):

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orch_assets import LocalPipelineStore, in_study_context, study_context
-from orch_assets.errors import ArtifactNotFoundError, StudyGivenUpError, UncaughtFailureError
+from orch_assets.errors import ArtifactNotFoundError, StudyCancelledError, UncaughtFailureError
 from orch_assets.orchestration import lanes
 from orch_assets.orchestration.lanes import Lanes
-from orch_assets.orchestration.steps import Step, StepOutput
+from orch_assets.orchestration.steps import LaneStep, StepOutput
 from orch_assets.study import publishing
 from orch_assets_tests.orchestration.registries import errors, execute
 from orch_assets_tests.orchestration.strays import (
@@ -206,7 +206,7 @@ def test_the_thread_of_a_study_that_was_given_up_ends_without_a_word(log, capfd)
     }
     left[0].join()
     assert log() == []
-    assert StudyGivenUpError.__name__ not in "".join(capfd.readouterr())
+    assert StudyCancelledError.__name__ not in "".join(capfd.readouterr())
 
 
 def test_system_exit_ends_a_thread_as_in_python_and_an_interrupt_is_a_failure():
@@ -261,7 +261,7 @@ def test_lanes_keep_what_no_study_is_known_for():
     outside = threading.Thread(target=work)
     outside.start()
     running = Lanes(Runner(), 1)
-    (result,) = running.run({"A": [Step("a")]})
+    (result,) = running.run({"A": [LaneStep("a")]})
     assert result.failure is None
     (nobodys,) = running.nobodys
     assert nobodys.startswith("ValueError (at strays.py:")

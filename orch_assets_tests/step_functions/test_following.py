@@ -10,7 +10,7 @@ import pytest
 from orch_assets.step_functions import (
     AwsUnavailableError,
     ExecutionFailed,
-    Follower,
+    ExecutionPoller,
     StateMachineNotFoundError,
 )
 from orch_assets_tests.step_functions.conftest import ROLE
@@ -50,7 +50,7 @@ SHORT = {"Type": "Wait", "Seconds": 2, "End": True}
 def test_thirty_executions_are_followed_by_one_thread_and_few_calls(make_pipeline, calls, machine):
     client, asked = calls
     pipeline, arn = make_pipeline("followed"), machine(SHORT)
-    follower = Follower(lambda: client)
+    follower = ExecutionPoller(lambda: client)
     futures = [
         follower.follow(pipeline.execute({"number": n}, state_machine_arn=arn)) for n in range(30)
     ]
@@ -68,7 +68,7 @@ def test_at_most_ten_calls_a_second_also_for_executions_that_fail(make_pipeline,
     )
     pipeline, arn = make_pipeline("followed"), machine({"Type": "Fail", "Error": "Bad"})
     executions = [pipeline.execute({}, state_machine_arn=arn) for _ in range(10)]
-    follower = Follower(lambda: client)
+    follower = ExecutionPoller(lambda: client)
     for future in [follower.follow(execution) for execution in executions]:
         with pytest.raises(ExecutionFailed):
             future.result(30)
@@ -78,7 +78,7 @@ def test_at_most_ten_calls_a_second_also_for_executions_that_fail(make_pipeline,
 
 def test_the_thread_ends_when_nothing_is_left_and_starts_again(make_pipeline, client, machine):
     pipeline, arn = make_pipeline("followed"), machine({"Type": "Pass", "End": True})
-    follower = Follower(lambda: client)
+    follower = ExecutionPoller(lambda: client)
     for number in range(2):
         execution = pipeline.execute({"number": number}, state_machine_arn=arn)
         assert follower.follow(execution).result(30) == {"number": number}
@@ -93,7 +93,7 @@ def test_one_that_fails_is_its_own_error_and_hurts_no_other(make_pipeline, clien
     bad = pipeline.execute({}, state_machine_arn=machine({"Type": "Fail", "Error": "Bad"}))
     good = pipeline.execute({}, state_machine_arn=machine(SHORT))
     gone = bad.replace(bad.rpartition(":")[2], "gone")
-    follower = Follower(lambda: client)
+    follower = ExecutionPoller(lambda: client)
     futures = [follower.follow(arn) for arn in (bad, good, gone)]
     with pytest.raises(ExecutionFailed, match="in state 'Only' with Bad"):
         futures[0].result(30)
@@ -138,13 +138,13 @@ def test_a_network_that_fails_for_a_while_is_waited_for(make_pipeline, server, c
     pipeline = make_pipeline("followed")
     execution = pipeline.execute({}, state_machine_arn=machine({"Type": "Pass", "End": True}))
     clients = iter([unreachable(server)] * 3)
-    follower = Follower(lambda: next(clients, client), sleep=lambda _: time.sleep(0.01))
+    follower = ExecutionPoller(lambda: next(clients, client), sleep=lambda _: time.sleep(0.01))
     assert follower.follow(execution).result(30) == {}
 
 
 def test_a_network_that_fails_for_longer_than_the_patience_is_an_error(server):
     lost = unreachable(server)
-    follower = Follower(lambda: lost, patience=0.2, sleep=lambda _: time.sleep(0.05))
+    follower = ExecutionPoller(lambda: lost, patience=0.2, sleep=lambda _: time.sleep(0.05))
     arn = "arn:aws:states:us-east-1:123456789012:execution:machine:name"
     futures = [follower.follow(f"{arn}-{n}") for n in range(10)]
     for future in futures:

@@ -7,6 +7,7 @@ import pytest
 from orch_assets.step_functions import (
     Catch,
     Choice,
+    ChoiceRule,
     DefinitionError,
     DistributedMap,
     ExecutionFailed,
@@ -16,7 +17,6 @@ from orch_assets.step_functions import (
     PipelineStep,
     StepFunctionsPipeline,
     Wait,
-    When,
     mermaid,
 )
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
@@ -43,10 +43,14 @@ def pipeline(*steps):
 
 EXAMPLES = {
     "choice, then on": [
-        Choice("Rows?", [When("{% $states.input.rows > 0 %}", tasks("Load"))], [Fail("NoRows")]),
+        Choice(
+            "Rows?", [ChoiceRule("{% $states.input.rows > 0 %}", tasks("Load"))], [Fail("NoRows")]
+        ),
         *tasks("After"),
     ],
-    "choice at the end": [Choice("Rows?", [When("{% $states.input.rows > 0 %}", tasks("Load"))])],
+    "choice at the end": [
+        Choice("Rows?", [ChoiceRule("{% $states.input.rows > 0 %}", tasks("Load"))])
+    ],
     "parallel": [Parallel("Both", [tasks("A", "B"), tasks("C")]), *tasks("After")],
     "map": [
         Map("Each", STUDIES, tasks("One"), item={"key": "{% $states.context.Map.Item.Value %}"})
@@ -62,7 +66,11 @@ EXAMPLES = {
         Map(
             "Each",
             STUDIES,
-            [Choice("Open?", [When("{% $states.input.open %}", [Parallel("P", [tasks("X")])])])],
+            [
+                Choice(
+                    "Open?", [ChoiceRule("{% $states.input.open %}", [Parallel("P", [tasks("X")])])]
+                )
+            ],
             catch=[Catch([Fail("Broken")])],
         ),
         Wait("Pause", 1),
@@ -166,13 +174,13 @@ def run(make_pipeline):
 @pytest.mark.parametrize(("rows", "expected"), [(5, {"rows": 5, "loaded": True}), (0, {"rows": 0})])
 def test_a_choice_takes_the_way_whose_condition_is_true(run, echo, rows, expected):
     load = PipelineStep("Load", echo, {"loaded": True})
-    choice = Choice("Rows?", [When("{% $states.input.rows > 0 %}", [load])])
+    choice = Choice("Rows?", [ChoiceRule("{% $states.input.rows > 0 %}", [load])])
     assert run({"rows": rows}, choice) == expected
 
 
 @needs_jsonata
 def test_a_choice_can_fail_the_execution(run):
-    choice = Choice("Rows?", [When("{% $states.input.rows = 0 %}", [Fail("NoRows")])])
+    choice = Choice("Rows?", [ChoiceRule("{% $states.input.rows = 0 %}", [Fail("NoRows")])])
     with pytest.raises(ExecutionFailed) as caught:
         run({"rows": 0}, choice)
     assert (caught.value.state, caught.value.error) == ("NoRows", "NoRows")

@@ -13,13 +13,13 @@ from orch_assets.errors import SettingError
 from orch_assets.step_functions import (
     Catch,
     Choice,
+    ChoiceRule,
     DefinitionError,
     Fail,
     Parallel,
     PipelineStep,
     StepFunctionsPipeline,
     Wait,
-    When,
 )
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
@@ -87,7 +87,7 @@ def test_a_resource_asks_nothing_of_aws_before_it_must():
 BROKEN = Fail("Broken", "Clinops.BadDay", "planted patient name")
 STEPS = [
     PipelineStep("Extract", FUNCTION + "extract", {"since": 2020}, catch=[Catch([BROKEN])]),
-    Choice("Any rows?", [When("{% $states.input.rows = 0 %}", [Fail("Empty")])]),
+    Choice("Any rows?", [ChoiceRule("{% $states.input.rows = 0 %}", [Fail("Empty")])]),
     PipelineStep("Try", FUNCTION + "try", catch=[Catch([BROKEN], ["Clinops.Other"])]),
     Parallel("Both", [[Wait("One", 1)], [PipelineStep("Two", FUNCTION + "two")]]),
     PipelineStep("Score", FUNCTION + "score"),
@@ -133,7 +133,7 @@ def test_steps_with_parameters_tell_of_their_failures_too(make_pipeline, name):
     key = "{% $states.input.study_key %}"
     arguments = {"Bucket": "no-such-bucket", "Key": key}
     lost = PipelineStep("Lost", "arn:aws:states:::aws-sdk:s3:getObject", arguments)
-    ways = [When("{% $states.input.study_key = 'S1' %}", [lost])]
+    ways = [ChoiceRule("{% $states.input.study_key = 'S1' %}", [lost])]
     pipeline = make_pipeline(name).add_step(EachStudy([Choice("Which?", ways)], 2))
     pipeline.deploy()
     studies = [{"study_key": study} for study in ("S0", "S1", "S2")]

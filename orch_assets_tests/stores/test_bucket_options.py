@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from orch_assets.errors import StudyGivenUpError
+from orch_assets.errors import StudyCancelledError
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore, StorageFormat
 from orch_assets.stores.backends import s3 as s3_bucket_module
 from orch_assets.study import study_context
@@ -136,7 +136,7 @@ def test_a_copy_in_parts_that_is_given_up_leaves_none(
     store = S3PipelineStore(s3_bucket)
     with study_context("ONC-301") as context:
         context.lease.revoke()
-        with pytest.raises(StudyGivenUpError):
+        with pytest.raises(StudyCancelledError):
             store.upload(BIG, "x")
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=s3_bucket)
     assert not store.exists("x")

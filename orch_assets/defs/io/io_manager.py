@@ -123,7 +123,7 @@ class StudyIOManager(PipelineIOManager):
         return self.store.store
 
 
-class PlacedIOManager(PipelineIOManager):
+class ConfiguredStoreIOManager(PipelineIOManager):
     """Keeps results in a store that its own fields describe."""
 
     prefix: str = Field(default="", description="Goes before every name.")
@@ -145,7 +145,7 @@ class PlacedIOManager(PipelineIOManager):
         """Make the store."""
 
 
-class LocalPipelineIOManager(PlacedIOManager):
+class LocalPipelineIOManager(ConfiguredStoreIOManager):
     """Keeps results in a folder of the local disk.
 
     Example:

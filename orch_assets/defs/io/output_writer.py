@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import Kept
+from orch_assets.defs.events import StoredResult
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import output_context
 from orch_assets.defs.io.io_manager import PipelineIOManager
@@ -21,7 +21,7 @@ from orch_assets.imednet.paging import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import known_here
 from orch_assets.orchestration.returned_values import SplitTable, showable
-from orch_assets.orchestration.steps import StepOutput, StepTurn
+from orch_assets.orchestration.steps import StepCall, StepOutput
 from orch_assets.study import in_study_context
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ Metadata = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Keeping:
+class OutputWriter:
     """Stores results through the IO managers of a run.
 
     Attributes:
@@ -54,16 +54,16 @@ class Keeping:
     keys: Mapping[str, dg.AssetKey]
     io_manager_keys: Mapping[str, str]
 
-    def keep(self, turn: StepTurn, returned: Any) -> StepOutput:
+    def keep(self, turn: StepCall, returned: Any) -> StepOutput:
         """Store a result and return what the event tells of it, and what is handed on."""
         value = as_result(returned)
         if value is None or (showable(value) and _is_named_by_source(value)):
-            return StepOutput(Kept(data=value), handover=value)
+            return StepOutput(StoredResult(data=value), handover=value)
         if isinstance(value, SplitTable):
             metadata, handover = self._keep_split(turn, value)
         else:
             metadata, handover = self._keep_one(turn, self.io_manager(turn.step.name), value)
-        return StepOutput(Kept(_rows(metadata), metadata, stored=True), handover=handover)
+        return StepOutput(StoredResult(_rows(metadata), metadata, stored=True), handover=handover)
 
     def io_manager(self, name: str) -> dg.IOManager:
         """Return the IO manager that keeps a pipeline's results."""
@@ -72,7 +72,7 @@ class Keeping:
 
     def _keep_one(
         self,
-        turn: StepTurn,
+        turn: StepCall,
         io_manager: dg.IOManager,
         value: Any,
         before_commit: Callable[[], object] = lambda: None,
@@ -88,7 +88,7 @@ class Keeping:
             metadata = self._store(turn, io_manager, batches)
         return {**metadata, **_told(value.counts)}, held.table()
 
-    def _keep_split(self, turn: StepTurn, value: SplitTable) -> tuple[Metadata, Any]:
+    def _keep_split(self, turn: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
         """Commit the withheld part first: the open table alone says that both are there."""
         keep_withheld = partial(self._keep_withheld, turn, value)
         io_manager = self.io_manager(turn.step.name)
@@ -107,7 +107,7 @@ class Keeping:
         told = {f"withheld_{name}": withheld[name] for name in _WITHHELD if name in withheld}
         return {**metadata, **told}, SplitTable(handover, withheld_handover)
 
-    def _keep_withheld(self, turn: StepTurn, value: SplitTable) -> tuple[Metadata, Any]:
+    def _keep_withheld(self, turn: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
         """Store a withheld part; one without rows not always: ``withheld_rows`` alone tells it."""
         io_manager = self.resources.restricted_io_manager
         wanted = not value.withheld_if_any or self._may_be_stored(turn, io_manager)
@@ -115,14 +115,14 @@ class Keeping:
             return self._keep_one(turn, io_manager, value.withheld)
         return {"rows": dg.MetadataValue.int(0)}, value.withheld.schema.empty_table()
 
-    def _may_be_stored(self, turn: StepTurn, io_manager: dg.IOManager) -> bool:
+    def _may_be_stored(self, turn: StepCall, io_manager: dg.IOManager) -> bool:
         """Whether an IO manager has a table of the step's name, as far as can be known."""
         if not isinstance(io_manager, PipelineIOManager):
             return True
         name = artifact_name(self.keys[turn.step.name], turn.study_key)
         return io_manager.pipeline_store().exists(name)
 
-    def _store(self, turn: StepTurn, io_manager: dg.IOManager, value: Any) -> Metadata:
+    def _store(self, turn: StepCall, io_manager: dg.IOManager, value: Any) -> Metadata:
         key = self.keys[turn.step.name]
         context = output_context(self.resources, self.run_id, key, turn.study_key)
         told_on_the_way: Any = io_manager.handle_output(context, value)

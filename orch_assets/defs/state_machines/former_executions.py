@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from orch_assets.defs.state_machines.study_executions import EXECUTION_ARN, Executions, Place
+from orch_assets.defs.state_machines.study_executions import EXECUTION_ARN, Place, StudyExecutions
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 _BATCH = 500
@@ -15,7 +15,7 @@ def executions_of(
     pipelines: Iterable[StudyPipeline],
     keys: Mapping[str, dg.AssetKey],
     studies: Mapping[str, Sequence[str]],
-) -> Executions | None:
+) -> StudyExecutions | None:
     """Return the executions of a run; None where no pipeline has a state machine.
 
     Args:
@@ -30,7 +30,7 @@ def executions_of(
     run = context.run
     resumes = run.tags.get("dagster/is_resume_retry") == "true"
     resumed_run = run.parent_run_id if resumes else None
-    return Executions(
+    return StudyExecutions(
         step_functions=context.resources.step_functions,
         run_id=run.run_id,
         resumed_run=resumed_run,

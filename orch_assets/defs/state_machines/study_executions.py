@@ -52,7 +52,7 @@ class FailingStateError(Exception):
 
 
 @dataclass
-class Executions:
+class StudyExecutions:
     """The executions of one run.
 
     Attributes:

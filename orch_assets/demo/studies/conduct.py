@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orch_assets.demo.studies.design import Design, Interval
+from orch_assets.demo.studies.design import Design, PlannedInterval
 from orch_assets.demo.studies.plans import DATA_CUT, Row, StudyPlan, chance, stamp
 from orch_assets.demo.studies.visit_schedule import (
     FATES,
     ONGOING,
     SCREEN_FAILED,
     Fate,
-    Visit,
+    PlannedVisit,
     visits_of,
 )
 from orch_assets.demo.studies.vocabulary import KEYWORDS, SITE_STATUSES, SITES
@@ -33,7 +33,7 @@ class Attendance:
         date: when.
     """
 
-    interval: Interval
+    interval: PlannedInterval
     interval_id: int
     visit_id: int
     date: datetime
@@ -153,7 +153,7 @@ def _dates(rng: random.Random, baseline: datetime) -> Row:
 
 
 def _attend(
-    design: Design, subject: Row, visits: Iterator[Visit], visit_ids: Iterator[int]
+    design: Design, subject: Row, visits: Iterator[PlannedVisit], visit_ids: Iterator[int]
 ) -> tuple[list[Attendance], list[Row]]:
     attended, rows = [], []
     for visit in visits:

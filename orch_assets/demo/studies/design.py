@@ -4,13 +4,13 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orch_assets.demo.studies.form_designs import Form, Item, forms_of
+from orch_assets.demo.studies.form_designs import FormDesign, Item, forms_of
 from orch_assets.demo.studies.further_forms import further_forms
 from orch_assets.demo.studies.plans import DATA_CUT, Row, StudyPlan, stamp
 
 
 @dataclass(frozen=True)
-class Interval:
+class PlannedInterval:
     """One visit of the schedule.
 
     Attributes:
@@ -29,15 +29,15 @@ class Interval:
 
 
 SCHEDULE = (
-    Interval("Screening", -14, 7, ("DM", "PE", "VS", "LB")),
-    Interval("Day 1", 0, 0, ("RAND", "VS", "QOL", "EFF")),
-    Interval("Week 2", 14, 2, ("VS", "QOL")),
-    Interval("Week 4", 28, 3, ("VS", "LB", "QOL")),
-    Interval("Week 6", 42, 3, ("VS1",), disabled=True),
-    Interval("Week 8", 56, 5, ("VS", "QOL", "EFF")),
-    Interval("Week 12", 84, 7, ("VS", "LB", "QOL", "EFF")),
-    Interval("End of Study", 112, 7, ("DS", "PE", "VS")),
-    Interval("Unscheduled", None, 0, ("VS",)),
+    PlannedInterval("Screening", -14, 7, ("DM", "PE", "VS", "LB")),
+    PlannedInterval("Day 1", 0, 0, ("RAND", "VS", "QOL", "EFF")),
+    PlannedInterval("Week 2", 14, 2, ("VS", "QOL")),
+    PlannedInterval("Week 4", 28, 3, ("VS", "LB", "QOL")),
+    PlannedInterval("Week 6", 42, 3, ("VS1",), disabled=True),
+    PlannedInterval("Week 8", 56, 5, ("VS", "QOL", "EFF")),
+    PlannedInterval("Week 12", 84, 7, ("VS", "LB", "QOL", "EFF")),
+    PlannedInterval("End of Study", 112, 7, ("DS", "PE", "VS")),
+    PlannedInterval("Unscheduled", None, 0, ("VS",)),
 )
 
 
@@ -52,7 +52,7 @@ class Design:
         rows: of the endpoints ``forms``, ``variables`` and ``intervals``.
     """
 
-    forms: dict[str, Form]
+    forms: dict[str, FormDesign]
     form_ids: dict[str, int]
     interval_ids: dict[str, int]
     rows: dict[str, list[Row]]
@@ -84,7 +84,7 @@ def _dates(plan: StudyPlan, rng: random.Random) -> dict[str, str]:
     return {"dateCreated": stamp(created), "dateModified": stamp(min(modified, DATA_CUT))}
 
 
-def _form_row(plan: StudyPlan, rng: random.Random, form: Form, form_id: int) -> Row:
+def _form_row(plan: StudyPlan, rng: random.Random, form: FormDesign, form_id: int) -> Row:
     return {
         "studyKey": plan.key,
         "formId": form_id,
@@ -106,7 +106,7 @@ def _form_row(plan: StudyPlan, rng: random.Random, form: Form, form_id: int) -> 
 
 
 def _variable_rows(
-    plan: StudyPlan, rng: random.Random, forms: dict[str, Form], form_rows: list[Row]
+    plan: StudyPlan, rng: random.Random, forms: dict[str, FormDesign], form_rows: list[Row]
 ) -> list[Row]:
     places = [
         (form_row, sequence, item)

@@ -39,7 +39,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Form:
+class FormDesign:
     """One form (eCRF).
 
     Attributes:
@@ -109,10 +109,10 @@ _EFFICACY: dict[Area, tuple[str, tuple[Item, ...]]] = {
 }
 
 
-def forms_of(area: Area) -> tuple[Form, ...]:
+def forms_of(area: Area) -> tuple[FormDesign, ...]:
     """Return the forms of a study in that area: the common ones and its own efficacy form."""
     name, items = _EFFICACY[area]
-    efficacy = Form(
+    efficacy = FormDesign(
         "EFF",
         name,
         (
@@ -125,7 +125,7 @@ def forms_of(area: Area) -> tuple[Form, ...]:
 
 
 _COMMON = (
-    Form(
+    FormDesign(
         "DM",
         "Demographics",
         (
@@ -140,7 +140,7 @@ _COMMON = (
             Item("INITIALS", "TEXT", "Initials", deleted=True),
         ),
     ),
-    Form(
+    FormDesign(
         "PE",
         "Physical Examination",
         (
@@ -151,7 +151,7 @@ _COMMON = (
             Item("PEDesc", "TEXT", "Findings, short (protocol version 1)", disabled=True),
         ),
     ),
-    Form(
+    FormDesign(
         "VS",
         "Vital Signs",
         (
@@ -164,7 +164,7 @@ _COMMON = (
             Item("VSND", "CHECKBOX", "Not done"),
         ),
     ),
-    Form(
+    FormDesign(
         "LB",
         "Laboratory Results",
         (
@@ -180,7 +180,7 @@ _COMMON = (
         ),
         children=True,
     ),
-    Form(
+    FormDesign(
         "RAND",
         "Randomisation",
         (
@@ -191,7 +191,7 @@ _COMMON = (
             Item("KITNO", "TEXT", "Kit number", blinded=True),
         ),
     ),
-    Form(
+    FormDesign(
         "QOL",
         "Quality of Life Diary",
         (
@@ -202,7 +202,7 @@ _COMMON = (
         ),
         epro=True,
     ),
-    Form(
+    FormDesign(
         "AE",
         "Adverse Events",
         (
@@ -218,7 +218,7 @@ _COMMON = (
         ),
         log=True,
     ),
-    Form(
+    FormDesign(
         "CM",
         "Concomitant Medication",
         (
@@ -232,7 +232,7 @@ _COMMON = (
         ),
         log=True,
     ),
-    Form(
+    FormDesign(
         "DS",
         "Disposition",
         (
@@ -242,13 +242,13 @@ _COMMON = (
             Item("DSUNBL", "RADIO", "Emergency unblinding", blinded=True),
         ),
     ),
-    Form(
+    FormDesign(
         "SIV",
         "Site Initiation",
         (Item("SIVDAT", "DATE", "Date of site initiation visit"),),
         kind="Site",
     ),
-    Form(
+    FormDesign(
         "VS1",
         "Vital Signs (protocol version 1)",
         (Item("VSDAT", "DATE", "Date of assessment"), Item("BP", "TEXT", "Blood pressure")),

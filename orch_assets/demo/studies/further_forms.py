@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from orch_assets.demo.studies.form_designs import Blinded, Form, Item, forms_of
+from orch_assets.demo.studies.form_designs import Blinded, FormDesign, Item, forms_of
 from orch_assets.demo.studies.plans import StudyPlan, chance
 
 Answers = dict[str, Any]
@@ -28,7 +28,7 @@ _KEYS = ("X{number:03d}", "x{previous:03d}", "Form {number}", "{number}-Übersic
 _BLINDED: tuple[Blinded, ...] = (*[False] * 17, True, "null", "absent")
 
 
-def further_forms(plan: StudyPlan) -> tuple[Form, ...]:
+def further_forms(plan: StudyPlan) -> tuple[FormDesign, ...]:
     """Return what a study's own forms lack to the forms and variables that are planned.
 
     Raises:
@@ -46,7 +46,7 @@ def further_forms(plan: StudyPlan) -> tuple[Form, ...]:
     return tuple(_form(rng, number, size) for number, size in enumerate(sizes, start=1))
 
 
-def _form(rng: random.Random, number: int, size: int) -> Form:
+def _form(rng: random.Random, number: int, size: int) -> FormDesign:
     key = _KEYS[number % len(_KEYS)].format(number=number, previous=number - 1)
     items: dict[str, Item] = {}
     for place in range(1, size + 1):
@@ -54,7 +54,7 @@ def _form(rng: random.Random, number: int, size: int) -> Form:
         if item.name in items:
             item = replace(item, name=f"{key}_{place}")
         items[item.name] = item
-    return Form(
+    return FormDesign(
         key,
         f"Further form {number}",
         tuple(items.values()),
@@ -76,7 +76,7 @@ def _item(rng: random.Random, form_key: str, place: int) -> Item:
     )
 
 
-def further_answers(form: Form, rng: random.Random, when: datetime) -> Iterator[Answers]:
+def further_answers(form: FormDesign, rng: random.Random, when: datetime) -> Iterator[Answers]:
     """Yield what each record of a subject holds; with children, the first is the others' parent."""
     if form.disabled:
         return

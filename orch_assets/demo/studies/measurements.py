@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from orch_assets.demo.studies.form_designs import Form
+from orch_assets.demo.studies.form_designs import FormDesign
 from orch_assets.demo.studies.plans import chance
 from orch_assets.demo.studies.vocabulary import ADVERSE_EVENTS, LABS, MEDICATIONS, Lab
 
@@ -212,14 +212,14 @@ _CHOICES = {
 _MEANS = {"TLSUM": 60, "LVEF": 42, "PASI": 12, "EDSS": 3, "HBA1C": 7.6, "FEV1": 2.1}
 
 
-def answers(form: Form, rng: random.Random, patient: Patient, when: datetime) -> Answers:
+def answers(form: FormDesign, rng: random.Random, patient: Patient, when: datetime) -> Answers:
     """Return what one record of a form holds, without the system's own keys."""
     if form.key in _WRITERS:
         return _WRITERS[form.key](rng, patient, when)
     return _efficacy(form, rng, when)
 
 
-def _efficacy(form: Form, rng: random.Random, when: datetime) -> Answers:
+def _efficacy(form: FormDesign, rng: random.Random, when: datetime) -> Answers:
     date, measure, outcome, assessor = (item.name for item in form.items)
     mean = _MEANS[measure]
     return {

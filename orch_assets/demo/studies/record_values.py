@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from orch_assets.demo.studies.conduct import Attendance, Course, keywords
 from orch_assets.demo.studies.design import Design
-from orch_assets.demo.studies.form_designs import Form
+from orch_assets.demo.studies.form_designs import FormDesign
 from orch_assets.demo.studies.further_forms import further_answers, further_forms
 from orch_assets.demo.studies.measurements import (
     Answers,
@@ -81,7 +81,7 @@ class _Book:
                     course, form_key, when, result, **at_visit, parentRecordId=parent["recordId"]
                 )
 
-    def repeated(self, course: Course, form: Form, records: Iterable[Answers]) -> None:
+    def repeated(self, course: Course, form: FormDesign, records: Iterable[Answers]) -> None:
         """Write a form as often as it was filled in; where it has children, below the first."""
         parent: dict[str, int] = {}
         for values in records:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from orch_assets.demo.studies.design import SCHEDULE, Interval
+from orch_assets.demo.studies.design import SCHEDULE, PlannedInterval
 from orch_assets.demo.studies.plans import DATA_CUT, Row, chance, stamp
 
 _SCHEDULED = tuple(each for each in SCHEDULE if each.day is not None and not each.disabled)
@@ -35,7 +35,7 @@ FATES = (
 
 
 @dataclass(frozen=True)
-class Visit:
+class PlannedVisit:
     """One visit of a subject.
 
     Attributes:
@@ -44,7 +44,7 @@ class Visit:
         date: when it was; None for one that is missed or still to come.
     """
 
-    interval: Interval
+    interval: PlannedInterval
     due: datetime
     date: datetime | None
 
@@ -72,21 +72,21 @@ class Visit:
         return row
 
 
-def visits_of(rng: random.Random, fate: Fate, baseline: datetime) -> Iterator[Visit]:
+def visits_of(rng: random.Random, fate: Fate, baseline: datetime) -> Iterator[PlannedVisit]:
     """Make up a subject's visits, by their due date."""
     for interval in _SCHEDULED[: fate.visits]:
         due = baseline + timedelta(days=interval.day or 0)
         ahead = fate is ONGOING and interval is _LAST_VISIT
-        yield Visit(interval, due, None if ahead else _came(rng, interval, due))
+        yield PlannedVisit(interval, due, None if ahead else _came(rng, interval, due))
     if fate.status == "Withdrawn":  # who leaves early is asked to come once more
         due += timedelta(days=10)
-        yield Visit(_LAST_VISIT, due, due + timedelta(hours=2))
+        yield PlannedVisit(_LAST_VISIT, due, due + timedelta(hours=2))
     if fate is not SCREEN_FAILED and chance(rng, _UNSCHEDULED_SHARE):
         extra = baseline + timedelta(days=rng.randint(1, 20))
-        yield Visit(_UNSCHEDULED, extra, extra if extra <= DATA_CUT else None)
+        yield PlannedVisit(_UNSCHEDULED, extra, extra if extra <= DATA_CUT else None)
 
 
-def _came(rng: random.Random, interval: Interval, due: datetime) -> datetime | None:
+def _came(rng: random.Random, interval: PlannedInterval, due: datetime) -> datetime | None:
     """Return when; None for a visit that is missed, or not before the data cut."""
     if interval in _FIRST_VISITS:  # nobody is screened or randomised late
         return due

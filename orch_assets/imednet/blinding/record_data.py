@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from orch_assets.imednet.blinding.masking import replaced, without
-from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, Dictionary
+from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, BlindingRules
 from orch_assets.imednet.json_text import object_of, raw_members
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class RecordSplit:
         known: the study's dictionary.
     """
 
-    def __init__(self, known: Dictionary) -> None:
+    def __init__(self, known: BlindingRules) -> None:
         self._keys_of = functools.cache(functools.partial(_FormKeys, known))
 
     def __call__(self, table: "pa.Table") -> "tuple[pa.Table, pa.Table]":
@@ -75,7 +75,7 @@ class RecordSplit:
 class _FormKeys:
     """The keys in a form's records; each is looked up once, not once for every row."""
 
-    def __init__(self, known: Dictionary, form_id: int | None, form_key: str | None) -> None:
+    def __init__(self, known: BlindingRules, form_id: int | None, form_key: str | None) -> None:
         self._known = known
         self._form = (form_id, form_key)
         self._open: set[str] = set()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SYSTEM_KEYS: Final = frozenset({"dateCreated", "dateModified", "unvnum"})
 
 
-class Dictionary:
+class BlindingRules:
     """Which variables of a study are open.
 
     Args:
@@ -78,7 +78,7 @@ class Dictionary:
         """Whether every variable is open; False for a study without variables."""
         return bool(self._anywhere) and all(self._anywhere.values())
 
-    def is_within(self, other: "Dictionary") -> bool:
+    def is_within(self, other: "BlindingRules") -> bool:
         """Whether whatever is open here is open in the other dictionary, too."""
         return (
             (other.is_open_study or not self.is_open_study)
@@ -91,7 +91,7 @@ class Dictionary:
     def _open_names(self) -> list[str]:
         return [name for name, is_open in self._anywhere.items() if is_open]
 
-    def _is_form_within(self, form: Any, other: "Dictionary") -> bool:
+    def _is_form_within(self, form: Any, other: "BlindingRules") -> bool:
         if self.is_open_form(form) and not other.is_open_form(form):
             return False
         halves = (form, None) if isinstance(form, int) else (None, form)

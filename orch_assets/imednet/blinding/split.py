@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from orch_assets.imednet.blinding.extra_fields import rows_with_extra, with_companion, without_extra
 from orch_assets.imednet.blinding.masking import mask_of, rows_of, without, without_inside
 from orch_assets.imednet.blinding.record_data import RecordSplit
-from orch_assets.imednet.blinding.rules import Dictionary
+from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.study_dictionary import hidden_intervals
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" 
         KeyError: no such endpoint.
         ValueError: visits without their intervals.
     """
-    known = Dictionary(variables)
+    known = BlindingRules(variables)
     if endpoint == "records":
         return RecordSplit(known)
     if endpoint == "visits":
@@ -117,7 +117,7 @@ def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" 
     return functools.partial(_SPLITS[endpoint], known=known)
 
 
-def _split_codings(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
+def _split_codings(table: "pa.Table", known: BlindingRules) -> "tuple[pa.Table, pa.Table]":
     import pyarrow.compute as pc
 
     rows = rows_of(table, ("variable", "form_id", "form_key"))
@@ -127,7 +127,7 @@ def _split_codings(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.
 
 
 def _split_visits(
-    table: "pa.Table", known: Dictionary, hidden_intervals: Collection[int]
+    table: "pa.Table", known: BlindingRules, hidden_intervals: Collection[int]
 ) -> "tuple[pa.Table, pa.Table]":
     rows = rows_of(table, ("visit_date", "visit_date_question", "interval_id"))
     dates, windows = [], []
@@ -139,7 +139,7 @@ def _split_visits(
     return rest, table.filter(mask_of(windows))
 
 
-def _split_queries(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
+def _split_queries(table: "pa.Table", known: BlindingRules) -> "tuple[pa.Table, pa.Table]":
     rows = rows_of(table, ("variable",))
     mask = mask_of(
         not (known.is_open_everywhere(variable) if variable else known.is_open_study)
@@ -150,7 +150,7 @@ def _split_queries(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.
     return rest, table.filter(mask)
 
 
-def _split_record_revisions(table: "pa.Table", known: Dictionary) -> "tuple[pa.Table, pa.Table]":
+def _split_record_revisions(table: "pa.Table", known: BlindingRules) -> "tuple[pa.Table, pa.Table]":
     rows = rows_of(table, ("form_key", "reason_for_change", "extra"))
     mask = mask_of(
         bool(reason or extra) and not known.is_open_form(form) for form, reason, extra in rows

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import DictionaryChangedError
 from orch_assets.imednet.blinding.masking import mask_of, replaced, rows_of
-from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, Dictionary
+from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, BlindingRules
 from orch_assets.study import current_context
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class _Answer:
     @cached_property
     def open_variables(self) -> frozenset[str]:
         """Of a table ``variables``: those that are open on all forms."""
-        known = Dictionary(self.table)
+        known = BlindingRules(self.table)
         names = self.table["variable_name"].to_pylist()
         return frozenset(name for name in names if name and known.is_open_everywhere(name))
 
@@ -167,16 +167,16 @@ class StudyDictionary:
             RegistryError: the registry's dictionary can't be had whole.
         """
         now = self._reader.now("variables", self._study_key)
-        confirmed = Dictionary(self._before).is_within(Dictionary(now))
+        confirmed = BlindingRules(self._before).is_within(BlindingRules(now))
         if "intervals" in self.__dict__:  # they were asked for
-            known = Dictionary(self.variables)
+            known = BlindingRules(self.variables)
             after = hidden_intervals(self._reader.now("intervals", self._study_key), known)
             confirmed = confirmed and after <= hidden_intervals(self.intervals, known)
         if not confirmed:
             raise DictionaryChangedError(self._study_key)
 
 
-def hidden_intervals(intervals: "pa.Table", known: Dictionary) -> set[int]:
+def hidden_intervals(intervals: "pa.Table", known: BlindingRules) -> set[int]:
     """Return the intervals whose windows are counted from an answer that is not open."""
     return {
         interval_id
@@ -189,7 +189,7 @@ def agreed(given: "pa.Table", current: "pa.Table") -> "pa.Table":
     """Return the given table ``variables`` with nothing open that the current one withholds."""
     import pyarrow as pa
 
-    ours, theirs = Dictionary(given), Dictionary(current)
+    ours, theirs = BlindingRules(given), BlindingRules(current)
     rows = list(rows_of(given, _VARIABLE))
     flags = [
         True if flag is False and _is_narrowed(ours, theirs, name, *form) else flag
@@ -214,8 +214,8 @@ def agreed(given: "pa.Table", current: "pa.Table") -> "pa.Table":
 
 
 def _is_narrowed(
-    ours: Dictionary,
-    theirs: Dictionary,
+    ours: BlindingRules,
+    theirs: BlindingRules,
     name: str | None,
     form_id: int | None,
     form_key: str | None,
@@ -225,6 +225,6 @@ def _is_narrowed(
     return any(ours.is_open(name, *half) and not theirs.is_open(name, *half) for half in halves)
 
 
-def _is_new_system_key(name: str | None, ours: Dictionary) -> bool:
+def _is_new_system_key(name: str | None, ours: BlindingRules) -> bool:
     """Whether what the API itself adds to records has become a variable that we don't know."""
     return name is not None and name.casefold() in _SYSTEM_NAMES and name not in ours

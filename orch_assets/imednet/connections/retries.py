@@ -15,7 +15,7 @@ from orch_assets.errors import (
     RegistryNotFoundError,
     RegistryRefusedError,
 )
-from orch_assets.imednet.api_request import Call
+from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.receiving import ReceivedAnswer
 from orch_assets.imednet.pages import UNKNOWN_ERROR, refusal_code
 
@@ -35,7 +35,7 @@ _WHAT_TO_DO = {
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FailedAttempt:
     """A try that gave no result.
 
     Attributes:
@@ -49,7 +49,7 @@ class Trouble:
     retry_after: float | None = None
 
 
-def trouble_with(call: Call, response: ReceivedAnswer) -> Trouble | None:
+def trouble_with(call: ApiRequest, response: ReceivedAnswer) -> FailedAttempt | None:
     """Return what is wrong with an answer by its status alone; None when nothing is."""
     status = response.status_code
     if status == httpx.codes.OK:
@@ -59,22 +59,22 @@ def trouble_with(call: Call, response: ReceivedAnswer) -> Trouble | None:
     if status in _RETRIED or status >= _SERVER_ERRORS:
         problem = f"{told} at every try; try again later."
         error = call.error(RegistryFailedError, problem, status=status, code=code)
-        return Trouble(error, passing=True, retry_after=retry_after(response))
+        return FailedAttempt(error, passing=True, retry_after=retry_after(response))
     if status in _REFUSALS:
         advice = _WHAT_TO_DO.get(status, "the registry refuses the request.")
         kind = RegistryNotFoundError if status == httpx.codes.NOT_FOUND else RegistryRefusedError
         refused = call.error(kind, f"{told}: {advice}", status=status, code=code)
-        return Trouble(refused, passing=False)
+        return FailedAttempt(refused, passing=False)
     odd = call.error(
         RegistryDataError, f"{told} is no answer of the API; check the base URL.", status=status
     )
-    return Trouble(odd, passing=True, retry_after=retry_after(response))
+    return FailedAttempt(odd, passing=True, retry_after=retry_after(response))
 
 
-def trouble_from(error: RegistryError) -> Trouble:
+def trouble_from(error: RegistryError) -> FailedAttempt:
     """Return the trouble of an answer at 200 that couldn't be taken for one."""
     passing = isinstance(error, RegistryDataError) or error.code == UNKNOWN_ERROR
-    return Trouble(error, passing=passing)
+    return FailedAttempt(error, passing=passing)
 
 
 def is_busy(response: ReceivedAnswer) -> bool:

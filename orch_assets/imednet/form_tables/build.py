@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import WithheldValueError
-from orch_assets.imednet.blinding.rules import Dictionary
+from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.form_tables.column_names import Names
 from orch_assets.imednet.form_tables.form_columns import KEY_COLUMNS, columns_of
 from orch_assets.imednet.form_tables.form_table import FormStream, FormTable
-from orch_assets.imednet.form_tables.spill_buffer import Shelf
-from orch_assets.imednet.form_tables.study_forms import Form, StudyForms
+from orch_assets.imednet.form_tables.spill_buffer import SpillBuffer
+from orch_assets.imednet.form_tables.study_forms import StudyForm, StudyForms
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,16 +51,16 @@ def build_form_tables(
         WithheldValueError: such a value is there, and ``only_open`` was asked for.
         msgspec.DecodeError: ``record_data`` is no JSON object.
     """
-    study, known = StudyForms(forms, variables), Dictionary(variables)
+    study, known = StudyForms(forms, variables), BlindingRules(variables)
     keys = [records.schema.field(name) for name in KEY_COLUMNS if name in records.schema.names]
-    tables: dict[Form, FormTable] = {}
+    tables: dict[StudyForm, FormTable] = {}
 
-    def table_of(form: Form) -> FormTable:
+    def table_of(form: StudyForm) -> FormTable:
         if form not in tables:
             tables[form] = FormTable(form, keys, columns_of(form, known, withheld=withheld))
         return tables[form]
 
-    shelf = Shelf(memory_bytes)
+    shelf = SpillBuffer(memory_bytes)
     size = min(_CHUNK_BYTES, memory_bytes or _CHUNK_BYTES)
     for chunk in _chunks(records, size, withheld=withheld):
         for named, rows in _by_form(chunk):
@@ -77,12 +77,12 @@ def build_form_tables(
     return {name: stream.table() for name, stream in streams.items()}
 
 
-def _named(study: StudyForms) -> dict[str, Form]:
+def _named(study: StudyForms) -> dict[str, StudyForm]:
     names = Names()
     return {names.give(_called(form)): form for form in study}
 
 
-def _called(form: Form) -> str:
+def _called(form: StudyForm) -> str:
     return form.form_key or ("no_form" if form.form_id is None else f"form_{form.form_id}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orch_assets.imednet.form_tables.form_columns import Column
-from orch_assets.imednet.form_tables.parsed_values import NO_ANSWER, Kind, reads_as_json
+from orch_assets.imednet.form_tables.parsed_values import NO_ANSWER, ColumnType, reads_as_json
 from orch_assets.imednet.json_text import lone_surrogates, object_of, raw_members, readable
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Answers:
         return pa.array(texts, pa.string())
 
     def _typed_column(
-        self, key: str, kind: Kind, values: Sequence[Any]
+        self, key: str, kind: ColumnType, values: Sequence[Any]
     ) -> "tuple[pa.Array, dict[int, str]]":
         """Return the column, and the JSON of what doesn't fit, by row."""
         if not {*map(type, values)} <= _SCALARS:

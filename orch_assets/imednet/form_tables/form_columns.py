@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from orch_assets.imednet.blinding.rules import Dictionary
+from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.form_tables.column_names import Names, companion_name
-from orch_assets.imednet.form_tables.parsed_values import TEXT, Kind, kind_of
-from orch_assets.imednet.form_tables.study_forms import Form
+from orch_assets.imednet.form_tables.parsed_values import TEXT, ColumnType, kind_of
+from orch_assets.imednet.form_tables.study_forms import StudyForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +53,7 @@ class Column:
 
     key: str
     name: str
-    kind: Kind
+    kind: ColumnType
     metadata: Mapping[str, str]
 
     @property
@@ -62,7 +62,7 @@ class Column:
         return None if self.kind.is_text else companion_name(self.name)
 
 
-def columns_of(form: Form, known: Dictionary, *, withheld: bool) -> list[Column]:
+def columns_of(form: StudyForm, known: BlindingRules, *, withheld: bool) -> list[Column]:
     """Return a form's columns in the order of the dictionary: by sequence, then by ID.
 
     Args:
@@ -128,7 +128,7 @@ def _told(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def table_schema(
-    form: Form,
+    form: StudyForm,
     keys: "Sequence[pa.Field]",
     columns: Sequence[Column],
     misfits: Mapping[str, int],

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from orch_assets.imednet.form_tables.decode import Answers
 from orch_assets.imednet.form_tables.form_columns import Column, table_schema
-from orch_assets.imednet.form_tables.spill_buffer import Shelf
-from orch_assets.imednet.form_tables.study_forms import Form
+from orch_assets.imednet.form_tables.spill_buffer import SpillBuffer
+from orch_assets.imednet.form_tables.study_forms import StudyForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +50,9 @@ class FormTable:
         columns: those of the questions.
     """
 
-    def __init__(self, form: Form, keys: "Sequence[pa.Field]", columns: Sequence[Column]) -> None:
+    def __init__(
+        self, form: StudyForm, keys: "Sequence[pa.Field]", columns: Sequence[Column]
+    ) -> None:
         self._form = form
         self._keys = keys
         self._columns = columns
@@ -67,7 +69,7 @@ class FormTable:
         """Whether there are questions, or records."""
         return bool(self._columns or self._takes)
 
-    def add(self, records: "pa.Table", shelf: Shelf) -> set[str]:
+    def add(self, records: "pa.Table", shelf: SpillBuffer) -> set[str]:
         """Take records in; at least one. Return the keys in them that no column answers to."""
         import pyarrow as pa
 
@@ -98,6 +100,6 @@ class FormTable:
         if self._is_sorted:
             return rows
         # The registry sorts; what doesn't come from there is sorted here, in memory.
-        here = Shelf(memory_bytes=None)
+        here = SpillBuffer(memory_bytes=None)
         batches = rows.table().sort_by("record_id").to_batches()
         return FormStream(schema, self._rows, [here.put(batch) for batch in batches])

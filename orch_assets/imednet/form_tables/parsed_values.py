@@ -53,7 +53,7 @@ _FIRST_DAY = date(1970, 1, 1).toordinal()
 _FIRST_MOMENT = datetime(1970, 1, 1)  # noqa: DTZ001 - a clock's time has no zone
 
 
-class Reading(NamedTuple):
+class ParsedValue(NamedTuple):
     """What a value is in its column.
 
     Attributes:
@@ -65,10 +65,10 @@ class Reading(NamedTuple):
     exact: bool
 
 
-NO_ANSWER: Final = Reading(None, exact=False)
+NO_ANSWER: Final = ParsedValue(None, exact=False)
 
 
-def _whole(value: Scalar) -> Reading | None:
+def _whole(value: Scalar) -> ParsedValue | None:
     if isinstance(value, int):
         number, exact = value, True
     elif _WHOLE.fullmatch(_text(value)):
@@ -78,19 +78,19 @@ def _whole(value: Scalar) -> Reading | None:
         if reading is None or not float(reading.value or 0).is_integer():
             return None
         number, exact = int(reading.value or 0), False
-    return Reading(number, exact) if -(2**63) <= number < 2**63 else None
+    return ParsedValue(number, exact) if -(2**63) <= number < 2**63 else None
 
 
-def _number(value: Scalar) -> Reading | None:
+def _number(value: Scalar) -> ParsedValue | None:
     if isinstance(value, int) and abs(value) <= _ALL_FLOATS_UP_TO:
-        return Reading(float(value), exact=True)
+        return ParsedValue(float(value), exact=True)
     text = _text(value)
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)
     if not math.isfinite(number) or not _prints_back(number, text):
         return None
-    return Reading(number, exact=repr(number).encode() == value and not number.is_integer())
+    return ParsedValue(number, exact=repr(number).encode() == value and not number.is_integer())
 
 
 def _prints_back(number: float, text: str) -> bool:
@@ -102,7 +102,7 @@ def _prints_back(number: float, text: str) -> bool:
         return False
 
 
-def _date(value: Scalar) -> Reading | None:
+def _date(value: Scalar) -> ParsedValue | None:
     text = _text(value)
     if found := _DATE.fullmatch(text):
         year, month, day = map(int, found.groups())
@@ -114,10 +114,10 @@ def _date(value: Scalar) -> Reading | None:
         read = date(year, month, day)
     except ValueError:
         return None
-    return Reading(read.toordinal() - _FIRST_DAY, exact=read.isoformat() == value)
+    return ParsedValue(read.toordinal() - _FIRST_DAY, exact=read.isoformat() == value)
 
 
-def _moment(value: Scalar) -> Reading | None:
+def _moment(value: Scalar) -> ParsedValue | None:
     found = _MOMENT.fullmatch(_text(value))
     if not found:
         return None
@@ -129,7 +129,7 @@ def _moment(value: Scalar) -> Reading | None:
     except ValueError:
         return None
     microseconds = (read - _FIRST_MOMENT) // timedelta(microseconds=1)
-    return Reading(microseconds, exact=read.isoformat(" ") == value)
+    return ParsedValue(microseconds, exact=read.isoformat(" ") == value)
 
 
 def _text(value: Scalar) -> str:
@@ -137,7 +137,7 @@ def _text(value: Scalar) -> str:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ColumnType:
     """What a column holds.
 
     Attributes:
@@ -148,7 +148,7 @@ class Kind:
     """
 
     name: str
-    parse: Callable[[Scalar], Reading | None] | None = None
+    parse: Callable[[Scalar], ParsedValue | None] | None = None
     as_json: bool = False
 
     @property
@@ -156,7 +156,7 @@ class Kind:
         """Whether it holds text, of whatever was sent."""
         return self.parse is None
 
-    def read(self, value: Scalar) -> Reading | None:
+    def read(self, value: Scalar) -> ParsedValue | None:
         """Return what a value is; None where it is nothing of this kind."""
         if isinstance(value, str) and not value.strip():
             return NO_ANSWER
@@ -183,15 +183,15 @@ class Kind:
         return pa.array(values, stored).view(self.arrow_type)
 
 
-WHOLE: Final = Kind("whole number", _whole)
-NUMBER: Final = Kind("number", _number)
-DATE: Final = Kind("date", _date)
-MOMENT: Final = Kind("date and time", _moment)
-TEXT: Final = Kind("text")
-MIXED: Final = Kind("text, or any JSON", as_json=True)
+WHOLE: Final = ColumnType("whole number", _whole)
+NUMBER: Final = ColumnType("number", _number)
+DATE: Final = ColumnType("date", _date)
+MOMENT: Final = ColumnType("date and time", _moment)
+TEXT: Final = ColumnType("text")
+MIXED: Final = ColumnType("text, or any JSON", as_json=True)
 
 # The API's description names RADIO and TEXT "etc."; what isn't here is text.
-_KINDS: Mapping[str, Kind] = {
+_KINDS: Mapping[str, ColumnType] = {
     **dict.fromkeys(("INT", "INTEGER"), WHOLE),
     **dict.fromkeys(("NUMBER", "NUMERIC", "DECIMAL", "FLOAT", "DOUBLE"), NUMBER),
     "DATE": DATE,
@@ -211,6 +211,6 @@ def reads_as_json(text: str) -> bool:
     return True
 
 
-def kind_of(variable_type: str | None) -> Kind:
+def kind_of(variable_type: str | None) -> ColumnType:
     """Return what a variable of a declared type holds."""
     return _KINDS.get(re.sub(r"[\W_]", "", variable_type or "").upper(), TEXT)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Shelf:
+class SpillBuffer:
     """Keeps record batches of any schemas.
 
     The file has no name; it goes with the shelf and all that could take something from it.

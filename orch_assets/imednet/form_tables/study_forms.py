@@ -26,7 +26,7 @@ _VARIABLE_COLUMNS: Final = (
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
+class StudyForm:
     """A form and its variables, as rows of the table ``variables``; equal to itself alone."""
 
     form_id: int | None
@@ -50,7 +50,7 @@ class StudyForms:
     """
 
     def __init__(self, forms: "pa.Table", variables: "pa.Table") -> None:
-        self._forms: dict[tuple[int | None, str | None], Form] = {}
+        self._forms: dict[tuple[int | None, str | None], StudyForm] = {}
         rows = forms.select(["form_id", "form_key", "form_name"]).to_pylist()
         for row in sorted(rows, key=lambda row: _nulls_last(row["form_id"])):
             self._add(row["form_id"], row["form_key"], row["form_name"])
@@ -60,10 +60,12 @@ class StudyForms:
                 named = row["form_id"], row["form_key"], row["form_name"]
                 self.find(*named).variables.append(row)
 
-    def __iter__(self) -> Iterator[Form]:
+    def __iter__(self) -> Iterator[StudyForm]:
         return iter(self._forms.values())
 
-    def find(self, form_id: int | None, form_key: str | None, form_name: str | None = None) -> Form:
+    def find(
+        self, form_id: int | None, form_key: str | None, form_name: str | None = None
+    ) -> StudyForm:
         """Return the form that is meant, a new one if there is none.
 
         Where both have them, ID as well as key must agree; a half alone must name one form only.
@@ -74,8 +76,8 @@ class StudyForms:
             found = alike[0] if len(alike) == 1 else None
         return found or self._add(form_id, form_key, form_name)
 
-    def _add(self, form_id: int | None, form_key: str | None, form_name: str | None) -> Form:
-        form = Form(form_id, form_key or None, form_name)
+    def _add(self, form_id: int | None, form_key: str | None, form_name: str | None) -> StudyForm:
+        form = StudyForm(form_id, form_key or None, form_name)
         return self._forms.setdefault((form_id, form.form_key), form)
 
 

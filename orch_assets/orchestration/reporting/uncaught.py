@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Final
 
-from orch_assets.errors import StudyGivenUpError, UncaughtFailureError
+from orch_assets.errors import StudyCancelledError, UncaughtFailureError
 from orch_assets.orchestration.reporting.results import Failure, describe_failure
 from orch_assets.study import (
     Raised,
@@ -123,7 +123,7 @@ def take(raised: Raised, study: StudyContext | None = None) -> bool:
             _log.error("%s. No study is known for it.", told)
         return bool(running)
     given_up = study.lease.revoked
-    if given_up and isinstance(raised.error, StudyGivenUpError):
+    if given_up and isinstance(raised.error, StudyCancelledError):
         return True  # what it is meant to end with
     counts = not given_up and study.uncaught.note(raised)
     StudyContextLogAdapter(_log, study.study_key).error(

@@ -32,7 +32,7 @@ _PASSING = {
 Futures: TypeAlias = "dict[str, Future[Any]]"
 
 
-class Follower:
+class ExecutionPoller:
     """Follows executions until they end: lists those that run, and asks for those that left.
 
     One daemon thread serves all; it ends when nothing is left to follow.

@@ -22,7 +22,7 @@ SHA256_NOTE = "sha256"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|arn:[A-Za-z0-9._:-]+")
 
 
-class Page(NamedTuple):
+class ListingPage(NamedTuple):
     """A page of a listing: keys in order, and folders where a delimiter makes them."""
 
     keys: Sequence[str] = ()
@@ -72,7 +72,7 @@ class Bucket(ABC, Generic[Client]):
 
     def exists(self, key: str) -> bool:
         """Tell whether the object is there; a bucket that isn't is an error, not an answer."""
-        page = next(self._pages(key, ""), Page())
+        page = next(self._pages(key, ""), ListingPage())
         return [*page.keys[:1]] == [key]
 
     def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
@@ -106,7 +106,7 @@ class Bucket(ABC, Generic[Client]):
         """Write the whole object into an empty file."""
 
     @abstractmethod
-    def _pages(self, prefix: str, delimiter: str) -> Iterator[Page]:
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[ListingPage]:
         """Yield what begins with the prefix, page by page."""
 
     @property

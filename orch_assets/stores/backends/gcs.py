@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named_uri
-from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, Page, given
+from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, ListingPage, given
 from orch_assets.stores.backends.gcs_errors import reporting
 from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.spooling import Spooled
@@ -107,7 +107,7 @@ class GCSBucket(Bucket[Any]):
             f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
         )
 
-    def _pages(self, prefix: str, delimiter: str) -> Iterator[Page]:
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[ListingPage]:
         with reporting(self.uri(prefix)):
             found = self._client.list_blobs(
                 self._name,
@@ -117,7 +117,7 @@ class GCSBucket(Bucket[Any]):
                 retry=_retry(),
             )
             for page in found.pages:
-                yield Page([blob.name for blob in page], sorted(page.prefixes))
+                yield ListingPage([blob.name for blob in page], sorted(page.prefixes))
 
     def _blob(self, key: str) -> Any:
         return self._client.bucket(self._name).blob(

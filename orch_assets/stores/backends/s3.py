@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from orch_assets.clouds import boto3_session, botocore_session
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named_uri
-from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, Page, given
+from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, ListingPage, given
 from orch_assets.stores.backends.s3_errors import code_of, reporting
 from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.spooling import Spooled
@@ -143,13 +143,13 @@ class S3Bucket(Bucket[Any]):
                 return
         self._client.download_fileobj(self._name, key, file, Config=_transfer())
 
-    def _pages(self, prefix: str, delimiter: str) -> Iterator[Page]:
+    def _pages(self, prefix: str, delimiter: str) -> Iterator[ListingPage]:
         with reporting(self.uri(prefix)):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._name, Prefix=prefix, Delimiter=delimiter
             )
             for page in pages:
-                yield Page(
+                yield ListingPage(
                     [each["Key"] for each in page.get("Contents", ())],
                     [each["Prefix"] for each in page.get("CommonPrefixes", ())],
                 )

@@ -9,7 +9,7 @@ from orch_assets.stores.object_keys import ArtifactKeys, ParsedKey, parse_key
 
 
 @dataclass
-class Stock:
+class ArtifactObjects:
     """The objects of one artifact.
 
     Attributes:
@@ -34,15 +34,15 @@ class Stock:
         return self.current + len(self.versions) + len(self.members) + entries
 
 
-def take_stock(backend: Backend, folder: str, prefix: str) -> list[Stock]:
+def take_stock(backend: Backend, folder: str, prefix: str) -> list[ArtifactObjects]:
     """Return what is stored below a folder of the store with that prefix, in order of names.
 
     What is no artifact's is left out.
     """
-    found: dict[str, Stock] = {}
+    found: dict[str, ArtifactObjects] = {}
     for key, parsed in find_objects(backend, folder, prefix, hidden=True):
         keys = parsed.keys
-        stock = found.setdefault(keys.current, Stock(keys, parsed.is_named))
+        stock = found.setdefault(keys.current, ArtifactObjects(keys, parsed.is_named))
         if parsed.role == "current":
             stock.current = True
         elif parsed.role == "manifests":

@@ -9,7 +9,7 @@ from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.stores.artifact_sets import SetIndex
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.maintenance.compaction import Compaction, surplus_entries
-from orch_assets.stores.maintenance.inventory import Stock, take_stock
+from orch_assets.stores.maintenance.inventory import ArtifactObjects, take_stock
 from orch_assets.stores.manifest import Entry, Manifest, told_by
 from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.publishing import Publisher
@@ -61,11 +61,11 @@ class Retention:
             self._check_right_to_delete()
         return [uri for plan in plans for uri in self._carry_out(plan)]
 
-    def _entries(self, stock: Stock) -> list[Entry]:
+    def _entries(self, stock: ArtifactObjects) -> list[Entry]:
         return self._publisher.read_entries(stock.keys) if stock.manifests else []
 
     def _plan(
-        self, stock: Stock, stay: set[str], entries: Mapping[str, Collection[Entry]]
+        self, stock: ArtifactObjects, stay: set[str], entries: Mapping[str, Collection[Entry]]
     ) -> "_Plan":
         keys = stock.keys
         gone = sorted((stock.versions | set(stock.manifests)) - stay)
@@ -97,7 +97,7 @@ class Retention:
 
     def _by_the_rules(
         self,
-        stock: Stock,
+        stock: ArtifactObjects,
         manifests: Mapping[str, Manifest],
         keep_last: int,
         keep_days: float | None,
@@ -109,7 +109,7 @@ class Retention:
             stay.add(self._current(stock))
         return stay
 
-    def _current(self, stock: Stock) -> str:
+    def _current(self, stock: ArtifactObjects) -> str:
         try:
             with self._backend.open(stock.keys.current) as file:
                 return sha256_of(file)
@@ -132,7 +132,7 @@ class Retention:
                         stay[source].add(version)
                         pending.append((source, version))
 
-    def _members(self, stock: Stock, versions: set[str]) -> set[str]:
+    def _members(self, stock: ArtifactObjects, versions: set[str]) -> set[str]:
         """Return the tables that versions of a set consist of."""
         if not stock.members:
             return set()

@@ -8,7 +8,7 @@ from typing import Final
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.artifact_sets import SetIndex
 from orch_assets.stores.backends.base import Backend
-from orch_assets.stores.maintenance.inventory import Stock, take_stock
+from orch_assets.stores.maintenance.inventory import ArtifactObjects, take_stock
 from orch_assets.stores.names import leads_from_below
 from orch_assets.stores.object_keys import inside
 from orch_assets.stores.publishing import Publisher
@@ -18,7 +18,7 @@ _LEFTOVER: Final = "no publication has it: one that was cut short or is under wa
 
 
 @dataclass(frozen=True)
-class Fault:
+class Problem:
     """Something that isn't as it was published.
 
     Attributes:
@@ -48,7 +48,7 @@ class Verification:
         # Versions that a manifest names as inputs, by URI of the artifact and hash.
         self._inputs: set[tuple[str, str]] = set()
 
-    def run(self, folder: str, progress: Callable[[int, int], object]) -> list[Fault]:
+    def run(self, folder: str, progress: Callable[[int, int], object]) -> list[Problem]:
         """Return what is wrong, in order of the artifacts."""
         stocks = take_stock(self._backend, folder, self._prefix)
         done, total = 0, sum(map(len, stocks))
@@ -67,7 +67,7 @@ class Verification:
 
     # Checks yield one fault or None for each object, and for each that should be there.
 
-    def _manifest_checks(self, stock: Stock) -> Iterator[Fault | None]:
+    def _manifest_checks(self, stock: ArtifactObjects) -> Iterator[Problem | None]:
         if stock.manifests and not stock.is_named:  # else no store published it
             yield self._fault(stock, stock.keys.current, self._name_problem(stock))
         for sha256, entries in sorted(stock.manifests.items()):
@@ -77,7 +77,7 @@ class Verification:
                 missing = "this version is missing; a manifest has it"
                 yield self._fault(stock, stock.keys.version(sha256), missing)
 
-    def _data_checks(self, stock: Stock) -> Iterator[Fault | None]:
+    def _data_checks(self, stock: ArtifactObjects) -> Iterator[Problem | None]:
         keys = stock.keys
         current = self._hash(keys.current) if stock.current else None
         for sha256 in sorted(stock.versions):
@@ -92,7 +92,7 @@ class Verification:
             problem = None if known else f"no manifest has its bytes ({current})"
             yield self._fault(stock, keys.current, problem)
 
-    def _name_problem(self, stock: Stock) -> str | None:
+    def _name_problem(self, stock: ArtifactObjects) -> str | None:
         if leads_from_below(inside(self._prefix, stock.keys.path)):
             return None
         return (
@@ -101,7 +101,7 @@ class Verification:
             f"{self._backend.uri(stock.keys.hidden)}"
         )
 
-    def _manifest_problem(self, stock: Stock, entry: str, sha256: str) -> str | None:
+    def _manifest_problem(self, stock: ArtifactObjects, entry: str, sha256: str) -> str | None:
         try:
             manifest = self._publisher.entry(stock.keys, entry, sha256).manifest
         except ArtifactNotFoundError:
@@ -114,7 +114,9 @@ class Verification:
             self._inputs.update(publication.inputs.items())
         return None
 
-    def _version_fault(self, stock: Stock, sha256: str, current: str | None) -> Fault | None:
+    def _version_fault(
+        self, stock: ArtifactObjects, sha256: str, current: str | None
+    ) -> Problem | None:
         key = stock.keys.version(sha256)
         problem = self._bytes_problem(key, sha256)
         if not problem and not self._is_known(stock, sha256):
@@ -133,7 +135,7 @@ class Verification:
         found = self._hash(key)
         return None if found == sha256 else f"its bytes have the hash {found}"
 
-    def _members_in_use(self, stock: Stock) -> set[str] | None:
+    def _members_in_use(self, stock: ArtifactObjects) -> set[str] | None:
         """Return the tables of all publications of a set; None where one can't be read."""
         try:
             return {
@@ -145,13 +147,13 @@ class Verification:
         except (ArtifactNotFoundError, ValueError, KeyError, TypeError):  # damaged, told elsewhere
             return None
 
-    def _members_of(self, stock: Stock, sha256: str) -> set[str]:
+    def _members_of(self, stock: ArtifactObjects, sha256: str) -> set[str]:
         if stock.keys.kind != "set":
             return set()
         with self._backend.open(stock.keys.version(sha256)) as file:
             return {each.sha256 for each in SetIndex.read(file).members.values()}
 
-    def _is_known(self, stock: Stock, sha256: str) -> bool:
+    def _is_known(self, stock: ArtifactObjects, sha256: str) -> bool:
         # Another publisher may have come since the stock was taken.
         return bool(stock.manifests.get(sha256) or self._publisher.entries(stock.keys, sha256))
 
@@ -163,8 +165,8 @@ class Verification:
             return "none: it was removed"
 
     def _fault(
-        self, stock: Stock, key: str, problem: str | None, *, leftover: bool = False
-    ) -> Fault | None:
+        self, stock: ArtifactObjects, key: str, problem: str | None, *, leftover: bool = False
+    ) -> Problem | None:
         if not problem and not leftover:
             return None
-        return Fault(self._backend.uri(key), stock.keys.name, problem or _LEFTOVER, leftover)
+        return Problem(self._backend.uri(key), stock.keys.name, problem or _LEFTOVER, leftover)

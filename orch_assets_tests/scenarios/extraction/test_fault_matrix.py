@@ -264,7 +264,7 @@ def test_rows_that_move_behind_the_stream_cost_a_second_reading(
     table: str, adding: bool, on: Bench
 ) -> None:
     """The lane reads the table anew, twice at most; without that the study would have failed."""
-    for retries, kind in ((0, "TableMovedError"), (2, None)):
+    for retries, kind in ((0, "TableChangedError"), (2, None)):
         on.reset()
         on.move(table, on.pages(table) - 2, adding=adding, always=False)
         result = on.read(on.sdk(window=1), table, retries=retries)

@@ -166,7 +166,7 @@ def test_a_table_that_moves_for_ever_fails_its_study_and_its_check(server, tmp_p
         assert run.status is dg.DagsterRunStatus.FAILURE
         assert states(real, "records") == {studies[0]: "FAILED", studies[1]: "MATERIALIZED"}
         error = observations(real, "records")[studies[0]]["error"]
-        assert f"TableMovedError: iMednet registry, /studies/{studies[0]}/records, page" in error
+        assert f"TableChangedError: iMednet registry, /studies/{studies[0]}/records, page" in error
         (evaluation,) = evaluations(real, "records")[studies[0]]
         assert not evaluation.passed
         assert evaluation.metadata["error"].value == error
