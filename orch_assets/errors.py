@@ -47,6 +47,7 @@ logs can leave it out; see ``marked_names``.
 
 from collections.abc import Collection
 
+from orch_assets.lazy import former_names
 from orch_assets.marked_names import MarkedError, named, named_path
 
 
@@ -350,3 +351,8 @@ class StoreUnavailableError(StoreError):
 
 class StateMachineError(OrchAssetsError):
     """Base of what building, deploying and executing a state machine can raise."""
+
+
+_FORMER = {"StudyGivenUpError": "StudyCancelledError", "TableMovedError": "TableChangedError"}
+
+__getattr__ = former_names(__name__, _FORMER)

@@ -30,3 +30,21 @@ def test_a_former_package_says_what_it_is_called_now(former, present):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert f"{former} is now {present}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "former", "present"),
+    [
+        ("orch_assets.errors", "StudyGivenUpError", "StudyCancelledError"),
+        ("orch_assets.errors", "TableMovedError", "TableChangedError"),
+        ("orch_assets.step_functions", "Follower", "ExecutionPoller"),
+        ("orch_assets.step_functions", "When", "ChoiceRule"),
+        ("orch_assets.stores", "Fault", "Problem"),
+    ],
+)
+def test_a_former_class_name_warns_and_is_the_same_class(module, former, present):
+    loaded = importlib.import_module(module)
+    with pytest.warns(DeprecationWarning, match=f"{former} is now {module}.{present}"):
+        found = getattr(loaded, former)
+    assert found is getattr(loaded, present)
+    assert former not in dir(loaded)

@@ -106,4 +106,6 @@ __all__ = [
     "state_machine",
 ]
 
-__getattr__, __dir__ = attributes_of(__name__, _HOMES)
+_FORMER = {"Follower": "ExecutionPoller", "When": "ChoiceRule"}
+
+__getattr__, __dir__ = attributes_of(__name__, _HOMES, _FORMER)

@@ -54,4 +54,4 @@ __all__ = [
     "published_by",
 ]
 
-__getattr__, __dir__ = attributes_of(__name__, _HOMES)
+__getattr__, __dir__ = attributes_of(__name__, _HOMES, former={"Fault": "Problem"})
