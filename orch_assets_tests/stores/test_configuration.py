@@ -35,7 +35,7 @@ GOOGLE_KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 STORES = {"s3": S3PipelineStore, "gs": GCSPipelineStore, None: LocalPipelineStore}
 FRAME = pd.DataFrame({"n": range(1000)})
 BIG = pd.DataFrame({f"f{n}": np.random.default_rng(n).random(1_200_000) for n in range(4)})
-README = Path(__file__).parents[2] / "README.md"
+SETTINGS = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +65,8 @@ def test_every_parameter_of_a_store_has_a_setting(scheme: str | None) -> None:
     assert {*STORE_SETTINGS.values()} | given == parameters
 
 
-def test_the_readme_lists_every_setting() -> None:
-    listed = README.read_text(encoding="utf-8")
+def test_the_page_of_settings_lists_every_setting() -> None:
+    listed = SETTINGS.read_text(encoding="utf-8")
     for name in (*BUCKET_SETTINGS, *STORE_SETTINGS, ENCRYPTION):
         assert f"`ORCH_STORE_{name}`" in listed
 
