@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "stores": CORE,
     "step_functions": CORE,
     "orchestration": CORE | {"imednet"},
-    "pipelines": {"", "step_functions"},  # what a state machine is built of beyond plain steps
+    # The columns of the API's tables, and what a state machine is built of beyond plain steps.
+    "pipelines": {"", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration"},
     "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},

@@ -136,6 +136,16 @@ def _spec(pipeline: StudyPipeline, keys: dict[str, dg.AssetKey]) -> dg.AssetSpec
         tags=dict(pipeline.tags),
         code_version=pipeline.code_version,
         skippable=True,
+        metadata=_column_schema(pipeline),
         automation_condition=None if runs_on_request(pipeline) else still_missing(),
     )
     return spec.with_io_manager_key(pipeline.io_manager_key)
+
+
+def _column_schema(pipeline: StudyPipeline) -> dict[str, dg.TableSchema]:
+    """Return the columns for the catalogue; nothing where they differ between studies."""
+    columns = [
+        dg.TableColumn(each.name, type=each.type, description=each.description)
+        for each in pipeline.columns
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns)} if columns else {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, overload, runtime_checkable
 
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.imednet.descriptions import DescribedColumn
 from orch_assets.orchestration.study_machine import StudyMachine
 
 T_Output_co = TypeVar("T_Output_co", covariant=True)
@@ -24,6 +25,7 @@ _ARGUMENT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "timeout": (int, float, type(None)),
     "io_manager_key": (str,),
     "machine": (StudyMachine, type(None)),
+    "columns": (tuple, list),
 }
 _MARK: Final = "__study_pipeline__"
 
@@ -74,6 +76,7 @@ class StudyPipeline:
         on_request: whether it runs only when somebody selects it by name.
         reconciled: whether it reads a table of the registry as a stream: its asset has the check
             ``reconciled``, and it is read anew where rows moved behind the stream.
+        columns: of its table, where they are the same for every study; shown in the catalogue.
         machine: what does the work; the function only makes the input of an execution.
     """
 
@@ -92,6 +95,7 @@ class StudyPipeline:
     code_version: str | None = None
     on_request: bool = False
     reconciled: bool = False
+    columns: Sequence[DescribedColumn] = ()
     machine: StudyMachine | None = None
 
     @property
@@ -130,6 +134,7 @@ def study_pipeline(
     code_version: str | None = ...,
     on_request: bool = ...,
     reconciled: bool = ...,
+    columns: Sequence[DescribedColumn] = ...,
     machine: StudyMachine | None = ...,
 ) -> Callable[[F], F]: ...
 
@@ -149,6 +154,7 @@ def study_pipeline(
     code_version: str | None = None,
     on_request: bool = False,
     reconciled: bool = False,
+    columns: Sequence[DescribedColumn] = (),
     machine: StudyMachine | None = None,
 ) -> Any:
     """Mark a function as a study pipeline; it stays the same callable.
@@ -174,6 +180,8 @@ def study_pipeline(
         reconciled: it returns a table of the registry as the stream ``sdk.<endpoint>.batches()``.
             Its asset then has the check ``reconciled``, one evaluation a study, and where rows
             moved behind the stream the table is read anew, twice at most.
+        columns: the columns of its table with a description each, where they are the same for
+            every study; Dagster's catalogue shows them.
         machine: the state machine that does the work. The function then returns the input of an
             execution (None is the study's key and what it takes); of each upstream it gets the
             URI of the artifact, and None where that has none.
@@ -208,6 +216,7 @@ def study_pipeline(
             code_version=code_version or _source_hash(marked),
             on_request=on_request,
             reconciled=reconciled,
+            columns=columns,
             machine=machine,
         )
         _check(pipeline)

@@ -3,15 +3,26 @@
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import Coding
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+@study_pipeline(
+    group="registry",
+    kinds=("table",),
+    reconciled=True,
+    columns=described_columns(Coding),
+)
 def codings(study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table") -> SplitTable:
     """Codings of a study: verbatim terms and the dictionary terms assigned to them.
 
-    Codings of withheld variables are in the companion of the same name in the restricted store.
+    - Grain: one row for each coded value.
+    - Key: ``coding_id``; rows are sorted by it.
+    - Endpoint: ``/studies/{studyKey}/codings``.
+    - Withheld: codings of withheld variables, and fields that the API's description doesn't name
+      (``extra``).
     """
     return split_withheld("codings", sdk.codings.batches(study_key), variables)

@@ -3,16 +3,26 @@
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import Query
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+@study_pipeline(
+    group="registry",
+    kinds=("table",),
+    reconciled=True,
+    columns=described_columns(Query),
+)
 def queries(study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table") -> SplitTable:
     """Queries of a study with the history of their comments.
 
-    All queries are here; the texts of those that may concern withheld variables are in the
-    companion of the same name in the restricted store.
+    - Grain: one row for each query.
+    - Key: ``annotation_id``; rows are sorted by it.
+    - Endpoint: ``/studies/{studyKey}/queries``.
+    - Withheld: texts of queries that may concern withheld variables, and fields that the API's
+      description doesn't name (``extra``).
     """
     return split_withheld("queries", sdk.queries.batches(study_key), variables)

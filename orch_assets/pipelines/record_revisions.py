@@ -3,18 +3,28 @@
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import RecordRevision
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+@study_pipeline(
+    group="registry",
+    kinds=("table",),
+    reconciled=True,
+    columns=described_columns(RecordRevision),
+)
 def record_revisions(
     study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table"
 ) -> SplitTable:
     """Audit trail of a study's records: who saved what when and why.
 
-    Reasons given on forms with withheld variables are in the companion of the same name in the
-    restricted store.
+    - Grain: one row for each revision of a record.
+    - Key: ``record_revision_id``; rows are sorted by it.
+    - Endpoint: ``/studies/{studyKey}/recordRevisions``.
+    - Withheld: reasons given on forms with withheld variables, and fields that the API's
+      description doesn't name (``extra``).
     """
     return split_withheld("record_revisions", sdk.record_revisions.batches(study_key), variables)

@@ -3,15 +3,26 @@
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+@study_pipeline(
+    group="registry",
+    kinds=("table",),
+    reconciled=True,
+    columns=described_columns(Record),
+)
 def records(study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table") -> SplitTable:
-    """Records of a study (one eCRF instance each), ``record_data`` as JSON text.
+    """Records of a study, ``record_data`` as JSON text; deleted ones too.
 
-    Values of withheld variables are in the companion of the same name in the restricted store.
+    - Grain: one row for each record (one eCRF instance).
+    - Key: ``record_id``; rows are sorted by it.
+    - Endpoint: ``/studies/{studyKey}/records``.
+    - Withheld: values of withheld variables, and fields that the API's description doesn't name
+      (``extra``).
     """
     return split_withheld("records", sdk.records.batches(study_key), variables)

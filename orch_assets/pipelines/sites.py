@@ -3,9 +3,22 @@
 from typing import Any
 
 from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import Site
 
 
-@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+@study_pipeline(
+    group="registry",
+    kinds=("table",),
+    reconciled=True,
+    columns=described_columns(Site),
+)
 def sites(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
-    """Sites of a study and their enrolment status."""
+    """Sites of a study and their enrolment status.
+
+    - Grain: one row for each site.
+    - Key: ``site_id``; rows are sorted by it.
+    - Endpoint: ``/studies/{studyKey}/sites``.
+    - Withheld: fields that the API's description doesn't name (``extra``).
+    """
     return split_withheld("sites", sdk.sites.batches(study_key))

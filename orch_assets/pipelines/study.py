@@ -3,11 +3,19 @@
 from typing import Any
 
 from orch_assets import SplitTable, StudyNotFoundError, split_withheld, study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import Study
 
 
-@study_pipeline(group="registry", kinds=("table",))
+@study_pipeline(group="registry", kinds=("table",), columns=described_columns(Study))
 def study(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
-    """The study's own entry in the registry's list of studies: one row."""
+    """The study's own entry in the account's list of studies.
+
+    - Grain: one row, the study.
+    - Key: ``study_id``.
+    - Endpoint: ``/studies``.
+    - Withheld: fields that the API's description doesn't name (``extra``).
+    """
     import pyarrow.compute as pc
 
     listed = sdk.studies.table(study_key)

@@ -3,19 +3,25 @@
 from typing import Any
 
 from orch_assets import study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import User
 
 
 @study_pipeline(
     group="registry",
     kinds=("table",),
     reconciled=True,
+    columns=described_columns(User),
     on_request=True,
     io_manager_key="restricted_io_manager",
 )
 def users(study_key: str, sdk: Any, study_logger: Any) -> Any:
     """Users of a study, inactive ones too, and their roles.
 
-    It holds names and e-mail addresses: it runs only when somebody selects it, and is kept in the
-    restricted store.
+    - Grain: one row for each user.
+    - Key: ``user_id``; rows are sorted by it.
+    - Endpoint: ``/studies/{studyKey}/users``.
+    - Withheld: the whole table. It holds names and e-mail addresses: it runs only when somebody
+      selects it, and is stored in the restricted store.
     """
     return sdk.users.batches(study_key, include_inactive=True)

@@ -3,18 +3,28 @@
 from typing import TYPE_CHECKING, Any
 
 from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import Visit
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@study_pipeline(group="registry", kinds=("table",), reconciled=True)
+@study_pipeline(
+    group="registry",
+    kinds=("table",),
+    reconciled=True,
+    columns=described_columns(Visit),
+)
 def visits(
     study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table", intervals: "pa.Table"
 ) -> SplitTable:
-    """Visits of a study's subjects, with their dates.
+    """Visits of a study's subjects, with their dates; deleted ones too.
 
-    Dates that answer withheld variables, or are counted from such, are in the companion of the
-    same name in the restricted store.
+    - Grain: one row for each visit of a subject.
+    - Key: ``visit_id``; rows are sorted by it.
+    - Endpoint: ``/studies/{studyKey}/visits``.
+    - Withheld: dates that answer withheld variables or are counted from such, and fields that the
+      API's description doesn't name (``extra``).
     """
     return split_withheld("visits", sdk.visits.batches(study_key), variables, intervals)

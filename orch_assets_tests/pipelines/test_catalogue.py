@@ -1,0 +1,50 @@
+"""What the catalogue says of the shipped tables is what they are."""
+
+import re
+
+import dagster as dg
+import pytest
+
+from docs.tables import PAGE, page
+from orch_assets import pipelines
+from orch_assets.definitions import defs
+from orch_assets.defs.discovery import discover_pipelines
+from orch_assets.imednet.arrow import arrow_schema
+from orch_assets.imednet.descriptions import DESCRIPTIONS, described_columns
+
+SHIPPED = {each.name: each for each in discover_pipelines(pipelines)}
+OF_THE_API = {name: each for name, each in SHIPPED.items() if each.columns}
+
+
+@pytest.mark.parametrize("model", DESCRIPTIONS, ids=lambda model: model.__name__)
+def test_each_column_is_described_with_its_type(model):
+    schema = arrow_schema(model)
+    assert [(field.name, str(field.type)) for field in schema] == [
+        (column.name, column.type) for column in described_columns(model)
+    ]
+
+
+@pytest.mark.parametrize("name", OF_THE_API)
+def test_a_table_of_the_api_says_grain_key_endpoint_and_what_is_withheld(name):
+    lines = OF_THE_API[name].description.splitlines()
+    terms = [match[1] for line in lines if (match := re.match(r"- (\w+): ", line))]
+    assert terms == ["Grain", "Key", "Endpoint", "Withheld"]
+    (key,) = re.findall(r"- Key: ``(\w+)``", OF_THE_API[name].description)
+    assert key in {column.name for column in OF_THE_API[name].columns}
+
+
+def test_twelve_tables_are_of_the_api():
+    assert len(OF_THE_API) == 12
+
+
+@pytest.mark.parametrize("name", OF_THE_API)
+def test_the_definition_shows_the_columns_where_the_ui_looks_for_them(name):
+    spec = defs.resolve_asset_graph().get(dg.AssetKey(name))
+    schema = spec.metadata["dagster/column_schema"]
+    shown = [(column.name, column.type, column.description) for column in schema.columns]
+    assert shown == [(c.name, c.type, c.description) for c in OF_THE_API[name].columns]
+
+
+def test_the_page_of_the_tables_is_what_the_catalogue_shows():
+    """``python -m docs.tables`` writes it anew."""
+    assert PAGE.read_text(encoding="utf-8") == page()
