@@ -7,16 +7,15 @@ than allowed.
 """
 
 import functools
-import itertools
 import logging
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import httpx
-import tenacity
 
 from orch_assets.errors import (
     ImednetError,
@@ -141,26 +140,18 @@ class RegistryHttp:
             RegistryDataError: no answer of the API at any try.
         """
         abandoned = abandoned or threading.Event()
+        failed = received.retries if received else 0
         one_try = functools.partial(self._try, call, decode, abandoned)
-        before = received.retries if received else 0
-        first = _decoded(decode, received.content) if received else one_try()
-        if not isinstance(
-            first, FailedAttempt
-        ):  # as nearly always: the machinery costs at every page
-            return Answer(first, before)
-        results = itertools.chain([first], _results_of(one_try))
-        tries = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._attempts - before),
-            wait=functools.partial(_pause_after, before),
-            sleep=functools.partial(self._pause, abandoned),
-            retry=tenacity.retry_if_result(_is_passing),
-            retry_error_callback=_last_result,
-            before_sleep=functools.partial(_log_retry, call, before),
-        )
-        result = tries(next, results)
-        if isinstance(result, FailedAttempt):
-            raise result.error
-        return Answer(result, before + tries.statistics["attempt_number"] - 1)
+        result = _decoded(decode, received.content) if received else one_try()
+        while isinstance(result, FailedAttempt):
+            failed += 1
+            if failed >= self._attempts or not result.passing:
+                raise result.error
+            seconds = _pause_after(failed, result)
+            _log_retry(call, failed, result.error, seconds)
+            self._pause(abandoned, seconds)
+            result = one_try()
+        return Answer(result, failed)
 
     def _try(
         self, call: ApiRequest, decode: Callable[[bytes], T], abandoned: threading.Event
@@ -266,39 +257,24 @@ def _decoded(decode: Callable[[bytes], T], body: bytes) -> T | FailedAttempt:
         return trouble_from(error)
 
 
-def _results_of(one_try: Callable[[], T]) -> Iterator[T]:
-    while True:
-        yield one_try()
-
-
-def _is_passing(result: Any) -> bool:
-    return isinstance(result, FailedAttempt) and result.passing
-
-
-def _pause_after(before: int, state: tenacity.RetryCallState) -> float:
+def _pause_after(failed: int, last: FailedAttempt) -> float:
     """Return exponential backoff with full jitter, or ``Retry-After`` where that is longer.
 
     Args:
-        before: tries that had failed when these began.
-        state: of these tries.
+        failed: how many tries have failed; at least one.
+        last: the last of them.
     """
-    backoff = tenacity.wait_random_exponential(_FIRST_BACKOFF * 2**before, _LONGEST_BACKOFF)
-    trouble = _last_result(state)
-    return max(backoff(state), trouble.retry_after or 0.0)
+    longest = min(_FIRST_BACKOFF * 2 ** (failed - 1), _LONGEST_BACKOFF)
+    return max(random.uniform(0, longest), last.retry_after or 0.0)  # noqa: S311 - no secret
 
 
-def _last_result(state: tenacity.RetryCallState) -> Any:
-    return None if state.outcome is None else state.outcome.result()
-
-
-def _log_retry(call: ApiRequest, before: int, state: tenacity.RetryCallState) -> None:
-    error = _last_result(state).error
+def _log_retry(call: ApiRequest, failed: int, error: RegistryError, seconds: float) -> None:
     _log.info(
         "GET %s, page %s: try %d failed (%s%s); the next in %.1f s",
         call.place,
         call.page,
-        before + state.attempt_number,
+        failed,
         type(error).__name__,
         f", HTTP {error.status}" if error.status else "",
-        state.next_action.sleep if state.next_action else 0.0,
+        seconds,
     )
