@@ -7,8 +7,8 @@ setting, is a ``ValueError``; what isn't there is a ``LookupError``.
 
     OrchAssetsError
     ├── StudyKeyError (ValueError)    a key that can't name a study here
-    ├── StudyCancelledError             a study that was given up tried to publish
-    ├── UncaughtFailureError          a study whose thread or finalizer failed tried to publish
+    ├── StudyCancelledError       a study that timed out or was cancelled tried to publish
+    ├── UncaughtFailureError      a study whose thread or finalizer failed tried to publish
     ├── PipelineDefinitionError (ValueError)   a study pipeline or graph that can't be built
     ├── SettingError (ValueError)     a setting that can't be read as what it must be
     ├── ImednetError                  the registry, and what runs over it
@@ -75,8 +75,8 @@ class StudyCancelledError(OrchAssetsError):
     def __init__(self, study_key: str) -> None:
         self.study_key = study_key
         super().__init__(
-            f"Study {named(study_key, shown=study_key)} was given up (timeout or cancel) and may "
-            "not publish any more."
+            f"Study {named(study_key, shown=study_key)} timed out or was cancelled; its results "
+            "can no longer be published."
         )
 
 
@@ -86,8 +86,8 @@ class UncaughtFailureError(OrchAssetsError):
     def __init__(self, study_key: str) -> None:
         self.study_key = study_key
         super().__init__(
-            f"A thread, finalizer or callback of study {study_key} has failed; the study fails, "
-            f"and publishes nothing more. The log names the type and place."
+            f"A thread, finalizer or callback of study {named(study_key, shown=study_key)} failed, "
+            "so the study fails and publishes nothing more. The log names the type and place."
         )
 
 

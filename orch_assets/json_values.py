@@ -19,7 +19,7 @@ _PLAIN_NUMPY: Final = "biufU"  # kinds: truth, whole numbers, floats, text
 
 
 class NotJsonError(MarkedError, ValueError):
-    """A value that JSON has not; the message says where it is and what to do, without data."""
+    """A value that is not JSON-serializable; the message says where, without data."""
 
 
 def is_shown_name(name: object) -> bool:
@@ -37,7 +37,7 @@ def json_value(value: Any, *, missing_as_null: bool = False) -> Any:
         missing_as_null: makes None of what is missing: NaN, and ``NA`` and ``NaT`` of pandas.
 
     Raises:
-        NotJsonError: it is, or holds, what JSON has not; a key that isn't text, for one.
+        NotJsonError: it is not JSON-serializable; a key that isn't text, for one.
 
     Example:
         >>> json_value({"mean_age": float("nan"), "sites": ("A", "B")}, missing_as_null=True)

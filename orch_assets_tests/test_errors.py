@@ -52,6 +52,7 @@ def every_error() -> list[type[OrchAssetsError]]:
     return [error for error in found if error.__module__.startswith("orch_assets.")]
 
 
+@pytest.mark.filterwarnings("ignore:orch_assets.registry:DeprecationWarning")  # its former name
 def test_the_drawings_are_the_tree() -> None:
     """A class that is missing there, hangs elsewhere, or is another of Python's, fails here."""
     tree = {**drawn(errors), **drawn(step_function_errors)}

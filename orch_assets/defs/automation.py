@@ -92,6 +92,6 @@ def build_automation_sensor(keys: Iterable[dg.AssetKey]) -> dg.AutomationConditi
             "study_automation_sensor",
             target=dg.AssetSelection.assets(*keys),
             default_status=dg.DefaultSensorStatus.RUNNING,
-            description="Runs what nobody ran.",
+            description="Runs what has not run yet: new studies, new pipelines, lost runs.",
             use_user_code_server=True,  # the daemon knows no conditions but Dagster's own
         )

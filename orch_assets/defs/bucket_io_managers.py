@@ -20,12 +20,12 @@ class S3PipelineIOManager(ConfiguredStoreIOManager):
     """
 
     bucket: str = Field(description="The bucket's name.")
-    region: str | None = Field(default=None, description="Default: as boto3 finds it.")
-    profile: str | None = Field(default=None, description="Of the AWS configuration.")
-    endpoint: str | None = Field(default=None, description="Of something else that speaks S3.")
-    role_arn: str | None = Field(default=None, description="A role to assume.")
-    kms_key: str | None = Field(default=None, description="Encrypts every object.")
-    tags: dict[str, str] | None = Field(default=None, description="Of every object.")
+    region: str | None = Field(default=None, description="AWS region. Default: what boto3 finds.")
+    profile: str | None = Field(default=None, description="Profile of the AWS configuration.")
+    endpoint: str | None = Field(default=None, description="URL of an S3-compatible service.")
+    role_arn: str | None = Field(default=None, description="ARN of a role to assume.")
+    kms_key: str | None = Field(default=None, description="KMS key that encrypts every object.")
+    tags: dict[str, str] | None = Field(default=None, description="Tags of every object.")
     # dagster-aws's S3Resource, or a boto3 client, in place of region, profile, endpoint and role.
     # To name its type would import boto3.
     s3: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # it may be left out
@@ -55,10 +55,12 @@ class GCSPipelineIOManager(ConfiguredStoreIOManager):
 
     bucket: str = Field(description="The bucket's name.")
     credentials_path: str | None = Field(default=None, description="A service account's key file.")
-    project: str | None = Field(default=None, description="Of the client.")
-    endpoint: str | None = Field(default=None, description="Of another service like Google's.")
+    project: str | None = Field(default=None, description="Project of the client.")
+    endpoint: str | None = Field(default=None, description="URL of a GCS-compatible service.")
     impersonate: str | None = Field(default=None, description="A service account to act as.")
-    kms_key_name: str | None = Field(default=None, description="Encrypts every object.")
+    kms_key_name: str | None = Field(
+        default=None, description="KMS key that encrypts every object."
+    )
     tags: dict[str, str] | None = Field(
         default=None, description="Of every object, as custom metadata."
     )

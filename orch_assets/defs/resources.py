@@ -35,28 +35,31 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
     """
 
     kind: str | None = Field(
-        default=None, description="`imednet` or `demo`. Default: ORCH_REGISTRY, else `imednet`."
+        default=None,
+        description="`imednet` or `demo` (the simulator). Default: ORCH_REGISTRY, else `imednet`.",
     )
-    api_key: str | None = Field(default=None, description="Default: IMEDNET_API_KEY.", repr=False)
+    api_key: str | None = Field(
+        default=None, description="API key. Default: IMEDNET_API_KEY.", repr=False
+    )
     security_key: str | None = Field(
-        default=None, description="Default: IMEDNET_SECURITY_KEY.", repr=False
+        default=None, description="Security key. Default: IMEDNET_SECURITY_KEY.", repr=False
     )
     base_url: str | None = Field(
-        default=None, description="Default: IMEDNET_BASE_URL, else iMednet's production."
+        default=None, description="Address of the API. Default: IMEDNET_BASE_URL, else iMednet's."
     )
     timeout: float | None = Field(
         default=None,
-        description="Seconds to connect, and between two pieces of an answer. "
+        description="Seconds to connect, and to wait for the next bytes of a response. "
         "Default: IMEDNET_TIMEOUT, else 30.",
     )
     answer_timeout: float | None = Field(
         default=None,
-        description="Seconds that a whole answer may take. "
+        description="Seconds that a whole response may take. "
         "Default: IMEDNET_ANSWER_TIMEOUT, else ten times `timeout`.",
     )
     max_answer_mb: int | None = Field(
         default=None,
-        description="Megabytes that an answer may have, unpacked. "
+        description="Largest response in megabytes, decompressed. "
         "Default: IMEDNET_MAX_ANSWER_MB, else 256.",
     )
     max_requests: int | None = Field(
@@ -64,11 +67,11 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
         description="Requests in flight per credential and process. "
         "Default: IMEDNET_MAX_REQUESTS, else 8.",
     )
-    demo_studies: int = Field(default=12, description="Studies of the embedded registry.")
+    demo_studies: int = Field(default=12, description="Number of studies in the simulator.")
     demo_subjects: int = Field(
-        default=40, description="Subjects in a typical study of the embedded registry."
+        default=40, description="Subjects in a typical study of the simulator."
     )
-    demo_seed: int = Field(default=7, description="What the embedded registry is made up from.")
+    demo_seed: int = Field(default=7, description="Random seed of the simulator.")
 
     _sdk: "ImednetSDK | None" = PrivateAttr(default=None)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
@@ -169,11 +172,11 @@ class OrchestrationResource(SetInCode, dg.ConfigurableResource[Any]):
     )
     max_workers: int | None = Field(
         default=None,
-        description="Studies at work at once in a run. Default: IMEDNET_MAX_WORKERS, else 4.",
+        description="Studies that run at once. Default: IMEDNET_MAX_WORKERS, else 4.",
     )
     accept_study_loss: int | None = Field(
         default=None,
-        description="So many studies may vanish from the registry at once. "
+        description="Number of studies that may leave the registry at once. "
         "Default: ORCH_ACCEPT_STUDY_LOSS, else 0: a tenth, or one.",
     )
 
@@ -220,11 +223,11 @@ class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
     )
     escape_formulas: bool | None = Field(
         default=None,
-        description="Write CSV so that no spreadsheet takes text for a formula. "
+        description="Write CSV so that spreadsheets don't evaluate text as formulas. "
         "Default: ORCH_STORE_ESCAPE_FORMULAS, else not.",
     )
     restricted: bool = Field(
-        default=False, description="Whether it is for withheld values and failure reports."
+        default=False, description="Whether this store is for withheld values and failure reports."
     )
 
     _store: "PipelineStore | None" = PrivateAttr(default=None)

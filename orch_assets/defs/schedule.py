@@ -25,7 +25,7 @@ def build_daily_refresh(
         job=job,
         cron_schedule=_DAILY,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Refreshes every study.",
+        description="Runs every pipeline for every study.",
     )
     def daily_refresh(
         context: dg.ScheduleEvaluationContext,

@@ -85,7 +85,7 @@ def build_study_sensor(
         job=job,
         minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Adds the registry's new studies and runs them; retires those that left.",
+        description="Adds new iMednet studies and runs them; retires studies that left.",
     )
     def study_registry_sensor(
         context: dg.SensorEvaluationContext,
@@ -200,7 +200,7 @@ def build_sync_job() -> dg.JobDefinition:
                 allow_retries=False,
             )
 
-    @dg.job(description="Adds the registry's new studies to `studies`; runs no pipeline.")
+    @dg.job(description="Adds new iMednet studies as partitions; runs no pipeline.")
     def sync_studies() -> None:
         sync_studies_with_registry()
 

@@ -161,7 +161,7 @@ def _checked(call: ApiRequest, answer: PageAnswer[R]) -> tuple[PageCounts, list[
         lack = "data" if answer.pagination else "pagination"
         raise call.error(RegistryDataError, f"the answer has no {lack}.", status=200)
     if answer.pagination.total_elements < 0:
-        raise call.error(RegistryDataError, "the answer counts fewer than no rows.", status=200)
+        raise call.error(RegistryDataError, "totalElements is negative.", status=200)
     return answer.pagination, answer.data
 
 

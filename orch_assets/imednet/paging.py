@@ -265,8 +265,8 @@ class TableRead(Generic[T]):
     ) -> IncompleteTableError:
         expected, arrived = self.counts.expected, self.counts.arrived
         return error(
-            f"{problem}; {arrived} of {expected} rows can be relied on, so there is no table. "
-            "Run it again when nobody changes the study.",
+            f"{problem}. Read {arrived} of {expected} rows consistently, so no table was written. "
+            "The study is probably being edited; retry later.",
             expected=expected,
             arrived=arrived,
             endpoint=self.call.endpoint,

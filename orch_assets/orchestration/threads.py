@@ -1,4 +1,4 @@
-"""Worker threads that keep nobody: not the call, not the interpreter, not each other."""
+"""Daemon worker threads: a hung job blocks neither the caller nor interpreter exit."""
 
 import asyncio
 import heapq

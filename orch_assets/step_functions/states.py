@@ -47,7 +47,8 @@ class Choice:
         otherwise: steps where no condition is true; none goes on at once.
 
     Example:
-        >>> choice = Choice("Any rows?", [When("{% $states.input.rows = 0 %}", [Fail("Empty")])])
+        >>> empty = ChoiceRule("{% $states.input.rows = 0 %}", [Fail("Empty")])
+        >>> choice = Choice("Any rows?", [empty])
         >>> list(choice.states("Load"))
         ['Any rows?', 'Empty']
     """

@@ -269,7 +269,10 @@ def test_no_repr_shows_a_value() -> None:
         (b'["planted"]', "Expected `object`, got `array`"),
         (b"{}", "no pagination"),
         (b'{"pagination":{"currentPage":0,"totalElements":0}}', "no data"),
-        (b'{"pagination":{"currentPage":0,"totalElements":-1},"data":[]}', "fewer than no rows"),
+        (
+            b'{"pagination":{"currentPage":0,"totalElements":-1},"data":[]}',
+            "totalElements is negative",
+        ),
         (b'{"pagination":{"currentPage":0,"totalElements":"planted"},"data":[]}', "Expected `int`"),
         (b'{"pagination":{"currentPage":0},"data":[]}', "another type"),
         (b'{"pagination":{"currentPage":0,"totalElements":1},"data":["planted"]}', "got `str`"),

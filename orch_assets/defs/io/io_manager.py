@@ -129,7 +129,7 @@ class ConfiguredStoreIOManager(PipelineIOManager):
     prefix: str = Field(default="", description="Goes before every name.")
     format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
     escape_formulas: bool = Field(
-        default=False, description="Write CSV so that no spreadsheet takes text for a formula."
+        default=False, description="Write CSV so that spreadsheets don't evaluate text as formulas."
     )
 
     _store: "PipelineStore | None" = PrivateAttr(default=None)

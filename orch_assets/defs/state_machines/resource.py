@@ -30,16 +30,16 @@ class StepFunctionsResource(SetInCode, dg.ConfigurableResource[Any]):
 
     role_arn: str | None = Field(
         default=None,
-        description="Role that the machines run as. Default: ORCH_STEP_FUNCTIONS_ROLE.",
+        description="ARN of the role that the machines run as. Default: ORCH_STEP_FUNCTIONS_ROLE.",
     )
     region: str | None = Field(
-        default=None, description="Default: AWS_REGION, else what boto3 finds."
+        default=None, description="AWS region. Default: AWS_REGION, else what boto3 finds."
     )
     profile: str | None = Field(
         default=None, description="Profile of the AWS configuration. Default: what boto3 finds."
     )
     endpoint: str | None = Field(
-        default=None, description="URL of something else that speaks Step Functions and STS."
+        default=None, description="URL of a service compatible with Step Functions and STS."
     )
 
     _aws: "Aws | None" = PrivateAttr(default=None)

@@ -44,8 +44,8 @@ class ExecutionPoller:
         clock: for tests; seconds.
 
     Example:
-        >>> follower = Follower(lambda: client)  # doctest: +SKIP
-        >>> output = follower.follow(execution_arn).result()  # doctest: +SKIP
+        >>> poller = ExecutionPoller(lambda: client)  # doctest: +SKIP
+        >>> output = poller.follow(execution_arn).result()  # doctest: +SKIP
     """
 
     def __init__(

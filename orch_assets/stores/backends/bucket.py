@@ -33,7 +33,7 @@ class Bucket(ABC, Generic[Client]):
     """Objects in a bucket; subclasses give the vendor's five calls.
 
     Args:
-        name: the bucket's.
+        name: Bucket name.
         connect: makes the vendor's client; called once, on first use.
 
     Raises:

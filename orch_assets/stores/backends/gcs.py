@@ -25,7 +25,7 @@ class GCSBucket(Bucket[Any]):
     wins.
 
     Args:
-        name: the bucket's.
+        name: Bucket name.
         connect: makes the ``google.cloud.storage.Client``.
         kms_key_name: encrypts every object; the bucket's own default without one.
         tags: of every object, as custom metadata.

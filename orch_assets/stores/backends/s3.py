@@ -41,7 +41,7 @@ class S3Bucket(Bucket[Any]):
     """Objects in a bucket of S3, or of something that speaks its language.
 
     Args:
-        name: the bucket's.
+        name: Bucket name.
         connect: makes the boto3 client.
         kms_key: encrypts every object; the bucket's own default without one.
         tags: of every object.
@@ -225,7 +225,7 @@ class S3PipelineStore(PipelineStore):
         format: of tables.
         region: the bucket's; by default what boto3 finds (``AWS_REGION``, the profile).
         profile: a named profile of the AWS configuration.
-        endpoint: URL of something else that speaks S3; by default what boto3 finds
+        endpoint: URL of an S3-compatible service; by default what boto3 finds
             (``AWS_ENDPOINT_URL``).
         role_arn: a role to assume, renewed before it expires.
         kms_key: KMS key to encrypt every object with; by default the bucket's own encryption.
