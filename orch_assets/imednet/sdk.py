@@ -127,10 +127,7 @@ class ImednetSDK:
         settings = RegistrySettings.read(
             api_key, security_key, base_url, timeout, max_requests, answer_timeout, max_answer_mb
         )
-        _check_range("page_size", page_size, 1, PAGE_SIZE)
-        if window is not None:
-            _check_range("window", window, 1, 64)
-        _check_range("attempts", attempts, 1, 100)
+        _check_ranges(page_size, window, attempts)
         self._base_url = settings.base_url
         limiter = limiter or limiter_for(settings)
         self._client = client or _open_client(settings.base_url, limiter, transport)
@@ -215,6 +212,13 @@ def _open_client(
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
     through = httpx.Proxy(proxy.url, auth=proxy.credentials) if proxy else None
     return httpx.Client(transport=transport, limits=limits, proxy=through)
+
+
+def _check_ranges(page_size: int, window: int | None, attempts: int) -> None:
+    _check_range("page_size", page_size, 1, PAGE_SIZE)
+    if window is not None:
+        _check_range("window", window, 1, 64)
+    _check_range("attempts", attempts, 1, 100)
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
