@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orch_assets.defs.runs.command_runs import PlannedRun
 
-# The README's table of exit codes.
+# As docs/reference/commands.md lists them.
 SUCCEEDED: Final = 0
 FAILED: Final = 1
 NONE_COULD_RUN: Final = 2
