@@ -46,8 +46,8 @@ logs can leave it out; see ``marked_names``.
 """
 
 from collections.abc import Collection
+from typing import Any
 
-from orch_assets.lazy import former_names
 from orch_assets.marked_names import MarkedError, named, named_path
 
 
@@ -355,4 +355,8 @@ class StateMachineError(OrchAssetsError):
 
 _FORMER = {"StudyGivenUpError": "StudyCancelledError", "TableMovedError": "TableChangedError"}
 
-__getattr__ = former_names(__name__, _FORMER)
+
+def __getattr__(name: str) -> Any:
+    from orch_assets.lazy import former_names
+
+    return former_names(__name__, _FORMER)(name)

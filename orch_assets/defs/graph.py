@@ -8,7 +8,6 @@ import dagster as dg
 
 from orch_assets.defs import blinding_check as blinding
 from orch_assets.defs.automation import still_missing
-from orch_assets.defs.graph_run import GraphRun
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.reconciliation_check import check_spec
 from orch_assets.defs.runs.interrupts import ctrl_c_cancels
@@ -111,6 +110,8 @@ def _graph(
         pool=pool,
     )
     def study_graph(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+        from orch_assets.defs.graph_run import GraphRun  # what only a run needs
+
         with ctrl_c_cancels(context.instance, context.run):
             GraphRun(context, ordered, keys).execute()
         # Every event was logged, and an asset's output would be a second one; a check's is wanted.

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from orch_assets.lazy import attributes_of
 
 if TYPE_CHECKING:
-    from orch_assets.stores.artifacts import ArtifactKind, Published
+    from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
     from orch_assets.stores.backends.gcs import GCSPipelineStore
     from orch_assets.stores.backends.local import LocalPipelineStore
     from orch_assets.stores.backends.s3 import S3PipelineStore
-    from orch_assets.stores.formats.table_formats import StorageFormat
     from orch_assets.stores.lineage import derived_from, note_input, noting_inputs, published_by
     from orch_assets.stores.maintenance.verification import Problem
     from orch_assets.stores.manifest import Content, Manifest, Publication
@@ -27,7 +26,7 @@ _HOMES = {
     "Publication": "manifest",
     "Published": "artifacts",
     "S3PipelineStore": "backends.s3",
-    "StorageFormat": "formats.table_formats",
+    "StorageFormat": "artifacts",
     "derived_from": "lineage",
     "note_input": "lineage",
     "noting_inputs": "lineage",

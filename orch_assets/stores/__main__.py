@@ -8,14 +8,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orch_assets.errors import SettingError, StoreError
 from orch_assets.stores.maintenance.verification import Problem
-from orch_assets.stores.store import PipelineStore
 from orch_assets.stores.store_settings import store_at
+
+if TYPE_CHECKING:
+    from orch_assets.stores.store import PipelineStore
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +59,7 @@ def _text(variable: str) -> str | None:
     return os.environ.get(variable, "").strip() or None
 
 
-def _verify(store: PipelineStore) -> tuple[list[Problem], int]:
+def _verify(store: "PipelineStore") -> tuple[list[Problem], int]:
     columns = (
         TextColumn("Verifying"),
         BarColumn(),

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named
-from orch_assets.stores.formats.table_formats import StorageFormat
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.manifest import Content
 
 

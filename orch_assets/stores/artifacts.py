@@ -1,4 +1,4 @@
-"""What kinds of artifacts there are, and what publishing one tells."""
+"""What kinds of artifacts there are, in which formats, and what publishing one tells."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +13,13 @@ class ArtifactKind(StrEnum):
     TABLE = "table"
     SET = "set"
     JSON = "json"
+
+
+class StorageFormat(StrEnum):
+    """How tables are stored."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
 
 
 @dataclass(frozen=True)

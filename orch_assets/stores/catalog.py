@@ -12,10 +12,9 @@ from orch_assets.errors import (
     StoreUnavailableError,
 )
 from orch_assets.marked_names import named, named_uri
-from orch_assets.stores.artifacts import ArtifactKind, Published
+from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.earlier_names import earlier_paths
-from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.maintenance.inventory import find_objects
 from orch_assets.stores.maintenance.retention import Retention
 from orch_assets.stores.maintenance.verification import Problem, Verification

@@ -5,22 +5,19 @@ No error repeats an address: somebody may have put a password into it.
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from orch_assets.errors import StoreAddressError
-from orch_assets.stores.backends.gcs import GCSPipelineStore
-from orch_assets.stores.backends.local import LocalPipelineStore
-from orch_assets.stores.backends.s3 import S3PipelineStore
-from orch_assets.stores.formats.table_formats import StorageFormat
-from orch_assets.stores.store import PipelineStore
+from orch_assets.stores.artifacts import StorageFormat
 
-_BUCKETS: Final[Mapping[str, type[S3PipelineStore] | type[GCSPipelineStore]]] = {
-    "s3": S3PipelineStore,
-    "gs": GCSPipelineStore,
-}
+if TYPE_CHECKING:
+    from orch_assets.stores.backends.gcs import GCSPipelineStore
+    from orch_assets.stores.backends.s3 import S3PipelineStore
+    from orch_assets.stores.store import PipelineStore
+
+_BUCKETS: Final = frozenset({"s3", "gs"})
 _KINDS: Final = "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."
 # ``s3:/bucket`` or ``file:folder``: a slip of somebody who means another place than a folder.
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -40,7 +37,7 @@ def open_store(
     escape_formulas: bool = False,
     private: bool = False,
     **options: Any,
-) -> PipelineStore:
+) -> "PipelineStore":
     """Return the store at an address: a folder, ``file:///folder``, or a bucket.
 
     Buckets are ``s3://bucket/prefix`` and ``gs://bucket/prefix``; what isn't given about them is as
@@ -50,7 +47,7 @@ def open_store(
         address: the folder's path, or the URI.
         format: of tables.
         escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
-        private: as of :class:`LocalPipelineStore`; who may read a bucket is said there.
+        private: as of ``LocalPipelineStore``; who may read a bucket is said there.
         options: of a bucket: further parameters of its store, such as ``endpoint``.
 
     Raises:
@@ -63,8 +60,11 @@ def open_store(
         raise StoreAddressError("A store's address is empty; give a folder.")
     if scheme := scheme_of(text):
         bucket, _, prefix = text.partition("://")[2].partition("/")
-        kind = _BUCKETS[scheme]
-        return kind(bucket, prefix, format, escape_formulas=escape_formulas, **options)
+        return _bucket_store(scheme)(
+            bucket, prefix, format, escape_formulas=escape_formulas, **options
+        )
+    from orch_assets.stores.backends.local import LocalPipelineStore
+
     return LocalPipelineStore(
         _folder_in_uri(text) if "://" in text else _folder(text),
         format=format,
@@ -72,6 +72,17 @@ def open_store(
         private=private,
         **options,
     )
+
+
+def _bucket_store(scheme: str) -> "type[S3PipelineStore | GCSPipelineStore]":
+    """Import one cloud's store only where it is used."""
+    if scheme == "s3":
+        from orch_assets.stores.backends.s3 import S3PipelineStore
+
+        return S3PipelineStore
+    from orch_assets.stores.backends.gcs import GCSPipelineStore
+
+    return GCSPipelineStore
 
 
 def _folder(text: str) -> Path:

@@ -10,12 +10,12 @@ from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValue
 from orch_assets.json_values import NotJsonError, json_value, to_json
 from orch_assets.marked_names import named, named_type
 from orch_assets.stores.artifact_sets import SetIndex
-from orch_assets.stores.artifacts import ArtifactKind, Published
+from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.csv_text import plain_csv
 from orch_assets.stores.formats.table_files import TableFiles
-from orch_assets.stores.formats.table_formats import StorageFormat, table_format
+from orch_assets.stores.formats.table_formats import table_format
 from orch_assets.stores.lineage import note_input
 from orch_assets.stores.maintenance.blinded_since import (
     BlindedSince,

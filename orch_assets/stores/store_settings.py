@@ -5,12 +5,14 @@ The settings' names are what follows ``ORCH_STORE_`` or ``ORCH_RESTRICTED_STORE_
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import SettingError
-from orch_assets.stores.formats.table_formats import StorageFormat
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.opening import open_store, scheme_of
-from orch_assets.stores.store import PipelineStore
+
+if TYPE_CHECKING:
+    from orch_assets.stores.store import PipelineStore
 
 # The settings of buckets, and the parameters that they are, by the scheme of the address.
 BUCKET_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -65,7 +67,7 @@ class StoreSettings:
         return next(((variable, text) for variable, text in found if text is not None), None)
 
 
-def configured_store(address: str, settings: StoreSettings, **given: Any) -> PipelineStore:
+def configured_store(address: str, settings: StoreSettings, **given: Any) -> "PipelineStore":
     """Return the store at an address, as its settings say.
 
     Args:
@@ -90,7 +92,7 @@ def configured_store(address: str, settings: StoreSettings, **given: Any) -> Pip
     )
 
 
-def store_at(address: str, text: Callable[[str], str | None]) -> PipelineStore:
+def store_at(address: str, text: Callable[[str], str | None]) -> "PipelineStore":
     """Return the store at an address that a person typed.
 
     One in the bucket of ``ORCH_STORE`` or ``ORCH_RESTRICTED_STORE`` is opened by that store's

@@ -18,8 +18,8 @@ from orch_assets.defs.io.table_types import as_handed, as_result, handed_on
 from orch_assets.errors import StoreError
 from orch_assets.orchestration.pipeline import ARROW, PANDAS
 from orch_assets.stores import LocalPipelineStore
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.formats.frames import arrow_to_frame
-from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.tables import without_notes
 from orch_assets_tests.stores.test_fidelity import EDGES, QUICK, assert_same, frames, stored
 from orch_assets_tests.support.harness import (

@@ -19,8 +19,8 @@ from pandas.testing import assert_frame_equal
 from orch_assets.defs.io.table_types import as_handed, handed_on
 from orch_assets.orchestration.pipeline import ARROW, PANDAS
 from orch_assets.stores import LocalPipelineStore
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.formats.frames import arrow_to_frame
-from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.joining import join_frames
 from orch_assets.stores.tables import without_notes
 from orch_assets_tests.stores.test_fidelity import EACH_FORMAT, MISSING, QUICK, TEXT, stored

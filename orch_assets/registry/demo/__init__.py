@@ -1,8 +1,9 @@
 """The former name of :mod:`orch_assets.demo`; importable for one release."""
 
 import warnings
+from typing import Any
 
-from orch_assets.demo import DemoRegistry, DemoServer, Fault
+from orch_assets import demo
 
 warnings.warn(
     "orch_assets.registry.demo is now orch_assets.demo; the old name goes with the next release.",
@@ -10,4 +11,6 @@ warnings.warn(
     stacklevel=2,
 )
 
-__all__ = ["DemoRegistry", "DemoServer", "Fault"]
+
+def __getattr__(name: str) -> Any:
+    return getattr(demo, name)

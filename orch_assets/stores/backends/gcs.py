@@ -7,9 +7,9 @@ from typing import Any, BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named_uri
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, ListingPage, given
 from orch_assets.stores.backends.gcs_errors import reporting
-from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.store import PipelineStore
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError, StoreAddressError, StoreUnavailableError
 from orch_assets.marked_names import named, named_uri
-from orch_assets.stores.formats.table_formats import StorageFormat
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.names import holds_control
 from orch_assets.stores.spooling import Spooled, create_private, sha256_of
 from orch_assets.stores.store import PipelineStore

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from orch_assets.clouds import boto3_session, botocore_session
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named_uri
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, ListingPage, given
 from orch_assets.stores.backends.s3_errors import code_of, reporting
-from orch_assets.stores.formats.table_formats import StorageFormat
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.store import PipelineStore
 

@@ -5,12 +5,12 @@ import re
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.marked_names import named, named_column_type
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.formats.batches import in_row_groups
 from orch_assets.stores.formats.csv_text import CsvFormat
 from orch_assets.stores.formats.retyping import retyped_table
@@ -31,13 +31,6 @@ _trying = threading.Lock()
 _STREAM_ROWS = 1 << 16
 # Of each column: without one, a row group's columns are held as a whole before they are decoded.
 _STREAM_BUFFER = 1 << 20
-
-
-class StorageFormat(StrEnum):
-    """How tables are stored."""
-
-    PARQUET = "parquet"
-    CSV = "csv"
 
 
 class TableFormat(Protocol):
