@@ -45,7 +45,7 @@ def frames_of(error: BaseException) -> list[tuple[FrameType, int]]:
     return list(traceback.walk_tb(traceback_of(error)))
 
 
-def written_type_name(kind: type[BaseException], known: KnownNames) -> str:
+def written_type_name(kind: type, known: KnownNames) -> str:
     """Return a type's name, or that of the nearest one above it, which stands in its source."""
     name: str = next(_name_of(each) for each in _mro_of(kind) if _is_written(each, known))
     return name
