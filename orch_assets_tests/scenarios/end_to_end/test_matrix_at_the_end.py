@@ -1,15 +1,8 @@
 """What came of a run is printed, and told by the exit code, whatever the stored matrix becomes."""
 
 import io
-import os
 import re
-import signal
 import sys
-import threading
-import time
-
-import dagster as dg
-import pytest
 
 from orch_assets import LocalPipelineStore
 from orch_assets_tests.support.harness import in_state
@@ -69,35 +62,3 @@ def test_a_store_that_fails_after_the_last_result_ends_with_1_and_the_matrix(acc
     assert "Traceback" not in done.err + trap.getvalue()
     assert_matrix(trap.getvalue(), studies)
     assert len(LocalPipelineStore(moved).list_artifacts("forms")) == len(studies)
-
-
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_while_the_matrix_is_stored_loses_no_result(account, sign, code):
-    """The matrix is printed before; nothing is left to run again."""
-    study = account.server.registry.study_keys()[0]
-    assert account.command("run", "--study", study).code == 0
-    matrix = account.home / "artifacts" / "study_results.parquet"
-    matrix.unlink()
-    os.mkfifo(matrix)  # whoever reads it waits for ever
-
-    def interrupt_the_refresh():
-        wanted = dg.RunsFilter(
-            job_name="refresh_study_results", statuses=[dg.DagsterRunStatus.STARTED]
-        )
-        with account.instance() as real:
-            while not real.get_runs(wanted):
-                time.sleep(0.1)
-        time.sleep(1)
-        os.kill(os.getpid(), sign)
-
-    thread = threading.Thread(target=interrupt_the_refresh, daemon=True)
-    thread.start()
-    done = account.command("run", "--study", study)
-    thread.join(10)
-    assert done.code == code, done.said
-    assert "Every result is stored; the matrix study_results may be older." in done.err
-    assert "Traceback" not in done.said
-    assert_matrix(done.out, [study])
-    matrix.unlink()
-    again = account.command("run", "--failed")
-    assert (again.code, again.out) == (0, "Nothing failed in the last run: nothing to run again.\n")
