@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the command line, without its name; None takes the process's own.
     """
     with interrupting() as first_signal:
-        code = _exit_code(arguments)
+        try:
+            code = _exit_code(arguments)
+        except KeyboardInterrupt:  # while an error was printed
+            code = INTERRUPTED
         by_host = code == INTERRUPTED and first_signal() == signal.SIGTERM
     return TERMINATED if by_host else code
 

@@ -1,6 +1,6 @@
 """``python -m orch_assets.registry.demo``: the former name of ``python -m orch_assets.demo``."""
 
-from orch_assets.demo.__main__ import main
+import runpy
 
 if __name__ == "__main__":
-    main()
+    runpy.run_module("orch_assets.demo", run_name="__main__", alter_sys=True)
