@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: those of the command line, without its name; None takes the process's own.
     """
-    with interrupting() as first_signal:
+    with interrupting(last=arguments is None) as first_signal:
         try:
             code = _exit_code(arguments)
         except KeyboardInterrupt:  # while an error was printed

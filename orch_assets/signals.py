@@ -12,11 +12,15 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def interrupting() -> Iterator[Callable[[], int | None]]:
+def interrupting(*, last: bool) -> Iterator[Callable[[], int | None]]:
     """Let SIGTERM interrupt the block as Ctrl-C does; tell which of them came first.
 
     Dagster handles both while a run goes on, without telling them apart, and gives SIGTERM the
     handler of SIGINT afterwards. What the interpreter notes of each signal, it can't hide.
+
+    Args:
+        last: whether the process ends after the block: what it has said of its end stays true,
+            so both signals are ignored from then on.
 
     Yields:
         A function that returns the number of the first of these signals; None where none came, or
@@ -38,7 +42,7 @@ def interrupting() -> Iterator[Callable[[], int | None]]:
         if not (ignored and number == signal.SIGINT):
             raise KeyboardInterrupt
 
-    with reader, writer, _handled_by(interrupt):
+    with reader, writer, _handled_by(interrupt, signal.SIG_IGN if last else None):
         reader.setblocking(False)
         writer.setblocking(False)
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
@@ -59,7 +63,9 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _handled_by(
+    handler: Callable[[int, FrameType | None], None], afterwards: signal.Handlers | None = None
+) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _ENDING}
     try:
         for number in _ENDING:
@@ -67,4 +73,4 @@ def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
         yield
     finally:
         for number, earlier in before.items():
-            signal.signal(number, earlier)
+            signal.signal(number, earlier if afterwards is None else afterwards)

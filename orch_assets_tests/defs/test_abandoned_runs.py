@@ -37,7 +37,7 @@ def add(instance: dg.DagsterInstance, status: STATUS, tags: dict[str, str]) -> N
 
 def dead_process_tag(run_id: str) -> dict[str, str]:
     """Return the tag that a process wrote which has ended."""
-    code = "from orch_assets.defs import processes; print(processes.Process.this().to_json())"
+    code = "from orch_assets.defs.runs.processes import Process; print(Process.this().to_json())"
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
     )

@@ -16,7 +16,7 @@ _SLOW = 60.0
 _KILLED_BEFORE = """
 import os, signal
 from orch_assets import cli
-from orch_assets.defs import command_runs
+from orch_assets.defs.runs import command_runs
 command_runs.execute_run = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 cli.main(["run"])
 """
