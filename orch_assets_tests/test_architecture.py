@@ -146,6 +146,17 @@ def test_only_the_shell_imports_dagster():
     assert wrong == []
 
 
+def test_one_module_imports_what_dagster_keeps_to_itself():
+    """An upgrade of Dagster breaks there, or nowhere."""
+    keepers = {
+        str(found.file.relative_to(PACKAGE))
+        for found in IMPORTS
+        if found.module.startswith("dagster_shared")
+        or (found.package == "dagster" and "._" in found.module)
+    }
+    assert keepers == {"defs/dagster_internals.py"}
+
+
 def test_pipelines_import_neither_http_nor_clouds():
     banned = {"httpx", "requests", *CLOUDS}
     wrong = [str(f) for f in IMPORTS if f.part == "pipelines" and f.package in banned]

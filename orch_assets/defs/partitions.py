@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 import dagster as dg
-from dagster_shared.utils.warnings import PreviewWarning
 
 STUDIES_NAME: Final = "studies"
 
@@ -19,8 +18,8 @@ studies = dg.DynamicPartitionsDefinition(name=STUDIES_NAME)
 
 def study_check_spec(name: str, key: dg.AssetKey, description: str) -> dg.AssetCheckSpec:
     """Return a check of an asset that has an evaluation of its own for each study."""
-    with warnings.catch_warnings():  # partitions of checks are a preview; Dagster is pinned
-        warnings.simplefilter("ignore", PreviewWarning)
+    with warnings.catch_warnings():  # partitions of checks are a preview
+        warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(name, asset=key, partitions_def=studies, description=description)
 
 

@@ -3,10 +3,8 @@
 from typing import Any, Final
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData,
-)
 
+from orch_assets.defs.dagster_internals import AssetCheckEvaluationTargetMaterializationData
 from orch_assets.defs.partitions import study_check_spec
 from orch_assets.errors import IncompleteTableError, TableChangedError
 from orch_assets.orchestration.reporting.results import Failure

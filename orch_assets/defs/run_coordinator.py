@@ -1,10 +1,9 @@
 """A run queue for launchers that terminate a run without telling Dagster who wanted it."""
 
 import dagster as dg
-from dagster._core.run_coordinator import QueuedRunCoordinator
 
 
-class CancellingRunCoordinator(QueuedRunCoordinator):
+class CancellingRunCoordinator(dg.QueuedRunCoordinator):
     """Dagster's own queue, which says that a run is being cancelled before it has it terminated.
 
     The default launcher says so itself; Celery's only sends a signal, which is taken for the

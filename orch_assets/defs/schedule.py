@@ -3,8 +3,8 @@
 from typing import Final
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.partitions import STUDIES_NAME, range_requests
 
 _DAILY: Final = "0 5 * * *"

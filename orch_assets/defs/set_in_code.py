@@ -8,17 +8,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import dagster as dg
-from dagster._config.pythonic_config.io_manager import (
-    ConfigurableIOManagerFactoryResourceDefinition,
-)
 
-# Not in Dagster's public API. `configured()` is, but leaves the fields and their values on view.
-from dagster._config.pythonic_config.resource import (
+from orch_assets.defs.dagster_internals import (
+    ConfigurableIOManagerFactoryResourceDefinition,
     ConfigurableResourceFactory,
     ConfigurableResourceFactoryResourceDefinition,
+    cached_method,
+    process_config,
 )
-from dagster._config.validate import process_config
-from dagster._utils.cached_method import cached_method
 
 # None would let anything be given, and be stored with the run.
 NOTHING: Final[dict[str, Any]] = {}

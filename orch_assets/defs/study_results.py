@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c

@@ -7,10 +7,11 @@ from typing import Final
 
 import dagster as dg
 
-# Not in Dagster's public API, and there is no public way to ask for unfinished backfills.
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-
+from orch_assets.defs.dagster_internals import (
+    BulkActionsFilter,
+    BulkActionStatus,
+    UnresolvedAssetJobDefinition,
+)
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c

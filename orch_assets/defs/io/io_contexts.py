@@ -7,7 +7,8 @@ its database migrations, unless they get the resources of a run: 80 ms of CPU fo
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.context.input import KeyRangeNoPartitionsDefPartitionsSubset
+
+from orch_assets.defs.dagster_internals import KeyRangeNoPartitionsDefPartitionsSubset
 
 
 def output_context(

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.errors import DagsterInvariantViolationError
 from pydantic import Field, PrivateAttr
 
 from orch_assets.defs.io.artifact_names import (
@@ -192,7 +191,7 @@ def _as_arrow(value: Any) -> Any:
 def _annotation(context: dg.InputContext) -> Any:
     try:
         return context.dagster_type.typing_type
-    except DagsterInvariantViolationError:  # a context that somebody built without a type
+    except dg.DagsterInvariantViolationError:  # a context that somebody built without a type
         return None
 
 

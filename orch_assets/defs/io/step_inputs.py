@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
+from orch_assets.defs.dagster_internals import step_of
 from orch_assets.stores import derived_from, noting_inputs, published_by
 
 # By step: a step loads its inputs, works and stores its outputs in one process, and its context is
@@ -17,7 +18,7 @@ _read: MutableMapping[Any, dict[str, str]] = WeakKeyDictionary()
 @contextlib.contextmanager
 def reading(context: dg.InputContext) -> Iterator[None]:
     """Note the versions that are read inside as inputs of the step, if there is one."""
-    step = context._step_context
+    step = step_of(context)
     if step is None:  # a study of a study graph, whose runner notes what it reads
         yield
         return
@@ -28,7 +29,7 @@ def reading(context: dg.InputContext) -> Iterator[None]:
 @contextlib.contextmanager
 def publishing(context: dg.OutputContext) -> Iterator[None]:
     """Name the step and its inputs in the manifests of what is published inside."""
-    step = context._step_context
+    step = step_of(context)
     if step is None:
         yield
         return

@@ -9,18 +9,15 @@ from typing import Any, Final
 
 import dagster as dg
 
-# Not in Dagster's public API: a run's origin, by which the UI finds the job to re-execute, and the
-# execution of a run that was made beforehand (`execute_in_process` makes runs without an origin).
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run
-from dagster._core.remote_origin import (
+from orch_assets import errors
+from orch_assets.defs.dagster_internals import (
+    InMemoryJob,
+    LoadableTargetOrigin,
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
+    execute_run,
 )
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-
-from orch_assets import errors
 from orch_assets.defs.partitions import (
     STUDIES_NAME,
     contiguous_pieces,

@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any, Final, TypeVar, cast
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._utils.interrupts import capture_interrupts
+
+from orch_assets.defs.dagster_internals import capture_interrupts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ def ctrl_c_cancels(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
     with noting_interrupts() as interrupts:
         try:
             yield
-        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             if interrupts[:1] == [signal.SIGINT]:
                 with capture_interrupts():
                     _report(instance, run.run_id)

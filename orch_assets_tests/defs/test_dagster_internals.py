@@ -1,0 +1,186 @@
+"""Each private part of Dagster is there and does what it is used for: an upgrade fails by name."""
+
+import ast
+import importlib
+import inspect
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+from orch_assets.defs import dagster_internals as internals
+
+FILE = Path(internals.__file__)
+NAMES = [
+    (node.module, alias.name)
+    for node in ast.parse(FILE.read_text()).body
+    if isinstance(node, ast.ImportFrom) and node.module.startswith("dagster")
+    for alias in node.names
+]
+KEY = dg.AssetKey("table")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_the_name_is_there(module: str, name: str) -> None:
+    assert hasattr(importlib.import_module(module), name)
+
+
+def test_every_name_is_given_on_and_tested_here() -> None:
+    """A name that is added to the module without a test of its use fails here."""
+    imported = {name for _, name in NAMES}
+    assert imported | {"step_of"} == set(internals.__all__)
+    tree = ast.parse(Path(__file__).read_text())
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "internals"
+    }
+    assert used >= set(internals.__all__)
+
+
+def test_a_job_of_assets_has_the_type() -> None:
+    job = dg.define_asset_job("job", selection="*")
+    assert isinstance(job, internals.UnresolvedAssetJobDefinition)
+
+
+def test_backfills_are_found_by_their_status(instance: dg.DagsterInstance) -> None:
+    wanted = internals.BulkActionsFilter(statuses=[internals.BulkActionStatus.REQUESTED])
+    assert instance.get_backfills(filters=wanted) == []
+
+
+def test_a_check_names_the_materialization_that_it_is_about() -> None:
+    about = internals.AssetCheckEvaluationTargetMaterializationData(
+        storage_id=1, run_id="run", timestamp=2.0
+    )
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=KEY, check_name="c", passed=True, metadata={}, target_materialization_data=about
+    )
+    assert evaluation.target_materialization_data == about
+
+
+def test_an_input_has_one_partition_of_no_definition() -> None:
+    subset = internals.KeyRangeNoPartitionsDefPartitionsSubset(dg.PartitionKeyRange("s", "s"))
+    context = dg.InputContext(
+        name="table", asset_key=KEY, partition_key="s", asset_partitions_subset=subset
+    )
+    assert list(context.asset_partition_keys) == ["s"]
+    assert context.asset_partition_key == "s"
+    assert internals.step_of(context) is None
+
+
+def test_input_and_output_of_a_step_belong_to_one_step(instance: dg.DagsterInstance) -> None:
+    steps = []
+
+    class Noting(dg.IOManager):
+        def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+            steps.append((context.asset_key.to_user_string(), internals.step_of(context)))
+
+        def load_input(self, context: dg.InputContext) -> int:
+            steps.append(("input", internals.step_of(context)))
+            return 1
+
+    @dg.asset
+    def first() -> int:
+        return 1
+
+    @dg.asset
+    def second(first: int) -> int:
+        return first
+
+    dg.materialize([first, second], instance=instance, resources={"io_manager": Noting()})
+    (_, of_first), (_, of_input), (_, of_second) = steps
+    assert of_input is of_second is not of_first
+    assert of_first is not None
+
+
+def test_a_run_is_made_with_an_origin_and_executed_later(instance: dg.DagsterInstance) -> None:
+    @dg.op
+    def nothing() -> None:
+        pass
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def job() -> None:
+        nothing()
+
+    target = internals.LoadableTargetOrigin(
+        executable_path=sys.executable,
+        module_name="module",
+        working_directory=".",
+        attribute="defs",
+    )
+    location = internals.ManagedGrpcPythonEnvCodeLocationOrigin(target, "location")
+    repository = internals.RemoteRepositoryOrigin(location, "__repository__")
+    origin = internals.RemoteJobOrigin(repository, "job")
+    run = instance.create_run_for_job(job, remote_job_origin=origin)
+    assert run.status == dg.DagsterRunStatus.NOT_STARTED
+    internals.execute_run(internals.InMemoryJob(job), run, instance, raise_on_error=False)
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended.status == dg.DagsterRunStatus.SUCCESS
+    assert ended.remote_job_origin.location_name == "location"
+
+
+def test_an_interrupt_is_held_back_until_the_block_ends() -> None:
+    done = False
+    before = signal.getsignal(signal.SIGINT)
+    with internals.capture_interrupts():
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_resources_and_io_managers_are_made_by_factories_of_these_types() -> None:
+    class Resource(dg.ConfigurableResource):
+        pass
+
+    class IOManagerFactory(dg.ConfigurableIOManagerFactory):
+        def create_io_manager(self, context: dg.InitResourceContext) -> dg.IOManager:
+            raise NotImplementedError
+
+    described = {
+        Resource: internals.ConfigurableResourceFactoryResourceDefinition,
+        IOManagerFactory: internals.ConfigurableIOManagerFactoryResourceDefinition,
+    }
+    for made, definition in described.items():
+        assert issubclass(made, internals.ConfigurableResourceFactory)
+        assert isinstance(made().get_resource_definition(), definition)
+        # `set_in_code` gives these by position.
+        assert list(inspect.signature(definition).parameters)[:6] == [
+            "configurable_resource_cls",
+            "resource_fn",
+            "config_schema",
+            "description",
+            "nested_resources",
+            "nested_partial_resources",
+        ]
+
+
+def test_fields_are_checked_and_filled_in() -> None:
+    schema = dg.Field({"bucket": str, "prefix": dg.Field(str, default_value="")})
+    filled = internals.process_config({"config": schema.config_type}, {"config": {"bucket": "b"}})
+    assert filled.value == {"config": {"bucket": "b", "prefix": ""}}
+    wrong = internals.process_config({"config": schema.config_type}, {"config": {"bucket": 1}})
+    assert not wrong.success
+
+
+def test_a_cached_method_gives_the_same_object() -> None:
+    class Once:
+        @internals.cached_method
+        def get(self) -> SimpleNamespace:
+            return SimpleNamespace()
+
+    one = Once()
+    assert one.get() is one.get()
+    assert one.get() is not Once().get()
