@@ -1,7 +1,8 @@
 """The errors of orch-assets.
 
 In parentheses: the error of Python's that it is as well. What is wrong with an argument, or with a
-setting, is a ``ValueError``; what isn't there is a ``LookupError``.
+setting, is a ``ValueError``; what isn't there is a ``LookupError``; what isn't installed is an
+``ImportError``.
 
 ::
 
@@ -11,6 +12,7 @@ setting, is a ``ValueError``; what isn't there is a ``LookupError``.
     ├── UncaughtFailureError      a study whose thread or finalizer failed tried to publish
     ├── PipelineDefinitionError (ValueError)   a study pipeline or graph that can't be built
     ├── SettingError (ValueError)     a setting that can't be read as what it must be
+    ├── MissingExtraError (ImportError)   a package of an extra that isn't installed
     ├── ImednetError                  the registry, and what runs over it
     │   ├── CredentialsError          keys are missing
     │   ├── StudyNotFoundError (LookupError)   the registry lists no such study
@@ -105,6 +107,20 @@ class SettingError(OrchAssetsError, ValueError):
     def __init__(self, setting: str, problem: str) -> None:
         self.setting = setting
         super().__init__(f"{setting} {problem}")
+
+
+class MissingExtraError(OrchAssetsError, ImportError):
+    """A package that an extra of orch-assets brings is not installed.
+
+    Attributes:
+        package: its name for pip.
+        extra: the extra's name.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f'{package} is not installed. Run: pip install "orch-assets[{extra}]"')
 
 
 class ImednetError(OrchAssetsError):

@@ -62,7 +62,8 @@ def test_the_drawings_are_the_tree() -> None:
         base, *others = error.__bases__
         assert base.__name__ == (above or "MarkedError"), error
         assert [other.__name__ for other in others] == ([python] if python else []), error
-        wider = {each.__name__ for each in (ValueError, LookupError) if issubclass(error, each)}
+        pythons = (ValueError, LookupError, ImportError)
+        wider = {each.__name__ for each in pythons if issubclass(error, each)}
         inherited = {name for each in error.__mro__ if (name := _python_of(each)) is not None}
         assert wider == inherited, error
     assert tree == {}

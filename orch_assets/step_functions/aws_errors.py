@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orch_assets.clouds import connecting
+from orch_assets.extras import needing
 from orch_assets.step_functions.arns import is_qualified
 from orch_assets.step_functions.execution_errors import (
     AwsError,
@@ -74,8 +75,9 @@ def reporting(place: str) -> Iterator[None]:
 
     Raises:
         AwsError: naming the place and what to do.
+        MissingExtraError: boto3 is not installed.
     """
-    with connecting:
+    with connecting, needing("aws"):
         from botocore.exceptions import BotoCoreError, ClientError
 
     found: AwsError | None = None

@@ -108,10 +108,10 @@ class Deployment:
 
     def _created(self) -> Mapping[str, Any] | None:
         """Return AWS's answer; None where somebody else was faster."""
-        from botocore.exceptions import ClientError
-
         definition = self._asked_for()
         with reporting(self._arn):
+            from botocore.exceptions import ClientError
+
             try:
                 answer: Mapping[str, Any] = self._client.create_state_machine(
                     name=self._arn.rpartition(":")[2],

@@ -67,9 +67,9 @@ def point(client: Any, machine_arn: str, alias: str, routes: Mapping[str, int]) 
 
 
 def _created(client: Any, arn: str, alias: str, wanted: list[dict[str, Any]]) -> bool:
-    from botocore.exceptions import ClientError
-
     with reporting(arn):
+        from botocore.exceptions import ClientError
+
         try:
             client.create_state_machine_alias(name=alias, routingConfiguration=wanted)
         except ClientError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orch_assets.errors import SettingError, StoreError
+from orch_assets.errors import MissingExtraError, SettingError, StoreError
 from orch_assets.stores.maintenance.verification import Problem
 from orch_assets.stores.store_settings import store_at
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = store_at(given.uri, _text)
         faults, objects = _verify(store)
         blinded_since = store.blinded_since()
-    except (StoreError, SettingError) as error:
+    except (StoreError, SettingError, MissingExtraError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     for fault in faults:

@@ -84,9 +84,9 @@ class Executions:
         return self._start(machine_arn, name, input_text(data))
 
     def _start(self, machine_arn: str, name: str, text: str) -> str:
-        from botocore.exceptions import ClientError
-
         with reporting(machine_arn):
+            from botocore.exceptions import ClientError
+
             try:
                 arn: str = self._client.start_execution(
                     stateMachineArn=machine_arn, name=check_execution_name(name), input=text

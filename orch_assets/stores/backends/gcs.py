@@ -75,9 +75,9 @@ class GCSBucket(Bucket[Any]):
 
     def holds(self, key: str, sha256: str, size: int) -> bool:
         """Ask for the object's size and note."""
-        from google.api_core.exceptions import NotFound
-
         with reporting(self.uri(key)):
+            from google.api_core.exceptions import NotFound
+
             blob = self._blob(key)
             try:
                 blob.reload(retry=_retry())
@@ -87,15 +87,16 @@ class GCSBucket(Bucket[Any]):
 
     def delete(self, key: str) -> None:
         """Remove the object."""
-        from google.api_core.exceptions import NotFound
+        with reporting(self.uri(key)):
+            from google.api_core.exceptions import NotFound
 
-        with reporting(self.uri(key)), contextlib.suppress(NotFound):
-            self._blob(key).delete(retry=_retry())
+            with contextlib.suppress(NotFound):
+                self._blob(key).delete(retry=_retry())
 
     def _fetch(self, key: str, file: BinaryIO) -> None:
-        from google.api_core.exceptions import NotFound
-
         with reporting(self.uri(key)):
+            from google.api_core.exceptions import NotFound
+
             try:
                 self._blob(key).download_to_file(file, retry=_retry())
             except NotFound:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from orch_assets.clouds import connecting
 from orch_assets.errors import StoreUnavailableError
+from orch_assets.extras import needing
 from orch_assets.marked_names import named_uri
 from orch_assets.stores.temporary import NO_ROOM, has_no_room
 
@@ -45,8 +46,9 @@ def reporting(uri: str) -> Iterator[None]:
 
     Raises:
         StoreUnavailableError: naming the address and what to do.
+        MissingExtraError: google-cloud-storage is not installed.
     """
-    with connecting:
+    with connecting, needing("gcp"):
         from google.api_core.exceptions import GoogleAPIError
         from google.auth.exceptions import GoogleAuthError
         from google.resumable_media import DataCorruption, InvalidResponse

@@ -100,9 +100,9 @@ class S3Bucket(Bucket[Any]):
 
     def holds(self, key: str, sha256: str, size: int) -> bool:
         """Ask for the object's size and note."""
-        from botocore.exceptions import ClientError
-
         with reporting(self.uri(key)):
+            from botocore.exceptions import ClientError
+
             try:
                 head = self._client.head_object(Bucket=self._name, Key=key)
             except ClientError as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 from orch_assets.clouds import connecting
 from orch_assets.errors import StoreUnavailableError
+from orch_assets.extras import needing
 from orch_assets.marked_names import named_uri
 from orch_assets.stores.temporary import NO_ROOM, has_no_room
 
@@ -69,8 +70,9 @@ def reporting(uri: str) -> Iterator[None]:
 
     Raises:
         StoreUnavailableError: naming the address and what to do.
+        MissingExtraError: boto3 is not installed.
     """
-    with connecting:
+    with connecting, needing("aws"):
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
         from s3transfer.exceptions import (  # type: ignore[import-untyped]
