@@ -22,7 +22,7 @@ CLOSE_HOME = @chmod 700 "$$DAGSTER_HOME"
 # A lock file is complete: nothing is resolved, every file is checked against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo demo-aws dev run studies test test-pandas3 check bench screenshot lock clean
+.PHONY: help demo demo-aws dev run studies test test-pandas3 test-dagster-lowest check bench screenshot lock clean
 
 help:
 	@echo "make demo      run the main job on the embedded registry (no account needed)"
@@ -32,6 +32,7 @@ help:
 	@echo "make run       run the main job on the account whose keys are in the environment"
 	@echo "make test      run the tests"
 	@echo "make test-pandas3   run the tests of the stores and IO managers with pandas 3"
+	@echo "make test-dagster-lowest   run the tests of Dagster's own ways with its lowest release"
 	@echo "make check     lint and types"
 	@echo "make bench     measure speed and memory, as ratios"
 	@echo "make clean     remove what can be made again"
@@ -67,6 +68,14 @@ test-pandas3: $(VENV)-pandas3/.installed
 	$(VENV)-pandas3/bin/python -m pytest -q --numprocesses auto --dist loadfile \
 		orch_assets_tests/stores orch_assets_tests/defs/test_io_manager.py \
 		orch_assets_tests/defs/test_io_manager_inputs.py orch_assets_tests/defs/test_handing_on.py
+
+# The newest release of the range is the project's own: `make test`.
+test-dagster-lowest: $(VENV)-dagster-lowest/.installed
+	$(VENV)-dagster-lowest/bin/python -m pytest -q --numprocesses auto --dist loadfile \
+		orch_assets_tests/defs/test_state_table.py orch_assets_tests/defs/test_failed_state.py \
+		orch_assets_tests/defs/test_partition_facts.py \
+		orch_assets_tests/defs/test_dagster_internals.py \
+		orch_assets_tests/defs/test_reconciliation.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -110,6 +119,12 @@ $(VENV)-pandas3/.installed: locks/pandas3.txt
 	$(VENV)-pandas3/bin/python $(INSTALL) --require-hashes -r locks/pandas3.txt
 	@touch $@
 
+$(VENV)-dagster-lowest/.installed: locks/dagster-lowest.txt
+	@echo "Installing the lowest release of Dagster into $(VENV)-dagster-lowest …"
+	$(PYTHON) -m venv $(VENV)-dagster-lowest
+	$(VENV)-dagster-lowest/bin/python $(INSTALL) --require-hashes -r locks/dagster-lowest.txt
+	@touch $@
+
 $(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml $(AWS_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(@D)
 	@chmod 700 $(@D)
@@ -129,15 +144,18 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 
 # Needs uv. A lock file names no index, so that it serves behind any mirror.
 lock:
-	$(COMPILE) pyproject.toml -o locks/run.txt
+	$(COMPILE) pyproject.toml --all-extras --group dagster-clouds -o locks/run.txt
+	$(COMPILE) pyproject.toml -c locks/run.txt -o locks/core.txt
 	$(COMPILE) --group pyproject.toml:install -c locks/run.txt -o locks/install.txt
-	$(COMPILE) pyproject.toml --group dev -o locks/dev.txt
+	$(COMPILE) pyproject.toml --all-extras --group dagster-clouds --group dev -o locks/dev.txt
 	$(COMPILE) --group pyproject.toml:peers -o locks/peers.txt
 	$(COMPILE) --group pyproject.toml:pandas3 -o locks/pandas3.txt
+	$(COMPILE) pyproject.toml --extra dagster --group dagster-lowest -o locks/dagster-lowest.txt
 
 # Never an account's home: its tables, their versions and restricted values can't be made again.
 clean:
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-pandas3 $(NODE)/node_modules $(DEMO_HOME) $(AWS_HOME)
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-pandas3 $(VENV)-dagster-lowest $(NODE)/node_modules
+	rm -rf $(DEMO_HOME) $(AWS_HOME)
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	@for left in .dagster/* artifacts .env; do \

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 _PACKAGE: Final = Path(__file__).resolve().parent
 _GIT_SECONDS: Final = 10.0
@@ -21,7 +21,7 @@ def code_version() -> str:
     stands alone.
 
     Returns:
-        ``0.1.0``; from a checkout ``0.1.0+<commit>``, the commit's 40 digits, with ``.modified``
+        ``0.2.0``; from a checkout ``0.2.0+<commit>``, the commit's 40 digits, with ``.modified``
         where the checkout differs from it: a tracked file was changed, or the package has a file
         that git doesn't know.
     """
