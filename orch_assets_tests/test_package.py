@@ -57,7 +57,6 @@ def test_the_core_needs_neither_dagster_nor_a_cloud(metadata: Message) -> None:
         "pyarrow",
         "rich",
         "starlette",
-        "tenacity",
         "uvicorn",
     }
     assert metadata.get_all("Provides-Extra") == ["aws", "dagster", "gcp"]

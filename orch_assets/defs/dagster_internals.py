@@ -31,6 +31,10 @@ from dagster._core.definitions.job_base import InMemoryJob
 
 # What `define_asset_job` returns has no public name.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+# A run closed as one whose process is gone, which no daemon retries: `report_run_failed` is public,
+# the reason that it takes is not.
+from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.api import execute_run
 
 # Unfinished backfills: `get_backfills` filters by these.
@@ -45,6 +49,9 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+
+# Runs that aren't finished: the statuses are public one by one, and a new one would be missed.
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 # A resource's definition is made once: Dagster knows nested resources by their definition.
@@ -54,6 +61,7 @@ from dagster._utils.cached_method import cached_method
 from dagster._utils.interrupts import capture_interrupts
 
 __all__ = [
+    "NOT_FINISHED_STATUSES",
     "AssetCheckEvaluationTargetMaterializationData",
     "BulkActionStatus",
     "BulkActionsFilter",
@@ -61,11 +69,13 @@ __all__ = [
     "ConfigurableResourceFactory",
     "ConfigurableResourceFactoryResourceDefinition",
     "InMemoryJob",
+    "JobFailureData",
     "KeyRangeNoPartitionsDefPartitionsSubset",
     "LoadableTargetOrigin",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",
+    "RunFailureReason",
     "UnresolvedAssetJobDefinition",
     "cached_method",
     "capture_interrupts",

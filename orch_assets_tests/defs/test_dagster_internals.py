@@ -184,3 +184,18 @@ def test_a_cached_method_gives_the_same_object() -> None:
     one = Once()
     assert one.get() is one.get()
     assert one.get() is not Once().get()
+
+
+def test_an_unfinished_run_is_found_and_fails_with_the_reason(instance: dg.DagsterInstance) -> None:
+    unfinished = dg.RunsFilter(statuses=internals.NOT_FINISHED_STATUSES)
+    run = instance.create_run_for_job(
+        dg.define_asset_job("job", selection="*").resolve(
+            asset_graph=dg.Definitions(assets=[dg.AssetSpec(KEY)]).resolve_asset_graph()
+        )
+    )
+    assert [each.run_id for each in instance.get_runs(unfinished)] == [run.run_id]
+    gone = internals.RunFailureReason.UNEXPECTED_TERMINATION
+    reason = internals.JobFailureData(error=None, failure_reason=gone)
+    instance.report_run_failed(run, "its process is gone", reason)
+    assert instance.get_runs(unfinished) == []
+    assert instance.get_run_by_id(run.run_id).tags["dagster/failure_reason"] == gone.value

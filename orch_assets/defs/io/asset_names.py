@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from orch_assets.defs.dagster_internals import step_of
 from orch_assets.defs.io.artifact_names import artifact_name, dimension_keys
 from orch_assets.errors import OrchAssetsError
 from orch_assets.marked_names import with_known_names
@@ -18,7 +19,7 @@ def names_known_in(context: dg.OutputContext | dg.InputContext) -> KnownNames:
     here = known_here()
     if here is not None:  # a study pipeline's
         return here
-    step = context._step_context
+    step = step_of(context)
     compute = getattr(step.op_def, "compute_fn", None) if step is not None else None
     known = names_known_to(getattr(compute, "decorated_fn", None))
     return replace(known, others=frozenset(_of_the_asset(context)))

@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
-from dagster._core.events import JobFailureData, RunFailureReason
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from orch_assets.defs.dagster_internals import (
+    NOT_FINISHED_STATUSES,
+    JobFailureData,
+    RunFailureReason,
+)
 from orch_assets.defs.partitions import is_run_over_studies, range_of
 from orch_assets.defs.runs.processes import Process
 
