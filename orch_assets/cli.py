@@ -7,15 +7,18 @@ that need it, so that ``--help`` costs nothing and asks nobody.
 
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from orch_assets.commands.check import check
+from orch_assets.commands.failures import failures
+from orch_assets.commands.location import location_resources, read_settings
+from orch_assets.commands.simulator import demo_server
+from orch_assets.commands.unfinished_runs import name_abandoned_runs, runs
+from orch_assets.commands.verify import verify
 from orch_assets.errors import OrchAssetsError
-from orch_assets.run_commands import name_abandoned_runs, runs
 from orch_assets.signals import interrupting, undisturbed
 from orch_assets.version import VERSION
 
@@ -33,8 +36,6 @@ INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 
 _MAIN_JOB: Final = "study_pipelines"
-# By these keys study graphs know what the command needs, too.
-_RESOURCES: Final = frozenset({"registry", "orchestration", "io_manager"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,36 +87,16 @@ def run(study_keys: Sequence[str], *, failed: bool) -> int:
     """
     if failed and study_keys:
         raise click.UsageError("Give --failed or --study, not both.")
-    _read_settings()
+    read_settings()
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.runs.readiness import try_stores
 
-    with home_instance() as instance, _location_resources(instance) as resources:
+    with home_instance() as instance, location_resources(instance) as resources:
         try_stores(resources._asdict())  # before a run that would mark every study as failed
         name_abandoned_runs(instance)
         if failed:
             return _run_failed(instance, resources)
         return _run_studies(instance, resources, study_keys)
-
-
-@contextmanager
-def _location_resources(instance: "dg.DagsterInstance") -> "Iterator[Any]":
-    """Lend the resources of the code location, made as for a run, by their keys."""
-    import dagster as dg
-
-    from orch_assets.definitions import defs
-    from orch_assets.defs.set_in_code import SetInCode
-
-    chosen = {
-        key: resource
-        for key, resource in (defs.resources or {}).items()
-        if key in _RESOURCES or isinstance(resource, SetInCode)
-    }
-    try:
-        with dg.build_resources(chosen, instance=instance) as resources:
-            yield resources
-    except dg.DagsterExecutionInterruptedError as interruption:  # of making or closing one
-        raise KeyboardInterrupt from interruption
 
 
 def _run_studies(instance: "dg.DagsterInstance", resources: Any, study_keys: Sequence[str]) -> int:
@@ -281,7 +262,7 @@ def studies(context: click.Context) -> int:
 
 
 def _show_studies() -> int:
-    _read_settings()
+    read_settings()
     import dagster as dg
 
     from orch_assets.defs import environment as settings
@@ -292,7 +273,7 @@ def _show_studies() -> int:
     home = settings.text("DAGSTER_HOME")
     with (
         home_instance() if home else dg.DagsterInstance.ephemeral() as instance,
-        _location_resources(instance) as found,
+        location_resources(instance) as found,
     ):
         change = look_at_registry(instance, found.registry, found.orchestration, absences={})
         click.echo(f"Registry: {found.registry.label}")
@@ -326,7 +307,7 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
     Without KEY, these are all known studies that the registry no longer lists or that the filter
     excludes.
     """
-    _read_settings()
+    read_settings()
     from orch_assets.definitions import graph_keys
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.study_sensor import retire_studies
@@ -359,16 +340,11 @@ def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dic
             raise click.BadParameter(f"no partition {key} is known.{hint} Nothing was retired.")
     if study_keys:
         return dict.fromkeys(study_keys)
-    with _location_resources(instance) as found:
+    with location_resources(instance) as found:
         change = look_at_registry(instance, found.registry, found.orchestration, absences={})
     absent = dict.fromkeys(change.absences, "the registry doesn't list it")
     return {**absent, **change.retire}
 
 
-cli.add_command(runs)
-
-
-def _read_settings() -> None:
-    from orch_assets.defs.environment import read_env_file
-
-    read_env_file(Path.cwd() / ".env")
+for _command in (runs, failures, verify, check, demo_server):
+    cli.add_command(_command)

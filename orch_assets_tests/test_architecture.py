@@ -53,15 +53,24 @@ MAY_IMPORT = {
         "defs",
         "definitions",
         "orchestration",
-        "run_commands",
+        "commands",
         "signals",
         "terminal",
     },
-    "run_commands": {"defs", "terminal"},
+    "commands": {
+        "",
+        "demo",
+        "defs",
+        "definitions",
+        "errors",
+        "orchestration",
+        "stores",
+        "terminal",
+    },
     "__main__": {"cli"},
     "studies": {"cli"},
 }
-MAY_IMPORT_DAGSTER = {"defs", "definitions", "cli", "run_commands"}
+MAY_IMPORT_DAGSTER = {"defs", "definitions", "cli", "commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
 TABLES = {"pandas", "pyarrow", "numpy"}
 
@@ -80,6 +89,8 @@ class Import:
     def part(self) -> str:
         """The part of the package that imports; "" is the package itself."""
         first = self.file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if self.file.name == "__main__.py":  # former commands: they call the one command
+            return "__main__"
         return "" if first == "__init__" else first
 
     @property

@@ -6,10 +6,10 @@ from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs import blinding_check as blinding
 from orch_assets.defs.automation import still_missing
+from orch_assets.defs.checks import blinding_check as blinding
+from orch_assets.defs.checks.reconciliation_check import check_spec
 from orch_assets.defs.partitions import studies
-from orch_assets.defs.reconciliation_check import check_spec
 from orch_assets.defs.runs.interrupts import ctrl_c_cancels
 from orch_assets.defs.state_machines.deployments import build_deployments, deployment_key, takes_all
 from orch_assets.orchestration.ordering import by_different_names, in_dependency_order

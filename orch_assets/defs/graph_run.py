@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs import blinding_check as blinding
 from orch_assets.defs import events
-from orch_assets.defs import reconciliation_check as reconciliation
+from orch_assets.defs.checks import blinding_check as blinding
+from orch_assets.defs.checks import reconciliation_check as reconciliation
 from orch_assets.defs.dagster_internals import capture_interrupts
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource

@@ -13,9 +13,11 @@ from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
+from orch_assets.orchestration.reporting.causes import FailedStep
 from orch_assets.orchestration.reporting.results import (
     COLUMNS,
     FAILED,
+    Failure,
     MatrixEntry,
     as_columns,
     as_markdown,
@@ -160,6 +162,22 @@ def _earlier(
         return [], 0
 
 
+def failed_steps(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedStep]:
+    """Yield what failed in a run, by its own events, in their order."""
+    for record in _result_records(instance, run_id):
+        entry = _entry(record.asset_key, record) if record.asset_key else None
+        observation = record.event_log_entry.asset_observation
+        if entry is None or observation is None or entry.status != FAILED:
+            continue
+        report = observation.metadata.get("failure_report")
+        yield FailedStep(
+            entry.study_key,
+            entry.pipeline,
+            Failure.from_loggable(entry.error or ""),
+            None if report is None else str(report.value),
+        )
+
+
 # --- events ---
 
 
@@ -181,13 +199,17 @@ def _new_entries(
 
 
 def _entries_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[MatrixEntry]:
+    for record in _result_records(instance, run_id):
+        key = record.asset_key
+        if key is not None and (entry := _entry(key, record)) is not None:
+            yield entry
+
+
+def _result_records(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.EventLogRecord]:
     cursor = None
     while True:
         page = instance.get_records_for_run(run_id, cursor, of_type=_RESULT_EVENTS, limit=_BATCH)
-        for record in page.records:
-            key = record.asset_key
-            if key is not None and (entry := _entry(key, record)) is not None:
-                yield entry
+        yield from page.records
         if not page.has_more:
             return
         cursor = page.cursor

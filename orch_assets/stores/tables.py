@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from orch_assets.errors import UnstorableTableError
 from orch_assets.marked_names import named, named_type
 from orch_assets.stores.formats.batches import in_blocks
-from orch_assets.stores.formats.frames import NOTES, frame_to_arrow
+from orch_assets.stores.formats.column_plans import NOTES
+from orch_assets.stores.formats.frames import frame_to_arrow
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from orch_assets.cli import main
 from orch_assets.stores import ArtifactKind, LocalPipelineStore, derived_from, noting_inputs
-from orch_assets.stores.__main__ import main
 
 COLUMNS = ["variable_name", "form_key", "form_id", "blinded"]
 

@@ -1,4 +1,4 @@
-"""``python -m orch_assets.stores verify URI``."""
+"""``orch-assets verify URI``, and its former form ``python -m orch_assets.stores verify URI``."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from orch_assets.cli import main
 from orch_assets.stores import LocalPipelineStore, S3PipelineStore
-from orch_assets.stores.__main__ import main
 
 FRAME = pd.DataFrame({"n": [1, 2]})
 

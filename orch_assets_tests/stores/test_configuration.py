@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from orch_assets import LocalPipelineStore, study_pipeline
+from orch_assets.cli import main as verify_main
 from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import SettingError, StoreUnavailableError
 from orch_assets.pipelines.sites import sites
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore
-from orch_assets.stores.__main__ import main as verify_main
 from orch_assets.stores.backends import s3 as s3_bucket_module
 from orch_assets.stores.store_settings import (
     BUCKET_SETTINGS,

@@ -107,7 +107,7 @@ def plan_resumption(
     Raises:
         OrchestratorError: a run goes on, or lost a study at an end of its range.
     """
-    last = _last_runs(instance, frozenset(keys))
+    last = last_runs(instance, frozenset(keys))
     if not last:
         return None
     if going_on := [run.run_id for run in last if not run.is_finished]:
@@ -141,9 +141,10 @@ def _studies_of(run: dg.DagsterRun, known: Sequence[str]) -> list[str]:
     return list(known[known.index(first) : known.index(last) + 1])
 
 
-def _last_runs(
+def last_runs(
     instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]
 ) -> Sequence[dg.DagsterRun]:
+    """Return the newest run over studies, with the other runs of the command that started it."""
     newest = next(_runs_over_studies(instance, keys), None)
     command_id = newest.tags.get(COMMAND_TAG) if newest else None
     if newest is None or command_id is None:

@@ -1,5 +1,6 @@
 """What came of one study: the result that callers see, and the failure behind it."""
 
+import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -29,6 +30,12 @@ FAILED: Final = "FAILED"
 TIMEOUT: Final = "Timeout"
 CANCELLED: Final = "Cancelled"
 UPSTREAM_FAILED: Final = "UpstreamFailed"
+
+
+# Type, explanation and place.
+_LOGGABLE: Final = re.compile(
+    r"([^\s:(]+)(?:: (.*?))?(?: \(at ([^()]+(?:\(.*\))?[^()]*)\))?", re.DOTALL
+)
 
 
 class OrchestratorResult(TypedDict):
@@ -69,6 +76,14 @@ class Failure:
     explanation: str = ""
     trace: str = ""
     type_name: str = ""
+
+    @classmethod
+    def from_loggable(cls, text: str) -> "Failure":
+        """Return what :attr:`loggable` has told, without the message and the trace."""
+        found = _LOGGABLE.fullmatch(text)
+        if found is None:
+            return cls(kind=text)
+        return cls(kind=found[1], explanation=found[2] or "", place=found[3] or "")
 
     @property
     def full_kind(self) -> str:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+# The key in the Arrow schema's metadata, beside "pandas", which other tools go by.
+NOTES = b"orch_assets"
+
 Note = dict[str, Any]
 
 

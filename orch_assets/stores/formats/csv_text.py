@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import ArtifactCorruptError, UnstorableTableError
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.stores.formats.frames import NOTES
+from orch_assets.stores.formats.column_plans import NOTES
 from orch_assets.stores.formats.nested_json import from_json, has_json, is_nested, to_json
 from orch_assets.stores.formats.retyping import retyped
 from orch_assets.stores.refusing import storable

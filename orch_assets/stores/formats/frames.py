@@ -8,7 +8,7 @@ from orch_assets.errors import UnstorableTableError
 from orch_assets.json_values import exact_json
 from orch_assets.marked_names import named, named_type
 from orch_assets.stores.formats.batches import block_rows
-from orch_assets.stores.formats.column_plans import ColumnPlan
+from orch_assets.stores.formats.column_plans import NOTES, ColumnPlan
 from orch_assets.stores.formats.columns import (
     pack_values,
     packed_codes,
@@ -22,9 +22,6 @@ from orch_assets.stores.formats.frequencies import frequency_note, with_frequenc
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-# The key in the Arrow schema's metadata, beside "pandas", which other tools go by.
-NOTES = b"orch_assets"
 
 
 def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":

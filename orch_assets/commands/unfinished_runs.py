@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+
+from orch_assets.commands.location import read_settings
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -113,9 +114,8 @@ def _described(found: "Iterable[UnfinishedRun]") -> dict[str, str | None]:
 
 @contextmanager
 def _instance() -> "Iterator[dg.DagsterInstance]":
-    from orch_assets.defs.environment import read_env_file
     from orch_assets.defs.runs.home import home_instance
 
-    read_env_file(Path.cwd() / ".env")
+    read_settings()
     with home_instance() as instance:
         yield instance

@@ -1,0 +1,1 @@
+"""Commands of ``orch-assets`` beside ``run`` and ``studies``; one file each."""

@@ -1,0 +1,85 @@
+"""``orch-assets check``: whether a run could begin, without running anything."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+
+@click.command()
+def check() -> int:
+    """Check the settings, the pipelines, the stores and the keys; run nothing.
+
+    Each store is tried with one small object (`.orch/_probe`). Ends with 2 if a run could not
+    begin.
+    """
+    from orch_assets.commands.location import read_settings
+
+    read_settings()
+    problems = [_tried(what, step) for what, step in _steps()]
+    return 2 if any(problems) else 0
+
+
+def _tried(what: str, step: Callable[[], str]) -> bool:
+    """Do a step, and say how it went; return whether something is wrong."""
+    from orch_assets.errors import OrchAssetsError
+
+    try:
+        click.echo(f"ok     {what}: {step()}")
+    except OrchAssetsError as error:
+        click.echo(f"wrong  {what}: {type(error).__name__}: {error}")
+        return True
+    return False
+
+
+def _steps() -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "Dagster home", _home
+    yield "pipelines", _pipelines
+    yield "stores", _stores
+    yield "registry", _registry
+
+
+def _home() -> str:
+    from orch_assets.defs.environment import text
+    from orch_assets.defs.runs.home import home_instance
+
+    with home_instance():
+        return str(text("DAGSTER_HOME"))
+
+
+def _pipelines() -> str:
+    from orch_assets.definitions import broken, graph_keys
+    from orch_assets.errors import PipelineDefinitionError
+
+    if broken:
+        raise PipelineDefinitionError("; ".join(dict.fromkeys(broken.values())))
+    return f"{len(graph_keys)} can run"
+
+
+def _stores() -> str:
+    from orch_assets.defs.runs.readiness import try_stores
+
+    with _resources() as (_, resources):
+        try_stores(resources._asdict())
+    return "can be written and read"
+
+
+def _registry() -> str:
+    from orch_assets.defs.runs.readiness import try_keys
+    from orch_assets.defs.study_sensor import look_at_registry
+
+    with _resources() as (instance, resources):
+        registry = resources.registry
+        try_keys(registry)
+        change = look_at_registry(instance, registry, resources.orchestration, absences={})
+        return f"{registry.label}; {len(change.selection.selected)} studies are selected"
+
+
+@contextmanager
+def _resources() -> Iterator[tuple[Any, Any]]:
+    from orch_assets.commands.location import location_resources
+    from orch_assets.defs.runs.home import home_instance
+
+    with home_instance() as instance, location_resources(instance) as resources:
+        yield instance, resources

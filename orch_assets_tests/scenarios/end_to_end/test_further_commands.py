@@ -1,0 +1,68 @@
+"""``orch-assets check`` and ``orch-assets failures``: what people ask before and after a run."""
+
+import pytest
+
+from orch_assets.cli import main
+
+
+def test_check_says_that_a_run_could_begin_and_runs_nothing(account):
+    done = account.command("check")
+    assert done.code == 0, done.said
+    lines = done.out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "ok     Dagster home", "ok     pipelines", "ok     stores", "ok     registry",
+    ]  # fmt: skip
+    assert lines[-1].endswith("; 3 studies are selected")
+    assert account.known == []
+    assert account.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({"IMEDNET_API_KEY": "planted"}, "registry: RegistryRefusedError: "),
+        ({"ORCH_STORE": "~nosuchuser/x"}, "stores: StoreAddressError: ORCH_STORE: "),
+        ({"IMEDNET_WHITELIST": "NOBODY"}, "registry: NoStudiesError: "),
+    ],
+)
+def test_check_goes_on_and_ends_with_2_where_something_is_wrong(account, settings, wrong):
+    done = account.command("check", **settings)
+    assert done.code == 2, done.said
+    bad = [line for line in done.out.splitlines() if line.startswith("wrong")]
+    assert [line.removeprefix("wrong  ")[: len(wrong)] for line in bad] == [wrong]
+    assert len(done.out.splitlines()) == 4
+    assert "planted" not in done.said
+
+
+def test_failures_shows_each_cause_with_its_report_and_a_study_one_by_one(account):
+    first, second, _ = account.server.registry.study_keys()
+    assert account.command("failures").out == "No study was run yet; `orch-assets run` begins.\n"
+    account.server.registry.forbid_study(second)
+    ran = account.command("run")
+    assert ran.code == 1
+    done = account.command("failures")
+    assert done.code == 0
+    (cause,) = done.out.strip().split("\n- ")
+    assert cause.startswith("- RegistryRefusedError: ")
+    assert cause in ran.out  # as the run itself said
+    assert f"study: {second}" in cause
+    assert "failure report (the first of 5): " in cause
+    own = account.command("failures", "--study", second).out
+    assert own.count("failure report: ") == 5
+    assert "UpstreamFailed" in own
+    run_id = account.runs()[-1].run_id
+    assert account.command("failures", "--run", run_id, "--study", first).out == (
+        f"No pipeline failed for study {first}.\n"
+    )
+    unknown = account.command("failures", "--run", "nothing")
+    assert unknown.code == 2
+    assert "No run has the ID nothing." in unknown.err
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "runs", "studies", "failures", "verify", "check", "demo-server"]
+)
+def test_each_command_explains_itself_without_settings(command, capsys, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    assert main([command, "--help"]) == 0
+    assert f"Usage: orch-assets {command}" in capsys.readouterr().out
