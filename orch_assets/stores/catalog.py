@@ -101,7 +101,7 @@ class ArtifactHistory:
             raise ArtifactNameError(
                 f"Not all artifacts in {self._named_uri(folder)} can be listed: no name of this "
                 f"store leads to {self._named_uri(lost.current)}. {self._advice(lost)} "
-                "`python -m orch_assets.stores verify` names all that a development version wrote.",
+                "`orch-assets verify` names all that a development version wrote.",
                 artifact=lost.name,
             )
         start = f"{prefix.strip('/')}/".lstrip("/")
