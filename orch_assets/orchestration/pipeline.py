@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload, runtime_checkable
 
 from orch_assets.errors import PipelineDefinitionError
-from orch_assets.imednet.descriptions import DescribedColumn
 from orch_assets.orchestration.study_machine import StudyMachine
+
+if TYPE_CHECKING:
+    from orch_assets.imednet.descriptions import DescribedColumn
 
 T_Output_co = TypeVar("T_Output_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,7 +97,7 @@ class StudyPipeline:
     code_version: str | None = None
     on_request: bool = False
     reconciled: bool = False
-    columns: Sequence[DescribedColumn] = ()
+    columns: "Sequence[DescribedColumn]" = ()
     machine: StudyMachine | None = None
 
     @property
@@ -134,7 +136,7 @@ def study_pipeline(
     code_version: str | None = ...,
     on_request: bool = ...,
     reconciled: bool = ...,
-    columns: Sequence[DescribedColumn] = ...,
+    columns: "Sequence[DescribedColumn]" = ...,
     machine: StudyMachine | None = ...,
 ) -> Callable[[F], F]: ...
 
@@ -154,7 +156,7 @@ def study_pipeline(
     code_version: str | None = None,
     on_request: bool = False,
     reconciled: bool = False,
-    columns: Sequence[DescribedColumn] = (),
+    columns: "Sequence[DescribedColumn]" = (),
     machine: StudyMachine | None = None,
 ) -> Any:
     """Mark a function as a study pipeline; it stays the same callable.

@@ -9,7 +9,7 @@ were there before it, also where the clock was set back or another machine's is 
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import BinaryIO, Final
@@ -208,10 +208,25 @@ class Publisher:
                 break
             found = self._entry_if_there(keys, listed[0])
             if found and found.manifest.content.schema is not None:
-                found = self._entry_if_there(keys, listed[-1])
+                found = self._newest_readable(keys, listed)
             if found:
                 return found.manifest
         raise self._corrupt(keys, f"no manifest knows its bytes ({sha256})")
+
+    def _newest_readable(self, keys: ArtifactKeys, listed: Sequence[str]) -> Entry | None:
+        """Return the newest entry; for one that is damaged another, if all others agree on types.
+
+        Raises:
+            ArtifactCorruptError: it is damaged, and of which types its table was, nobody can tell.
+        """
+        try:
+            return self._entry_if_there(keys, listed[-1])
+        except ArtifactCorruptError:
+            others = [self._entry_if_there(keys, entry) for entry in listed[:-1]]
+            types = {each.manifest.content.schema for each in others if each}
+            if len(types) != 1:
+                raise
+            return others[0]
 
     def _entry_if_there(self, keys: ArtifactKeys, entry: str) -> Entry | None:
         try:

@@ -161,7 +161,7 @@ def test_nothing_is_published_once_a_thread_has_failed(tmp_path):
 def test_a_refused_publication_that_is_caught_fails_the_study_all_the_same():
     def pipeline(study_key, sdk, study_logger):
         plain_thread()
-        with pytest.raises(UncaughtFailureError, match="of study A has failed"), publishing():
+        with pytest.raises(UncaughtFailureError, match="of study A failed"), publishing():
             pass
 
     assert execute(pipeline, "A")["A"]["error"].startswith(STRAY)

@@ -32,7 +32,7 @@ FIRST_USE = """
 import sys, threading
 sys.setswitchinterval(1e-5)
 from orch_assets.step_functions.client import Aws
-from orch_assets.stores import s3
+from orch_assets.stores.backends import s3
 from orch_assets.stores.backends.s3_errors import reporting
 from orch_assets.clouds import connecting
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from orch_assets.errors import ArtifactCorruptError
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.manifest import Entry
@@ -32,7 +32,10 @@ class Compaction:
             together = _together(keys, entries)
             if together.key not in {entry.key for entry in entries}:
                 self._publisher.put_entry(together)
-            self._check(keys, together)
+            try:
+                self._check(keys, together)
+            except ArtifactNotFoundError:
+                continue  # another retention has put it together with more since
             for entry in entries:
                 if entry.key != together.key:
                     self._backend.delete(entry.key)

@@ -172,7 +172,8 @@ def withheld(study_key, sdk, study_logger):
 
 FAILS = {
     "member": "UnstorableTableError: Table 1 of 'member/ONC-301' can't be stored: "
-    "Column 'dose' mixes values of several types (int, str); convert it to one of them.",
+    "Column 'dose' mixes values of several types (int, str); the one at position 1 is the first "
+    "that differs. Convert the column to one type.",
     "column": "UnstorableTableError: 'column/ONC-301' can't be stored: Column 1 mixes values",
     "nested_type": "UnstorableTableError: 'nested_type/ONC-301' can't be stored: Column 'dose' is "
     "of type struct<…: month_day_nano_interval>, which Parquet can't hold.",
