@@ -380,4 +380,4 @@ def test_verify_reads_a_bucket_by_the_settings_of_its_store(
     assert "3 objects, no faults." in capsys.readouterr().out
     set_to(ORCH_STORE_ESCAPE_FORMULAS="maybe")
     assert verify_main(["verify", f"s3://{s3_bucket}/trials"]) == 2
-    assert capsys.readouterr().err.startswith("ORCH_STORE_ESCAPE_FORMULAS is 'maybe'")
+    assert capsys.readouterr().err.startswith("SettingError: ORCH_STORE_ESCAPE_FORMULAS is 'maybe'")
