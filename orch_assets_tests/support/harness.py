@@ -94,7 +94,7 @@ def resume(defs: dg.Definitions, real: dg.DagsterInstance, parent: dg.DagsterRun
 
 def evaluate(
     defs: dg.Definitions, real: dg.DagsterInstance, cursor: Any, now: datetime
-) -> dg.EvaluateAutomationConditionsResult:
+) -> "dg.EvaluateAutomationConditionsResult":
     """Evaluate the automation conditions, as one tick of the daemon does.
 
     The daemon reads the studies once in a tick; Dagster's tester, a hundred times.
