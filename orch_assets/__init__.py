@@ -6,6 +6,8 @@ Everything public is here, and is imported when it is first used; nothing here i
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from orch_assets.lazy import attributes_of
+
 if TYPE_CHECKING:
     from orch_assets.errors import (
         FilterConflictError,
@@ -103,13 +105,13 @@ __all__ = [
 # everywhere. Dagster looks through `dir` of the module for what it can load.
 _CODE_LOCATION = "code_location"
 
+_public, _ = attributes_of(__name__, _HOMES)
+
 
 def __getattr__(name: str) -> Any:
     if name == _CODE_LOCATION:
         return importlib.import_module(f"{__name__}.definitions").defs
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return _public(name)
 
 
 def __dir__() -> list[str]:

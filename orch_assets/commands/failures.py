@@ -1,6 +1,16 @@
 """``orch-assets failures``: why studies failed."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
+
+from orch_assets.commands.location import settled_instance
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from orch_assets.orchestration.reporting.causes import FailedStep
 
 
 @click.command()
@@ -11,34 +21,39 @@ def failures(run_id: str | None, study_key: str | None) -> int:
 
     With --study, each failed pipeline of that study with its error and its failure report.
     """
-    from orch_assets.commands.location import read_settings
+    with settled_instance() as instance:
+        from orch_assets.defs.study_results import failed_steps
 
-    read_settings()
-    from orch_assets.definitions import graph_keys
-    from orch_assets.defs.runs.command_runs import last_runs
-    from orch_assets.defs.runs.home import home_instance
-    from orch_assets.defs.study_results import failed_steps
-    from orch_assets.orchestration.reporting.causes import causes_of
-
-    with home_instance() as instance:
-        if run_id is not None and instance.get_run_by_id(run_id) is None:
-            raise click.UsageError(f"No run has the ID {run_id}. The UI lists runs with their IDs.")
-        runs = (
-            [run_id]
-            if run_id
-            else [run.run_id for run in last_runs(instance, frozenset(graph_keys))]
-        )
+        runs = _runs(instance, run_id)
         failed = [step for each in runs for step in failed_steps(instance, each)]
     if not runs:
         click.echo("No study was run yet; `orch-assets run` begins.")
-    elif study_key is None:
-        click.echo("\n".join(map(str, causes_of(failed))) or "No study failed.")
     else:
-        own = [each for each in failed if each.study_key == study_key]
-        lines = [f"- {each.pipeline}: {each.text}" + _report(each.report) for each in own]
-        click.echo("\n".join(lines) or f"No pipeline failed for study {study_key}.")
+        click.echo(_causes(failed) if study_key is None else _of_study(failed, study_key))
     return 0
 
 
-def _report(uri: str | None) -> str:
-    return f"\n  failure report: {uri}" if uri else ""
+def _runs(instance: "dg.DagsterInstance", run_id: str | None) -> list[str]:
+    from orch_assets.definitions import graph_keys
+    from orch_assets.defs.runs.command_runs import last_runs
+
+    if run_id is None:
+        return [run.run_id for run in last_runs(instance, frozenset(graph_keys))]
+    if instance.get_run_by_id(run_id) is None:
+        raise click.UsageError(f"No run has the ID {run_id}. The UI lists runs with their IDs.")
+    return [run_id]
+
+
+def _causes(failed: "Sequence[FailedStep]") -> str:
+    from orch_assets.orchestration.reporting.causes import causes_of
+
+    return "\n".join(map(str, causes_of(failed))) or "No study failed."
+
+
+def _of_study(failed: "Sequence[FailedStep]", study_key: str) -> str:
+    lines = []
+    for each in failed:
+        if each.study_key == study_key:
+            lines.append(f"- {each.pipeline}: {each.text}")
+            lines += [f"  failure report: {each.report}"] if each.report else []
+    return "\n".join(lines) or f"No pipeline failed for study {study_key}."

@@ -24,6 +24,20 @@ def read_settings() -> None:
 
 
 @contextmanager
+def settled_instance() -> "Iterator[dg.DagsterInstance]":
+    """Read the settings, and lend the instance in DAGSTER_HOME.
+
+    Raises:
+        SettingError: a setting can't be read, or DAGSTER_HOME names no folder.
+    """
+    from orch_assets.defs.runs.home import home_instance
+
+    read_settings()
+    with home_instance() as instance:
+        yield instance
+
+
+@contextmanager
 def location_resources(instance: "dg.DagsterInstance") -> "Iterator[Any]":
     """Lend the resources of the code location, made as for a run, by their keys."""
     import dagster as dg

@@ -1,12 +1,11 @@
 """``orch-assets runs``: runs that seem to go on and that nobody executes."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from orch_assets.commands.location import read_settings
+from orch_assets.commands.location import settled_instance
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -31,7 +30,7 @@ def _show_runs() -> int:
     from orch_assets.defs.runs.abandoned_runs import unfinished_runs
     from orch_assets.terminal import print_keys
 
-    with _instance() as instance:
+    with settled_instance() as instance:
         found = unfinished_runs(instance)
     titles = {
         False: "Nobody executes",
@@ -62,7 +61,7 @@ def close(run_ids: Sequence[str], *, yes: bool) -> int:
     from orch_assets.defs.runs.abandoned_runs import close_run, unfinished_runs
     from orch_assets.terminal import agreed, print_keys
 
-    with _instance() as instance:
+    with settled_instance() as instance:
         chosen = _to_close(unfinished_runs(instance), run_ids)
         if not chosen:
             click.echo("No run is known to have lost its process: nothing to close.")
@@ -110,12 +109,3 @@ def _to_close(found: "Sequence[UnfinishedRun]", run_ids: Sequence[str]) -> "list
 
 def _described(found: "Iterable[UnfinishedRun]") -> dict[str, str | None]:
     return {each.run.run_id: each.describe() for each in found}
-
-
-@contextmanager
-def _instance() -> "Iterator[dg.DagsterInstance]":
-    from orch_assets.defs.runs.home import home_instance
-
-    read_settings()
-    with home_instance() as instance:
-        yield instance
