@@ -88,8 +88,8 @@ def _bucket_store(scheme: str) -> "type[S3PipelineStore | GCSPipelineStore]":
 def _folder(text: str) -> Path:
     if _SCHEME.match(text) and not Path(text).is_absolute():
         raise StoreAddressError(
-            f"A store's address begins as a URI does, and isn't one of a store. {_KINDS} A folder "
-            "whose name has a colon takes ./ before it."
+            f"A store's address looks like a URI but is not a supported one. {_KINDS} If it is a "
+            "folder whose name contains a colon, write ./ before it."
         )
     try:
         return Path(text).expanduser()
