@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    overload,
+    runtime_checkable,
+)
 
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.study_machine import StudyMachine
@@ -16,6 +26,7 @@ if TYPE_CHECKING:
 
 T_Output_co = TypeVar("T_Output_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 _LEADING: Final = ("study_key", "sdk", "study_logger")
 _ARGUMENT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
@@ -56,42 +67,19 @@ class StudyWorkerCallable(Protocol[T_Output_co]):
         ...
 
 
-@dataclass(frozen=True)
-class StudyPipeline:
-    """A study pipeline and what Dagster is to know of it.
+@dataclass(frozen=True, kw_only=True)
+class _PipelineSettings:
+    """What ``@study_pipeline`` takes and ``StudyPipeline`` holds, said once.
 
-    Attributes:
-        function: the function itself.
-        name: the asset's name.
-        upstreams: names of the pipelines whose results it takes, by parameter.
-        description: for people; the docstring.
-        group: Dagster's asset group.
-        owners: e-mail addresses or ``team:…``.
-        kinds: Dagster's kinds, at most three.
-        tags: Dagster's tags.
-        retries: further tries after an error of ``retry_on``; the registry's errors are retried
-            by the registry's own layer and never here.
-        retry_on: errors that are worth another try.
-        timeout: seconds that one study may take; None is no limit.
-        io_manager_key: the resource that keeps its tables.
-        code_version: changes when the code does.
-        on_request: whether it runs only when somebody selects it by name.
-        reconciled: whether it reads a table of the registry as a stream: its asset has the check
-            ``reconciled``, and it is read anew where rows moved behind the stream.
-        columns: of its table, where they are the same for every study; shown in the catalogue.
-        machine: what does the work; the function only makes the input of an execution.
+    :func:`study_pipeline` describes each of them.
     """
 
-    function: Callable[..., Any]
-    name: str
-    upstreams: tuple[str, ...]
-    description: str | None = None
     group: str = "studies"
     owners: Sequence[str] = ()
     kinds: Sequence[str] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] | None = None
     retries: int = 0
-    retry_on: tuple[type[BaseException], ...] = ()
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] = ()
     timeout: float | None = None
     io_manager_key: str = "io_manager"
     code_version: str | None = None
@@ -100,16 +88,37 @@ class StudyPipeline:
     columns: "Sequence[DescribedColumn]" = ()
     machine: StudyMachine | None = None
 
+
+@dataclass(frozen=True)
+class StudyPipeline(_PipelineSettings):
+    """A study pipeline with its settings, as ``@study_pipeline`` records them.
+
+    Attributes:
+        function: The pipeline's function.
+        name: Name of the pipeline and of its asset.
+        upstreams: Names of the pipelines whose results the function takes, in parameter order.
+        description: The function's docstring.
+
+    The other attributes are the parameters of :func:`study_pipeline`.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    upstreams: tuple[str, ...]
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    retry_on: tuple[type[BaseException], ...] = field(default=(), kw_only=True)
+
     @property
     def is_async(self) -> bool:
-        """Whether it waits on the event loop instead of a worker."""
+        """Whether the pipeline waits on the event loop instead of occupying a worker."""
         return self.machine is not None or inspect.iscoroutinefunction(self.function)
 
     def table_type(self, upstream: str) -> str:
-        """Return what a parameter's table is to be: ``PANDAS``, ``ARROW``, ``READER`` or ``SPLIT``.
+        """Return the table type of a parameter: ``PANDAS``, ``ARROW``, ``READER`` or ``SPLIT``.
 
-        By the parameter's annotation, a class or its text (so that a module need not import
-        pandas to name it); pandas without one.
+        The parameter's annotation decides. It may be a class or its name as text, so that a
+        module can name a pandas type without importing pandas. Without an annotation: pandas.
         """
         annotation = self.function.__annotations__.get(upstream, "")
         if isinstance(annotation, type):
@@ -117,79 +126,93 @@ class StudyPipeline:
         return _TABLE_TYPES.get(str(annotation), PANDAS)
 
 
-@overload
-def study_pipeline(function: F) -> F: ...
+@dataclass(frozen=True, kw_only=True)
+class PipelineOptions(_PipelineSettings):
+    """The options of one ``@study_pipeline(…)``; called with a function, marks it."""
+
+    name: str | None = None
+
+    def __call__(self, function: F) -> F:
+        """Mark the function and return it."""
+        name = self.name or str(getattr(function, "__name__", repr(function)))
+        retry_on = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+        settings = vars(self) | {
+            "name": name,
+            "tags": self.tags or {},
+            "retry_on": retry_on,
+            "code_version": self.code_version or _source_hash(function),
+        }
+        pipeline = StudyPipeline(
+            function=function,
+            upstreams=upstream_parameters(function, name),
+            description=inspect.getdoc(function),
+            **settings,
+        )
+        _check(pipeline)
+        setattr(function, _MARK, pipeline)
+        return function
 
 
-@overload
-def study_pipeline(
-    *,
-    name: str | None = ...,
-    group: str = ...,
-    owners: Sequence[str] = ...,
-    kinds: Sequence[str] = ...,
-    tags: Mapping[str, str] | None = ...,
-    retries: int = ...,
-    retry_on: type[BaseException] | tuple[type[BaseException], ...] = ...,
-    timeout: float | None = ...,
-    io_manager_key: str = ...,
-    code_version: str | None = ...,
-    on_request: bool = ...,
-    reconciled: bool = ...,
-    columns: "Sequence[DescribedColumn]" = ...,
-    machine: StudyMachine | None = ...,
-) -> Callable[[F], F]: ...
+class _Decorator(Protocol[P]):
+    """The type of ``study_pipeline``: used bare, or called with options first."""
+
+    @overload
+    def __call__(self, function: F) -> F: ...
+
+    @overload
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Callable[[F], F]: ...
 
 
-def study_pipeline(
-    function: F | None = None,
-    *,
-    name: str | None = None,
-    group: str = "studies",
-    owners: Sequence[str] = (),
-    kinds: Sequence[str] = (),
-    tags: Mapping[str, str] | None = None,
-    retries: int = 0,
-    retry_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-    timeout: float | None = None,
-    io_manager_key: str = "io_manager",
-    code_version: str | None = None,
-    on_request: bool = False,
-    reconciled: bool = False,
-    columns: "Sequence[DescribedColumn]" = (),
-    machine: StudyMachine | None = None,
-) -> Any:
+def _with_parameters_of(
+    options: Callable[P, object],
+) -> Callable[[Callable[..., Any]], _Decorator[P]]:
+    """Give a decorator the parameters of a dataclass, for type checkers, editors and ``help``."""
+
+    def typed(decorator: Callable[..., Any]) -> _Decorator[P]:
+        function, _ = inspect.signature(decorator).parameters.values()
+        parameters = inspect.signature(options).parameters.values()
+        vars(decorator)["__signature__"] = inspect.Signature([function, *parameters])
+        return cast("_Decorator[P]", decorator)
+
+    return typed
+
+
+@_with_parameters_of(PipelineOptions)
+def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Mark a function as a study pipeline; it stays the same callable.
 
     The function takes ``study_key, sdk, study_logger`` first. Every further parameter without a
     default names an upstream pipeline and receives that pipeline's result for the same study.
 
     Args:
-        function: the function, when the decorator is used without arguments.
-        name: the asset's name; the function's by default.
-        group: Dagster's asset group.
-        owners: e-mail addresses or ``team:…``.
-        kinds: Dagster's kinds, at most three.
-        tags: Dagster's tags.
-        retries: further tries for errors of ``retry_on``.
-        retry_on: errors that are worth another try. The registry's errors never are: they were
-            retried where they happened.
-        timeout: seconds that one study may take; None is no limit.
-        io_manager_key: the Dagster resource that keeps its tables.
-        code_version: by default a hash of the source file.
-        on_request: run it only when somebody selects it by name; jobs, schedules and automation
-            leave it out.
-        reconciled: it returns a table of the registry as the stream ``sdk.<endpoint>.batches()``.
-            Its asset then has the check ``reconciled``, one evaluation a study, and where rows
-            moved behind the stream the table is read anew, twice at most.
-        columns: the columns of its table with a description each, where they are the same for
-            every study; Dagster's catalogue shows them.
-        machine: the state machine that does the work. The function then returns the input of an
-            execution (None is the study's key and what it takes); of each upstream it gets the
-            URI of the artifact, and None where that has none.
+        function: The function, when the decorator is used without arguments.
+        **options: By keyword:
+
+            - ``name``: Name of the asset; the function's name by default.
+            - ``group``: Dagster asset group.
+            - ``owners``: E-mail addresses or ``team:…``.
+            - ``kinds``: Dagster kinds, at most three.
+            - ``tags``: Dagster tags.
+            - ``retries``: Further attempts after an error of ``retry_on``.
+            - ``retry_on``: Errors worth another attempt. Errors of the iMednet client never are:
+              the client has already retried them.
+            - ``timeout``: Seconds that one study may take; None is no limit.
+            - ``io_manager_key``: Key of the Dagster resource that stores the pipeline's tables.
+            - ``code_version``: By default a hash of the source file.
+            - ``on_request``: Run the pipeline only when it is selected by name; jobs, schedules
+              and automation leave it out.
+            - ``reconciled``: The pipeline returns an iMednet table as the stream
+              ``sdk.<endpoint>.batches()``. Its asset then has the check ``reconciled``, evaluated
+              once for each study. If rows move while the stream is read, the table is read again,
+              at most twice.
+            - ``columns``: Columns of the table, each with a description, if they are the same for
+              every study; shown in Dagster's catalogue.
+            - ``machine``: State machine that does the work. The function then returns the input
+              of an execution; None means the study key and the upstream URIs. For each upstream
+              the function receives the URI of its artifact, or None if it has none.
 
     Raises:
-        PipelineDefinitionError: the function's signature or a parameter here is wrong.
+        PipelineDefinitionError: The function's signature or an option is wrong.
 
     Example:
         >>> @study_pipeline(group="safety")
@@ -199,32 +222,7 @@ def study_pipeline(
         >>> enrolled.__name__
         'enrolled'
     """
-
-    def mark(marked: F) -> F:
-        own_name = name or str(getattr(marked, "__name__", repr(marked)))
-        pipeline = StudyPipeline(
-            function=marked,
-            name=own_name,
-            upstreams=upstream_parameters(marked, own_name),
-            description=inspect.getdoc(marked),
-            group=group,
-            owners=owners,
-            kinds=kinds,
-            tags=tags or {},
-            retries=retries,
-            retry_on=retry_on if isinstance(retry_on, tuple) else (retry_on,),
-            timeout=timeout,
-            io_manager_key=io_manager_key,
-            code_version=code_version or _source_hash(marked),
-            on_request=on_request,
-            reconciled=reconciled,
-            columns=columns,
-            machine=machine,
-        )
-        _check(pipeline)
-        setattr(marked, _MARK, pipeline)
-        return marked
-
+    mark = PipelineOptions(**options)
     return mark if function is None else mark(function)
 
 

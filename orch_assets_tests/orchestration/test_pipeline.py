@@ -1,5 +1,7 @@
 """``@study_pipeline``: what it notes, what it refuses, and the order of a graph."""
 
+import inspect
+
 import pyarrow as pa
 import pytest
 
@@ -71,6 +73,16 @@ def test_another_signature_is_refused(function):
 def test_parameters_that_make_no_sense_are_refused(parameters, said):
     with pytest.raises(PipelineDefinitionError, match=said):
         study_pipeline(**{"name": "work"} | parameters)(lambda study_key, sdk, study_logger: None)
+
+
+def test_the_decorator_shows_its_options_and_refuses_others():
+    parameters = inspect.signature(study_pipeline).parameters
+    assert next(iter(parameters)) == "function"
+    assert {p.kind for p in list(parameters.values())[1:]} == {inspect.Parameter.KEYWORD_ONLY}
+    assert (parameters["group"].default, parameters["name"].default) == ("studies", None)
+    assert all(f"``{name}``" in study_pipeline.__doc__ for name in list(parameters)[1:])
+    with pytest.raises(TypeError, match="gruop"):
+        study_pipeline(gruop="safety")
 
 
 def named(name, *upstreams):
