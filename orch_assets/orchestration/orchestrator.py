@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 from orch_assets.errors import OrchestratorArgumentError, OrchestratorError
@@ -167,7 +167,7 @@ class MultiStudyOrchestrator:
         ordered = longest_first(studies, self._options.expected_durations)
         ended: dict[str, OrchestratorResult] = {}
         try:
-            with self._watching(len(studies)) as show:
+            with progress_bar(len(studies), enabled=self._options.progress) as show:
                 for result in lanes.run({study_key: [step] for study_key in ordered}):
                     ended[result.study_key] = _as_result(result)
                     show(ended[result.study_key])
@@ -180,12 +180,6 @@ class MultiStudyOrchestrator:
                 error.results = {key: ended[key] for key in studies}  # type: ignore[attr-defined]
             raise
         return ended
-
-    def _watching(self, studies: int) -> Any:
-        def unseen(_: OrchestratorResult) -> None:
-            pass
-
-        return progress_bar(studies) if self._options.progress else nullcontext(unseen)
 
 
 def _as_result(result: StepResult) -> OrchestratorResult:

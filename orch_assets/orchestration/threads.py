@@ -18,9 +18,12 @@ from orch_assets.orchestration.reporting.results import describe_failure
 from orch_assets.orchestration.reporting.uncaught import IN_ASYNCIO, take
 from orch_assets.study import Raised, current_context, study_in
 
+_log = logging.getLogger(__name__)
+
 Job = Callable[[], object]
 
-_END_SECONDS: Final = 1.0
+_JOIN_SECONDS: Final = 1.0
+_CLOSING_SECONDS: Final = 5.0
 
 
 class Workers:
@@ -67,7 +70,7 @@ class Workers:
 
     def join(self) -> None:
         """Wait for the threads' end after a stop, but not long: one could hang after all."""
-        deadline = time.monotonic() + _END_SECONDS
+        deadline = time.monotonic() + _JOIN_SECONDS
         for thread in tuple(self._threads):
             if not thread.is_alive():  # an interrupt can leave one half started, which can't join
                 continue
@@ -107,12 +110,6 @@ class Workers:
                 self._idle -= 1
 
 
-_log = logging.getLogger(__name__)
-
-_LAST_WORDS_SECONDS: Final = 5.0
-_LOOP_END_SECONDS: Final = 1.0
-
-
 class EventLoop:
     """One event loop, started when it is first needed."""
 
@@ -148,7 +145,7 @@ class EventLoop:
     def join(self) -> None:
         """Wait for the thread's end after a stop, but not long."""
         if self._thread is not None:
-            self._thread.join(_LOOP_END_SECONDS)
+            self._thread.join(_JOIN_SECONDS)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.new_event_loop()
@@ -180,7 +177,7 @@ class EventLoop:
         for task in tasks - set(self._cancelled):  # a second cancel would end their closing
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=_LAST_WORDS_SECONDS)
+            await asyncio.wait(tasks, timeout=_CLOSING_SECONDS)
         await asyncio.get_running_loop().shutdown_asyncgens()
 
 
@@ -232,9 +229,6 @@ class _DaemonThreads(ThreadPoolExecutor):
         return future
 
 
-Call = Callable[[], object]
-
-
 class Timers:
     """Calls with the time at which each is due. Any thread may add one, one thread makes them.
 
@@ -247,10 +241,10 @@ class Timers:
         self.now = clock
         self._hurry = hurry
         self._lock = threading.Lock()
-        self._heap: list[tuple[float, int, Call]] = []
+        self._heap: list[tuple[float, int, Job]] = []
         self._order = itertools.count()
 
-    def at(self, due: float, call: Call) -> None:
+    def at(self, due: float, call: Job) -> None:
         """Add a call for when the clock reads so many seconds."""
         entry = (due, next(self._order), call)
         with self._lock:
@@ -259,7 +253,7 @@ class Timers:
         if first:
             self._hurry()
 
-    def after(self, seconds: float, call: Call) -> None:
+    def after(self, seconds: float, call: Job) -> None:
         """Add a call for so many seconds from now."""
         self.at(self.now() + seconds, call)
 

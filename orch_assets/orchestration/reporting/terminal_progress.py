@@ -28,13 +28,13 @@ def progress_with_readings(*columns: Any, **options: Any) -> "Progress":
 
 
 @contextmanager
-def progress_bar(total: int) -> Iterator[Callable[[OrchestratorResult], None]]:
-    """Show a bar on standard error while the block lasts; nothing where that is no terminal.
+def progress_bar(total: int, *, enabled: bool) -> Iterator[Callable[[OrchestratorResult], None]]:
+    """Show a progress bar on standard error, if enabled and standard error is a terminal.
 
     Yields:
-        What to call with each study's result.
+        A function to call with each study's result.
     """
-    if not sys.stderr.isatty():
+    if not (enabled and sys.stderr.isatty()):
         yield lambda _: None
         return
     from rich.console import Console
