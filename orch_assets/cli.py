@@ -133,7 +133,7 @@ def _choose(
         instance.add_dynamic_partitions(STUDIES_NAME, choice.chosen)
         return choice.chosen, choice.not_runnable
     change = look_at_registry(instance, registry, orchestration, absences={})
-    for sentence in (*change.sentences, *change.left_alone):
+    for sentence in (*change.sentences, *change.left_to_sensor):
         say(console, sentence)
     instance.add_dynamic_partitions(STUDIES_NAME, change.add)
     return change.selection.selected, change.selection.not_runnable

@@ -28,7 +28,7 @@ from orch_assets.imednet.blinding import extra_fields
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.reporting.causes import FailedStep, told_by_cause
+from orch_assets.orchestration.reporting.causes import FailedStep, summarize_failures
 from orch_assets.orchestration.reporting.results import CANCELLED, Failure, describe_failure
 from orch_assets.orchestration.reporting.warning_texts import leave_out_texts
 from orch_assets.orchestration.steps import LaneStep, StepResult
@@ -81,7 +81,7 @@ class GraphRun:
             if self.executions is not None:
                 with capture_interrupts():
                     self.executions.close()
-        for text in lanes.nobodys:
+        for text in lanes.unattributed:
             self.context.log.error("No study is known for a failure: %s", text)
         self._log_blinded_since(steps)
         if self.failed:
@@ -209,7 +209,7 @@ class GraphRun:
                 self._tell_progress(len(logged), steps)
         except BaseException:
             with capture_interrupts():
-                for result in lanes.rest():
+                for result in lanes.cancel_and_drain():
                     ended = result.failure is None or result.failure.kind != CANCELLED
                     if ended and (result.study_key, result.step) not in logged:
                         self._log_result(result, registry)
@@ -301,7 +301,7 @@ class GraphRun:
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
         return dg.Failure(
-            f"{told_by_cause(failed, len(studies))}\n"
+            f"{summarize_failures(failed, len(studies))}\n"
             f"What succeeded is materialized; {self._resumption()}.",
             metadata={"studies": len(studies), "failed_studies": len(self.failed)},
             allow_retries=False,

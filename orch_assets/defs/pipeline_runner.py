@@ -20,7 +20,7 @@ from orch_assets.defs.io.table_types import as_handed, table_class
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
-from orch_assets.orchestration.reporting.known_names import knowing
+from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
@@ -136,7 +136,7 @@ class PipelineRunner:
         assets = [artifact_name(key, None) for key in self.keys.values()]
         read = getattr(self.sdk, "open_variables", None)
         variables = partial(read, study_key) if read else tuple
-        return knowing(pipeline.function, assets, variables, everything=self.registry == "demo")
+        return allow_names(pipeline.function, assets, variables, everything=self.registry == "demo")
 
     def _call(self, study_key: str, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
         logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)
@@ -156,7 +156,7 @@ class PipelineRunner:
 
     def _upstream(self, turn: StepCall, pipeline: StudyPipeline, name: str) -> Any:
         wanted = pipeline.table_type(name)
-        handed = turn.handed.get(name, IN_THE_STORE)
+        handed = turn.upstream_values.get(name, IN_THE_STORE)
         if handed is IN_THE_STORE and turn.study_key in self.earlier.get(name, {}):
             return as_handed(self.earlier[name][turn.study_key], wanted)
         split = handed if isinstance(handed, SplitTable) else SplitTable(handed, IN_THE_STORE)
@@ -201,12 +201,12 @@ class PipelineRunner:
         with derived_from(inputs):
             output = self._keeping.keep(turn, value)
         name, study_key = turn.step.name, turn.study_key
-        self.versions[name, study_key] = versions_of(output.kept.metadata)
-        self.uris[name, study_key] = uri_of(output.kept.metadata)
+        self.versions[name, study_key] = versions_of(output.result.metadata)
+        self.uris[name, study_key] = uri_of(output.result.metadata)
         if self.executions is None:
             return output
-        metadata = {**output.kept.metadata, **self.executions.metadata(name, study_key)}
-        return replace(output, kept=replace(output.kept, metadata=metadata))
+        metadata = {**output.result.metadata, **self.executions.metadata(name, study_key)}
+        return replace(output, result=replace(output.result, metadata=metadata))
 
     @cached_property
     def _keeping(self) -> OutputWriter:

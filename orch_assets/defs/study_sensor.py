@@ -18,7 +18,7 @@ from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StudiesInUseError
 from orch_assets.orchestration.selection import Selection, select_studies
-from orch_assets.orchestration.study_sync import RosterChange, plan_roster
+from orch_assets.orchestration.study_sync import StudySyncPlan, plan_study_sync
 
 MAX_KEYS_PER_TICK: Final = 500
 _SECONDS_BETWEEN_TICKS: Final = 300
@@ -37,14 +37,14 @@ def look_at_registry(
     registry: RegistryResource,
     orchestration: OrchestrationResource,
     absences: Mapping[str, int],
-) -> RosterChange:
+) -> StudySyncPlan:
     """Return what the registry's studies, through the filter, change of the known ones.
 
     Raises:
         FilterConflictError, ImednetError: as ``read_selection``.
-        StudyLossError, NoStudiesError: as ``plan_roster``.
+        StudyLossError, NoStudiesError: as ``plan_study_sync``.
     """
-    return plan_roster(
+    return plan_study_sync(
         read_selection(registry, orchestration),
         orchestration.study_filter(),
         instance.get_dynamic_partitions(STUDIES_NAME),
@@ -129,7 +129,7 @@ def _partition_requests(
     return requests
 
 
-def _nothing_new(change: RosterChange, retire: Sequence[str]) -> str:
+def _nothing_new(change: StudySyncPlan, retire: Sequence[str]) -> str:
     count = len(change.selection.selected)
     retired = f" Retired: {', '.join(retire)}." if retire else ""
     # The UI's list of ticks shows this, and not the log.
@@ -192,7 +192,7 @@ def build_sync_job() -> dg.JobDefinition:
         orchestration: OrchestrationResource,
     ) -> None:
         change = look_at_registry(context.instance, registry, orchestration, absences={})
-        for sentence in (*change.sentences, *change.left_alone):
+        for sentence in (*change.sentences, *change.left_to_sensor):
             context.log.info(sentence)
         context.instance.add_dynamic_partitions(STUDIES_NAME, change.add)
         if change.selection.not_runnable:

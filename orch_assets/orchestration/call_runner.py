@@ -32,11 +32,11 @@ class CallRunner:
         value = self._call(turn)
         if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
             value = asyncio.run(value)
-        return StepOutput(kept=value)
+        return StepOutput(result=value)
 
     async def run_async(self, turn: StepCall, on_worker: OnWorker) -> StepOutput:  # noqa: ARG002 - nothing here blocks
         """Await an ``async`` function."""
-        return StepOutput(kept=await self._call(turn))
+        return StepOutput(result=await self._call(turn))
 
     def report(self, turn: StepCall, failure: Failure) -> None:  # noqa: ARG002 - the caller gets the failure itself
         """Keep nothing."""

@@ -53,7 +53,7 @@ class Lanes:
         backoff: seconds to wait after so many failed tries of a step.
 
     Attributes:
-        nobodys: what may be logged of exceptions in threads and finalizers meanwhile that no
+        unattributed: what may be logged of exceptions in threads and finalizers meanwhile that no
             study is known for; as keys, each once.
     """
 
@@ -65,7 +65,7 @@ class Lanes:
         clock: Callable[[], float] = time.monotonic,
         backoff: Callable[[int], float] = backoff,
     ) -> None:
-        self.nobodys: dict[str, None] = {}
+        self.unattributed: dict[str, None] = {}
         self._workers = Workers(max_workers)
         self._loop = EventLoop()
         # A result leaves the deque only when the caller has it: an interrupt can strike between
@@ -105,7 +105,7 @@ class Lanes:
             for study_key, steps in studies.items()
             if steps
         }
-        with watching(self.nobodys):
+        with watching(self.unattributed):
             try:
                 for study_key, steps in studies.items():
                     if self._cancelled is None:
@@ -117,11 +117,11 @@ class Lanes:
                         continue
                     with suppress(queue.Empty):
                         self._awake.get(timeout=min(left or _SIGNAL_SECONDS, _SIGNAL_SECONDS))
-                yield from self.rest()
+                yield from self.cancel_and_drain()
             finally:
                 self._stop()
 
-    def rest(self) -> Iterator[StepResult]:
+    def cancel_and_drain(self) -> Iterator[StepResult]:
         """Cancel, and yield the results that :meth:`run` did not: what had ended, and the rest.
 
         For a caller that left the loop early and wants a result for every step all the same. The
@@ -227,7 +227,7 @@ class Lanes:
         result = StepResult(
             lane.study_key,
             step.name,
-            output=output.kept if output else None,
+            output=output.result if output else None,
             failure=failure,
             report=report,
             duration_seconds=attempt.worked(self._timers.now()),

@@ -174,7 +174,7 @@ class MultiStudyOrchestrator:
                     if self._options.on_result is not None:
                         self._options.on_result(result.study_key, ended[result.study_key])
         except BaseException as error:
-            for result in lanes.rest():
+            for result in lanes.cancel_and_drain():
                 ended.setdefault(result.study_key, _as_result(result))
             with suppress(Exception):  # an exception of on_result may refuse attributes
                 error.results = {key: ended[key] for key in studies}  # type: ignore[attr-defined]

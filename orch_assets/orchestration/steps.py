@@ -40,12 +40,12 @@ class StepCall:
     Attributes:
         study_key: the study.
         step: the step.
-        handed: values of upstream steps that ran in this lane, by name.
+        upstream_values: values of upstream steps that ran in this lane, by name.
     """
 
     study_key: str
     step: LaneStep
-    handed: Mapping[str, Any]
+    upstream_values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class StepOutput:
     """What a step came to.
 
     Attributes:
-        kept: for whoever receives the results.
+        result: for whoever receives the results.
         handover: for the steps behind it in the same lane.
     """
 
-    kept: Any
+    result: Any
     handover: Any = None
 
 

@@ -19,7 +19,7 @@ _ACCEPTABLE_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True)
-class RosterChange:
+class StudySyncPlan:
     """What one look at the registry changes.
 
     Attributes:
@@ -50,7 +50,7 @@ class RosterChange:
         return lines
 
     @property
-    def left_alone(self) -> list[str]:
+    def left_to_sensor(self) -> list[str]:
         """What a run or a command leaves to the sensor, a sentence each."""
         return [
             f"{key} stays: {why}. study_registry_sensor retires it at its next look, "
@@ -63,13 +63,13 @@ def _by_hand(study_key: str) -> str:
     return f"`orch-assets studies retire {shlex.quote(study_key)}`"
 
 
-def plan_roster(
+def plan_study_sync(
     selection: Selection,
     study_filter: StudyFilter,
     known: Sequence[str],
     absences: Mapping[str, int],
     accepted_loss: int = 0,
-) -> RosterChange:
+) -> StudySyncPlan:
     """Return what a look at the registry changes.
 
     Args:
@@ -100,7 +100,7 @@ def plan_roster(
     }
     excluded, already_known = set(selection.excluded), set(known)
     retire |= {key: "the filter excludes it" for key in known if key in excluded}
-    return RosterChange(
+    return StudySyncPlan(
         add=[key for key in selection.selected if key not in already_known],
         retire=retire,
         absences=counts,

@@ -94,10 +94,10 @@ def test_a_stream_is_kept_and_handed_on_as_the_table_that_it_was(tmp_path):
     manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
     with kept_by(manager, manager) as keep:
         output = keep.keep(TURN, stream())
-    told = {name: output.kept.metadata[name].value for name in ("expected", "arrived", "pages")}
+    told = {name: output.result.metadata[name].value for name in ("expected", "arrived", "pages")}
     assert told == {"expected": 12, "arrived": 12, "pages": 4}
-    assert (output.kept.data, output.kept.stored) == ({"rows": 12}, True)
-    assert output.kept.metadata["retries"].value == 1
+    assert (output.result.data, output.result.stored) == ({"rows": 12}, True)
+    assert output.result.metadata["retries"].value == 1
     assert output.handover.schema == SCHEMA
     assert output.handover["id"].to_pylist() == ROWS
     assert manager.store.store.download_table("records/ONC-301").equals(output.handover)
@@ -131,7 +131,7 @@ def test_any_other_stream_is_in_the_store_alone(record):
     with kept_by(Whole("open", record), Recording("withheld", record)) as keep:
         output = keep.keep(TURN, reader)
     assert output.handover is IN_THE_STORE
-    assert "expected" not in output.kept.metadata
+    assert "expected" not in output.result.metadata
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -147,7 +147,7 @@ def test_the_withheld_part_is_there_before_the_open_one(rows, streamed, record):
     assert restricted.kept == [one for one in rows if one % 2 == 1]
     assert output.handover.table["id"].to_pylist() == io_manager.kept
     assert output.handover.withheld["id"].to_pylist() == restricted.kept
-    told = {name: value.value for name, value in output.kept.metadata.items()}
+    told = {name: value.value for name, value in output.result.metadata.items()}
     assert (told["rows"], told["withheld_rows"]) == (len(io_manager.kept), len(restricted.kept))
     assert (told["uri"], told["withheld_uri"]) == ("memory:open", "memory:withheld")
     assert list(told)[-2:] == ["withheld_rows", "withheld_uri"]  # in every run the same
@@ -333,7 +333,7 @@ def test_an_open_store_that_fails_while_it_is_fed_keeps_no_withheld_part(error, 
 def test_a_result_without_a_table_has_no_artifact(record):
     with kept_by(Recording("open", record), Recording("withheld", record)) as keep:
         output = keep.keep(TURN, {"sites": 3})
-    assert (output.kept.data, output.kept.stored, output.handover) == (
+    assert (output.result.data, output.result.stored, output.handover) == (
         {"sites": 3},
         False,
         {"sites": 3},

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_assets.orchestration.reporting.causes import FailedStep, causes_of, told_by_cause
+from orch_assets.orchestration.reporting.causes import FailedStep, causes_of, summarize_failures
 from orch_assets.orchestration.reporting.results import Failure
 
 STUDIES = [f"CARD-{number}" for number in range(201, 213)]
@@ -33,7 +33,7 @@ def refused(study: str, pipeline: str, status: int = 403) -> FailedStep:
 
 def test_one_cause_over_12_studies_and_13_pipelines_is_a_few_short_lines() -> None:
     failed = [refused(study, pipeline) for study in STUDIES for pipeline in PIPELINES]
-    lines = told_by_cause(failed, 12).splitlines()
+    lines = summarize_failures(failed, 12).splitlines()
     assert lines == [
         "12 of 12 studies failed:",
         f"- {failed[0].text}",
@@ -46,11 +46,11 @@ def test_one_cause_over_12_studies_and_13_pipelines_is_a_few_short_lines() -> No
 
 def test_names_that_take_too_much_room_are_counted() -> None:
     failed = [refused(f"{study}-{n}", "a") for n in range(10) for study in STUDIES]
-    told = told_by_cause(failed, 120).splitlines()[2]
+    told = summarize_failures(failed, 120).splitlines()[2]
     assert told.startswith("  120 studies: CARD-201-0, CARD-202-0, ")
     assert told.endswith(" and 107 more")
     long = failed_step("S" * 300, "a", "E")
-    assert f"study: {'S' * 300}" in told_by_cause([long], 1)
+    assert f"study: {'S' * 300}" in summarize_failures([long], 1)
 
 
 def test_what_failed_for_its_upstream_is_counted_and_no_cause() -> None:
@@ -59,7 +59,7 @@ def test_what_failed_for_its_upstream_is_counted_and_no_cause() -> None:
         failed_step("S", "b", "UpstreamFailed", "a"),
         failed_step("S", "c", "UpstreamFailed", "b"),
     ]
-    assert told_by_cause(failed, 3).splitlines() == [
+    assert summarize_failures(failed, 3).splitlines() == [
         "1 of 3 studies failed:",
         "- ValueError (at a.py:3 in a)",
         "  study: S",
@@ -99,7 +99,7 @@ def test_counts_pages_and_addresses_make_no_other_cause() -> None:
 def test_what_failed_most_comes_first_and_many_causes_are_counted() -> None:
     failed = [failed_step("S", "a", "E", "", f"a.py:{line} in a") for line in range(25)]
     failed += [failed_step(study, "b", "E", "", "b.py:1 in b") for study in STUDIES]
-    lines = told_by_cause(failed, 13).splitlines()
+    lines = summarize_failures(failed, 13).splitlines()
     assert lines[1] == "- E (at b.py:1 in b)"
     assert lines[-1] == "- 6 more causes: see the errors in the run's log"
     assert len(lines) == 1 + 20 * 3 + 1
@@ -107,7 +107,7 @@ def test_what_failed_most_comes_first_and_many_causes_are_counted() -> None:
 
 def test_a_text_of_any_length_keeps_its_place() -> None:
     failed = failed_step("S", "a", "ValueError", "x\n" * 10_000, "a.py:3 in a")
-    told = told_by_cause([failed], 1)
+    told = summarize_failures([failed], 1)
     assert len(told.splitlines()) == 4
     assert len(told) < 1000
     assert "(at a.py:3 in a)" in told
@@ -129,4 +129,4 @@ def test_every_failure_belongs_to_one_cause_or_to_its_upstream(failed: list[Fail
     told = [each for cause in causes_of(failed) for each in cause.failures]
     assert sorted(told, key=repr) == sorted(own, key=repr)
     studies = len({each.study_key for each in failed})
-    assert told_by_cause(failed, 999).startswith(f"{studies} of 999 studies failed:")
+    assert summarize_failures(failed, 999).startswith(f"{studies} of 999 studies failed:")

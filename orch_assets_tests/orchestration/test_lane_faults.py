@@ -15,10 +15,10 @@ class Runner:
     """Runs what it is given; any method may be replaced by a test."""
 
     def run(self, turn):
-        return StepOutput(kept="plain")
+        return StepOutput(result="plain")
 
     async def run_async(self, turn, on_worker):
-        return StepOutput(kept=await on_worker(self.block, turn))
+        return StepOutput(result=await on_worker(self.block, turn))
 
     def block(self, turn):
         return "blocked"
@@ -97,7 +97,7 @@ def test_what_an_async_step_does_first_is_its_own_working_time():
     class Busy(Runner):
         async def run_async(self, turn, on_worker):
             time.sleep(0.05)  # noqa: ASYNC251 - it keeps the loop on purpose
-            return StepOutput(kept=None)
+            return StepOutput(result=None)
 
     results = run(Busy(), {str(n): [LaneStep("a", is_async=True)] for n in range(10)})
     assert all(0.05 <= result.duration_seconds < 0.2 for result in results.values())
@@ -131,7 +131,7 @@ def test_a_study_that_stops_the_loop_hurts_nobody():
             if turn.study_key == "A":
                 asyncio.get_running_loop().stop()
             await asyncio.sleep(0.05)
-            return StepOutput(kept="waited")
+            return StepOutput(result="waited")
 
     results = run(Stops(), {key: [LaneStep("a", is_async=True)] for key in "ABC"})
     assert [result.output for result in results.values()] == ["waited"] * 3
@@ -167,7 +167,7 @@ def test_where_there_is_no_thread_for_what_comes_next_the_run_ends(monkeypatch):
 
     class Quick(Runner):
         async def run_async(self, turn, on_worker):
-            return StepOutput(kept="quick")
+            return StepOutput(result="quick")
 
     monkeypatch.setattr(threading.Thread, "start", no_worker)
     results = run(Quick(), {"A": [LaneStep("a", is_async=True), LaneStep("b")]})

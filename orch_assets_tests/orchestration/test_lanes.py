@@ -23,8 +23,9 @@ class Runner:
             self.order.append((turn.study_key, turn.step.name))
         if (turn.study_key, turn.step.name) in self.fail:
             raise ValueError("planted")
-        value = f"{turn.step.name}({','.join(turn.handed[name] for name in turn.step.upstreams)})"
-        return StepOutput(kept=value, handover=value)
+        values = ",".join(turn.upstream_values[name] for name in turn.step.upstreams)
+        value = f"{turn.step.name}({values})"
+        return StepOutput(result=value, handover=value)
 
     def report(self, turn, failure):
         return f"report of {turn.study_key} {turn.step.name}"

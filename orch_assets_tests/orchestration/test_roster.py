@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from orch_assets.errors import NoStudiesError, StudyLossError
 from orch_assets.orchestration.selection import StudyFilter, select_studies
-from orch_assets.orchestration.study_sync import plan_roster
+from orch_assets.orchestration.study_sync import plan_study_sync
 
 
 def look(listed, known, *, absences=None, whitelist=None, blacklist=None, accepted_loss=0):
     study_filter = StudyFilter(whitelist, blacklist)
     selection = select_studies(listed, study_filter)
-    return plan_roster(selection, study_filter, known, absences or {}, accepted_loss)
+    return plan_study_sync(selection, study_filter, known, absences or {}, accepted_loss)
 
 
 TEN = [f"S{n}" for n in range(10)]

@@ -11,7 +11,7 @@ from orch_assets.orchestration.selection import (
     closest_key,
     select_studies,
 )
-from orch_assets.orchestration.study_sync import plan_roster
+from orch_assets.orchestration.study_sync import plan_study_sync
 
 KEYS = st.sampled_from(["A", "B", "a", "ONC-301", "X/Y", "AB,CD", " A", "R&D 118", ".."])
 LISTS = st.lists(KEYS, unique=True)
@@ -79,8 +79,8 @@ def test_the_closest_key_is_one_of_the_keys(key, keys):
 def test_the_command_that_a_sentence_advises_names_its_study_in_any_shell(retired):
     known = [*sorted(retired), "STAYS"]
     study_filter = StudyFilter(whitelist=["STAYS"])
-    change = plan_roster(select_studies(known, study_filter), study_filter, known, {})
-    commands = [sentence.split("`")[1] for sentence in change.left_alone]
+    change = plan_study_sync(select_studies(known, study_filter), study_filter, known, {})
+    commands = [sentence.split("`")[1] for sentence in change.left_to_sensor]
     assert [shlex.split(command) for command in commands] == [
         ["orch-assets", "studies", "retire", key] for key in known[:-1]
     ]

@@ -253,7 +253,7 @@ def test_lanes_keep_what_no_study_is_known_for():
         def run(self, turn):
             go.set()
             outside.join()
-            return StepOutput(kept=None)
+            return StepOutput(result=None)
 
         def provenance(self, turn):
             return {}
@@ -263,9 +263,9 @@ def test_lanes_keep_what_no_study_is_known_for():
     running = Lanes(Runner(), 1)
     (result,) = running.run({"A": [LaneStep("a")]})
     assert result.failure is None
-    (nobodys,) = running.nobodys
-    assert nobodys.startswith("ValueError (at strays.py:")
-    assert nobodys.endswith(" in fail, in a thread)")
+    (unattributed,) = running.unattributed
+    assert unattributed.startswith("ValueError (at strays.py:")
+    assert unattributed.endswith(" in fail, in a thread)")
 
 
 def test_hooks_of_others_get_what_is_no_studys_and_nothing_else(monkeypatch):

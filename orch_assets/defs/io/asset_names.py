@@ -11,12 +11,16 @@ from orch_assets.defs.dagster_internals import step_of
 from orch_assets.defs.io.artifact_names import artifact_name, dimension_keys
 from orch_assets.errors import OrchAssetsError
 from orch_assets.marked_names import with_known_names
-from orch_assets.orchestration.reporting.known_names import KnownNames, known_here, names_known_to
+from orch_assets.orchestration.reporting.known_names import (
+    KnownNames,
+    current_known_names,
+    names_known_to,
+)
 
 
 def names_known_in(context: dg.OutputContext | dg.InputContext) -> KnownNames:
     """Return the names that can't be data where an asset, or an op, is stored or loaded."""
-    here = known_here()
+    here = current_known_names()
     if here is not None:  # a study pipeline's
         return here
     step = step_of(context)
@@ -34,7 +38,7 @@ def with_known_names_only(known: KnownNames) -> Iterator[None]:
     try:
         yield
     except OrchAssetsError as error:
-        if known_here() is None:
+        if current_known_names() is None:
             error.args = (with_known_names(error.marked, known.knows), *error.args[1:])
             error.__cause__ = None  # of the disk's own, which has the whole path
         raise

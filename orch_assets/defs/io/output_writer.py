@@ -19,7 +19,7 @@ from orch_assets.defs.io.table_types import as_result, handed_on, is_table_strea
 from orch_assets.errors import ImednetError
 from orch_assets.imednet.paging import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
-from orch_assets.orchestration.reporting.known_names import known_here
+from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable
 from orch_assets.orchestration.steps import StepCall, StepOutput
 from orch_assets.study import in_study_context
@@ -248,7 +248,7 @@ class _Beside:
 
 def _is_named_by_source(value: Any) -> bool:
     """Whether the names of a result's numbers are the pipeline's own, and none of its data."""
-    known = known_here()
+    known = current_known_names()
     return known is None or not isinstance(value, Mapping) or all(map(known.knows, value))
 
 

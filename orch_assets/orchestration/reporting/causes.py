@@ -88,7 +88,7 @@ def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
     return sorted((Cause(tuple(alike)) for alike in found.values()), key=lambda c: -len(c.failures))
 
 
-def told_by_cause(failed: Sequence[FailedStep], studies: int) -> str:
+def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:
     """Return what people are told of a run with failed studies, in a few lines.
 
     Args:

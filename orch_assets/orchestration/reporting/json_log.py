@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from orch_assets.orchestration.reporting.exception_sources import written_type_name
-from orch_assets.orchestration.reporting.known_names import KnownNames, known_here
+from orch_assets.orchestration.reporting.known_names import KnownNames, current_known_names
 from orch_assets.orchestration.reporting.results import describe_failure
 from orch_assets.study import get_current_study
 
@@ -50,4 +50,4 @@ class JsonLogFormatter(logging.Formatter):
 
 def _type_name(value: object) -> str:
     """Stand for what JSON can't hold: its text could be a whole table."""
-    return f"<{written_type_name(type(value), known_here() or KnownNames())}>"
+    return f"<{written_type_name(type(value), current_known_names() or KnownNames())}>"

@@ -101,14 +101,14 @@ _here: ContextVar[KnownNames | None] = ContextVar("orch_assets_known_names", def
 
 
 @contextlib.contextmanager
-def knowing(
+def allow_names(
     function: Callable[..., Any],
     others: Iterable[str] = (),
     variables: Callable[[], Collection[str]] = tuple,
     *,
     everything: bool = False,
 ) -> Iterator[None]:
-    """Work for a pipeline: inside, :func:`known_here` answers what may be named.
+    """Work for a pipeline: inside, :func:`current_known_names` answers what may be named.
 
     Args:
         function: the pipeline.
@@ -129,7 +129,7 @@ def knowing(
         _here.reset(token)
 
 
-def known_here() -> KnownNames | None:
+def current_known_names() -> KnownNames | None:
     """Return the names that the pipeline at work here may tell; None outside of one."""
     return _here.get()
 

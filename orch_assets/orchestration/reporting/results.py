@@ -18,8 +18,8 @@ from orch_assets.orchestration.reporting.exception_sources import (
 )
 from orch_assets.orchestration.reporting.known_names import (
     KnownNames,
+    current_known_names,
     file_of,
-    known_here,
     names_known_to,
 )
 
@@ -138,7 +138,7 @@ def describe_failure(
 
 def _known_to(function: Callable[..., Any] | None) -> KnownNames:
     try:
-        return known_here() or names_known_to(function)
+        return current_known_names() or names_known_to(function)
     except BaseException:  # noqa: BLE001 - a name less must not hide the failure
         return KnownNames()
 

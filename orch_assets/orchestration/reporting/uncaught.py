@@ -117,8 +117,8 @@ def take(raised: Raised, study: StudyContext | None = None) -> bool:
     told = _failure(raised, describe_failure).loggable
     if study is None or study.uncaught is None:
         running = tuple(_running)
-        for nobodys in running:
-            nobodys[told] = None
+        for unattributed in running:
+            unattributed[told] = None
         if running:
             _log.error("%s. No study is known for it.", told)
         return bool(running)
@@ -190,23 +190,23 @@ def _note_collection(phase: str, info: object) -> None:  # noqa: ARG001 - the co
 
 
 @contextmanager
-def watching(nobodys: dict[str, None]) -> Iterator[None]:
+def watching(unattributed: dict[str, None]) -> Iterator[None]:
     """Take, while studies are at work, what nobody catches.
 
     The hooks stay, for threads that outlive their study and the run: what they raise then would be
     printed after all. What is no study's goes where it went before.
 
     Args:
-        nobodys: gets, as keys, what may be logged of an exception that no study is known for.
+        unattributed: gets, as keys, what may be logged of an exception that no study is known for.
     """
     with _lock:
         _hook_in()
-        _running.append(nobodys)
+        _running.append(unattributed)
     try:
         yield
     finally:
         with _lock:
-            _running[:] = [each for each in _running if each is not nobodys]
+            _running[:] = [each for each in _running if each is not unattributed]
 
 
 def _hook_in() -> None:
