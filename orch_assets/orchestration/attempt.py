@@ -1,4 +1,4 @@
-"""A lane, and the step of it that is under way."""
+"""A lane, and its step that is running."""
 
 import asyncio
 import random
@@ -13,18 +13,18 @@ from orch_assets.orchestration.steps import LaneStep
 from orch_assets.study import PublishingLease
 
 _MAX_BACKOFF_SECONDS: Final = 60.0
-# What sums and differences of clock readings may fall short by.
+# Rounding error allowed in sums and differences of clock readings.
 _ROUNDING_SECONDS: Final = 1e-6
 
 
 class Lane:
-    """One study with the steps that it still has to take.
+    """One study with its remaining steps.
 
     Attributes:
-        study_key: the study.
-        steps: still to be taken, in order.
-        values: what earlier steps hand over to later ones, by name.
-        failed: names of the steps that failed.
+        study_key: The study.
+        steps: Remaining steps, in order.
+        values: Values that earlier steps hand over to later ones, by step name.
+        failed: Names of the failed steps.
     """
 
     def __init__(self, study_key: str, steps: Sequence[LaneStep]) -> None:
@@ -33,12 +33,12 @@ class Lane:
         self.values: dict[str, Any] = {}
         self.failed: set[str] = set()
 
-    def broken_upstream(self) -> str | None:
-        """Return the first failed step that the lane's next one takes; None if all is well."""
+    def failed_upstream(self) -> str | None:
+        """Return the first failed upstream of the next step; None if no upstream failed."""
         return next((name for name in self.steps[0].upstreams if name in self.failed), None)
 
-    def keep(self, step: LaneStep, handover: Any) -> None:
-        """Keep a step's value, and of all values only those that a later step takes."""
+    def store(self, step: LaneStep, handover: Any) -> None:
+        """Store a step's value, and drop every value that no remaining step takes."""
         self.values[step.name] = handover
         takers = [later for later in self.steps if later.takes_values]
         needed = {name for later in takers for name in later.upstreams}
@@ -48,22 +48,23 @@ class Lane:
 
 @dataclass(eq=False)
 class Attempt:
-    """A step under way, all its tries together. Its time stands still while it only waits.
+    """A running step, with all its tries. Its working time does not include waits.
 
     Attributes:
-        lane: whose step it is.
-        step: the step.
-        lease: its right to publish.
-        over: set once, under the lanes' lock, by whoever ends it: the step, its timeout, a cancel.
-        tries: how often it was tried and failed.
-        threads: the workers that work for it now.
-        task: on the event loop; None for a plain step.
+        lane: The lane of the step.
+        step: The step.
+        lease: The step's right to publish.
+        ended: Set once, under the lock of the lanes, by whatever ends the step: its return, its
+            timeout or a cancellation.
+        tries: Number of failed tries.
+        threads: The worker threads that work for the step now.
+        task: The step's task on the event loop; None for a plain step.
     """
 
     lane: Lane
     step: LaneStep
     lease: PublishingLease = field(default_factory=PublishingLease)
-    over: bool = False
+    ended: bool = False
     tries: int = 0
     threads: set[threading.Thread] = field(default_factory=set)
     task: "asyncio.Task[None] | None" = None
@@ -71,43 +72,43 @@ class Attempt:
     _since: float | None = None
 
     def restart(self) -> None:
-        """Set its time back to nothing; it had not begun."""
+        """Set the working time back to zero."""
         self._since, self._worked = None, 0.0
 
     def resume(self, now: float) -> None:
-        """Let its time run."""
+        """Start counting working time, unless it is already being counted."""
         if self._since is None:
             self._since = now
 
     def pause(self, now: float) -> None:
-        """Stop its time; it waits for a worker or for its next try."""
+        """Stop counting working time: the step waits for a worker or for its next try."""
         since, self._since = self._since, None  # first, so that no reader counts it twice
         if since is not None:
             self._worked += now - since
 
     def worked(self, now: float) -> float:
-        """Return its working seconds so far."""
+        """Return the working seconds so far."""
         since = self._since
         return self._worked + (now - since if since is not None else 0.0)
 
     def is_overdue(self, now: float) -> bool:
-        """Whether it has worked for as long as its step may."""
+        """Return whether the step has used up its timeout."""
         timeout = self.step.timeout
         return timeout is not None and self.worked(now) >= timeout - _ROUNDING_SECONDS
 
-    def worth_another_try(self, errors: Iterable[BaseException]) -> bool:
-        """Whether the step's retries are for each of these errors and not used up."""
-        if self.over or self.tries > self.step.retries:
+    def may_retry(self, errors: Iterable[BaseException]) -> bool:
+        """Return whether retries are left and apply to each of these errors."""
+        if self.ended or self.tries > self.step.retries:
             return False
         return all(map(self._is_retried, errors))
 
     def _is_retried(self, error: BaseException) -> bool:
         if isinstance(error, ImednetError) and not isinstance(error, TableChangedError):
-            return False  # the registry's errors were retried where they happened
+            return False  # the iMednet client has already retried it
         return isinstance(error, self.step.retry_on)
 
 
 def backoff(tries: int) -> float:
-    """Return the seconds to wait after so many failed tries: about 1, 2, 4, … 60."""
+    """Return the seconds to wait after this many failed tries: about 1, 2, 4, … 60."""
     longest = min(_MAX_BACKOFF_SECONDS, 2.0 ** (tries - 1))
     return random.uniform(0.5, 1.0) * longest  # noqa: S311 - jitter

@@ -1,4 +1,4 @@
-"""One function, called for each study: the steps of ``MultiStudyOrchestrator``."""
+"""Runs one function for each study, for ``MultiStudyOrchestrator``."""
 
 import asyncio
 import inspect
@@ -23,34 +23,34 @@ class CallRunner:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
-    def _call(self, turn: StepCall) -> Any:
-        logger = make_study_logger(turn.study_key)
-        return self.function(turn.study_key, self.sdk, logger, *self.args, **self.kwargs)
+    def _call(self, call: StepCall) -> Any:
+        logger = make_study_logger(call.study_key)
+        return self.function(call.study_key, self.sdk, logger, *self.args, **self.kwargs)
 
-    def run(self, turn: StepCall) -> StepOutput:
+    def run(self, call: StepCall) -> StepOutput:
         """Call a plain function."""
-        value = self._call(turn)
-        if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
+        value = self._call(call)
+        if inspect.iscoroutine(value):  # an async function inside a plain wrapper
             value = asyncio.run(value)
         return StepOutput(result=value)
 
-    async def run_async(self, turn: StepCall, on_worker: OnWorker) -> StepOutput:  # noqa: ARG002 - nothing here blocks
+    async def run_async(self, call: StepCall, on_worker: OnWorker) -> StepOutput:  # noqa: ARG002 - nothing here blocks
         """Await an ``async`` function."""
-        return StepOutput(result=await self._call(turn))
+        return StepOutput(result=await self._call(call))
 
-    def report(self, turn: StepCall, failure: Failure) -> None:  # noqa: ARG002 - the caller gets the failure itself
-        """Keep nothing."""
+    def report(self, call: StepCall, failure: Failure) -> None:  # noqa: ARG002 - the caller gets the failure itself
+        """Store nothing."""
         return
 
-    def provenance(self, turn: StepCall) -> Mapping[str, str]:
+    def provenance(self, call: StepCall) -> Mapping[str, str]:
         """Return the function's name."""
-        return {"pipeline": turn.step.name}
+        return {"pipeline": call.step.name}
 
 
 def step_of(function: Callable[..., Any], options: RunOptions) -> LaneStep:
-    """Return the step that a call of the function is.
+    """Return the lane step for a function.
 
-    What ``@study_pipeline`` says of the function counts before the orchestrator's options.
+    Settings of ``@study_pipeline`` take precedence over the orchestrator's options.
     """
     pipeline = pipeline_of(function)
     own_retries = pipeline is not None and pipeline.retries > 0
@@ -64,10 +64,10 @@ def step_of(function: Callable[..., Any], options: RunOptions) -> LaneStep:
 
 
 def check_call(function: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Refuse what can't be called for a study with these further arguments.
+    """Check that a function can be called for a study with these further arguments.
 
     Raises:
-        OrchestratorArgumentError: it can't; says why.
+        OrchestratorArgumentError: It can't; the message says why.
     """
     if not callable(function):
         raise OrchestratorArgumentError(
@@ -75,19 +75,19 @@ def check_call(function: object, args: tuple[Any, ...], kwargs: Mapping[str, Any
         )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise OrchestratorArgumentError(
-            f"Pipeline {_name(function)} is a generator: calling it runs none of it. Return a list."
+            f"Pipeline {_name(function)} is a generator: calling it runs no code. Return a list."
         )
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return  # a C function hides its signature; the call itself will tell
+        return  # a C function has no signature; the call itself will fail
     try:
         signature.bind("study_key", object(), object(), *args, **kwargs)
     except TypeError as error:
         name = _name(function)
         raise OrchestratorArgumentError(
             f"Pipeline {name}{signature} can't be called as {name}(study_key, sdk, study_logger, "
-            f"…) with {len(args)} further arguments and the keywords "
+            f"…) with {len(args)} further positional arguments and the keywords "
             f"{sorted(kwargs)}: {error}."
         ) from error
 

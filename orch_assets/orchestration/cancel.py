@@ -1,14 +1,14 @@
-"""The handle that ends a run from elsewhere."""
+"""The handle that cancels runs from another thread or from a signal handler."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class CancelHandle:
-    """Ends the runs that were given it; from any thread, or from a signal handler.
+    """Cancels the runs that it was passed to, from any thread or from a signal handler.
 
-    What has not ended then is ``FAILED`` with ``Cancelled: …``, may not publish any more, and the
-    call returns. A handle stays cancelled: a run that is given it later ends at once.
+    Studies that have not ended are ``FAILED`` with ``Cancelled: …`` and can no longer publish; the
+    call returns. A handle stays cancelled: a run that receives it later ends at once.
 
     Example:
         >>> handle = CancelHandle()
@@ -16,31 +16,31 @@ class CancelHandle:
         >>> MultiStudyOrchestrator(sdk, cancel=handle).execute_pipeline(count)  # doctest: +SKIP
     """
 
-    # No lock: a signal handler may run in the middle of any method here. What each line does to
-    # the list and the flag is atomic, and telling a run twice does no harm.
+    # No lock: a signal handler may interrupt any method here. Each line's change to the list or the
+    # flag is atomic, and a callback may be called twice without harm.
 
     def __init__(self) -> None:
         self._cancelled = False
-        self._told: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
 
     @property
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
+        """Whether :meth:`cancel` was called."""
         return self._cancelled
 
     def cancel(self) -> None:
-        """End the runs; returns at once."""
+        """Cancel the runs; returns at once."""
         self._cancelled = True
-        for tell in tuple(self._told):
-            tell()
+        for callback in tuple(self._callbacks):
+            callback()
 
     @contextmanager
-    def telling(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Call ``tell`` when it is cancelled, or now if it was, until the block ends."""
-        self._told.append(tell)
+    def on_cancel(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call ``callback`` on cancellation while the block lasts; at once if already cancelled."""
+        self._callbacks.append(callback)
         try:
             if self._cancelled:
-                tell()
+                callback()
             yield
         finally:
-            self._told.remove(tell)
+            self._callbacks.remove(callback)

@@ -1,13 +1,13 @@
-"""Lanes: every study's way through its steps, many studies at once, none hurting another.
+"""Lanes: take many studies through their steps at once, each isolated from the others.
 
-A *lane* is one study with the steps it still has to take. Plain steps run on daemon worker
-threads, ``async`` steps on one event loop, where hundreds can wait without a worker. The caller's
-thread receives one :class:`StepResult` for every step of every lane, as they end. A step that
-fails ends its own branch of its own lane and nothing else.
+A *lane* is one study with its remaining steps. Plain steps run on daemon worker threads, ``async``
+steps on one event loop, where hundreds can wait without a worker. The caller's thread receives one
+:class:`StepResult` for every step of every lane, as they end. A failed step ends its own branch of
+its own lane and nothing else.
 
-A step that exceeds its timeout is given up: its lease is revoked, so that it can't publish; its
-thread is left to itself and replaced. Lanes already begun go first, so that the tables of few
-studies are in memory at a time.
+A step that exceeds its timeout is abandoned: its lease is revoked, so that it can't publish, and
+its thread is replaced and left running. Lanes that have started go first, so that the tables of
+only a few studies are in memory at a time.
 """
 
 import queue
@@ -28,18 +28,18 @@ from orch_assets.orchestration.reporting.results import (
     describe_failure,
     early_end,
 )
-from orch_assets.orchestration.reporting.uncaught import watching
+from orch_assets.orchestration.reporting.uncaught import recording_uncaught
 from orch_assets.orchestration.step_executor import StepExecutor
 from orch_assets.orchestration.steps import LaneStep, StepOutput, StepResult, StepRunner
 from orch_assets.orchestration.threads import EventLoop, Timers, Workers
 
 WAS_CANCELLED: Final = early_end(CANCELLED, "the run was cancelled")
 
-# A commit is one rename or one PUT; a run that is cancelled waits this long for all of them.
+# A commit is one rename or one PUT. A cancelled run waits this long for all commits together.
 _COMMIT_SECONDS: Final = 10.0
 
-# A signal that comes just before a wait, or that the system gives to another thread, doesn't end
-# the wait: Python runs its handler only when the caller's thread goes on by itself.
+# A signal that arrives just before a wait, or that the system delivers to another thread, doesn't
+# end the wait: Python runs the handler only when the caller's thread continues on its own.
 _SIGNAL_SECONDS: Final = 1.0
 
 
@@ -47,14 +47,14 @@ class Lanes:
     """Takes studies through their steps; use once.
 
     Args:
-        runner: does the steps' work.
-        max_workers: studies at work at once on threads; ``async`` steps don't count.
-        clock: seconds, monotonic.
-        backoff: seconds to wait after so many failed tries of a step.
+        runner: Runs the steps.
+        max_workers: Maximum number of plain steps that run at once; ``async`` steps don't count.
+        clock: Returns seconds, monotonic.
+        backoff: Returns the seconds to wait after a number of failed tries of a step.
 
     Attributes:
-        unattributed: what may be logged of exceptions in threads and finalizers meanwhile that no
-            study is known for; as keys, each once.
+        unattributed: Loggable texts of uncaught exceptions, raised in threads and finalizers during
+            the run, that belong to no known study; as keys, each once.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Lanes:
         self.unattributed: dict[str, None] = {}
         self._workers = Workers(max_workers)
         self._loop = EventLoop()
-        # A result leaves the deque only when the caller has it: an interrupt can strike between
-        # any two lines. The queue only wakes the caller; a signal handler too may put to it.
+        # A result leaves the deque only after the caller has received it: an interrupt can occur
+        # between any two lines. The queue only wakes the caller; a signal handler may put to it.
         self._results: deque[StepResult] = deque()
-        self._awake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._timers = Timers(clock, hurry=self._wake)
-        self._work = StepExecutor(
+        self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._timers = Timers(clock, on_earlier=self._wake)
+        self._executor = StepExecutor(
             runner,
             self._workers,
             self._loop,
@@ -83,7 +83,7 @@ class Lanes:
             backoff=backoff,
         )
         self._lock = threading.Lock()
-        self._under_way: set[Attempt] = set()
+        self._running: set[Attempt] = set()
         self._pending: dict[str, dict[str, None]] = {}
         self._stopped = False
         self._cancelled: Failure | None = None
@@ -93,58 +93,63 @@ class Lanes:
     def run(self, studies: Mapping[str, Sequence[LaneStep]]) -> Iterator[StepResult]:
         """Yield the result of every step of every study, as they end.
 
-        Lanes begin in the mapping's order. When the caller stops iterating they are cancelled:
-        what has not begun never does, and what is at work may not publish any more.
+        Lanes start in the mapping's order. When the caller stops iterating, they are cancelled:
+        steps that have not started never do, and running steps can no longer publish.
 
         Args:
-            studies: each study's steps in dependency order. An upstream that is not among a
-                study's steps is the runner's to find.
+            studies: Each study's steps in dependency order. The runner finds the value of an
+                upstream that is not among a study's steps.
         """
         self._pending = {
             study_key: dict.fromkeys(step.name for step in steps)
             for study_key, steps in studies.items()
             if steps
         }
-        with watching(self.unattributed):
+        with recording_uncaught(self.unattributed):
             try:
                 for study_key, steps in studies.items():
                     if self._cancelled is None:
-                        self._advance(Lane(study_key, steps), begun=False)
+                        self._advance(Lane(study_key, steps), started=False)
                 while self._pending and self._cancelled is None:
                     left = self._timers.make_due()
                     if self._results:
-                        yield from self._hand_over()
+                        yield from self._next_result()
                         continue
                     with suppress(queue.Empty):
-                        self._awake.get(timeout=min(left or _SIGNAL_SECONDS, _SIGNAL_SECONDS))
+                        self._wakeups.get(timeout=min(left or _SIGNAL_SECONDS, _SIGNAL_SECONDS))
                 yield from self.cancel_and_drain()
             finally:
                 self._stop()
 
     def cancel_and_drain(self) -> Iterator[StepResult]:
-        """Cancel, and yield the results that :meth:`run` did not: what had ended, and the rest.
+        """Cancel the run and yield every result that :meth:`run` has not.
 
-        For a caller that left the loop early and wants a result for every step all the same. The
-        one that it had just received when it left comes again.
+        Steps that have ended keep their result; the others are cancelled. For a caller that left
+        the loop of :meth:`run` early and still needs a result for every step. The result that the
+        caller was handling when it left is yielded again.
         """
         self._stop()
         while self._results:
-            yield from self._hand_over()
+            yield from self._next_result()
         for study_key, names in self._pending.items():
             for name in names:
                 yield StepResult(study_key, name, failure=self._cancelled or WAS_CANCELLED)
         self._pending.clear()
 
     def cancel(self, cause: Failure = WAS_CANCELLED) -> None:
-        """End the run from any thread or signal handler: what has not ended fails of the cause."""
+        """Cancel the run from any thread or signal handler.
+
+        Args:
+            cause: The failure of every step that has not ended.
+        """
         self._cancelled = self._cancelled or cause
         self._wake()
 
     def cancel_at(self, due: float, cause: Failure) -> None:
-        """Cancel the run when the clock reads so many seconds."""
+        """Cancel the run when the clock reads ``due`` seconds."""
         self._timers.at(due, partial(self.cancel, cause))
 
-    def _hand_over(self) -> Iterator[StepResult]:
+    def _next_result(self) -> Iterator[StepResult]:
         result = self._results[0]
         yield result
         self._results.popleft()
@@ -158,61 +163,61 @@ class Lanes:
         self._wake()
 
     def _wake(self) -> None:
-        self._awake.put(None)
+        self._wakeups.put(None)
 
     def _stop(self) -> None:
         with self._lock:
-            again, self._stopped = self._stopped, True
-            under_way = list(self._under_way)
+            was_stopped, self._stopped = self._stopped, True
+            running = list(self._running)
         self._workers.stop()
         deadline = time.monotonic() + _COMMIT_SECONDS
-        for attempt in under_way:
-            within = max(0.0, deadline - time.monotonic())
-            self._give_up(attempt, self._cancelled or WAS_CANCELLED, within)
+        for attempt in running:
+            wait_seconds = max(0.0, deadline - time.monotonic())
+            self._abandon(attempt, self._cancelled or WAS_CANCELLED, wait_seconds)
         self._loop.stop()
-        if not again:
+        if not was_stopped:
             self._workers.join()
-        if not (again or under_way):
+        if not (was_stopped or running):
             self._loop.join()
 
     def _time_out(self, attempt: Attempt) -> None:
         failure = early_end(TIMEOUT, f"gave up after {attempt.step.timeout:g} s")
-        self._give_up(attempt, failure, _COMMIT_SECONDS)
+        self._abandon(attempt, failure, _COMMIT_SECONDS)
 
-    def _give_up(self, attempt: Attempt, failure: Failure, within: float) -> None:
-        attempt.lease.revoke(within)
+    def _abandon(self, attempt: Attempt, failure: Failure, wait_seconds: float) -> None:
+        attempt.lease.revoke(wait_seconds)
         if not self._end(attempt, failure=failure):
             return
         for thread in tuple(attempt.threads):
             self._workers.replace(thread)
         if attempt.step.is_async:
-            self._work.cancel(attempt)
+            self._executor.cancel(attempt)
 
     # --- any thread ---
 
-    def _advance(self, lane: Lane, *, begun: bool) -> None:
-        """Start the lane's next step, or queue it for a worker."""
+    def _advance(self, lane: Lane, *, started: bool) -> None:
+        """Start the lane's next step or queue it for a worker; fail steps of failed upstreams."""
         if self._stopped:
             return
-        while lane.steps and (broken := lane.broken_upstream()):
+        while lane.steps and (upstream := lane.failed_upstream()):
             step = lane.steps.popleft()
             lane.failed.add(step.name)
-            cause = early_end(UPSTREAM_FAILED, broken)
+            cause = early_end(UPSTREAM_FAILED, upstream)
             self._put(StepResult(lane.study_key, step.name, failure=cause))
         if not lane.steps:
             return
         if lane.steps[0].is_async:
-            self._begin(lane)
+            self._start(lane)
         else:
-            self._workers.submit(partial(self._begin, lane), urgent=begun)
+            self._workers.submit(partial(self._start, lane), urgent=started)
 
-    def _begin(self, lane: Lane) -> None:
+    def _start(self, lane: Lane) -> None:
         with self._lock:
             if self._stopped:
                 return
             attempt = Attempt(lane, lane.steps.popleft())
-            self._under_way.add(attempt)
-        self._work.start(attempt)
+            self._running.add(attempt)
+        self._executor.start(attempt)
 
     def _end(
         self,
@@ -222,7 +227,7 @@ class Lanes:
         failure: Failure | None = None,
         report: Any = None,
     ) -> bool:
-        """Record how a step ended and let its lane go on; False when it had ended already."""
+        """Record how a step ended and continue its lane; return False if it had already ended."""
         lane, step = attempt.lane, attempt.step
         result = StepResult(
             lane.study_key,
@@ -233,17 +238,17 @@ class Lanes:
             duration_seconds=attempt.worked(self._timers.now()),
         )
         with self._lock:
-            if attempt.over:
+            if attempt.ended:
                 return False
-            attempt.over = True
-            self._under_way.discard(attempt)
+            attempt.ended = True
+            self._running.discard(attempt)
             self._put(result)
         if output is not None:
-            lane.keep(step, output.handover)
+            lane.store(step, output.handover)
         else:
             lane.failed.add(step.name)
         try:
-            self._advance(lane, begun=True)
-        except Exception as error:  # noqa: BLE001 - no thread or no loop to be had: nothing can go on
+            self._advance(lane, started=True)
+        except Exception as error:  # noqa: BLE001 - no thread or loop can be started: nothing can continue
             self.cancel(describe_failure(error))
         return True

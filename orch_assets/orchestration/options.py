@@ -1,4 +1,4 @@
-"""What ``MultiStudyOrchestrator`` can be told beyond the SDK and the number of workers."""
+"""Options of ``MultiStudyOrchestrator`` other than the SDK and the number of workers."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,21 +12,21 @@ from orch_assets.orchestration.reporting.results import OrchestratorResult
 OnResult: TypeAlias = Callable[[str, OrchestratorResult], object]
 ErrorTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
-# Errors that another try may mend, whatever the pipeline does.
-PASSING_ERRORS = (ConnectionError, TimeoutError)
+# Errors that a further attempt may resolve, whatever the pipeline does.
+RETRYABLE_ERRORS = (ConnectionError, TimeoutError)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of ``MultiStudyOrchestrator``, checked; it tells what they mean.
+    """Checked options of ``MultiStudyOrchestrator``, which describes them.
 
     Raises:
-        OrchestratorArgumentError: one of them makes no sense; names it.
+        OrchestratorArgumentError: An option is invalid; the message names it.
     """
 
     study_timeout: float | None = None
     retries: int = 0
-    retry_on: ErrorTypes = PASSING_ERRORS
+    retry_on: ErrorTypes = RETRYABLE_ERRORS
     on_result: OnResult | None = None
     progress: bool = False
     run_deadline: float | None = None
@@ -39,14 +39,14 @@ class RunOptions:
             if seconds is not None and not (_is_number(seconds) and seconds > 0):
                 raise OrchestratorArgumentError(f"{name} must be seconds above 0, or None.")
         if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
-            raise OrchestratorArgumentError("retries must be a whole number from 0.")
+            raise OrchestratorArgumentError("retries must be an integer of 0 or more.")
         if not all(_is_error_type(each) for each in self.retried_errors):
             raise OrchestratorArgumentError(
-                "retry_on must be an exception type, or a tuple of them."
+                "retry_on must be an exception type or a tuple of exception types."
             )
         if self.on_result is not None and not callable(self.on_result):
             raise OrchestratorArgumentError(
-                "on_result must be a function of a study key and its result."
+                "on_result must be a function that takes a study key and its result."
             )
         self._check_durations()
 
@@ -54,13 +54,13 @@ class RunOptions:
         for study_key, seconds in self.expected_durations.items():
             if not (_is_number(seconds) and seconds >= 0):
                 raise OrchestratorArgumentError(
-                    f"expected_durations of study {study_key} must be seconds from 0; leave out a "
-                    "study whose duration is not known."
+                    f"expected_durations of study {study_key} must be seconds of 0 or more; leave "
+                    "out a study whose duration is unknown."
                 )
 
     @property
     def retried_errors(self) -> tuple[type[BaseException], ...]:
-        """The errors worth another try."""
+        """``retry_on`` as a tuple."""
         return self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
 
 

@@ -1,4 +1,4 @@
-"""``MultiStudyOrchestrator``: one function over every study of a registry."""
+"""``MultiStudyOrchestrator``: runs one function for every study of an account."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from orch_assets.errors import OrchestratorArgumentError, OrchestratorError
 from orch_assets.orchestration.call_runner import CallRunner, check_call, step_of
 from orch_assets.orchestration.cancel import CancelHandle
 from orch_assets.orchestration.lanes import Lanes
-from orch_assets.orchestration.options import PASSING_ERRORS, ErrorTypes, OnResult, RunOptions
+from orch_assets.orchestration.options import RETRYABLE_ERRORS, ErrorTypes, OnResult, RunOptions
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyWorkerCallable
 from orch_assets.orchestration.reporting.results import (
@@ -28,30 +28,31 @@ class MultiStudyOrchestrator:
     """Runs a pipeline function for many studies at once, each isolated from the others.
 
     Args:
-        sdk: an ``ImednetSDK``, or anything with ``sdk.studies.list()`` yielding objects with a
-            ``study_key``. It is shared by all studies and never changed.
-        max_workers: studies at work at once; 1 runs them one after the other.
-        study_timeout: seconds of work that each study may take; one that takes longer is FAILED
-            with ``Timeout: …`` and may not publish any more. None is no limit. A
-            ``@study_pipeline`` with a timeout or retries of its own keeps them.
-        retries: further tries of a study after an error of ``retry_on``, about 1, 2, 4, … 60
-            seconds apart. The registry's errors never count: they were retried where they
-            happened.
-        retry_on: errors that are worth another try.
-        on_result: called as ``on_result(study_key, result)`` in the caller's thread as each
-            study ends, in the order in which they do. What it raises ends the run, as the
-            caller's ``KeyboardInterrupt`` does: see ``execute_pipeline``.
-        progress: show a progress bar on standard error, if that is a terminal.
-        run_deadline: seconds that a whole call may take; what has not ended then is FAILED with
-            ``Timeout: …``. The request for the studies counts, but is not cut short.
-        cancel: a handle that ends the run from another thread; what has not ended then is FAILED
-            with ``Cancelled: …``.
-        expected_durations: seconds by study, for those that are known: the longest begin first,
-            so that none is left to run alone at the end. One that isn't there counts as the
-            median. Results stay in registry order.
+        sdk: An ``ImednetSDK``, or any object with ``sdk.studies.list()`` that yields objects with a
+            ``study_key``. All studies share it; it is never modified.
+        max_workers: Maximum number of studies that run at once; 1 runs them one after the other.
+        study_timeout: Working seconds allowed for each study. A study that takes longer is FAILED
+            with ``Timeout: …`` and can no longer publish. None is no limit. A timeout or retries
+            set by ``@study_pipeline`` take precedence.
+        retries: Further attempts of a study after an error of ``retry_on``, about 1, 2, 4, … 60
+            seconds apart. Errors of the iMednet client are never retried here: the client has
+            already retried them.
+        retry_on: Errors worth another attempt.
+        on_result: Called as ``on_result(study_key, result)`` in the caller's thread as each study
+            ends, in order of completion. An exception that it raises ends the run, like the
+            caller's ``KeyboardInterrupt``: see ``execute_pipeline``.
+        progress: Show a progress bar on standard error if that is a terminal.
+        run_deadline: Seconds allowed for a whole call. Studies that have not ended by then are
+            FAILED with ``Timeout: …``. The request for the list of studies counts, but is not
+            interrupted.
+        cancel: A handle that cancels the run from another thread. Studies that have not ended by
+            then are FAILED with ``Cancelled: …``.
+        expected_durations: Seconds by study, where known. The longest studies start first, so that
+            none runs alone at the end; a study without an entry counts as the median. Results stay
+            in registry order.
 
     Raises:
-        OrchestratorArgumentError: a parameter makes no sense; names it.
+        OrchestratorArgumentError: A parameter is invalid; the message names it.
 
     Example:
         >>> def count(study_key, sdk, study_logger):
@@ -66,7 +67,7 @@ class MultiStudyOrchestrator:
         *,
         study_timeout: float | None = None,
         retries: int = 0,
-        retry_on: ErrorTypes = PASSING_ERRORS,
+        retry_on: ErrorTypes = RETRYABLE_ERRORS,
         on_result: OnResult | None = None,
         progress: bool = False,
         run_deadline: float | None = None,
@@ -74,7 +75,7 @@ class MultiStudyOrchestrator:
         expected_durations: Mapping[str, float] | None = None,
     ) -> None:
         if not isinstance(max_workers, int) or isinstance(max_workers, bool) or max_workers < 1:
-            raise OrchestratorArgumentError("max_workers must be a whole number from 1.")
+            raise OrchestratorArgumentError("max_workers must be an integer of 1 or more.")
         self._sdk = sdk
         self._max_workers = max_workers
         self._options = RunOptions(
@@ -95,29 +96,29 @@ class MultiStudyOrchestrator:
 
     @property
     def max_workers(self) -> int:
-        """How many studies are at work at once."""
+        """Maximum number of studies that run at once."""
         return self._max_workers
 
     def resolve_active_studies(
         self, whitelist: set[str] | None = None, blacklist: set[str] | None = None
     ) -> list[str]:
-        """Return the keys of the registry's studies that the filter keeps, in registry order.
+        """Return the keys of the account's studies that pass the filter, in registry order.
 
         Args:
-            whitelist: only these; None is no filter, an empty set selects nothing.
-            blacklist: all but these.
+            whitelist: Select only these studies; None is no filter, an empty set selects nothing.
+            blacklist: Select all studies except these.
 
         Raises:
-            FilterConflictError: both are non-empty; nothing was requested.
-            OrchestratorError: a filter is a bare string, or the registry could not be read
-                (``__cause__`` says why).
+            FilterConflictError: Both filters are non-empty. No request was sent.
+            OrchestratorError: A filter is a string instead of a set, or the list of studies could
+                not be read (``__cause__`` holds the error).
         """
         study_filter = StudyFilter(whitelist, blacklist)
         try:
             keys = [study.study_key for study in self._sdk.studies.list()]
         except Exception as error:
             raise OrchestratorError(
-                "The registry's studies could not be read; no study was started."
+                "The account's list of studies could not be read; no study was started."
             ) from error
         selection = select_studies(keys, study_filter)
         warn_about(selection, study_filter)
@@ -133,31 +134,31 @@ class MultiStudyOrchestrator:
     ) -> dict[str, OrchestratorResult]:
         """Run ``pipeline_func(study_key, sdk, study_logger, *args, **kwargs)`` for each study.
 
-        An ``async`` function waits on an event loop and holds no worker: hundreds of studies can
-        wait at once, beside ``max_workers`` plain ones.
+        An ``async`` function waits on an event loop and occupies no worker: hundreds of studies can
+        wait at once; ``max_workers`` limits only plain functions.
 
         Returns:
-            One result for every selected study, in registry order. A study that fails is a
-            result, never an exception.
+            One result for every selected study, in registry order. A failed study is a result,
+            never an exception.
 
         Raises:
-            FilterConflictError: both filters are non-empty.
-            OrchestratorError: the function can't take these arguments, or the registry could not
-                be read. Nothing was started.
-            KeyboardInterrupt: the caller's. It, and whatever ``on_result`` raised, cancels what
-                has not ended and comes with an attribute ``results``: what had ended as it is,
-                the rest as ``Cancelled: …``.
+            FilterConflictError: Both filters are non-empty.
+            OrchestratorError: The function can't take these arguments, or the list of studies could
+                not be read. No study was started.
+            KeyboardInterrupt: Raised in the caller's thread. It, or an exception of ``on_result``,
+                cancels the studies that have not ended. The exception's attribute ``results`` holds
+                the results of the studies that had ended; the others are ``Cancelled: …``.
         """
         began = time.monotonic()
-        StudyFilter(whitelist, blacklist)
+        StudyFilter(whitelist, blacklist)  # raises before the function is checked
         check_call(pipeline_func, args, kwargs)
         studies = self.resolve_active_studies(whitelist, blacklist)
         lanes = Lanes(CallRunner(self._sdk, pipeline_func, args, kwargs), self._max_workers)
         deadline = self._options.run_deadline
         if deadline is not None:
-            cause = early_end(TIMEOUT, f"the run was given up after {deadline:g} s")
+            cause = early_end(TIMEOUT, f"the run was stopped after {deadline:g} s")
             lanes.cancel_at(began + deadline, cause)
-        with self._options.cancel.telling(lanes.cancel):
+        with self._options.cancel.on_cancel(lanes.cancel):
             ended = self._collect(lanes, studies, step_of(pipeline_func, self._options))
         return {study_key: ended[study_key] for study_key in studies}
 
@@ -167,10 +168,10 @@ class MultiStudyOrchestrator:
         ordered = longest_first(studies, self._options.expected_durations)
         ended: dict[str, OrchestratorResult] = {}
         try:
-            with progress_bar(len(studies), enabled=self._options.progress) as show:
+            with progress_bar(len(studies), enabled=self._options.progress) as advance:
                 for result in lanes.run({study_key: [step] for study_key in ordered}):
                     ended[result.study_key] = _as_result(result)
-                    show(ended[result.study_key])
+                    advance(ended[result.study_key])
                     if self._options.on_result is not None:
                         self._options.on_result(result.study_key, ended[result.study_key])
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""One step's work: on a worker or on the event loop, with its tries, in its study's context."""
+"""Runs one step on a worker or on the event loop, with retries, in its study's context."""
 
 import asyncio
 import contextvars
@@ -9,23 +9,23 @@ from functools import partial
 from typing import Any
 
 from orch_assets.orchestration.attempt import Attempt
-from orch_assets.orchestration.reporting.uncaught import all_raised, failure_of
+from orch_assets.orchestration.reporting.uncaught import end_try, merged_failure
 from orch_assets.orchestration.steps import StepCall, StepRunner
 from orch_assets.orchestration.threads import EventLoop, Timers, Workers
 from orch_assets.study import Raised, UncaughtErrors, study_context
 
 
 class StepExecutor:
-    """Takes attempts through their tries and says how each ended.
+    """Takes attempts through their tries and reports how each ended.
 
     Args:
-        runner: does the work itself.
-        workers: where plain steps run, and what of ``async`` steps would block.
-        loop: where ``async`` steps wait.
-        timers: for tries to come and time used up.
-        end: called with an attempt and its ``output`` or its ``failure`` (and ``report``).
-        overdue: called with an attempt that has worked for as long as its step may.
-        backoff: seconds to wait after so many failed tries.
+        runner: Runs the steps.
+        workers: Threads for plain steps and for the blocking parts of ``async`` steps.
+        loop: Event loop for ``async`` steps.
+        timers: Schedules retries and timeouts.
+        end: Called with an attempt and its ``output``, or its ``failure`` and ``report``.
+        overdue: Called with an attempt that has used up its step's timeout.
+        backoff: Returns the seconds to wait after a number of failed tries.
     """
 
     def __init__(
@@ -49,91 +49,92 @@ class StepExecutor:
         self._context = contextvars.copy_context()
 
     def start(self, attempt: Attempt) -> None:
-        """Try a step for the first time: a plain one here and now, an ``async`` one on the loop."""
+        """Start a step: a plain one in this thread, an ``async`` one on the loop."""
         if not attempt.step.is_async:
             self._try_plain(attempt)
             return
-        self._resume(attempt)  # at once: another study could keep the loop from ever starting it
+        # Now, not on the loop: another study could block the loop for ever.
+        self._resume(attempt)
         self._loop.call(self._create_task, attempt)
 
     def cancel(self, attempt: Attempt) -> None:
         """Cancel the task of an ``async`` step."""
-        self._loop.call(self._cancel_task, attempt)  # where the task is sure to be there by then
+        self._loop.call(self._cancel_task, attempt)  # on the loop, where the task exists by then
 
     # --- both kinds ---
 
     def _resume(self, attempt: Attempt) -> None:
-        """Let the attempt's time run, and look again when it may be used up."""
+        """Start counting the attempt's working time, and check it when the timeout may be due."""
         now = self._timers.now()
         attempt.resume(now)
         if attempt.step.timeout is not None:
             left = attempt.step.timeout - attempt.worked(now)
-            self._timers.at(now + left, partial(self._look_at, attempt))
+            self._timers.at(now + left, partial(self._check_overdue, attempt))
 
-    def _look_at(self, attempt: Attempt) -> None:
-        if not attempt.over and attempt.is_overdue(self._timers.now()):
+    def _check_overdue(self, attempt: Attempt) -> None:
+        if not attempt.ended and attempt.is_overdue(self._timers.now()):
             self._overdue(attempt)
 
     @contextmanager
-    def _turn(self, attempt: Attempt) -> Iterator[StepCall]:
-        """Work for the attempt's study, for one try."""
+    def _study_call(self, attempt: Attempt) -> Iterator[StepCall]:
+        """Enter the context of the attempt's study for one try."""
         lane = attempt.lane
-        handed = {name: lane.values[name] for name in attempt.step.upstreams if name in lane.values}
-        turn = StepCall(lane.study_key, attempt.step, handed)
-        provenance = self._runner.provenance(turn)
+        values = {name: lane.values[name] for name in attempt.step.upstreams if name in lane.values}
+        call = StepCall(lane.study_key, attempt.step, values)
+        provenance = self._runner.provenance(call)
         with study_context(
             lane.study_key, provenance=provenance, lease=attempt.lease, uncaught=UncaughtErrors()
         ):
-            yield turn
+            yield call
 
-    def _tries_again(self, attempt: Attempt, raised: Sequence[Raised]) -> bool:
-        """Count a failed try; return whether there is to be another."""
+    def _count_failed_try(self, attempt: Attempt, raised: Sequence[Raised]) -> bool:
+        """Count a failed try; return whether another follows."""
         attempt.tries += 1
-        again = attempt.worth_another_try(each.error for each in raised)
+        again = attempt.may_retry(each.error for each in raised)
         if again:
             attempt.pause(self._timers.now())
         return again
 
-    def _fail(self, attempt: Attempt, turn: StepCall, raised: Sequence[Raised]) -> None:
-        if not attempt.over:
-            failure = failure_of(raised, attempt.step.describe)
-            self._end(attempt, failure=failure, report=self._runner.report(turn, failure))
+    def _fail(self, attempt: Attempt, call: StepCall, raised: Sequence[Raised]) -> None:
+        if not attempt.ended:
+            failure = merged_failure(raised, attempt.step.describe)
+            self._end(attempt, failure=failure, report=self._runner.report(call, failure))
 
     # --- plain steps: worker threads ---
 
     def _try_plain(self, attempt: Attempt) -> None:
-        self._hold_worker(attempt, partial(self._call, attempt))
+        self._occupy_worker(attempt, partial(self._run_plain, attempt))
 
-    def _hold_worker(self, attempt: Attempt, work: Callable[[], object]) -> None:
-        """Do on this worker, on behalf of a step, what may hang."""
-        if attempt.over:
+    def _occupy_worker(self, attempt: Attempt, work: Callable[[], object]) -> None:
+        """Run on this worker thread what belongs to a step and may hang."""
+        if attempt.ended:
             return
         attempt.threads.add(threading.current_thread())
         self._resume(attempt)
         try:
             self._context.copy().run(work)
-        except BaseException as error:  # noqa: BLE001 - the runner's own: the step ends all the same
+        except BaseException as error:  # noqa: BLE001 - an error of the runner itself: the step still ends
             self._end(attempt, failure=attempt.step.describe(error))
         finally:
             attempt.threads.discard(threading.current_thread())
 
-    def _call(self, attempt: Attempt) -> None:
-        with self._turn(attempt) as turn:
+    def _run_plain(self, attempt: Attempt) -> None:
+        with self._study_call(attempt) as call:
             try:
-                output = self._runner.run(turn)
-            except BaseException as error:  # noqa: BLE001 - SystemExit too is one study's
-                self._retry_or_fail(attempt, turn, all_raised(error))
+                output = self._runner.run(call)
+            except BaseException as error:  # noqa: BLE001 - SystemExit, too, fails one study only
+                self._retry_or_fail(attempt, call, end_try(error))
                 return
-            if raised := all_raised():
-                self._retry_or_fail(attempt, turn, raised)
+            if raised := end_try():
+                self._retry_or_fail(attempt, call, raised)
             else:
                 self._end(attempt, output=output)
 
-    def _retry_or_fail(self, attempt: Attempt, turn: StepCall, raised: Sequence[Raised]) -> None:
-        if self._tries_again(attempt, raised):
+    def _retry_or_fail(self, attempt: Attempt, call: StepCall, raised: Sequence[Raised]) -> None:
+        if self._count_failed_try(attempt, raised):
             self._timers.after(self._backoff(attempt.tries), partial(self._queue, attempt))
         else:
-            self._fail(attempt, turn, raised)
+            self._fail(attempt, call, raised)
 
     def _queue(self, attempt: Attempt) -> None:
         self._workers.submit(partial(self._try_plain, attempt), urgent=True)
@@ -141,7 +142,7 @@ class StepExecutor:
     # --- async steps: the event loop ---
 
     def _create_task(self, attempt: Attempt) -> None:
-        if not attempt.over:
+        if not attempt.ended:
             loop = asyncio.get_running_loop()
             attempt.task = self._context.copy().run(loop.create_task, self._await(attempt))
 
@@ -156,38 +157,40 @@ class StepExecutor:
             while await self._try_async(attempt):
                 await asyncio.sleep(self._backoff(attempt.tries))
                 self._resume(attempt)
-        except BaseException as error:  # noqa: BLE001 - as in _hold_worker
+        except BaseException as error:  # noqa: BLE001 - as in _occupy_worker
             self._end(attempt, failure=attempt.step.describe(error))
 
     async def _try_async(self, attempt: Attempt) -> bool:
-        """Try a step; return whether to try it again."""
+        """Run one try of a step; return whether another follows."""
         on_worker = partial(self._on_worker, attempt)
-        with self._turn(attempt) as turn:
+        with self._study_call(attempt) as call:
             try:
-                output = await self._runner.run_async(turn, on_worker)
+                output = await self._runner.run_async(call, on_worker)
                 attempt.pause(self._timers.now())
-                for _ in range(2):  # turns in which the loop closes a generator left behind
+                for _ in range(
+                    2
+                ):  # two iterations, in which the loop closes an abandoned generator
                     await asyncio.sleep(0)
-            except BaseException as error:  # noqa: BLE001 - as in _call
-                return await self._retry_or_fail_async(attempt, turn, all_raised(error))
-            if raised := all_raised():
-                return await self._retry_or_fail_async(attempt, turn, raised)
+            except BaseException as error:  # noqa: BLE001 - as in _run_plain
+                return await self._retry_or_fail_async(attempt, call, end_try(error))
+            if raised := end_try():
+                return await self._retry_or_fail_async(attempt, call, raised)
             self._end(attempt, output=output)
             return False
 
     async def _retry_or_fail_async(
-        self, attempt: Attempt, turn: StepCall, raised: Sequence[Raised]
+        self, attempt: Attempt, call: StepCall, raised: Sequence[Raised]
     ) -> bool:
-        if attempt.over:
+        if attempt.ended:
             return False
-        again = self._tries_again(attempt, raised)
+        again = self._count_failed_try(attempt, raised)
         if not again:
-            await self._on_worker(attempt, self._fail, attempt, turn, raised)
+            await self._on_worker(attempt, self._fail, attempt, call, raised)
         return again
 
     async def _on_worker(self, attempt: Attempt, function: Callable[..., Any], *args: Any) -> Any:
-        """Run on a worker what would block the loop; its wait for one is no working time."""
-        if attempt.over:  # nobody would do it any more
+        """Run blocking work on a worker; the wait for a free worker is not working time."""
+        if attempt.ended:  # no worker would run it
             raise asyncio.CancelledError
         ended: asyncio.Future[tuple[Any, BaseException | None]]
         ended = asyncio.get_running_loop().create_future()
@@ -196,12 +199,12 @@ class StepExecutor:
         def work() -> None:
             try:
                 outcome: tuple[Any, BaseException | None] = context.run(function, *args), None
-            except BaseException as raised:  # noqa: BLE001 - it belongs to the awaiting step
+            except BaseException as raised:  # noqa: BLE001 - raised in the awaiting step
                 outcome = None, raised
             self._loop.call(_resolve, ended, outcome)
 
         attempt.pause(self._timers.now())
-        self._workers.submit(partial(self._hold_worker, attempt, work), urgent=True)
+        self._workers.submit(partial(self._occupy_worker, attempt, work), urgent=True)
         value, error = await ended
         if error is not None:
             raise error

@@ -1,4 +1,4 @@
-"""The steps of a lane: what they are, who does their work, how they end."""
+"""The steps of a lane: their settings, the runner's interface and their results."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,15 +12,16 @@ class LaneStep:
     """One step of a lane.
 
     Attributes:
-        name: unique within a lane.
-        upstreams: names of the steps whose values it takes.
-        timeout: seconds that it may work, all tries together and waits left out; None is no limit.
-        retries: further tries after an error of ``retry_on``.
-        retry_on: errors worth another try; the registry's own never are.
-        is_async: whether it waits on the event loop.
-        takes_values: whether it takes its upstreams' values; else they only have to succeed, and
-            nothing of them is in memory while it waits.
-        describe: says what is known of an exception, and what of it may be logged.
+        name: Unique within a lane.
+        upstreams: Names of the steps whose values this step takes.
+        timeout: Working seconds allowed for all attempts together, waits excluded; None is no
+            limit.
+        retries: Further attempts after an error of ``retry_on``.
+        retry_on: Errors worth another attempt; errors of the iMednet client never are.
+        is_async: Whether the step runs on the event loop.
+        takes_values: Whether the step takes its upstreams' values. If not, the upstreams only have
+            to succeed, and their values are not kept in memory for this step.
+        describe: Returns the :class:`Failure` of an exception.
     """
 
     name: str
@@ -35,12 +36,12 @@ class LaneStep:
 
 @dataclass(frozen=True)
 class StepCall:
-    """One step of one study, as its runner sees it.
+    """One attempt at one step of one study, as the runner receives it.
 
     Attributes:
-        study_key: the study.
-        step: the step.
-        upstream_values: values of upstream steps that ran in this lane, by name.
+        study_key: The study.
+        step: The step.
+        upstream_values: Values of the upstream steps that ran in this lane, by name.
     """
 
     study_key: str
@@ -50,11 +51,11 @@ class StepCall:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step came to.
+    """What a runner returns for a successful step.
 
     Attributes:
-        result: for whoever receives the results.
-        handover: for the steps behind it in the same lane.
+        result: The result for the caller of the lanes.
+        handover: The value for later steps of the same lane.
     """
 
     result: Any
@@ -66,12 +67,12 @@ class StepResult:
     """How one step of one study ended.
 
     Attributes:
-        study_key: the study.
-        step: the step's name.
-        output: what the runner kept; None for a failure.
-        failure: why it failed; None for a success.
-        report: what the runner made of an exception; None for anything else.
-        duration_seconds: working time, without the waits for a worker or for the next try.
+        study_key: The study.
+        step: Name of the step.
+        output: ``StepOutput.result``; None for a failure.
+        failure: Why the step failed; None for a success.
+        report: What the runner's ``report`` returned; None if the step raised nothing.
+        duration_seconds: Working time, without waits for a worker or for the next attempt.
     """
 
     study_key: str
@@ -86,20 +87,20 @@ OnWorker = Callable[..., Awaitable[Any]]
 
 
 class StepRunner(Protocol):
-    """Does the work of the steps; called from many threads."""
+    """Runs steps; called from many threads."""
 
-    def run(self, turn: StepCall) -> StepOutput:
+    def run(self, call: StepCall, /) -> StepOutput:
         """Run a plain step on a worker."""
         ...
 
-    async def run_async(self, turn: StepCall, on_worker: OnWorker) -> StepOutput:
-        """Run an ``async`` step on the event loop; ``await on_worker(f, …)`` for what blocks."""
+    async def run_async(self, call: StepCall, on_worker: OnWorker, /) -> StepOutput:
+        """Run an ``async`` step on the event loop; ``await on_worker(f, …)`` for blocking work."""
         ...
 
-    def report(self, turn: StepCall, failure: Failure) -> Any:
-        """Keep the evidence of an exception; what it returns goes into the result."""
+    def report(self, call: StepCall, failure: Failure, /) -> Any:
+        """Store the evidence of an exception; the return value goes into the result."""
         ...
 
-    def provenance(self, turn: StepCall) -> Mapping[str, str]:
+    def provenance(self, call: StepCall, /) -> Mapping[str, str]:
         """Return the facts for the manifests of what the step publishes."""
         ...

@@ -15,7 +15,7 @@ from contextvars import Context
 from typing import Any, Final
 
 from orch_assets.orchestration.reporting.results import describe_failure
-from orch_assets.orchestration.reporting.uncaught import IN_ASYNCIO, take
+from orch_assets.orchestration.reporting.uncaught import IN_ASYNCIO, record
 from orch_assets.study import Raised, current_context, study_in
 
 _log = logging.getLogger(__name__)
@@ -27,16 +27,16 @@ _CLOSING_SECONDS: Final = 5.0
 
 
 class Workers:
-    """At most so many daemon threads that take jobs; one that hangs can be replaced.
+    """A pool of daemon threads that run jobs; a hung thread can be replaced.
 
-    Threads are started as there is work for them. A job must not raise.
+    Threads are started when there is work for them. A job must not raise.
 
     Args:
-        most: threads at work at once.
+        max_threads: Maximum number of threads at once, replaced ones not counted.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
         self._changed = threading.Condition()
         self._urgent: deque[Job] = deque()
         self._jobs: deque[Job] = deque()
@@ -45,23 +45,23 @@ class Workers:
         self._stopped = False
 
     def submit(self, job: Job, *, urgent: bool = False) -> None:
-        """Queue a job, before all that aren't urgent if it is; after a stop it is dropped."""
+        """Queue a job; urgent jobs go before all others. After a stop the job is dropped."""
         with self._changed:
             if self._stopped:
                 return
             (self._urgent if urgent else self._jobs).append(job)
             self._changed.notify()
-            self._hire_if_wanted()
+            self._start_thread_if_needed()
 
     def replace(self, thread: threading.Thread) -> None:
-        """Leave a thread to its job for ever; another may have its place."""
+        """Remove a hung thread from the pool, so that another can be started in its place."""
         with self._changed:
             self._threads.discard(thread)
             self._changed.notify_all()
-            self._hire_if_wanted()
+            self._start_thread_if_needed()
 
     def stop(self) -> None:
-        """Drop what is queued; threads end with the job that they are at."""
+        """Drop the queued jobs; each thread ends after its current job."""
         with self._changed:
             self._stopped = True
             self._urgent.clear()
@@ -69,31 +69,33 @@ class Workers:
             self._changed.notify_all()
 
     def join(self) -> None:
-        """Wait for the threads' end after a stop, but not long: one could hang after all."""
+        """Wait a short time for the threads to end after a stop; one may hang."""
         deadline = time.monotonic() + _JOIN_SECONDS
         for thread in tuple(self._threads):
-            if not thread.is_alive():  # an interrupt can leave one half started, which can't join
+            if (
+                not thread.is_alive()
+            ):  # an interrupt can leave a thread half started; joining it raises
                 continue
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _hire_if_wanted(self) -> None:
-        """Start a thread if there is work for one more; the caller holds the lock."""
-        work = len(self._urgent) + len(self._jobs)
-        if work <= self._idle or len(self._threads) >= self._most:
+    def _start_thread_if_needed(self) -> None:
+        """Start a thread if there is work for another; the caller holds the lock."""
+        queued = len(self._urgent) + len(self._jobs)
+        if queued <= self._idle or len(self._threads) >= self._max_threads:
             return
-        thread = threading.Thread(target=self._work, name="orch-assets-worker", daemon=True)
+        thread = threading.Thread(target=self._run_jobs, name="orch-assets-worker", daemon=True)
         self._threads.add(thread)
         try:
-            Context().run(thread.start)  # no study's: it works for whichever comes
-        except RuntimeError:  # the system has no thread to give: fewer will do, none will not
+            Context().run(thread.start)  # in no study's context: it runs jobs of all studies
+        except RuntimeError:  # the system starts no more threads: fewer are enough, none is not
             self._threads.discard(thread)
             if not self._threads:
                 raise
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while (job := self._next_job()) is not None:
             job()
-            del job  # what it holds is not to wait for the next one
+            del job  # so that its objects are freed before the next job arrives
 
     def _next_job(self) -> Job | None:
         with self._changed:
@@ -111,7 +113,7 @@ class Workers:
 
 
 class EventLoop:
-    """One event loop, started when it is first needed."""
+    """An event loop on a daemon thread, started when first needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -122,40 +124,43 @@ class EventLoop:
         self._cancelled: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop; after a stop it is dropped."""
+        """Call a function on the loop; after a stop the call is dropped."""
         with self._lock:
             if self._stopped:
                 return
             loop = self._loop or self._start()
-        with suppress(RuntimeError):  # stopped and closed in between
+        with suppress(RuntimeError):  # the loop was stopped and closed meanwhile
             loop.call_soon_threadsafe(function, *args)
 
     def cancel(self, task: "asyncio.Task[Any]") -> None:
-        """Cancel a task, on the loop; it has until some seconds after the stop to close."""
+        """Cancel a task; must run on the loop.
+
+        The task may close its resources until some seconds after the stop.
+        """
         self._cancelled.add(task)
         task.cancel()
 
     def stop(self) -> None:
-        """Cancel what still waits on the loop, without waiting for it."""
+        """Cancel the remaining tasks, without waiting for them."""
         with self._lock:
-            again, self._stopped = self._stopped, True
-            if self._loop is not None and not again:
+            was_stopped, self._stopped = self._stopped, True
+            if self._loop is not None and not was_stopped:
                 self._loop.call_soon_threadsafe(self._end, self._loop)
 
     def join(self) -> None:
-        """Wait for the thread's end after a stop, but not long."""
+        """Wait a short time for the thread to end after a stop."""
         if self._thread is not None:
             self._thread.join(_JOIN_SECONDS)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.new_event_loop()
         loop.set_default_executor(_DaemonThreads())
-        loop.set_task_factory(_StudyTask.made)
-        loop.set_exception_handler(_take_uncaught)
+        loop.set_task_factory(_StudyTask.create)
+        loop.set_exception_handler(_record_uncaught)
         self._thread = threading.Thread(
             target=self._serve, args=(loop,), name="orch-assets-loop", daemon=True
         )
-        Context().run(self._thread.start)  # no study's: it works for all
+        Context().run(self._thread.start)  # in no study's context: it serves all studies
         return loop
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -165,16 +170,16 @@ class EventLoop:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            while not self._ending:  # a study can stop a loop, but not end this one
+            while not self._ending:  # a pipeline may stop the loop, but must not end it
                 loop.run_forever()
             loop.run_until_complete(self._end_tasks())
         finally:
             loop.close()
 
     async def _end_tasks(self) -> None:
-        """Cancel what still waits, and let it close what it has open."""
+        """Cancel the remaining tasks and let them close their resources."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks - set(self._cancelled):  # a second cancel would end their closing
+        for task in tasks - set(self._cancelled):  # a second cancel would interrupt their closing
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CLOSING_SECONDS)
@@ -182,7 +187,7 @@ class EventLoop:
 
 
 class _StudyTask(asyncio.Task[Any]):
-    """A task that knows its study, whoever drops it: Python 3.11 doesn't tell."""
+    """A task that records its study, since Python 3.11 doesn't report a dropped task's context."""
 
     def __init__(self, coro: Coroutine[Any, Any, Any], **options: Any) -> None:
         super().__init__(coro, **options)
@@ -190,39 +195,39 @@ class _StudyTask(asyncio.Task[Any]):
         self.study = current_context() if context is None else study_in(context)
 
     @classmethod
-    def made(cls, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> "_StudyTask":
-        """Return a task; the loop's factory."""
+    def create(cls, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> "_StudyTask":
+        """Return a task: the loop's task factory."""
         return cls(coro, loop=loop, **options)
 
 
-def _take_uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001 - asyncio's signature
-    """Take a failure that nobody awaits, without its text: asyncio would print it with values."""
+def _record_uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001 - asyncio's signature
+    """Record an exception that nobody awaits, without its text: asyncio would print data values."""
     error = context.get("exception")
     if error is None:
         _log.warning("asyncio: %s", context.get("message"))
         return
     study = getattr(context.get("task") or context.get("future"), "study", None)
     if handle := context.get("handle"):
-        study = study_in(handle._context)  # noqa: SLF001 - what Python 3.12 runs this in
-    if not take(Raised(error, IN_ASYNCIO), study):
-        _log.error("A task that nobody awaits: %s", describe_failure(error).loggable)
+        study = study_in(handle._context)  # noqa: SLF001 - Python 3.12 runs this handler in that context
+    if not record(Raised(error, IN_ASYNCIO), study):
+        _log.error("Exception in a task that nobody awaits: %s", describe_failure(error).loggable)
 
 
 class _DaemonThreads(ThreadPoolExecutor):
-    """A daemon thread for each call of ``asyncio.to_thread``.
+    """Starts a daemon thread for each call of ``asyncio.to_thread``.
 
-    The interpreter waits for the threads of the executor that asyncio brings, and a few hung ones
-    fill it up: one study could hold the exit, or every other study.
+    The interpreter waits at exit for the threads of asyncio's default executor, and a few hung
+    threads fill it: one study could block the exit or every other study.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # so that nobody cancels what can't be stopped
+        future.set_running_or_notify_cancel()  # a started call can't be cancelled
 
         def call() -> None:
             try:
                 future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - it belongs to the awaiting study
+            except BaseException as error:  # noqa: BLE001 - raised in the awaiting study
                 future.set_exception(error)
 
         threading.Thread(target=call, name="orch-assets-to-thread", daemon=True).start()
@@ -230,41 +235,42 @@ class _DaemonThreads(ThreadPoolExecutor):
 
 
 class Timers:
-    """Calls with the time at which each is due. Any thread may add one, one thread makes them.
+    """Calls scheduled by the clock. Any thread may add one; one thread makes them.
 
     Args:
-        clock: seconds, monotonic.
-        hurry: called when a new call is due before all others: the wait has become shorter.
+        clock: Returns seconds, monotonic.
+        on_earlier: Called when a new call is due before all others, so that the wait for the next
+            call becomes shorter.
     """
 
-    def __init__(self, clock: Callable[[], float], hurry: Callable[[], object]) -> None:
+    def __init__(self, clock: Callable[[], float], on_earlier: Callable[[], object]) -> None:
         self.now = clock
-        self._hurry = hurry
+        self._on_earlier = on_earlier
         self._lock = threading.Lock()
         self._heap: list[tuple[float, int, Job]] = []
         self._order = itertools.count()
 
     def at(self, due: float, call: Job) -> None:
-        """Add a call for when the clock reads so many seconds."""
+        """Schedule a call for when the clock reads ``due`` seconds."""
         entry = (due, next(self._order), call)
         with self._lock:
             heapq.heappush(self._heap, entry)
             first = self._heap[0] is entry
         if first:
-            self._hurry()
+            self._on_earlier()
 
     def after(self, seconds: float, call: Job) -> None:
-        """Add a call for so many seconds from now."""
+        """Schedule a call for a number of seconds from now."""
         self.at(self.now() + seconds, call)
 
     def make_due(self) -> float | None:
-        """Make the calls that are due; return the seconds to the next, None without one."""
+        """Make the calls that are due; return the seconds to the next call, None without one."""
         while True:
             with self._lock:
                 if not self._heap:
                     return None
-                left = self._heap[0][0] - self.now()
-                if left > 0:
-                    return left
+                seconds_left = self._heap[0][0] - self.now()
+                if seconds_left > 0:
+                    return seconds_left
                 call = heapq.heappop(self._heap)[2]
             call()

@@ -204,7 +204,7 @@ def test_a_study_that_was_given_up_is_not_tried_again():
 
     began = time.monotonic()
     results = execute(work, "A", retries=5, run_deadline=0.2)
-    assert results["A"]["error"] == "Timeout: the run was given up after 0.2 s"
+    assert results["A"]["error"] == "Timeout: the run was stopped after 0.2 s"
     assert time.monotonic() - began < 2
     time.sleep(1.2)
     assert tries == ["A"]
@@ -300,7 +300,7 @@ def test_what_has_not_ended_at_the_deadline_fails(kind, release):
     began = time.monotonic()
     results = execute(hangs if kind == "plain" else waits, *"ABCD", max_workers=2, run_deadline=0.3)
     assert time.monotonic() - began < 3
-    late = "Timeout: the run was given up after 0.3 s"
+    late = "Timeout: the run was stopped after 0.3 s"
     assert errors(results) == {"A": None, "B": late, "C": late, "D": late}
     assert 0.1 < results["B"]["duration_seconds"] < 1
 
@@ -373,7 +373,7 @@ def test_one_handle_ends_many_runs_and_forgets_those_that_ended(release):
     for thread in threads:
         thread.start()
     time.sleep(0.1)
-    assert len(handle._told) == 2
+    assert len(handle._callbacks) == 2
     handle.cancel()
     for thread in threads:
         thread.join(5)
@@ -381,7 +381,7 @@ def test_one_handle_ends_many_runs_and_forgets_those_that_ended(release):
         "A": "FAILED",
         "B": "FAILED",
     }
-    assert handle._told == []
+    assert handle._callbacks == []
 
 
 def test_an_async_study_that_is_cancelled_closes_what_it_has_open():

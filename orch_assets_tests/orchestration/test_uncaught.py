@@ -59,7 +59,7 @@ def test_it_fails_its_study_alone_and_only_type_and_place_are_logged(stray, log,
     assert results["B"]["error"].endswith(f" in fail, {STRAYS[stray]})")
     (line,) = log()
     assert line.startswith("Study B, pipeline pipeline: ValueError (at strays.py:")
-    assert line.endswith(f" in fail, {STRAYS[stray]}). It is a failure of the study.")
+    assert line.endswith(f" in fail, {STRAYS[stray]}). The study fails.")
     assert PLANTED not in "".join(capfd.readouterr())
 
 
@@ -184,7 +184,7 @@ def test_a_thread_that_outlives_its_study_changes_no_result(log, capfd):
     go.set()
     threads[0].join()
     (line,) = log()
-    assert line.endswith(" in fail, in a thread). Its try had ended: no result changes.")
+    assert line.endswith(" in fail, in a thread). The try had ended; no result changes.")
     assert PLANTED not in "".join([line, *capfd.readouterr()])
 
 

@@ -1,12 +1,13 @@
-"""Exceptions that nobody catches: in threads, finalizers and callbacks that a pipeline leaves.
+"""Uncaught exceptions in threads, finalizers and callbacks that a pipeline leaves behind.
 
-Python prints them with message and traceback, which may quote data, and goes on as if nothing had
-happened. Here they are the failure of the study whose code raised them: the log names type and
-place, the failure report has the rest.
+Python prints them with message and traceback, which may quote data, and continues as if nothing had
+happened. Here they fail the study whose code raised them: the log names type and place, the failure
+report has the rest.
 
-An exception is a study's when it came out of ``in_study_context``, when the study was at work where
-it was raised, or when the study started the thread. What the garbage collector finalizes may be
-anybody's, whoever is at work there: that is logged, and fails no study.
+An exception belongs to a study if it came out of ``in_study_context``, if the study was running
+where it was raised, or if the study started the thread. An object that the garbage collector
+finalizes may belong to any study, whichever is running in that thread: its exception is logged and
+fails no study.
 """
 
 import gc
@@ -36,29 +37,32 @@ IN_FINALIZER: Final = "in a finalizer or callback"
 IN_ASYNCIO: Final = "in a task or callback that nobody awaits"
 _IN_EXECUTOR: Final = "in an executor's callback"
 
-# Loggers of Python's own to which it logs what nobody catches, with traceback and values.
+# Python's own loggers for uncaught exceptions. They would print the traceback and data values.
 _LOGGERS: Final = {"asyncio": IN_ASYNCIO, "concurrent.futures": _IN_EXECUTOR}
 
-# Where a thread keeps the study that started it.
+# Attribute of a thread that holds the study that started it.
 _STARTED_BY: Final = "_orch_assets_study"
 
-# What is told of a study beside its first failure: a thousand threads may fail of one thing.
-_TOLD: Final = 5
+# Failures listed for a study: a thousand threads may fail for one reason.
+_MAX_LISTED: Final = 5
 
+# Module state, not attributes of a run: Python has one excepthook, one unraisablehook and one list
+# of gc callbacks for the whole process, and calls them without naming a run.
 _lock = threading.Lock()
-# For each set of lanes that runs now: what no study is known for, each text once.
-_running: list[dict[str, None]] = []
+# For each running set of lanes, its ``Lanes.unattributed``.
+_active_runs: list[dict[str, None]] = []
+# ``collecting``: whether the garbage collector is running in this thread.
 _this_thread = threading.local()
 
 
-# --- what became of a try ---
+# --- the end of a try ---
 
 
-def all_raised(error: BaseException | None = None) -> Sequence[Raised]:
-    """End the try that is under way here; return all that was raised in it, the pipeline's first.
+def end_try(error: BaseException | None = None) -> Sequence[Raised]:
+    """End the current study's try; return all exceptions raised in it, the pipeline's own first.
 
     Args:
-        error: what the pipeline raised itself.
+        error: The exception that the pipeline itself raised.
     """
     study = current_context()
     uncaught = study.uncaught.end() if study and study.uncaught is not None else []
@@ -67,12 +71,14 @@ def all_raised(error: BaseException | None = None) -> Sequence[Raised]:
     return [Raised(error), *uncaught]
 
 
-def failure_of(raised: Sequence[Raised], describe: Callable[[BaseException], Failure]) -> Failure:
-    """Return the first failure, which tells of the others too.
+def merged_failure(
+    raised: Sequence[Raised], describe: Callable[[BaseException], Failure]
+) -> Failure:
+    """Return the failure of the first exception, which also mentions the others.
 
     Args:
-        raised: at least one.
-        describe: says what is known of an exception.
+        raised: At least one exception.
+        describe: Returns the failure of an exception.
     """
     first, *others = [_failure(each, describe) for each in raised]
     if not others:
@@ -96,142 +102,145 @@ def _failure(raised: Raised, describe: Callable[[BaseException], Failure]) -> Fa
 
 
 def _joined(texts: Sequence[str]) -> str:
-    """Return the first texts, each once, and how many more there are."""
-    told = list(dict.fromkeys(texts))
-    if len(told) > _TOLD:
-        told[_TOLD:] = [f"{len(told) - _TOLD} more"]
-    return "; also ".join(told).removeprefix("; ")
+    """Return the first texts, each once, and the number of the others."""
+    listed = list(dict.fromkeys(texts))
+    if len(listed) > _MAX_LISTED:
+        listed[_MAX_LISTED:] = [f"{len(listed) - _MAX_LISTED} more"]
+    return "; also ".join(listed).removeprefix("; ")
 
 
-# --- as it is raised ---
+# --- when an exception is raised ---
 
 
-def take(raised: Raised, study: StudyContext | None = None) -> bool:
-    """Take an exception that nobody caught, as its study's failure; False leaves it to Python.
+def record(raised: Raised, study: StudyContext | None = None) -> bool:
+    """Record an uncaught exception as its study's failure; return False to leave it to Python.
 
     Args:
-        raised: the exception.
-        study: whose it is; else that is found out.
+        raised: The exception.
+        study: The study that it belongs to; None finds it.
     """
     study = study or _study_of(raised.error)
-    told = _failure(raised, describe_failure).loggable
+    text = _failure(raised, describe_failure).loggable
     if study is None or study.uncaught is None:
-        running = tuple(_running)
-        for unattributed in running:
-            unattributed[told] = None
-        if running:
-            _log.error("%s. No study is known for it.", told)
-        return bool(running)
-    given_up = study.lease.revoked
-    if given_up and isinstance(raised.error, StudyCancelledError):
-        return True  # what it is meant to end with
-    counts = not given_up and study.uncaught.note(raised)
+        active_runs = tuple(_active_runs)
+        for unattributed in active_runs:
+            unattributed[text] = None
+        if active_runs:
+            _log.error("%s. No study is known for it.", text)
+        return bool(active_runs)
+    revoked = study.lease.revoked
+    if revoked and isinstance(raised.error, StudyCancelledError):
+        return True  # the expected end of a cancelled study
+    counts = not revoked and study.uncaught.note(raised)
     StudyContextLogAdapter(_log, study.study_key).error(
         "Study %s, pipeline %s: %s. %s",
         study.study_key,
         study.provenance.get("pipeline", "unknown"),
-        told,
-        "It is a failure of the study." if counts else "Its try had ended: no result changes.",
+        text,
+        "The study fails." if counts else "The try had ended; no result changes.",
     )
     return True
 
 
 def _study_of(error: BaseException) -> StudyContext | None:
-    """Return whose it is; None, too, for a study that nobody runs and that could not fail."""
+    """Return the study of an exception; None also for a study that no run could fail."""
     study = study_behind(error)
-    if study is None and not getattr(_this_thread, "collects", False):
-        study = _at_work()
+    if study is None and not getattr(_this_thread, "collecting", False):
+        study = _current_study()
     return study if study is not None and study.uncaught is not None else None
 
 
-def _at_work() -> StudyContext | None:
-    """Return the study that this thread works for, or else the one that started it."""
+def _current_study() -> StudyContext | None:
+    """Return the study of this thread's context, otherwise the study that started the thread."""
     return current_context() or vars(threading.current_thread()).get(_STARTED_BY)
 
 
-# --- where Python asks ---
+# --- Python's hooks ---
 
 
 class _Hook:
-    """What Python calls with an exception that nobody catches; leaves to others what isn't ours.
+    """A hook that Python calls with an uncaught exception; passes on what it does not record.
 
     Args:
-        before: the hook that was there.
-        own: Python's, which prints everything: what is no study's, another's hook may have.
+        previous: The hook that was installed before.
+        default: Python's own hook. It prints everything, so an exception without a study is passed
+            to ``previous`` only if that is another hook.
     """
 
-    def __init__(self, before: Callable[[Any], object], own: Callable[[Any], object]) -> None:
-        self._before = before
-        self._is_last = before is own
+    def __init__(self, previous: Callable[[Any], object], default: Callable[[Any], object]) -> None:
+        self._previous = previous
+        self._is_last = previous is default
 
     def __call__(self, args: Any, /) -> None:
-        if not self._takes(args):
-            self._before(args)
+        if not self._records(args):
+            self._previous(args)
 
-    def _takes(self, args: Any) -> bool:
+    def _records(self, args: Any) -> bool:
         error, in_thread = args.exc_value, hasattr(args, "thread")
         study = None if error is None else _study_of(error)
         if error is None or (study is None and not self._is_last):
             return False
         if in_thread and isinstance(error, SystemExit):
-            return True  # which ends a thread, and is no failure
+            return True  # ends the thread; not a failure
         started = "thread" in (getattr(args, "err_msg", None) or "")
-        return take(Raised(error, IN_THREAD if in_thread or started else IN_FINALIZER), study)
+        return record(Raised(error, IN_THREAD if in_thread or started else IN_FINALIZER), study)
 
 
-def _takes_no_record(record: logging.LogRecord) -> bool:
-    """Filter out what one of Python's loggers says of an exception that nobody caught."""
-    error = record.exc_info[1] if record.exc_info else None
-    return error is None or not take(Raised(error, _LOGGERS.get(record.name, IN_ASYNCIO)))
+def _is_not_recorded(log_record: logging.LogRecord) -> bool:
+    """Filter out the log records of uncaught exceptions from Python's own loggers."""
+    error = log_record.exc_info[1] if log_record.exc_info else None
+    return error is None or not record(Raised(error, _LOGGERS.get(log_record.name, IN_ASYNCIO)))
 
 
-def _note_collection(phase: str, info: object) -> None:  # noqa: ARG001 - the collector's signature
-    _this_thread.collects = phase == "start"
+def _record_collection(phase: str, info: object) -> None:  # noqa: ARG001 - the collector's signature
+    _this_thread.collecting = phase == "start"
 
 
 @contextmanager
-def watching(unattributed: dict[str, None]) -> Iterator[None]:
-    """Take, while studies are at work, what nobody catches.
+def recording_uncaught(unattributed: dict[str, None]) -> Iterator[None]:
+    """Record uncaught exceptions while studies run.
 
-    The hooks stay, for threads that outlive their study and the run: what they raise then would be
-    printed after all. What is no study's goes where it went before.
+    The hooks stay installed for threads that outlive their study and the run: Python would print
+    what they raise later. Then exceptions without a study go to the previous hook.
 
     Args:
-        unattributed: gets, as keys, what may be logged of an exception that no study is known for.
+        unattributed: Receives, as keys, the loggable texts of exceptions without a known study.
     """
     with _lock:
-        _hook_in()
-        _running.append(unattributed)
+        _install_hooks()
+        _active_runs.append(unattributed)
     try:
         yield
     finally:
         with _lock:
-            _running[:] = [each for each in _running if each is not unattributed]
+            _active_runs[:] = [each for each in _active_runs if each is not unattributed]
 
 
-def _hook_in() -> None:
+def _install_hooks() -> None:
     if not isinstance(threading.excepthook, _Hook):
         threading.excepthook = _Hook(threading.excepthook, threading.__excepthook__)
     if not isinstance(sys.unraisablehook, _Hook):
         sys.unraisablehook = _Hook(sys.unraisablehook, sys.__unraisablehook__)
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_takes_no_record)
-    if _note_collection not in gc.callbacks:
-        gc.callbacks.append(_note_collection)
+        logging.getLogger(name).addFilter(_is_not_recorded)
+    if _record_collection not in gc.callbacks:
+        gc.callbacks.append(_record_collection)
     if not hasattr(threading.Thread.start, _STARTED_BY):
-        threading.Thread.start = _noting_study(threading.Thread.start)  # type: ignore[assignment,method-assign]
+        threading.Thread.start = _storing_study(threading.Thread.start)  # type: ignore[assignment,method-assign]
 
 
-def _noting_study(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
-    """Return ``Thread.start`` as it is, but that a thread knows the study that started it.
+def _storing_study(
+    start: Callable[[threading.Thread], None],
+) -> Callable[[threading.Thread], None]:
+    """Return a ``Thread.start`` that also records the study that starts the thread.
 
     Python has no other place for it: a thread knows neither its parent nor its context variables.
     """
 
     @wraps(start)
-    def noting(self: threading.Thread) -> None:
-        vars(self)[_STARTED_BY] = _at_work()
+    def recording(self: threading.Thread) -> None:
+        vars(self)[_STARTED_BY] = _current_study()
         start(self)
 
-    vars(noting)[_STARTED_BY] = None
-    return noting
+    vars(recording)[_STARTED_BY] = None
+    return recording
