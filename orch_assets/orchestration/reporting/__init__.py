@@ -1,1 +1,1 @@
-"""What came of a study, and what of it may be shown: results, causes, logs, progress."""
+"""Results and failures of studies, and what of them may be shown: causes, logs, progress."""

@@ -1,4 +1,4 @@
-"""What failed in a run, told by cause: one cause over many studies and pipelines is told once."""
+"""The failures of a run, grouped by cause over studies and pipelines."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 from orch_assets.orchestration.reporting.results import UPSTREAM_FAILED, Failure
 
-# Of a line of names. What doesn't fit is counted: the run's log has a line for each failure.
+# Maximum length of a line of names. The others are counted: the run's log names every failure.
 _WIDTH: Final = 160
 _CAUSES: Final = 20
-# Of an error's text: its beginning, and its end, which has the place.
+# Characters shown of a long error: its beginning, and its end, which holds the place.
 _BEGINNING, _END = 600, 120
 
-# An endpoint, a URI, a path, an execution; and a count or a page, but no status and no code.
+# What differs between failures of one cause: an endpoint, URI, path or execution ARN, and a count
+# or page number, but not an HTTP status or error code.
 _PATH: Final = re.compile(r"\S*/\S*|\barn:\S+")
 _NUMBER: Final = re.compile(r"(?<![\w.])(?<!HTTP )(?<!code )\d[\d,.]*\b")
 
@@ -24,10 +25,10 @@ class FailedStep:
     """A step of a study that failed.
 
     Attributes:
-        study_key: the study.
-        pipeline: the step.
-        failure: why.
-        report: the failure report's URI; None where there is none.
+        study_key: The study.
+        pipeline: The pipeline.
+        failure: Why it failed.
+        report: URI of the failure report; None if there is none.
     """
 
     study_key: str
@@ -37,33 +38,33 @@ class FailedStep:
 
     @property
     def is_consequence(self) -> bool:
-        """Whether it failed for another step alone, which is a failure of its own."""
+        """Whether it failed only because an upstream failed, which is a failure of its own."""
         return self.failure.kind == UPSTREAM_FAILED
 
     @property
     def text(self) -> str:
-        """What may be logged of it, on one line."""
+        """The loggable text of the failure, on one line."""
         return " ".join(self.failure.loggable.split())
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Failures that are alike: of one type, at one place, with texts that differ by study only.
+    """Failures of one type, raised at one place, whose texts differ only by study.
 
     Attributes:
-        failures: at least one, in the order in which they came.
+        failures: At least one, in order of occurrence.
     """
 
     failures: tuple[FailedStep, ...]
 
     @property
     def studies(self) -> list[str]:
-        """The studies that it failed, each once."""
+        """The failed studies, each once."""
         return list(dict.fromkeys(each.study_key for each in self.failures))
 
     @property
     def pipelines(self) -> list[str]:
-        """The pipelines that it failed, each once."""
+        """The failed pipelines, each once."""
         return list(dict.fromkeys(each.pipeline for each in self.failures))
 
     def __str__(self) -> str:
@@ -80,20 +81,22 @@ class Cause:
 
 
 def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
-    """Return why steps failed, what failed most first; ``UpstreamFailed`` is no cause."""
-    found: dict[tuple[str, str, str], list[FailedStep]] = {}
+    """Return the causes, the most frequent first; ``UpstreamFailed`` is not a cause."""
+    groups: dict[tuple[str, str, str], list[FailedStep]] = {}
     for each in failed:
         if not each.is_consequence:
-            found.setdefault(_likeness(each), []).append(each)
-    return sorted((Cause(tuple(alike)) for alike in found.values()), key=lambda c: -len(c.failures))
+            groups.setdefault(_group_of(each), []).append(each)
+    return sorted(
+        (Cause(tuple(group)) for group in groups.values()), key=lambda c: -len(c.failures)
+    )
 
 
 def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:
-    """Return what people are told of a run with failed studies, in a few lines.
+    """Return a summary of a run with failed studies, in a few lines.
 
     Args:
-        failed: every step that failed; at least one.
-        studies: how many studies the run had.
+        failed: Every failed step; at least one.
+        studies: Number of studies in the run.
     """
     causes = causes_of(failed)
     upstream = sum(each.is_consequence for each in failed)
@@ -107,8 +110,8 @@ def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:
     return "\n".join(lines)
 
 
-def _likeness(failed: FailedStep) -> tuple[str, str, str]:
-    """Return what failures of one cause have in common: no study, no pipeline, path or count."""
+def _group_of(failed: FailedStep) -> tuple[str, str, str]:
+    """Return what failures of one cause share: type, place, and text without names and numbers."""
     text = failed.failure.explanation
     for name in (failed.study_key, quote(failed.study_key, safe=""), failed.pipeline):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", text)
@@ -126,10 +129,10 @@ def _count(names: Sequence[str], one: str, many: str) -> str:
 
 
 def _joined(names: Sequence[str]) -> str:
-    """Return the names; where they take too much room, the first ones and how many more."""
-    taken = 0
-    for fitting, name in enumerate(names):
-        taken += len(name) + 2
-        if fitting and taken > _WIDTH:
-            return f"{', '.join(names[:fitting])} and {len(names) - fitting} more"
+    """Return the names; if they are too long, the first ones and the number of the others."""
+    width = 0
+    for shown, name in enumerate(names):
+        width += len(name) + 2
+        if shown and width > _WIDTH:
+            return f"{', '.join(names[:shown])} and {len(names) - shown} more"
     return ", ".join(names)

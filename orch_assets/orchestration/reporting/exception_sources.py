@@ -1,8 +1,8 @@
-"""Types and places of exceptions, called by names that stand in a source file.
+"""Types and places of exceptions, shown only with names that occur in a source file.
 
-A pipeline can make a type, a function or a file's name of a value, by ``type(value, …)``,
-``exec()`` or ``compile()``. Such names are left out: a type is told by the nearest one above it
-that somebody wrote down, a place by the frame nearest to it that is in a module's file.
+A pipeline can turn a value into the name of a type, function or file: by ``type(value, …)``,
+``exec()`` or ``compile()``. Such names are left out: a type is shown as its nearest base class
+whose name is in a source file, a place as the nearest frame that is in a module's file.
 """
 
 import sys
@@ -19,44 +19,44 @@ from orch_assets.orchestration.reporting.known_names import KnownNames, names_in
 _PACKAGE: Final = Path(__file__).parents[2]
 _PIPELINES: Final = _PACKAGE / "pipelines"  # shipped or the user's: their texts may quote data
 
-# A traceback ends deep in pandas or json; the line to look at is the last one outside of those.
+# A traceback often ends deep in pandas or json; the useful line is the last one outside libraries.
 _LIBRARIES: Final = (
-    "<frozen ",  # the import of modules
+    "<frozen ",  # the import system
     *(path for name in ("stdlib", "purelib", "platlib") if (path := sysconfig.get_path(name))),
 )
 
-# What Python itself calls code that has no name.
+# Python's names for unnamed code.
 _NAMELESS: Final = {"<module>", "<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 
-# A metaclass may have put anything in their places.
+# The built-in members: a metaclass may override them.
 _name_of: Any = type.__dict__["__name__"].__get__
 _qualified_name_of: Any = type.__dict__["__qualname__"].__get__
 _mro_of: Any = type.__dict__["__mro__"].__get__
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:
-    """Return an exception's traceback, by the built-in member: a class may refuse to be asked."""
-    found: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
-    return found
+    """Return an exception's traceback from the built-in member, which a class may override."""
+    own: TracebackType | None = BaseException.__dict__["__traceback__"].__get__(error)
+    return own
 
 
 def frames_of(error: BaseException) -> list[tuple[FrameType, int]]:
-    """Return the frames that an exception passed, outermost first, each with its line."""
+    """Return the frames that an exception passed through, outermost first, each with its line."""
     return list(traceback.walk_tb(traceback_of(error)))
 
 
-def written_type_name(kind: type, known: KnownNames) -> str:
-    """Return a type's name, or that of the nearest one above it, which stands in its source."""
-    name: str = next(_name_of(each) for each in _mro_of(kind) if _is_written(each, known))
+def safe_type_name(kind: type, known: KnownNames) -> str:
+    """Return the name of a type or, if it isn't in the type's source, of the nearest base class."""
+    name: str = next(_name_of(each) for each in _mro_of(kind) if _is_in_source(each, known))
     return name
 
 
 def place_of(error: BaseException, pipeline_file: str | None) -> str:
-    """Return where an exception was raised, ``labs.py:32 in labs``; empty where nobody can tell.
+    """Return where an exception was raised, such as ``labs.py:32 in labs``; "" if unknown.
 
     Args:
-        error: the exception.
-        pipeline_file: the pipeline's; its frames count, however it was loaded.
+        error: The exception.
+        pipeline_file: The pipeline's file; its frames count, however it was loaded.
     """
     frames = [
         (frame.f_code, line)
@@ -72,7 +72,7 @@ def place_of(error: BaseException, pipeline_file: str | None) -> str:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether the text of an error is this package's: a pipeline may raise our classes, too."""
+    """Return whether this package raised the error: a pipeline may raise our classes, too."""
     kind = type(error)
     if not (issubclass(kind, OrchAssetsError) and _module_has(kind)):
         return False
@@ -87,7 +87,7 @@ def _is_our_code(frame: FrameType) -> bool:
 
 
 def _is_of_a_module(frame: FrameType) -> bool:
-    """Whether a frame's code is a loaded module's own, of the file that the module is of."""
+    """Return whether a frame's code belongs to a loaded module and is from that module's file."""
     module = sys.modules.get(str(frame.f_globals.get("__name__")))
     return (
         module is not None
@@ -100,15 +100,15 @@ def _is_named_in_its_file(code: CodeType) -> bool:
     return code.co_name in _NAMELESS or code.co_name in names_in(code.co_filename).identifiers
 
 
-def _is_written(kind: type, known: KnownNames) -> bool:
+def _is_in_source(kind: type, known: KnownNames) -> bool:
     name, module = _name_of(kind), _module_of(kind)
     file = getattr(module, "__file__", None)
     if name in known.identifiers:
         return True
     if isinstance(file, str) and file.endswith(".py"):
-        written = name in names_in(file).identifiers
-        # A library may make its types in a loop: they are called as no data of ours is.
-        return written or (file.startswith(_LIBRARIES) and _module_has(kind))
+        in_source = name in names_in(file).identifiers
+        # A library may create its types in a loop; their names are not our data.
+        return in_source or (file.startswith(_LIBRARIES) and _module_has(kind))
     return _module_has(kind)
 
 
@@ -118,8 +118,8 @@ def _module_of(kind: type) -> Any:
 
 
 def _module_has(kind: type) -> bool:
-    """Whether a type is what its module has by its name."""
-    found = _module_of(kind)
+    """Return whether a type is what its module holds under its qualified name."""
+    member = _module_of(kind)
     for part in _qualified_name_of(kind).split("."):
-        found = getattr(found, "__dict__", {}).get(part)
-    return found is kind
+        member = getattr(member, "__dict__", {}).get(part)
+    return member is kind

@@ -1,16 +1,16 @@
-"""Log lines as JSON, each with its study."""
+"""Log lines as JSON, each with its study key."""
 
 import json
 import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from orch_assets.orchestration.reporting.exception_sources import written_type_name
+from orch_assets.orchestration.reporting.exception_sources import safe_type_name
 from orch_assets.orchestration.reporting.known_names import KnownNames, current_known_names
 from orch_assets.orchestration.reporting.results import describe_failure
 from orch_assets.study import get_current_study
 
-# What every record has; anything else on it is the caller's own ``extra``.
+# Attributes that every record has; all others are the caller's ``extra``.
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _STUDY: Final = ("study_key", "studyKey")
 
@@ -19,9 +19,9 @@ class JsonLogFormatter(logging.Formatter):
     """Formats a record as one line of JSON.
 
     The keys are ``time`` (UTC, ISO 8601), ``level``, ``logger``, ``message``, ``study_key`` (null
-    outside of a study), then the caller's ``extra``. Whatever logs inside a study carries its
-    key, other libraries' loggers too. Of an exception there is ``error``, its type and place: its
-    own text and its traceback may quote data, and are left out.
+    outside a study), then the caller's ``extra``. Every record logged inside a study has its key,
+    including those of other libraries' loggers. For an exception, ``error`` holds its type and
+    place; its text and traceback may quote data and are left out.
 
     Example:
         >>> handler = logging.StreamHandler()
@@ -49,5 +49,5 @@ class JsonLogFormatter(logging.Formatter):
 
 
 def _type_name(value: object) -> str:
-    """Stand for what JSON can't hold: its text could be a whole table."""
-    return f"<{written_type_name(type(value), current_known_names() or KnownNames())}>"
+    """Return the type of a value that JSON can't hold; its text could be a whole table."""
+    return f"<{safe_type_name(type(value), current_known_names() or KnownNames())}>"

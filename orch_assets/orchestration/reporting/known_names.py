@@ -1,11 +1,12 @@
-"""Names that an error may tell because they can't be data: those of the pipeline's own source.
+"""Names that an error may show because they can't be data: those in the pipeline's own source.
 
-A ``KeyError`` names what was looked for. That is most often a slip of the pen in the pipeline, and
-may as well be a value of a row. So a name is told where the pipeline's source file has it as a
-whole token of the fitting kind, or where it is a column of one of the registry's tables.
+A ``KeyError`` names the key that was not found. That is usually a typing error in the pipeline, but
+it may be a value of a row. So the name is shown only if the pipeline's source file contains it as a
+whole token of the matching kind, or if it is a column of an iMednet table.
 
-The same goes for names in our own errors, events and metadata, of columns, tables of a set,
-artifacts, studies and types: there any token of the source will do, and the study's own key.
+The same applies to the names of columns, tables of a set, artifacts, studies and types in the
+package's own errors, events and metadata. There, any token of the source counts, and so does the
+study's own key.
 """
 
 import contextlib
@@ -21,22 +22,22 @@ from typing import Any, Final
 
 from orch_assets.study import get_current_study
 
-# Columns that tables get from us: keys of partitions, levels of an index without a name.
+# Columns that this package adds to tables: partition keys, levels of an unnamed index.
 _OUR_COLUMNS: Final = re.compile(r"study_key|partition_key|value|__index_level_[0-9]+__")
 
 
 @dataclass(frozen=True)
 class KnownNames:
-    """The names that a source file has, by what they stand for.
+    """The names in a source file, by kind.
 
     Attributes:
-        identifiers: every name.
-        attributes: names after a dot.
-        modules: what import statements name, and the packages above: ``a.b`` and ``a``.
-        strings: whole literals of text; none with an escape, and no f-string.
-        others: names that are known beside the file's, such as assets'.
-        everything: whether no name is data, since all data is made up.
-        variables: returns the study's open variables, as far as they are known by then.
+        identifiers: Every name.
+        attributes: Names after a dot.
+        modules: Modules in import statements and their parent packages: ``a.b`` and ``a``.
+        strings: Whole string literals, without f-strings and literals that contain an escape.
+        others: Further known names, such as names of assets.
+        everything: Whether every name is known because all data is made up.
+        variables: Returns the study's open variables that are known at the time of the call.
     """
 
     identifiers: frozenset[str] = frozenset()
@@ -48,7 +49,7 @@ class KnownNames:
     variables: Callable[[], Collection[str]] = tuple
 
     def knows(self, name: str) -> bool:
-        """Whether a name of any kind can't be data; of an artifact's, each of its parts."""
+        """Return whether a name of any kind can't be data; an artifact's is checked by part."""
         return self.everything or self._knows(name) or all(map(self._knows, name.split("/")))
 
     def _knows(self, name: str) -> bool:
@@ -63,11 +64,11 @@ class KnownNames:
         )
 
     def name_in(self, error: BaseException) -> str | None:
-        """Return the name that an error is about; None where it may be data, or there is none.
+        """Return the name that an error is about; None if there is none or it may be data.
 
-        It knows ImportError, NameError, AttributeError, KeyError and what is derived from them.
+        Supports ImportError, NameError, AttributeError, KeyError and their subclasses.
         """
-        # The built-in class's own member: a subclass may have put anything in its place.
+        # The built-in class's own member: a subclass may have overridden it.
         if isinstance(error, KeyError):
             arguments = BaseException.__dict__["args"].__get__(error)
             name, known = arguments[0] if arguments else None, self.strings | table_columns()
@@ -81,23 +82,25 @@ class KnownNames:
             name, known = NameError.__dict__["name"].__get__(error), self.identifiers
         else:
             return None
-        # Text itself, nothing derived from it, which could compare as it likes.
+        # Only str itself: a subclass may define its own comparison.
         return name if type(name) is str and name in known else None
 
 
 def file_of(function: Callable[..., Any] | None) -> str | None:
-    """Return the file that a function is defined in; None for what is no Python function."""
+    """Return the file that a function is defined in; None if it is not a Python function."""
     code = getattr(inspect.unwrap(function), "__code__", None) if function else None
     return code.co_filename if code else None
 
 
 def names_known_to(function: Callable[..., Any] | None) -> KnownNames:
-    """Return the names in the file that a function is defined in; none where it can't be read."""
+    """Return the names in a function's file; no names if it can't be read."""
     file = file_of(function)
     return names_in(file) if file else KnownNames()
 
 
-_here: ContextVar[KnownNames | None] = ContextVar("orch_assets_known_names", default=None)
+# A context variable, not an attribute of the run: log formatters, IO managers and Python's hooks
+# for uncaught exceptions need the names, and none of them receives an object of the run.
+_current: ContextVar[KnownNames | None] = ContextVar("orch_assets_known_names", default=None)
 
 
 @contextlib.contextmanager
@@ -108,13 +111,13 @@ def allow_names(
     *,
     everything: bool = False,
 ) -> Iterator[None]:
-    """Work for a pipeline: inside, :func:`current_known_names` answers what may be named.
+    """Set what :func:`current_known_names` returns while a pipeline runs inside the block.
 
     Args:
-        function: the pipeline.
-        others: names that are known beside those of its file.
-        variables: returns the study's open variables, as far as they are known by then.
-        everything: whether all data is made up.
+        function: The pipeline.
+        others: Known names other than those in the pipeline's file.
+        variables: Returns the study's open variables that are known at the time of the call.
+        everything: Whether all data is made up.
     """
     known = replace(
         names_known_to(function),
@@ -122,21 +125,21 @@ def allow_names(
         variables=variables,
         everything=everything,
     )
-    token = _here.set(known)
+    token = _current.set(known)
     try:
         yield
     finally:
-        _here.reset(token)
+        _current.reset(token)
 
 
 def current_known_names() -> KnownNames | None:
-    """Return the names that the pipeline at work here may tell; None outside of one."""
-    return _here.get()
+    """Return the names that the running pipeline may show; None outside a pipeline."""
+    return _current.get()
 
 
 @functools.cache
 def table_columns() -> frozenset[str]:
-    """Return the columns of all tables of the registry."""
+    """Return the columns of all iMednet tables."""
     from orch_assets.imednet import models
     from orch_assets.imednet.fields import fields_of
 
@@ -150,7 +153,7 @@ def table_columns() -> frozenset[str]:
 
 @functools.cache
 def names_in(file: str) -> KnownNames:
-    """Return the names in a source file; none where it can't be read."""
+    """Return the names in a source file; no names if it can't be read."""
     identifiers, attributes, modules, strings = set(), set(), set(), set()
     try:
         for token, before, chain in _tokens(file):
@@ -168,9 +171,9 @@ def names_in(file: str) -> KnownNames:
 
 
 def _tokens(file: str) -> Iterator[tuple[tokenize.TokenInfo, str, str]]:
-    """Yield each token with the text before it and, in an import, the dotted name so far.
+    """Yield each token with the text of the previous token and, in an import, the dotted name.
 
-    Not by ``ast``: it fails in CPython 3.11 now and then when another thread parses too.
+    Does not use ``ast``, which occasionally fails in CPython 3.11 when another thread parses too.
     """
     before, chain, first = "", "", ""
     with Path(file).open("rb") as source:
@@ -190,10 +193,10 @@ def _tokens(file: str) -> Iterator[tuple[tokenize.TokenInfo, str, str]]:
 
 
 def _text_of(literal: str) -> list[str]:
-    """Return the text of a string literal that is written as it is."""
+    """Return the text of a string literal in a list; an empty list if the literal has escapes."""
     prefix = literal[: min(literal.index(quote) for quote in "'\"" if quote in literal)].lower()
     quoted = literal[len(prefix) :]
     marks = 3 if quoted[:3] in {"'''", '"""'} else 1
     text = quoted[marks:-marks]
-    as_it_is = prefix in {"", "u"} and "\\" not in text
-    return [text] if as_it_is or prefix == "r" else []
+    is_plain = prefix in {"", "u"} and "\\" not in text
+    return [text] if is_plain or prefix == "r" else []

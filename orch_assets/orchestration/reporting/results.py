@@ -1,4 +1,4 @@
-"""What came of one study: the result that callers see, and the failure behind it."""
+"""Results of studies: the result that callers see, the failure behind it, and the matrix."""
 
 import re
 import traceback
@@ -13,8 +13,8 @@ from orch_assets.orchestration.reporting.exception_sources import (
     frames_of,
     is_ours,
     place_of,
+    safe_type_name,
     traceback_of,
-    written_type_name,
 )
 from orch_assets.orchestration.reporting.known_names import (
     KnownNames,
@@ -26,27 +26,27 @@ from orch_assets.orchestration.reporting.known_names import (
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
 
-# First words of the error of a study that ended early, where an exception's type stands otherwise.
+# First words of the error of a study that ended early, in place of an exception's type.
 TIMEOUT: Final = "Timeout"
 CANCELLED: Final = "Cancelled"
 UPSTREAM_FAILED: Final = "UpstreamFailed"
 
 
-# Type, explanation and place.
+# The parts of ``Failure.loggable``: type, explanation and place.
 _LOGGABLE: Final = re.compile(
     r"([^\s:(]+)(?:: (.*?))?(?: \(at ([^()]+(?:\(.*\))?[^()]*)\))?", re.DOTALL
 )
 
 
 class OrchestratorResult(TypedDict):
-    """What came of one study. All four keys are always there.
+    """The result of one study. All four keys are always present.
 
     Attributes:
         status: ``SUCCESS`` or ``FAILED``.
-        data: what the pipeline returned; None for a failure.
-        error: None for a success, else ``<type>: <message>``; the type is the exception's, or
+        data: The pipeline's return value; None for a failure.
+        error: None for a success, otherwise ``<type>: <message>``; the type is the exception's, or
             ``Timeout``, ``Cancelled`` or ``UpstreamFailed``.
-        duration_seconds: the study's own working time, without its wait for a worker.
+        duration_seconds: The study's own working time, without its wait for a worker.
     """
 
     status: str
@@ -57,17 +57,18 @@ class OrchestratorResult(TypedDict):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a study failed, in what may be logged and what may not.
+    """Why a study failed; separates what may be logged from what may not.
 
     Attributes:
-        kind: the exception's type, or ``Timeout``, ``Cancelled``, ``UpstreamFailed``. Where its
-            name may be made of data, the nearest type above it.
-        message: the exception's own text. It may hold data values: for the caller's eyes only.
-        place: where it was raised (``labs.py:32 in labs``); empty when nothing was raised.
-        explanation: what may be logged of it: our own words, or a name that can't be data; empty
-            when there is neither.
-        trace: the whole traceback as text; as confidential as the message.
-        type_name: the exception's type, whatever its name is made of; empty where ``kind`` says it.
+        kind: The exception's type, or ``Timeout``, ``Cancelled``, ``UpstreamFailed``. If the type's
+            name may be data, its nearest base class with a safe name.
+        message: The exception's own text. It may hold data values: for the caller's eyes only.
+        place: Where the exception was raised (``labs.py:32 in labs``); empty if nothing was raised.
+        explanation: The loggable explanation: the package's own message, or a name that can't be
+            data; empty if there is neither.
+        trace: The whole traceback as text; as confidential as the message.
+        type_name: The exception's own type, even if its name may be data; empty if ``kind``
+            is all that is known.
     """
 
     kind: str
@@ -79,15 +80,15 @@ class Failure:
 
     @classmethod
     def from_loggable(cls, text: str) -> "Failure":
-        """Return what :attr:`loggable` has told, without the message and the trace."""
-        found = _LOGGABLE.fullmatch(text)
-        if found is None:
+        """Return the failure that a :attr:`loggable` text describes, without message and trace."""
+        match = _LOGGABLE.fullmatch(text)
+        if match is None:
             return cls(kind=text)
-        return cls(kind=found[1], explanation=found[2] or "", place=found[3] or "")
+        return cls(kind=match[1], explanation=match[2] or "", place=match[3] or "")
 
     @property
     def full_kind(self) -> str:
-        """The exception's own type, as confidential as the message."""
+        """The exception's own type; as confidential as the message."""
         return self.type_name or self.kind
 
     @property
@@ -103,7 +104,7 @@ class Failure:
 
 
 def early_end(kind: str, explanation: str) -> Failure:
-    """Return the failure of a study that ended early, in our own words."""
+    """Return the failure of a study that ended early without an exception."""
     return Failure(kind=kind, message=explanation, explanation=explanation)
 
 
@@ -113,24 +114,24 @@ def describe_failure(
     *,
     show_all: bool = False,
 ) -> Failure:
-    """Return what is known of an exception; never raises, whatever its ``str`` does.
+    """Return the failure of an exception; never raises, even if its ``str`` does.
 
-    The text of an error that this package raises is ours and may be logged; every other
-    exception's text may quote the data it failed on, and may not. What it may tell is the name
-    that was looked for in vain, where that name can't be data.
+    The text of an error that this package raises may be logged. Any other exception's text may
+    quote the data it failed on and may not be logged; only the name that was not found is, if that
+    name can't be data.
 
     Args:
-        error: the exception.
-        function: the pipeline that failed: the names in its source file can't be data.
-        show_all: whether every text may be logged, since all data is made up.
+        error: The exception.
+        function: The pipeline that failed; the names in its source file can't be data.
+        show_all: Whether every text may be logged because all data is made up.
     """
     message, kind = _text(error), type(error).__name__
     known = _known_to(function)
     return Failure(
-        kind=kind if show_all else _told(written_type_name, type(error), known) or "Exception",
+        kind=kind if show_all else _try_text(safe_type_name, type(error), known) or "Exception",
         message=message,
-        place=_encodable(_told(place_of, error, _told(file_of, function))),
-        explanation=message if show_all else _encodable(_told(_explanation, error, known)),
+        place=_encodable(_try_text(place_of, error, _try_text(file_of, function))),
+        explanation=message if show_all else _encodable(_try_text(_explanation, error, known)),
         trace=_trace(error),
         type_name=kind,
     )
@@ -139,20 +140,20 @@ def describe_failure(
 def _known_to(function: Callable[..., Any] | None) -> KnownNames:
     try:
         return current_known_names() or names_known_to(function)
-    except BaseException:  # noqa: BLE001 - a name less must not hide the failure
+    except BaseException:  # noqa: BLE001 - a missing name must not hide the failure
         return KnownNames()
 
 
-def _told(tell: Callable[..., str | None], *about: Any) -> str:
-    """Return what may be told of an exception; nothing where its type or loader prevents it."""
+def _try_text(describe: Callable[..., str | None], *args: Any) -> str:
+    """Return the function's text; "" if the exception's type or loader makes it raise."""
     try:
-        return tell(*about) or ""
+        return describe(*args) or ""
     except BaseException:  # noqa: BLE001 - as above
         return ""
 
 
 def _explanation(error: BaseException, known: KnownNames) -> str:
-    """Return our own words, with names that are known; else the name that was looked for."""
+    """Return the package's own message with known names only, or the name that was not found."""
     if isinstance(error, OrchAssetsError) and is_ours(error):
         return with_known_names(error.marked, known.knows)
     name = known.name_in(error)
@@ -167,7 +168,7 @@ def _text(error: BaseException) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Return a text that UTF-8 has: half a character would keep the report from being written."""
+    """Return the text encodable as UTF-8: a lone surrogate would prevent writing the report."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -175,9 +176,9 @@ def _trace(error: BaseException) -> str:
     try:
         lines = traceback.format_exception(type(error), error, traceback_of(error))
         return _encodable("".join(lines))
-    except BaseException:  # noqa: BLE001 - as above: the stack alone, then
-        # Not format_tb: for its carets it parses source, which fails in CPython 3.11 now and then
-        # when another thread parses too.
+    except BaseException:  # noqa: BLE001 - as above; return the stack alone
+        # Not format_tb: to place its carets it parses the source, which occasionally fails in
+        # CPython 3.11 when another thread parses too.
         codes = [(frame.f_code, line) for frame, line in frames_of(error)]
         lines = [f"{code.co_filename}:{line} in {code.co_name}\n" for code, line in codes]
         return _encodable("".join(lines))
@@ -193,18 +194,18 @@ class MatrixEntry:
     """The newest result of one pipeline for one study.
 
     Attributes:
-        study_key: the study.
-        pipeline: the pipeline.
+        study_key: The study.
+        pipeline: The pipeline.
         status: ``SUCCESS`` or ``FAILED``.
-        data: the result's numbers as JSON text; None for a failure or an artifact alone.
-        error: as it may be logged; None for a success.
-        duration_seconds: the study's own working time; None where the run ended before it did.
-        rows: of the table; None without one.
-        uri: of the artifact; None without one.
-        sha256: of the artifact's bytes; None without one.
-        run_id: the Dagster run.
-        finished_at: when the result was recorded, UTC.
-        event_id: the event log's own order of results.
+        data: The result's numbers as JSON text; None for a failure or if there is only an artifact.
+        error: The loggable error; None for a success.
+        duration_seconds: The study's own working time; None if the run ended before the study did.
+        rows: Number of rows of the table; None without a table.
+        uri: URI of the artifact; None without an artifact.
+        sha256: Hash of the artifact's bytes; None without an artifact.
+        run_id: ID of the Dagster run.
+        finished_at: When the result was recorded, UTC.
+        event_id: ID of the event; a later result has a higher ID.
     """
 
     study_key: str
@@ -227,12 +228,12 @@ COLUMNS: Final = tuple(field.name for field in fields(MatrixEntry))
 def newest(
     entries: Iterable[MatrixEntry], study_keys: Sequence[str], pipelines: Sequence[str]
 ) -> list[MatrixEntry]:
-    """Return the newest entry of each study and pipeline, in the order of those two."""
+    """Return the newest entry of each study and pipeline, in the order of the two arguments."""
     latest: dict[tuple[str, str], MatrixEntry] = {}
     for entry in entries:
-        place = (entry.study_key, entry.pipeline)
-        if place not in latest or latest[place].event_id < entry.event_id:
-            latest[place] = entry
+        key = (entry.study_key, entry.pipeline)
+        if key not in latest or latest[key].event_id < entry.event_id:
+            latest[key] = entry
     return [
         latest[study_key, pipeline]
         for study_key in study_keys
@@ -242,13 +243,13 @@ def newest(
 
 
 def as_columns(entries: Sequence[MatrixEntry]) -> dict[str, list[Any]]:
-    """Return the entries by column, for a table."""
+    """Return the entries as columns of a table."""
     rows = [asdict(entry) for entry in entries]
     return {name: [row[name] for row in rows] for name in COLUMNS}
 
 
 def as_grid(entries: Iterable[MatrixEntry]) -> dict[str, dict[str, str]]:
-    """Return a short text for each study and pipeline that has a result: its rows, or ``✗``."""
+    """Return a cell for each study and pipeline with a result: row count, ``ok`` or ``✗``."""
     grid: dict[str, dict[str, str]] = {}
     for entry in entries:
         grid.setdefault(entry.study_key, {})[entry.pipeline] = _cell(entry)
@@ -262,7 +263,7 @@ def _cell(entry: MatrixEntry) -> str:
 
 
 def failures(entries: Iterable[MatrixEntry]) -> dict[str, str]:
-    """Return each failed study's pipelines, with the kind of their errors, as one line."""
+    """Return a line for each failed study: its failed pipelines with the types of their errors."""
     lines: dict[str, list[str]] = {}
     for entry in entries:
         if entry.status == FAILED:
@@ -272,7 +273,7 @@ def failures(entries: Iterable[MatrixEntry]) -> dict[str, str]:
 
 
 def as_markdown(entries: Sequence[MatrixEntry], pipelines: Sequence[str]) -> str:
-    """Return the matrix in Markdown: failed studies first, at most 200, their errors below."""
+    """Return the matrix in Markdown: at most 200 studies, failed ones first, errors below."""
     grid, failed = as_grid(entries), failures(entries)
     shown = sorted(grid, key=lambda study: study not in failed)[:_SHOWN_STUDIES]
     lines = [

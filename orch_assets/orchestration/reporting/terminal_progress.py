@@ -1,4 +1,4 @@
-"""Progress on a terminal: a bar of studies, and a line for each table that is being read."""
+"""Progress on a terminal: a bar for the studies, and a line for each table being read."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def progress_with_readings(*columns: Any, **options: Any) -> "Progress":
-    """Return rich's progress display of these columns, with the readings under way below it."""
+    """Return a rich progress display with these columns and, below it, the tables being read."""
     from rich.progress import Progress
     from rich.text import Text
 

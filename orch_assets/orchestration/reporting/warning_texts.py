@@ -1,6 +1,6 @@
-"""Warnings while pipelines run, without their texts: those of pandas quote values.
+"""Shows warnings without their texts while pipelines run: warnings of pandas quote data values.
 
-Python writes a warning to stderr, which a run's compute log keeps.
+Python writes warnings to standard error, which a run's compute log stores.
 """
 
 import logging
@@ -14,10 +14,10 @@ _LEFT_OUT: Final = "its text may hold data and is left out"
 
 
 def leave_out_texts() -> None:
-    """Let warnings, those that asyncio logs among them, tell their type and place alone.
+    """Make warnings, including those that asyncio logs, show only their type and place.
 
-    For the rest of the process: what a pipeline leaves behind is collected when Python likes, at
-    the interpreter's end too. Calling it again changes nothing.
+    This holds for the rest of the process: objects that a pipeline leaves behind may be collected
+    at any time, even at interpreter exit. Calling it again changes nothing.
     """
     warnings.formatwarning = _type_and_place
     logging.getLogger("asyncio").addFilter(_without_names)
@@ -30,15 +30,15 @@ def _type_and_place(
     lineno: int,
     line: str | None = None,  # noqa: ARG001 - Python's signature
 ) -> str:
-    """Format a warning; takes the place of ``warnings.formatwarning``."""
+    """Format a warning; replaces ``warnings.formatwarning``."""
     kind = describe_failure(message).kind if isinstance(message, Warning) else category.__name__
-    # Code that is made as it runs may have data for its file's name.
+    # Code created at run time may have data as its file name.
     place = f"{filename}:{lineno}" if Path(filename).is_file() else "<no file>"
     return f"{place}: {kind} ({_LEFT_OUT})\n"
 
 
 def _without_names(record: logging.LogRecord) -> bool:
-    """Leave of a record without an exception what names no task and shows no argument."""
+    """Remove task names and arguments from a record that has no exception."""
     if not record.exc_info:
         text = record.getMessage().partition("\n")[0]
         record.msg = f"A warning of asyncio ({_LEFT_OUT})" if "<" in text else text
