@@ -1,4 +1,4 @@
-"""Pipelines over many studies: selection, lanes, results. Runs without Dagster."""
+"""Runs pipelines for many studies: selection, lanes, results. Works without Dagster."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Study pipelines: plain functions of a study, marked for Dagster and still callable."""
+"""Study pipelines: functions of one study, marked for Dagster and still callable."""
 
 import hashlib
 import inspect
@@ -58,12 +58,12 @@ _TABLE_TYPES: Final = {
 
 @runtime_checkable
 class StudyWorkerCallable(Protocol[T_Output_co]):
-    """What ``MultiStudyOrchestrator.execute_pipeline`` runs for each study."""
+    """A function that ``MultiStudyOrchestrator.execute_pipeline`` runs for each study."""
 
     def __call__(
         self, study_key: str, sdk: Any, study_logger: Any, *args: Any, **kwargs: Any
     ) -> T_Output_co:
-        """Do the study's work and return its data."""
+        """Process the study and return its data."""
         ...
 
 
@@ -222,12 +222,14 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
         >>> enrolled.__name__
         'enrolled'
     """
+    # For its TypeError, whose text names only the wrong option.
+    inspect.signature(study_pipeline).bind(function, **options)
     mark = PipelineOptions(**options)
     return mark if function is None else mark(function)
 
 
 def pipeline_of(function: object) -> StudyPipeline | None:
-    """Return what ``@study_pipeline`` noted on a function; None where it marked nothing."""
+    """Return the :class:`StudyPipeline` of a marked function; None for any other object."""
     return getattr(function, _MARK, None)
 
 
@@ -235,8 +237,8 @@ def upstream_parameters(function: Callable[..., Any], name: str) -> tuple[str, .
     """Return the parameters that name upstream pipelines, in order.
 
     Raises:
-        PipelineDefinitionError: the first three aren't ``study_key, sdk, study_logger``, or an
-            upstream is given by position only.
+        PipelineDefinitionError: The first three parameters aren't ``study_key, sdk,
+            study_logger``, or an upstream is positional-only.
     """
     parameters = _signature(function, name)
     leading = tuple(parameter.name for parameter in parameters[: len(_LEADING)])
@@ -260,7 +262,7 @@ def _signature(function: Callable[..., Any], name: str) -> list[inspect.Paramete
     try:
         return list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
-        raise PipelineDefinitionError(f"Pipeline {name} is no function: {error}.") from error
+        raise PipelineDefinitionError(f"Pipeline {name} is not a function: {error}.") from error
 
 
 def _check(pipeline: StudyPipeline) -> None:
@@ -268,16 +270,16 @@ def _check(pipeline: StudyPipeline) -> None:
         pipeline.function
     ):
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} is a generator; return what it makes: a table, or a stream "
-            "of record batches."
+            f"Pipeline {pipeline.name} is a generator; return a table or a stream of record "
+            "batches instead."
         )
     if pipeline.machine is not None and inspect.iscoroutinefunction(pipeline.function):
         raise PipelineDefinitionError(
             f"Pipeline {pipeline.name} is async and has a machine; return the execution's input "
-            "from a plain function: what waits is the machine."
+            "from a plain function."
         )
-    for name, wanted in _ARGUMENT_TYPES.items():
-        if not isinstance(getattr(pipeline, name), wanted):
+    for name, types in _ARGUMENT_TYPES.items():
+        if not isinstance(getattr(pipeline, name), types):
             raise PipelineDefinitionError(
                 f"Pipeline {pipeline.name}: {name} is {getattr(pipeline, name)!r}; see the "
                 "docstring of study_pipeline for what it takes."
@@ -285,12 +287,12 @@ def _check(pipeline: StudyPipeline) -> None:
     if not (pipeline.name.isidentifier() and pipeline.name.isascii()) or iskeyword(pipeline.name):
         raise PipelineDefinitionError(
             f"Pipeline {pipeline.name!r}: the name must be a Python identifier of ASCII "
-            "letters, so that a parameter of another pipeline can ask for it."
+            "letters, so that another pipeline can take it as a parameter."
         )
     if pipeline.retries < 0 or (pipeline.retries and not pipeline.retry_on):
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name}: retries is {pipeline.retries}; give a number from 0 and, "
-            "with it, the errors that are worth it as retry_on."
+            f"Pipeline {pipeline.name}: retries is {pipeline.retries}; give a number of 0 or more "
+            "and, as retry_on, the errors worth another attempt."
         )
     if pipeline.timeout is not None and not pipeline.timeout > 0:
         raise PipelineDefinitionError(
@@ -302,6 +304,6 @@ def _source_hash(function: Callable[..., Any]) -> str | None:
     code = getattr(function, "__code__", None)
     try:
         source = Path(code.co_filename).read_bytes() if code else b""
-    except OSError:  # typed at a prompt: no file, no version
+    except OSError:  # defined at a prompt: no file, so no version
         source = b""
     return hashlib.sha256(source).hexdigest()[:12] if source else None

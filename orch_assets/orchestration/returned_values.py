@@ -1,4 +1,4 @@
-"""What a pipeline returns, and what of it may be shown."""
+"""Values that a pipeline returns: tables with a withheld part, and values that may be shown."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SplitTable:
-    """A table whose withheld part is kept apart, under the same name in the restricted store.
+    """A table with a withheld part, which is stored under the same name in the restricted store.
 
-    What a pipeline may return; and what it gets for a parameter that is annotated so: both parts,
-    as ``pyarrow.RecordBatchReader``.
+    A pipeline may return one. A parameter annotated with this class receives both parts, each as a
+    ``pyarrow.RecordBatchReader``.
 
     Attributes:
-        table: what everybody may read; goes to the pipeline's own store. A table, a stream of
-            record batches, or a mapping from names to tables.
-        withheld: values of variables that are blinded, or not known to be open, and fields that
-            the API description doesn't name; of the same kind.
-        withheld_if_any: whether a withheld part without rows is left out. It is stored all the
-            same where an earlier one is, which it replaces.
+        table: The open part; stored in the pipeline's own store. A table, a stream of record
+            batches, or a mapping from names to tables.
+        withheld: Values of variables that are blinded or not known to be open, and fields that the
+            API description doesn't name; of the same kind as ``table``.
+        withheld_if_any: Whether to leave out a withheld part without rows. It is stored anyway if
+            an earlier withheld part exists, which it replaces.
     """
 
     table: Any
@@ -46,31 +46,31 @@ def split_withheld(
     sdk: "ImednetSDK | None" = None,
     study_key: str | None = None,
 ) -> SplitTable:
-    """Split a table of the registry into what is open and what is withheld.
+    """Split an iMednet table into an open and a withheld part.
 
-    Fields that the API description doesn't name are withheld of every table, unless
-    ``ORCH_EXTRA_FIELDS`` is ``open``. Values of variables are withheld by the study's dictionary,
-    see ``registry.withholding``: by the registry's own, as it is now. It is read here, and again
-    when the last row has arrived. A value is open where both, and the dictionary that is given,
-    say so.
+    Fields that the API description doesn't name are withheld from every table, unless
+    ``ORCH_EXTRA_FIELDS`` is ``open``. Values of variables are withheld according to the study's
+    dictionary in iMednet, see ``imednet.blinding``. The dictionary is read now, and again after the
+    last row has arrived. A value is open only if both readings, and the dictionary passed as
+    ``variables``, say so.
 
     Args:
-        endpoint: as the SDK calls it: ``records``, ``sites``, …; for the first of them, and
-            ``codings``, ``queries``, ``visits`` and ``record_revisions``, the dictionary is read.
-        table: that endpoint's table for a study, or its stream. A stream becomes two, which are
-            read at the same time, each on a thread of its own; study graphs do.
-        variables: the same study's table ``variables``. Stored, it may be out of date: it opens
-            nothing that the registry withholds now. A pipeline that takes it is known to the
-            store as made by it, so that versions can be found that hold what was blinded since.
-        intervals: the same study's table ``intervals``; of use for ``visits`` alone.
-        sdk: reads the dictionary; wanted for a table. A stream knows its own.
-        study_key: the study; may be left out inside a ``study_context``, and with a stream.
+        endpoint: Name in the SDK: ``records``, ``sites``, …. The dictionary is read for
+            ``records``, ``codings``, ``queries``, ``visits`` and ``record_revisions``.
+        table: The endpoint's table for a study, or its stream. A stream becomes two streams that
+            must be read at the same time, each on its own thread; study graphs do so.
+        variables: The same study's table ``variables``. A stored table may be out of date, so it
+            never opens a value that iMednet withholds now. If a pipeline takes this table, the
+            store records it as an input, so that versions with values blinded since can be found.
+        intervals: The same study's table ``intervals``; used only for ``visits``.
+        sdk: Reads the dictionary; required for a table. A stream has its own.
+        study_key: The study; may be omitted inside a ``study_context``, and for a stream.
 
     Raises:
-        TypeError: nobody can read the dictionary: there is no ``sdk``.
-        DictionaryChangedError: it withholds, after the last row, what it had opened before; a
-            stream raises it at its end.
-        RegistryError: the dictionary can't be had whole.
+        TypeError: There is no ``sdk`` to read the dictionary with.
+        DictionaryChangedError: After the last row, the dictionary withholds values that it had
+            opened before. A stream raises the error at its end.
+        RegistryError: The dictionary can't be read completely.
     """
     from orch_assets.imednet.blinding import extra_fields
     from orch_assets.imednet.blinding.split import BY_DICTIONARY, all_open, extra_splitter, splitter
@@ -95,7 +95,7 @@ def split_withheld(
 
 
 def _nothing() -> None:
-    """Confirm a table that no dictionary has a say in."""
+    """Confirm nothing, for a table that no dictionary applies to."""
 
 
 def _dictionary_of(
@@ -106,15 +106,15 @@ def _dictionary_of(
     read: Any = getattr(table, "dictionary", None)
     if read is None:
         raise TypeError(
-            "split_withheld: give sdk=sdk, so that the registry's dictionary of this moment "
-            "decides; variables that are stored may be out of date."
+            "split_withheld: give sdk=sdk, so that the study's current dictionary decides; "
+            "stored variables may be out of date."
         )
     dictionary: StudyDictionary = read(variables, intervals)
     return dictionary
 
 
 def showable(value: Any) -> bool:
-    """Whether a result is numbers and booleans only, and so may stand in an event's metadata."""
+    """Return whether a result has only numbers and booleans, and so may be shown in metadata."""
     if isinstance(value, Mapping):
         return len(value) <= MAX_SHOWN_NAMES and all(
             is_shown_name(name) and _is_number(count) for name, count in value.items()

@@ -1,4 +1,4 @@
-"""Which studies of the registry a run is for: whitelist or blacklist, never both."""
+"""Selects the studies of a run from the registry: by whitelist or blacklist, never both."""
 
 import difflib
 import logging
@@ -16,12 +16,12 @@ class StudyFilter:
     """A whitelist or a blacklist of study keys.
 
     Attributes:
-        whitelist: only these; None is no whitelist, an empty one selects nothing.
-        blacklist: all but these; None or empty excludes nothing.
+        whitelist: Select only these studies; None is no whitelist, an empty one selects nothing.
+        blacklist: Select all studies except these; None or empty excludes nothing.
 
     Raises:
-        FilterConflictError: both are non-empty.
-        OrchestratorArgumentError: one of them is a bare string or no collection.
+        FilterConflictError: Both are non-empty.
+        OrchestratorArgumentError: One of them is a string or not a collection of strings.
     """
 
     whitelist: Collection[str] | None = None
@@ -33,12 +33,12 @@ class StudyFilter:
         if self.whitelist and self.blacklist:
             raise FilterConflictError(self.whitelist, self.blacklist)
 
-    def keeps(self, study_key: str) -> bool:
-        """Whether the filter lets this study through."""
+    def selects(self, study_key: str) -> bool:
+        """Return whether this study passes the filter."""
         if self.whitelist is not None:
-            return _names(self.whitelist, study_key)
+            return _contains(self.whitelist, study_key)
         blacklist = self.blacklist or ()
-        return not (_names(blacklist, study_key) or study_key.strip() in blacklist)
+        return not (_contains(blacklist, study_key) or study_key.strip() in blacklist)
 
     @property
     def named(self) -> set[str]:
@@ -46,17 +46,17 @@ class StudyFilter:
         return {*(self.whitelist or ()), *(self.blacklist or ())}
 
 
-def _names(keys: Collection[str], study_key: str) -> bool:
-    """Whether a filter names a key.
+def _contains(keys: Collection[str], study_key: str) -> bool:
+    """Return whether a filter names a key.
 
-    A key with commas counts as named when all its pieces are: a comma-separated setting can't
-    name it otherwise.
+    A key that contains commas also counts as named if all its parts are: a comma-separated setting
+    can't name it otherwise.
     """
-    return study_key in keys or ("," in study_key and all(p in keys for p in _pieces(study_key)))
+    return study_key in keys or ("," in study_key and all(p in keys for p in _parts(study_key)))
 
 
-def _pieces(study_key: str) -> list[str]:
-    return [piece for each in study_key.split(",") if (piece := each.strip())]
+def _parts(study_key: str) -> list[str]:
+    return [part for each in study_key.split(",") if (part := each.strip())]
 
 
 def _check_collection(name: str, value: object) -> None:
@@ -64,24 +64,23 @@ def _check_collection(name: str, value: object) -> None:
         return
     if isinstance(value, str):
         raise OrchestratorArgumentError(
-            f"{name} is text; give a set of study keys, such as {{'ONC-301'}}."
+            f"{name} is a string; give a set of study keys, such as {{'ONC-301'}}."
         )
     if not isinstance(value, Collection) or not all(isinstance(key, str) for key in value):
-        raise OrchestratorArgumentError(f"{name} must be a set of study keys (text), or None.")
+        raise OrchestratorArgumentError(f"{name} must be a set of study keys (strings), or None.")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a filter made of a registry's studies; every list in the registry's order.
+    """The result of applying a filter to the registry's studies, in the registry's order.
 
     Attributes:
-        selected: the studies to run, each once.
-        excluded: keys that only the filter keeps out, impossible ones too.
-        unknown: keys that the filter names and the registry does not have, sorted.
-        refused: keys that the filter lets through and that can't be study keys here, each with
-            the reason.
-        closest: for an unknown key, the registry's key that is most like it, if one is.
-        whitelisted: whether the filter is a whitelist: then an unknown key was asked for.
+        selected: The studies to run, each once.
+        excluded: Keys that the filter excludes, including invalid ones.
+        unknown: Keys that the filter names but the registry does not list, sorted.
+        refused: Keys that pass the filter but are not valid study keys, each with the reason.
+        closest: For an unknown key, the most similar key of the registry, if there is one.
+        whitelisted: Whether the filter is a whitelist, so that unknown keys were requested.
     """
 
     selected: list[str]
@@ -93,23 +92,23 @@ class Selection:
 
     @property
     def not_runnable(self) -> list[str]:
-        """What was asked for and can't be run, a sentence each."""
+        """A sentence for each requested study that can't be run."""
         advice = (
-            "Take it out of the whitelist."
+            "Remove it from the whitelist."
             if self.whitelisted
-            else "Correct it in iMednet, or name it in the blacklist (IMEDNET_BLACKLIST)."
+            else "Correct it in iMednet, or add it to the blacklist (IMEDNET_BLACKLIST)."
         )
         refused = [f"Study key {key!r} {why}. {advice}" for key, why in self.refused.items()]
         return refused + (self._unknown_named_by("whitelist") if self.whitelisted else [])
 
     @property
     def warnings(self) -> list[str]:
-        """What the filter names in vain without asking for it, a sentence each."""
+        """A sentence for each unknown study of a blacklist."""
         return [] if self.whitelisted else self._unknown_named_by("blacklist")
 
     def _unknown_named_by(self, kind: str) -> list[str]:
         return [
-            f"The registry has no study {key}, which the {kind} names."
+            f"The {kind} names study {key}, which is not in the registry."
             + did_you_mean(self.closest.get(key))
             for key in self.unknown
         ]
@@ -117,11 +116,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class StudyChoice:
-    """What came of study keys that a person named.
+    """The studies that a user requested by key.
 
     Attributes:
-        chosen: those that can be run, each once, in the registry's order.
-        not_runnable: why each of the others can't, a sentence each.
+        chosen: Studies that can be run, each once, in the registry's order.
+        not_runnable: A sentence for each other study, with the reason.
     """
 
     chosen: list[str]
@@ -129,7 +128,7 @@ class StudyChoice:
 
 
 def choose_studies(selection: Selection, study_keys: Iterable[str]) -> StudyChoice:
-    """Choose studies by their keys among those that the filter selects."""
+    """Choose studies by key from those that the filter selects."""
     named = dict.fromkeys(study_keys)
     chosen = [key for key in selection.selected if key in named]
     runnable = set(chosen)
@@ -150,20 +149,20 @@ def _why_not(selection: Selection, study_key: str) -> str:
 
 
 def did_you_mean(study_key: str | None) -> str:
-    """Return a question to add to a sentence about an unknown key; "" without a suggestion."""
+    """Return a question that suggests a similar key; "" without a suggestion."""
     return f" Did you mean {study_key}?" if study_key is not None else ""
 
 
 def closest_key(study_key: str, study_keys: Iterable[str]) -> str | None:
-    """Return the one of these keys that is most like another, whatever its case; None if none is.
+    """Return the most similar of these keys, ignoring case; None if none is similar.
 
-    Among keys that are equally like it, the first wins.
+    Of equally similar keys, the first is returned.
     """
     by_folded: dict[str, str] = {}
     for each in study_keys:
         by_folded.setdefault(each.casefold(), each)
-    found = difflib.get_close_matches(study_key.strip().casefold(), by_folded, n=1)
-    return by_folded[found[0]] if found else None
+    matches = difflib.get_close_matches(study_key.strip().casefold(), by_folded, n=1)
+    return by_folded[matches[0]] if matches else None
 
 
 def select_studies(registry_keys: Iterable[object], study_filter: StudyFilter) -> Selection:
@@ -177,11 +176,11 @@ def select_studies(registry_keys: Iterable[object], study_filter: StudyFilter) -
         try:
             check_study_key(key)
         except StudyKeyError as error:
-            if not isinstance(key, str) or study_filter.keeps(key):
+            if not isinstance(key, str) or study_filter.selects(key):
                 refused[str(error.study_key)] = error.reason
                 continue
         study_key = str(key)
-        (selected if study_filter.keeps(study_key) else excluded).append(study_key)
+        (selected if study_filter.selects(study_key) else excluded).append(study_key)
     unknown = _unknown_keys(study_filter, texts)
     suggestions = {key: closest_key(key, texts) for key in unknown}
     return Selection(
@@ -198,14 +197,14 @@ def _unknown_keys(study_filter: StudyFilter, registry_keys: Iterable[str]) -> li
     known: set[str] = set()
     for key in registry_keys:
         known.add(key)
-        if "," in key and _names(study_filter.named, key):
-            known.update(_pieces(key))
+        if "," in key and _contains(study_filter.named, key):
+            known.update(_parts(key))
     return sorted(study_filter.named - known)
 
 
 def warn_about(selection: Selection, study_filter: StudyFilter) -> None:
-    """Say in the log what a caller may not have meant."""
+    """Log what the caller may not have intended."""
     if study_filter.whitelist is not None and not study_filter.whitelist:
-        _log.warning("The whitelist is empty: no study is selected. None is no filter.")
+        _log.warning("The whitelist is empty: no study is selected. Use None for no filter.")
     for sentence in (*selection.not_runnable, *selection.warnings):
         _log.warning(sentence)

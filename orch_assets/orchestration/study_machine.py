@@ -1,4 +1,4 @@
-"""State machines that do the work of study pipelines, as they are declared."""
+"""The declaration of a state machine that does the work of a study pipeline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +9,20 @@ from orch_assets.errors import PipelineDefinitionError
 
 @dataclass(frozen=True)
 class StudyMachine:
-    """A state machine of AWS Step Functions, for ``@study_pipeline(machine=…)``.
+    """An AWS Step Functions state machine, for ``@study_pipeline(machine=…)``.
 
-    The pipeline's function returns the input of an execution, and the execution's output is the
-    study's result.
+    The pipeline's function returns the input of an execution; the execution's output is the study's
+    result.
 
     Args:
-        steps: in order, such as :class:`~orch_assets.step_functions.PipelineStep`.
-        name: of the machine in AWS; the pipeline's by default.
-        comment: for the reader of the definition.
-        settings: further ones of :class:`~orch_assets.step_functions.StepFunctionsPipeline`:
-            ``tags``, ``tracing``, ``log_group_arn`` and so on.
-        studies_at_once: None is an execution for each study. A number is one execution for all
-            studies of a run, which takes them through the steps so many at a time, at most 40.
+        steps: The steps, in order, such as :class:`~orch_assets.step_functions.PipelineStep`.
+        name: Name of the state machine in AWS; the pipeline's name by default.
+        comment: Comment of the definition.
+        settings: Further parameters of
+            :class:`~orch_assets.step_functions.StepFunctionsPipeline`: ``tags``, ``tracing``,
+            ``log_group_arn`` and so on.
+        studies_at_once: None starts one execution for each study. A number starts one execution for
+            all studies of a run, which processes this many studies at a time, at most 40.
 
     Example:
         >>> from orch_assets import PipelineStep, study_pipeline
@@ -40,7 +41,7 @@ class StudyMachine:
     def __post_init__(self) -> None:
         if not isinstance(self.steps, Sequence) or not self.steps:
             raise PipelineDefinitionError(
-                "A state machine has no steps. Give it a list of at least one."
+                "A state machine has no steps. Give it a list with at least one step."
             )
         most = 40  # https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
         if self.studies_at_once is not None and self.studies_at_once not in range(1, most + 1):

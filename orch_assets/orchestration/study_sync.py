@@ -1,8 +1,8 @@
-"""Which studies join and leave, when the registry's list and the known studies differ.
+"""Plans which studies to add and retire when the registry and the known studies differ.
 
-A study may be gone from the registry for good, or only from one answer. So a study that the
-registry no longer lists is retired after three looks in a row, and an answer that lacks many
-studies at once changes nothing until somebody accepts the loss.
+A study may be missing from the registry for good, or only from one response. So a study is retired
+only after it was missing at three consecutive checks, and a response that lacks many studies
+changes nothing until someone accepts the loss.
 """
 
 import shlex
@@ -13,21 +13,21 @@ from typing import Final
 from orch_assets.errors import NoStudiesError, StudyLossError
 from orch_assets.orchestration.selection import Selection, StudyFilter
 
-LOOKS_BEFORE_RETIRING: Final = 3
+TICKS_BEFORE_RETIRING: Final = 3
 _ACCEPTABLE_LOSS: Final = 1
 _ACCEPTABLE_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True)
 class StudySyncPlan:
-    """What one look at the registry changes.
+    """What one check of the registry changes.
 
     Attributes:
-        add: new studies, in the registry's order.
-        retire: known studies to remove, with the reason.
-        absences: known studies that the registry did not list, with the number of looks in a row;
-            to be handed to the next look.
-        selection: what the filter made of the registry's studies.
+        add: New studies, in the registry's order.
+        retire: Known studies to remove, with the reason.
+        absences: Known studies missing from the registry, with the number of consecutive checks;
+            input of the next check.
+        selection: The registry's studies with the filter applied.
     """
 
     add: list[str]
@@ -37,11 +37,11 @@ class StudySyncPlan:
 
     @property
     def sentences(self) -> list[str]:
-        """What a look found, for people, most important first; what is retired is not in it."""
+        """The findings as sentences, most important first; retired studies are not included."""
         lines = [*self.selection.not_runnable, *self.selection.warnings]
         lines += [
             f"{key} is not in the registry: study_registry_sensor retires it after "
-            f"{LOOKS_BEFORE_RETIRING} looks in a row, {_by_hand(key)} at once."
+            f"{TICKS_BEFORE_RETIRING} consecutive ticks; {_command(key)} retires it now."
             for key in self.absences
             if key not in self.retire
         ]
@@ -51,15 +51,15 @@ class StudySyncPlan:
 
     @property
     def left_to_sensor(self) -> list[str]:
-        """What a run or a command leaves to the sensor, a sentence each."""
+        """A sentence for each study that a run or command does not retire itself."""
         return [
-            f"{key} stays: {why}. study_registry_sensor retires it at its next look, "
-            f"{_by_hand(key)} at once."
+            f"{key} stays: {why}. study_registry_sensor retires it at its next tick; "
+            f"{_command(key)} retires it now."
             for key, why in self.retire.items()
         ]
 
 
-def _by_hand(study_key: str) -> str:
+def _command(study_key: str) -> str:
     return f"`orch-assets studies retire {shlex.quote(study_key)}`"
 
 
@@ -70,20 +70,19 @@ def plan_study_sync(
     absences: Mapping[str, int],
     accepted_loss: int = 0,
 ) -> StudySyncPlan:
-    """Return what a look at the registry changes.
+    """Return what a check of the registry changes.
 
     Args:
-        selection: the registry's studies through the filter.
-        study_filter: the filter, for the message.
-        known: the studies known so far, in their order.
-        absences: the last look's ``absences``.
-        accepted_loss: so many studies may be gone from the registry at once.
+        selection: The registry's studies with the filter applied.
+        study_filter: The filter, for the error message.
+        known: The known studies, in their order.
+        absences: ``absences`` of the previous check.
+        accepted_loss: Number of studies that may be missing from the registry at once.
 
     Raises:
-        StudyLossError: the registry came back empty, or lacks more than a tenth of the known
-            studies and at least two, and more than ``accepted_loss``.
-        NoStudiesError: the filter leaves none of the registry's studies, or none of their keys
-            can be a study's.
+        StudyLossError: The registry lists no studies, or lacks at least two and more than a tenth
+            of the known studies; and it lacks more than ``accepted_loss``.
+        NoStudiesError: The filter excludes all studies, or the registry has no valid study key.
     """
     listed = {*selection.selected, *selection.excluded}
     if selection.refused and not listed:
@@ -91,12 +90,12 @@ def plan_study_sync(
     lost = [key for key in known if key not in listed]
     _check_loss(lost, known, registry_empty=not listed, accepted_loss=accepted_loss)
     if listed and not selection.selected:
-        raise NoStudiesError(_names_nobody(study_filter, selection))
+        raise NoStudiesError(_all_excluded(study_filter, selection))
     counts = {key: absences.get(key, 0) + 1 for key in lost}
     retire = {
-        key: f"the registry did not list it {count} times in a row"
+        key: f"it was missing from the registry {count} times in a row"
         for key, count in counts.items()
-        if count >= LOOKS_BEFORE_RETIRING
+        if count >= TICKS_BEFORE_RETIRING
     }
     excluded, already_known = set(selection.excluded), set(known)
     retire |= {key: "the filter excludes it" for key in known if key in excluded}
@@ -111,21 +110,21 @@ def plan_study_sync(
 def _check_loss(
     lost: Sequence[str], known: Sequence[str], *, registry_empty: bool, accepted_loss: int
 ) -> None:
-    many = len(lost) > _ACCEPTABLE_LOSS and len(lost) > _ACCEPTABLE_SHARE * len(known)
-    if not lost or len(lost) <= accepted_loss or not (many or registry_empty):
+    is_large = len(lost) > _ACCEPTABLE_LOSS and len(lost) > _ACCEPTABLE_SHARE * len(known)
+    if not lost or len(lost) <= accepted_loss or not (is_large or registry_empty):
         return
     raise StudyLossError(lost, len(known))
 
 
 def _all_refused(selection: Selection) -> str:
     reasons = "; ".join(f"{key!r} {why}" for key, why in selection.refused.items())
-    return f"No key of the registry can be a study's: {reasons}. Nothing was changed."
+    return f"The registry has no valid study key: {reasons}. Nothing was changed."
 
 
-def _names_nobody(study_filter: StudyFilter, selection: Selection) -> str:
+def _all_excluded(study_filter: StudyFilter, selection: Selection) -> str:
     kind = "whitelist" if study_filter.whitelist is not None else "blacklist"
-    said = "".join(f" {sentence}" for sentence in (*selection.not_runnable, *selection.warnings))
+    details = "".join(f" {sentence}" for sentence in (*selection.not_runnable, *selection.warnings))
     return (
         f"The {kind} leaves none of the registry's {len(selection.excluded)} studies. "
-        f"Check IMEDNET_{kind.upper()}.{said} Nothing was changed."
+        f"Check IMEDNET_{kind.upper()}.{details} Nothing was changed."
     )

@@ -316,7 +316,7 @@ def test_the_job_names_what_was_asked_for_and_cannot_be_run_after_it_added_the_o
     keys = server.registry.study_keys()
     with instance() as real:
         account = Account(server, real, whitelist=[keys[0], "TYPO"])
-        assert sync(account).startswith("The registry has no study TYPO, which the whitelist")
+        assert sync(account).startswith("The whitelist names study TYPO, which is not in")
         assert account.known == keys[:1]
 
 

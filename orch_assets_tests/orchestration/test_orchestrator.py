@@ -139,7 +139,7 @@ def test_an_empty_whitelist_and_unknown_keys_are_said_in_the_log(caplog):
     orchestrator.resolve_active_studies(whitelist=set())
     orchestrator.resolve_active_studies(whitelist={"A", "Z"})
     assert "whitelist is empty" in caplog.text
-    assert "no study Z" in caplog.text
+    assert "names study Z, which is not in the registry" in caplog.text
 
 
 def test_a_bare_string_is_no_filter():
@@ -201,7 +201,7 @@ def test_async_pipelines_wait_without_workers():
 
     started = time.monotonic()
     results = run(waits, *map(str, range(200)), max_workers=1)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10  # one after the other: 40
     assert [r["data"] for r in results.values()] == [str(n) for n in range(200)]
 
 

@@ -39,12 +39,13 @@ def test_a_refused_key_that_the_blacklist_names_is_no_failure(account):
     assert (done.code, done.err) == (0, "")
     assert "Every study succeeded." in done.out
     assert "no study" not in done.out
+    assert "names study" not in done.out
 
 
 def test_a_whitelisted_key_that_does_not_exist_is_named_and_the_others_run(account, studies):
     done = account.command("run", IMEDNET_WHITELIST=f"{studies[0]},{studies[1]}X")
     assert done.code == 1
-    assert f"The registry has no study {studies[1]}X, which the whitelist names." in done.out
+    assert f"The whitelist names study {studies[1]}X, which is not in the registry." in done.out
     assert f"Did you mean {studies[1]}?" in done.out
     assert account.known == studies[:1]
 
@@ -52,7 +53,7 @@ def test_a_whitelisted_key_that_does_not_exist_is_named_and_the_others_run(accou
 def test_an_unknown_blacklist_key_is_a_warning_with_the_closest_known_key(account, studies):
     done = account.command("run", IMEDNET_BLACKLIST=f"{studies[0].lower()},{studies[1]}")
     assert done.code == 0
-    assert f"The registry has no study {studies[0].lower()}, which the blacklist" in done.out
+    assert f"The blacklist names study {studies[0].lower()}, which is not" in done.out
     assert f"Did you mean {studies[0]}?" in done.out
     assert account.known == [studies[0], *studies[2:]]
 
