@@ -86,7 +86,7 @@ class Lanes:
         self._running: set[Attempt] = set()
         self._pending: dict[str, dict[str, None]] = {}
         self._stopped = False
-        self._cancelled: Failure | None = None
+        self._cancel_cause: Failure | None = None
 
     # --- the caller's thread ---
 
@@ -108,15 +108,17 @@ class Lanes:
         with recording_uncaught(self.unattributed):
             try:
                 for study_key, steps in studies.items():
-                    if self._cancelled is None:
+                    if self._cancel_cause is None:
                         self._advance(Lane(study_key, steps), started=False)
-                while self._pending and self._cancelled is None:
-                    left = self._timers.make_due()
+                while self._pending and self._cancel_cause is None:
+                    seconds_left = self._timers.make_due()
                     if self._results:
                         yield from self._next_result()
                         continue
                     with suppress(queue.Empty):
-                        self._wakeups.get(timeout=min(left or _SIGNAL_SECONDS, _SIGNAL_SECONDS))
+                        self._wakeups.get(
+                            timeout=min(seconds_left or _SIGNAL_SECONDS, _SIGNAL_SECONDS)
+                        )
                 yield from self.cancel_and_drain()
             finally:
                 self._stop()
@@ -133,7 +135,7 @@ class Lanes:
             yield from self._next_result()
         for study_key, names in self._pending.items():
             for name in names:
-                yield StepResult(study_key, name, failure=self._cancelled or WAS_CANCELLED)
+                yield StepResult(study_key, name, failure=self._cancel_cause or WAS_CANCELLED)
         self._pending.clear()
 
     def cancel(self, cause: Failure = WAS_CANCELLED) -> None:
@@ -142,7 +144,7 @@ class Lanes:
         Args:
             cause: The failure of every step that has not ended.
         """
-        self._cancelled = self._cancelled or cause
+        self._cancel_cause = self._cancel_cause or cause
         self._wake()
 
     def cancel_at(self, due: float, cause: Failure) -> None:
@@ -173,7 +175,7 @@ class Lanes:
         deadline = time.monotonic() + _COMMIT_SECONDS
         for attempt in running:
             wait_seconds = max(0.0, deadline - time.monotonic())
-            self._abandon(attempt, self._cancelled or WAS_CANCELLED, wait_seconds)
+            self._abandon(attempt, self._cancel_cause or WAS_CANCELLED, wait_seconds)
         self._loop.stop()
         if not was_stopped:
             self._workers.join()

@@ -1,4 +1,4 @@
-"""Code of a pipeline that looks something up by a value of the data."""
+"""A pipeline's code that looks something up by a data value."""
 
 import ast
 import enum

@@ -1,4 +1,4 @@
-"""An SDK of the least shape that the orchestrator asks for."""
+"""The smallest SDK that the orchestrator accepts."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Ways to leave an exception where no pipeline can catch it, each with a planted message."""
+"""Ways to raise an exception where no pipeline can catch it, each with a planted message."""
 
 import _thread
 import asyncio
@@ -38,7 +38,7 @@ def timer():
 
 
 def bare_thread():
-    """A thread that ``threading`` knows nothing of, and nobody can join."""
+    """A thread unknown to ``threading``, which can't be joined."""
     before, deadline = _thread._count(), time.monotonic() + 10
     _thread.start_new_thread(in_study_context(fail), ())
     time.sleep(0.01)
@@ -47,7 +47,7 @@ def bare_thread():
 
 
 class Handle:
-    """Something whose clean-up fails."""
+    """An object whose finalizer fails."""
 
     def __del__(self):
         fail()

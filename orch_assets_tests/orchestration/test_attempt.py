@@ -1,4 +1,4 @@
-"""An attempt's time."""
+"""The working time of an attempt."""
 
 from hypothesis import given
 from hypothesis import strategies as st

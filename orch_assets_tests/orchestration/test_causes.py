@@ -1,4 +1,4 @@
-"""What people are told of a run with failed studies: each cause once, in a few lines."""
+"""The summary of a run with failed studies: each cause once, in a few lines."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,7 +124,7 @@ NAMES = st.text(min_size=1, max_size=60)
     )
 )
 def test_every_failure_belongs_to_one_cause_or_to_its_upstream(failed: list[FailedStep]) -> None:
-    """Nothing is lost and nothing counted twice, whatever studies and texts are called."""
+    """Every failure is counted exactly once, whatever the names of studies and the texts."""
     own = [each for each in failed if not each.is_consequence]
     told = [each for cause in causes_of(failed) for each in cause.failures]
     assert sorted(told, key=repr) == sorted(own, key=repr)

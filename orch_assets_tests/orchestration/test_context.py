@@ -1,4 +1,4 @@
-"""What reaches a study's worker from its caller, and the threads that it starts from it."""
+"""Context variables reach a study's worker, and the threads that the study starts."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ from orch_assets_tests.orchestration.registries import execute
 
 @pytest.fixture
 def spans():
-    """A tracer, and the names and parents' names of the spans that ended."""
+    """A tracer, and the names of ended spans with their parents' names."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
 

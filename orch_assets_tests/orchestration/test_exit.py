@@ -1,4 +1,4 @@
-"""What hangs keeps neither the call nor the interpreter; a real interrupt; a real terminal."""
+"""Hung studies block neither the call nor interpreter exit; a real interrupt; a real terminal."""
 
 import os
 import subprocess

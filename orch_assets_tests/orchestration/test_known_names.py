@@ -1,4 +1,4 @@
-"""What an error tells of the name that was looked for: what the source has, and never a value."""
+"""An error shows the name that was not found if the source contains it, and never a value."""
 
 import functools
 import importlib.util
@@ -34,7 +34,7 @@ text"""
 
 
 def function_of(folder: Path, source: str, name: str = "pipeline"):
-    """Return a function of a module with that source."""
+    """Return a function of a module with this source."""
     path = folder / f"m{uuid.uuid4().hex}.py"
     path.write_text(source, encoding="utf-8")
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -49,7 +49,7 @@ def pipeline(tmp_path: Path):
 
 
 def told(error: BaseException, function) -> str:
-    """Return what is told of an error between its type and its place."""
+    """Return what an error's text shows between type and place."""
     try:
         raise error  # noqa: TRY301
     except BaseException as raised:  # noqa: BLE001
@@ -73,7 +73,7 @@ def test_the_names_of_a_source_file_by_what_they_stand_for(pipeline) -> None:
 
 
 def test_a_name_that_the_source_has_is_told(pipeline) -> None:
-    """A slip of the pen is named where the pipeline's file has it, and so can't be data."""
+    """A misspelt name is shown if the pipeline's file contains it, so that it can't be data."""
     assert told(KeyError("AEENDAT"), pipeline) == "'AEENDAT'"
     assert told(AttributeError(name="subjetcs"), pipeline) == "'subjetcs'"
     assert told(NameError(name="undefined_thing"), pipeline) == "'undefined_thing'"
@@ -121,7 +121,7 @@ def test_anything_else_is_told_by_type_and_place_alone(pipeline, error: BaseExce
 
 
 class Text(str):
-    """Text that equals whatever it is compared with."""
+    """A string that equals everything."""
 
     __slots__ = ()
     __hash__ = str.__hash__
@@ -131,7 +131,7 @@ class Text(str):
 
 
 class OverriddenError(KeyError, AttributeError):
-    """An error whose members do what they like."""
+    """An error that overrides its members."""
 
     @property
     def name(self):
@@ -176,7 +176,7 @@ def test_a_function_in_a_wrapper_is_looked_for_where_it_is_defined(tmp_path: Pat
 @given(value=st.text(min_size=1))
 @settings(deadline=None)
 def test_a_value_is_never_told_whatever_looks_for_it(lookup, value: str) -> None:
-    """Attributes, literals, keys and modules by a value of the data: type and place alone."""
+    """A lookup by a data value, of whatever kind, shows type and place only."""
     names = names_known_to(lookup)
     assume(value not in names.strings | names.identifiers | table_columns())
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - whichever it is

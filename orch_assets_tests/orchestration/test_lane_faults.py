@@ -1,4 +1,4 @@
-"""Lanes whose runner, worker or thread fails them: still one result for every step."""
+"""Lanes whose runner, worker or thread fails still yield one result for every step."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from orch_assets.orchestration.threads import Workers
 
 
 class Runner:
-    """Runs what it is given; any method may be replaced by a test."""
+    """Runs every step successfully; a test may replace any method."""
 
     def run(self, turn):
         return StepOutput(result="plain")
@@ -92,7 +92,7 @@ def test_an_async_steps_wait_for_a_worker_is_neither_its_working_time_nor_its_ti
 
 
 def test_what_an_async_step_does_first_is_its_own_working_time():
-    """Those behind it on the loop wait for it, and that is not theirs."""
+    """Studies that wait behind a blocking one on the loop are not charged for the wait."""
 
     class Busy(Runner):
         async def run_async(self, turn, on_worker):
@@ -104,7 +104,7 @@ def test_what_an_async_step_does_first_is_its_own_working_time():
 
 
 def test_a_given_up_async_step_gets_no_worker_any_more():
-    """What it still asks for while it closes would wait for ever."""
+    """A request for a worker during its closing would otherwise wait for ever."""
     closed = []
 
     class Closing(Runner):

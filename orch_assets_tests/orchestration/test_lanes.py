@@ -1,4 +1,4 @@
-"""Lanes: dependency order, branches, handing over, leaving the loop early."""
+"""Lanes: dependency order, branches, handed-over values, leaving the loop early."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from orch_assets.orchestration.steps import LaneStep, StepOutput
 
 
 class Runner:
-    """Runs every step as its name plus what was handed to it; fails what it is told to."""
+    """Returns each step's name with its upstream values; fails the steps of ``fail``."""
 
     def __init__(self, fail=()):
         self.fail = set(fail)

@@ -19,7 +19,7 @@ from orch_assets_tests.orchestration.registries import Registry, errors, execute
 
 @pytest.fixture
 def release():
-    """What a study hangs on until its test is over."""
+    """An event that a hung study waits for until its test ends."""
     event = threading.Event()
     yield event
     event.set()
@@ -58,7 +58,7 @@ def test_options_that_make_no_sense_are_refused_by_name(option):
     ],
 )
 def test_what_an_option_was_given_is_not_quoted(option):
-    """The text of our own errors is logged, and a pipeline may give what it read."""
+    """Our errors' texts are logged, and a pipeline may pass a data value to one."""
     with pytest.raises(OrchestratorError) as caught:
         MultiStudyOrchestrator(Registry(), **option)
     assert "planted" not in str(caught.value)
@@ -107,7 +107,7 @@ def test_a_pipelines_own_timeout_and_retries_count_before_the_orchestrators():
 
 
 def test_an_async_study_that_keeps_the_loop_to_itself_does_not_keep_the_call(release):
-    """Those behind it on the loop never begin, and end as timed out too."""
+    """Studies behind a blocking one on the loop never start, and time out too."""
 
     async def blocks(study_key, sdk, study_logger):
         release.wait(30)
@@ -122,7 +122,7 @@ def test_an_async_study_that_keeps_the_loop_to_itself_does_not_keep_the_call(rel
 
 
 def retry(function, *study_keys, max_workers=1, **options):
-    """Run with retries that wait no time; return the results by study, and the waits asked for."""
+    """Run with retries that don't wait; return the results by study, and the requested waits."""
     waits = []
 
     def backoff(tries):

@@ -1,4 +1,4 @@
-"""``MultiStudyOrchestrator``: the seeds' API and what it promises."""
+"""``MultiStudyOrchestrator``: the seeds' API and its guarantees."""
 
 import asyncio
 import contextvars

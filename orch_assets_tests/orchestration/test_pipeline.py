@@ -1,4 +1,4 @@
-"""``@study_pipeline``: what it notes, what it refuses, and the order of a graph."""
+"""``@study_pipeline``: what it records and refuses, and the order of a graph."""
 
 import inspect
 

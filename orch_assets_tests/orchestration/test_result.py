@@ -1,4 +1,4 @@
-"""What is known of an exception."""
+"""The failure that describes an exception."""
 
 import linecache
 import traceback
@@ -68,7 +68,7 @@ def test_source_that_cannot_be_read_does_not_hide_the_failure(monkeypatch):
 
 
 def test_half_a_character_in_a_text_is_escaped() -> None:
-    """UTF-8 has none, so that the failure report could not be written."""
+    """UTF-8 can't encode it, so the failure report could not be written."""
     failure = describe_failure(raised(ValueError("half \ud800")))
     assert failure.message == r"half \ud800"
     assert r"half \ud800" in failure.trace

@@ -1,4 +1,4 @@
-"""Who joins, who leaves, and when an answer is not believed."""
+"""Which studies are added and retired, and when the registry's response is not trusted."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Which studies a filter, or a person, chooses; what was asked for in vain is named."""
+"""The studies that a filter or a user selects; unknown ones are named."""
 
 import shlex
 

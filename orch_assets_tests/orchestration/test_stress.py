@@ -1,4 +1,4 @@
-"""A thousand studies of which every tenth misbehaves, each in one of many ways."""
+"""A thousand studies, of which every tenth misbehaves in one of many ways."""
 
 import asyncio
 import random
@@ -61,7 +61,7 @@ MISBEHAVIOURS = {
 
 
 class Plan:
-    """Which studies misbehave how, from a seed; runs them and notes what each study did."""
+    """Chooses from a seed which studies misbehave and how; runs them and records their calls."""
 
     def __init__(self, seed, *, hangs):
         self.random = random.Random(seed)
@@ -111,7 +111,7 @@ class Plan:
 
 @pytest.fixture
 def no_thread_left():
-    """No thread is there afterwards that was not before."""
+    """No thread is left afterwards."""
     before = set(threading.enumerate())
     yield
     deadline = time.monotonic() + 10
@@ -123,7 +123,7 @@ def no_thread_left():
 @pytest.mark.usefixtures("no_thread_left")
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_study_has_exactly_its_own_result(seed):
-    """Hung studies are in every tenth run: their timeout is what takes the time."""
+    """Every tenth run has hung studies, whose timeout takes most of the time."""
     hangs = seed % 10 == 0
     plan = Plan(seed, hangs=hangs)
     workers = plan.random.choice([1, 2, 4, 8, 16])

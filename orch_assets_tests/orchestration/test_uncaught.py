@@ -1,4 +1,4 @@
-"""What nobody catches, in threads, finalizers and callbacks: its study's failure, and no text."""
+"""Uncaught exceptions in threads, finalizers and callbacks fail their study without their text."""
 
 import asyncio
 import gc
@@ -33,21 +33,21 @@ STRAY = "ValueError: planted-patient-0042 (at strays.py:"
 
 @pytest.fixture
 def log(caplog):
-    """What is logged, as lines."""
+    """A function that returns the logged lines."""
     caplog.set_level(logging.DEBUG)
     return lambda: [record.getMessage() for record in caplog.records if record.levelno > 20]
 
 
 @pytest.fixture
 def pythons_hooks(monkeypatch):
-    """Python's own hooks, as in a process of Dagster: pytest has some of its own."""
+    """Python's own hooks, as in a Dagster process; pytest installs others."""
     monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
 
 
 @pytest.mark.parametrize("stray", STRAYS, ids=lambda stray: stray.__name__)
 def test_it_fails_its_study_alone_and_only_type_and_place_are_logged(stray, log, capfd):
-    """The result, which is the caller's own, has the message, too."""
+    """The result, which only the caller sees, has the message, too."""
 
     def pipeline(study_key, sdk, study_logger):
         if study_key == "B":
@@ -94,7 +94,7 @@ def test_studies_side_by_side_each_fail_of_their_own_threads():
 
 
 def test_what_the_pipeline_takes_itself_is_the_pipelines_affair(log):
-    """An executor's future holds an exception for whoever asks."""
+    """An executor's future holds its exception for the caller of ``result()``."""
 
     def pipeline(study_key, sdk, study_logger):
         with ThreadPoolExecutor() as pool:
@@ -168,7 +168,7 @@ def test_a_refused_publication_that_is_caught_fails_the_study_all_the_same():
 
 
 def test_a_thread_that_outlives_its_study_changes_no_result(log, capfd):
-    """Nor is it printed whole, not even after the call: the hooks are still there."""
+    """It is not printed in full even after the call: the hooks stay installed."""
     go = threading.Event()
     threads = []
 
@@ -226,7 +226,7 @@ def test_system_exit_ends_a_thread_as_in_python_and_an_interrupt_is_a_failure():
 
 @pytest.mark.usefixtures("pythons_hooks")
 def test_what_the_garbage_collector_finalizes_is_no_studys(log, capfd):
-    """It may be anybody's: the study that is at work there must not fail of it."""
+    """It may belong to any study, so the running study must not fail."""
 
     def pipeline(study_key, sdk, study_logger):
         handle = Handle()

@@ -1,4 +1,4 @@
-"""Warnings tell type and place alone, once their texts are left out."""
+"""Warnings show only type and place once their texts are left out."""
 
 import asyncio
 import gc
@@ -14,7 +14,7 @@ from orch_assets.orchestration.reporting import warning_texts
 
 @pytest.fixture
 def said(monkeypatch, caplog):
-    """Leave texts out for a test, and give what the loggers say."""
+    """Leave warning texts out during a test; yield the loggers' output."""
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     monkeypatch.setattr(logging.getLogger("asyncio"), "filters", [])
     warning_texts.leave_out_texts()
@@ -32,7 +32,7 @@ def test_a_warning_tells_its_type_and_place(said) -> None:
 
 
 def test_warnings_of_a_process_are_formatted_so() -> None:
-    """Python's own way to stderr uses it, for warnings of pandas as for others."""
+    """Python writes every warning to stderr with it, those of pandas included."""
     program = (
         "import warnings\n"
         "from orch_assets.orchestration.reporting.warning_texts import leave_out_texts\n"
