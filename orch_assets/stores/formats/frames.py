@@ -67,10 +67,14 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     """
     import pandas as pd
 
+    from orch_assets.stores.formats.earlier_notes import current_notes, is_earlier
+
     notes = json.loads((table.schema.metadata or {}).get(NOTES, b"null"))
     if notes is None:
         plain: pd.DataFrame = _plain_frame(table)
         return plain
+    if is_earlier(notes):
+        notes = current_notes(notes, table)
     arrays = [
         restore_column(column, note)
         for column, note in zip(table.columns, notes["notes"], strict=True)
