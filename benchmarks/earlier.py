@@ -1,0 +1,120 @@
+"""This tree against an earlier commit, one after the other, in one sitting.
+
+``python -m benchmarks.earlier COMMIT [RUNS]`` checks the commit out into a temporary folder. It
+runs both trees' benchmark modules in turn, against the same servers, and prints the medians
+and their ratios (this tree / the commit). The clone must have the commit.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.extraction import LATENCY, RECORDS
+from benchmarks.measuring import median, verdict
+from benchmarks.prepared_registry import prepared_registry
+from orch_assets_tests.support.cloud_servers import s3_client, s3_server
+
+HERE = Path(__file__).parents[1]
+RUNS = 9
+BOUND = 1.1
+
+_MAKESPAN = """
+import json, benchmarks.makespan as makespan
+makespan.SEEDS = 1
+found = [*makespan._ratios(longest_first=False), *makespan._ratios(longest_first=True)]
+print(json.dumps({"makespan": sum(found) / len(found)}))
+"""
+# Dagster's SQL goes through SQLAlchemy, whatever the storage.
+_STATEMENTS = """
+import json, runpy, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+seen = []
+event.listen(Engine, "before_cursor_execute", lambda *_: seen.append(1))
+sys.argv = ["event_overhead", "graph"]
+runpy.run_module("benchmarks.event_overhead", run_name="__main__")
+print(json.dumps({"statements": len(seen)}))
+"""
+
+
+def main() -> bool:
+    """Print the ratios; return whether none exceeds the bound."""
+    commit, *rest = sys.argv[1:]
+    runs = int(rest[0]) if rest else RUNS
+    with _checkout(commit) as before:
+        return all([*_all_ratios(before, runs)])
+
+
+def _all_ratios(before: Path, runs: int) -> Iterator[bool]:
+    yield from _ratios(before, runs, "makespan", ["-c", _MAKESPAN], ["makespan"])
+    extraction = ["-m", "benchmarks.extraction"]
+    with prepared_registry(RECORDS, 0) as url:
+        yield from _ratios(
+            before, runs, "5 studies, 0 ms", [*extraction, "pipeline", url], ["seconds", "cpu"]
+        )
+    with prepared_registry(RECORDS, LATENCY) as url:
+        yield from _ratios(
+            before,
+            runs,
+            f"12 studies, all tables, {LATENCY:g} ms",
+            [*extraction, "twelve", url],
+            ["seconds", "cpu"],
+        )
+    with s3_server() as settings:
+        os.environ.update(settings)
+        s3_client(settings).create_bucket(Bucket="clinical")
+        for kind in ("upload", "download"):
+            command = ["-m", "benchmarks.stores", kind]
+            yield from _ratios(before, runs, kind, command, ["seconds", "mb"])
+    events = ["-m", "benchmarks.event_overhead", "graph"]
+    yield from _ratios(before, runs, "200 studies × 10 empty pipelines", events, ["cpu"])
+    yield from _ratios(before, 1, "the same", ["-c", _STATEMENTS], ["statements"], bound=1)
+
+
+def _ratios(
+    before: Path,
+    runs: int,
+    name: str,
+    command: Sequence[str],
+    figures: Sequence[str],
+    bound: float = BOUND,
+) -> Iterator[bool]:
+    """Run a command in both trees in turn, and compare the medians of what it prints last."""
+    pairs = [(_report(HERE, command), _report(before, command)) for _ in range(runs)]
+    for figure in figures:
+        now = median([mine[figure] for mine, _ in pairs])
+        then = median([theirs[figure] for _, theirs in pairs])
+        print(f"  {name}, {figure}: {now:.4g}, before {then:.4g}", flush=True)
+        yield verdict(f"{name}, {figure}", now / then, bound)
+
+
+def _report(tree: Path, command: Sequence[str]) -> dict[str, float]:
+    # `-c` and `-m` put the working folder first on the path: each tree imports its own package.
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tree, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed in {tree}:\n{done.stderr[-3000:]}")
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+@contextmanager
+def _checkout(commit: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "before"
+        git = ["git", "-C", str(HERE), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() else 1)
