@@ -21,6 +21,7 @@ CORE = {
     "marked_names",
     "signals",
     "study",
+    "table_blocks",
     "version",
 }
 
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "marked_names": set(),
     "signals": set(),
     "study": {"errors"},
+    "table_blocks": set(),
     "clouds": set(),
     "version": set(),
     "demo": CORE,

@@ -34,6 +34,7 @@ from orch_assets.imednet.paging import Page, ReadingCounts, TableRead
 from orch_assets.imednet.progress import ReadingProgress, readings_under_way
 from orch_assets.imednet.streams import BatchStream, RowStream
 from orch_assets.study import check_study_key, get_current_study
+from orch_assets.table_blocks import block_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,9 +44,6 @@ T = TypeVar("T")
 
 # Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
 METADATA_KEY = b"orch_assets.registry"  # the package's former name: stored tables have it
-
-# The rows that the stores write the widest table of an endpoint in: cut so, none is copied again.
-_BATCH_ROWS = 8192
 
 # One page at a time is decoded in the whole process. The interpreter runs one thread at a time
 # anyway, but changes it at every call into Arrow: pages decoded side by side push each other out of
@@ -143,7 +141,7 @@ class TableEndpoint(Generic[Row]):
     def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
         """Read the table as record batches, each of several pages; takes what ``list`` takes."""
         reading = self._reading(study_key, filters, page_of_columns)
-        batches = _gathered(reading.contents())
+        batches = _gathered(reading.contents(), block_rows(len(self.schema)))
         if self.on_read and reading.call.study_key and not filters:
             on_read = functools.partial(self.on_read, reading.call.study_key)
             batches = _followed(batches, self.schema, on_read)
@@ -324,18 +322,18 @@ def _named(call: ApiRequest, read: Callable[[], T]) -> T:
 
 
 def _gathered(
-    pages: "Iterator[pa.RecordBatch]",
+    pages: "Iterator[pa.RecordBatch]", size: int
 ) -> "Generator[pa.RecordBatch, None, None]":
-    """Yield batches of many pages: what comes behind costs by the batch, too."""
+    """Yield the rows of the pages in batches of ``size``: each batch costs time downstream."""
     import pyarrow as pa
 
     held: list[pa.RecordBatch] = []
     for page in pages:
         held.append(page)
-        while sum(each.num_rows for each in held) >= _BATCH_ROWS:
+        while sum(each.num_rows for each in held) >= size:
             rows = pa.Table.from_batches(held)
-            batch = _one_batch(rows[:_BATCH_ROWS])
-            held = rows[_BATCH_ROWS:].to_batches()
+            batch = _one_batch(rows[:size])
+            held = rows[size:].to_batches()
             del rows  # the pages are not to be held while the batch is at work
             yield batch
             del batch

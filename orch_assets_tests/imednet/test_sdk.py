@@ -38,8 +38,9 @@ from orch_assets.imednet.sdk import (
     VARIABLES,
     VISITS,
 )
-from orch_assets.stores.formats.batches import block_rows
+from orch_assets.stores.formats.batches import in_blocks
 from orch_assets.study import PublishingLease, study_context
+from orch_assets.table_blocks import block_rows
 from orch_assets_tests.imednet.conftest import MakeSDK
 
 OF_A_STUDY = [
@@ -55,6 +56,10 @@ OF_A_STUDY = [
     RECORDS,
 ]
 STUDY = "ONC-301"
+
+
+def addresses(batch: pa.RecordBatch) -> list[int]:
+    return [part.address for column in batch.columns for part in column.buffers() if part]
 
 
 def as_columns(model: Any, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,15 +103,20 @@ def test_every_row_and_field_arrives(kind: Any, server: DemoServer, make_sdk: Ma
 
 
 def test_batches_are_cut_as_the_stores_write_the_widest_table() -> None:
-    columns = max(len(arrow_schema(kind.model)) for kind in [*OF_A_STUDY, USERS])
-    assert block_rows(columns) == endpoints._BATCH_ROWS
+    schema = max((arrow_schema(kind.model) for kind in [*OF_A_STUDY, USERS]), key=len)
+    size = block_rows(len(schema))
+    page = pa.table([pa.nulls(500, field.type) for field in schema], schema=schema)
+    (page,) = page.to_batches()
+    batches = [*endpoints._gathered(iter([page] * 50), size)]
+    assert [batch.num_rows for batch in batches] == [size] * (25_000 // size) + [25_000 % size]
+    assert [*map(addresses, in_blocks(batches, schema))] == [*map(addresses, batches)]  # no copies
 
 
 @pytest.mark.parametrize("kind", [*OF_A_STUDY, USERS], ids=lambda kind: kind.name)
 def test_batches_are_the_table_in_pieces_of_one_size(
     kind: Any, server: DemoServer, make_sdk: MakeSDK, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orch_assets.imednet.endpoints._BATCH_ROWS", 50)
+    monkeypatch.setattr("orch_assets.imednet.endpoints.block_rows", lambda _columns: 50)
     endpoint = getattr(make_sdk(server, page_size=20), kind.name)
     stream = endpoint.batches(STUDY)
     assert stream.schema == endpoint.schema == arrow_schema(kind.model)

@@ -7,23 +7,13 @@ same table must be the same bytes.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from orch_assets.table_blocks import block_rows
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 # Uncompressed: smaller ones cost size (131k rows: 25 %), larger ones memory.
 ROW_GROUP_BYTES = 64 << 20
-
-_BLOCK_CELLS = 1 << 18
-_MAX_BLOCK_ROWS = 1 << 14
-_MIN_BLOCK_ROWS = 1 << 8
-
-
-def block_rows(columns: int) -> int:
-    """Return the rows of a block: a power of two, 16,384 for 16 columns, 256 at the least."""
-    rows = _MAX_BLOCK_ROWS
-    while rows > _MIN_BLOCK_ROWS and rows * columns > _BLOCK_CELLS:
-        rows //= 2
-    return rows
 
 
 def in_blocks(
