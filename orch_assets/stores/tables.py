@@ -1,6 +1,7 @@
 """A table on its way into a store, whatever it came as."""
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -24,8 +25,7 @@ class Incoming:
         schema: of every block.
         blocks: may be read once.
         rows: counts what was read.
-        before_commit: called when all is written; returns when it may be committed. A stream says
-            what that is by a method ``take_wait``.
+        before_commit: called when all rows are written; returns once the table may be committed.
     """
 
     schema: "pa.Schema"
@@ -38,6 +38,17 @@ class Incoming:
         for block in self.blocks:
             self.rows += block.num_rows
             yield block
+
+
+class DeferredStream(ABC):
+    """A stream whose table may be committed only after something else is done.
+
+    Its owner derives from this class; the store then writes all rows first, and waits last.
+    """
+
+    @abstractmethod
+    def take_wait(self) -> Callable[[], object]:
+        """Return what the store calls before it commits; the stream itself then never waits."""
 
 
 class TableStream(Protocol):
@@ -94,10 +105,10 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
             raise UnstorableTableError(f"Column {column} is there more than once; rename it.")
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != NOTES}
     schema = schema.with_metadata(metadata or None)
-    taken = Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
-    if hasattr(batches, "take_wait"):
-        taken.before_commit = batches.take_wait()
-    return taken
+    table = Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
+    if isinstance(batches, DeferredStream):
+        table.before_commit = batches.take_wait()
+    return table
 
 
 def without_notes(table: "pa.Table") -> "pa.Table":

@@ -22,6 +22,7 @@ from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable
 from orch_assets.orchestration.steps import StepCall, StepOutput
+from orch_assets.stores.tables import DeferredStream
 from orch_assets.study import in_study_context
 
 if TYPE_CHECKING:
@@ -165,10 +166,10 @@ class _Held:
         return pa.Table.from_batches(self._batches, self._schema)
 
 
-class _Following(BatchStream):
+class _Following(BatchStream, DeferredStream):
     """A stream whose table may be committed only after something else.
 
-    A store takes the wait, and waits when all is written (``stores.tables.Incoming``). For whoever
+    A store takes the wait, and waits when all is written (``DeferredStream``). For whoever
     knows nothing of it, the stream waits before it ends.
 
     Args:
