@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from orch_assets.errors import UnstorableTableError
 from orch_assets.json_values import exact_json
 from orch_assets.marked_names import named, named_type
-from orch_assets.stores.formats.batches import block_rows
 from orch_assets.stores.formats.column_plans import NOTES, ColumnPlan
 from orch_assets.stores.formats.columns import (
     pack_values,
@@ -18,6 +17,7 @@ from orch_assets.stores.formats.columns import (
     unpack_values,
 )
 from orch_assets.stores.formats.frequencies import frequency_note, with_frequency
+from orch_assets.table_blocks import block_rows
 
 if TYPE_CHECKING:
     import pandas as pd
