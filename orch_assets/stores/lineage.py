@@ -1,26 +1,42 @@
-"""What an artifact is made from, and in whose name: noted where it is read, told in manifests."""
+"""What a publication is made from and who publishes it: recorded here, written to manifests."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-_NOTHING: Mapping[str, str] = {}
 
-# Kept as they are, not copied: a stream may read inputs while it is published.
-_inputs: ContextVar[tuple[Mapping[str, str], ...]] = ContextVar("orch_assets_inputs", default=())
-_facts: ContextVar[Mapping[str, str]] = ContextVar("orch_assets_facts", default=_NOTHING)
-# Blocks may lie in one another; what is read is an input of all of them.
-_notes: ContextVar[tuple[dict[str, str], ...]] = ContextVar("orch_assets_notes", default=())
+@dataclass(frozen=True)
+class Provenance:
+    """What the blocks around the current code say of publications and readings inside them.
+
+    Attributes:
+        inputs: of each :func:`derived_from` block, outermost first: versions by artifact URI.
+            These are the callers' own mappings, not copies, because a stream may read inputs
+            while it is published.
+        facts: of the :func:`published_by` blocks together.
+        records: of each :func:`noting_inputs` block, outermost first: where to record what is
+            read. What is read in nested blocks is an input of all of them.
+    """
+
+    inputs: tuple[Mapping[str, str], ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    records: tuple[dict[str, str], ...] = ()
+
+
+_NONE = Provenance()
+_provenance: ContextVar[Provenance] = ContextVar("orch_assets_provenance", default=_NONE)
 
 
 @contextlib.contextmanager
 def noting_inputs(notes: dict[str, str] | None = None) -> Iterator[dict[str, str]]:
-    """Note the version of every artifact that is read inside, as :func:`derived_from` takes them.
+    """Record the version of every artifact read inside the block, for :func:`derived_from`.
 
-    Of an artifact that is read twice, the version that was read last is noted.
+    If an artifact is read twice, the version read last is recorded.
 
     Args:
-        notes: goes on with the notes of an earlier block.
+        notes: The record of an earlier block, to be continued.
 
     Example:
         >>> with noting_inputs() as inputs:
@@ -28,58 +44,61 @@ def noting_inputs(notes: dict[str, str] | None = None) -> Iterator[dict[str, str
         >>> with derived_from(inputs):
         ...     store.upload(frame.tail(), "last_visits")  # doctest: +SKIP
     """
-    notes = {} if notes is None else notes
-    token = _notes.set((*_notes.get(), notes))
-    try:
-        yield notes
-    finally:
-        _notes.reset(token)
+    record = {} if notes is None else notes
+    with _changed(records=(*_provenance.get().records, record)):
+        yield record
 
 
 def note_input(uri: str, sha256: str) -> None:
-    """Note that a version of the artifact at a URI was read."""
-    for notes in _notes.get():
-        notes[uri] = sha256
+    """Record that a version of the artifact at a URI was read."""
+    for record in _provenance.get().records:
+        record[uri] = sha256
 
 
 @contextlib.contextmanager
 def derived_from(inputs: Mapping[str, str]) -> Iterator[None]:
-    """Name, in the manifests of what is published inside, what it was made from.
+    """List inputs in the manifests of everything published inside the block.
 
-    Retention keeps those versions for as long as such a manifest is kept. Inputs of blocks around
-    this one are named too.
+    Retention keeps these versions for as long as it keeps such a manifest. The inputs of
+    enclosing blocks are listed too.
 
     Args:
-        inputs: versions (SHA-256) by the URI of their artifact; looked at when something is
-            published.
+        inputs: Versions (SHA-256) by artifact URI; read at the time of each publication.
     """
-    token = _inputs.set((*_inputs.get(), inputs))
-    try:
+    with _changed(inputs=(*_provenance.get().inputs, inputs)):
         yield
-    finally:
-        _inputs.reset(token)
 
 
 @contextlib.contextmanager
 def published_by(facts: Mapping[str, str]) -> Iterator[None]:
-    """Tell, in the manifests of what is published inside, what publishes it.
+    """Record in the manifests of everything published inside the block what publishes it.
 
     Args:
-        facts: such as run, asset and code version; no data values, no keys. A study's own
-            provenance goes before them.
+        facts: For example run, asset and code version; no data values, no keys. The study's own
+            provenance takes precedence.
     """
-    token = _facts.set({**_facts.get(), **facts})
-    try:
+    with _changed(facts={**_provenance.get().facts, **facts}):
         yield
-    finally:
-        _facts.reset(token)
 
 
 def current_inputs() -> dict[str, str]:
-    """Return what that which is published here is made from."""
-    return {uri: sha256 for inputs in _inputs.get() for uri, sha256 in inputs.items()}
+    """Return the inputs of what is published here: versions by artifact URI."""
+    return {uri: sha256 for inputs in _provenance.get().inputs for uri, sha256 in inputs.items()}
 
 
 def current_facts() -> Mapping[str, str]:
-    """Return what publishes here, beside the study at work."""
-    return _facts.get()
+    """Return the facts about the publisher, apart from those of the running study."""
+    return _provenance.get().facts
+
+
+@contextlib.contextmanager
+def _changed(**fields: Any) -> Iterator[None]:
+    outer = _provenance.get()
+    token = _provenance.set(replace(outer, **fields))
+    try:
+        yield
+    finally:
+        inner = _provenance.get()
+        _provenance.reset(token)  # raises in another context, which this block never changed
+        # Blocks inside generators need not end in the order of their nesting: keep what others set.
+        _provenance.set(replace(inner, **{name: getattr(outer, name) for name in fields}))

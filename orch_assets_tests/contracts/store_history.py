@@ -251,3 +251,15 @@ class HistoryContract(StoreFixtures):
         assert first.inputs == second.inputs == {"a": "1", "b": "2"}
         assert first.provenance == {"run": "r"}
         assert second.provenance == {"run": "its own", "at": "y"}
+
+    def test_blocks_may_end_in_another_order_than_they_began(self, store: PipelineStore) -> None:
+        first, second = derived_from({"a": "1"}), published_by({"run": "r"})
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        store.upload(FRAME, "x")
+        second.__exit__(None, None, None)
+        store.upload(FRAME, "x")
+        within, after = store.manifest("x").publications
+        assert (within.inputs, within.provenance) == ({}, {"run": "r"})
+        assert (after.inputs, after.provenance) == ({}, {})
