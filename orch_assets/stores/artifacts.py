@@ -1,14 +1,18 @@
-"""What kinds of artifacts there are, in which formats, and what publishing one tells."""
+"""Kinds of artifacts, their formats, the index of a set, and what publishing returns."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import BinaryIO
 
+from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.marked_names import named
 from orch_assets.stores.manifest import Content
 
 
 class ArtifactKind(StrEnum):
-    """What an artifact is."""
+    """What an artifact is: a table, a set of tables, or a JSON value."""
 
     TABLE = "table"
     SET = "set"
@@ -16,7 +20,7 @@ class ArtifactKind(StrEnum):
 
 
 class StorageFormat(StrEnum):
-    """How tables are stored."""
+    """The file format of tables."""
 
     PARQUET = "parquet"
     CSV = "csv"
@@ -27,14 +31,14 @@ class Published:
     """What was published, and where.
 
     Attributes:
-        uri: of the current object.
-        artifact: its name in the store.
-        sha256: its version.
-        bytes: stored; of a set, all its tables' together.
-        rows: of the table or of all tables; None for a JSON value.
-        columns: names and Arrow types of the table's columns.
+        uri: URI of the current object.
+        artifact: Name of the artifact in the store.
+        sha256: The version.
+        bytes: Stored size; for a set, including all its tables.
+        rows: Number of rows; for a set, of all its tables. None for a JSON value.
+        columns: Names and Arrow types of the table's columns; empty for sets and JSON values.
         published_at: UTC, ISO 8601.
-        members: of a set, each table by its name.
+        members: The tables of a set, by name; empty for anything else.
     """
 
     uri: str
@@ -45,3 +49,50 @@ class Published:
     columns: tuple[tuple[str, str], ...]
     published_at: str
     members: Mapping[str, Content] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SetIndex:
+    """The content of a set's current object: which tables belong to it.
+
+    Attributes:
+        format: Format of the tables.
+        members: The tables by name, in the order in which they were published.
+    """
+
+    format: StorageFormat
+    members: Mapping[str, Content]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the stored form."""
+        members = {name: asdict(content) for name, content in self.members.items()}
+        return {"format": self.format.value, "members": members}
+
+    def hashes(self) -> set[str]:
+        """Return the SHA-256 of every table."""
+        return {content.sha256 for content in self.members.values()}
+
+    def member(self, name: str, artifact: str) -> Content:
+        """Return the content of one table.
+
+        Args:
+            name: Name of the table.
+            artifact: Name of the set. Used in error messages.
+
+        Raises:
+            ArtifactNotFoundError: The set has no table of that name.
+        """
+        if name not in self.members:
+            raise ArtifactNotFoundError(
+                f"The set {named(artifact)} has no table {named(name)}; see members().",
+                artifact=artifact,
+            )
+        return self.members[name]
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> "SetIndex":
+        """Read a stored index from the beginning of a file."""
+        file.seek(0)
+        value = json.load(file)
+        members = {name: Content.from_json(each) for name, each in value["members"].items()}
+        return cls(StorageFormat(value["format"]), members)

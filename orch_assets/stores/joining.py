@@ -1,4 +1,4 @@
-"""Tables of many studies as one: no value changes, and what doesn't fit is named."""
+"""Joining the tables of many studies without changing any value."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 def join_tables(tables: "Mapping[str, pa.Table]") -> "pa.Table":
-    """Return tables as one, in their order; a column that one lacks is null there.
+    """Return the rows of all tables, in their order; columns that a table lacks are null.
+
+    Args:
+        tables: The tables by name. Names are used in error messages.
 
     Raises:
-        StoreError: a column's types have none in common that keeps every value.
+        StoreError: No type can hold every value of a column.
     """
     import pyarrow as pa
 
@@ -26,7 +29,7 @@ def join_tables(tables: "Mapping[str, pa.Table]") -> "pa.Table":
         for field in table.schema:
             columns.setdefault(field.name, []).append(field)
     fields, joined = [], []
-    for position, (column_name, found) in enumerate(columns.items()):
+    for position, (column_name, column_fields) in enumerate(columns.items()):
         label = f"column {named(column_name, str(position))}"
         parts = {name: _column(table, column_name) for name, table in tables.items()}
         type_ = _joint_type(
@@ -42,21 +45,24 @@ def join_tables(tables: "Mapping[str, pa.Table]") -> "pa.Table":
                 else _cast(column, type_, name, label).chunks
             )
         ]
-        fields.append(found[0].with_type(type_).with_nullable(True))
+        fields.append(column_fields[0].with_type(type_).with_nullable(True))
         joined.append(pa.chunked_array(chunks, type_))
     metadata = next(iter(tables.values())).schema.metadata
     return pa.table(joined, schema=pa.schema(fields, metadata=metadata))
 
 
 def join_frames(frames: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
-    """Return frames as one, in their order; a column that one lacks is missing there.
+    """Return the rows of all frames, in their order; columns that a frame lacks are missing values.
 
-    Whole numbers and booleans that are missing somewhere become pandas' nullable types. The index
-    is counted anew where it is counted in all frames.
+    Whole numbers and booleans become pandas' nullable types if some are missing. If every frame
+    has a ``RangeIndex``, so does the result; it counts the rows from 0.
+
+    Args:
+        frames: The frames by name. Names are used in error messages.
 
     Raises:
-        StoreError: a column's types have none in common that keeps every value, or the indexes
-            have different levels.
+        StoreError: No type can hold every value of a column, or the indexes have different
+            numbers of levels.
     """
     import pandas as pd
 
@@ -85,20 +91,20 @@ def join_frames(frames: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
 
 
 def _joint_type(parts: "Mapping[str, tuple[pa.DataType, bool]]", label: str) -> "pa.DataType":
-    """Return the type that holds a column of several tables; those that hold values count."""
+    """Return a type for a column of several tables; tables without values in it don't count."""
     valued = {name: type_ for name, (type_, has_values) in parts.items() if has_values}
-    # Without a value anywhere, any type of theirs holds them all.
+    # If no table has a value, any of the types will do.
     types = valued or {name: type_ for name, (type_, _) in list(parts.items())[:1]}
     usual = Counter(types.values()).most_common(1)[0][0]
-    held, since = usual, next(name for name, type_ in types.items() if type_ == usual)
+    joint, source = usual, next(name for name, type_ in types.items() if type_ == usual)
     for name, type_ in types.items():
-        common = common_type(held, type_)
+        common = common_type(joint, type_)
         if common is None:
-            raise _unfit(name, label, type_, since, types[since])
-        if common != held and type_ != usual:
-            since = name
-        held = common
-    return held
+            raise _unfit(name, label, type_, source, types[source])
+        if common != joint and type_ != usual:
+            source = name
+        joint = common
+    return joint
 
 
 def _unfit(
@@ -107,7 +113,7 @@ def _unfit(
     return StoreError(
         f"The table {_named(name)} doesn't fit together with {_named(other)}: its {label} is "
         f"{named_column_type(type_)} here and {named_column_type(other_type)} there. Ask for a "
-        "dict of tables, or convert the column where it is made.",
+        "dict of tables, or convert the column where it is produced.",
         artifact=name,
     )
 
@@ -115,9 +121,9 @@ def _unfit(
 def _lossy(name: str, label: str, type_: object, wanted: object) -> StoreError:
     return StoreError(
         f"The table {_named(name)} doesn't fit together with the others: its {label} is "
-        f"{named_column_type(type_)} here, and holds a value that "
-        f"{named_column_type(wanted)}, which all of them need, would change. Ask for a dict of "
-        "tables, or convert the column where it is made.",
+        f"{named_column_type(type_)} here, and its values can't be converted without loss to "
+        f"{named_column_type(wanted)}, the type that the tables have in common. Ask for a dict of "
+        "tables, or convert the column where it is produced.",
         artifact=name,
     )
 
@@ -178,12 +184,18 @@ def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
 
     try:
         return plan_column(series, label).type
-    except UnstorableTableError:  # of a frame that another tool described, such as intervals
+    except UnstorableTableError:  # types of frames that other tools stored, such as intervals
         return pa.array(series, from_pandas=True).type
 
 
 def _joint_dtype(dtypes: "Sequence[Any]", joint: "pa.DataType", *, gaps: bool) -> Any:
-    """Return the pandas type for a column of these types, whose Arrow type is known."""
+    """Return the pandas type for a column of these pandas types.
+
+    Args:
+        dtypes: Types of the parts that hold values.
+        joint: The Arrow type that holds all their values.
+        gaps: Whether values are missing in some frame.
+    """
     import pandas as pd
     import pyarrow.types as t
 
@@ -209,7 +221,7 @@ def _joint_dtype(dtypes: "Sequence[Any]", joint: "pa.DataType", *, gaps: bool) -
 
 
 def _fitted(series: "pd.Series[Any]", dtype: Any, name: str, label: str) -> "pd.Series[Any]":
-    """Return a column as another type, or refuse it where a value would change."""
+    """Return a column as another type; raise if a value would change."""
     import pandas as pd
 
     if series.dtype == dtype:
@@ -224,7 +236,7 @@ def _fitted(series: "pd.Series[Any]", dtype: Any, name: str, label: str) -> "pd.
 
 
 def _same_numbers(series: "pd.Series[Any]", fitted: "pd.Series[Any]") -> bool:
-    """Whether whole numbers are still what they were: a float rounds them beyond 2**53."""
+    """Return whether whole numbers are unchanged: a float rounds them beyond 2**53."""
     before, after = getattr(series.dtype, "kind", "O"), getattr(fitted.dtype, "kind", "O")
     if before not in "iu" or after == before:
         return True
@@ -244,24 +256,24 @@ def _joined_index(frames: "Mapping[str, pd.DataFrame]", sizes: Mapping[str, int]
 
     from orch_assets.stores.formats.frames import level_values
 
-    held = {name: frame.index for name, frame in frames.items() if sizes[name]}
-    if all(isinstance(index, pd.RangeIndex) for index in held.values()):
+    indexes = {name: frame.index for name, frame in frames.items() if sizes[name]}
+    if all(isinstance(index, pd.RangeIndex) for index in indexes.values()):
         return pd.RangeIndex(sum(sizes.values()))
-    first = next(iter(held))
-    for name, index in held.items():
-        if index.nlevels != held[first].nlevels:
+    first = next(iter(indexes))
+    for name, index in indexes.items():
+        if index.nlevels != indexes[first].nlevels:
             raise StoreError(
                 f"The table {_named(name)} doesn't fit together with {_named(first)}: its index "
-                f"has {index.nlevels} levels here and {held[first].nlevels} there. Reset the "
+                f"has {index.nlevels} levels here and {indexes[first].nlevels} there. Reset the "
                 "index, or ask for a dict of tables.",
                 artifact=name,
             )
     levels = []
-    for place in range(held[first].nlevels):
-        parts = {name: _as_series(level_values(index, place)) for name, index in held.items()}
-        joined = _joined(parts, {name: sizes[name] for name in held}, f"index level {place}")
+    for level in range(indexes[first].nlevels):
+        parts = {name: _as_series(level_values(index, level)) for name, index in indexes.items()}
+        joined = _joined(parts, {name: sizes[name] for name in indexes}, f"index level {level}")
         levels.append(pd.Index(joined.array, dtype=joined.dtype))
-    names = list(_common_names(held.values()))
+    names = list(_common_names(indexes.values()))
     if len(levels) == 1:
         return levels[0].rename(names[0])
     return pd.MultiIndex.from_arrays(levels, names=names)

@@ -1,4 +1,4 @@
-"""The manifest: what an artifact's bytes are, and who published them, when and by what."""
+"""The manifest of a version: what its bytes are, and who published them, when and with what."""
 
 import functools
 import getpass
@@ -24,15 +24,15 @@ _LIBRARIES = ("pyarrow", "pandas")
 
 @dataclass(frozen=True)
 class Content:
-    """What stored bytes are.
+    """A description of stored bytes.
 
     Attributes:
-        sha256: of the bytes; the version's name.
-        bytes: their number; of a set, all its members' together.
-        rows: of a table, or of all tables of a set; None for a JSON value.
-        columns: names and Arrow types, index levels last; empty where it isn't one table.
-        schema: the serialized Arrow schema in base64, where the bytes don't hold it (CSV). The same
-            bytes may be published with several: the newest publication's counts.
+        sha256: SHA-256 of the bytes, which is the name of the version.
+        bytes: Number of bytes; for a set, including all its members.
+        rows: Number of rows; for a set, of all its tables. None for a JSON value.
+        columns: Names and Arrow types, index levels last; empty for sets and JSON values.
+        schema: The serialized Arrow schema in base64, for formats that don't store it (CSV). The
+            same bytes may be published with different schemas; the newest publication's is valid.
     """
 
     sha256: str
@@ -43,24 +43,24 @@ class Content:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Content":
-        """Read what ``asdict`` and JSON made of one."""
+        """Read a content from its form in JSON, as ``dataclasses.asdict`` returns it."""
         columns = tuple((name, type_) for name, type_ in value["columns"])
         return cls(**{**_known(cls, value), "columns": columns})
 
 
 @dataclass(frozen=True)
 class Publication:
-    """One act of publishing: who did it, when, for which study, on what.
+    """One publication: who published, when, for which study, from which inputs.
 
     Attributes:
         published_at: UTC, ISO 8601 with microseconds.
-        user: the operating system's name of the account.
-        host: the machine.
-        study: the study at work; None outside of one.
-        provenance: what published: run, pipeline or asset, code version, registry.
-        inputs: what it was made from: versions by the URI of their artifact.
-        libraries: versions of Python, of this package (see ``version.code_version``) and of what
-            wrote the bytes.
+        user: Account name in the operating system.
+        host: Name of the machine.
+        study: Key of the running study; None outside a study context.
+        provenance: What published it: run, pipeline or asset, code version, registry.
+        inputs: What it was made from: versions by artifact URI.
+        libraries: Versions of Python, of this package (see ``version.code_version``) and of the
+            libraries that wrote the bytes.
     """
 
     published_at: str
@@ -74,13 +74,13 @@ class Publication:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of one version of an artifact.
+    """One version of an artifact and its publications.
 
     Attributes:
-        artifact: its name in the store through which it is read.
+        artifact: Name of the artifact in the store through which it is read.
         kind: ``table``, ``set`` or ``json``.
-        content: what its bytes are.
-        publications: at least one, oldest first.
+        content: Description of the version's bytes.
+        publications: One or more, oldest first.
     """
 
     artifact: str
@@ -90,7 +90,7 @@ class Manifest:
 
 
 def publication_here_and_now() -> Publication:
-    """Return who publishes at this moment."""
+    """Return a publication by the current process, at the current time."""
     context = current_context()
     return Publication(
         published_at=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -109,14 +109,14 @@ def publication_here_and_now() -> Publication:
 
 @dataclass(frozen=True)
 class Entry:
-    """A stored object that tells of publications of one version.
+    """A stored object that records one or more publications of one version.
 
     Attributes:
-        key: its key.
-        manifest: what it holds: one publication, or several that retention put together.
-        ids: of those publications, in their order: the names of the entries that they came as.
-            They sort as the publications followed, whatever the clocks said.
-        is_known: whether nothing was left out in reading it; a later release may tell more.
+        key: Key of the object.
+        manifest: Its content: one publication, or several that retention compacted.
+        ids: IDs of those publications, in their order: the names of their original entries. They
+            sort in the order of publication, whatever the clocks said.
+        is_known: Whether all stored fields were read; a later release may store more of them.
     """
 
     key: str
@@ -136,7 +136,7 @@ class Entry:
         """Read a stored entry.
 
         Raises:
-            ValueError: it isn't one.
+            ValueError: The data is not an entry.
         """
         try:
             value = json.loads(data)
@@ -149,10 +149,10 @@ class Entry:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(type(error).__name__) from None
         if len(ids) != len(publications):
-            raise ValueError("entries and publications don't match")
+            raise ValueError("the numbers of entries and publications differ")
         is_known = all(
-            told.keys() <= {field.name for field in fields(class_)}
-            for class_, told in (
+            stored.keys() <= {field.name for field in fields(class_)}
+            for class_, stored in (
                 (Manifest, value),
                 (Content, value["content"]),
                 *((Publication, each) for each in value["publications"]),
@@ -162,14 +162,14 @@ class Entry:
 
 
 def new_entry_id(publication: Publication, newest: str = "") -> str:
-    """Return the name of a publication's entry; another one each time.
+    """Return a unique name for the entry of a publication.
 
-    Entries sort by the instant that their names begin with: the one of the publication, unless
-    this machine's clock is not ahead of the newest entry; then the microsecond after that one's.
+    Names begin with the instant by which entries are sorted. This is the time of the publication,
+    or one microsecond after the newest entry if this machine's clock is not ahead of that.
 
     Args:
-        publication: says when it was by the clock.
-        newest: the name of the artifact's newest entry; empty before the first.
+        publication: Gives the time by this machine's clock.
+        newest: Name of the artifact's newest entry; empty if there is none.
     """
     instant = datetime.fromisoformat(publication.published_at)
     instant = max(instant, entry_instant(newest) + timedelta(microseconds=1))
@@ -178,18 +178,18 @@ def new_entry_id(publication: Publication, newest: str = "") -> str:
 
 
 def entry_instant(name: str) -> datetime:
-    """Return the instant that an entry's name begins with; of any other name, the least one."""
+    """Return the instant in the name of an entry; the earliest possible one for other names."""
     try:
         return datetime.fromisoformat(f"{name[:15]}.{name[15:21]}+00:00")
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def told_by(entries: Iterable[Entry]) -> list[Manifest]:
-    """Return the manifests of versions: the one last published comes last.
+def manifests_of(entries: Iterable[Entry]) -> list[Manifest]:
+    """Return one manifest for each version, in order of their last publication.
 
-    A publication that two entries tell of, since whoever put them together was interrupted, is
-    told once.
+    If compaction was interrupted, two entries may record the same publication. It is returned
+    once.
     """
     manifests: dict[str, Manifest] = {}
     for _, manifest, publication in sorted(_publications(entries), key=itemgetter(0)):
@@ -200,32 +200,32 @@ def told_by(entries: Iterable[Entry]) -> list[Manifest]:
 
 
 def _publications(entries: Iterable[Entry]) -> list[tuple[str, Manifest, Publication]]:
-    found = {
+    by_id = {
         (entry.manifest.content.sha256, id_): (id_, entry.manifest, publication)
         for entry in entries
         for id_, publication in zip(entry.ids, entry.manifest.publications, strict=True)
     }
-    return list(found.values())
+    return list(by_id.values())
 
 
 def _known(class_: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what a later release may have added: it must not make an artifact unreadable."""
+    """Drop fields that a later release added: they must not make an artifact unreadable."""
     return {field.name: value[field.name] for field in fields(class_) if field.name in value}
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user ID has no name
+    except (KeyError, OSError):  # in a container, the user ID may have no name
         return f"uid {os.getuid()}"
 
 
 def _versions() -> dict[str, str]:
-    # What isn't imported had no part in the bytes.
+    # A library that is not imported did not write the bytes.
     return {name: _version(name) for name in _LIBRARIES if name in sys.modules}
 
 
-@functools.cache  # milliseconds each, at every publication
+@functools.cache  # takes milliseconds, and every publication needs it
 def _version(library: str) -> str:
     try:
         return importlib.metadata.version(library)

@@ -1,9 +1,9 @@
-"""Names of artifacts: what may be one, and how a name becomes a path on a backend.
+"""Names of artifacts: which are valid, and how a name becomes a path on a backend.
 
-An artifact's name is parts joined by ``/``, plain text as people type it: ``subjects/KARDIO-Ü2``.
-A path is the name's form in keys, files and URIs: ASCII, different for different names on every
-disk and in every bucket. Names become paths in :mod:`orch_assets.stores.object_keys` and nowhere
-else.
+An artifact's name is parts joined by ``/``, in plain text: ``subjects/KARDIO-Ü2``. A path is the
+form of the name in keys, file names and URIs. It is ASCII, and different names have different
+paths on every disk and in every bucket. Only :mod:`orch_assets.stores.object_keys` turns names into
+paths.
 """
 
 import contextlib
@@ -14,54 +14,62 @@ from functools import lru_cache
 from orch_assets.errors import ArtifactNameError
 from orch_assets.marked_names import named, named_type
 
-# A file name holds 255 bytes; the part shares them with its extension.
+# A file name may have 255 bytes, including its extension.
 MAX_PART_BYTES = 240
 
-# A folder with one of these would be taken for an artifact by a glob, and by a listing.
+# A folder with one of these endings would look like an artifact to globs and listings.
 EXTENSIONS = (".parquet", ".csv", ".json", ".set")
 
 DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
 _FORBIDDEN = '\\<>:"|?*'
 
 _ENDINGS = "|".join(each[1:] for each in EXTENSIONS)
-# A dot stays inside of a part only, and not where it would make the part end like a file.
+# A dot stays only inside a part, and not where the part would then end like a file.
 _UNSAFE = re.compile(rf"[^A-Za-z0-9_.=-]|^[_.]|\.\Z|\.(?=(?i:{_ENDINGS})\Z)", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # Unicode's categories Cc and Cs
 _NO_LETTER = re.compile("[^A-Za-z]+")
 _ESCAPE = re.compile(rb"~([0-9a-f]{2})")
 _MARK = "~~"
 _STUDY_KEY = re.compile(r"(?=.*-)(?=.*[0-9])[^_]*", re.DOTALL)
-# Run IDs, which Dagster writes in small letters.
+# Run IDs, which Dagster writes in lower case.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def check_name(name: str) -> str:
-    """Return an artifact's name as it is, or raise.
+    """Return an artifact's name unchanged if it is valid.
 
     Raises:
-        ArtifactNameError: it is not text, is empty, has a part that is empty, ``.`` or ``..``,
-            holds a control character or a lone surrogate, or has a part that is too long.
+        ArtifactNameError: The name is not text, is empty, has a part that is empty, ``.`` or
+            ``..``, holds a control character or a lone surrogate, or has a part that is too long.
     """
     encode_name(name)
     return name
 
 
 def check_prefix(prefix: str) -> str:
-    r"""Return a store's prefix without slashes at its ends: empty, or folders.
+    r"""Return a store's prefix without slashes at its ends; it may be empty.
 
-    Folders are taken as they are, since they are a place that somebody chose, and not a name.
+    The folders of a prefix are not encoded, because they are a location that somebody chose.
 
     Raises:
-        ArtifactNameError: a folder is empty, begins with ``.`` or ``_`` or white space, ends with
+        ArtifactNameError: A folder is empty, begins with ``.`` or ``_`` or white space, ends with
             ``.`` or white space, is a Windows device, ends like a file, or holds a control
-            character or one of ``\ < > : " | ? *``; the text isn't in Unicode's NFC form.
+            character or one of ``\ < > : " | ? *``; or the text isn't in Unicode's NFC form.
     """
     stripped = prefix.strip("/")
-    return check_place(stripped, "prefix") if stripped else ""
+    return check_location(stripped, "prefix") if stripped else ""
 
 
-def check_place(path: str, what: str) -> str:
-    """Return folders, or folders and a file, that are not named by the store; raises as above."""
+def check_location(path: str, what: str) -> str:
+    """Return folders, or folders and a file, that the store doesn't encode, if they are valid.
+
+    Args:
+        path: The folders and the file.
+        what: What the path is. Used in the error message.
+
+    Raises:
+        ArtifactNameError: See :func:`check_prefix`.
+    """
     problem = _text_problem(path) or _folders_problem(path)
     if problem:
         raise ArtifactNameError(
@@ -71,19 +79,19 @@ def check_place(path: str, what: str) -> str:
 
 
 def holds_control(text: str) -> bool:
-    """Tell whether text holds a control character, or half of a surrogate pair."""
+    """Return whether text holds a control character, or half of a surrogate pair."""
     return bool(_CONTROL.search(text))
 
 
 def encode_name(name: str) -> str:
-    """Return the path of an artifact's name; different names differ whatever a disk makes of them.
+    """Return the path of an artifact's name; different names have different paths on any disk.
 
     ASCII letters, digits, ``_``, ``-``, ``=`` and inner dots stay; every other character becomes
-    ``~xx`` for each of its UTF-8 bytes. Letters keep their case, so that a folder is called what
-    its part of the name is. For disks that are blind to case, each part has a *usual* spelling:
-    capitals where it looks like a study's key (it has a hyphen and a digit, and no ``_``), else
-    small letters. A name that isn't as usual ends with ``~~`` and, in hexadecimal, a bit for each
-    of its letters, 1 where the letter's case is the other one.
+    ``~xx`` for each of its UTF-8 bytes. Letters keep their case, so that a folder is spelled like
+    its part of the name. For case-insensitive disks, each part has a *usual* spelling: upper case
+    if it looks like a study key (it has a hyphen and a digit, and no ``_``), otherwise lower case.
+    The path of a name with any other spelling ends with ``~~`` and a hexadecimal number. That
+    number has one bit for each letter: 1 if the letter's case is not the usual one.
 
     Raises:
         ArtifactNameError: see :func:`check_name`.
@@ -104,19 +112,20 @@ def encode_name(name: str) -> str:
     longest = max(encoded, key=len)
     if len(longest) > MAX_PART_BYTES:
         raise ArtifactNameError(
-            f"Artifact name {named(name)} has a part that takes {len(longest)} bytes as a file's "
-            f"name; {MAX_PART_BYTES} are possible. Each byte of a character other than a letter "
-            "from A to Z, a digit, '_', '-', '=' and '.' takes three. Shorten the part.",
+            f"Artifact name {named(name)} has a part that takes {len(longest)} bytes in a file "
+            f"name; the limit is {MAX_PART_BYTES}. Characters other than letters from A to Z, "
+            "digits, '_', '-', '=' and '.' take three bytes for each byte of UTF-8. Shorten the "
+            "part.",
             artifact=name,
         )
     return "/".join(encoded)
 
 
 def encode_folders(prefix: str) -> str:
-    """Return the folders that hold the artifacts whose names begin with these parts.
+    """Return the folders of the artifacts whose names begin with these parts.
 
     Raises:
-        ArtifactNameError: no name begins so.
+        ArtifactNameError: No name can begin with these parts.
     """
     stripped = prefix.strip("/")
     if not stripped:
@@ -126,16 +135,16 @@ def encode_folders(prefix: str) -> str:
 
 
 def decode_path(path: str) -> str:
-    """Return the name that :func:`encode_name` made a path of.
+    """Return the name of a path; the inverse of :func:`encode_name`.
 
-    Folders may differ from what it made in the case of their letters: on a disk that is blind to
-    case, a folder is spelled as the first artifact in it has it.
+    The folders may be in another case than ``encode_name`` returns: on a case-insensitive disk, a
+    folder has the spelling of the first artifact that was stored in it.
 
     Raises:
-        ArtifactNameError: no name becomes this path.
+        ArtifactNameError: No name has this path.
     """
     if "~" not in path and _is_encoded(path):
-        return path  # as nearly all are
+        return path  # the usual case
     body, _, mark = path.rpartition("/")[2].partition(_MARK)
     folders = path.rpartition("/")[0]
     try:
@@ -143,32 +152,32 @@ def decode_path(path: str) -> str:
         name = "/".join(_with_case(parts, int(mark or "0", 16)))
         encoded = encode_name(name)
     except ValueError:
-        name, encoded = "", "?"  # no path
+        name, encoded = "", "?"  # "?" is not part of any path
     if encoded.lower() == path.lower() and encoded.rpartition("/")[2] == path.rpartition("/")[2]:
         return name
-    raise ArtifactNameError(f"No artifact's name becomes the path {named(path)}.", artifact=path)
+    raise ArtifactNameError(f"No artifact name has the path {named(path)}.", artifact=path)
 
 
 def leads_from_below(path: str) -> bool:
-    """Tell whether a name leads to a path in a store that begins at one of its folders."""
-    place, slash, inner = path.partition("/")
-    while slash and "~" not in place:  # else a name's part, encoded
+    """Return whether a name leads to this path in a store whose prefix is some of its folders."""
+    prefix, slash, inner = path.partition("/")
+    while slash and "~" not in prefix:  # "~" occurs only in encoded parts of names
         with contextlib.suppress(ArtifactNameError):
             if encode_name(decode_path(inner)) == inner:
                 return True
         folder, slash, inner = inner.partition("/")
-        place += folder
+        prefix += folder
     return False
 
 
 def guess_name(path: str) -> str:
-    """Return what a path's name would be, were every part of it encoded for itself."""
+    """Return the name of a path under the assumption that each part was encoded separately."""
     parts = (part.partition(_MARK)[0] for part in path.split("/"))
     return "/".join(map(_unescaped_or_same, parts))
 
 
 def _unusual(part: str) -> str:
-    """Return a bit for each ASCII letter."""
+    """Return one bit for each ASCII letter: 1 if its case is not the usual one."""
     capitals, letters = _usually_capitals(part), _NO_LETTER.sub("", part)
     if letters == (letters.upper() if capitals else letters.lower()):
         return "0" * len(letters)
@@ -182,8 +191,8 @@ def _usually_capitals(part: str) -> bool:
 
 
 def _with_case(parts: list[str], mask: int) -> list[str]:
-    """Return the parts with the case of their ASCII letters as a mask says, the last one first."""
-    found = []
+    """Return the parts with the case of their ASCII letters set by a mask, last letter first."""
+    spelled = []
     for part in reversed(parts):
         capitals, letters = _usually_capitals(part), []
         for letter in reversed(part):
@@ -192,10 +201,10 @@ def _with_case(parts: list[str], mask: int) -> list[str]:
                 continue
             letters.append(letter.upper() if capitals != bool(mask & 1) else letter.lower())
             mask >>= 1
-        found.append("".join(reversed(letters)))
+        spelled.append("".join(reversed(letters)))
     if mask:
-        raise ValueError("a mark for more letters than there are")
-    return found[::-1]
+        raise ValueError("the mask has more bits than there are letters")
+    return spelled[::-1]
 
 
 def _is_encoded(path: str) -> bool:
@@ -208,8 +217,8 @@ def _is_encoded(path: str) -> bool:
 @lru_cache(maxsize=1024)  # a listing has few folders
 def _escaped(part: str) -> str:
     if part.partition(".")[0].lower() in DEVICES:
-        return _escape(part[0]) + _UNSAFE.sub(lambda found: _escape(found[0]), part[1:])
-    return _UNSAFE.sub(lambda found: _escape(found[0]), part)
+        return _escape(part[0]) + _UNSAFE.sub(lambda match: _escape(match[0]), part[1:])
+    return _UNSAFE.sub(lambda match: _escape(match[0]), part)
 
 
 def _escape(character: str) -> str:
@@ -217,7 +226,7 @@ def _escape(character: str) -> str:
 
 
 def _unescaped(part: str) -> str:
-    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), part.encode()).decode()
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), part.encode()).decode()
 
 
 def _unescaped_or_same(part: str) -> str:
@@ -258,7 +267,7 @@ def _folder_problem(folder: str) -> str | None:
     if folder.casefold().endswith(EXTENSIONS):
         return f"has a folder that ends like a file ({', '.join(EXTENSIONS)})"
     if folder.partition(".")[0].rstrip().casefold() in DEVICES:
-        return "has a part that Windows keeps for a device"
+        return "has a part that Windows reserves for a device"
     if len(folder.encode()) > MAX_PART_BYTES:
         return f"has a part over {MAX_PART_BYTES} bytes"
     return None

@@ -1,18 +1,18 @@
-"""Where the objects of an artifact are.
+"""The keys of an artifact's objects.
 
-An artifact ``features/windows`` kept as Parquet is, below the store's prefix::
+The table ``features/windows``, stored as Parquet, has these objects below the store's prefix::
 
     features/windows.parquet                                         the current object
-    features/.orch/windows/parquet/versions/<sha256>                 every version, for good
-    features/.orch/windows/parquet/manifests/<sha256>/<time>-<token> one entry a publication
+    features/.orch/windows/parquet/versions/<sha256>                 one for each version
+    features/.orch/windows/parquet/manifests/<sha256>/<time>-<token> one for each publication
 
-The name ``subjects/onc-301`` has the path ``subjects/onc-301~~7``: here, and nowhere else, names
-become paths. What is hidden (``.orch``) is in no listing and has no extension, so that
-``**/*.parquet`` sees a table once. It lies beside its object, not at the store's root: an object
-has the same history through whichever store, with whatever prefix, it is reached.
+Only this module turns names into paths: ``subjects/onc-301`` becomes ``subjects/onc-301~~7``.
+Hidden objects (``.orch``) appear in no listing and have no extension, so that ``**/*.parquet``
+matches a table once. They lie beside the current object, not at the store's root. An object
+therefore has the same history in every store that reaches it, whatever the store's prefix.
 
-``.orch/_probe`` below the prefix is what a store was tried with. A listing, ``verify`` and
-``retain`` pass it over.
+``.orch/_probe`` below the prefix is written to test whether a store is usable. Listings,
+``verify`` and ``retain`` ignore it.
 """
 
 import re
@@ -22,19 +22,19 @@ from orch_assets.errors import ArtifactNameError
 from orch_assets.marked_names import named
 from orch_assets.stores.names import EXTENSIONS, decode_path, encode_name, guess_name
 
-# S3 and GCS hold 1,024 bytes a key; the folders and name of a manifest take up to 170 of them.
+# Keys in S3 and GCS have up to 1,024 bytes. A manifest's folders and name take up to 170 of them.
 MAX_PATH_BYTES = 850
 
 
 @dataclass(frozen=True)
 class ArtifactKeys:
-    """Where an artifact's objects are; made by :meth:`of`, or by :func:`parse_key` from a key.
+    """The keys of one artifact, created by :meth:`of`, or from a key by :func:`parse_key`.
 
     Attributes:
-        name: the artifact's name in its store.
-        path: the key of the current object, without its extension.
-        kind: for the manifest.
-        extension: of the current object, without a dot.
+        name: Name of the artifact in its store.
+        path: Key of the current object, without its extension.
+        kind: ``table``, ``set`` or ``json``, as manifests have it.
+        extension: Extension of the current object, without a dot.
     """
 
     name: str
@@ -44,17 +44,23 @@ class ArtifactKeys:
 
     @classmethod
     def of(cls, name: str, prefix: str, kind: str, extension: str) -> "ArtifactKeys":
-        """Return where the artifact of that name is in the store with that prefix.
+        """Return the keys of an artifact in a store.
+
+        Args:
+            name: Name of the artifact.
+            prefix: Prefix of the store.
+            kind: ``table``, ``set`` or ``json``.
+            extension: Extension of the current object, without a dot.
 
         Raises:
-            ArtifactNameError: the name can't be stored.
+            ArtifactNameError: The name can't be stored.
         """
         path = below(prefix, encode_name(name))
         size = len(path.encode())
         if size > MAX_PATH_BYTES:
             raise ArtifactNameError(
                 f"Artifact name {named(name)} takes {size} bytes with the store's prefix; "
-                f"{MAX_PATH_BYTES} are possible. Shorten one of them.",
+                f"the limit is {MAX_PATH_BYTES}. Shorten one of them.",
                 artifact=name,
             )
         return cls(name, path, kind, extension)
@@ -73,7 +79,7 @@ class ArtifactKeys:
         return f"{self.hidden}/members/{sha256}"
 
     def manifests(self, sha256: str | None = None) -> str:
-        """Folder of the manifests, of all versions or of one."""
+        """Folder of the manifests of all versions, or of one version."""
         return f"{self.hidden}/manifests" + (f"/{sha256}" if sha256 else "")
 
     @property
@@ -84,21 +90,21 @@ class ArtifactKeys:
 
 
 def probe_key(prefix: str) -> str:
-    """Return the key of the object that a store with that prefix is tried with."""
+    """Return the key of the object that tests whether a store with this prefix is usable."""
     return f"{prefix}/.orch/_probe" if prefix else ".orch/_probe"
 
 
 @dataclass(frozen=True)
 class ParsedKey:
-    """An artifact's object, by its key.
+    """What the key of an object says about it.
 
     Attributes:
-        keys: of its artifact.
+        keys: Keys of the artifact that the object belongs to.
         role: ``versions``, ``members``, ``manifests`` or ``current``.
-        sha256: its version; empty for the current object, whose key doesn't tell it.
-        own_key: the key that the artifact's name leads to, which differs from the key found at
-            most in the case of folders; None where no name leads there.
-        is_named: whether the two are one.
+        sha256: Version of the object; empty for the current object, whose key doesn't contain it.
+        own_key: The object's key by the artifact's name. It differs from the parsed key at most in
+            the case of folders. None if no name leads there.
+        is_named: Whether the parsed key is the own key.
     """
 
     keys: ArtifactKeys
@@ -124,22 +130,22 @@ def below(prefix: str, path: str) -> str:
 
 
 def inside(prefix: str, path: str) -> str:
-    """Return what follows the prefix in a path below it."""
+    """Return the part of a path that follows a prefix."""
     return path[len(prefix) + 1 :] if prefix else path
 
 
 def parse_key(key: str, prefix: str) -> ParsedKey | None:
-    """Return what a key below a prefix is; None for one that is no artifact's."""
-    found = _HIDDEN.fullmatch(key)
-    if found:
-        path, role, sha256 = found["folder"] + found["leaf"], found["role"], found["sha256"]
+    """Parse a key below a prefix; return None if it belongs to no artifact."""
+    match = _HIDDEN.fullmatch(key)
+    if match:
+        path, role, sha256 = match["folder"] + match["leaf"], match["role"], match["sha256"]
     else:
-        found = _CURRENT.fullmatch(key)
-        if not found or "/." in f"/{key}":
+        match = _CURRENT.fullmatch(key)
+        if not match or "/." in f"/{key}":
             return None
-        path, role, sha256 = found["path"], "current", ""
+        path, role, sha256 = match["path"], "current", ""
     start = len(prefix) + 1 if prefix else 0
-    inner, extension = path[start:], found["extension"]
+    inner, extension = path[start:], match["extension"]
     try:
         name = decode_path(inner)
         own_key = key if name == inner else key[:start] + _folders_as_in(name, key[start:])

@@ -1,6 +1,6 @@
-"""A store by its address, as ``ORCH_STORE`` has it.
+"""Opening a store by its address, such as the value of ``ORCH_STORE``.
 
-No error repeats an address: somebody may have put a password into it.
+Errors never repeat an address, because it may contain a password.
 """
 
 import os
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 _BUCKETS: Final = frozenset({"s3", "gs"})
 _KINDS: Final = "Give a folder, file:///folder, s3://bucket/prefix or gs://bucket/prefix."
-# ``s3:/bucket`` or ``file:folder``: a slip of somebody who means another place than a folder.
+# Matches mistyped URIs too, such as ``s3:/bucket`` or ``file:folder``, which are not folders.
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def scheme_of(address: str | os.PathLike[str]) -> str | None:
-    """Return whose bucket an address names, ``"s3"`` or ``"gs"``; None for none."""
+    """Return the scheme of a bucket's address, ``"s3"`` or ``"gs"``; None for other addresses."""
     scheme, separator, _ = os.fspath(address).strip().partition("://")
     return scheme.lower() if separator and scheme.lower() in _BUCKETS else None
 
@@ -40,24 +40,24 @@ def open_store(
 ) -> "PipelineStore":
     """Return the store at an address: a folder, ``file:///folder``, or a bucket.
 
-    Buckets are ``s3://bucket/prefix`` and ``gs://bucket/prefix``; what isn't given about them is as
-    the vendors' own libraries find it.
+    The address of a bucket is ``s3://bucket/prefix`` or ``gs://bucket/prefix``. Without options,
+    boto3 and Google's library use their own defaults.
 
     Args:
-        address: the folder's path, or the URI.
-        format: of tables.
-        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
-        private: as of ``LocalPipelineStore``; who may read a bucket is said there.
-        options: of a bucket: further parameters of its store, such as ``endpoint``.
+        address: Path of the folder, or URI.
+        format: Format of tables.
+        escape_formulas: See :class:`~orch_assets.stores.formats.csv_text.CsvFormat`.
+        private: See ``LocalPipelineStore``. Ignored for a bucket, which has its own permissions.
+        options: Further parameters of a bucket's store, such as ``endpoint``.
 
     Raises:
-        StoreAddressError: the address names no place that a store can be in.
-        ArtifactNameError: a bucket's prefix can't be one.
-        TypeError: an option is none of that store's.
+        StoreAddressError: No store can be at this address.
+        ArtifactNameError: The prefix of a bucket is not valid.
+        TypeError: The store has no such option.
     """
     text = os.fspath(address).strip()
     if not text:
-        raise StoreAddressError("A store's address is empty; give a folder.")
+        raise StoreAddressError("The address of a store is empty; give a folder.")
     if scheme := scheme_of(text):
         bucket, _, prefix = text.partition("://")[2].partition("/")
         return _bucket_store(scheme)(
@@ -75,7 +75,7 @@ def open_store(
 
 
 def _bucket_store(scheme: str) -> "type[S3PipelineStore | GCSPipelineStore]":
-    """Import one cloud's store only where it is used."""
+    """Return the class of a store, so that only the provider in use is imported."""
     if scheme == "s3":
         from orch_assets.stores.backends.s3 import S3PipelineStore
 
@@ -88,32 +88,32 @@ def _bucket_store(scheme: str) -> "type[S3PipelineStore | GCSPipelineStore]":
 def _folder(text: str) -> Path:
     if _SCHEME.match(text) and not Path(text).is_absolute():
         raise StoreAddressError(
-            f"A store's address looks like a URI but is not a supported one. {_KINDS} If it is a "
-            "folder whose name contains a colon, write ./ before it."
+            "The address of a store looks like a URI but is not a supported one. "
+            f"{_KINDS} If it is a folder whose name contains a colon, write ./ before it."
         )
     try:
         return Path(text).expanduser()
     except (RuntimeError, ValueError):
         raise StoreAddressError(
-            "A store's address begins with ~, and this computer knows no such user's home. Give "
-            "the folder from its root."
+            "The address of a store begins with ~, and this computer has no home folder for that "
+            "user. Give an absolute path."
         ) from None
 
 
 def _folder_in_uri(text: str) -> str:
-    """Return the folder of a ``file:`` URI; of any other URI there is none."""
+    """Return the folder of a ``file:`` URI; raise for any other URI."""
     try:
         parts = urlsplit(text)
         folder = unquote(_BAD_ESCAPE.sub("%ff", parts.path), errors="strict")
-    except ValueError:  # it can't be split, or an escape isn't UTF-8's
-        raise StoreAddressError(f"A store's address is no URI. {_KINDS}") from None
+    except ValueError:  # it can't be split, or its escapes aren't UTF-8
+        raise StoreAddressError(f"The address of a store is not a valid URI. {_KINDS}") from None
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not folder:
         scheme = _SCHEME.match(text)
         where = f"{scheme[0]}//…" if scheme else "such an address"
         raise StoreAddressError(f"No store can be opened at {where}. {_KINDS}")
     if parts.query or parts.fragment:
         raise StoreAddressError(
-            "A store's address has a query or a fragment (? or #). If such a character is in the "
-            "folder's name, write %3F or %23."
+            "The address of a store has a query or a fragment (? or #). If the folder's name "
+            "contains such a character, write %3F or %23."
         )
     return folder

@@ -1,11 +1,11 @@
-"""Publishing: an immutable version, its manifest, then the current object, which is the commit.
+"""Publishing: write an immutable version, then its manifest, then the current object.
 
-The current object is a copy of its version, so that editing it can't change the version. Nothing
-points anywhere: which version is current is what the current object's own hash says, and reading
-requires a manifest of that hash.
+Writing the current object is the commit. It is a copy of its version, so that editing it can't
+change the version. There are no pointers: the hash of the current object says which version is
+current, and reading requires a manifest with that hash.
 
-Publications follow each other by the names of their manifest entries. A name sorts after all that
-were there before it, also where the clock was set back or another machine's is ahead.
+The names of manifest entries give the order of publications. A new name sorts after all existing
+ones, even if the clock was set back or another machine's clock is ahead.
 """
 
 import contextlib
@@ -22,28 +22,28 @@ from orch_assets.stores.manifest import (
     Entry,
     Manifest,
     entry_instant,
+    manifests_of,
     new_entry_id,
     publication_here_and_now,
-    told_by,
 )
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
 
-# Ends the name of an object that tells of several publications.
+# The end of the name of an object that holds several entries.
 COMPACTED: Final = "-compacted"
-# How often entries are read anew that retention put together meanwhile.
-_READINGS: Final = 5
+# How often entries are read again if retention compacts them at the same time.
+_MAX_READS: Final = 5
 
 
 class Publisher:
-    """Publishes artifacts on a backend, and reads them back verified."""
+    """Publishes artifacts on a backend, and reads and verifies them."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def store(self, write: Callable[[HashingFile], object], key: Callable[[str], str]) -> Spooled:
-        """Write a file and store it under a key made of its hash, unless it is there."""
+        """Write a file and store it under the key for its hash, unless it is already stored."""
         with self._backend.spool() as path:
             spooled = spool(path, write)
             target = key(spooled.sha256)
@@ -55,21 +55,21 @@ class Publisher:
         """Make a stored version the current one.
 
         Args:
-            keys: the artifact's.
-            size: of the stored version, in bytes.
-            content: what it is.
+            keys: Keys of the artifact.
+            size: Size of the version's object in bytes.
+            content: Content of the version.
 
         Raises:
-            StudyCancelledError: the study at work may not publish any more; nothing changed.
+            StudyCancelledError: The running study may no longer publish; nothing changed.
         """
         publication = publication_here_and_now()
         manifest = Manifest(keys.name, keys.kind, content, (publication,))
         version, _, newest = self._newest_entry(keys).rpartition("/")
-        id_ = new_entry_id(publication, newest)
-        entry = Entry(f"{keys.manifests(content.sha256)}/{id_}", manifest, (id_,))
-        again = version == keys.manifests(content.sha256)
+        entry_id = new_entry_id(publication, newest)
+        entry = Entry(f"{keys.manifests(content.sha256)}/{entry_id}", manifest, (entry_id,))
+        is_repeated = version == keys.manifests(content.sha256)
         with (
-            self._new_current(keys, content.sha256, size, again=again) as make_current,
+            self._new_current(keys, content.sha256, size, is_repeated=is_repeated) as make_current,
             self._put(entry) as put,
             publishing(),
         ):
@@ -78,57 +78,53 @@ class Publisher:
         return manifest
 
     def put_entry(self, entry: Entry) -> None:
-        """Store what tells of publications that other entries tell of as well."""
+        """Store an entry; for publications that other entries record already."""
         with self._put(entry) as put:
             put()
-
-    def exists(self, keys: ArtifactKeys) -> bool:
-        """Tell whether an artifact was published."""
-        return self._backend.exists(keys.current)
 
     @contextlib.contextmanager
     def open(
         self, keys: ArtifactKeys, version: str | None = None
     ) -> Iterator[tuple[BinaryIO, Manifest]]:
-        """Open the current object, or a version, verified, and what its manifest tells of it.
+        """Open and verify the current object or a version; yield the file and its manifest.
 
         Raises:
-            ArtifactNotFoundError: there is none.
-            ArtifactCorruptError: the bytes aren't what was published.
+            ArtifactNotFoundError: There is no such object.
+            ArtifactCorruptError: The bytes are not those that were published.
         """
         key = keys.version(version) if version else keys.current
         with self._opened(keys, key) as file:
-            found = sha256_of(file)
-            if version and found != version:
-                raise self._corrupt(keys, f"version {version} holds other bytes ({found})")
-            yield file, self._described(keys, found)
+            sha256 = sha256_of(file)
+            if version and sha256 != version:
+                raise self._corrupt(keys, f"version {version} holds other bytes ({sha256})")
+            yield file, self._manifest(keys, sha256)
 
     @contextlib.contextmanager
     def open_member(self, keys: ArtifactKeys, sha256: str) -> Iterator[BinaryIO]:
-        """Open a table of a set, verified."""
+        """Open and verify a table of a set."""
         with self._opened(keys, keys.member(sha256)) as file:
             if sha256_of(file) != sha256:
                 raise self._corrupt(keys, f"its member {sha256} holds other bytes")
             yield file
 
     def manifests(self, keys: ArtifactKeys, version: str | None = None) -> list[Manifest]:
-        """Return the manifests of all versions, or of one: the last published comes last."""
-        return told_by(self.read_entries(keys, version))
+        """Return the manifests of all versions, or of one, in order of their last publication."""
+        return manifests_of(self.read_entries(keys, version))
 
     def read_entries(self, keys: ArtifactKeys, version: str | None = None) -> list[Entry]:
-        """Return what the entries of all versions, or of one, tell.
+        """Return the entries of all versions, or of one.
 
-        Retention may put entries together meanwhile. No listing is of one moment: where one has
-        lost an entry, or has a new object of several, all of them are read anew.
+        Retention may compact entries at the same time, and no listing shows a single moment. If a
+        second listing lacks an entry of the first, or has a new compacted one, all are read again.
         """
         listed = self.entries(keys, version)
-        for _ in range(_READINGS):
-            found = [self._entry_if_there(keys, each) for each in listed]
+        for _ in range(_MAX_READS):
+            entries = [self._entry_if_exists(keys, each) for each in listed]
             before, listed = listed, self.entries(keys, version)
             new = set(listed).difference(before)
             if set(before) <= set(listed) and not any(each.endswith(COMPACTED) for each in new):
                 break
-        return [entry for entry in found if entry]
+        return [entry for entry in entries if entry]
 
     @contextlib.contextmanager
     def _put(self, entry: Entry) -> Iterator[Callable[[], None]]:
@@ -137,7 +133,7 @@ class Publisher:
             yield lambda: self._backend.put(spooled, entry.key)
 
     def _newest_entry(self, keys: ArtifactKeys) -> str:
-        """Return the key of the newest publication's entry; empty before the first."""
+        """Return the key of the entry of the newest publication; empty if there is none."""
 
         def order(key: str) -> tuple[datetime, str]:
             name = key.rpartition("/")[2]
@@ -147,14 +143,14 @@ class Publisher:
 
     @contextlib.contextmanager
     def _new_current(
-        self, keys: ArtifactKeys, sha256: str, size: int, *, again: bool
+        self, keys: ArtifactKeys, sha256: str, size: int, *, is_repeated: bool
     ) -> Iterator[Callable[[], None]]:
-        """Prepare the current object: the one that is there, where the newest is published again.
+        """Prepare the current object, and yield the function that makes it visible.
 
-        That one is looked at first: whoever published it may have been killed, or somebody may
-        have changed or deleted it since.
+        If the newest version is published again, the existing object is used, but only after a
+        check: its publisher may have been killed, or the object changed or deleted since.
         """
-        if again and self._backend.holds(keys.current, sha256, size):
+        if is_repeated and self._backend.holds(keys.current, sha256, size):
             yield lambda: None
             return
         with self._backend.copying(keys.version(sha256), keys.current, sha256, size) as commit:
@@ -174,61 +170,66 @@ class Publisher:
             yield file
 
     def entries(self, keys: ArtifactKeys, version: str | None = None) -> list[str]:
-        """Return the keys of the manifests of a version, oldest first; or of all versions."""
+        """Return the keys of the entries of all versions, or of one version, oldest first."""
         return sorted(self._backend.list(keys.manifests(version), hidden=True))
 
     def entry(self, keys: ArtifactKeys, entry: str, sha256: str) -> Entry:
-        """Return what one entry tells.
+        """Read one entry.
+
+        Args:
+            keys: Keys of the artifact.
+            entry: Key of the entry.
+            sha256: The version that the entry must belong to.
 
         Raises:
-            ArtifactNotFoundError: it isn't there.
-            ArtifactCorruptError: it can't be read, or is of another version.
+            ArtifactNotFoundError: There is no such entry.
+            ArtifactCorruptError: The entry can't be read, or belongs to another version.
         """
         with self._opened(keys, entry) as file:
             try:
-                found = Entry.from_bytes(entry, file.read())
+                stored = Entry.from_bytes(entry, file.read())
             except ValueError:
-                found = None
-        if found is None or found.manifest.content.sha256 != sha256:
+                stored = None
+        if stored is None or stored.manifest.content.sha256 != sha256:
             raise self._corrupt(
                 keys, f"its manifest {named_uri(self._backend.uri(entry), entry)} can't be read"
             )
-        # A store with another prefix, that wrote it, may have had another name for the artifact.
-        return replace(found, manifest=replace(found.manifest, artifact=keys.name))
+        # The store that wrote it may have another prefix, and so another name for the artifact.
+        return replace(stored, manifest=replace(stored.manifest, artifact=keys.name))
 
-    def _described(self, keys: ArtifactKeys, sha256: str) -> Manifest:
-        """Return what one entry of a version tells.
+    def _manifest(self, keys: ArtifactKeys, sha256: str) -> Manifest:
+        """Return the manifest of one entry of a version.
 
-        That is the first one, which retention leaves where it is; the newest one where the bytes
-        don't hold their schema (CSV): tables of other types may have the same text.
+        This is the first entry, which retention never moves. For CSV it is the newest one: the
+        bytes don't hold their schema, and tables of other types may have the same text.
         """
-        for _ in range(_READINGS):
+        for _ in range(_MAX_READS):
             listed = self.entries(keys, sha256)
             if not listed:
                 break
-            found = self._entry_if_there(keys, listed[0])
-            if found and found.manifest.content.schema is not None:
-                found = self._newest_readable(keys, listed)
-            if found:
-                return found.manifest
-        raise self._corrupt(keys, f"no manifest knows its bytes ({sha256})")
+            entry = self._entry_if_exists(keys, listed[0])
+            if entry and entry.manifest.content.schema is not None:
+                entry = self._newest_readable(keys, listed)
+            if entry:
+                return entry.manifest
+        raise self._corrupt(keys, f"no manifest has the hash of its bytes ({sha256})")
 
     def _newest_readable(self, keys: ArtifactKeys, listed: Sequence[str]) -> Entry | None:
-        """Return the newest entry; for one that is damaged another, if all others agree on types.
+        """Return the newest entry; if it is damaged, another one if all others agree on the types.
 
         Raises:
-            ArtifactCorruptError: it is damaged, and of which types its table was, nobody can tell.
+            ArtifactCorruptError: It is damaged, and the types of its table can't be determined.
         """
         try:
-            return self._entry_if_there(keys, listed[-1])
+            return self._entry_if_exists(keys, listed[-1])
         except ArtifactCorruptError:
-            others = [self._entry_if_there(keys, entry) for entry in listed[:-1]]
+            others = [self._entry_if_exists(keys, entry) for entry in listed[:-1]]
             types = {each.manifest.content.schema for each in others if each}
             if len(types) != 1:
                 raise
             return others[0]
 
-    def _entry_if_there(self, keys: ArtifactKeys, entry: str) -> Entry | None:
+    def _entry_if_exists(self, keys: ArtifactKeys, entry: str) -> Entry | None:
         try:
             return self.entry(keys, entry, entry.split("/")[-2])
         except ArtifactNotFoundError:

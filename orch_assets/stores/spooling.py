@@ -1,22 +1,38 @@
-"""Writing a file for a store: hashed on its way, without a word of data in its errors."""
+"""Temporary files of the stores: hashed while written, private, free of data in their errors."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
+import shutil
+import stat
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from orch_assets.errors import StoreUnavailableError
 
-_CHUNK = 1 << 20
-_MODE = 0o600
+# The reason given when the folder for temporary files fills up while a file is written.
+NO_ROOM: Final = (
+    "The folder for temporary files is full. Free space there, or set TMPDIR to another folder."
+)
+
+_CHUNK: Final = 1 << 20
+_MODE: Final = 0o600
+_PREFIX: Final = "orch-assets-spool-"
+_OURS: Final = re.compile(f"{_PREFIX}[a-z0-9_]{{8}}")  # as tempfile names them
+# Folders left behind by killed processes are removed once no process can still be using them.
+_OLD_SECONDS: Final = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Spooled:
-    """A file that is ready to be put: its path, SHA-256 and size in bytes."""
+    """A file ready to be stored: its path, SHA-256 and size in bytes."""
 
     path: Path
     sha256: str
@@ -24,7 +40,10 @@ class Spooled:
 
 
 class HashingFile:
-    """A binary file for writing that hashes what goes through it; enough of one for pyarrow."""
+    """A binary file for writing that hashes what it writes.
+
+    It implements as much of a file as pyarrow needs.
+    """
 
     closed = False
 
@@ -44,24 +63,24 @@ class HashingFile:
         return view.nbytes
 
     def tell(self) -> int:
-        """Return the number of bytes so far."""
+        """Return the number of bytes written."""
         return self._size
 
     def flush(self) -> None:
-        """Leave it to the file's own buffer."""
+        """Do nothing: the underlying file has a buffer of its own."""
 
     def close(self) -> None:
-        """Leave it to whoever opened the file."""
+        """Do nothing: whoever opened the underlying file closes it."""
 
     def spooled(self) -> Spooled:
-        """Return what was written."""
+        """Return the file that was written."""
         with _reporting(self._path):
             self._file.flush()
         return Spooled(self._path, self._digest.hexdigest(), self._size)
 
 
 def spool(path: Path, write: Callable[[HashingFile], object]) -> Spooled:
-    """Create a file that its owner alone can read, and let ``write`` fill it."""
+    """Create a file that only its owner can read, and let ``write`` fill it."""
     with _reporting(path):
         file = create_private(path)
     try:
@@ -74,14 +93,14 @@ def spool(path: Path, write: Callable[[HashingFile], object]) -> Spooled:
 
 
 def create_private(path: Path) -> BinaryIO:
-    """Create a file of mode 0600, whatever the umask, for writing."""
+    """Create a file of mode 0600, whatever the umask, and open it for writing."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
     os.fchmod(descriptor, _MODE)
     return os.fdopen(descriptor, "wb")
 
 
 def sha256_of(file: BinaryIO) -> str:
-    """Return the SHA-256 of a file from its beginning, and leave it rewound."""
+    """Return the SHA-256 of a whole file, and rewind it."""
     digest = hashlib.sha256()
     file.seek(0)
     while chunk := file.read(_CHUNK):
@@ -91,10 +110,61 @@ def sha256_of(file: BinaryIO) -> str:
 
 
 @contextlib.contextmanager
+def temporary_path() -> Iterator[Path]:
+    """Yield a path in a new folder, which is removed afterwards with everything in it."""
+    with _reporting_temporary():
+        folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+        _sweep(tempfile.gettempdir())
+    with folder as name:
+        yield Path(name, "spooled")
+
+
+@contextlib.contextmanager
+def temporary_file() -> Iterator[BinaryIO]:
+    """Yield a file without a name, which disappears with this process at the latest."""
+    with _reporting_temporary():
+        file = tempfile.TemporaryFile(prefix=_PREFIX)  # noqa: SIM115 - closed below
+    with file:
+        yield file
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Return whether an error means that a disk is full or a quota or limit is reached."""
+    full = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    return isinstance(error, OSError) and error.errno in full
+
+
+@cache  # once a process
+def _sweep(parent: str) -> None:
+    """Remove old folders of this package: they may hold rows of tables."""
+    for folder in Path(parent).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another process may remove it at the same time
+            if _OURS.fullmatch(folder.name) and _is_old(folder.lstat()):
+                shutil.rmtree(folder)
+
+
+def _is_old(status: os.stat_result) -> bool:
+    """Return whether this is an old folder of the current user, and not a link to a folder."""
+    is_own_folder = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return is_own_folder and status.st_mtime < time.time() - _OLD_SECONDS
+
+
+@contextlib.contextmanager
 def _reporting(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StoreUnavailableError(
             f"Can't write in {path.parent}: {error.strerror}. Check its permissions and space."
+        ) from error
+
+
+@contextlib.contextmanager
+def _reporting_temporary() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailableError(
+            f"Can't create a temporary file: {error.strerror}. Check the permissions and space of "
+            "the folder for temporary files, or set TMPDIR to another folder."
         ) from error

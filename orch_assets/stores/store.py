@@ -1,4 +1,4 @@
-"""The store of artifacts: tables, sets of tables and JSON values by name, over any backend."""
+"""The artifact store: tables, sets of tables and JSON values by name, on any backend."""
 
 import contextlib
 import json
@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValueError
 from orch_assets.json_values import NotJsonError, json_value, to_json
 from orch_assets.marked_names import named, named_type
-from orch_assets.stores.artifact_sets import SetIndex
-from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
+from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.csv_text import plain_csv
 from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.formats.table_formats import table_format
 from orch_assets.stores.lineage import note_input
-from orch_assets.stores.maintenance.blinded_since import (
-    BlindedSince,
-    BlindedVersions,
-    all_artifacts,
-)
+from orch_assets.stores.maintenance.blinded_since import BlindedSince, BlindedVersions
+from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.manifest import Content, Manifest
-from orch_assets.stores.names import check_place
+from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.spooling import HashingFile
 
@@ -35,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class PipelineStore(ArtifactHistory):
-    """Artifacts by name: whole or not at all, verified, with their history.
+    """Stores artifacts by name: completely or not at all, verified, with their history.
 
     Args:
-        backend: holds the bytes.
-        prefix: goes before every name.
-        format: of tables.
-        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
+        backend: Holds the bytes.
+        prefix: Folder on the backend, for all artifacts of the store.
+        format: Format of tables.
+        escape_formulas: See :class:`~orch_assets.stores.formats.csv_text.CsvFormat`.
     """
 
     def __init__(
@@ -53,8 +49,9 @@ class PipelineStore(ArtifactHistory):
         escape_formulas: bool = False,
     ) -> None:
         super().__init__(backend, prefix, format)
-        written = table_format(self._format, escape_formulas=escape_formulas)
-        self._files = TableFiles(self._publisher, written)
+        self._files = TableFiles(
+            self._publisher, table_format(self._format, escape_formulas=escape_formulas)
+        )
 
     def upload(self, df: "Table", name: str) -> str:
         """Publish a table and return its URI; see :meth:`publish`."""
@@ -67,20 +64,20 @@ class PipelineStore(ArtifactHistory):
         return self.publish_stream(batches, schema, name).uri
 
     def upload_set(self, tables: "Mapping[str, Table]", name: str) -> str:
-        """Publish tables that belong together and return the set's URI; see :meth:`publish_set`."""
+        """Publish tables as one set and return the set's URI; see :meth:`publish_set`."""
         return self.publish_set(tables, name).uri
 
     def publish(self, table: "Table", name: str) -> Published:
-        """Publish a table: what ``download`` gives back is what it is, exactly.
+        """Publish a table; ``download`` returns exactly the same table.
 
-        A stream that knows its schema, such as a ``pyarrow.RecordBatchReader``, is published as by
-        :meth:`publish_stream`.
+        A stream with a schema, such as a ``pyarrow.RecordBatchReader``, is published as
+        :meth:`publish_stream` does.
 
         Raises:
-            ArtifactNameError: the name can't be stored.
-            UnstorableTableError: the table would not come back as it is.
-            StudyCancelledError: the study at work may not publish any more; nothing changed.
-            StoreUnavailableError: the store can't be written.
+            ArtifactNameError: The name can't be stored.
+            UnstorableTableError: The table can't be stored without a change.
+            StudyCancelledError: The running study may no longer publish; nothing changed.
+            StoreUnavailableError: The store can't be written.
         """
         from orch_assets.stores.tables import incoming
 
@@ -89,21 +86,22 @@ class PipelineStore(ArtifactHistory):
     def publish_stream(
         self, batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", name: str
     ) -> Published:
-        """Publish a table as its rows arrive; raises as :meth:`publish`, and what ``batches`` does.
+        """Publish a table while its rows arrive.
 
-        Memory holds one row group, however many rows follow.
+        Only one row group is held in memory, whatever the number of rows. Raises what
+        :meth:`publish` and ``batches`` raise.
         """
         from orch_assets.stores.tables import incoming_stream
 
         return self._publish_rows(partial(incoming_stream, batches, schema), name)
 
     def publish_set(self, tables: "Mapping[str, Table]", name: str) -> Published:
-        """Publish tables that belong together: a reader sees all of one publication or of another.
+        """Publish several tables as one: a reader never sees tables of different publications.
 
-        A table may be a stream of record batches; memory then holds one row group of it. The
-        tables are stored first, in their order, each under its hash, where nothing sees them. The
-        set's current object is a small index of their names and hashes, ``<name>.set``, published
-        as any artifact is: it is the only commit, and its manifest the only one.
+        A table may be a stream of record batches, of which one row group is held in memory. The
+        tables are stored first, in their order, each under its hash, where no reader looks. The
+        set's current object, ``<name>.set``, is a small index of their names and hashes. It is
+        published like any other artifact, with the only commit and the only manifest.
         """
         from orch_assets.stores.tables import incoming
 
@@ -113,9 +111,9 @@ class PipelineStore(ArtifactHistory):
         for member, table in tables.items():
             if not isinstance(member, str):
                 raise UnstorableTableError(
-                    f"A table of the set {named(name)} is named by {named_type(type(member))}, not "
-                    "text. Name each by text: a group's key k by str(k), or '-'.join(map(str, k)) "
-                    "where it is of several columns."
+                    f"The set {named(name)} has a table whose name is of type "
+                    f"{named_type(type(member))}, not text. Name tables by text: for the key k of "
+                    "a group str(k), or '-'.join(map(str, k)) if it consists of several columns."
                 )
             with _naming(name, member, len(waits)):
                 rows = incoming(table)
@@ -133,15 +131,16 @@ class PipelineStore(ArtifactHistory):
         return self._published(keys, stored.size, content, members)
 
     def publish_json(self, value: Any, name: str, *, missing_as_null: bool = False) -> Published:
-        """Publish a value as JSON has it: tuples become lists, numpy's scalars Python's numbers.
+        """Publish a value as JSON; tuples become lists, and numpy scalars become Python numbers.
 
         Args:
-            value: text, a finite number, a boolean, None; lists of such, and dicts by text.
-            name: the artifact's.
-            missing_as_null: stores NaN, and what is missing to pandas, as null.
+            value: Text, a finite number, a boolean or None; or lists of these, or dicts of these
+                with text as keys.
+            name: Name of the artifact.
+            missing_as_null: Whether NaN and pandas' missing values are stored as null.
 
         Raises:
-            UnstorableValueError: the value, or one inside it, is nothing JSON has; or a key
+            UnstorableValueError: The value, or one inside it, is not JSON-serializable; or a key
                 isn't text.
         """
         keys = self._keys(name, ArtifactKind.JSON)
@@ -149,8 +148,8 @@ class PipelineStore(ArtifactHistory):
             plain = json_value(value, missing_as_null=missing_as_null)
         except NotJsonError as error:
             raise UnstorableValueError(
-                f"{named(name)} is no table and can't be stored as JSON. {error.marked} Return a "
-                "table (pandas or Arrow), a dict of tables, or text, finite numbers, lists and "
+                f"{named(name)} is not a table and is not JSON-serializable. {error.marked} Return "
+                "a table (pandas or Arrow), a dict of tables, or text, finite numbers, lists and "
                 "dicts.",
                 artifact=name,
             ) from None
@@ -158,23 +157,24 @@ class PipelineStore(ArtifactHistory):
         return self._published(keys, stored.size, Content(stored.sha256, stored.size))
 
     def download(self, name: str, version: str | None = None) -> "pd.DataFrame":
-        """Return a table as pandas has it, verified.
+        """Return a table as a pandas frame, after verifying it.
 
         Args:
-            name: the artifact's.
-            version: its SHA-256, one of :meth:`versions`; the current one by default. A version of
-                CSV is its text, with the types that this text was last published with.
+            name: Name of the artifact.
+            version: SHA-256 of one of its :meth:`versions`; by default the current one. A version
+                of a CSV table identifies its text; the column types are those with which that text
+                was last published.
 
         Raises:
-            ArtifactNotFoundError: nothing of that name, or no such version, is stored.
-            ArtifactCorruptError: the bytes are not what was published.
-            StoreUnavailableError: the store can't be read.
-            StoreError: the table never was a frame, and pandas can't hold it.
+            ArtifactNotFoundError: There is no such artifact or version.
+            ArtifactCorruptError: The bytes are not those that were published.
+            StoreUnavailableError: The store can't be read.
+            StoreError: The table was not published as a frame, and pandas can't represent it.
         """
         return _as_frame(self._read(name, version), name)
 
     def download_table(self, name: str, version: str | None = None) -> "pa.Table":
-        """Return a table as Arrow has it, verified; raises as :meth:`download`."""
+        """Return a table as an Arrow table, after verifying it; raises as :meth:`download`."""
         from orch_assets.stores.tables import without_notes
 
         return without_notes(self._read(name, version))
@@ -182,15 +182,15 @@ class PipelineStore(ArtifactHistory):
     def open_reader(
         self, name: str, version: str | None = None, *, member: str | None = None
     ) -> "pa.RecordBatchReader":
-        """Return a table's record batches, verified before the first is given out.
+        """Return a table's record batches; all bytes are verified before the first one.
 
-        Memory holds one row group. What was fetched lives on until the reader is at its end or
-        dropped. Raises as :meth:`download`.
+        Only one row group is held in memory. The fetched file exists until the reader reaches its
+        end or is dropped. Raises as :meth:`download`.
 
         Args:
-            name: the artifact's.
-            version: as of :meth:`download`.
-            member: reads this table of the set of that name.
+            name: Name of the artifact.
+            version: See :meth:`download`.
+            member: Name of a table in the set ``name``, to be read instead of a table ``name``.
         """
         from orch_assets.stores.tables import reader_of
 
@@ -208,35 +208,35 @@ class PipelineStore(ArtifactHistory):
             return reader_of(batches, schema, stack.pop_all())
 
     def download_plain_csv(self, name: str, *, infer_types: bool = False) -> "pd.DataFrame":
-        """Return a CSV file that no store published, so that nothing verifies it.
+        """Return a CSV file that no store published; it can't be verified.
 
         Args:
-            name: the file's, without ``.csv``.
-            infer_types: let pandas guess; by default every column is text, where an empty field
-                is null and ``""`` is empty text.
+            name: Name of the file, without ``.csv``.
+            infer_types: Whether pandas infers types. By default, every column is text; an empty
+                field is null, and ``""`` is empty text.
 
         Raises:
-            ArtifactNotFoundError: there is no such file.
-            ArtifactCorruptError: it is no CSV in UTF-8 with a header.
-            StoreUnavailableError: the store can't be read.
+            ArtifactNotFoundError: There is no such file.
+            ArtifactCorruptError: The file is not CSV in UTF-8 with a header.
+            StoreUnavailableError: The store can't be read.
         """
-        # Not encoded: whoever put it there named the file.
-        key = f"{below(self._prefix, check_place(name, 'file'))}.csv"
+        # The name is not encoded: the file was named by whoever put it there.
+        key = f"{below(self._prefix, check_location(name, 'file'))}.csv"
         with self._backend.open(key) as file:
             return plain_csv(file, name, infer_types=infer_types)
 
     def download_set(self, name: str, version: str | None = None) -> "dict[str, pd.DataFrame]":
-        """Return the tables of a set as pandas has them; raises as :meth:`download`."""
+        """Return the tables of a set as pandas frames; raises as :meth:`download`."""
         return {member: _as_frame(table, name) for member, table in self._members(name, version)}
 
     def download_set_tables(self, name: str, version: str | None = None) -> "dict[str, pa.Table]":
-        """Return the tables of a set as Arrow has them; raises as :meth:`download`."""
+        """Return the tables of a set as Arrow tables; raises as :meth:`download`."""
         from orch_assets.stores.tables import without_notes
 
         return {member: without_notes(table) for member, table in self._members(name, version)}
 
     def members(self, name: str, version: str | None = None) -> Mapping[str, Content]:
-        """Return what each table of a set is, by its name; raises as :meth:`download`."""
+        """Return the content of each table of a set, by name; raises as :meth:`download`."""
         return self._index(self._keys(name, ArtifactKind.SET), version)[1].members
 
     def download_json(self, name: str, version: str | None = None) -> Any:
@@ -246,29 +246,30 @@ class PipelineStore(ArtifactHistory):
             return json.load(file)
 
     def blinded_since(self, names: Iterable[str] | None = None) -> list[BlindedSince]:
-        """Return the versions that may hold values of variables that are withheld by now.
+        """Return the versions that may hold values of variables that have been blinded since.
 
-        See ``blinded_since``. To remove them, make what is current anew, then :meth:`retain`.
+        To remove them, publish the current versions again, then call :meth:`retain`. See the
+        module ``blinded_since``.
 
         Args:
-            names: of the artifacts to look at, with the tables ``variables`` that they are made
-                by; by default all there are.
+            names: Names of the artifacts to check, and of the tables ``variables`` from which they
+                were made; by default all artifacts.
 
         Raises:
-            ArtifactCorruptError: a manifest, or a table ``variables``, can't be read.
-            StoreUnavailableError: the store can't be read.
+            ArtifactCorruptError: A manifest, or a table ``variables``, can't be read.
+            StoreUnavailableError: The store can't be read.
         """
         if names is None:
-            artifacts = all_artifacts(self._backend, self._prefix, self._prefix)
+            objects = collect_objects(self._backend, self._prefix, self._prefix)
+            artifacts = [each.keys for each in objects]
         else:
             artifacts = [self._keys(name, kind) for name in names for kind in ArtifactKind]
-        found = BlindedVersions(self._publisher, self._backend, artifacts, self.download_table)
-        return list(found)
+        return [*BlindedVersions(self._publisher, self._backend, artifacts, self.download_table)]
 
-    def _publish_rows(self, take: "Callable[[], Incoming]", name: str) -> Published:
+    def _publish_rows(self, open_rows: "Callable[[], Incoming]", name: str) -> Published:
         keys = self._keys(name, ArtifactKind.TABLE)
         with _naming(name):
-            rows = take()
+            rows = open_rows()
             content = self._files.write(rows, keys.version)
         rows.before_commit()
         return self._published(keys, content.bytes, content)
@@ -301,9 +302,9 @@ class PipelineStore(ArtifactHistory):
     def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
         if keys.kind != ArtifactKind.SET.value:
             return
-        for content in SetIndex.read(file).members.values():
-            with self._publisher.open_member(keys, content.sha256):
-                pass  # opened, it is verified
+        for sha256 in SetIndex.read(file).hashes():
+            with self._publisher.open_member(keys, sha256):
+                pass  # opening it verifies it
 
 
 def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
@@ -313,9 +314,10 @@ def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
 
     try:
         return arrow_to_frame(table)
-    except (pa.ArrowException, ValueError, OverflowError):  # their own words hold values
+    except (pa.ArrowException, ValueError, OverflowError):  # their messages hold values
         raise StoreError(
-            f"{named(name)} holds a value that pandas can't hold; read it by download_table().",
+            f"{named(name)} holds a value that pandas can't represent; read it with "
+            "download_table().",
             artifact=name,
         ) from None
 

@@ -1,6 +1,7 @@
-"""A store by its settings: one for each parameter that the stores have in Python.
+"""Opening a store by its settings, which correspond to the parameters of the store classes.
 
-The settings' names are what follows ``ORCH_STORE_`` or ``ORCH_RESTRICTED_STORE_``.
+The name of a setting is the part of a variable after ``ORCH_STORE_`` or
+``ORCH_RESTRICTED_STORE_``.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from orch_assets.stores.opening import open_store, scheme_of
 if TYPE_CHECKING:
     from orch_assets.stores.store import PipelineStore
 
-# The settings of buckets, and the parameters that they are, by the scheme of the address.
+# The settings of buckets, and their parameters, by the scheme of the address.
 BUCKET_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "KMS_KEY": {"s3": "kms_key", "gs": "kms_key_name"},
     "TAGS": {"s3": "tags", "gs": "tags"},
@@ -33,21 +34,22 @@ STORE_SETTINGS: Final[Mapping[str, str]] = {
 }
 ENCRYPTION: Final = "ENCRYPTION"
 
-_PLACES: Final = {"s3": "is in S3", "gs": "is in Google Cloud Storage", None: "is a folder"}
+_LOCATIONS: Final = {"s3": "is in S3", "gs": "is in Google Cloud Storage", None: "is a folder"}
 _SWITCHES: Final = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """The environment variables of a store.
+    """Reads the settings of a store from environment variables.
 
-    A variable that the restricted store lacks is the open store's: every one while the restricted
-    store lies below the open one, and else those that hold wherever a store is.
+    A setting without a variable for the restricted store is taken from the open store. This holds
+    for every setting while the restricted store lies below the open one, and otherwise only for
+    those that don't depend on the location.
 
     Attributes:
-        text: returns a variable's text; None when it is unset.
-        restricted: whether it is the restricted store.
-        apart: whether that has an address of its own.
+        text: Returns the value of a variable; None if it is unset.
+        restricted: Whether this is the restricted store.
+        apart: Whether the restricted store has an address of its own.
     """
 
     text: Callable[[str], str | None]
@@ -55,30 +57,31 @@ class StoreSettings:
     apart: bool = False
 
     def variables(self, setting: str) -> list[str]:
-        """Return the variables that may give a setting; the first that is set does."""
+        """Return the variables that may hold a setting; the first one that is set takes effect."""
         variables = [f"ORCH_RESTRICTED_STORE_{setting}"] if self.restricted else []
         if not (self.restricted and self.apart and setting in BUCKET_SETTINGS):
             variables.append(f"ORCH_STORE_{setting}")
         return variables
 
     def find(self, setting: str) -> tuple[str, str] | None:
-        """Return the variable that gives a setting, and its text; None where none does."""
-        found = ((variable, self.text(variable)) for variable in self.variables(setting))
-        return next(((variable, text) for variable, text in found if text is not None), None)
+        """Return the variable that holds a setting, and its value; None if none is set."""
+        values = ((variable, self.text(variable)) for variable in self.variables(setting))
+        return next(((variable, text) for variable, text in values if text is not None), None)
 
 
 def configured_store(address: str, settings: StoreSettings, **given: Any) -> "PipelineStore":
-    """Return the store at an address, as its settings say.
+    """Return the store at an address, opened with its settings.
 
     Args:
-        address: as :func:`~orch_assets.stores.opening.open_store` takes it.
-        settings: what the environment says.
-        given: ``format`` and ``escape_formulas`` in place of their settings; None is not given.
+        address: See :func:`~orch_assets.stores.opening.open_store`.
+        settings: Reads the environment.
+        given: Values of ``format`` and ``escape_formulas`` that override their settings; None
+            does not.
 
     Raises:
-        SettingError: a setting can't be read, or doesn't fit such a store; or encryption is
-            required, and there is no key.
-        StoreAddressError: the address names no place that a store can be in.
+        SettingError: A setting can't be read, or isn't valid for this kind of store; or encryption
+            is required and there is no key.
+        StoreAddressError: No store can be at this address.
     """
     scheme = scheme_of(address)
     options = _bucket_options(scheme, settings)
@@ -95,55 +98,59 @@ def configured_store(address: str, settings: StoreSettings, **given: Any) -> "Pi
 def store_at(address: str, text: Callable[[str], str | None]) -> "PipelineStore":
     """Return the store at an address that a person typed.
 
-    One in the bucket of ``ORCH_STORE`` or ``ORCH_RESTRICTED_STORE`` is opened by that store's
-    settings; of a bucket that both are in, what lies in the restricted store by its own. Any other
-    is opened as the vendors' own libraries find it.
+    A store in the bucket of ``ORCH_STORE`` or ``ORCH_RESTRICTED_STORE`` is opened with the
+    settings of that store. If both are in one bucket, addresses inside the restricted store use
+    its settings. Any other bucket is opened with the defaults of boto3 or Google's library.
 
     Args:
-        address: as :func:`~orch_assets.stores.opening.open_store` takes it.
-        text: returns an environment variable's text; None when it is unset.
+        address: See :func:`~orch_assets.stores.opening.open_store`.
+        text: Returns the value of an environment variable; None if it is unset.
 
     Raises:
-        SettingError: a setting of the configured store can't be read, or doesn't fit.
-        StoreAddressError: the address names no place that a store can be in.
+        SettingError: A setting of the configured store can't be read, or isn't valid for it.
+        StoreAddressError: No store can be at this address.
     """
     settings = _settings_at(address, text) if scheme_of(address) else None
     return configured_store(address, settings) if settings else open_store(address)
 
 
 def restricted_below(address: str) -> str:
-    """Return where the restricted store is that has no address of its own: below the open one."""
+    """Return the default address of the restricted store: a folder in the open store."""
     return f"{address.rstrip('/')}/restricted"
 
 
 def _settings_at(address: str, text: Callable[[str], str | None]) -> StoreSettings | None:
-    opened, apart = text("ORCH_STORE") or "", text("ORCH_RESTRICTED_STORE")
-    restricted = StoreSettings(text, restricted=True, apart=apart is not None)
-    place, private = _parts(address), _parts(apart or restricted_below(opened))
-    if place[: len(private)] == private:
+    open_address, own_address = text("ORCH_STORE") or "", text("ORCH_RESTRICTED_STORE")
+    restricted = StoreSettings(text, restricted=True, apart=own_address is not None)
+    parts = _parts(address)
+    restricted_parts = _parts(own_address or restricted_below(open_address))
+    if parts[: len(restricted_parts)] == restricted_parts:
         return restricted
-    buckets = {tuple(private[:2]): restricted, tuple(_parts(opened)[:2]): StoreSettings(text)}
-    return buckets.get(tuple(place[:2]))
+    buckets = {
+        tuple(restricted_parts[:2]): restricted,
+        tuple(_parts(open_address)[:2]): StoreSettings(text),
+    }
+    return buckets.get(tuple(parts[:2]))
 
 
 def _parts(address: str) -> list[str]:
-    """Return the scheme of an address, then its bucket, then the folders of its prefix."""
-    scheme, _, rest = address.strip().partition("://")
-    return [scheme.lower(), *filter(None, rest.split("/"))]
+    """Return the scheme of an address, its bucket, and the folders of its prefix."""
+    scheme, _, path = address.strip().partition("://")
+    return [scheme.lower(), *filter(None, path.split("/"))]
 
 
 def _bucket_options(scheme: str | None, settings: StoreSettings) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for setting, parameters in BUCKET_SETTINGS.items():
-        found = settings.find(setting)
-        if found is None:
+        value = settings.find(setting)
+        if value is None:
             continue
-        variable, text = found
+        variable, text = value
         parameter = parameters.get(scheme or "")
         if parameter is None:
-            fitting = " or ".join(f"{each}://…" for each in parameters)
+            supported = " or ".join(f"{each}://…" for each in parameters)
             raise SettingError(
-                variable, f"is for a store at {fitting}; this one {_PLACES[scheme]}. Unset it."
+                variable, f"is for a store at {supported}; this one {_LOCATIONS[scheme]}. Unset it."
             )
         options[parameter] = _tags(variable, text) if setting == "TAGS" else text
     return options
@@ -155,36 +162,36 @@ def _tags(variable: str, text: str) -> dict[str, str]:
         name, separator, value = (part.strip() for part in pair.partition("="))
         if not separator or not name or name in tags:
             raise SettingError(
-                variable, "can't be read; give name=value,name=value, no name twice."
+                variable, "can't be read; give name=value,name=value, with each name once."
             )
         tags[name] = value
     return tags
 
 
 def _check_encryption(scheme: str | None, settings: StoreSettings) -> None:
-    found = settings.find(ENCRYPTION)
-    if found is None:
+    value = settings.find(ENCRYPTION)
+    if value is None:
         return
-    variable, text = found
+    variable, text = value
     if text not in {"required", "required-in-buckets"}:
         raise SettingError(variable, f"is {text!r}; give required or required-in-buckets.")
     if scheme is None and text == "required":
         raise SettingError(
             variable,
-            "is required, and the store is a folder, which encrypts nothing. Give a bucket and its "
-            f"key, or {variable}=required-in-buckets if the folder's disk is encrypted.",
+            "is required, but the store is a folder, which is not encrypted. Use a bucket with a "
+            f"key; or set {variable}=required-in-buckets if the folder's disk is encrypted.",
         )
     if scheme is not None and settings.find("KMS_KEY") is None:
         raise SettingError(
             settings.variables("KMS_KEY")[-1],
-            f"is missing, and {variable} is {text}: nothing is written without a key.",
+            f"is missing, and {variable} is {text}: nothing is stored without a key.",
         )
 
 
-def _format(given: str | None, settings: StoreSettings) -> StorageFormat:
+def _format(chosen: str | None, settings: StoreSettings) -> StorageFormat:
     variable, text = (
-        (settings.variables("FORMAT")[0], given)
-        if given
+        (settings.variables("FORMAT")[0], chosen)
+        if chosen
         else settings.find("FORMAT") or ("", "parquet")
     )
     try:
@@ -193,11 +200,11 @@ def _format(given: str | None, settings: StoreSettings) -> StorageFormat:
         raise SettingError(variable, f"is {text!r}; give parquet or csv.") from None
 
 
-def _switch(given: bool | None, settings: StoreSettings) -> bool:
-    found = settings.find("ESCAPE_FORMULAS")
-    if given is not None or found is None:
-        return bool(given)
-    variable, text = found
+def _switch(chosen: bool | None, settings: StoreSettings) -> bool:
+    value = settings.find("ESCAPE_FORMULAS")
+    if chosen is not None or value is None:
+        return bool(chosen)
+    variable, text = value
     if text.lower() not in _SWITCHES:
         raise SettingError(variable, f"is {text!r}; give true or false.")
     return _SWITCHES[text.lower()]

@@ -1,4 +1,4 @@
-"""A table on its way into a store, whatever it came as."""
+"""Tables on their way into and out of a store: frames, Arrow tables and streams of batches."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Incoming:
-    """A schema and the rows that follow, block by block.
+    """A table to be stored: its schema, and its rows block by block.
 
     Attributes:
-        schema: of every block.
-        blocks: may be read once.
-        rows: counts what was read.
-        before_commit: called when all rows are written; returns once the table may be committed.
+        schema: Schema of every block.
+        blocks: The rows; can be read once.
+        rows: Number of rows read so far.
+        before_commit: Called when all rows are written; returns once the table may be committed.
     """
 
     schema: "pa.Schema"
@@ -52,15 +52,15 @@ class DeferredStream(ABC):
 
 
 class TableStream(Protocol):
-    """Record batches that know their schema, to be read once: a ``pyarrow.RecordBatchReader``."""
+    """Record batches with their schema, readable once, such as a ``pyarrow.RecordBatchReader``."""
 
     @property
     def schema(self) -> "pa.Schema":
-        """Of every batch."""
+        """Schema of every batch."""
         ...
 
     def __iter__(self) -> "Iterator[pa.RecordBatch]":
-        """Give the batches."""
+        """Yield the batches."""
         ...
 
 
@@ -68,10 +68,10 @@ Table: TypeAlias = "pd.DataFrame | pa.Table | TableStream"
 
 
 def incoming(table: Any) -> Incoming:
-    """Take a ``pandas.DataFrame``, a ``pyarrow.Table`` or a stream of record batches.
+    """Prepare a ``pandas.DataFrame``, a ``pyarrow.Table`` or a stream of record batches.
 
     Raises:
-        UnstorableTableError: it is none of them, or would not come back as it is.
+        UnstorableTableError: The table is none of these, or can't be stored without a change.
     """
     import pandas as pd
     import pyarrow as pa
@@ -82,23 +82,29 @@ def incoming(table: Any) -> Incoming:
         return incoming_stream(table.to_batches(), table.schema)
     if isinstance(table, pd.DataFrame):
         schema, blocks = frame_to_arrow(table)
-        # Rows without columns are in no block: the index alone has them.
+        # Without columns there are no blocks, and only the index has the number of rows.
         return Incoming(schema, blocks, rows=0 if len(schema) else len(table))
     schema = getattr(table, "schema", None)
     if isinstance(schema, pa.Schema) and isinstance(table, Iterable):
         return incoming_stream(table, schema)
     raise UnstorableTableError(
-        "A table is a pandas.DataFrame, a pyarrow.Table or a stream of record batches with its "
-        f"schema, not {named_type(type(table))}."
+        "A table must be a pandas.DataFrame, a pyarrow.Table or a stream of record batches with "
+        f"its schema, not {named_type(type(table))}."
     )
 
 
 def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> Incoming:
-    """Take record batches of one schema."""
+    """Prepare record batches of one schema.
+
+    Raises:
+        UnstorableTableError: The schema is not one, or two of its columns have the same name.
+    """
     import pyarrow as pa
 
     if not isinstance(schema, pa.Schema):
-        raise UnstorableTableError(f"A schema is a pyarrow.Schema, not {named_type(type(schema))}.")
+        raise UnstorableTableError(
+            f"A schema must be a pyarrow.Schema, not {named_type(type(schema))}."
+        )
     for position, name in enumerate(schema.names):
         if schema.names.count(name) > 1:
             column = named(name, str(position))
@@ -112,7 +118,7 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
 
 
 def without_notes(table: "pa.Table") -> "pa.Table":
-    """Return a table without our notes on pandas: they hold for its rows as they were stored."""
+    """Return a table without our metadata for pandas, which is valid only for the stored rows."""
     metadata = {k: v for k, v in (table.schema.metadata or {}).items() if k != NOTES}
     return table.replace_schema_metadata(metadata or None)
 
@@ -120,20 +126,20 @@ def without_notes(table: "pa.Table") -> "pa.Table":
 def reader_of(
     batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", resources: contextlib.ExitStack
 ) -> "pa.RecordBatchReader":
-    """Return a reader of batches that frees what they are read from at its end, or with itself."""
+    """Return a reader of batches that releases their resources at its end or when dropped."""
     import pyarrow as pa
 
-    shown = without_notes(schema.empty_table()).schema
+    public = without_notes(schema.empty_table()).schema
 
-    def freeing() -> Iterator[Any]:
+    def releasing() -> Iterator[Any]:
         with resources:
-            yield None  # only a generator that has begun is cleaned up when it is dropped
+            yield None  # a generator that has not started is not cleaned up when it is dropped
             for batch in batches:
-                yield batch.replace_schema_metadata(shown.metadata)
+                yield batch.replace_schema_metadata(public.metadata)
 
-    rows = freeing()
+    rows = releasing()
     next(rows)
-    return pa.RecordBatchReader.from_batches(shown, rows)
+    return pa.RecordBatchReader.from_batches(public, rows)
 
 
 def _of_schema(
@@ -144,16 +150,16 @@ def _of_schema(
     for batch in batches:
         if not isinstance(batch, pa.RecordBatch):
             raise UnstorableTableError(
-                f"A stream gives pyarrow.RecordBatch objects, not {named_type(type(batch))}."
+                f"A stream must yield pyarrow.RecordBatch objects, not {named_type(type(batch))}."
             )
         if not batch.schema.equals(schema):
-            wrong = [
+            different = [
                 named(field.name, str(position))
                 for position, field in enumerate(batch.schema)
                 if field not in list(schema)
             ]
             raise UnstorableTableError(
-                f"A batch of the stream isn't of its schema; columns that differ: "
-                f"{', '.join(wrong) or 'their number or order'}."
+                "A batch doesn't have the schema of its stream. Different columns: "
+                f"{', '.join(different) or 'their number or order'}."
             )
         yield pa.record_batch(batch.columns, schema=schema)

@@ -124,7 +124,7 @@ class DamageContract(StoreFixtures):
         remove(key)
         (fault,) = store.verify()
         assert not fault.leftover
-        assert "names it as its input" in fault.problem
+        assert "lists as an input" in fault.problem
 
     def test_any_change_of_the_current_object_is_found(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite

@@ -92,8 +92,8 @@ class NamesContract(StoreFixtures):
         open_store(prefix="trials/prod", format=other.pop()).upload(FRAME, "table")
         store.upload(FRAME, "subjects/onc-301")
         for name, said in (
-            ("set", "set of tables: read it by download_set"),
-            ("value", "read it by download_json"),
+            ("set", "set of tables: read it with download_set"),
+            ("value", "read it with download_json"),
             ("table", "open the store with that format"),
             ("subjects/onc-301~~7", "'subjects/onc-301' is: names are plain"),
         ):
@@ -157,7 +157,7 @@ class NamesContract(StoreFixtures):
         with pytest.raises(ArtifactNotFoundError):
             store.download("raw/My Data")
         (fault,) = store.verify()
-        assert "no manifest has its bytes" in fault.problem
+        assert "no manifest has the hash of its bytes" in fault.problem
 
     def test_a_store_that_begins_further_down_is_told_from_an_earlier_one(
         self, open_store: OpenStore

@@ -203,7 +203,7 @@ def test_a_store_that_gives_back_other_bytes_is_found_by_trying(
     store.try_access()
     monkeypatch.setattr(store._backend, "put", lambda *_: None)  # as a cache between them would
     monkeypatch.setattr("orch_assets.stores.catalog._PROBE", b"newer")
-    with pytest.raises(StoreUnavailableError, match="gives back other bytes"):
+    with pytest.raises(StoreUnavailableError, match="returned other bytes"):
         store.try_access()
 
 

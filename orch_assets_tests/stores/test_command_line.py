@@ -38,7 +38,7 @@ def test_a_fault_ends_with_1_and_is_named(tmp_path: Path) -> None:
     done = verify(str(tmp_path))
     assert done.returncode == 1
     first, last = done.stdout.splitlines()
-    assert first.startswith(f"{path.as_uri()}: no manifest has its bytes (")
+    assert first.startswith(f"{path.as_uri()}: no manifest has the hash of its bytes (")
     assert last == "3 objects, 1 fault."
 
 
@@ -54,7 +54,7 @@ def test_what_a_killed_publication_left_is_told_and_no_fault(
     assert main(["verify", str(tmp_path)]) == 0
     told, last = capsys.readouterr().out.splitlines()
     version = tmp_path / ".orch/x/parquet/versions" / first
-    assert told.startswith(f"leftover: {version.as_uri()}: no publication has it")
+    assert told.startswith(f"leftover: {version.as_uri()}: belongs to no publication")
     assert last == "4 objects, no faults, 1 leftover."
 
 
@@ -67,7 +67,7 @@ def test_a_name_of_a_development_version_is_a_fault_that_says_what_to_do(
     assert main(["verify", str(tmp_path)]) == 1
     told, last = capsys.readouterr().out.splitlines()
     current = tmp_path / "ae2~~3" / "ONC-301.parquet"
-    assert told.startswith(f"{current.as_uri()}: a development version named it so")
+    assert told.startswith(f"{current.as_uri()}: a development version stored it under a name")
     assert "publish 'ae2/ONC-301' again, then remove this object and " in told
     assert last == "3 objects, 1 fault."
 

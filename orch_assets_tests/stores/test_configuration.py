@@ -193,7 +193,7 @@ def test_every_google_object_carries_the_key(
     [
         ({"ORCH_STORE": "s3://b/p"}, "ORCH_STORE_KMS_KEY is missing, and ORCH_STORE_ENCRYPTION"),
         ({"ORCH_STORE": "gs://b/p"}, "ORCH_STORE_KMS_KEY is missing"),
-        ({"ORCH_STORE": "{folder}"}, "ORCH_STORE_ENCRYPTION is required, and the store is a fold"),
+        ({"ORCH_STORE": "{folder}"}, "ORCH_STORE_ENCRYPTION is required, but the store is a fold"),
         (
             {
                 "ORCH_STORE": "s3://b/p",
@@ -208,7 +208,7 @@ def test_every_google_object_carries_the_key(
                 "ORCH_STORE_KMS_KEY": KEY,
                 "ORCH_RESTRICTED_STORE": "{folder}",
             },
-            "ORCH_STORE_ENCRYPTION is required, and the store is a folder",
+            "ORCH_STORE_ENCRYPTION is required, but the store is a folder",
         ),
     ],
 )

@@ -17,7 +17,7 @@ from pandas.testing import assert_frame_equal
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import StoreUnavailableError
 from orch_assets.stores import LocalPipelineStore, temporary
-from orch_assets.stores.temporary import temporary_path
+from orch_assets.stores.spooling import temporary_path
 
 FRAME = pd.DataFrame({"n": [1, 2]})
 PROJECT = Path(__file__).parent.parent.parent

@@ -218,7 +218,7 @@ def test_what_is_not_text_in_parts_is_refused(name: str) -> None:
 @pytest.mark.parametrize("part", ["a" * 241, "é" * 41])
 def test_a_part_that_fits_no_file_name_is_refused_with_the_reason(part: str) -> None:
     for name in (part, f"{part}/x", f"x/{part}"):
-        with pytest.raises(ArtifactNameError, match="bytes as a file's name; 240 are possible"):
+        with pytest.raises(ArtifactNameError, match="bytes in a file name; the limit is 240"):
             check_name(name)
 
 
@@ -230,7 +230,7 @@ def test_what_tells_the_case_of_letters_counts_too() -> None:
 def test_a_name_that_fits_no_key_with_its_prefix_is_refused_with_the_reason() -> None:
     name = "/".join(["abcdefghi"] * 50)
     assert ArtifactKeys.of(name, "prod", "table", "csv").path == f"prod/{name}"
-    with pytest.raises(ArtifactNameError, match="with the store's prefix; 850 are possible"):
+    with pytest.raises(ArtifactNameError, match="with the store's prefix; the limit is 850"):
         ArtifactKeys.of(name, "/".join(["prefix"] * 60), "table", "csv")
 
 

@@ -1,1 +1,1 @@
-"""Where a store's bytes are: the local disk, Amazon S3, Google Cloud Storage."""
+"""Backends, which hold the bytes of a store: local disk, Amazon S3, Google Cloud Storage."""

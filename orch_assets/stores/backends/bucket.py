@@ -1,52 +1,53 @@
-"""What buckets have in common, whoever's cloud they are in."""
+"""What the buckets of all cloud providers have in common."""
 
 import contextlib
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
+from typing import BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 
 from orch_assets.clouds import connecting
 from orch_assets.errors import StoreAddressError
-from orch_assets.stores.spooling import Spooled
-from orch_assets.stores.temporary import temporary_file, temporary_path
+from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.spooling import temporary_file, temporary_path
 
 Client = TypeVar("Client")
 
-# An object's own note of its hash. A bucket keeps it with the bytes: whoever replaces them
-# replaces or drops the note, so that a note and a size that are right mean bytes that are right.
-SHA256_NOTE = "sha256"
+# The metadata field with an object's hash. A bucket keeps it with the bytes, and whoever replaces
+# the bytes replaces or drops the field: if the field and the size are right, the bytes are right.
+SHA256_FIELD = "sha256"
 
-# Of S3 and GCS, old and new ones; S3 also takes an access point's ARN.
+# Valid in S3 and GCS, for old and new buckets; S3 also takes the ARN of an access point.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|arn:[A-Za-z0-9._:-]+")
 
 
 class ListingPage(NamedTuple):
-    """A page of a listing: keys in order, and folders where a delimiter makes them."""
+    """One page of a listing: keys in order, and folders if a delimiter was given."""
 
     keys: Sequence[str] = ()
     folders: Sequence[str] = ()
 
 
-class Bucket(ABC, Generic[Client]):
-    """Objects in a bucket; subclasses give the vendor's five calls.
+class Bucket(Backend, Generic[Client]):
+    """Objects in a bucket; subclasses implement the provider's calls.
 
     Args:
         name: Bucket name.
-        connect: makes the vendor's client; called once, on first use.
+        connect: Creates the provider's client; called once, on first use.
 
     Raises:
-        StoreAddressError: that is no bucket's name.
+        StoreAddressError: The name is not a valid bucket name.
     """
 
     scheme: ClassVar[str]
 
     def __init__(self, name: str, connect: Callable[[], Client]) -> None:
-        if not _NAME.fullmatch(name):  # not repeated: a password may be in it
+        if not _NAME.fullmatch(name):  # not repeated in the message: it may hold a password
             raise StoreAddressError(
-                f"That is no bucket's name. Give {self.scheme}://bucket/prefix; a name has letters "
-                "from A to Z, digits, '.', '_' and '-', and credentials have no place in it."
+                f"Not a valid bucket name. Give {self.scheme}://bucket/prefix. A bucket name "
+                "consists of letters from A to Z, digits, '.', '_' and '-'; credentials don't "
+                "belong in it."
             )
         self._name = name
         self._connect = connect
@@ -58,7 +59,7 @@ class Bucket(ABC, Generic[Client]):
 
     @contextlib.contextmanager
     def spool(self) -> Iterator[Path]:
-        """Lend a path in a folder of the system's own for temporary files."""
+        """Yield a path in a new folder below the system's folder for temporary files."""
         with temporary_path() as path:
             yield path
 
@@ -71,12 +72,12 @@ class Bucket(ABC, Generic[Client]):
             yield file
 
     def exists(self, key: str) -> bool:
-        """Tell whether the object is there; a bucket that isn't is an error, not an answer."""
+        """Return whether the object exists; a missing bucket is an error."""
         page = next(self._pages(key, ""), ListingPage())
         return [*page.keys[:1]] == [key]
 
     def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
-        """Walk the folder past everything hidden, or list all below it."""
+        """Yield the keys below the folder, page by page, skipping what is hidden by default."""
         folders = [f"{folder}/" if folder else ""]
         while folders:
             for page in self._pages(folders.pop(), "" if hidden else "/"):
@@ -84,30 +85,12 @@ class Bucket(ABC, Generic[Client]):
                 folders += [each for each in page.folders if not _is_hidden(each[:-1])]
 
     @abstractmethod
-    def put(self, spooled: Spooled, key: str) -> None:
-        """Store a file with its note."""
-
-    @abstractmethod
-    def copying(
-        self, source: str, target: str, sha256: str, size: int
-    ) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        """Prepare a copy in the bucket."""
-
-    @abstractmethod
-    def holds(self, key: str, sha256: str, size: int) -> bool:
-        """Compare size and note."""
-
-    @abstractmethod
-    def delete(self, key: str) -> None:
-        """Remove the object."""
-
-    @abstractmethod
     def _fetch(self, key: str, file: BinaryIO) -> None:
-        """Write the whole object into an empty file."""
+        """Write the complete object into an empty file."""
 
     @abstractmethod
     def _pages(self, prefix: str, delimiter: str) -> Iterator[ListingPage]:
-        """Yield what begins with the prefix, page by page."""
+        """Yield the keys that begin with a prefix, page by page."""
 
     @property
     def _client(self) -> Client:
@@ -115,11 +98,6 @@ class Bucket(ABC, Generic[Client]):
             if not self._connected:
                 self._connected.append(self._connect())
             return self._connected[0]
-
-
-def given(client: Any) -> "Callable[[], Any]":
-    """Return what connects to a client that is there already."""
-    return lambda: client
 
 
 def _is_hidden(key: str) -> bool:

@@ -1,34 +1,32 @@
-"""A bucket of Google Cloud Storage as a backend."""
+"""The backend and the store for buckets in Google Cloud Storage."""
 
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from orch_assets.errors import ArtifactNotFoundError
-from orch_assets.marked_names import named_uri
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, ListingPage, given
+from orch_assets.stores.backends.base import nothing_stored
+from orch_assets.stores.backends.bucket import SHA256_FIELD, Bucket, ListingPage
 from orch_assets.stores.backends.gcs_errors import reporting
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.store import PipelineStore
 
-# Of an upload: a large object is sent in pieces of this size, each held in memory.
-_CHUNK = 8 << 20
+# Large objects are uploaded in pieces of this size, each of them held in memory.
+_UPLOAD_BYTES = 8 << 20
 
 
 class GCSBucket(Bucket[Any]):
     """Objects in a bucket of Google Cloud Storage.
 
-    Every call may be repeated without harm, so all of them are retried as the vendor's client
-    retries: versions are named by their content, and the last whole write of a current object
-    wins.
+    Every call is safe to repeat, so all of them use the retries of Google's client: versions are
+    named by their content, and the last complete write of a current object wins.
 
     Args:
         name: Bucket name.
-        connect: makes the ``google.cloud.storage.Client``.
-        kms_key_name: encrypts every object; the bucket's own default without one.
-        tags: of every object, as custom metadata.
+        connect: Creates the ``google.cloud.storage.Client``.
+        kms_key_name: Encrypts every object; by default the bucket's own encryption.
+        tags: Added to every object as custom metadata.
     """
 
     scheme = "gs"
@@ -46,9 +44,9 @@ class GCSBucket(Bucket[Any]):
         self._tags = dict(tags or {})
 
     def put(self, spooled: Spooled, key: str) -> None:
-        """Send the file; Google checks what arrives against its CRC32C."""
+        """Upload the file; Google verifies its CRC32C on arrival."""
         with reporting(self.uri(key)):
-            self._noted(key, spooled.sha256).upload_from_filename(
+            self._new_blob(key, spooled.sha256).upload_from_filename(
                 str(spooled.path), checksum="crc32c", retry=_retry()
             )
 
@@ -58,13 +56,16 @@ class GCSBucket(Bucket[Any]):
         source: str,
         target: str,
         sha256: str,
-        size: int,  # noqa: ARG002 - Google copies any size alike
+        size: int,  # noqa: ARG002 - Google copies objects of any size in the same way
     ) -> Iterator[Callable[[], None]]:
-        """Copy by a rewrite: in place and at once, unless the two are encrypted apart."""
+        """Copy by a rewrite inside Google's storage.
+
+        It takes one request, unless the two objects are encrypted differently.
+        """
 
         def commit() -> None:
             with reporting(self.uri(target)):
-                blob, token = self._noted(target, sha256), None
+                blob, token = self._new_blob(target, sha256), None
                 original = self._blob(source)
                 while True:
                     token, _, _ = blob.rewrite(original, token=token, retry=_retry())
@@ -74,7 +75,7 @@ class GCSBucket(Bucket[Any]):
         yield commit
 
     def holds(self, key: str, sha256: str, size: int) -> bool:
-        """Ask for the object's size and note."""
+        """Compare the object's size and hash with its metadata."""
         with reporting(self.uri(key)):
             from google.api_core.exceptions import NotFound
 
@@ -83,7 +84,7 @@ class GCSBucket(Bucket[Any]):
                 blob.reload(retry=_retry())
             except NotFound:
                 return False
-            return bool(blob.size == size and (blob.metadata or {}).get(SHA256_NOTE) == sha256)
+            return bool(blob.size == size and (blob.metadata or {}).get(SHA256_FIELD) == sha256)
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -103,21 +104,19 @@ class GCSBucket(Bucket[Any]):
                 pass
             else:
                 return
-        self.exists(key)  # raises where it is the bucket that isn't there
-        raise ArtifactNotFoundError(
-            f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
-        )
+        self.exists(key)  # raises if it is the bucket that does not exist
+        raise nothing_stored(self.uri(key), key)
 
     def _pages(self, prefix: str, delimiter: str) -> Iterator[ListingPage]:
         with reporting(self.uri(prefix)):
-            found = self._client.list_blobs(
+            listing = self._client.list_blobs(
                 self._name,
                 prefix=prefix,
                 delimiter=delimiter or None,
                 fields="items(name),prefixes,nextPageToken",
                 retry=_retry(),
             )
-            for page in found.pages:
+            for page in listing.pages:
                 yield ListingPage([blob.name for blob in page], sorted(page.prefixes))
 
     def _blob(self, key: str) -> Any:
@@ -125,10 +124,10 @@ class GCSBucket(Bucket[Any]):
             key, chunk_size=None, kms_key_name=self._kms_key_name
         )
 
-    def _noted(self, key: str, sha256: str) -> Any:
+    def _new_blob(self, key: str, sha256: str) -> Any:
         blob = self._blob(key)
-        blob.chunk_size = _CHUNK
-        blob.metadata = {**self._tags, SHA256_NOTE: sha256}
+        blob.chunk_size = _UPLOAD_BYTES
+        blob.metadata = {**self._tags, SHA256_FIELD: sha256}
         blob.content_type = "application/octet-stream"
         return blob
 
@@ -143,27 +142,27 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 
 class GCSPipelineStore(PipelineStore):
-    """Artifacts as objects of a bucket of Google Cloud Storage.
+    """A store in a bucket of Google Cloud Storage.
 
     Without ``credentials_path``, Google's application default credentials are used
-    (``GOOGLE_APPLICATION_CREDENTIALS``, gcloud, the machine's account). Nothing is asked of Google
-    before the first use.
+    (``GOOGLE_APPLICATION_CREDENTIALS``, gcloud, the machine's account). No request is sent before
+    the first use.
 
     Args:
-        bucket: the bucket's name.
-        prefix: goes before every name.
-        format: of tables.
-        credentials_path: a service account's key file.
-        project: the project of the client; the objects' is the bucket's own.
-        endpoint: URL of another service that speaks the same language; by default Google's, or
-            ``STORAGE_EMULATOR_HOST``.
-        impersonate: e-mail of a service account to act as.
-        kms_key_name: full name of a Cloud KMS key to encrypt every object with; by default the
+        bucket: Bucket name.
+        prefix: Folder in the bucket, for all artifacts of the store.
+        format: Format of tables.
+        credentials_path: Key file of a service account.
+        project: Project of the client; objects belong to the bucket's project.
+        endpoint: URL of a compatible service; by default ``STORAGE_EMULATOR_HOST``, or Google's.
+        impersonate: E-mail address of a service account to act as.
+        kms_key_name: Full name of a Cloud KMS key that encrypts every object; by default the
             bucket's own encryption.
-        tags: of every object, as custom metadata: the nearest that Google has to S3's tags. The
-            name ``sha256`` is the store's own.
-        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
-        client: a ``google.cloud.storage.Client`` to use in place of one made of the above.
+        tags: Added to every object as custom metadata, the closest that Google has to S3's tags.
+            The name ``sha256`` is reserved for the store.
+        escape_formulas: See :class:`~orch_assets.stores.formats.csv_text.CsvFormat`.
+        client: A ``google.cloud.storage.Client`` to use; the parameters of the connection are then
+            ignored.
 
     Example:
         >>> store = GCSPipelineStore("my-clinical-bucket", "clinops/prod/v2")
@@ -186,12 +185,12 @@ class GCSPipelineStore(PipelineStore):
         client: Any = None,
     ) -> None:
         def connect() -> Any:
+            if client is not None:
+                return client
             with reporting(f"gs://{bucket}"):
                 return _connect(credentials_path, project, endpoint, impersonate)
 
-        backend = GCSBucket(
-            bucket, given(client) if client else connect, kms_key_name=kms_key_name, tags=tags
-        )
+        backend = GCSBucket(bucket, connect, kms_key_name=kms_key_name, tags=tags)
         super().__init__(backend, prefix, format, escape_formulas=escape_formulas)
 
 
@@ -204,7 +203,7 @@ def _connect(
     from google.cloud.storage import Client
 
     return Client(
-        # None is no project, which objects don't need; left out, it would be looked for.
+        # None means no project, which objects don't need. Left out, Google would search for one.
         project=project,
         credentials=_credentials(credentials_path, impersonate),
         client_options={"api_endpoint": endpoint} if endpoint else None,
@@ -217,17 +216,17 @@ def _credentials(path: str | os.PathLike[str] | None, impersonate: str | None) -
     from google.auth import impersonated_credentials as impersonated
     from google.oauth2 import service_account
 
-    # google.auth's functions have no types.
+    # google.auth's functions are not typed.
     from_file: Any = service_account.Credentials.from_service_account_file
     malformed: Any = exceptions.MalformedError
-    acting_as: Any = impersonated.Credentials
+    impersonating: Any = impersonated.Credentials
     credentials = None
     if path:
         try:
             credentials = from_file(os.fspath(path), scopes=[_SCOPE])
-        except (ValueError, OSError):  # Google's own words may hold a part of the file
+        except (ValueError, OSError):  # Google's message may quote the file
             raise malformed("the key file can't be read") from None
     if impersonate:
         source = credentials or google.auth.default(scopes=[_SCOPE])[0]
-        return acting_as(source, impersonate, target_scopes=[_SCOPE])
+        return impersonating(source, impersonate, target_scopes=[_SCOPE])
     return credentials

@@ -1,24 +1,23 @@
-"""What Google Cloud Storage, and the way to it, say: without the vendor's stack or any key."""
+"""Errors of Google Cloud Storage and of its client as our own, without stack traces or keys."""
 
 import contextlib
 from collections.abc import Iterator
 
 from orch_assets.clouds import connecting
-from orch_assets.errors import StoreUnavailableError
 from orch_assets.extras import needing
-from orch_assets.marked_names import named_uri
-from orch_assets.stores.temporary import NO_ROOM, has_no_room
+from orch_assets.stores.backends.base import unusable
+from orch_assets.stores.spooling import NO_ROOM, has_no_room
 
 _CREDENTIALS = (
-    "Google credentials are missing, or Google refuses them ({code}). Give credentials_path, set "
+    "Google credentials are missing, or Google rejects them ({code}). Pass credentials_path, set "
     "GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default login."
 )
 _DENIED = (
-    "Access is denied ({code}). Allow storage.objects.list, get, create and delete on it, and the "
-    "use of its KMS key."
+    "Access is denied ({code}). Allow storage.objects.list, get, create and delete on the bucket, "
+    "and the use of its KMS key."
 )
 _NO_URL = (
-    "The endpoint is no URL ({code}). Correct STORAGE_EMULATOR_HOST, or the parameter endpoint."
+    "The endpoint is not a URL ({code}). Correct STORAGE_EMULATOR_HOST, or the parameter endpoint."
 )
 _REASONS = {
     "NotFound": "The bucket doesn't exist. Create it, or correct its name.",
@@ -42,10 +41,10 @@ _CREDENTIAL_CODES = {
 
 @contextlib.contextmanager
 def reporting(uri: str) -> Iterator[None]:
-    """Turn the vendor's errors into ours.
+    """Turn Google's errors into our own.
 
     Raises:
-        StoreUnavailableError: naming the address and what to do.
+        StoreUnavailableError: Names the address and what to do.
         MissingExtraError: google-cloud-storage is not installed.
     """
     with connecting, needing("gcp"):
@@ -56,7 +55,7 @@ def reporting(uri: str) -> Iterator[None]:
     reason = None
     try:
         yield
-    # OSError: what requests makes of a network that fails; ValueError: an endpoint that is no URL
+    # OSError: what requests raises if the network fails; ValueError: an endpoint that is not a URL
     except (
         GoogleAPIError,
         GoogleAuthError,
@@ -67,9 +66,7 @@ def reporting(uri: str) -> Iterator[None]:
     ) as error:
         reason = _reason(error)
     if reason:
-        raise StoreUnavailableError(
-            f"The store at {named_uri(uri)} can't be used. {reason}", artifact=uri
-        ) from None
+        raise unusable(uri, reason) from None
 
 
 def _reason(error: BaseException) -> str:
@@ -86,5 +83,5 @@ def _reason(error: BaseException) -> str:
         return _REASONS[code].format(code=code)
     if isinstance(error, GoogleAPICallError):
         busy = (error.code or 0) >= 500 or code == "TooManyRequests"  # noqa: PLR2004 - HTTP's
-        return _BUSY.format(code=code) if busy else f"Google refuses it ({code})."
+        return _BUSY.format(code=code) if busy else f"Google refuses the request ({code})."
     return f"No answer from Google ({code}). Check the network, the endpoint and the proxy."

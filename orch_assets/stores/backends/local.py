@@ -1,8 +1,9 @@
-"""The local disk as a backend: whole files or none, also when the process is killed.
+"""The backend and the store for a local folder: no partial files, even if the process is killed.
 
-Files are written where nobody but their owner can read them, and get the modes of their store with
-their names: those of the umask, or in a private store 0600, in folders of 0700. Symbolic links
-below the root are refused: they would lead out of the store, or out of its folders' modes.
+Files are first written where only their owner can read them. When a file gets its final name, it
+also gets the mode of its store: the one of the umask, or in a private store 0600, in folders of
+mode 0700. Symbolic links below the root are refused: they could lead out of the store, or to
+folders of other modes.
 """
 
 import contextlib
@@ -17,16 +18,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from orch_assets.errors import ArtifactNotFoundError, StoreAddressError, StoreUnavailableError
-from orch_assets.marked_names import named, named_uri
+from orch_assets.errors import StoreAddressError, StoreUnavailableError
+from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import StorageFormat
+from orch_assets.stores.backends.base import Backend, nothing_stored
 from orch_assets.stores.names import holds_control
 from orch_assets.stores.spooling import Spooled, create_private, sha256_of
 from orch_assets.stores.store import PipelineStore
 
-# Where files are written before they get their name: in the root, so on its file system.
+# Files are written here first. It is in the root, and so on the same file system.
 _SPOOL_FOLDER = ".orch-spool"
-# What a killed process left behind is removed once nobody can be writing it any more.
+# Files left behind by killed processes are removed once no process can still be writing them.
 _SPOOL_SECONDS = 7 * 24 * 3600.0
 _SPOOLED = re.compile("[0-9a-f]{32}")
 
@@ -37,16 +39,18 @@ _OTHERS = 0o077
 _log = logging.getLogger("orch_assets.stores")
 
 
-class LocalDisk:
+class LocalDisk(Backend):
     """A folder whose files are the objects.
 
     Args:
-        root: the folder; made by the first write. It may be a link, nothing in it may.
-        private: whether its owner alone may read it, whatever the umask says. A root that others
-            can enter is closed to them by the first write.
+        root: The folder, created by the first write. It may be a symbolic link; nothing below it
+            may be one.
+        private: Whether only the owner may read the folder, whatever the umask. If other users
+            can enter an existing root, the first write closes it to them.
 
     Raises:
-        StoreAddressError: the folder's path holds what no path, or no line of a log, can hold.
+        StoreAddressError: The path holds a control character, which neither a path nor a log line
+            can hold.
     """
 
     def __init__(self, root: str | os.PathLike[str], *, private: bool = False) -> None:
@@ -63,7 +67,7 @@ class LocalDisk:
 
     @contextlib.contextmanager
     def spool(self) -> Iterator[Path]:
-        """Lend a path in the spool folder, which every write leaves empty."""
+        """Yield a path in the spool folder; every write leaves that folder empty."""
         with self._reporting():
             folder = self._path(_SPOOL_FOLDER)
             self._make_folder(folder)
@@ -75,7 +79,7 @@ class LocalDisk:
             path.unlink(missing_ok=True)
 
     def put(self, spooled: Spooled, key: str) -> None:
-        """Sync the file, then move it to its key."""
+        """Sync the file to the disk, then move it to its key."""
         with self._reporting():
             _sync(spooled.path)
             self._move(spooled.path, key)
@@ -85,12 +89,12 @@ class LocalDisk:
         self,
         source: str,
         target: str,
-        sha256: str,  # noqa: ARG002 - a disk keeps no notes
+        sha256: str,  # noqa: ARG002 - files have no metadata
         size: int,  # noqa: ARG002
     ) -> Iterator[Callable[[], None]]:
         """Copy into the spool folder; the commit is one rename.
 
-        A copy and no link: a file that is edited in place must not change its version.
+        It is a copy, not a link: editing the current file must not change its version.
         """
         with self.spool() as path:
             with self._reporting():
@@ -101,19 +105,17 @@ class LocalDisk:
 
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
-        """Open the file; a file that replaces it doesn't disturb the reader."""
+        """Open the file; the reader isn't affected if it is replaced."""
         with self._reporting():
             try:
                 file = self._path(key).open("rb")
             except (FileNotFoundError, NotADirectoryError):
-                raise ArtifactNotFoundError(
-                    f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
-                ) from None
+                raise nothing_stored(self.uri(key), key) from None
         with file:
             yield file
 
     def holds(self, key: str, sha256: str, size: int) -> bool:
-        """Compare the size, then the hash."""
+        """Compare the file's size, then its hash."""
         with self._reporting():
             path = self._path(key)
             if not path.is_file() or path.stat().st_size != size:
@@ -122,12 +124,12 @@ class LocalDisk:
                 return sha256_of(file) == sha256
 
     def exists(self, key: str) -> bool:
-        """Tell whether the file is there."""
+        """Return whether the file exists."""
         with self._reporting():
             return self._path(key).is_file()
 
     def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
-        """Walk the folder, past everything hidden if so asked, and past links always."""
+        """Walk the folder, skipping links, and hidden files and folders unless requested."""
         with self._reporting():
             for parent, folders, files in os.walk(self._path(folder), onerror=_raise_unless_gone):
                 folders[:] = [name for name in folders if hidden or not name.startswith(".")]
@@ -136,17 +138,17 @@ class LocalDisk:
                         yield Path(parent, name).relative_to(self._root).as_posix()
 
     def delete(self, key: str) -> None:
-        """Remove the file; its folder stays, another writer may be about to use it."""
+        """Remove the file; its folder stays, since another writer may be about to use it."""
         with self._reporting(), contextlib.suppress(FileNotFoundError):
             path = self._path(key)
             path.unlink()
             _sync(path.parent)
 
     def _path(self, key: str) -> Path:
-        """Return a key's path.
+        """Return the path of a key.
 
         Raises:
-            StoreUnavailableError: it, or a folder on the way to it, is a symbolic link.
+            StoreUnavailableError: The path, or a folder above it, is a symbolic link.
         """
         path = self._root
         for part in filter(None, key.split("/")):
@@ -155,7 +157,7 @@ class LocalDisk:
                 raise StoreUnavailableError(
                     f"The store in {self._root} can't be used: "
                     f"{named(path, 'a part of it', shown=str(path))} is a symbolic link, which may "
-                    "lead out of it. Replace the link by what it points to."
+                    "lead out of the store. Replace the link by what it points to."
                 )
         return path
 
@@ -171,22 +173,22 @@ class LocalDisk:
         _sync(target.parent)
 
     def _make_folder(self, folder: Path) -> None:
-        """Make a folder and those above it, each durably."""
+        """Create a folder and its parents, each durably."""
         missing = []
         while not folder.is_dir():
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
-            ours = each == self._root or self._root in each.parents
-            if ours and (self._private or each.name == _SPOOL_FOLDER):
+            is_in_store = each == self._root or self._root in each.parents
+            if is_in_store and (self._private or each.name == _SPOOL_FOLDER):
                 each.mkdir(_PRIVATE_FOLDER, exist_ok=True)
-                each.chmod(_PRIVATE_FOLDER)  # a umask may take the owner's own rights
+                each.chmod(_PRIVATE_FOLDER)  # the umask may restrict even the owner
             else:
                 each.mkdir(exist_ok=True)
             _sync(each.parent)
 
     def _prepare(self, folder: Path) -> None:
-        """Close to others what is to be private, learn the umask, remove what is old; once."""
+        """Before the first write: close private folders, learn the umask, remove old files."""
         if self._prepared:
             return
         self._prepared = True
@@ -213,7 +215,7 @@ class LocalDisk:
 
 
 def _close_to_others(folder: Path) -> None:
-    """Take a folder from everybody but its owner, or tell who must."""
+    """Deny other users access to a folder; log a warning if only its owner can."""
     mode = stat.S_IMODE(folder.stat().st_mode)
     if not mode & _OTHERS:
         return
@@ -221,15 +223,15 @@ def _close_to_others(folder: Path) -> None:
         folder.chmod(_PRIVATE_FOLDER)
     except PermissionError:
         _log.warning(
-            "Other users of this machine may read %s (mode %o), and it isn't ours to change: "
-            "its owner should set its mode to 700.",
+            "Other users of this machine may read %s (mode %o), and this process may not change "
+            "that: the folder's owner should set its mode to 700.",
             folder,
             mode,
         )
 
 
 def _mode_of_new_files(folder: Path) -> int:
-    """Return the mode that the umask gives to files; it can't be asked for without changing it."""
+    """Return the mode of new files, found by creating one: reading the umask means changing it."""
     path = folder / uuid.uuid4().hex
     try:
         path.touch(exist_ok=False)
@@ -239,15 +241,15 @@ def _mode_of_new_files(folder: Path) -> int:
 
 
 def _is_old_spool_file(path: Path) -> bool:
-    """Whether a file is of a name that we give, and nobody can be writing it any more."""
+    """Return whether a file is one of ours and so old that no process can be writing it."""
     if not _SPOOLED.fullmatch(path.name):
         return False
-    found = path.lstat()
-    return stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _SPOOL_SECONDS
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_mtime < time.time() - _SPOOL_SECONDS
 
 
 def _sync(path: Path) -> None:
-    """Bring a file, or a folder's list of names, onto the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -261,17 +263,17 @@ def _raise_unless_gone(error: OSError) -> None:
 
 
 class LocalPipelineStore(PipelineStore):
-    """Artifacts as files below a folder, published as in a cloud's store.
+    """A store in a local folder, with the same guarantees as a store in a bucket.
 
-    Nothing is made before the first write.
+    Nothing is created before the first write.
 
     Args:
-        root: the folder; a relative one is the working folder's at this moment.
-        prefix: goes before every name, so it is a folder in the root.
-        format: of tables.
-        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
-        private: whether the folder's owner alone may read it, whatever the umask says: folders
-            have mode 0700, files 0600, and a root that is there already is closed to others.
+        root: The folder. A relative path is resolved against the working folder now.
+        prefix: Folder in the root, for all artifacts of the store.
+        format: Format of tables.
+        escape_formulas: See :class:`~orch_assets.stores.formats.csv_text.CsvFormat`.
+        private: Whether only the folder's owner may read it, whatever the umask: folders have
+            mode 0700, files 0600, and an existing root is closed to other users.
 
     Example:
         >>> import pandas as pd, tempfile

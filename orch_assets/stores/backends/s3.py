@@ -1,4 +1,4 @@
-"""An S3 bucket as a backend."""
+"""The backend and the store for buckets in S3."""
 
 import contextlib
 import shutil
@@ -8,24 +8,23 @@ from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from orch_assets.clouds import boto3_session, botocore_session
-from orch_assets.errors import ArtifactNotFoundError
-from orch_assets.marked_names import named_uri
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.bucket import SHA256_NOTE, Bucket, ListingPage, given
+from orch_assets.stores.backends.base import nothing_stored
+from orch_assets.stores.backends.bucket import SHA256_FIELD, Bucket, ListingPage
 from orch_assets.stores.backends.s3_errors import code_of, reporting
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.store import PipelineStore
 
-# Larger objects are sent and fetched in parts of this size, a few at a time.
+# Larger objects are uploaded and fetched in parts of this size, a few at a time.
 _PART = 32 << 20
 _PARTS_AT_ONCE = 4
-# S3 copies 5 GB in one request. Less, so that the request that commits is short.
+# S3 copies up to 5 GB in one request. This is less, to keep the request that commits short.
 _COPY_AT_ONCE = 1 << 30
 _ATTEMPTS = 3
 _MISSING = {"404", "NoSuchKey"}
-# What boto3 itself doesn't try again: an object that was replaced between two of its parts, and an
-# answer that was cut.
-_AGAIN = {
+# Errors that boto3 itself doesn't retry: the object was replaced between two of its parts, or the
+# response was cut short.
+_RETRYABLE = {
     "412",
     "PreconditionFailed",
     "S3DownloadFailedError",
@@ -38,13 +37,13 @@ _AGAIN = {
 
 
 class S3Bucket(Bucket[Any]):
-    """Objects in a bucket of S3, or of something that speaks its language.
+    """Objects in a bucket of S3 or of a compatible service.
 
     Args:
         name: Bucket name.
-        connect: makes the boto3 client.
-        kms_key: encrypts every object; the bucket's own default without one.
-        tags: of every object.
+        connect: Creates the boto3 client.
+        kms_key: Encrypts every object; by default the bucket's own encryption.
+        tags: Added to every object.
     """
 
     scheme = "s3"
@@ -64,7 +63,7 @@ class S3Bucket(Bucket[Any]):
         self._tagging = {"Tagging": urlencode(tags)} if tags else {}
 
     def put(self, spooled: Spooled, key: str) -> None:
-        """Send the file; in parts, a large one."""
+        """Upload the file; a large one in parts."""
         with reporting(self.uri(key)):
             self._client.upload_file(
                 str(spooled.path),
@@ -78,7 +77,7 @@ class S3Bucket(Bucket[Any]):
     def copying(
         self, source: str, target: str, sha256: str, size: int
     ) -> Iterator[Callable[[], None]]:
-        """Copy in one request; or copy the parts now, to be joined by the commit."""
+        """Copy in one request; or copy a large object in parts, which the commit joins."""
         if size > _COPY_AT_ONCE:
             with self._copying_parts(source, target, sha256, size) as commit:
                 yield commit
@@ -99,7 +98,7 @@ class S3Bucket(Bucket[Any]):
         yield commit_at_once
 
     def holds(self, key: str, sha256: str, size: int) -> bool:
-        """Ask for the object's size and note."""
+        """Compare the object's size and hash with its metadata."""
         with reporting(self.uri(key)):
             from botocore.exceptions import ClientError
 
@@ -109,8 +108,8 @@ class S3Bucket(Bucket[Any]):
                 if code_of(error) in _MISSING:
                     return False
                 raise
-        found = (head["ContentLength"], head["Metadata"].get(SHA256_NOTE))
-        return bool(found == (size, sha256))
+        stored = (head["ContentLength"], head["Metadata"].get(SHA256_FIELD))
+        return bool(stored == (size, sha256))
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -124,21 +123,19 @@ class S3Bucket(Bucket[Any]):
                 file.truncate()
                 try:
                     self._fetch_once(key, file)
-                except Exception as error:  # judged by its code, and raised again
+                except Exception as error:  # its code decides; otherwise it is raised again
                     if code_of(error) in _MISSING:
                         break
-                    if last or code_of(error) not in _AGAIN:
+                    if last or code_of(error) not in _RETRYABLE:
                         raise
                 else:
                     return
-        raise ArtifactNotFoundError(
-            f"Nothing is stored at {named_uri(self.uri(key), key)}.", artifact=self.uri(key)
-        )
+        raise nothing_stored(self.uri(key), key)
 
     def _fetch_once(self, key: str, file: BinaryIO) -> None:
-        answer = self._client.get_object(Bucket=self._name, Key=key)
-        with contextlib.closing(answer["Body"]) as body:
-            if answer["ContentLength"] <= _PART:
+        response = self._client.get_object(Bucket=self._name, Key=key)
+        with contextlib.closing(response["Body"]) as body:
+            if response["ContentLength"] <= _PART:
                 shutil.copyfileobj(body, file, 1 << 20)
                 return
         self._client.download_fileobj(self._name, key, file, Config=_transfer())
@@ -177,7 +174,7 @@ class S3Bucket(Bucket[Any]):
 
             yield commit
         except BaseException:
-            with contextlib.suppress(Exception):  # the first error is the one to tell
+            with contextlib.suppress(Exception):  # the first error is the one to report
                 self._client.abort_multipart_upload(**where)
             raise
 
@@ -186,16 +183,16 @@ class S3Bucket(Bucket[Any]):
     ) -> dict[str, Any]:
         first = (number - 1) * _COPY_AT_ONCE
         last = min(first + _COPY_AT_ONCE, size) - 1
-        answer = self._client.upload_part_copy(
+        response = self._client.upload_part_copy(
             **where,
             PartNumber=number,
             CopySource={"Bucket": self._name, "Key": source},
             CopySourceRange=f"bytes={first}-{last}",
         )
-        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+        return {"PartNumber": number, "ETag": response["CopyPartResult"]["ETag"]}
 
     def _extra(self, sha256: str) -> dict[str, Any]:
-        return {"Metadata": {SHA256_NOTE: sha256}, **self._encryption, **self._tagging}
+        return {"Metadata": {SHA256_FIELD: sha256}, **self._encryption, **self._tagging}
 
 
 def _transfer() -> Any:
@@ -205,33 +202,33 @@ def _transfer() -> Any:
         multipart_threshold=_PART,
         multipart_chunksize=_PART,
         max_concurrency=_PARTS_AT_ONCE,
-        max_io_queue=_PARTS_AT_ONCE,  # pieces that wait to be written, of 256 KB each
+        max_io_queue=_PARTS_AT_ONCE,  # pieces of 256 KB waiting to be written
     )
 
 
-# Studies at work at once share a client, and each may send several parts.
+# Studies that run at the same time share a client, and each may send several parts at once.
 _CONNECTIONS = 50
 
 
 class S3PipelineStore(PipelineStore):
-    """Artifacts as objects of an S3 bucket.
+    """A store in an S3 bucket.
 
-    Credentials are boto3's own: the environment, a profile, the machine's role. Nothing is asked
-    of AWS before the first use.
+    Credentials are found as boto3 finds them: in the environment, in a profile, from the machine's
+    role. No request is sent before the first use.
 
     Args:
-        bucket: the bucket's name.
-        prefix: goes before every name.
-        format: of tables.
-        region: the bucket's; by default what boto3 finds (``AWS_REGION``, the profile).
-        profile: a named profile of the AWS configuration.
+        bucket: Bucket name.
+        prefix: Folder in the bucket, for all artifacts of the store.
+        format: Format of tables.
+        region: Region of the bucket; by default what boto3 finds (``AWS_REGION``, the profile).
+        profile: A named profile of the AWS configuration.
         endpoint: URL of an S3-compatible service; by default what boto3 finds
             (``AWS_ENDPOINT_URL``).
-        role_arn: a role to assume, renewed before it expires.
-        kms_key: KMS key to encrypt every object with; by default the bucket's own encryption.
-        tags: of every object.
-        escape_formulas: as :class:`~orch_assets.stores.formats.csv_text.CsvFormat` has it.
-        client: a boto3 S3 client to use in place of one made of the above.
+        role_arn: A role to assume; its credentials are renewed before they expire.
+        kms_key: KMS key that encrypts every object; by default the bucket's own encryption.
+        tags: Added to every object.
+        escape_formulas: See :class:`~orch_assets.stores.formats.csv_text.CsvFormat`.
+        client: A boto3 S3 client to use; the parameters of the connection are then ignored.
 
     Example:
         >>> store = S3PipelineStore("my-clinical-bucket", "clinops/prod", region="us-east-1")
@@ -254,10 +251,12 @@ class S3PipelineStore(PipelineStore):
         client: Any = None,
     ) -> None:
         def connect() -> Any:
+            if client is not None:
+                return client
             with reporting(f"s3://{bucket}"):
                 return _connect(region, profile, endpoint, role_arn)
 
-        backend = S3Bucket(bucket, given(client) if client else connect, kms_key=kms_key, tags=tags)
+        backend = S3Bucket(bucket, connect, kms_key=kms_key, tags=tags)
         super().__init__(backend, prefix, format, escape_formulas=escape_formulas)
 
 
@@ -275,7 +274,7 @@ def _connect(
 
 
 def _assuming(session: Any, role_arn: str) -> Any:
-    """Return a session of a role; boto3 offers this in profiles only."""
+    """Return a session that assumes a role; boto3 offers this only in profiles."""
     from boto3.session import Session
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
     from botocore.exceptions import NoCredentialsError
@@ -284,13 +283,13 @@ def _assuming(session: Any, role_arn: str) -> Any:
     if source is None:
         raise NoCredentialsError
     fetcher = AssumeRoleCredentialFetcher(
-        session._session.create_client,  # noqa: SLF001 - boto3 shows its botocore session nowhere
+        session._session.create_client,  # noqa: SLF001 - boto3 has no public way to its botocore session
         source,
         role_arn,
         extra_args={"RoleSessionName": f"orch-assets-{uuid.uuid4().hex[:8]}"},
     )
     core = botocore_session()
-    core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - the usual way in
+    core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - botocore offers no other way
         fetcher.fetch_credentials, "assume-role"
     )
     return Session(botocore_session=core, region_name=session.region_name)

@@ -1,28 +1,27 @@
-"""What S3, and the way to it, say: in our own words, without the vendor's stack or any key."""
+"""Errors of S3 and of boto3 as our own, without stack traces or keys."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 from orch_assets.clouds import connecting
-from orch_assets.errors import StoreUnavailableError
 from orch_assets.extras import needing
-from orch_assets.marked_names import named_uri
-from orch_assets.stores.temporary import NO_ROOM, has_no_room
+from orch_assets.stores.backends.base import unusable
+from orch_assets.stores.spooling import NO_ROOM, has_no_room
 
 _CREDENTIALS = (
-    "AWS credentials are missing, or AWS refuses them ({code}). Give AWS_ACCESS_KEY_ID and "
-    "AWS_SECRET_ACCESS_KEY, a profile or a role of the machine; renew those that expired."
+    "AWS credentials are missing, or AWS rejects them ({code}). Set AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or use a profile or the machine's role; renew expired credentials."
 )
-_REGION = "The region doesn't fit ({code}). Give the bucket's own region, or set AWS_REGION."
+_REGION = "The region is wrong or missing ({code}). Set AWS_REGION to the bucket's region."
 _REASONS = {
     "NoSuchBucket": "The bucket doesn't exist. Create it, or correct its name.",
-    "InvalidBucketName": "That is no bucket's name. Correct it.",
+    "InvalidBucketName": "Not a valid bucket name. Correct it.",
     "AccessDenied": "Access is denied ({code}). Allow s3:ListBucket, s3:GetObject, s3:PutObject "
-    "and s3:DeleteObject on it, and the use of its KMS key.",
+    "and s3:DeleteObject on the bucket, and the use of its KMS key.",
     "SlowDown": "S3 is busy ({code}). Try again later.",
-    "ParamValidationError": "boto3 refuses a parameter: check the bucket's name and the KMS key.",
-    "ValueError": "The endpoint is no URL. Correct AWS_ENDPOINT_URL, or the parameter endpoint.",
+    "ParamValidationError": "boto3 rejects a parameter. Check the bucket name and the KMS key.",
+    "ValueError": "The endpoint is not a URL. Correct AWS_ENDPOINT_URL, or the parameter endpoint.",
 }
 _ALIKE = {
     "EndpointResolutionError": "ValueError",
@@ -59,17 +58,17 @@ _REGION_CODES = {
 
 
 def code_of(error: BaseException) -> str:
-    """Return S3's own code of an error, or the error's type."""
+    """Return the error code of S3; the name of the error's type if there is none."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code") or type(error).__name__)
 
 
 @contextlib.contextmanager
 def reporting(uri: str) -> Iterator[None]:
-    """Turn the vendor's errors into ours.
+    """Turn the errors of boto3 into our own.
 
     Raises:
-        StoreUnavailableError: naming the address and what to do.
+        StoreUnavailableError: Names the address and what to do.
         MissingExtraError: boto3 is not installed.
     """
     with connecting, needing("aws"):
@@ -89,14 +88,12 @@ def reporting(uri: str) -> Iterator[None]:
         Boto3Error,
         RetriesExceededError,
         S3DownloadFailedError,
-    ) as error:  # what a transfer makes of another error
+    ) as error:  # a transfer wraps another error
         reason = _reason(getattr(error, "last_exception", None) or error.__context__ or error)
-    except (BotoCoreError, OSError, ValueError) as error:  # ValueError: an endpoint that is no URL
+    except (BotoCoreError, OSError, ValueError) as error:  # ValueError: the endpoint is not a URL
         reason = NO_ROOM if has_no_room(error) else _reason(error)
     if reason:
-        raise StoreUnavailableError(
-            f"The store at {named_uri(uri)} can't be used. {reason}", artifact=uri
-        ) from None
+        raise unusable(uri, reason) from None
 
 
 def _reason(error: BaseException) -> str:
@@ -109,5 +106,5 @@ def _reason(error: BaseException) -> str:
     if known:
         return known.format(code=code)
     if hasattr(error, "response"):
-        return f"S3 refuses it ({code})."
+        return f"S3 refuses the request ({code})."
     return f"No answer from S3 ({code}). Check the network, the endpoint and the proxy."

@@ -1,1 +1,1 @@
-"""What is stored, looked through: listed, verified, removed by age, compacted."""
+"""Work on everything in a store: list, verify, remove old versions, compact manifests."""

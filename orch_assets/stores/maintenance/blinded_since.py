@@ -1,12 +1,11 @@
-"""Open versions that were made while a variable was open that is withheld by now.
+"""Open versions that may hold values of variables that have been blinded since.
 
-Blinding a variable changes what is published from then on. What was published before stays, until
-somebody removes it. Which versions these are, the manifests tell: they name the version of the
-table ``variables`` that an artifact was made by, and of what else it was made from, which was made
-by one in its turn.
+Blinding a variable changes only what is published from then on. Earlier versions stay until
+somebody removes them. Manifests show which versions these are: they list the version of the table
+``variables`` from which an artifact was made, and its other inputs, whose manifests do the same.
 
-An artifact is only found where its manifest names its inputs: what a pipeline or an asset reads
-through its parameters, and what is read inside of ``noting_inputs()``.
+An artifact is found only if its manifest lists its inputs: what a pipeline or an asset reads
+through its parameters, and what is read inside ``noting_inputs()``.
 """
 
 import re
@@ -15,21 +14,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores.backends.base import Backend
-from orch_assets.stores.maintenance.inventory import take_stock
+from orch_assets.stores.maintenance.inventory import stored_hash
 from orch_assets.stores.manifest import Manifest
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.publishing import Publisher
-from orch_assets.stores.spooling import sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The shipped table, one for each study.
+# The table of the shipped pipeline, one for each study.
 _DICTIONARY: Final = re.compile(r"(?:.*/)?variables/[^/]+")
 _COLUMNS: Final = ("variable_name", "form_key", "form_id", "blinded")
-# Where the restricted store is by default. Those who may read it may read what it has.
+# The default location of the restricted store, whose readers may see withheld values.
 _RESTRICTED: Final = "restricted/"
 
 _NONE: Final[frozenset[str]] = frozenset()
@@ -37,15 +34,16 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 @dataclass(frozen=True)
 class BlindedSince:
-    """A version that may hold values of variables that were open then, and are withheld by now.
+    """A version that may hold values of variables that were open then and are blinded now.
 
     Attributes:
-        uri: of the version's object.
-        artifact: its name in the store.
+        uri: URI of the version's object.
+        artifact: Name of the artifact in the store.
         kind: ``table``, ``set`` or ``json``.
-        version: its SHA-256.
-        is_current: whether it is what readers get now; then it must be made anew first.
-        variables: the variables, each as ``<form>.<variable>``.
+        version: SHA-256 of the version.
+        is_current: Whether it is the current version. It can be removed only after a newer one
+            has been published.
+        variables: The variables, each as ``<form>.<variable>``.
     """
 
     uri: str
@@ -58,19 +56,19 @@ class BlindedSince:
     def __str__(self) -> str:
         what = "the current version" if self.is_current else "an older version"
         return (
-            f"{self.uri}: {what} of {self.artifact}, made while these were open that are withheld "
-            f"by now: {', '.join(self.variables)}"
+            f"{self.uri}: {what} of {self.artifact}, made before these variables were blinded: "
+            f"{', '.join(self.variables)}"
         )
 
 
 class BlindedVersions:
-    """Looks for such versions; each manifest is read once.
+    """Finds versions made before variables were blinded; reads each manifest once.
 
     Args:
-        publisher: reads manifests.
-        backend: holds the objects.
-        artifacts: those to look at, dictionaries among them.
-        dictionary: returns a version of a table ``variables``, by its name and version.
+        publisher: Reads manifests.
+        backend: Holds the bytes.
+        artifacts: The artifacts to check, including the tables ``variables``.
+        dictionary: Returns a version of a table ``variables``, by its name and version.
     """
 
     def __init__(
@@ -89,17 +87,17 @@ class BlindedVersions:
         }
         self._dictionary = dictionary
         self._manifests: dict[str, Mapping[str, Manifest]] = {}
-        self._found: dict[tuple[str, str], frozenset[str]] = {}
+        self._blinded: dict[tuple[str, str], frozenset[str]] = {}
 
     def __iter__(self) -> Iterator[BlindedSince]:
-        if not self._lost:
+        if not self._blinded_by_dictionary:
             return
         for uri, keys in sorted(self._by_uri.items(), key=lambda item: item[1].name):
             if _is_dictionary(keys):
                 continue  # it holds no values
-            current = self._current(keys)
+            current = stored_hash(self._backend, keys.current)
             for version in self._manifests_of(uri):
-                variables = self._made_while_open(uri, version)
+                variables = self._blinded_variables(uri, version)
                 if variables:
                     yield BlindedSince(
                         uri=self._backend.uri(keys.version(version)),
@@ -111,64 +109,54 @@ class BlindedVersions:
                     )
 
     @cached_property
-    def _lost(self) -> Mapping[tuple[str, str], frozenset[str]]:
-        """What each older dictionary had open that its current version has not."""
-        found = {}
+    def _blinded_by_dictionary(self) -> Mapping[tuple[str, str], frozenset[str]]:
+        """The variables that an older dictionary has open and the current one has blinded."""
+        blinded = {}
         for uri, keys in self._by_uri.items():
             versions = self._versions(keys) if _is_dictionary(keys) else set()
-            current = self._current(keys) if len(versions) > 1 else None
+            current = stored_hash(self._backend, keys.current) if len(versions) > 1 else None
             if current not in versions:
                 continue
-            now = _open_variables(self._dictionary(keys.name, current))
+            now_open = _open_variables(self._dictionary(keys.name, current))
             for version in versions - {current}:
-                lost = _open_variables(self._dictionary(keys.name, version)) - now
-                if lost:
-                    found[uri, version] = lost
-        return found
+                variables = _open_variables(self._dictionary(keys.name, version)) - now_open
+                if variables:
+                    blinded[uri, version] = variables
+        return blinded
 
-    def _made_while_open(self, uri: str, version: str) -> frozenset[str]:
-        """Return what was open when a version was made, and is no more.
+    def _blinded_variables(self, uri: str, version: str) -> frozenset[str]:
+        """Return the variables that were open when a version was made and are blinded now.
 
-        The same bytes may have been published again by a later dictionary: then they hold nothing
-        that this one withholds.
+        If the same bytes were published again with a later dictionary, they hold no values that
+        this dictionary withholds.
         """
-        place = (uri, version)
-        if place in self._lost:
-            return self._lost[place]
+        item = (uri, version)
+        if item in self._blinded_by_dictionary:
+            return self._blinded_by_dictionary[item]
         if uri not in self._by_uri or _is_dictionary(self._by_uri[uri]):
             return _NONE
-        if place not in self._found:
-            self._found[place] = _NONE  # what is made from itself, by way of others, adds nothing
+        if item not in self._blinded:
+            self._blinded[item] = _NONE  # ends the recursion if an artifact is among its own inputs
             manifest = self._manifests_of(uri).get(version)
             by_publication = [
-                _NONE.union(*(self._made_while_open(*each) for each in publication.inputs.items()))
+                _NONE.union(
+                    *(self._blinded_variables(*each) for each in publication.inputs.items())
+                )
                 for publication in (manifest.publications if manifest else ())
             ]
             if by_publication:
-                self._found[place] = frozenset.intersection(*by_publication)
-        return self._found[place]
+                self._blinded[item] = frozenset.intersection(*by_publication)
+        return self._blinded[item]
 
     def _manifests_of(self, uri: str) -> Mapping[str, Manifest]:
         if uri not in self._manifests:
-            found = self._publisher.manifests(self._by_uri[uri])
-            self._manifests[uri] = {manifest.content.sha256: manifest for manifest in found}
+            manifests = self._publisher.manifests(self._by_uri[uri])
+            self._manifests[uri] = {each.content.sha256: each for each in manifests}
         return self._manifests[uri]
 
     def _versions(self, keys: ArtifactKeys) -> set[str]:
         objects = self._backend.list(f"{keys.hidden}/versions", hidden=True)
         return {key.rpartition("/")[2] for key in objects}
-
-    def _current(self, keys: ArtifactKeys) -> str | None:
-        try:
-            with self._backend.open(keys.current) as file:
-                return sha256_of(file)
-        except ArtifactNotFoundError:
-            return None
-
-
-def all_artifacts(backend: Backend, folder: str, prefix: str) -> list[ArtifactKeys]:
-    """Return the keys of all that is stored below a folder of the store with that prefix."""
-    return [stock.keys for stock in take_stock(backend, folder, prefix)]
 
 
 def _is_dictionary(keys: ArtifactKeys) -> bool:
@@ -176,14 +164,14 @@ def _is_dictionary(keys: ArtifactKeys) -> bool:
 
 
 def _open_variables(table: "pa.Table") -> frozenset[str]:
-    """Return the variables that a table says are open, each as ``<form>.<variable>``."""
+    """Return the variables that a table ``variables`` has open, each as ``<form>.<variable>``."""
     if not {*_COLUMNS} <= {*table.column_names}:
-        return _NONE  # somebody's own table of that name
-    found: dict[tuple[str, object], tuple[str, bool]] = {}
+        return _NONE  # a user's own table of that name
+    variables: dict[tuple[str, object], tuple[str, bool]] = {}
     for name, form_key, form_id, blinded in zip(
         *(table[column].to_pylist() for column in _COLUMNS), strict=True
     ):
-        place = ((name or "").casefold(), form_key or form_id)
-        named, is_open = found.get(place, (f"{form_key or form_id}.{name}", True))
-        found[place] = (named, is_open and blinded is False)
-    return frozenset(named for named, is_open in found.values() if is_open)
+        variable = ((name or "").casefold(), form_key or form_id)
+        label, is_open = variables.get(variable, (f"{form_key or form_id}.{name}", True))
+        variables[variable] = (label, is_open and blinded is False)
+    return frozenset(label for label, is_open in variables.values() if is_open)

@@ -1,11 +1,14 @@
-"""All that is stored below a folder, artifact by artifact."""
+"""All objects below a folder of a store, grouped by artifact."""
 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.stores.artifacts import SetIndex
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.object_keys import ArtifactKeys, ParsedKey, parse_key
+from orch_assets.stores.spooling import sha256_of
 
 
 @dataclass
@@ -13,17 +16,17 @@ class ArtifactObjects:
     """The objects of one artifact.
 
     Attributes:
-        keys: where they are.
-        is_named: whether a name leads to them.
-        current: whether the current object is there.
-        versions: those stored.
-        members: tables of a set, by their hashes.
-        manifests: keys of the entries, oldest first, by version.
+        keys: Keys of the artifact.
+        is_named: Whether a name of the store leads to it.
+        has_current: Whether the current object exists.
+        versions: SHA-256 of the stored versions.
+        members: SHA-256 of the stored tables of a set.
+        manifests: Keys of the entries, oldest first, by version.
     """
 
     keys: ArtifactKeys
     is_named: bool = True
-    current: bool = False
+    has_current: bool = False
     versions: set[str] = field(default_factory=set)
     members: set[str] = field(default_factory=set)
     manifests: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -31,25 +34,30 @@ class ArtifactObjects:
     def __len__(self) -> int:
         """Return the number of objects."""
         entries = sum(map(len, self.manifests.values()))
-        return self.current + len(self.versions) + len(self.members) + entries
+        return self.has_current + len(self.versions) + len(self.members) + entries
 
 
-def take_stock(backend: Backend, folder: str, prefix: str) -> list[ArtifactObjects]:
-    """Return what is stored below a folder of the store with that prefix, in order of names.
+def collect_objects(backend: Backend, folder: str, prefix: str) -> list[ArtifactObjects]:
+    """Return the objects below a folder of a store, by artifact, in order of their keys.
 
-    What is no artifact's is left out.
+    Objects that belong to no artifact are left out.
+
+    Args:
+        backend: Holds the bytes.
+        folder: Folder to search, including the prefix.
+        prefix: Prefix of the store.
     """
-    found: dict[str, ArtifactObjects] = {}
+    artifacts: dict[str, ArtifactObjects] = {}
     for key, parsed in find_objects(backend, folder, prefix, hidden=True):
         keys = parsed.keys
-        stock = found.setdefault(keys.current, ArtifactObjects(keys, parsed.is_named))
+        objects = artifacts.setdefault(keys.current, ArtifactObjects(keys, parsed.is_named))
         if parsed.role == "current":
-            stock.current = True
+            objects.has_current = True
         elif parsed.role == "manifests":
-            stock.manifests[parsed.sha256].append(key)
+            objects.manifests[parsed.sha256].append(key)
         else:
-            (stock.versions if parsed.role == "versions" else stock.members).add(parsed.sha256)
-    return [found[current] for current in sorted(found)]
+            (objects.versions if parsed.role == "versions" else objects.members).add(parsed.sha256)
+    return [artifacts[current] for current in sorted(artifacts)]
 
 
 def find_objects(
@@ -61,10 +69,25 @@ def find_objects(
         parsed = parse_key(key, prefix)
         if parsed is None:
             continue
-        # A disk that is blind to case lists a folder in the first spelling that came; the same
-        # object answers to the artifact's own.
+        # A case-insensitive disk lists a folder in the spelling in which it was created. The same
+        # object is then also found under the artifact's own key.
         own = parsed.own_key
         if own not in {None, key} and own not in listed and backend.exists(own):
             yield own, parse_key(own, prefix) or parsed
         else:
             yield key, parsed
+
+
+def stored_hash(backend: Backend, key: str) -> str | None:
+    """Return the SHA-256 of an object's bytes; None if there is no such object."""
+    try:
+        with backend.open(key) as file:
+            return sha256_of(file)
+    except ArtifactNotFoundError:
+        return None
+
+
+def stored_members(backend: Backend, keys: ArtifactKeys, version: str) -> set[str]:
+    """Return the SHA-256 of each table that a stored version of a set consists of."""
+    with backend.open(keys.version(version)) as file:
+        return SetIndex.read(file).hashes()

@@ -1,4 +1,4 @@
-"""Going through all that is stored, and naming what isn't as it was published."""
+"""Reading everything that is stored, and reporting what is not as it was published."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,27 +6,31 @@ from itertools import chain
 from typing import Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
-from orch_assets.stores.artifact_sets import SetIndex
 from orch_assets.stores.backends.base import Backend
-from orch_assets.stores.maintenance.inventory import ArtifactObjects, take_stock
+from orch_assets.stores.maintenance.inventory import (
+    ArtifactObjects,
+    collect_objects,
+    stored_hash,
+    stored_members,
+)
 from orch_assets.stores.names import leads_from_below
 from orch_assets.stores.object_keys import inside
 from orch_assets.stores.publishing import Publisher
-from orch_assets.stores.spooling import sha256_of
 
-_LEFTOVER: Final = "no publication has it: one that was cut short or is under way left it"
+_LEFTOVER: Final = "belongs to no publication: one was interrupted, or is still under way"
+_REMOVED: Final = "it was removed during the verification"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that isn't as it was published.
+    """An object that is not as it was published.
 
     Attributes:
-        uri: of the object.
-        artifact: whose it is.
-        problem: what is wrong, a clause.
-        leftover: it is whole and nothing points at it: a publication that was killed left it,
-            or its manifest was removed. No reader meets it; ``retain()`` removes it.
+        uri: URI of the object.
+        artifact: Name of the artifact that it belongs to.
+        problem: What is wrong, as a clause.
+        leftover: Whether the object is intact, but nothing refers to it, because a publication was
+            killed or its manifest was removed. No reader sees it; ``retain()`` removes it.
     """
 
     uri: str
@@ -45,128 +49,125 @@ class Verification:
         self._publisher = publisher
         self._backend = backend
         self._prefix = prefix
-        # Versions that a manifest names as inputs, by URI of the artifact and hash.
+        # Versions that manifests list as inputs: URI of the artifact and SHA-256.
         self._inputs: set[tuple[str, str]] = set()
 
     def run(self, folder: str, progress: Callable[[int, int], object]) -> list[Problem]:
-        """Return what is wrong, in order of the artifacts."""
-        stocks = take_stock(self._backend, folder, self._prefix)
-        done, total = 0, sum(map(len, stocks))
+        """Return the problems, in order of artifact names."""
+        artifacts = collect_objects(self._backend, folder, self._prefix)
+        done, total = 0, sum(map(len, artifacts))
         progress(done, total)
-        faults = []
-        # All manifests first: they tell what the data must be there for.
-        for fault in chain(
-            chain.from_iterable(map(self._manifest_checks, stocks)),
-            chain.from_iterable(map(self._data_checks, stocks)),
+        problems = []
+        # All manifests first, since they say which data must exist.
+        for problem in chain(
+            chain.from_iterable(map(self._manifest_checks, artifacts)),
+            chain.from_iterable(map(self._data_checks, artifacts)),
         ):
-            if fault:
-                faults.append(fault)
+            if problem:
+                problems.append(problem)
             done += 1
             progress(min(done, total), total)
-        return sorted(faults, key=lambda fault: fault.artifact)
+        return sorted(problems, key=lambda problem: problem.artifact)
 
-    # Checks yield one fault or None for each object, and for each that should be there.
+    # Checks yield a problem or None for each object, stored or missing.
 
-    def _manifest_checks(self, stock: ArtifactObjects) -> Iterator[Problem | None]:
-        if stock.manifests and not stock.is_named:  # else no store published it
-            yield self._fault(stock, stock.keys.current, self._name_problem(stock))
-        for sha256, entries in sorted(stock.manifests.items()):
+    def _manifest_checks(self, objects: ArtifactObjects) -> Iterator[Problem | None]:
+        if objects.manifests and not objects.is_named:  # without manifests, no store published it
+            yield self._problem(objects, objects.keys.current, self._name_problem(objects))
+        for sha256, entries in sorted(objects.manifests.items()):
             for entry in entries:
-                yield self._fault(stock, entry, self._manifest_problem(stock, entry, sha256))
-            if sha256 not in stock.versions:
-                missing = "this version is missing; a manifest has it"
-                yield self._fault(stock, stock.keys.version(sha256), missing)
+                yield self._problem(objects, entry, self._manifest_problem(objects, entry, sha256))
+            if sha256 not in objects.versions:
+                missing = "this version is missing, although it has a manifest"
+                yield self._problem(objects, objects.keys.version(sha256), missing)
 
-    def _data_checks(self, stock: ArtifactObjects) -> Iterator[Problem | None]:
-        keys = stock.keys
-        current = self._hash(keys.current) if stock.current else None
-        for sha256 in sorted(stock.versions):
-            yield self._version_fault(stock, sha256, current)
-        used = self._members_in_use(stock)
-        for sha256 in sorted(stock.members):
+    def _data_checks(self, objects: ArtifactObjects) -> Iterator[Problem | None]:
+        keys = objects.keys
+        current = stored_hash(self._backend, keys.current) if objects.has_current else None
+        for sha256 in sorted(objects.versions):
+            yield self._check_version(objects, sha256, current)
+        used = self._members_in_use(objects)
+        for sha256 in sorted(objects.members):
             problem = self._bytes_problem(keys.member(sha256), sha256)
             leftover = not problem and used is not None and sha256 not in used
-            yield self._fault(stock, keys.member(sha256), problem, leftover=leftover)
-        if current is not None:
-            known = self._is_known(stock, current)
-            problem = None if known else f"no manifest has its bytes ({current})"
-            yield self._fault(stock, keys.current, problem)
+            yield self._problem(objects, keys.member(sha256), problem, leftover=leftover)
+        if objects.has_current:
+            yield self._problem(objects, keys.current, self._current_problem(objects, current))
 
-    def _name_problem(self, stock: ArtifactObjects) -> str | None:
-        if leads_from_below(inside(self._prefix, stock.keys.path)):
+    def _current_problem(self, objects: ArtifactObjects, current: str | None) -> str | None:
+        if current is None:
+            return _REMOVED
+        known = self._has_manifest(objects, current)
+        return None if known else f"no manifest has the hash of its bytes ({current})"
+
+    def _name_problem(self, objects: ArtifactObjects) -> str | None:
+        if leads_from_below(inside(self._prefix, objects.keys.path)):
             return None
         return (
-            "a development version named it so, and no name leads here any more: publish "
-            f"{stock.keys.name!r} again, then remove this object and "
-            f"{self._backend.uri(stock.keys.hidden)}"
+            "a development version stored it under a name that no longer leads here: publish "
+            f"{objects.keys.name!r} again, then remove this object and "
+            f"{self._backend.uri(objects.keys.hidden)}"
         )
 
-    def _manifest_problem(self, stock: ArtifactObjects, entry: str, sha256: str) -> str | None:
+    def _manifest_problem(self, objects: ArtifactObjects, entry: str, sha256: str) -> str | None:
         try:
-            manifest = self._publisher.entry(stock.keys, entry, sha256).manifest
+            manifest = self._publisher.entry(objects.keys, entry, sha256).manifest
         except ArtifactNotFoundError:
-            if self._publisher.entries(stock.keys, sha256):
-                return None  # retention put it together with others
-            return "it was removed while it was looked for"
+            if self._publisher.entries(objects.keys, sha256):
+                return None  # retention compacted it
+            return _REMOVED
         except ArtifactCorruptError:
-            return "this manifest can't be read, or is of another version"
+            return "this manifest can't be read, or belongs to another version"
         for publication in manifest.publications:
             self._inputs.update(publication.inputs.items())
         return None
 
-    def _version_fault(
-        self, stock: ArtifactObjects, sha256: str, current: str | None
+    def _check_version(
+        self, objects: ArtifactObjects, sha256: str, current: str | None
     ) -> Problem | None:
-        key = stock.keys.version(sha256)
+        key = objects.keys.version(sha256)
         problem = self._bytes_problem(key, sha256)
-        if not problem and not self._is_known(stock, sha256):
+        if not problem and not self._has_manifest(objects, sha256):
             if sha256 == current:
-                problem = "no manifest has this version, and it is the current one"
-            elif (self._backend.uri(stock.keys.current), sha256) in self._inputs:
-                problem = "no manifest has this version, and one names it as its input"
+                problem = "the current version has no manifest"
+            elif (self._backend.uri(objects.keys.current), sha256) in self._inputs:
+                problem = "no manifest has this version, which another one lists as an input"
             else:
-                return self._fault(stock, key, None, leftover=True)
+                return self._problem(objects, key, None, leftover=True)
         elif not problem:
-            lost = sorted(self._members_of(stock, sha256) - stock.members)
-            problem = f"its tables are missing: {', '.join(lost)}" if lost else None
-        return self._fault(stock, key, problem)
+            missing = sorted(self._members_of(objects, sha256) - objects.members)
+            problem = f"its tables are missing: {', '.join(missing)}" if missing else None
+        return self._problem(objects, key, problem)
 
     def _bytes_problem(self, key: str, sha256: str) -> str | None:
-        found = self._hash(key)
-        return None if found == sha256 else f"its bytes have the hash {found}"
+        stored = stored_hash(self._backend, key)
+        if stored == sha256:
+            return None
+        return f"its bytes have the hash {stored}" if stored else _REMOVED
 
-    def _members_in_use(self, stock: ArtifactObjects) -> set[str] | None:
-        """Return the tables of all publications of a set; None where one can't be read."""
+    def _members_in_use(self, objects: ArtifactObjects) -> set[str] | None:
+        """Return the tables of all publications of a set; None if one of them can't be read."""
         try:
             return {
                 member
-                for sha256 in stock.versions
-                if stock.members and self._is_known(stock, sha256)
-                for member in self._members_of(stock, sha256)
+                for sha256 in objects.versions
+                if objects.members and self._has_manifest(objects, sha256)
+                for member in self._members_of(objects, sha256)
             }
-        except (ArtifactNotFoundError, ValueError, KeyError, TypeError):  # damaged, told elsewhere
+        except (ArtifactNotFoundError, ValueError, KeyError, TypeError):  # reported as damage above
             return None
 
-    def _members_of(self, stock: ArtifactObjects, sha256: str) -> set[str]:
-        if stock.keys.kind != "set":
-            return set()
-        with self._backend.open(stock.keys.version(sha256)) as file:
-            return {each.sha256 for each in SetIndex.read(file).members.values()}
+    def _members_of(self, objects: ArtifactObjects, sha256: str) -> set[str]:
+        is_set = objects.keys.kind == "set"
+        return stored_members(self._backend, objects.keys, sha256) if is_set else set()
 
-    def _is_known(self, stock: ArtifactObjects, sha256: str) -> bool:
-        # Another publisher may have come since the stock was taken.
-        return bool(stock.manifests.get(sha256) or self._publisher.entries(stock.keys, sha256))
+    def _has_manifest(self, objects: ArtifactObjects, sha256: str) -> bool:
+        # An artifact may have been published since the objects were listed.
+        return bool(objects.manifests.get(sha256) or self._publisher.entries(objects.keys, sha256))
 
-    def _hash(self, key: str) -> str:
-        try:
-            with self._backend.open(key) as file:
-                return sha256_of(file)
-        except ArtifactNotFoundError:
-            return "none: it was removed"
-
-    def _fault(
-        self, stock: ArtifactObjects, key: str, problem: str | None, *, leftover: bool = False
+    def _problem(
+        self, objects: ArtifactObjects, key: str, problem: str | None, *, leftover: bool = False
     ) -> Problem | None:
         if not problem and not leftover:
             return None
-        return Problem(self._backend.uri(key), stock.keys.name, problem or _LEFTOVER, leftover)
+        return Problem(self._backend.uri(key), objects.keys.name, problem or _LEFTOVER, leftover)

@@ -187,7 +187,7 @@ FAILS = {
     "stored: Column 'dose' mixes values",
     "artifact": "ArtifactNotFoundError: No table … is stored at file:///",
     "artifact_name": "ArtifactNameError: Artifact name … has an empty part, '.' or '..'.",
-    "version": "ArtifactNotFoundError: … is no version of 'subjects'",
+    "version": "ArtifactNotFoundError: … is not a version of 'subjects'",
     "asked_study": "RegistryNotFoundError: iMednet registry, /studies/…/subjects, page 0: ",
     "wrong_study": "StudyKeyError: Study key … holds '/', which no partition key can carry.",
     "job": "RegistryNotFoundError: iMednet registry, /studies/ONC-301/jobs/…: ",
@@ -197,10 +197,10 @@ FAILS = {
     "file_that_claims_to_be_ours": "StoreError (at names.py:",
     "function_name": "ValueError (at names.py:",
     "module_name": "ValueError (at names.py:",
-    "result_type": "UnstorableValueError: 'result_type/ONC-301' is no table and can't be stored as "
-    'JSON. The value at result["first"] is of the type ….',
-    "result_key": "UnstorableValueError: 'result_key/ONC-301' is no table and can't be stored as "
-    "JSON. The value at result[key 1] is of the type object.",
+    "result_type": "UnstorableValueError: 'result_type/ONC-301' is not a table and is not "
+    'JSON-serializable. The value at result["first"] is of the type ….',
+    "result_key": "UnstorableValueError: 'result_key/ONC-301' is not a table and is not "
+    "JSON-serializable. The value at result[key 1] is of the type object.",
     "object_type": "UnstorableTableError: 'object_type/ONC-301' can't be stored: Column 'dose' "
     "holds objects of type …, which can't be stored",
 }
