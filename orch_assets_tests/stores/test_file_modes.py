@@ -16,7 +16,7 @@ from pandas.testing import assert_frame_equal
 
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import StoreUnavailableError
-from orch_assets.stores import LocalPipelineStore, temporary
+from orch_assets.stores import LocalPipelineStore, spooling
 from orch_assets.stores.spooling import temporary_path
 
 FRAME = pd.DataFrame({"n": [1, 2]})
@@ -238,7 +238,7 @@ def test_only_folders_of_our_form_are_swept_where_buckets_files_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    temporary._sweep.cache_clear()
+    spooling._sweep.cache_clear()
     ours, theirs = "orch-assets-spool-abcd1234", "orch-assets-spool-backup-of-mine"
     link, outside = "orch-assets-spool-linked00", tmp_path / "outside"
     for name in (ours, theirs, "outside"):
