@@ -1,4 +1,4 @@
-"""Artifact stores: tables, sets of tables and JSON values, whole, verified, with their history."""
+"""Artifact stores: tables, sets of tables and JSON values, verified and with their history."""
 
 from typing import TYPE_CHECKING
 

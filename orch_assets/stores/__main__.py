@@ -1,4 +1,4 @@
-"""``python -m orch_assets.stores verify URI``: the former form of ``orch-assets verify URI``."""
+"""``python -m orch_assets.stores verify URI``: the former name of ``orch-assets verify URI``."""
 
 import sys
 

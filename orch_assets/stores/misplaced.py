@@ -1,7 +1,7 @@
-"""Artifacts that are stored, but not where they were looked for: what an error says about them.
+"""Errors about artifacts that are stored elsewhere than where they were requested.
 
-Development versions before the first release encoded names by other rules. What they stored must
-never be taken for nothing.
+Development versions before the first release encoded names by other rules. An artifact that one
+of them stored must never be reported as missing.
 """
 
 import re
@@ -24,7 +24,7 @@ from orch_assets.stores.names import (
 from orch_assets.stores.object_keys import ArtifactKeys, below, inside
 from orch_assets.stores.publishing import Publisher
 
-# How to read an artifact that was asked for as another kind or in another format, by extension.
+# How to read an artifact that was requested as another kind or in another format, by extension.
 _READ_AS: Final = {
     "set": "it is a set of tables: read it with download_set(), or open_reader(member=…)",
     "json": "it is a JSON value: read it with download_json()",

@@ -1,4 +1,4 @@
-"""Refusing a table without a word of its data."""
+"""Errors for values that can't be stored, without any of the data."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,17 +8,20 @@ from orch_assets.errors import UnstorableTableError
 
 @contextlib.contextmanager
 def storable(label: str, type_name: str) -> Iterator[None]:
-    """Turn what Arrow says about a column into our error: Arrow's own text holds values.
+    """Turn errors of Arrow into our own, because Arrow's messages hold values.
 
     Args:
-        label: how the error names the column.
-        type_name: the type, for an error's text, that the column's values must fit.
+        label: The column. Used in the error message.
+        type_name: The type that the values must have. Used in the error message.
+
+    Raises:
+        UnstorableTableError: Names the column and the type.
     """
     import pyarrow as pa
 
     try:
         yield
-    except UnstorableTableError:  # said already
+    except UnstorableTableError:  # already one of ours
         raise
     except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
         raise UnstorableTableError(

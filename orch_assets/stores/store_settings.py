@@ -49,17 +49,17 @@ class StoreSettings:
     Attributes:
         text: Returns the value of a variable; None if it is unset.
         restricted: Whether this is the restricted store.
-        apart: Whether the restricted store has an address of its own.
+        has_own_address: Whether the restricted store has an address of its own.
     """
 
     text: Callable[[str], str | None]
     restricted: bool = False
-    apart: bool = False
+    has_own_address: bool = False
 
     def variables(self, setting: str) -> list[str]:
         """Return the variables that may hold a setting; the first one that is set takes effect."""
         variables = [f"ORCH_RESTRICTED_STORE_{setting}"] if self.restricted else []
-        if not (self.restricted and self.apart and setting in BUCKET_SETTINGS):
+        if not (self.restricted and self.has_own_address and setting in BUCKET_SETTINGS):
             variables.append(f"ORCH_STORE_{setting}")
         return variables
 
@@ -69,14 +69,20 @@ class StoreSettings:
         return next(((variable, text) for variable, text in values if text is not None), None)
 
 
-def configured_store(address: str, settings: StoreSettings, **given: Any) -> "PipelineStore":
+def configured_store(
+    address: str,
+    settings: StoreSettings,
+    *,
+    format: str | None = None,  # noqa: A002, as open_store names it
+    escape_formulas: bool | None = None,
+) -> "PipelineStore":
     """Return the store at an address, opened with its settings.
 
     Args:
         address: See :func:`~orch_assets.stores.opening.open_store`.
         settings: Reads the environment.
-        given: Values of ``format`` and ``escape_formulas`` that override their settings; None
-            does not.
+        format: Overrides the setting ``FORMAT``; None does not.
+        escape_formulas: Overrides the setting ``ESCAPE_FORMULAS``; None does not.
 
     Raises:
         SettingError: A setting can't be read, or isn't valid for this kind of store; or encryption
@@ -88,8 +94,8 @@ def configured_store(address: str, settings: StoreSettings, **given: Any) -> "Pi
     _check_encryption(scheme, settings)
     return open_store(
         address,
-        format=_format(given.get("format"), settings),
-        escape_formulas=_switch(given.get("escape_formulas"), settings),
+        format=_format(format, settings),
+        escape_formulas=_switch(escape_formulas, settings),
         private=settings.restricted,
         **options,
     )
@@ -121,7 +127,7 @@ def restricted_below(address: str) -> str:
 
 def _settings_at(address: str, text: Callable[[str], str | None]) -> StoreSettings | None:
     open_address, own_address = text("ORCH_STORE") or "", text("ORCH_RESTRICTED_STORE")
-    restricted = StoreSettings(text, restricted=True, apart=own_address is not None)
+    restricted = StoreSettings(text, restricted=True, has_own_address=own_address is not None)
     parts = _parts(address)
     restricted_parts = _parts(own_address or restricted_below(open_address))
     if parts[: len(restricted_parts)] == restricted_parts:
