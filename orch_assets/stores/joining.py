@@ -52,10 +52,10 @@ def join_tables(tables: "Mapping[str, pa.Table]") -> "pa.Table":
 
 
 def join_frames(frames: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
-    """Return the rows of all frames, in their order; columns that a frame lacks are missing values.
+    """Return the rows of all frames, in their order; values of columns that one lacks are missing.
 
     Whole numbers and booleans become pandas' nullable types if some are missing. If every frame
-    has a ``RangeIndex``, so does the result; it counts the rows from 0.
+    with rows has a ``RangeIndex``, the result has one that counts all rows from 0.
 
     Args:
         frames: The frames by name. Names are used in error messages.

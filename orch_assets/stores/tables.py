@@ -41,14 +41,17 @@ class Incoming:
 
 
 class DeferredStream(ABC):
-    """A stream whose table may be committed only after something else is done.
+    """Base class of streams whose table may be committed only after something else is done.
 
-    Its owner derives from this class; the store then writes all rows first, and waits last.
+    The store writes all rows, waits for that, and then commits.
     """
 
     @abstractmethod
     def take_wait(self) -> Callable[[], object]:
-        """Return what the store calls before it commits; the stream itself then never waits."""
+        """Return a function that waits; the store calls it before the commit.
+
+        After this call, the stream itself doesn't wait at its end.
+        """
 
 
 class TableStream(Protocol):
