@@ -1,4 +1,4 @@
-"""A proxy in front of a server, whose next answers go wrong as a test says."""
+"""A proxy in front of a server, whose next responses fail as a test requests."""
 
 import http.client
 import threading
@@ -41,7 +41,7 @@ class FaultyServer(ThreadingHTTPServer):
         return None
 
     def handle_error(self, *_: Any) -> None:
-        """A client that goes away is what some tests want."""
+        """Ignore clients that disconnect: some tests make them."""
 
 
 @contextmanager

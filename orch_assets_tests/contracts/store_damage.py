@@ -1,4 +1,4 @@
-"""What every store finds when something isn't as it was published."""
+"""What every store finds if something isn't as it was published."""
 
 import pandas as pd
 import pytest
@@ -18,7 +18,7 @@ from orch_assets_tests.contracts.store_fixtures import (
 
 
 class DamageContract(StoreFixtures):
-    """Damage, leftovers, and studies that were given up."""
+    """Damage, leftovers, and cancelled studies."""
 
     # Damage
 
@@ -34,7 +34,7 @@ class DamageContract(StoreFixtures):
     def test_verify_finds_every_damage(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite
     ) -> None:
-        """Each object once with a flipped bit and once cut; then it is as it was."""
+        """Flip a bit of each object, truncate it, then restore it."""
         store.upload(FRAME, "x")
         store.publish_set({"a": OTHER}, "deep/y")
         whole = objects()
@@ -84,7 +84,7 @@ class DamageContract(StoreFixtures):
     def test_what_a_killed_publication_left_is_a_leftover(
         self, store: PipelineStore, objects: Objects, remove: Remove
     ) -> None:
-        """The version of a table; that of a set, and the tables that it alone has."""
+        """Leave the version of a table, and that of a set with the tables that only it has."""
         for frame in (OTHER, FRAME):
             store.upload(frame, "x")
             store.publish_set({"a": frame, "b": FRAME}, "y")

@@ -1,4 +1,4 @@
-"""What the contract of stores asks of each backend, and the tables that it stores."""
+"""The fixtures that the contract of stores needs for each backend, and the tables it stores."""
 
 import tempfile
 from collections.abc import Callable
@@ -21,7 +21,7 @@ OTHER = pd.DataFrame({"subject": ["002"], "weight": [71.5], "visit": [4]})
 
 
 class StoreFixtures:
-    """Subclasses give the fixtures that raise here, all over one empty place."""
+    """Subclasses implement the fixtures that raise here, all of them for one empty location."""
 
     @pytest.fixture
     def open_store(self) -> OpenStore:
@@ -49,7 +49,7 @@ class StoreFixtures:
 
     @pytest.fixture
     def temporary(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """Return the folder that temporary files are in."""
+        """Return the folder for temporary files."""
         folder = tmp_path / "temporary"
         folder.mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(folder))

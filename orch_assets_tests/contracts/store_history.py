@@ -1,4 +1,4 @@
-"""Versions, manifests, lineage and retention, whatever holds the bytes."""
+"""Versions, manifests and lineage, on every backend."""
 
 import json
 
@@ -28,14 +28,14 @@ from orch_assets_tests.contracts.store_fixtures import (
 
 
 class HistoryContract(StoreFixtures):
-    """What a store knows of the past."""
+    """The history that a store keeps."""
 
     # Before anything is published
 
     def test_a_store_is_tried_by_one_object_that_nobody_sees(
         self, store: PipelineStore, objects: Objects
     ) -> None:
-        """The same object each time; no listing, verification or retention meets it."""
+        """It is the same object each time; listings, verification and retention ignore it."""
         store.try_access()
         before = objects()
         assert list(before) == ["trials/prod/.orch/_probe"]
@@ -92,7 +92,7 @@ class HistoryContract(StoreFixtures):
     def test_tables_of_equal_text_come_back_with_their_own_types(
         self, open_store: OpenStore
     ) -> None:
-        """CSV's text says nothing of types, and its hash is the version."""
+        """CSV text doesn't hold types, and its hash is the version."""
         for store in (open_store(format=StorageFormat.CSV), open_store(prefix="parquet")):
             frame = pd.DataFrame({"n": [1, 2]})
             with_attrs = frame.copy()

@@ -1,4 +1,4 @@
-"""Names are plain in everything that a store takes and gives; escapes are seen in URIs only."""
+"""All parameters and results of a store have plain names; only URIs are escaped."""
 
 import pytest
 from pandas.testing import assert_frame_equal
@@ -19,13 +19,13 @@ PLAIN += ["ß" * 33, "aB" * 50]  # as long as a study's key may be
 
 
 class NamesContract(StoreFixtures):
-    """What people type is what they get back."""
+    """Names come back as they were typed."""
 
     @pytest.mark.parametrize("study", ["S", "onc-301", "R&D-118", "KARDIO-Ü2"])
     def test_a_plain_name_goes_through_everything(
         self, store: PipelineStore, overwrite: Overwrite, objects: Objects, study: str
     ) -> None:
-        """Upload, download, reader, versions, restore, retain, verify, delete, lineage."""
+        """It holds for every method, and for lineage."""
         name = f"subjects/{study}"
         published = store.publish(FRAME, name)
         assert published.artifact == name
@@ -120,7 +120,7 @@ class NamesContract(StoreFixtures):
         path: str,
         name: str,
     ) -> None:
-        """By listing, reading, asking, deleting, and by verify, which says what to do."""
+        """Listing, reading, asking and deleting raise an error, and verify says what to do."""
         uri = store.upload(FRAME, "old/x")
         folder, _, leaf = path.rpartition("/")
         for key, data in objects().items():
@@ -148,7 +148,7 @@ class NamesContract(StoreFixtures):
     def test_a_file_that_no_store_published_is_not_told_as_an_earlier_one(
         self, store: PipelineStore, overwrite: Overwrite
     ) -> None:
-        """It is listed as it is called, and ``download_plain_csv`` reads it by that."""
+        """It is listed under its own name, by which ``download_plain_csv`` reads it."""
         overwrite("trials/prod/raw/My Data.csv", b"n\n1\n")
         assert store.download_plain_csv("raw/My Data")["n"].tolist() == ["1"]
         if store.upload(FRAME, "raw/x").endswith(".csv"):
@@ -162,7 +162,7 @@ class NamesContract(StoreFixtures):
     def test_a_store_that_begins_further_down_is_told_from_an_earlier_one(
         self, open_store: OpenStore
     ) -> None:
-        """Its names begin in a folder of capitals, which a name would have in its path's end."""
+        """Its prefix is a folder with capitals, which a name's path would mark at its end."""
         open_store(prefix="Trials").upload(FRAME, "subjects/ONC-301")
         above = open_store()
         assert above.verify() == []
@@ -174,7 +174,7 @@ class NamesContract(StoreFixtures):
     def test_names_of_a_development_version_that_are_the_same_now_are_read(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite
     ) -> None:
-        """The manifests have the old spelling, and give the plain one."""
+        """The manifests hold the old spelling, and the plain one is returned."""
         store.upload(FRAME, "subjects/onc-301")
         (key,) = (key for key in objects() if "/manifests/" in key)
         old = objects()[key].replace(b'"subjects/onc-301"', b'"subjects/onc-301~~7"')

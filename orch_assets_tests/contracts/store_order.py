@@ -1,4 +1,4 @@
-"""Publications follow each other as they were made, whatever the clocks say."""
+"""Publications are ordered as they were made, whatever the clocks say."""
 
 import itertools
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ class Clock:
         self.ahead = timedelta()
 
     def shown(self) -> type[datetime]:
-        """Return what stands for ``datetime`` where this clock is read."""
+        """Return the substitute for ``datetime`` that reads this clock."""
 
         class Shown(datetime):
             @classmethod
@@ -44,7 +44,7 @@ class Clock:
 
 
 class Publications(RuleBasedStateMachine):
-    """One artifact, published under clocks that jump; beside it what is expected of it."""
+    """An artifact published under clocks that jump, with a model of what is expected."""
 
     def __init__(self, store: PipelineStore, clock: Clock) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Publications(RuleBasedStateMachine):
         self.published = [each for each in self.published if each[0] in stay]
 
     def versions(self) -> list[str]:
-        """Return the versions; the one last published comes last."""
+        """Return the versions in order of their last publication."""
         return list(dict.fromkeys(sha256 for sha256, _ in reversed(self.published)))[::-1]
 
     @invariant()
@@ -105,12 +105,12 @@ class Publications(RuleBasedStateMachine):
 
 
 class OrderContract(StoreFixtures):
-    """Clocks that are set back, and machines whose clocks differ."""
+    """Clocks that were set back, and machines with different clocks."""
 
     def test_after_the_clock_stepped_back_the_newest_is_what_was_published_last(
         self, store: PipelineStore, clock: Clock
     ) -> None:
-        """Versions, manifest and retention tell the same."""
+        """Versions, manifest and retention agree."""
         clock.ahead = timedelta(hours=1)
         store.upload(FRAME, "x")
         clock.ahead = timedelta()

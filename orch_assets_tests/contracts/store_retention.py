@@ -1,4 +1,4 @@
-"""What retention removes and puts together, whatever holds the bytes."""
+"""What retention removes and compacts, on every backend."""
 
 import itertools
 import json
@@ -43,7 +43,7 @@ class Together:
         self._done = threading.Event()
 
     def run(self, writers: int, publications: int) -> None:
-        """Publish what is current, while two retain and one reads."""
+        """Publish the current version, while two threads retain and one reads."""
         threads = [self._thread(self._publish, each, publications) for each in range(writers)]
         others = [self._thread(work) for work in (self._retain, self._retain, self._read)]
         for thread in threads:
@@ -119,7 +119,7 @@ class RetentionContract(StoreFixtures):
         assert len(store.retain(keep_days=0)) == 1
 
     def test_inputs_of_kept_versions_are_kept(self, store: PipelineStore) -> None:
-        """Inputs of inputs too."""
+        """Inputs of inputs stay, too."""
         oldest = store.publish(OTHER, "a")
         with derived_from({oldest.uri: oldest.sha256}):
             older = store.publish(FRAME, "b")
@@ -148,7 +148,7 @@ class RetentionContract(StoreFixtures):
     def test_30_publications_of_what_never_changed_are_two_manifests(
         self, store: PipelineStore, objects: Objects
     ) -> None:
-        """The first one, and one object that keeps who and when of each of the others."""
+        """The first one stays, and one object records who published the others, and when."""
         for number in range(30):
             with study_context(f"S-{number}", provenance={"run": f"r-{number}"}):
                 store.upload(FRAME, "x")
@@ -191,7 +191,7 @@ class RetentionContract(StoreFixtures):
     @settings(
         max_examples=6,
         deadline=None,
-        # One property of several backends, each with a place of its own.
+        # One property for several backends, each with its own location.
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,
             HealthCheck.differing_executors,
@@ -203,7 +203,7 @@ class RetentionContract(StoreFixtures):
     def test_versions_answers_the_same_before_and_after(
         self, open_store: OpenStore, steps: list[str]
     ) -> None:
-        """But for the versions that were removed; and a manifest names what was published."""
+        """Except for removed versions; and a manifest lists what was published."""
         store = open_store(prefix=f"of/{next(NEW_STORE)}")
         values, published = {"a": 1, "b": 2, "c": 3}, []
         for number, step in enumerate(steps):
@@ -232,7 +232,7 @@ class RetentionContract(StoreFixtures):
     def test_inputs_of_publications_that_were_put_together_are_kept(
         self, store: PipelineStore
     ) -> None:
-        """The result never changed, what it was made of did."""
+        """The result never changed, but its inputs did."""
         sources = []
         for size in range(1, 5):
             source = store.publish(pd.DataFrame({"n": range(size)}), "source")
@@ -261,7 +261,7 @@ class RetentionContract(StoreFixtures):
     def test_an_interruption_loses_and_doubles_nothing(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite
     ) -> None:
-        """Any of the entries may be there beside the object that tells of them."""
+        """Any of the entries may exist beside the compacted object."""
         for _ in range(4):
             store.upload(FRAME, "x")
         whole, before = objects(), store.versions("x")
@@ -307,7 +307,7 @@ class RetentionContract(StoreFixtures):
     def test_what_a_later_release_tells_is_not_put_together(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite
     ) -> None:
-        """It would lose what this release doesn't know."""
+        """Compacting it would lose the fields that this release doesn't know."""
         for _ in range(4):
             store.upload(FRAME, "x")
         for key in manifests(objects):
@@ -319,7 +319,7 @@ class RetentionContract(StoreFixtures):
         assert objects() == before
 
     def test_publications_meanwhile_are_all_told(self, store: PipelineStore) -> None:
-        """Writers of what is current, readers, and two that retain, all at once."""
+        """Writers of the current version, readers and two retentions run at the same time."""
         store.upload(FRAME, "x")
         together = Together(store)
         together.run(writers=3, publications=4)

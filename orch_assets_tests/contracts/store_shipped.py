@@ -1,4 +1,4 @@
-"""What a store gives of a shipped table, it takes: part of the contract of all stores."""
+"""What a store returns for a shipped table can be stored again."""
 
 import functools
 
@@ -30,7 +30,7 @@ ENDPOINTS = [
 
 @functools.cache
 def shipped_tables() -> "dict[str, pa.Table]":
-    """Return a study's tables, and those of two of its forms."""
+    """Return the tables of a study and of two of its forms."""
     with (
         DemoServer(studies=1, subjects=6) as server,
         ImednetSDK(server.api_key, server.security_key, server.base_url) as sdk,
@@ -51,7 +51,7 @@ class ShippedTablesContract(StoreFixtures):
     def test_shipped_tables_that_were_filtered_with_pandas_come_back(
         self, store: PipelineStore, rows: slice
     ) -> None:
-        """Their lists keep their types, whatever rows are left."""
+        """Their lists keep their types, whatever rows remain."""
         store.upload_set(shipped_tables(), "first")
         frames = {name: each.iloc[rows] for name, each in store.download_set("first").items()}
         store.upload_set(frames, "filtered")

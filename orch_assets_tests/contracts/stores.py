@@ -1,4 +1,4 @@
-"""What every store does, whatever holds its bytes: subclass, give the fixtures, run."""
+"""The contract of all stores: subclass it and implement the fixtures."""
 
 import threading
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class StoreContract(
     RetentionContract,
     ShippedTablesContract,
 ):
-    """Subclasses give the fixtures of ``StoreFixtures``, all over one empty place."""
+    """Subclasses implement the fixtures of ``StoreFixtures``, all for one empty location."""
 
     # Tables
 
@@ -120,7 +120,7 @@ class StoreContract(
         error: Exception,
         groups: int,
     ) -> None:
-        """The source's own error comes out, and no temporary file stays."""
+        """The error of the source is raised, and no temporary file remains."""
         monkeypatch.setattr(batches, "ROW_GROUP_BYTES", 1 << 18)
         batch = pa.record_batch({"n": range(1 << 15)})
 
@@ -295,7 +295,7 @@ class StoreContract(
             store.publish_json(value, "results/x")
         assert caught.value.__cause__ is None
 
-    # Several at once
+    # At the same time
 
     def test_20_writers_of_one_name_leave_one_whole_table_and_20_versions(
         self, store: PipelineStore

@@ -1,4 +1,4 @@
-"""The clouds' servers, one of each for all tests of a process."""
+"""Servers that stand in for the clouds, one of each for all tests of a process."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -23,7 +23,7 @@ def gcs_settings() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def s3_own_client(s3_settings: dict[str, str]):
-    """One for all tests: to make one takes longer than most of them."""
+    """One for all tests, because creating a server takes longer than most tests."""
     client = s3_client(s3_settings)
     yield client
     client.close()
@@ -31,7 +31,7 @@ def s3_own_client(s3_settings: dict[str, str]):
 
 @pytest.fixture
 def s3(s3_own_client, s3_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch):
-    """A client of moto's server, where everything that asks the environment finds it too."""
+    """A client of moto's server; the environment names that server, too."""
     for name, value in s3_settings.items():
         monkeypatch.setenv(name, value)
     return s3_own_client
@@ -39,7 +39,7 @@ def s3(s3_own_client, s3_settings: dict[str, str], monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def gcs(gcs_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch):
-    """A client of the emulator, where everything that asks the environment finds it too."""
+    """A client of the emulator; the environment names that emulator, too."""
     for name, value in gcs_settings.items():
         monkeypatch.setenv(name, value)
     client = gcs_client(gcs_settings)
@@ -65,7 +65,7 @@ def gcs_bucket(gcs) -> str:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which stores publish in this process."""
+    """The clock that stores in this process publish by."""
     shown = Clock()
     monkeypatch.setattr("orch_assets.stores.manifest.datetime", shown.shown())
     return shown

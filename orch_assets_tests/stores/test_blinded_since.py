@@ -1,4 +1,4 @@
-"""Which stored versions were made while a variable was open that is withheld by now."""
+"""Stored versions made while a variable was open that has been blinded since."""
 
 import pandas as pd
 import pytest

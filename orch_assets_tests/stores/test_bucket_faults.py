@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a bucket: mended, or said in our own words."""
+"""Faults on the way to a bucket are retried, or reported as our own errors."""
 
 import os
 import resource
@@ -26,7 +26,7 @@ def cloud(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def bucket(cloud: str, request: pytest.FixtureRequest) -> str:
-    """A bucket, and the vendor's variables set for it."""
+    """A bucket, with the provider's environment variables set for it."""
     return request.getfixturevalue("s3_bucket" if cloud == "s3" else "gcs_bucket")
 
 
@@ -53,7 +53,7 @@ def shown(error: BaseException) -> str:
 def test_retention_that_may_not_delete_changes_nothing(
     store: PipelineStore, proxy: FaultyServer
 ) -> None:
-    """Neither is a version removed, nor are manifests put together."""
+    """No version is removed, and no manifests are compacted."""
     for frame in (FRAME[:1], FRAME, FRAME, FRAME):
         store.upload(frame, "x")
     before = store.versions("x")
@@ -69,7 +69,7 @@ def test_retention_that_may_not_delete_changes_nothing(
 def test_retention_that_is_refused_halfway_loses_and_doubles_nothing(
     store: PipelineStore, proxy: FaultyServer
 ) -> None:
-    """Under a lock, what isn't there may be deleted, and what is there may not."""
+    """Under an object lock, only an object that does not exist can be deleted."""
     for _ in range(4):
         store.upload(FRAME, "x")
     before = store.versions("x")
@@ -82,7 +82,7 @@ def test_retention_that_is_refused_halfway_loses_and_doubles_nothing(
 
 
 def refused(call: Callable[[], object]) -> StoreUnavailableError:
-    """Return the error of a call; it holds nothing of the vendor's, nor a key."""
+    """Return the error of a call; it holds no text of the provider's, and no key."""
     with pytest.raises(StoreUnavailableError) as caught:
         call()
     text = shown(caught.value)
@@ -160,7 +160,7 @@ def test_an_address_without_a_bucket_is_refused(address: str) -> None:
         open_store(address)
 
 
-# --- Trying a store before a run ---
+# --- Testing a store before a run ---
 
 
 def test_a_store_is_tried_by_two_requests_and_nothing_is_removed(
@@ -176,7 +176,7 @@ def test_a_store_is_tried_by_two_requests_and_nothing_is_removed(
 def test_a_publication_takes_five_requests_at_most(
     store: PipelineStore, proxy: FaultyServer
 ) -> None:
-    """The version looked for and sent, entries listed, one added, the current object made."""
+    """Look for the version and send it, list entries, add one, write the current object."""
     store.try_access()  # as above
     requests = []
     for frame in (FRAME, FRAME[:1], FRAME[:1], FRAME):
@@ -235,7 +235,7 @@ def test_an_endpoint_that_is_no_url_is_named(
 
 @pytest.fixture
 def no_room() -> Iterator[Callable[[], None]]:
-    """A function after which this process can write no file of over 100 KB, as on a full disk."""
+    """Return a function that limits this process to files of 100 KB, like a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -280,12 +280,12 @@ def test_a_temporary_folder_that_is_not_there_is_said_so(
             call()
 
 
-# --- S3's own ---
+# --- Only S3 ---
 
 
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    """No credentials and no settings anywhere."""
+    """No credentials and no settings in the environment or in files."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -329,7 +329,7 @@ def test_what_s3_says_becomes_what_to_do(code: str, said: str) -> None:
     assert said in str(refused(fail))
 
 
-# --- Google's own ---
+# --- Only Google ---
 
 
 def test_missing_google_credentials_are_said_to_be_missing(

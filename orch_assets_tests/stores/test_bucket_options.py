@@ -1,4 +1,4 @@
-"""What the stores in buckets are told about keys, roles, tags, clients, large objects."""
+"""Options of stores in buckets: keys, roles, tags, clients, large objects."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_an_endpoint_is_used(
 
 @pytest.fixture
 def signed_by(s3, s3_settings: dict[str, str]) -> Iterator[list[str]]:
-    """Gather the access keys of the requests that reach S3."""
+    """Collect the access keys of the requests that reach S3."""
     found: list[str] = []
     with faulty(s3_settings["AWS_ENDPOINT_URL"]) as proxy:
         passed_on = proxy.RequestHandlerClass._pass_on
@@ -102,7 +102,7 @@ def test_a_role_is_assumed(signed_by: list[str], s3_bucket: str) -> None:
 
 
 def test_a_large_object_comes_back(s3, s3_bucket: str) -> None:
-    """Sent in parts, fetched in parts."""
+    """It is uploaded and fetched in parts."""
     store = S3PipelineStore(s3_bucket)
     assert store.publish(BIG, "x").bytes > 32 << 20
     assert "-" in s3.head_object(Bucket=s3_bucket, Key=f"{_version(s3, s3_bucket)}")["ETag"]
@@ -188,7 +188,7 @@ def test_every_google_object_is_tagged(gcs, gcs_bucket: str) -> None:
 
 
 def test_a_large_google_object_comes_back(gcs, gcs_bucket: str) -> None:
-    """Sent in pieces."""
+    """It is uploaded in pieces."""
     store = GCSPipelineStore(gcs_bucket)
     store.upload(BIG, "x")
     assert_frame_equal(store.download("x"), BIG)

@@ -1,4 +1,4 @@
-"""``orch-assets verify URI``, and its former form ``python -m orch_assets.stores verify URI``."""
+"""``orch-assets verify URI``, and its former name ``python -m orch_assets.stores verify URI``."""
 
 import subprocess
 import sys
@@ -61,7 +61,7 @@ def test_what_a_killed_publication_left_is_told_and_no_fault(
 def test_a_name_of_a_development_version_is_a_fault_that_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where there is nothing else, it isn't an empty place."""
+    """Without any other object, the store is not taken for an empty one."""
     LocalPipelineStore(tmp_path).upload(FRAME, "ae2/ONC-301")
     (tmp_path / "ae2").rename(tmp_path / "ae2~~3")
     assert main(["verify", str(tmp_path)]) == 1
@@ -82,7 +82,7 @@ def test_a_removed_manifest_of_the_current_object_ends_with_1(tmp_path: Path) ->
 def test_a_place_without_artifacts_ends_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An address that is mistyped is no sound store."""
+    """A mistyped address is not reported as a store without faults."""
     assert main(["verify", str(tmp_path / "not")]) == 2
     assert f"No artifact is stored at {tmp_path / 'not'}" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The stores' settings: each parameter has one, none is ignored, and encryption can be required."""
+"""Settings of stores: one for each parameter, none ignored; encryption can be required."""
 
 import inspect
 import re
@@ -58,7 +58,7 @@ def set_to(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("scheme", STORES)
 def test_every_parameter_of_a_store_has_a_setting(scheme: str | None) -> None:
-    """The address says bucket and prefix; a client is no text."""
+    """Except bucket and prefix, which the address has, and the client, which isn't text."""
     parameters = {*inspect.signature(STORES[scheme]).parameters}
     parameters -= {"bucket", "prefix", "root", "client", "private"}
     given = {names[scheme] for names in BUCKET_SETTINGS.values() if scheme in names}
@@ -77,7 +77,7 @@ def test_the_page_of_settings_lists_every_setting() -> None:
 def test_a_setting_reaches_its_store_or_is_refused(
     setting: str, scheme: str | None, restricted: bool, set_to, tmp_path, monkeypatch
 ) -> None:
-    """None is ignored: what doesn't fit the kind of store names itself and the kind."""
+    """None is ignored: the error names the setting and the kind of store that it doesn't fit."""
     address = f"{scheme}://bucket/prefix" if scheme else str(tmp_path)
     variable = f"ORCH_{'RESTRICTED_' if restricted else ''}STORE_{setting}"
     set_to(**{"ORCH_STORE": address, variable: "a=b"})
@@ -105,7 +105,7 @@ def test_a_setting_reaches_its_store_or_is_refused(
 def test_the_restricted_store_takes_the_open_ones_settings_while_it_lies_below_it(
     set_to, s3, s3_bucket: str
 ) -> None:
-    """With an address of its own, it has only its own: key, role and region are a place's."""
+    """With an address of its own it has its own key, role and region: they belong to a location."""
     set_to(ORCH_STORE=f"s3://{s3_bucket}/open", ORCH_STORE_KMS_KEY=KEY, ORCH_STORE_TAGS="class=phi")
     StoreResource(restricted=True).store.upload(FRAME, "below")
     assert keys_used(s3, s3_bucket) == {KEY}
@@ -120,7 +120,7 @@ def test_the_restricted_store_takes_the_open_ones_settings_while_it_lies_below_i
 
 
 def keys_used(s3, bucket: str, prefix: str = "") -> set[str | None]:
-    """Return the keys in the heads of all objects below a prefix; None for one without."""
+    """Return the KMS keys of all objects below a prefix; None for an object without one."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     names = [each["Key"] for page in pages for each in page.get("Contents", ())]
     assert names
@@ -250,7 +250,7 @@ def test_encryption_in_buckets_alone_leaves_folders(set_to, tmp_path) -> None:
 def test_a_run_encrypts_all_that_it_writes(
     strict_s3: FaultyServer, s3, s3_bucket: str, set_to, tmp_path
 ) -> None:
-    """Tables, the restricted store's, and the report of a study that failed."""
+    """Tables of both stores, and the report of a failed study."""
     set_to(
         ORCH_STORE=f"s3://{s3_bucket}/trials",
         ORCH_STORE_KMS_KEY=KEY,
@@ -308,12 +308,12 @@ def test_formulas_are_escaped_by_a_setting(set_to, tmp_path) -> None:
 
 
 def test_a_store_is_opened_from_any_mapping() -> None:
-    """Outside of Dagster, too."""
+    """It holds outside Dagster, too."""
     settings = StoreSettings({"ORCH_STORE_REGION": "eu-central-1"}.get)
     assert isinstance(configured_store("s3://bucket/prefix", settings), S3PipelineStore)
 
 
-# --- the store that somebody names on the command line ---
+# --- a store named on the command line ---
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_store_is_opened_from_any_mapping() -> None:
 def test_a_bucket_that_a_setting_names_is_opened_by_that_stores_settings(
     address: str, region: str | None
 ) -> None:
-    """A bucket that no setting names is opened as the vendor's library finds it."""
+    """A bucket that no setting names is opened with the defaults of the provider's library."""
     settings = {
         "ORCH_STORE": "s3://open/trials",
         "ORCH_STORE_REGION": "open-1",
@@ -370,7 +370,7 @@ def found_region(address: str, settings: dict[str, str]) -> str | None:
 def test_verify_reads_a_bucket_by_the_settings_of_its_store(
     s3, s3_bucket: str, set_to, monkeypatch, capsys
 ) -> None:
-    """Without its endpoint it would look for the bucket at AWS."""
+    """Without the endpoint, the command would look for the bucket at AWS."""
     endpoint = s3.meta.endpoint_url
     set_to(ORCH_STORE=f"s3://{s3_bucket}/trials")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)

@@ -1,4 +1,4 @@
-"""The whole demo with its artifacts in a bucket, through the ``dagster`` command line."""
+"""The complete demo with its artifacts in a bucket, run by the ``dagster`` command."""
 
 import pytest
 

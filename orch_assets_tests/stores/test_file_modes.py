@@ -1,4 +1,4 @@
-"""Who may read a local store's files, and that no link leads out of it."""
+"""The modes of a local store's files; links that could lead out of the store are refused."""
 
 import os
 import stat
@@ -26,7 +26,7 @@ SCHEMA = pa.schema([("n", pa.int64())])
 
 @pytest.fixture
 def umask() -> Iterator[Callable[[int], int]]:
-    """Sets the umask, and sets it back."""
+    """Set the umask, and restore it afterwards."""
     before = os.umask(0o022)
     yield os.umask
     os.umask(before)
@@ -63,7 +63,7 @@ def test_the_folder_above_a_private_store_is_as_the_umask_says(
 def test_a_private_store_that_others_could_enter_is_closed_by_the_next_write(
     tmp_path: Path, umask: Callable[[int], int]
 ) -> None:
-    """Such as one that an earlier release made: what is in it need not be changed."""
+    """For example one of an earlier release: the modes of its content need not change."""
     umask(0o022)
     LocalPipelineStore(tmp_path / "restricted").upload(FRAME, "x")
     assert stat.S_IMODE((tmp_path / "restricted").stat().st_mode) == 0o755
@@ -106,7 +106,7 @@ def test_other_stores_are_as_the_umask_says(
 def test_what_a_killed_publication_leaves_is_its_owners_alone(
     tmp_path: Path, umask: Callable[[int], int], private: bool
 ) -> None:
-    """Its temporary part, as it is in the middle of a publication."""
+    """The temporary folder, in the middle of a publication."""
     umask(0o000)
     seen: list[tuple[set[str], set[str]]] = []
 

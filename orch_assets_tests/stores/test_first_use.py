@@ -1,4 +1,4 @@
-"""Many studies may be the first to use a store, at the same moment."""
+"""Many studies use a store for the first time at the same moment."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from orch_assets.stores.backends.s3 import S3Bucket
 
 
 def test_clients_are_made_one_after_the_other_whatever_the_store():
-    """boto3 that two threads import at once is there by half for one of them."""
+    """If two threads import boto3 at once, one of them may see it half imported."""
     at_work, most = 0, 0
 
     def connect():
@@ -67,6 +67,6 @@ assert not errors, errors
 
 
 def test_boto3_is_imported_whole_whoever_needs_it_first():
-    """Without a lock, two of five such processes ended with half a boto3, or a deadlock."""
+    """Without a lock, two of five such processes saw a half-imported boto3, or a deadlock."""
     for _ in range(8):
         subprocess.run([sys.executable, "-c", FIRST_USE], check=True, timeout=60)

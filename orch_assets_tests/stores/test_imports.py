@@ -1,4 +1,4 @@
-"""Importing the stores costs next to nothing."""
+"""Importing the stores takes hardly any time."""
 
 import subprocess
 import sys

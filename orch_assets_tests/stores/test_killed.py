@@ -1,4 +1,4 @@
-"""A publisher that is killed at any step leaves the old artifact or the new one, whole."""
+"""A publisher killed at any step leaves either the old artifact or the new one, complete."""
 
 import os
 import random
@@ -129,7 +129,7 @@ def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
 
 
 def _is_newest_when_published(store: LocalPipelineStore, kind: ArtifactKind) -> None:
-    """Publish the old state: it follows what was killed, whose clock was ahead."""
+    """Publish the old state; it comes after the killed publication, whose clock was ahead."""
     if kind is ArtifactKind.TABLE:
         published = store.publish(OLD, "folder/x")
     elif kind is ArtifactKind.SET:
@@ -171,7 +171,7 @@ for turn in itertools.count():
 
 
 def test_killed_at_any_time(tmp_path: Path) -> None:
-    """Also in the middle of a write, where no step begins."""
+    """It may be killed in the middle of a write, too."""
     store = LocalPipelineStore(tmp_path)
     store.upload(pd.DataFrame({"n": range(10)}), "x")
     chance = random.Random(1)

@@ -1,4 +1,4 @@
-"""A publisher to a bucket that is killed at any step leaves the old artifact or the new one."""
+"""A publisher to a bucket killed at any step leaves either the old artifact or the new one."""
 
 import os
 import subprocess

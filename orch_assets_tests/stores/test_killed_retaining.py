@@ -1,4 +1,4 @@
-"""Retention that is killed at any step loses no publication and doubles none."""
+"""Retention killed at any step neither loses nor duplicates a publication."""
 
 import os
 import subprocess
@@ -91,7 +91,7 @@ def test_killed_at_each_step(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    """Between the object that tells of several publications and the last removal of an entry."""
+    """Interrupt it between writing the compacted object and removing the last entry."""
     address = str(tmp_path / "store")
     if cloud:
         bucket = request.getfixturevalue("s3_bucket" if cloud == "s3" else "gcs_bucket")

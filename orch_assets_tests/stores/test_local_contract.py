@@ -1,4 +1,4 @@
-"""The local disk passes the contract of all stores."""
+"""A store in a local folder passes the contract of all stores."""
 
 from pathlib import Path
 

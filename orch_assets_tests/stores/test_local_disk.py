@@ -1,4 +1,4 @@
-"""What is the local disk's own."""
+"""What only a store in a local folder does."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
 
 
 class CaseBlindDisk(LocalDisk):
-    """A disk as macOS and Windows have it: it keeps the first spelling, and takes any."""
+    """A disk like those of macOS and Windows: it keeps the first spelling and accepts any."""
 
     def _path(self, key: str) -> Path:
         path = self._root
@@ -35,7 +35,7 @@ class CaseBlindDisk(LocalDisk):
 
 
 def test_a_disk_that_is_blind_to_case_keeps_all_names_apart(tmp_path: Path) -> None:
-    """Also where two assets, which a store doesn't know to be assets, share a folder."""
+    """Two assets may share a folder, and the store doesn't know that they are assets."""
     store = PipelineStore(CaseBlindDisk(tmp_path), "", StorageFormat.PARQUET)
     names = ["Labs/ONC-301", "labs/ONC-301", "labs/onc-301", "Labs/S1", "labs/s1", "LABS/x/y"]
     for size, name in enumerate(names):
@@ -121,7 +121,7 @@ def test_a_folder_that_can_not_be_written_is_named_with_the_reason() -> None:
 
 
 def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
-    """``/dev/full`` answers every write as a full disk does."""
+    """Every write to ``/dev/full`` fails as on a full disk."""
     from orch_assets.stores.spooling import HashingFile
 
     with Path("/dev/full").open("wb", buffering=0) as full:

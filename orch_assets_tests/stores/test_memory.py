@@ -1,4 +1,4 @@
-"""Memory holds a row group, however large the table is."""
+"""A table of any size takes no more memory than a row group."""
 
 import subprocess
 import sys
@@ -61,7 +61,7 @@ print(peak() - before)
 
 
 def growth(what: str, folder: Path, format_: str) -> float:
-    """Run a script in a process of its own; return what it says of its memory, in MB."""
+    """Run a script in a new process; return the memory that it reports, in MB."""
     done = subprocess.run(
         [sys.executable, "-c", COMMON + what, str(folder), format_],
         check=True,

@@ -1,4 +1,4 @@
-"""Names of artifacts are plain text; their paths are different on every disk, and come back."""
+"""Artifact names are plain text; their paths differ on every disk and lead back to the names."""
 
 import unicodedata
 from uuid import uuid4
@@ -58,7 +58,7 @@ PAIRS = NAMES.flatmap(
 @example("AE2/ONC-301~~7")
 @example("Labs/onc-301/2024-01-01")
 def test_any_name_becomes_a_path_and_comes_back(name: str) -> None:
-    """Through the key of the current object and of what is hidden, below any prefix."""
+    """By the key of the current object and of hidden ones, below any prefix."""
     assert decode_path(encode_name(name)) == name
     for prefix in ("", "trials/Prod"):
         keys = ArtifactKeys.of(name, prefix, "table", "parquet")
@@ -69,7 +69,7 @@ def test_any_name_becomes_a_path_and_comes_back(name: str) -> None:
 
 
 def on_disk(name: str, form: str = "NFC") -> str:
-    """A path as a disk has it that is blind to case, normalizes, and drops dots and blanks."""
+    """Return a path as seen by a disk that ignores case, normalizes, and drops dots and blanks."""
     parts = unicodedata.normalize(form, encode_name(name)).casefold().split("/")
     return "/".join(part.rstrip(" .") for part in parts)
 
@@ -82,7 +82,7 @@ def on_disk(name: str, form: str = "NFC") -> str:
 @example(("\u212a", "k"))
 @example(("a/b", "a~2fb"))
 def test_different_names_stay_different_on_every_disk(pair: tuple[str, str]) -> None:
-    """Also where a disk is blind to case, normalizes, or drops dots and blanks at the end."""
+    """Even if a disk ignores case, normalizes, or drops dots and blanks at the end."""
     first, second = pair
     try:
         same = on_disk(first) == on_disk(second, "NFD")
@@ -93,7 +93,7 @@ def test_different_names_stay_different_on_every_disk(pair: tuple[str, str]) -> 
 
 @given(NAMES)
 def test_a_path_is_made_of_what_every_disk_and_bucket_takes(name: str) -> None:
-    """No part is hidden, skipped by readers of folders, a Windows device, or like a file."""
+    """No part is hidden, ignored by readers of folders, a Windows device, or like a file name."""
     for part in encode_name(name).split("/"):
         assert part.isascii()
         assert not set(part) & set("\\<>:\"|?* &'`$;#%+,")
@@ -104,7 +104,7 @@ def test_a_path_is_made_of_what_every_disk_and_bucket_takes(name: str) -> None:
 
 @given(st.lists(PARTS.filter(lambda part: part not in {".", ".."}), min_size=1, max_size=3), NAMES)
 def test_a_name_lies_in_the_folders_of_its_first_parts(folders: list[str], name: str) -> None:
-    """So that a listing below a prefix finds it, and a part without capitals marks nothing else."""
+    """A listing below a prefix finds it, and a part in lower case adds no mark to others."""
     prefix = "/".join(folders)
     assert encode_name(f"{prefix}/{name}").startswith(f"{encode_folders(prefix)}/")
 
@@ -134,7 +134,7 @@ def is_study_key(text: str) -> bool:
 @example("%2F" * 28, "A" * 60)
 @example("aB" * 50, "A" * 60)
 def test_every_study_key_can_be_stored(study_key: str, asset: str) -> None:
-    """Its tables, values and sets, its failure report, and below any reasonable prefix."""
+    """Tables, values, sets and the failure report can be stored, below any reasonable prefix."""
     partition = artifact_name(dg.AssetKey(asset), study_key)
     report = f"failures/{uuid4()}/{asset}/{study_key}"
     for name, ending in ((partition, "parquet"), (partition, "set"), (report, "json")):
@@ -147,7 +147,7 @@ def test_every_study_key_can_be_stored(study_key: str, asset: str) -> None:
 
 @pytest.mark.parametrize("study_key", ["ß" * 34, "中" * 23, "😀" * 17, "&" * 67, "ß" * 100])
 def test_a_key_too_long_to_be_stored_is_refused_with_the_reason(study_key: str) -> None:
-    """So the listing names it, and no study fails whose failure can't be reported."""
+    """The selection refuses it, so no study runs whose failure couldn't be reported."""
     with pytest.raises(StudyKeyError, match=r"takes \d+ bytes in the names of its"):
         check_study_key(study_key)
     selection = select_studies(["ONC-301", study_key], StudyFilter())
@@ -178,7 +178,7 @@ def test_a_key_too_long_to_be_stored_is_refused_with_the_reason(study_key: str) 
     ],
 )
 def test_usual_names_stay_readable(name: str, path: str) -> None:
-    """An asset's folder is called as the asset is."""
+    """The folder of an asset has the name of the asset."""
     assert encode_name(name) == path
 
 
@@ -235,7 +235,7 @@ def test_a_name_that_fits_no_key_with_its_prefix_is_refused_with_the_reason() ->
 
 
 def test_the_longest_names_fit_disks_and_buckets() -> None:
-    """A file's name takes 255 bytes, a key of S3 and GCS 1,024."""
+    """A file name may have 255 bytes, a key of S3 and GCS 1,024."""
     keys = ArtifactKeys("", "a" * MAX_PATH_BYTES, "table", "parquet")
     entry = f"{'0' * 26}-{'0' * 8}-{'0' * 16}-compacted"
     assert len(f"{keys.manifests('0' * 64)}/{entry}") <= 1024

@@ -1,4 +1,4 @@
-"""Whatever text an address is, opening it gives a store or one of our errors."""
+"""Opening any text as an address returns a store or raises one of our errors."""
 
 import contextlib
 from pathlib import Path
@@ -37,7 +37,7 @@ ADDRESSES = st.builds(str.__add__, st.sampled_from(BEGINNINGS) | TEXTS, TEXTS)
 @example("x\0")
 @example("x/" * 5000)
 def test_any_address_opens_a_store_or_is_refused(address: str) -> None:
-    """By the settings, too, whose own answers a run's message gives."""
+    """Opening it with settings, whose errors a run shows, doesn't repeat it either."""
     with contextlib.suppress(StoreError):
         assert isinstance(open_store(address), PipelineStore)
     for restricted in (False, True):
@@ -47,7 +47,7 @@ def test_any_address_opens_a_store_or_is_refused(address: str) -> None:
 
 @given(TEXTS)
 def test_what_a_folder_opens_has_a_uri(name: str) -> None:
-    """So that no error comes later, from the first study that is stored."""
+    """Otherwise the error would come later, from the first study that is stored."""
     try:
         store = open_store(f"./{name}")
     except StoreAddressError:

@@ -1,4 +1,4 @@
-"""Other tools read what is stored, one by one and by a glob, and see every table once."""
+"""Other tools read stored tables one by one and by a glob, and see each table once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""S3, as moto's server has it, passes the contract of all stores."""
+"""A store in S3, on moto's server, passes the contract of all stores."""
 
 import pytest
 
@@ -17,7 +17,7 @@ class TestS3PipelineStore(StoreContract):
 
     @pytest.fixture
     def store(self, open_store: OpenStore) -> PipelineStore:
-        """One format: what they do to bytes, the disk's own run of the contract shows."""
+        """One format suffices: the contract runs with every format on the local disk."""
         return open_store(prefix="trials/prod")
 
     @pytest.fixture
