@@ -9,15 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the blocks around the current code say of publications and readings inside them.
+    """What the enclosing blocks say about publications, and where they record what is read.
 
     Attributes:
-        inputs: of each :func:`derived_from` block, outermost first: versions by artifact URI.
-            These are the callers' own mappings, not copies, because a stream may read inputs
-            while it is published.
-        facts: of the :func:`published_by` blocks together.
-        records: of each :func:`noting_inputs` block, outermost first: where to record what is
-            read. What is read in nested blocks is an input of all of them.
+        inputs: Versions by artifact URI, one mapping for each :func:`derived_from` block,
+            outermost first. These are the callers' mappings, not copies, because a stream may
+            read inputs while it is published.
+        facts: The facts of all :func:`published_by` blocks; inner ones take precedence.
+        records: Where to record what is read, one dict for each :func:`noting_inputs` block,
+            outermost first. An artifact read in nested blocks is an input of all of them.
     """
 
     inputs: tuple[Mapping[str, str], ...] = ()
