@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Variable,
         Visit,
     )
-    from orch_assets.imednet.paging import ReadingCounts
+    from orch_assets.imednet.progress import ReadingCounts
     from orch_assets.imednet.sdk import ImednetSDK
     from orch_assets.imednet.streams import BatchStream, RowStream
 
@@ -48,7 +48,7 @@ _HOMES = {
     "Keyword": "models",
     "Query": "models",
     "QueryComment": "models",
-    "ReadingCounts": "paging",
+    "ReadingCounts": "progress",
     "Record": "models",
     "RecordRevision": "models",
     "RegistryRow": "models",

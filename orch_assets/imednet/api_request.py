@@ -1,4 +1,4 @@
-"""One request to the registry: what is asked, and how its errors name it."""
+"""One request to the API: what it asks for, and how its errors name it."""
 
 import re
 from collections.abc import Mapping
@@ -25,10 +25,10 @@ class ApiRequest:
     """One request.
 
     Attributes:
-        endpoint: the path below ``/api/v1/edc``, percent-encoded.
-        study_key: the study asked for; None for requests about no single study.
-        page: 0-based; None where the request isn't paged.
-        parameters: the query; its values may be data values, so no repr shows them.
+        endpoint: The path below ``/api/v1/edc``, percent-encoded.
+        study_key: The study asked for; None for requests that concern no single study.
+        page: 0-based; None if the request isn't paged.
+        parameters: The query. Its values may be data values, so no repr shows them.
     """
 
     endpoint: str
@@ -37,12 +37,12 @@ class ApiRequest:
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
-    def place(self) -> str:
-        """The endpoint as a log names it: in a study's context, of other studies it has none."""
+    def logged_endpoint(self) -> str:
+        """The endpoint for the log; in a study's context, without any other study's key."""
         return with_known_names(named_path(self.endpoint), is_known_study)
 
     def at(self, page: int) -> "ApiRequest":
-        """Return the same call for one page of it."""
+        """Return the same request for one page."""
         return replace(self, page=page, parameters={**self.parameters, "page": str(page)})
 
     def error(
@@ -65,14 +65,17 @@ class ApiRequest:
 
 
 def is_known_study(study_key: str) -> bool:
-    """Whether a log may name a study: a pipeline may ask for one whose key it made of data."""
+    """Return whether a log may name a study.
+
+    In a study's context only that study's key: a pipeline may have built another one from data.
+    """
     return get_current_study() in {None, study_key}
 
 
 def plain_code(value: Any) -> str | None:
-    """Return the API's code in an answer, if it is one: a few digits.
+    """Return the API's error code if the value is one: at most nine digits.
 
-    What else a server may put there could be a data value, and must not reach a message.
+    Anything else that a server puts there could be a data value, and must not reach a message.
     """
     text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     return text if re.fullmatch(r"[0-9]{1,9}", text) else None

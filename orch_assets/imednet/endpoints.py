@@ -3,35 +3,22 @@
 import contextlib
 import functools
 import json
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from orch_assets.errors import RegistryDataError
 from orch_assets.imednet.api_request import ApiRequest, segment
 from orch_assets.imednet.arrow import arrow_schema
 from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, StudyDictionary
-from orch_assets.imednet.fields import (
-    OBJECT,
-    Field,
-    FieldError,
-    UnreadableFieldError,
-    fields_of,
-    read_row,
-)
+from orch_assets.imednet.connections.retries import FailedAttempt, attempted
+from orch_assets.imednet.fields import OBJECT, Field, fields_of, read_row
 from orch_assets.imednet.filters import build_filter, check_names
-from orch_assets.imednet.http import Answer, RegistryHttp
+from orch_assets.imednet.http import RegistryHttp
 from orch_assets.imednet.models import Job, RegistryRow
-from orch_assets.imednet.pages import (
-    PageContent,
-    decode_object,
-    page_of_columns,
-    page_of_objects,
-    plausible,
-)
-from orch_assets.imednet.paging import Page, ReadingCounts, TableRead
-from orch_assets.imednet.progress import ReadingProgress, readings_under_way
+from orch_assets.imednet.page_source import TablePages
+from orch_assets.imednet.pages import Page, decode_object, page_of_columns, page_of_objects
+from orch_assets.imednet.paging import TableRead
+from orch_assets.imednet.progress import ReadingCounts, ReadingProgress, readings_under_way
 from orch_assets.imednet.streams import BatchStream, RowStream
 from orch_assets.study import check_study_key, get_current_study
 from orch_assets.table_blocks import block_rows
@@ -44,11 +31,6 @@ T = TypeVar("T")
 
 # Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
 METADATA_KEY = b"orch_assets.registry"  # the package's former name: stored tables have it
-
-# One page at a time is decoded in the whole process. The interpreter runs one thread at a time
-# anyway, but changes it at every call into Arrow: pages decoded side by side push each other out of
-# the processor's caches, and take up to three times as long.
-_decoding = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -142,10 +124,10 @@ class TableEndpoint(Generic[Row]):
         """Read the table as record batches, each of several pages; takes what ``list`` takes."""
         reading = self._reading(study_key, filters, page_of_columns)
         batches = _gathered(reading.contents(), block_rows(len(self.schema)))
-        if self.on_read and reading.call.study_key and not filters:
-            on_read = functools.partial(self.on_read, reading.call.study_key)
+        if self.on_read and reading.request.study_key and not filters:
+            on_read = functools.partial(self.on_read, reading.request.study_key)
             batches = _followed(batches, self.schema, on_read)
-        reader, study = self._access.dictionaries, reading.call.study_key
+        reader, study = self._access.dictionaries, reading.request.study_key
         dictionary = functools.partial(StudyDictionary, reader, study) if reader and study else None
         return BatchStream(batches, reading.counts, self.schema, dictionary)
 
@@ -162,21 +144,22 @@ class TableEndpoint(Generic[Row]):
 
         reading = self._reading(study_key, filters, page_of_columns, hold=True)
         table = pa.Table.from_batches(reading.contents(), self.schema)
-        return table.replace_schema_metadata({METADATA_KEY: _facts(reading.call, reading.counts)})
+        facts = _facts(reading.request, reading.counts)
+        return table.replace_schema_metadata({METADATA_KEY: facts})
 
     def _reading(
         self,
         study_key: str | None,
         filters: Mapping[str, Any],
-        decode: Callable[[type[Row], str, ApiRequest, bytes], PageContent[T]],
+        read: Callable[[type[Row], str, ApiRequest, bytes], Page[T]],
         *,
         hold: bool = False,
     ) -> TableRead[T]:
-        call = self._call(study_key, filters)
-        fetch = functools.partial(self._fetch, call, decode)
-        access = self._access
+        access, kind = self._access, self._kind
+        request = self._call(study_key, filters)
+        pages = TablePages(access.http, request, kind.model, kind.id_key, read)
         window = access.pages_at_once
-        return TableRead(call, fetch, size=access.page_size, window=window, hold=hold)
+        return TableRead(request, pages, size=access.page_size, window=window, hold=hold)
 
     def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
         study = study_of(study_key, self._kind.name)
@@ -200,49 +183,6 @@ class TableEndpoint(Generic[Row]):
                 parameters[parameter] = _option(name, value, type_)
         return parameters
 
-    def _fetch(
-        self,
-        call: ApiRequest,
-        decode: Callable[[type[Row], str, ApiRequest, bytes], PageContent[T]],
-        number: int,
-        abandoned: threading.Event,
-    ) -> Callable[[], Page[T]]:
-        call = call.at(number)
-        received = self._access.http.get(call, functools.partial(plausible, call), abandoned)
-        return functools.partial(self._page, call, decode, received, abandoned)
-
-    def _page(
-        self,
-        call: ApiRequest,
-        decode: Callable[[type[Row], str, ApiRequest, bytes], PageContent[T]],
-        received: Answer[bytes],
-        abandoned: threading.Event,
-    ) -> Page[T]:
-        def read(body: bytes) -> PageContent[T]:
-            with _decoding:
-                return decode(self._kind.model, self._kind.id_key, call, body)
-
-        get = functools.partial(self._access.http.get, call, read, abandoned, received)
-        answer = _named(call, get)
-        page = answer.content.pagination
-        return Page(
-            number=call.page or 0,
-            current=page.current_page,
-            total=page.total_elements,
-            total_pages=page.total_pages,
-            ids=self._checked_ids(call, answer.content.ids),
-            content=answer.content.content,
-            retries=answer.retries,
-            replaced=answer.content.replaced,
-        )
-
-    def _checked_ids(self, call: ApiRequest, ids: Sequence[Any]) -> Sequence[Any]:
-        key = self._kind.id_key
-        kind = next(one.kind for one in fields_of(self._kind.model) if one.key == key)
-        if not {*map(type, ids)} <= kind.accepts:
-            raise call.error(RegistryDataError, f"field {key} isn't {kind.says} in every row.")
-        return ids
-
 
 class StudiesEndpoint(TableEndpoint[Row]):
     """The studies that the keys can see. Here ``study_key`` is a filter like any other."""
@@ -261,7 +201,7 @@ class StudiesEndpoint(TableEndpoint[Row]):
         """
         parameters = {**self._parameters({}), "size": "1"}
         call = ApiRequest("/studies", parameters=parameters).at(0)
-        self._access.http.get(call, functools.partial(plausible, call))
+        self._access.http.fetch(call)
 
 
 class JobsEndpoint:
@@ -284,9 +224,11 @@ class JobsEndpoint:
         if not isinstance(batch_id, str) or batch_id.strip() in {"", ".", ".."}:
             raise ValueError("jobs: batch_id must be the text that names a batch.")
         call = ApiRequest(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
-        get = functools.partial(self._access.http.get, call, functools.partial(decode_object, call))
-        answer = _named(call, get)
-        return _named(call, functools.partial(read_row, Job, answer.content))
+        answer = self._access.http.fetch(call)
+        job = attempted(call, lambda: read_row(Job, decode_object(call, answer.content)))
+        if isinstance(job, FailedAttempt):
+            raise job.error
+        return job
 
 
 def study_of(study_key: str | None, endpoint: str) -> str:
@@ -306,19 +248,6 @@ def _option(name: str, value: Any, type_: type) -> str:
     if type(value) is not type_:
         raise TypeError(f"{name} must be {type_.__name__}, not {type(value).__name__}.")
     return str(value).lower() if type_ is bool else str(value)
-
-
-def _named(call: ApiRequest, read: Callable[[], T]) -> T:
-    """Turn what is wrong with a field into an error that names the request."""
-    # Raised outside of the handler: what it is chained to could hold a value. (In a context
-    # manager there is no such outside.)
-    try:
-        return read()
-    except UnreadableFieldError as error:
-        problem = f"{error}; correct it in iMednet, where it was entered."
-    except FieldError as error:
-        problem = f"{error}; the API promises it."
-    raise call.error(RegistryDataError, problem)
 
 
 def _gathered(

@@ -1,19 +1,17 @@
-"""Requests to the registry: sent within the limit, tried again where that is safe.
+"""Sends requests to the API within the request limit, and retries where that is safe.
 
-All requests are reads, so every one may be sent again. Tried again: no answer, a cut or damaged
-one, 408, 425, 429, 5xx, what isn't the API's JSON, and the API's "unknown error" (9000) in an
-envelope at 200. Never: 400, 401, 403, 404 and every other refusal, and an answer that is larger
-than allowed.
+All requests are reads, so every one may be sent again. Retried: no answer, a truncated or damaged
+one, 408, 425, 429, 5xx, a body that isn't the API's JSON, and the API's "unknown error" (9000) in
+an envelope at 200. Never retried: 400, 401, 403, 404 and every other refusal, and an answer that
+is larger than allowed.
 """
 
-import functools
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import httpx
 
@@ -35,46 +33,44 @@ from orch_assets.imednet.connections.receiving import (
 )
 from orch_assets.imednet.connections.retries import (
     FailedAttempt,
+    failure_of,
     is_busy,
     retry_after,
-    trouble_from,
-    trouble_with,
 )
 from orch_assets.imednet.limiter import AbandonedError, RequestLimiter
 from orch_assets.imednet.settings import RegistrySettings
 from orch_assets.study import current_context
 
-T = TypeVar("T")
-
 ATTEMPTS = 5
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
 
-# What a page of 500 records takes from its bytes to the file, at the least (`benchmarks`).
+# The least time that a page of 500 records takes from its bytes to the file (`benchmarks`).
 _PAGE_SECONDS = 0.002
-# Of the time that answers usually take, each new one makes an eighth, as of TCP's (RFC 6298).
+# Weight of the newest answer in the usual answer time, as in TCP's estimator (RFC 6298).
 _NEWEST_SHARE = 1 / 8
 
 _log = logging.getLogger("orch_assets.imednet")
 
 
 @dataclass(frozen=True)
-class Answer(Generic[T]):
-    """An answer, decoded or as its bytes, and how many tries failed before it."""
+class Answer:
+    """The body of an answer, and how many attempts failed before it arrived."""
 
-    content: T
+    content: bytes
     retries: int
 
 
 class RegistryHttp:
-    """Sends requests; safe from many threads.
+    """Sends requests; safe to use from many threads.
 
     Args:
-        settings: keys, base URL, and what an answer may take.
-        client: sends them; not closed here.
-        limiter: how many at once.
-        attempts: tries for each request.
-        sleep: waits between tries; None waits until the time has passed or the call is abandoned.
+        settings: Keys, base URL, and the limits of an answer.
+        client: Sends the requests; not closed here.
+        limiter: Bounds the requests in flight.
+        attempts: Attempts for each request.
+        sleep: Waits between attempts. None waits until the time has passed or the request is
+            abandoned.
     """
 
     def __init__(
@@ -88,7 +84,7 @@ class RegistryHttp:
     ) -> None:
         self._settings = settings
         self._client = client
-        # Made once: what httpx does to merge them at every request takes as long as to send it.
+        # Built once: merging the headers for every request takes httpx as long as sending it.
         self._headers = client.headers.copy()
         self._headers.update(
             {
@@ -109,91 +105,103 @@ class RegistryHttp:
 
     @property
     def worthwhile(self) -> int:
-        """The most requests that are worth having in flight, now; never more than may be.
+        """How many requests in flight are useful now; never more than the limiter's maximum.
 
-        Where an answer comes sooner than a few pages are worked off, more of them only have
-        threads wait for the interpreter, which costs those that work.
+        Where an answer arrives faster than a few pages are processed, more requests only add
+        threads that wait for the interpreter, which slows down those that work.
         """
         usual, maximum = self._usual_seconds, self._limiter.maximum
         return maximum if usual is None else min(maximum, int(usual / _PAGE_SECONDS) + 1)
 
-    def get(
-        self,
-        call: ApiRequest,
-        decode: Callable[[bytes], T],
-        abandoned: threading.Event | None = None,
-        received: Answer[bytes] | None = None,
-    ) -> Answer[T]:
-        """Return the decoded answer.
+    def fetch(self, request: ApiRequest, abandoned: threading.Event | None = None) -> Answer:
+        """Return an answer's body; a short one is known to be an answer of the API.
 
         Args:
-            call: what to ask.
-            decode: makes the content of an answer's bytes; raises RegistryError for what is none.
-            abandoned: set when nobody waits any more.
-            received: the answer's bytes, where they are there already; asked for again only if
-                they can't be decoded.
+            request: What to ask for.
+            abandoned: Set when the answer is no longer needed.
 
         Raises:
-            RegistryUnreachableError: no usable answer at any try.
-            RegistryFailedError: 408, 425, 429 or 5xx at every try.
-            RegistryRefusedError: a refusal.
-            RegistryDataError: no answer of the API at any try.
+            RegistryUnreachableError: No usable answer at any attempt.
+            RegistryFailedError: 408, 425, 429 or 5xx at every attempt.
+            RegistryRefusedError: The API refused the request.
+            RegistryDataError: No answer of the API at any attempt.
         """
-        abandoned = abandoned or threading.Event()
-        failed = received.retries if received else 0
-        one_try = functools.partial(self._try, call, decode, abandoned)
-        result = _decoded(decode, received.content) if received else one_try()
-        while isinstance(result, FailedAttempt):
+        return self._fetch(request, 0, abandoned or threading.Event())
+
+    def fetch_again(self, request: ApiRequest, answer: Answer, failure: FailedAttempt) -> Answer:
+        """Return another answer instead of one that couldn't be decoded.
+
+        The decoding counts as one more failed attempt of the same request: it uses up the same
+        attempts, and is followed by the same wait.
+
+        Args:
+            request: The request that was answered.
+            answer: The unusable answer.
+            failure: Why it is unusable.
+
+        Raises:
+            RegistryError: The failure's error, if it was the last attempt or isn't retryable;
+                and as :meth:`fetch` does.
+        """
+        abandoned = threading.Event()
+        failed = answer.retries + 1
+        self._prepare_next(request, failed, failure, abandoned)
+        return self._fetch(request, failed, abandoned)
+
+    def _fetch(self, request: ApiRequest, failed: int, abandoned: threading.Event) -> Answer:
+        while True:
+            result = self._attempt(request, abandoned)
+            if isinstance(result, ReceivedAnswer):
+                return Answer(result.content, failed)
             failed += 1
-            if failed >= self._attempts or not result.passing:
-                raise result.error
-            seconds = _pause_after(failed, result)
-            _log_retry(call, failed, result.error, seconds)
-            self._pause(abandoned, seconds)
-            result = one_try()
-        return Answer(result, failed)
+            self._prepare_next(request, failed, result, abandoned)
 
-    def _try(
-        self, call: ApiRequest, decode: Callable[[bytes], T], abandoned: threading.Event
-    ) -> T | FailedAttempt:
-        response = self._answered(call, abandoned)
-        return (
-            response if isinstance(response, FailedAttempt) else _decoded(decode, response.content)
-        )
+    def _prepare_next(
+        self, request: ApiRequest, failed: int, last: FailedAttempt, abandoned: threading.Event
+    ) -> None:
+        """Wait before the next attempt; raise the last one's error if there must be none."""
+        if failed >= self._attempts or not last.retryable:
+            raise last.error
+        seconds = _backoff(failed, last)
+        _log_retry(request, failed, last.error, seconds)
+        if self._sleep is not None:
+            self._sleep(seconds)
+        else:
+            abandoned.wait(seconds)
 
-    def _answered(
-        self, call: ApiRequest, abandoned: threading.Event
+    def _attempt(
+        self, request: ApiRequest, abandoned: threading.Event
     ) -> ReceivedAnswer | FailedAttempt:
         if abandoned.is_set():
             raise AbandonedError
         study = current_context()
         if study is not None and study.lease.revoked:
-            # Its thread may live on, but the requests are the other studies'.
+            # The cancelled study's thread may still run; its requests belong to other studies.
             raise StudyCancelledError(study.study_key)
-        response = self._exchange(call, abandoned)
+        response = self._exchange(request, abandoned)
         if isinstance(response, FailedAttempt):
             return response
-        return trouble_with(call, response) or response
+        return failure_of(request, response) or response
 
     def _exchange(
-        self, call: ApiRequest, abandoned: threading.Event
+        self, request: ApiRequest, abandoned: threading.Event
     ) -> ReceivedAnswer | FailedAttempt:
         """Send the request and read the whole answer, in a slot of the limiter."""
-        # httpx's own errors hold the request with its headers, and some quote bytes of the answer:
-        # ours is raised after the except block, so that it is chained to none of them.
-        request = self._request(call)
+        # httpx's errors hold the request with its headers, and some quote bytes of the answer:
+        # ours is raised after the except block, so that none of them is chained to it.
+        http_request = self._http_request(request)
         with self._limiter.slot(abandoned) as slot:
             began = time.monotonic()
             self._check_open()
             try:
                 with quiet_httpx():
-                    response = receive(self._client, request, self._limits)
+                    response = receive(self._client, http_request, self._limits)
             except AnswerTooLargeError:
                 slot.lost = True
-                return self._too_large(call)
+                return self._too_large(request)
             except (httpx.TransportError, httpx.DecodingError) as error:
                 slot.lost = True
-                return self._no_answer(call, type(error), time.monotonic() - began)
+                return self._no_answer(request, type(error), time.monotonic() - began)
             seconds = time.monotonic() - began
             if is_busy(response):
                 slot.refuse(retry_after(response))
@@ -202,8 +210,8 @@ class RegistryHttp:
                 self._usual_seconds = usual + (seconds - usual) * _NEWEST_SHARE
         _log.debug(
             "GET %s, page %s: HTTP %d, %d bytes in %.3f s",
-            call.place,
-            call.page,
+            request.logged_endpoint,
+            request.page,
             response.status_code,
             len(response.content),
             seconds,
@@ -214,17 +222,19 @@ class RegistryHttp:
         if self._client.is_closed:
             raise ImednetError("The ImednetSDK is closed; open a new one to read on.")
 
-    def _request(self, call: ApiRequest) -> httpx.Request:
+    def _http_request(self, request: ApiRequest) -> httpx.Request:
         return httpx.Request(
             "GET",
-            f"{self._settings.base_url}{API_PATH}{call.endpoint}",
-            params=self._client.params.merge(dict(call.parameters)),
+            f"{self._settings.base_url}{API_PATH}{request.endpoint}",
+            params=self._client.params.merge(dict(request.parameters)),
             headers=self._headers,
             cookies=self._client.cookies,
             extensions={"timeout": self._timeout},
         )
 
-    def _no_answer(self, call: ApiRequest, kind: type[Exception], seconds: float) -> FailedAttempt:
+    def _no_answer(
+        self, request: ApiRequest, kind: type[Exception], seconds: float
+    ) -> FailedAttempt:
         check = "the network, IMEDNET_BASE_URL and IMEDNET_TIMEOUT"
         if seconds >= self._limits.seconds:
             check = "the network and IMEDNET_ANSWER_TIMEOUT"
@@ -234,45 +244,32 @@ class RegistryHttp:
             f"no whole answer from {httpx.URL(self._settings.base_url).host} at any try "
             f"({kind.__name__} after {seconds:.1f} s); check {check}."
         )
-        return FailedAttempt(call.error(RegistryUnreachableError, problem), passing=True)
+        return FailedAttempt(request.error(RegistryUnreachableError, problem), retryable=True)
 
-    def _too_large(self, call: ApiRequest) -> FailedAttempt:
+    def _too_large(self, request: ApiRequest) -> FailedAttempt:
         problem = (
             f"the answer has more than {self._settings.max_answer_mb} MB, which no page of the API "
             "has; check the base URL, or raise IMEDNET_MAX_ANSWER_MB."
         )
-        return FailedAttempt(call.error(RegistryDataError, problem), passing=False)
-
-    def _pause(self, abandoned: threading.Event, seconds: float) -> None:
-        if self._sleep is not None:
-            self._sleep(seconds)
-        else:
-            abandoned.wait(seconds)
+        return FailedAttempt(request.error(RegistryDataError, problem), retryable=False)
 
 
-def _decoded(decode: Callable[[bytes], T], body: bytes) -> T | FailedAttempt:
-    try:
-        return decode(body)
-    except RegistryError as error:
-        return trouble_from(error)
-
-
-def _pause_after(failed: int, last: FailedAttempt) -> float:
-    """Return exponential backoff with full jitter, or ``Retry-After`` where that is longer.
+def _backoff(failed: int, last: FailedAttempt) -> float:
+    """Return seconds: exponential with full jitter, or ``Retry-After`` where that is longer.
 
     Args:
-        failed: how many tries have failed; at least one.
-        last: the last of them.
+        failed: Attempts that failed; at least one.
+        last: The last of them.
     """
     longest = min(_FIRST_BACKOFF * 2 ** (failed - 1), _LONGEST_BACKOFF)
     return max(random.uniform(0, longest), last.retry_after or 0.0)  # noqa: S311 - no secret
 
 
-def _log_retry(call: ApiRequest, failed: int, error: RegistryError, seconds: float) -> None:
+def _log_retry(request: ApiRequest, failed: int, error: RegistryError, seconds: float) -> None:
     _log.info(
         "GET %s, page %s: try %d failed (%s%s); the next in %.1f s",
-        call.place,
-        call.page,
+        request.logged_endpoint,
+        request.page,
         failed,
         type(error).__name__,
         f", HTTP {error.status}" if error.status else "",

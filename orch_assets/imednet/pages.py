@@ -1,16 +1,18 @@
-"""The registry's answers, from bytes to rows that can be trusted to be an answer at all."""
+"""The API's answers: from bytes to pages that are checked to be answers of the API."""
 
 import contextlib
 import functools
+import hashlib
 import operator
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from orch_assets.errors import RegistryDataError, RegistryError, RegistryRefusedError
+from orch_assets.errors import RegistryDataError, RegistryRefusedError
 from orch_assets.imednet.api_request import ApiRequest, plain_code
 from orch_assets.imednet.arrow import record_batch
 from orch_assets.imednet.fields import UnreadableFieldError, fields_of, keys_of, read_row
@@ -28,22 +30,23 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=RegistryRow)
 R = TypeVar("R")
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _SHORT = 4096
 _STUDY_KEY = operator.attrgetter("study_key")
-UNKNOWN_ERROR = "9000"  # the API's own word for what it can't explain: worth another try
+UNKNOWN_ERROR = "9000"  # the API's code for an error that it can't explain: worth another attempt
 
 
 class Metadata(msgspec.Struct):
-    """The part of an answer that says how the request went."""
+    """The part of an answer that reports success or an error."""
 
     status: Any = None
     error: Any = None
 
 
 class PageCounts(msgspec.Struct, rename="camel"):
-    """Where in the table a page is."""
+    """The position of a page in the table."""
 
     current_page: int
     total_elements: int
@@ -51,7 +54,7 @@ class PageCounts(msgspec.Struct, rename="camel"):
 
 
 class PageAnswer(msgspec.Struct, Generic[R]):
-    """A page as it came; an error's envelope has neither pagination nor data."""
+    """The envelope of a page; that of an error has neither pagination nor data."""
 
     metadata: Metadata | None = None
     pagination: PageCounts | None = None
@@ -59,20 +62,35 @@ class PageAnswer(msgspec.Struct, Generic[R]):
 
 
 @dataclass(frozen=True)
-class PageContent(Generic[T_co]):
-    """What a page holds.
+class Page(Generic[T_co]):
+    """A decoded page.
 
     Attributes:
-        pagination: what the registry says of the whole table.
-        ids: the rows' IDs, as they came.
-        content: the rows.
-        replaced: surrogates without their other half, for which U+FFFD stands in the rows' text.
+        number: The page asked for.
+        current: The page that the API says it is.
+        total: The table's ``totalElements`` at that moment.
+        total_pages: The table's ``totalPages``; None if missing.
+        ids: The rows' IDs, in the order of the answer.
+        content: The rows.
+        replaced: Lone surrogates that were replaced by U+FFFD in the rows' text.
     """
 
-    pagination: PageCounts
+    number: int
+    current: int
+    total: int
+    total_pages: int | None
     ids: Sequence[Any]
     content: T_co
     replaced: int = 0
+
+    @property
+    def digest(self) -> bytes:
+        """A hash of the rows' IDs."""
+        try:
+            encoded = array("q", self.ids).tobytes()
+        except (TypeError, OverflowError):  # text, or beyond 64 bits
+            encoded = repr(list(self.ids)).encode()
+        return hashlib.blake2b(encoded, digest_size=16).digest()
 
 
 _PLAIN = msgspec.json.Decoder(PageAnswer[dict[str, Any]])
@@ -81,107 +99,116 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 def page_of_objects(
-    model: type[Row], id_key: str, call: ApiRequest, body: bytes
-) -> PageContent[Sequence[Row]]:
+    model: type[Row], id_key: str, request: ApiRequest, body: bytes
+) -> Page[Sequence[Row]]:
     """Return a page with its rows as objects.
 
     Args:
-        model: the rows' model.
-        id_key: the API's name of their ID.
-        call: the request, for errors.
-        body: the answer.
+        model: The rows' model.
+        id_key: The API's name of the rows' ID.
+        request: The page's request.
+        body: The answer.
 
     Raises:
-        RegistryRefusedError: it is an error's envelope.
-        RegistryDataError: it is no page, or one of another study.
-        FieldError: a value isn't what its field must be.
+        RegistryRefusedError: The answer is an error envelope.
+        RegistryDataError: The answer is not a page, or has rows of another study.
+        FieldError: A value isn't of its field's type.
     """
-    answer: PageAnswer[dict[str, Any]] = _decoded(call, _PLAIN.decode, body)
-    pagination, rows = _checked(call, answer)
+    answer: PageAnswer[dict[str, Any]] = _decoded(request, _PLAIN.decode, body)
+    counts, rows = _checked(request, answer)
     ids = [row.get(id_key) for row in rows]
     read = [read_row(model, row) for row in rows]
-    _check_study(call, model, read)
-    return PageContent(pagination, ids, read, lone_surrogates(body))
+    _check_study(request, model, read)
+    return _page(request, counts, ids, read, lone_surrogates(body))
 
 
 def page_of_columns(
-    model: type[RegistryRow], id_key: str, call: ApiRequest, body: bytes
-) -> "PageContent[pa.RecordBatch]":
-    """Return a page with its rows as a record batch; takes and raises what objects do."""
+    model: type[RegistryRow], id_key: str, request: ApiRequest, body: bytes
+) -> "Page[pa.RecordBatch]":
+    """Return a page with its rows as a record batch; see `page_of_objects`."""
 
-    def read(document: bytes) -> "PageContent[pa.RecordBatch]":
+    def read(document: bytes) -> "Page[pa.RecordBatch]":
         replaced = lone_surrogates(body)
         answer, raw = decode_rows(model, _page_type, document)
-        pagination, rows = _checked(call, answer)
+        counts, rows = _checked(request, answer)
         decoded = wire_rows(model, rows, None if raw is None else raw.data)
         if replaced:
-            decoded, kept = as_sent(model, decoded, body)
-            replaced -= sum(lone_surrogates(text.encode()) for text in kept)
-        _check_study(call, model, decoded.rows)
+            decoded, texts_as_sent = as_sent(model, decoded, body)
+            replaced -= sum(lone_surrogates(text.encode()) for text in texts_as_sent)
+        _check_study(request, model, decoded.rows)
         batch = record_batch(model, decoded)
         id_name = next(field.name for field in fields_of(model) if field.key == id_key)
-        return PageContent(pagination, decoded.column(id_name), batch, replaced)
+        return _page(request, counts, decoded.column(id_name), batch, replaced)
 
-    content: PageContent[pa.RecordBatch] = _decoded(call, read, body)
-    return content
+    page: Page[pa.RecordBatch] = _decoded(request, read, body)
+    return page
 
 
-def _check_study(call: ApiRequest, model: type[RegistryRow], rows: Sequence[Any]) -> None:
-    """Refuse rows that say they are another study's; not all tables' rows say whose they are."""
-    if call.study_key is None or "studyKey" not in keys_of(model):
+def _page(
+    request: ApiRequest, counts: PageCounts, ids: Sequence[Any], content: T, replaced: int
+) -> Page[T]:
+    number = request.page or 0
+    totals = counts.total_elements, counts.total_pages
+    return Page(number, counts.current_page, *totals, ids, content, replaced)
+
+
+def _check_study(request: ApiRequest, model: type[RegistryRow], rows: Sequence[Any]) -> None:
+    """Refuse rows that name another study; not every table's rows name one."""
+    if request.study_key is None or "studyKey" not in keys_of(model):
         return
-    others = set(map(_STUDY_KEY, rows)) - {call.study_key, None}
-    # Nothing says whether the registry takes a key in another case.
-    if {other.casefold() for other in others} - {call.study_key.casefold()}:
+    others = set(map(_STUDY_KEY, rows)) - {request.study_key, None}
+    # Whether the API takes a key in another case isn't documented.
+    if {other.casefold() for other in others} - {request.study_key.casefold()}:
         problem = "rows of another study came; does a cache or a gateway mix up the answers?"
-        raise call.error(RegistryDataError, problem, status=200)
+        raise request.error(RegistryDataError, problem, status=200)
 
 
-def plausible(call: ApiRequest, body: bytes) -> bytes:
-    """Return the body of a page; raise what decoding it would, where that takes no time to see.
+def check_short_answer(request: ApiRequest, body: bytes) -> None:
+    """Raise what decoding an answer would, where that takes no time: for a short one.
 
-    What refuses a page is short. It is asked for again where pages are fetched, many at once, and
-    not where they are decoded, one after the other.
+    An answer that refuses a request is short. It is retried on the threads that fetch pages, many
+    at once, instead of on the reader's, one after the other.
     """
-    if len(body) < _SHORT:
-        # What no other try would make readable is told where the rows are read.
-        with contextlib.suppress(UnreadableFieldError):
-            _checked(call, _decoded(call, _ENVELOPE.decode, body))
-    return body
+    # A field that no other attempt would make readable is reported where the rows are decoded.
+    with contextlib.suppress(UnreadableFieldError):
+        if request.page is None:
+            decode_object(request, body)
+        elif len(body) < _SHORT:
+            _checked(request, _decoded(request, _ENVELOPE.decode, body))
 
 
 def _page_type(row: Any) -> Any:
     return PageAnswer[row]
 
 
-def _checked(call: ApiRequest, answer: PageAnswer[R]) -> tuple[PageCounts, list[R]]:
+def _checked(request: ApiRequest, answer: PageAnswer[R]) -> tuple[PageCounts, list[R]]:
     if answer.metadata is not None:
-        _raise_refusal(call, answer.metadata)
+        _raise_refusal(request, answer.metadata)
     if answer.pagination is None or answer.data is None:
-        lack = "data" if answer.pagination else "pagination"
-        raise call.error(RegistryDataError, f"the answer has no {lack}.", status=200)
+        missing = "data" if answer.pagination else "pagination"
+        raise request.error(RegistryDataError, f"the answer has no {missing}.", status=200)
     if answer.pagination.total_elements < 0:
-        raise call.error(RegistryDataError, "totalElements is negative.", status=200)
+        raise request.error(RegistryDataError, "totalElements is negative.", status=200)
     return answer.pagination, answer.data
 
 
-def decode_object(call: ApiRequest, body: bytes) -> dict[str, Any]:
+def decode_object(request: ApiRequest, body: bytes) -> dict[str, Any]:
     """Return an answer that is one object, such as a job.
 
     Raises:
-        RegistryRefusedError: it is an error's envelope.
-        RegistryDataError: it is no object.
-        UnreadableFieldError: it holds valid JSON that can't be read.
+        RegistryRefusedError: The answer is an error envelope.
+        RegistryDataError: The answer is not an object.
+        UnreadableFieldError: The answer is valid JSON that Python can't hold.
     """
-    answer: dict[str, Any] = _decoded(call, _OBJECT.decode, body)
+    answer: dict[str, Any] = _decoded(request, _OBJECT.decode, body)
     metadata = answer.get("metadata")
     if isinstance(metadata, dict):
-        _raise_refusal(call, Metadata(metadata.get("status"), metadata.get("error")))
+        _raise_refusal(request, Metadata(metadata.get("status"), metadata.get("error")))
     return answer
 
 
 def refusal_code(body: bytes) -> str | None:
-    """Return the API's own code in the body of an error; None when there is none to read."""
+    """Return the API's error code in the body of an error; None if there is none."""
     try:
         metadata = msgspec.json.decode(readable(body), type=PageAnswer[Any]).metadata
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -189,14 +216,15 @@ def refusal_code(body: bytes) -> str | None:
     return None if metadata is None else _code_of(metadata)
 
 
-def _decoded(call: ApiRequest, decode: Callable[[bytes], Any], body: bytes) -> Any:
+def _decoded(request: ApiRequest, decode: Callable[[bytes], Any], body: bytes) -> Any:
     """Return what an answer is decoded to.
 
     Raises:
-        RegistryDataError: it is no JSON, or not what the API promises; may be better next time.
-        UnreadableFieldError: it is valid JSON that can't be read, and will be the next time.
+        RegistryDataError: The body isn't JSON, or not what the API promises; another attempt may
+            give a better one.
+        UnreadableFieldError: The body is valid JSON that Python can't hold; so will the next be.
     """
-    # The decoder's own words name places and types, never values; the body is not quoted.
+    # The decoder's messages name locations and types, never values; the body is not quoted.
     unreadable = None
     try:
         return decode(readable(body))
@@ -208,16 +236,16 @@ def _decoded(call: ApiRequest, decode: Callable[[bytes], Any], body: bytes) -> A
         problem = "the answer is nested too deeply to be read."
         unreadable = _unreadable(deepest_key, body, "JSON that is nested too deeply to be read")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        problem = "the answer is no whole JSON document; is the base URL the registry's?"
+        problem = "the answer holds no whole JSON document; is the base URL iMednet's?"
     if unreadable is not None:
         raise unreadable
-    raise call.error(RegistryDataError, problem, status=200)
+    raise request.error(RegistryDataError, problem, status=200)
 
 
 def _unreadable(
     find: Callable[[bytes], str | None], body: bytes, holds: str
 ) -> UnreadableFieldError | None:
-    """Return the error that names the field, ``extra`` for one that the API doesn't describe."""
+    """Return the error that names the field; ``extra`` for one that the API doesn't describe."""
     with contextlib.suppress(RecursionError):
         key = find(body)
         if key is not None:
@@ -226,34 +254,34 @@ def _unreadable(
 
 
 def _shape(error: msgspec.ValidationError) -> str:
-    """Return what the decoder wanted and where, if it says just that."""
+    """Return the type that the decoder expected, and where, if its message says nothing else."""
     text = str(error)
     known = re.fullmatch(r"Expected `[\w |]+`(, got `\w+`)?( - at `[\w$.\[\]]+`)?", text)
     return text if known else "a value has another type"
 
 
-def _raise_refusal(call: ApiRequest, metadata: Metadata) -> None:
+def _raise_refusal(request: ApiRequest, metadata: Metadata) -> None:
     if metadata.status is None or str(metadata.status).upper() == "OK":
         return
     code = _code_of(metadata)
-    error: RegistryError = call.error(
+    raise request.error(
         RegistryRefusedError,
-        f"refused with an error's envelope{described(metadata, code)}.",
+        f"refused with an error envelope{described(metadata, code)}.",
         status=200,
         code=code,
     )
-    raise error
 
 
 def described(metadata: Metadata, code: str | None) -> str:
-    """Return code and attribute of a refusal, for a message; never its description."""
+    """Return code and attribute of a refusal for a message; never its description."""
     field = metadata.error.get("field") if isinstance(metadata.error, dict) else None
     attribute = field.get("attribute") if isinstance(field, dict) else None
-    if not isinstance(attribute, str) or attribute not in _attributes():  # a data value, perhaps
+    # Any other attribute may be a data value.
+    if not isinstance(attribute, str) or attribute not in _attributes():
         attribute = None
     parts = [f"code {code}" if code else "", f"attribute {attribute}" if attribute else ""]
-    told = ", ".join(part for part in parts if part)
-    return f" ({told})" if told else ""
+    text = ", ".join(part for part in parts if part)
+    return f" ({text})" if text else ""
 
 
 @functools.cache

@@ -1,93 +1,59 @@
-"""A table read page by page, and reconciled with what the registry says of it.
+"""Reads a table page by page, and reconciles it with the totals that the API reports.
 
-Rows come sorted by their ID. A page must be the one asked for, hold as many rows as its own totals
-say, and its IDs must follow those of the page before. A page that contradicts itself is read
-again. One that contradicts the page before, in its IDs or in its totals (somebody works in the
-study while we read), sends us back: the page before is read again, and only if it still holds the
-same IDs, of the same total, are the two known to meet. Otherwise rows have moved, and what hasn't
-been handed on yet is read anew. When nothing of that helps there is an error, never a short table.
+Rows are sorted by their ID. A page must be the one asked for, hold as many rows as its own totals
+say, and its IDs must follow those of the page before. A page that can't be decoded, or contradicts
+itself, is read again. If a page contradicts the one before, in its IDs or in its totals (the study
+is being edited), the page before is read again. Only if it still holds the same IDs, with the same
+total, are the two known to be adjacent. Otherwise rows have moved, and every page that hasn't been
+yielded yet is read again. When none of this helps, the reading raises an error; it never returns a
+short table.
 
-What can't be seen: a row that is deleted for good from a page already read, while another is
-added, so that the total stays the same. (The registry marks rows as deleted, and keeps them.)
+One change can't be detected: a row of a page already read is deleted permanently while another row
+is added, so that the total stays the same. (iMednet marks rows as deleted, and keeps them.)
 """
 
 import functools
-import hashlib
 import operator
-from array import array
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from orch_assets.errors import IncompleteTableError, TableChangedError
 from orch_assets.imednet.api_request import ApiRequest, is_known_study
-from orch_assets.imednet.prefetch import Fetch, Prefetcher
-from orch_assets.imednet.progress import ReadingProgress, under_way
+from orch_assets.imednet.connections.retries import FailedAttempt
+from orch_assets.imednet.http import Answer
+from orch_assets.imednet.pages import Page
+from orch_assets.imednet.prefetch import Prefetcher
+from orch_assets.imednet.progress import ReadingCounts, ReadingProgress, under_way
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 PAGE_SIZE = 500
 _PATIENCE = 3
 
 
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """A page as it arrived.
+class PageSource(Protocol[T_co]):
+    """Where a table's pages come from."""
 
-    Attributes:
-        number: the page asked for.
-        current: the page that the registry says it is.
-        total: the table's ``totalElements`` at that moment.
-        total_pages: the table's ``totalPages``; None where it isn't said.
-        ids: the rows' IDs, in order.
-        content: what is handed on of its rows.
-        retries: tries that failed before it came.
-        replaced: surrogates without their other half, for which U+FFFD stands in its text.
-    """
+    def fetch(self, number: int, abandoned: threading.Event) -> Answer:
+        """Return the answer for a page. Called on any thread."""
+        ...
 
-    number: int
-    current: int
-    total: int
-    total_pages: int | None
-    ids: Sequence[Any]
-    content: T
-    retries: int = 0
-    replaced: int = 0
+    def decode(self, number: int, answer: Answer) -> Page[T_co] | FailedAttempt:
+        """Return a page, or why the answer isn't one. Called on the reader's thread."""
+        ...
 
-    @property
-    def digest(self) -> bytes:
-        """What tells this page's IDs from others, in few bytes."""
-        try:
-            told = array("q", self.ids).tobytes()
-        except (TypeError, OverflowError):  # text, or beyond 64 bits
-            told = repr(list(self.ids)).encode()
-        return hashlib.blake2b(told, digest_size=16).digest()
-
-
-@dataclass
-class ReadingCounts:
-    """How a reading went; complete when its last row was handed on.
-
-    Attributes:
-        expected: the registry's ``totalElements``; None before the first page.
-        arrived: rows that arrived and agree with their neighbours.
-        pages: pages that they came in.
-        retries: requests beyond one for each page: failed tries, and pages that were read again.
-        replaced_surrogates: halves of surrogate pairs, which no text can hold, and for which
-            U+FFFD stands in the rows' text. JSON text (``record_data``, ``extra``) keeps them.
-    """
-
-    expected: int | None = None
-    arrived: int = 0
-    pages: int = 0
-    retries: int = 0
-    replaced_surrogates: int = 0
+    def fetch_again(self, number: int, answer: Answer, failure: FailedAttempt) -> Answer:
+        """Return another answer instead of one that couldn't be decoded, or raise its error."""
+        ...
 
 
 @dataclass
 class _Mark:
-    """What is remembered of a page whose rows may be gone already."""
+    """What is remembered of an accepted page, whose rows may have been yielded already."""
 
     total: int
     rows: int
@@ -101,35 +67,35 @@ class TableRead(Generic[T]):
     """One reading of one table.
 
     Args:
-        call: the table's request without a page, for errors.
-        fetch: gets a page by its number, on any thread; what it returns is called for the page
-            itself, on the reader's.
-        size: rows of a full page.
-        window: says how many pages this reading may have at work at once, now.
-        hold: whether all pages are held back until the whole table has arrived, so that any of
-            them can still be read anew. Without it only the newest is.
+        request: The table's request, without a page; names the table in errors.
+        source: The table's pages.
+        size: Rows of a full page.
+        window: Returns how many pages this reading may have in progress now.
+        hold: Whether all pages are held back until the whole table has arrived, so that any of
+            them can still be read again. Otherwise only the newest is held back.
 
     Attributes:
-        call: as given.
-        counts: how it goes.
+        request: The request of this reading.
+        counts: The progress of the reading.
     """
 
     def __init__(
         self,
-        call: ApiRequest,
-        fetch: Fetch[Callable[[], Page[T]]],
+        request: ApiRequest,
+        source: PageSource[T],
         *,
         size: int = PAGE_SIZE,
         window: Callable[[ReadingProgress], int],
         hold: bool = False,
     ) -> None:
         self.counts = ReadingCounts()
-        self.call = call
-        endpoint = call.endpoint.rpartition("/")[2]
-        study = call.study_key
+        self.request = request
+        endpoint = request.endpoint.rpartition("/")[2]
+        study = request.study_key
         shown = study if study is None or is_known_study(study) else "another study"
         self._progress = ReadingProgress(shown, endpoint, size, self.counts)
-        self._ahead = Prefetcher(fetch, functools.partial(window, self._progress))
+        self._source = source
+        self._ahead = Prefetcher(source.fetch, functools.partial(window, self._progress))
         self._size = size
         self._hold = hold
         self._marks: list[_Mark] = []
@@ -139,11 +105,11 @@ class TableRead(Generic[T]):
         self._ended = False
 
     def contents(self) -> Generator[T, None, None]:
-        """Yield each page's content in order; at least one, be it of no rows.
+        """Yield each page's content in order; at least one, which may have no rows.
 
         Raises:
-            IncompleteTableError: what arrived doesn't reconcile.
-            RegistryError: a page couldn't be had.
+            IncompleteTableError: The pages don't reconcile.
+            RegistryError: A page couldn't be fetched or decoded.
         """
         with under_way(self._progress):
             yield from self._contents()
@@ -152,7 +118,7 @@ class TableRead(Generic[T]):
         try:
             while not self._ended:
                 self._advance()
-                self._progress.tell()
+                self._progress.log()
                 while len(self._held) > 1 and not self._hold:
                     yield self._held.popleft()
             if self.counts.arrived != self.counts.expected:
@@ -160,7 +126,7 @@ class TableRead(Generic[T]):
             while self._held:
                 yield self._held.popleft()
         finally:
-            self._ahead.forget()
+            self._ahead.abandon()
 
     def _advance(self) -> None:
         """Accept the next page, or step back."""
@@ -168,28 +134,38 @@ class TableRead(Generic[T]):
         if not self._meets_the_one_before(page):
             self._step_back()
             return
-        # A full last page is followed by an empty one. Asking for it costs a request in one of
-        # five hundred tables, and finds totals that are too low.
+        # A full last page is followed by an empty one. Asking for it costs one more request for one
+        # table in five hundred, and detects totals that are too low.
         self._ended = len(page.ids) < self._size
         if page.ids or not self._marks:
             self._accept(page)
         self.counts.expected = page.total
 
     def _sound_page(self, number: int, *, fresh: bool = False) -> Page[T]:
-        """Return a page that doesn't contradict itself."""
+        """Return a page that can be decoded and doesn't contradict itself.
+
+        An answer that can't be decoded counts as a failed attempt of its request, with the
+        attempts and waits of `RegistryHttp`. A page that contradicts itself is fetched at once,
+        by a new request.
+        """
         pages = self._marks[-1].total // self._size + 1 if self._marks else 0
-        fault: str | None = None
-        for _ in range(_PATIENCE):
-            received = self._ahead.fresh(number) if fresh else self._ahead.take(number, pages)
-            page = received()
-            self.counts.retries += page.retries
+        answer = self._ahead.fetch(number) if fresh else self._ahead.take(number, pages)
+        contradictions = 0
+        while True:
+            page = self._source.decode(number, answer)
+            if isinstance(page, FailedAttempt):
+                answer = self._source.fetch_again(number, answer, page)
+                continue
+            self.counts.retries += answer.retries
             fault = _fault_of(page, self._size)
             if fault is None:
                 return page
             self.counts.retries += 1
-            fresh = True
-        self.counts.expected = page.total
-        raise self._incomplete(f"{fault}", page=number)
+            contradictions += 1
+            if contradictions == _PATIENCE:
+                self.counts.expected = page.total
+                raise self._incomplete(fault, page=number)
+            answer = self._ahead.fetch(number)
 
     def _meets_the_one_before(self, page: Page[T]) -> bool:
         if not self._marks:
@@ -204,11 +180,11 @@ class TableRead(Generic[T]):
     def _follows(self, page: Page[T]) -> bool:
         if page.ids and isinstance(page.ids[0], int):
             return bool(page.ids[0] > self._marks[-1].last_id)
-        # How the registry sorts text isn't ours to know.
+        # The collation by which the API sorts text isn't documented.
         return all(mark.text_ids.isdisjoint(page.ids) for mark in self._marks)
 
     def _is_unchanged(self, number: int) -> bool:
-        """Return whether a page still holds the IDs that were read; if so, note its new total."""
+        """Return whether a page still holds the same IDs; if so, store its new total."""
         self.counts.retries += 1
         again = self._sound_page(number, fresh=True)
         if again.digest != self._marks[number].digest:
@@ -217,27 +193,27 @@ class TableRead(Generic[T]):
         return True
 
     def _step_back(self) -> None:
-        """Go on behind the last page that is known to be as it was read."""
+        """Continue after the last page that is known to be unchanged."""
         self._setbacks += 1
         self.counts.retries += 1
-        self._ahead.forget()
-        handed_on = len(self._marks) - len(self._held)
+        self._ahead.abandon()
+        yielded = len(self._marks) - len(self._held)
         last = len(self._marks) - 1
         if self._setbacks > _PATIENCE:
-            raise self._incomplete("pages contradict each other at every try", page=last + 1)
-        for number in range(last, max(last - 2, handed_on - 2, -1), -1):
+            raise self._incomplete("pages contradict each other at every attempt", page=last + 1)
+        for number in range(last, max(last - 2, yielded - 2, -1), -1):
             if self._is_unchanged(number):
-                self._keep(number + 1)
+                self._drop_pages_after(number + 1)
                 return
-        if handed_on:
+        if yielded:
             raise self._incomplete(
-                "rows moved in pages that were handed on already",
+                "rows moved in pages that were already passed on",
                 page=last,
                 error=TableChangedError,
             )
-        self._keep(0)
+        self._drop_pages_after(0)
 
-    def _keep(self, pages: int) -> None:
+    def _drop_pages_after(self, pages: int) -> None:
         while len(self._marks) > pages:
             mark = self._marks.pop()
             self.counts.arrived -= mark.rows
@@ -246,7 +222,7 @@ class TableRead(Generic[T]):
         self.counts.pages = pages
 
     def _accept(self, page: Page[T]) -> None:
-        texts = frozenset(one for one in page.ids if isinstance(one, str))
+        texts = frozenset(row_id for row_id in page.ids if isinstance(row_id, str))
         last_id = page.ids[-1] if page.ids else None
         self._marks.append(
             _Mark(page.total, len(page.ids), last_id, page.digest, texts, page.replaced)
@@ -256,7 +232,7 @@ class TableRead(Generic[T]):
         self.counts.arrived += len(page.ids)
         self.counts.replaced_surrogates += page.replaced
         if len(self._marks) > self._furthest:
-            # Where people work, a long table is set back more often, but gets on.
+            # In a study that is being edited, a long table has more setbacks, but makes progress.
             self._furthest = len(self._marks)
             self._setbacks = 0
 
@@ -269,14 +245,14 @@ class TableRead(Generic[T]):
             "The study is probably being edited; retry later.",
             expected=expected,
             arrived=arrived,
-            endpoint=self.call.endpoint,
-            study_key=self.call.study_key,
+            endpoint=self.request.endpoint,
+            study_key=self.request.study_key,
             page=page,
         )
 
 
 def _fault_of(page: Page[Any], size: int) -> str | None:
-    """Return how a page contradicts itself; None when it doesn't."""
+    """Return how a page contradicts itself; None if it doesn't."""
     if page.current != page.number:
         return f"page {page.current} came instead"
     rows = len(page.ids)

@@ -1,4 +1,4 @@
-"""Fetches pages ahead of their reader."""
+"""Fetches pages before their reader asks for them."""
 
 import contextvars
 import queue
@@ -9,84 +9,85 @@ from typing import Final, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-Fetch = Callable[[int, threading.Event], T]
+# A page's number, and the future that its answer is set on. None: no more pages.
+_Job: TypeAlias = "tuple[int, Future[T]] | None"
 
-# A page's number and who waits for it; None: no more.
-_Asked: TypeAlias = "tuple[int, Future[T]] | None"
-
-# Pages that may lie ready, for each that is at work: while a reader writes a row group, its pages
-# go on arriving.
+# Pages that may be ready for each page in progress: while the reader writes a row group, pages
+# continue to arrive.
 _READY: Final = 4
 
 
 class Prefetcher(Generic[T]):
-    """A bounded window of pages at work, and a bounded number that lie ready.
+    """A bounded window of pages in progress, and a bounded number of pages that are ready.
 
-    Daemon threads fetch one page after the other, and wait for the next ones to be asked for, until
-    all is forgotten: there is no pool to close, to starve in, or to keep the interpreter. They
-    carry the reader's context variables.
+    Daemon threads fetch one page after another until the reading is abandoned. There is no pool
+    to close or to exhaust, and none of these threads delays the interpreter's exit. They carry the
+    reader's context variables.
 
     Args:
-        fetch: gets a page by its number; is told by the event that nobody waits any more.
-        window: says how many pages may be at work at once, now; with 1 the reader fetches each
-            when it asks for it.
+        fetch: Returns a page's answer by the page's number. The event is set when the answer is
+            no longer needed.
+        window: Returns how many pages may be in progress now. With 1, the reader fetches each page
+            when it needs it.
     """
 
-    def __init__(self, fetch: Fetch[T], window: Callable[[], int]) -> None:
+    def __init__(
+        self, fetch: Callable[[int, threading.Event], T], window: Callable[[], int]
+    ) -> None:
         self._fetch = fetch
         self._window = window
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._abandoned = threading.Event()
-        self._asked: queue.SimpleQueue[_Asked[T]] = queue.SimpleQueue()
-        self._flights: dict[int, Future[T]] = {}
+        self._jobs: queue.SimpleQueue[_Job[T]] = queue.SimpleQueue()
+        self._answers: dict[int, Future[T]] = {}
         self._next = 0
         self._threads = 0
 
     def take(self, number: int, pages: int) -> T:
-        """Return a page, and have the next ones of so many on their way."""
+        """Return a page's answer, and prefetch the next ones of a table of that many pages."""
         window = self._window()
-        flight = self._flights.pop(number, None)
-        at_work = window - (flight is None)  # the reader is at work itself
-        while self._threads > at_work:  # other readings have begun
-            self._asked.put(None)
+        answer = self._answers.pop(number, None)
+        most_threads = window - (answer is None)  # the reader fetches this page itself
+        while self._threads > most_threads:  # other readings have begun
+            self._jobs.put(None)
             self._threads -= 1
         ready = window * _READY if window > 1 else 0
         self._next = max(self._next, number + 1)
         while self._next < min(number + 1 + ready, pages):
-            self._ask(self._next, at_work)
+            self._prefetch(self._next, most_threads)
             self._next += 1
-        return flight.result() if flight else self.fresh(number)
+        return answer.result() if answer else self.fetch(number)
 
-    def fresh(self, number: int) -> T:
-        """Return a page as it is now, not as it was when it was fetched ahead."""
+    def fetch(self, number: int) -> T:
+        """Return a page's answer as of now, not one that was prefetched."""
         return self._fetch(number, self._abandoned)
 
-    def forget(self) -> None:
-        """Abandon what is on its way; pages taken later are fetched anew."""
+    def abandon(self) -> None:
+        """Abandon the prefetched pages; pages taken later are fetched anew."""
         self._abandoned.set()
         for _ in range(self._threads):
-            self._asked.put(None)
-        self._begin()
+            self._jobs.put(None)
+        self._reset()
 
-    def _ask(self, number: int, at_work: int) -> None:
-        flight = self._flights[number] = Future()
-        self._asked.put((number, flight))
-        if self._threads < at_work:
+    def _prefetch(self, number: int, most_threads: int) -> None:
+        answer = self._answers[number] = Future()
+        self._jobs.put((number, answer))
+        if self._threads < most_threads:
             self._threads += 1
             context = contextvars.copy_context()
             threading.Thread(
                 target=context.run,
-                args=(self._work, self._asked, self._abandoned),
+                args=(self._work, self._jobs, self._abandoned),
                 name="registry-pages",
                 daemon=True,
             ).start()
 
-    def _work(self, asked: "queue.SimpleQueue[_Asked[T]]", abandoned: threading.Event) -> None:
-        while (asked_for := asked.get()) is not None and not abandoned.is_set():
-            number, flight = asked_for
+    def _work(self, jobs: "queue.SimpleQueue[_Job[T]]", abandoned: threading.Event) -> None:
+        while (job := jobs.get()) is not None and not abandoned.is_set():
+            number, answer = job
             try:
-                flight.set_result(self._fetch(number, abandoned))
+                answer.set_result(self._fetch(number, abandoned))
             except BaseException as error:  # noqa: BLE001 - the reader raises it
-                flight.set_exception(error)
+                answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""How far the readings of this process are: in the log now and then, and for whoever shows it."""
+"""The progress of this process's readings: logged at intervals, and available for display."""
 
 import logging
 import threading
@@ -6,45 +6,62 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from orch_assets.imednet.paging import ReadingCounts
-
-# Of each reading; one that is shorter says nothing.
-_TELL_SECONDS: Final = 10.0
+# Between two log lines of a reading; a shorter reading logs nothing.
+_LOG_SECONDS: Final = 10.0
 
 _log = logging.getLogger("orch_assets.imednet")
 
 
-@dataclass(eq=False)
-class ReadingProgress:
-    """One reading that is under way.
+@dataclass
+class ReadingCounts:
+    """The counts of a reading; complete when its last row has been passed on.
 
     Attributes:
-        study_key: the study; None for the list of studies.
-        endpoint: the table's name in the API.
-        page_size: rows of a full page.
-        counts: how it goes.
-        began: when, by ``time.monotonic``.
+        expected: ``totalElements`` as reported by the API. None until the first page arrives.
+        arrived: Rows read consistently so far.
+        pages: Pages that these rows arrived in.
+        retries: Requests beyond one for each page: failed attempts, and pages that were read again.
+        replaced_surrogates: Halves of surrogate pairs, which no text can hold, that were replaced
+            by U+FFFD in the rows' text. JSON text (``record_data``, ``extra``) keeps them.
+    """
+
+    expected: int | None = None
+    arrived: int = 0
+    pages: int = 0
+    retries: int = 0
+    replaced_surrogates: int = 0
+
+
+@dataclass(eq=False)
+class ReadingProgress:
+    """A reading that is under way.
+
+    Attributes:
+        study_key: The study; None for the list of studies.
+        endpoint: The table's name in the API.
+        page_size: Rows of a full page.
+        counts: The counts so far.
+        began: Start time, by ``time.monotonic``.
     """
 
     study_key: str | None
     endpoint: str
     page_size: int
-    counts: "ReadingCounts"
+    counts: ReadingCounts
     began: float = field(default_factory=time.monotonic)
-    _told: float = field(default_factory=time.monotonic)
+    _logged: float = field(default_factory=time.monotonic)
 
     @property
     def pages(self) -> int | None:
-        """Pages of the whole table; None before the first has come."""
+        """Pages of the whole table; None until the first page arrives."""
         expected = self.counts.expected
         return None if expected is None else max(-(-expected // self.page_size), 1)
 
     @property
     def rows_per_second(self) -> float:
-        """Rows that arrived in a second, so far."""
+        """Average rows per second since the start."""
         return self.counts.arrived / max(time.monotonic() - self.began, 1e-9)
 
     def __str__(self) -> str:
@@ -56,12 +73,12 @@ class ReadingProgress:
             f"{counts.retries:,} retries"
         )
 
-    def tell(self) -> None:
-        """Log how far it is, unless that was done a moment ago."""
+    def log(self) -> None:
+        """Log the progress, unless it was logged less than ten seconds ago."""
         now = time.monotonic()
-        if now - self._told >= _TELL_SECONDS:
-            self._told = now
-            _log.info("%s", str(self))  # as it is now, whenever it is written
+        if now - self._logged >= _LOG_SECONDS:
+            self._logged = now
+            _log.info("%s", str(self))  # formatted now: the record may be written later
 
 
 _under_way: dict[int, ReadingProgress] = {}
@@ -70,7 +87,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def under_way(progress: ReadingProgress) -> Iterator[None]:
-    """Have a reading among those under way while the block lasts."""
+    """List a reading among those under way while the block lasts."""
     with _lock:
         _under_way[id(progress)] = progress
     try:
@@ -81,6 +98,6 @@ def under_way(progress: ReadingProgress) -> Iterator[None]:
 
 
 def readings_under_way() -> list[ReadingProgress]:
-    """Return the readings of this process, the oldest first."""
+    """Return the readings under way in this process, the oldest first."""
     with _lock:
         return list(_under_way.values())

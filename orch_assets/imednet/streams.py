@@ -5,7 +5,7 @@ from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from orch_assets.imednet.paging import ReadingCounts
+from orch_assets.imednet.progress import ReadingCounts
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,7 @@ from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import StoreError, TableChangedError
 from orch_assets.imednet.blinding.split_stream import SplitStream
-from orch_assets.imednet.paging import ReadingCounts
+from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.steps import LaneStep, StepCall
 

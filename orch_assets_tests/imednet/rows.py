@@ -1,6 +1,5 @@
 """Rows of a test, made into pages and record batches as the registry's are."""
 
-import functools
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -10,8 +9,9 @@ import pyarrow as pa
 
 from orch_assets.imednet import RegistryRow
 from orch_assets.imednet.arrow import record_batch
-from orch_assets.imednet.paging import Page
-from orch_assets.imednet.prefetch import Fetch
+from orch_assets.imednet.connections.retries import FailedAttempt
+from orch_assets.imednet.http import Answer
+from orch_assets.imednet.pages import Page
 from orch_assets.imednet.rows import decode_rows, wire_rows
 
 
@@ -25,12 +25,31 @@ def _as_list(row: Any) -> Any:
     return list[row]
 
 
-def as_received(
-    page: Callable[[int, threading.Event], Page[Any]],
-) -> Fetch[Callable[[], Page[Any]]]:
-    """Return what fetches for a reading: a page is made when it is asked for, and called later."""
-    return lambda number, abandoned: functools.partial(_same, page(number, abandoned))
+class PagesOfATest:
+    """Pages that a function makes when they are fetched; all of them can be decoded.
 
+    Args:
+        page: makes a page.
+        retries: attempts that failed before a page's answer arrived, by its number.
+    """
 
-def _same(page: Page[Any]) -> Page[Any]:
-    return page
+    def __init__(
+        self,
+        page: Callable[[int, threading.Event], Page[Any]],
+        retries: Callable[[int], int] = lambda _: 0,
+    ) -> None:
+        self._page = page
+        self._retries = retries
+        self._pages: dict[bytes, Page[Any]] = {}
+
+    def fetch(self, number: int, abandoned: threading.Event) -> Answer:
+        page = self._page(number, abandoned)
+        body = f"{id(page)}".encode()
+        self._pages[body] = page
+        return Answer(body, self._retries(number))
+
+    def decode(self, number: int, answer: Answer) -> Page[Any] | FailedAttempt:
+        return self._pages[answer.content]
+
+    def fetch_again(self, number: int, answer: Answer, failure: FailedAttempt) -> Answer:
+        raise AssertionError("Every page of this test can be decoded.")

@@ -27,9 +27,10 @@ from orch_assets.errors import (
 from orch_assets.imednet import ImednetSDK, RequestLimiter
 from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.receiving import ReceivedAnswer
-from orch_assets.imednet.connections.retries import retry_after
+from orch_assets.imednet.connections.retries import FailedAttempt, retry_after
 from orch_assets.imednet.http import Answer, RegistryHttp
 from orch_assets.imednet.limiter import AbandonedError
+from orch_assets.imednet.page_source import TablePages
 from orch_assets.imednet.settings import RegistrySettings
 from orch_assets_tests.imednet.conftest import MakeSDK
 
@@ -318,7 +319,7 @@ def test_an_abandoned_wait_ends_at_once(canned: Callable[..., CannedServer]) -> 
 
     def work(client: httpx.Client, limiter: RequestLimiter) -> None:
         try:
-            RegistryHttp(settings, client, limiter).get(ApiRequest("/studies"), len, abandoned)
+            RegistryHttp(settings, client, limiter).fetch(ApiRequest("/studies"), abandoned)
         except AbandonedError:
             ended.append(AbandonedError)
 
@@ -400,17 +401,66 @@ def test_an_answer_that_came_and_cannot_be_decoded_is_asked_for_as_the_next_try(
     server: DemoServer, make_sdk: MakeSDK, caplog: pytest.LogCaptureFixture
 ) -> None:
     http = make_sdk(server).studies._access.http
-    call = ApiRequest("/studies")
-
-    def decode(body: bytes) -> int:
-        if body == b"damaged":
-            raise call.error(RegistryDataError, "it is damaged.")
-        return len(body)
-
+    request = ApiRequest("/studies")
+    damaged = FailedAttempt(request.error(RegistryDataError, "it is damaged."), retryable=True)
     caplog.set_level(logging.INFO)
-    answer = http.get(call, decode, received=Answer(b"damaged", retries=2))
-    assert answer.content > len(b"damaged")
+    answer = http.fetch_again(request, Answer(b"damaged", retries=2), damaged)
+    assert len(answer.content) > len(b"damaged")
     assert answer.retries == 3
     assert "page None: try 3 failed (RegistryDataError" in caplog.text
     with pytest.raises(RegistryDataError):
-        http.get(call, decode, received=Answer(b"damaged", retries=4))
+        http.fetch_again(request, Answer(b"damaged", retries=4), damaged)
+    assert len(server.traffic.log) == 1
+
+
+# Too long to be checked where pages are fetched: what is wrong shows when it is decoded.
+LONG_AND_CUT = EMPTY_PAGE[:-1] + b" " * 5000
+
+
+def test_a_page_that_cannot_be_decoded_is_asked_for_as_often_as_any_with_growing_waits(
+    canned: Callable[..., CannedServer],
+) -> None:
+    waits: list[float] = []
+    server = canned(answer(LONG_AND_CUT))
+    with (
+        open_sdk(server, sleep=waits.append, attempts=7) as sdk,
+        pytest.raises(RegistryDataError, match="no whole JSON document") as caught,
+    ):
+        sdk.subjects.table(STUDY)
+    assert len(server.requests) == 7
+    assert len(waits) == 6
+    assert all(0 <= wait <= 0.5 * 2**number for number, wait in enumerate(waits))
+    assert max(waits) > 0
+    assert caught.value.__context__ is None
+
+
+def test_failed_answers_and_undecodable_pages_use_up_the_same_attempts(
+    canned: Callable[..., CannedServer],
+) -> None:
+    wrongs = answer(b"", "503 Busy"), answer(LONG_AND_CUT), answer(b"", "500 No")
+    server = canned(*wrongs, answer(EMPTY_PAGE))
+    with open_sdk(server, attempts=4) as sdk, sdk.subjects.batches(STUDY) as rows:
+        assert sum(batch.num_rows for batch in rows) == 0
+        assert (rows.counts.arrived, rows.counts.pages, rows.counts.retries) == (0, 1, 3)
+    assert len(server.requests) == 4
+    server = canned(*wrongs, answer(EMPTY_PAGE))
+    with open_sdk(server, attempts=3) as sdk, pytest.raises(RegistryFailedError):
+        sdk.subjects.table(STUDY)
+    assert len(server.requests) == 3
+
+
+def test_a_page_is_decoded_on_the_thread_that_reads_it(
+    server: DemoServer, make_sdk: MakeSDK, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[str]] = {"fetch": set(), "decode": set()}
+    for name, seen in threads.items():
+        method = getattr(TablePages, name)
+
+        def noted(self: Any, *args: Any, method: Any = method, seen: set[str] = seen) -> Any:
+            seen.add(threading.current_thread().name)
+            return method(self, *args)
+
+        monkeypatch.setattr(TablePages, name, noted)
+    make_sdk(server, page_size=5, window=4).records.table(STUDY)
+    assert threads["decode"] == {threading.current_thread().name}
+    assert "registry-pages" in threads["fetch"]

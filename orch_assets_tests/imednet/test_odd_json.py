@@ -267,8 +267,9 @@ def test_an_errors_code_is_told_though_its_message_holds_half_a_pair(
 
 def test_halves_count_only_in_pages_that_are_kept() -> None:
     """A page that is read anew replaces what it gave before, its count too."""
-    from orch_assets.imednet.paging import Page, TableRead
-    from orch_assets_tests.imednet.rows import as_received
+    from orch_assets.imednet.pages import Page
+    from orch_assets.imednet.paging import TableRead
+    from orch_assets_tests.imednet.rows import PagesOfATest
 
     asked: list[int] = []
 
@@ -279,7 +280,7 @@ def test_halves_count_only_in_pages_that_are_kept() -> None:
         total = 5 if shifted else 4
         return Page(number, number, total, -(-total // 2), ids, ids, replaced=number == 0)
 
-    reading = TableRead(CALL, as_received(fetch), size=2, window=lambda _: 1, hold=True)
+    reading = TableRead(CALL, PagesOfATest(fetch), size=2, window=lambda _: 1, hold=True)
     rows = [one for content in reading.contents() for one in content]
     assert rows == [0, 1, 2, 3, 4]
     assert reading.counts.replaced_surrogates == 1

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from orch_assets.errors import IncompleteTableError
 from orch_assets.imednet.api_request import ApiRequest
-from orch_assets.imednet.paging import Page, ReadingCounts, TableRead
-from orch_assets_tests.imednet.rows import as_received
+from orch_assets.imednet.pages import Page
+from orch_assets.imednet.paging import TableRead
+from orch_assets.imednet.progress import ReadingCounts
+from orch_assets_tests.imednet.rows import PagesOfATest
 
 SIZE = 3
 
@@ -42,7 +44,7 @@ class Registry:
 
 
 def read(registry: Any, *, hold: bool = True, window: int = 1) -> tuple[list[Any], ReadingCounts]:
-    fetch = as_received(registry)
+    fetch = PagesOfATest(registry)
     reading = TableRead(
         ApiRequest("/rows", "A"), fetch, size=SIZE, window=lambda _: window, hold=hold
     )
@@ -128,7 +130,7 @@ def test_a_stream_whose_yielded_rows_moved_is_an_error() -> None:
             registry.ids.remove(0)
 
     arrived: list[list[int]] = []
-    fetch = as_received(Registry(list(range(12)), change))
+    fetch = PagesOfATest(Registry(list(range(12)), change))
     reading = TableRead(ApiRequest("/rows", "A"), fetch, size=SIZE, window=lambda _: 1)
     with pytest.raises(IncompleteTableError, match="rows moved") as caught:
         arrived.extend(ids for ids in reading.contents())
@@ -249,7 +251,7 @@ def test_an_abandoned_reading_stops_fetching_and_leaves_no_thread(how: str) -> N
         time.sleep(0.005)
         return registry(number, abandoned)
 
-    reading = TableRead(ApiRequest("/rows"), as_received(fetch), size=SIZE, window=lambda _: 4)
+    reading = TableRead(ApiRequest("/rows"), PagesOfATest(fetch), size=SIZE, window=lambda _: 4)
     contents = reading.contents()
     next(contents)
     if how == "close":

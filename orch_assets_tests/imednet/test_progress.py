@@ -18,9 +18,11 @@ from orch_assets.imednet import RequestLimiter, http, progress
 from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.endpoints import Access
 from orch_assets.imednet.http import RegistryHttp
-from orch_assets.imednet.paging import Page, ReadingCounts, TableRead
+from orch_assets.imednet.pages import Page
+from orch_assets.imednet.paging import TableRead
+from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.settings import RegistrySettings
-from orch_assets_tests.imednet.rows import as_received
+from orch_assets_tests.imednet.rows import PagesOfATest
 
 SIZE = 2
 
@@ -28,10 +30,11 @@ SIZE = 2
 def reading(rows: int) -> Iterator[Any]:
     def fetch(number: int, abandoned: threading.Event) -> Page[list[int]]:
         ids = list(range(rows))[number * SIZE : (number + 1) * SIZE]
-        return Page(number, number, rows, -(-rows // SIZE), ids, ids, retries=number % 2)
+        return Page(number, number, rows, -(-rows // SIZE), ids, ids)
 
     call = ApiRequest("/studies/A/records", "A")
-    return TableRead(call, as_received(fetch), size=SIZE, window=lambda _: 1).contents()
+    pages = PagesOfATest(fetch, retries=lambda number: number % 2)
+    return TableRead(call, pages, size=SIZE, window=lambda _: 1).contents()
 
 
 def test_a_reading_is_among_those_under_way_from_its_first_row_to_its_last() -> None:
@@ -88,7 +91,7 @@ def test_no_more_pages_are_at_work_than_arrive_while_others_are_worked_off(
     with httpx.Client() as client, contextlib.ExitStack() as under_way:
         access = Access(RegistryHttp(settings, client, RequestLimiter(8)), 500, None)
         assert access.http.worthwhile == 8  # as long as no answer has come
-        access.http.get(ApiRequest("/studies"), bytes)
+        access.http.fetch(ApiRequest("/studies"))
         found = []
         for _ in at_once:
             one = progress.ReadingProgress("A", "records", 500, ReadingCounts())
@@ -103,7 +106,7 @@ def test_a_long_reading_tells_how_far_it_is_and_a_short_one_does_not(
     caplog.set_level(logging.INFO, "orch_assets.imednet")
     list(reading(9))
     assert caplog.messages == []
-    monkeypatch.setattr(progress, "_TELL_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_LOG_SECONDS", 0.0)
     list(reading(3))
     assert [line.split(",")[0] for line in caplog.messages] == [
         "A records: page 1 of 2",

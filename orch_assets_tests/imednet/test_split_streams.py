@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orch_assets.errors import ImednetError, IncompleteTableError
 from orch_assets.imednet.blinding import split_stream as split_streams
 from orch_assets.imednet.blinding.split_stream import SplitStream
-from orch_assets.imednet.paging import ReadingCounts
+from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 
 SCHEMA = pa.schema([("id", pa.int64())])

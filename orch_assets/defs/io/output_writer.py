@@ -17,7 +17,7 @@ from orch_assets.defs.io.io_contexts import output_context
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError
-from orch_assets.imednet.paging import ReadingCounts
+from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable

@@ -1,10 +1,12 @@
-"""What of the registry's answers is worth another try, and when."""
+"""Which of the API's answers are worth another attempt, and when."""
 
 import email.utils
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
+from typing import TypeVar
 
 import httpx
 
@@ -17,7 +19,10 @@ from orch_assets.errors import (
 )
 from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.receiving import ReceivedAnswer
-from orch_assets.imednet.pages import UNKNOWN_ERROR, refusal_code
+from orch_assets.imednet.fields import FieldError, UnreadableFieldError
+from orch_assets.imednet.pages import UNKNOWN_ERROR, check_short_answer, refusal_code
+
+T = TypeVar("T")
 
 LONGEST_RETRY_AFTER = 60.0
 
@@ -27,78 +32,92 @@ _SERVER_ERRORS = 500
 _REFUSALS = range(400, 500)
 
 _WHAT_TO_DO = {
-    400: "it doesn't understand the request; check the filters.",
-    401: "it doesn't accept the keys; check IMEDNET_API_KEY and IMEDNET_SECURITY_KEY.",
+    400: "iMednet doesn't understand the request; check the filters.",
+    401: "iMednet doesn't accept the keys; check IMEDNET_API_KEY and IMEDNET_SECURITY_KEY.",
     403: "the keys may not read this; ask the study's administrator for access.",
-    404: "there is nothing here; check the study's key, and that the keys can see the study.",
+    404: "not found; check the study's key, and that the keys can see the study.",
 }
 
 
 @dataclass(frozen=True)
 class FailedAttempt:
-    """A try that gave no result.
+    """An attempt that gave no usable answer.
 
     Attributes:
-        error: what is raised if it was the last.
-        passing: whether another try may help.
-        retry_after: seconds that the registry asks to be left alone; at most a minute.
+        error: The error to raise if it was the last attempt.
+        retryable: Whether another attempt may succeed.
+        retry_after: Seconds that the API asks to wait; at most a minute.
     """
 
     error: RegistryError
-    passing: bool
+    retryable: bool
     retry_after: float | None = None
 
 
-def trouble_with(call: ApiRequest, response: ReceivedAnswer) -> FailedAttempt | None:
-    """Return what is wrong with an answer by its status alone; None when nothing is."""
+def failure_of(request: ApiRequest, response: ReceivedAnswer) -> FailedAttempt | None:
+    """Return why an answer is unusable, by its status or by a short body; None if it isn't."""
     status = response.status_code
     if status == httpx.codes.OK:
-        return None
+        return attempted(request, lambda: check_short_answer(request, response.content))
     code = refusal_code(response.content)
-    told = f"HTTP {status}" + (f", code {code}" if code else "")
+    answered = f"HTTP {status}" + (f", code {code}" if code else "")
     if status in _RETRIED or status >= _SERVER_ERRORS:
-        problem = f"{told} at every try; try again later."
-        error = call.error(RegistryFailedError, problem, status=status, code=code)
-        return FailedAttempt(error, passing=True, retry_after=retry_after(response))
+        problem = f"{answered} at every attempt; try again later."
+        error = request.error(RegistryFailedError, problem, status=status, code=code)
+        return FailedAttempt(error, retryable=True, retry_after=retry_after(response))
     if status in _REFUSALS:
-        advice = _WHAT_TO_DO.get(status, "the registry refuses the request.")
+        advice = _WHAT_TO_DO.get(status, "iMednet refuses the request.")
         kind = RegistryNotFoundError if status == httpx.codes.NOT_FOUND else RegistryRefusedError
-        refused = call.error(kind, f"{told}: {advice}", status=status, code=code)
-        return FailedAttempt(refused, passing=False)
-    odd = call.error(
-        RegistryDataError, f"{told} is no answer of the API; check the base URL.", status=status
+        refused = request.error(kind, f"{answered}: {advice}", status=status, code=code)
+        return FailedAttempt(refused, retryable=False)
+    odd = request.error(
+        RegistryDataError,
+        f"{answered} is not an answer of the API; check the base URL.",
+        status=status,
     )
-    return FailedAttempt(odd, passing=True, retry_after=retry_after(response))
+    return FailedAttempt(odd, retryable=True, retry_after=retry_after(response))
 
 
-def trouble_from(error: RegistryError) -> FailedAttempt:
-    """Return the trouble of an answer at 200 that couldn't be taken for one."""
-    passing = isinstance(error, RegistryDataError) or error.code == UNKNOWN_ERROR
-    return FailedAttempt(error, passing=passing)
+def attempted(request: ApiRequest, decode: Callable[[], T]) -> T | FailedAttempt:
+    """Return what an answer is decoded to, or why it can't be.
+
+    The failure is returned, not raised: an error that is raised inside the handler of another is
+    chained to it, and the other may hold a data value.
+    """
+    try:
+        return decode()
+    except RegistryError as error:
+        damaged = isinstance(error, RegistryDataError) or error.code == UNKNOWN_ERROR
+        return FailedAttempt(error, retryable=damaged)
+    except UnreadableFieldError as error:
+        problem = f"{error}; correct it in iMednet, where it was entered."
+    except FieldError as error:
+        problem = f"{error}; the API promises it."
+    return FailedAttempt(request.error(RegistryDataError, problem), retryable=False)
 
 
 def is_busy(response: ReceivedAnswer) -> bool:
-    """Return whether the registry says that it is asked too much; never with what was asked for."""
+    """Return whether the API reports overload; never for an answer with the data asked for."""
     status = response.status_code
     return status in _BUSY or (status != httpx.codes.OK and "retry-after" in response.headers)
 
 
 def retry_after(response: ReceivedAnswer) -> float | None:
-    """Return ``Retry-After`` in seconds, be it seconds or a date; None without a readable one."""
+    """Return ``Retry-After``, a number or a date, in seconds; None if missing or unreadable."""
     text = response.headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _until(text)
+        seconds = _seconds_until(text)
     if not math.isfinite(seconds):
         return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
-def _until(text: str) -> float:
+def _seconds_until(text: str) -> float:
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):  # the last of a zone that no int holds
+    except (TypeError, ValueError, OverflowError):  # overflow: a zone offset that no int holds
         return math.nan
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
