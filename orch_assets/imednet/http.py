@@ -23,7 +23,6 @@ from orch_assets.errors import (
     StudyCancelledError,
 )
 from orch_assets.imednet.api_request import API_PATH, ApiRequest
-from orch_assets.imednet.connections.quiet import quiet_httpx
 from orch_assets.imednet.connections.receiving import (
     ENCODING,
     AnswerLimits,
@@ -194,8 +193,7 @@ class RegistryHttp:
             began = time.monotonic()
             self._check_open()
             try:
-                with quiet_httpx():
-                    response = receive(self._client, http_request, self._limits)
+                response = receive(self._client, http_request, self._limits)
             except AnswerTooLargeError:
                 slot.lost = True
                 return self._too_large(request)

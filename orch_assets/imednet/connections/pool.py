@@ -1,9 +1,9 @@
-"""Requests sent by the standard library's client, under httpx's interface.
+"""An httpx transport that sends requests by the standard library's ``http.client``.
 
 A page of 500 records is a third of a megabyte. To receive one, httpx's own transport takes two to
-three times the CPU that ``http.client`` does (h11 is Python), which is what bounds a window of many
-pages. Certificates are checked as httpx checks them. A proxy is asked for a tunnel; one that is
-itself reached by TLS is left to httpx's own transport.
+three times as much CPU as ``http.client`` (h11 is written in Python), which limits a window of many
+pages. Certificates are checked as httpx checks them. Proxies are used by a CONNECT tunnel; a proxy
+that is itself reached by TLS is left to httpx's own transport.
 """
 
 import functools
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from orch_assets.imednet.connections.proxies import Proxy
 
-# A gateway forgets an idle connection without a word; httpx, too, uses none again after 5 s.
+# A gateway drops an idle connection silently; httpx doesn't reuse one after 5 s either.
 _IDLE_SECONDS: Final = 5.0
 _FIRST_FINAL: Final = 200
 _PIECE: Final = 1 << 20
-_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # those that httpx reads
+_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # the variables that httpx reads
 
-_Place: TypeAlias = tuple[int, str, bytes, int | None]  # process, scheme, host, port
+_Address: TypeAlias = tuple[int, str, bytes, int | None]  # process, scheme, host, port
 
 
 def _tls_context() -> ssl.SSLContext:
@@ -46,37 +46,37 @@ def _tls_context() -> ssl.SSLContext:
     else:
         context.set_alpn_protocols(["http/1.1"])
         return context
-    raise SettingError(variable, "names no certificates that can be read.")
+    raise SettingError(variable, "doesn't name certificates that can be read.")
 
 
 class StandardTransport(httpx.BaseTransport):
     """Sends requests by ``http.client``; raises httpx's errors. Safe from many threads.
 
-    Keeps as many connections as there were requests at once.
+    Keeps as many idle connections as there were concurrent requests.
 
     Args:
-        proxy: one that gives tunnels; None connects directly.
-        https: False refuses requests by TLS, and spares reading the certificates, which takes as
-            long as tens of requests to a registry on this machine.
+        proxy: A proxy that supports tunnels; None connects directly.
+        https: False refuses requests by TLS, and avoids reading the certificates, which takes as
+            long as tens of requests to a simulator on this machine.
 
     Raises:
-        SettingError: the environment names certificates that can't be read.
+        SettingError: The environment names certificates that can't be read.
     """
 
     def __init__(self, proxy: "Proxy | None" = None, *, https: bool = True) -> None:
         self._proxy = proxy
         self._tls = _tls_context() if https else None
         self._closed = False
-        self._pools: dict[_Place, _Idle] = {}
+        self._pools: dict[_Address, _IdleConnections] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and receive the whole answer."""
         url = request.url
-        # By process: a connection that a fork copied would give one the other's answers.
-        place = (os.getpid(), url.scheme, url.raw_host, url.port)
-        idle = self._pools.setdefault(place, _Idle())
+        # By process: over a connection copied by a fork, one process would get the other's answers.
+        address = (os.getpid(), url.scheme, url.raw_host, url.port)
+        idle = self._pools.setdefault(address, _IdleConnections())
         connection = idle.take() or self._connected(request)
-        again = False
+        reusable = False
         try:
             with _httpx_errors(request):
                 connection.sock.settimeout(_shorter(_timeout(request, "read")))
@@ -86,21 +86,21 @@ class StandardTransport(httpx.BaseTransport):
                     body=request.read() or None,
                     headers=dict(request.headers),
                 )
-                # Closed, too: the last one of a connection holds its socket by itself.
+                # Closed explicitly: the last answer of a connection keeps its socket open.
                 with connection.getresponse() as answer:
-                    # What it announces would be taken for the next.
+                    # The final answer that it announces would be taken for the next request's.
                     if answer.status < _FIRST_FINAL:
                         raise http.client.UnknownProtocol(str(answer.status))
                     body = _body(answer)
-            again = not answer.will_close
+            reusable = not answer.will_close
         finally:
-            if again:
+            if reusable:
                 idle.put(connection)
             else:
                 connection.close()
             if self._closed:
                 idle.close()
-        # As the bytes that they were: httpx refuses text that is not ASCII, and quotes it.
+        # As the original bytes: httpx refuses non-ASCII text, and quotes it in its error.
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in answer.headers.items()
@@ -108,7 +108,7 @@ class StandardTransport(httpx.BaseTransport):
         return httpx.Response(answer.status, headers=headers, stream=httpx.ByteStream(body))
 
     def close(self) -> None:
-        """Close the connections that nobody uses; the others, when they have their answers."""
+        """Close the idle connections now, and the others when they have received their answers."""
         self._closed = True
         for idle in list(self._pools.values()):
             idle.close()
@@ -116,7 +116,7 @@ class StandardTransport(httpx.BaseTransport):
     def _connected(self, request: httpx.Request) -> "_Connection":
         url = request.url
         host = url.raw_host.decode("ascii")
-        # The port always: without one, the end of an IPv6 address is taken for it.
+        # Always with the port: otherwise the end of an IPv6 address is taken for one.
         port = url.port or (443 if url.scheme == "https" else 80)
         proxy = self._proxy
         seconds = _shorter(_timeout(request, "connect"))
@@ -147,52 +147,52 @@ def _timeout(request: httpx.Request, of: str) -> float | None:
 
 
 def _shorter(seconds: float | None) -> float | None:
-    left = allowance()
-    return seconds if left is None else left.shorter(seconds)
+    remaining = allowance()
+    return seconds if remaining is None else remaining.shorter(seconds)
 
 
 def _body(answer: http.client.HTTPResponse) -> bytes:
-    left = allowance()
-    if left is not None:
-        left.check(answer.length or 0)
-    # By pieces: `read` as a whole holds each chunk of a chunked answer as an object of its own.
+    remaining = allowance()
+    if remaining is not None:
+        remaining.check(answer.length or 0)
+    # In pieces: one `read` of it all keeps each chunk of a chunked answer as a separate object.
     body = b"".join(iter(functools.partial(answer.read, _PIECE), b""))
-    if answer.length:  # the end came early; by pieces, http.client doesn't say so
+    if answer.length:  # the answer was cut; when read in pieces, http.client doesn't report it
         raise http.client.IncompleteRead(b"", answer.length)
     return body
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer whose head and body are read within the allowance of the exchange."""
+    """An answer whose header and body are read within the allowance of the exchange."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        left = allowance()
-        if left is not None:
-            self.fp = io.BufferedReader(_AllowedReader(self.fp.detach(), sock, left))
+        remaining = allowance()
+        if remaining is not None:
+            self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock, remaining))
 
 
 class _Connection(http.client.HTTPConnection):
     response_class = _Answer
 
 
-class _AllowedReader(io.RawIOBase):
-    """Reads from a socket for no longer, and no more, than is allowed."""
+class _LimitedReader(io.RawIOBase):
+    """Reads from a socket within an allowance."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, left: Allowance) -> None:
-        self._raw = raw  # what keeps the socket open
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, remaining: Allowance) -> None:
+        self._raw = raw  # keeps the socket open
         self._sock = sock
-        self._left = left
+        self._remaining = remaining
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left, pause = self._left.seconds(), self._sock.gettimeout()
-        if pause is None or left < pause:
-            self._sock.settimeout(left)
+        seconds, timeout = self._remaining.seconds(), self._sock.gettimeout()
+        if timeout is None or seconds < timeout:
+            self._sock.settimeout(seconds)
         received: int | None = self._raw.readinto(buffer)
-        self._left.take(received or 0)
+        self._remaining.take(received or 0)
         return received
 
     def close(self) -> None:
@@ -200,10 +200,10 @@ class _AllowedReader(io.RawIOBase):
         super().close()
 
 
-class _Idle:
-    """Connections to one place that nobody uses; the one used last is the first to be used again.
+class _IdleConnections:
+    """Idle connections to one address; the one used last is reused first.
 
-    What each line does to the list is atomic: an interrupt can strike between any two.
+    Each line changes the list atomically: an interrupt can occur between any two lines.
     """
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ class _Idle:
         self._connections.append((time.monotonic(), connection))
 
     def take(self) -> http.client.HTTPConnection | None:
-        """Return a connection that can be used, if there is one; close the others."""
+        """Return a usable connection, closing unusable ones; None if there is none."""
         with suppress(IndexError):
             while True:
                 since, connection = self._connections.pop()
@@ -229,19 +229,19 @@ class _Idle:
 
 
 def _is_silent(sock: socket.socket) -> bool:
-    """Return whether there is nothing to be read: nobody was asked anything, so it is the end."""
+    """Return whether nothing can be read: on an idle connection, that would be its end."""
     decrypted = sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
     return not decrypted and not multiprocessing.connection.wait([sock], 0)
 
 
 class StraightClient(httpx.Client):
-    """Hands each request to a transport and nothing else to it.
+    """Passes each request straight to a transport.
 
-    The registry has no cookies, no redirects and no other authentication than two headers; what
-    httpx's own client does about these at every page takes as long as to receive it.
+    The API has no cookies, no redirects and no authentication beyond two headers. The code of
+    httpx's own client for these takes as long, for every page, as receiving the page.
 
     Args:
-        transport: sends the requests.
+        transport: Sends the requests.
     """
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
@@ -249,7 +249,7 @@ class StraightClient(httpx.Client):
         self._straight = transport
 
     def send(self, request: httpx.Request, *, stream: bool = False, **_: Any) -> httpx.Response:
-        """Send a request; httpx's other options are without effect."""
+        """Send a request; httpx's other options have no effect."""
         response = self._straight.handle_request(request)
         response.request = request
         if not stream:
@@ -263,14 +263,15 @@ def _httpx_errors(
     broken: type[httpx.TransportError] = httpx.ReadError,
     late: type[httpx.TransportError] = httpx.ReadTimeout,
 ) -> "Iterator[None]":
-    """Raise httpx's errors for the standard library's, without their words: these may hold data.
+    """Raise httpx's errors for the standard library's, without their messages: these may hold data.
 
-    The caller raises its own outside of any handler, so that these are chained to nothing shown.
+    They are chained to the standard library's errors. `RegistryHttp` drops them all: it raises its
+    own error outside of the handler.
 
     Args:
-        request: what was asked.
-        broken: raised for what the system says of the connection.
-        late: raised for no answer in time.
+        request: The request, for the error.
+        broken: The error for a failure of the connection.
+        late: The error for a timeout.
     """
     kind: type[httpx.TransportError] | None = None
     try:
@@ -281,7 +282,7 @@ def _httpx_errors(
         kind = httpx.RemoteProtocolError
     except OSError:
         kind = broken
-    except (ValueError, OverflowError, MemoryError):  # a length below nothing, or beyond all memory
+    except (ValueError, OverflowError, MemoryError):  # a negative length, or one beyond all memory
         kind = httpx.RemoteProtocolError
     if kind is not None:
         raise kind("The exchange failed.", request=request)

@@ -1,13 +1,19 @@
-"""One answer of the registry, received within bounds of time and size, over any client of httpx.
+"""Receives one answer of the API within limits of time and size, through any `httpx.Client`.
 
-httpx bounds each wait for the next piece of an answer, so that an answer of one byte a second never
-ends; its decoders unpack whatever comes, so that a small answer can fill the memory. Both bounds
-hold from the connection to the last byte, for `StandardTransport` and for httpx's own transport.
+httpx limits each wait for the next piece of an answer, so an answer of one byte a second never
+ends; its decoders decompress whatever arrives, so a small answer can fill the memory. Both limits
+here hold from the connection to the last byte, for `StandardTransport` and for httpx's own
+transport.
+
+While an answer is received, nothing that httpx and httpcore log reaches the logs: httpx logs whole
+URLs at INFO, whose filters hold data values; httpcore logs the headers of answers at DEBUG. Other
+users of these packages keep their log records.
 """
 
 import contextlib
 import functools
 import io
+import logging
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,28 +23,37 @@ from typing import Any, Final
 
 import httpx
 
-# The only packing that is asked for; what comes packed otherwise is not JSON.
+# The only encoding that is requested; a body in any other one is not JSON.
 ENCODING: Final = "gzip"
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
-# A gateway may pack what was packed. More often than this, nobody does.
-_MOST_PACKINGS: Final = 2
+# A gateway may compress what is already compressed; nobody does so more often.
+_MOST_ENCODINGS: Final = 2
 
 _PIECE: Final = 1 << 20
-# What an answer may have beside its body: its head, and the sizes of its chunks.
+# Allowed beside the body: the header, and the sizes of the chunks.
 _FRAMING_BYTES: Final = 1 << 20
+
+_LOGGERS: Final = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
 
 
 class AnswerTooLargeError(Exception):
-    """An answer has more bytes than it may have. Never leaves the package."""
+    """An answer exceeds the allowed size. Never leaves the package."""
 
 
 @dataclass(frozen=True)
 class AnswerLimits:
-    """What an answer may take.
+    """The limits of one answer.
 
     Attributes:
-        seconds: from the connection to the last byte.
-        size: bytes of the body, packed or unpacked.
+        seconds: From the connection to the last byte.
+        size: Bytes of the body, both compressed and decompressed.
     """
 
     seconds: float
@@ -47,7 +62,7 @@ class AnswerLimits:
 
 @dataclass(frozen=True)
 class ReceivedAnswer:
-    """An answer that came whole, with its body unpacked."""
+    """A complete answer with its decompressed body."""
 
     status_code: int
     headers: httpx.Headers
@@ -55,46 +70,46 @@ class ReceivedAnswer:
 
 
 class Allowance:
-    """What one exchange may still take, of time and of bytes on the wire."""
+    """The time and the bytes on the wire that remain for one exchange."""
 
     def __init__(self, limits: AnswerLimits) -> None:
         self._end = time.monotonic() + limits.seconds
         self._bytes = limits.size + _FRAMING_BYTES
 
     def seconds(self) -> float:
-        """Return the seconds left.
+        """Return the remaining seconds.
 
         Raises:
-            httpx.ReadTimeout: there are none.
+            httpx.ReadTimeout: The time is over.
         """
-        left = self._end - time.monotonic()
-        if left <= 0:
+        remaining = self._end - time.monotonic()
+        if remaining <= 0:
             raise httpx.ReadTimeout("The whole answer took too long.")
-        return left
+        return remaining
 
     def shorter(self, seconds: float | None) -> float:
-        """Return the seconds left, or those given where they are fewer; raise as `seconds` does."""
-        left = self.seconds()
-        return left if seconds is None else min(left, seconds)
+        """Return the remaining seconds or the given ones, whichever are fewer; see `seconds`."""
+        remaining = self.seconds()
+        return remaining if seconds is None else min(remaining, seconds)
 
     def check(self, announced: int) -> None:
-        """Raise AnswerTooLargeError for an announced length that is more than is left."""
+        """Raise AnswerTooLargeError if an announced length exceeds the remaining bytes."""
         if announced > self._bytes:
             raise AnswerTooLargeError
 
     def take(self, received: int) -> None:
-        """Count bytes that came; raise AnswerTooLargeError for more than are left."""
+        """Subtract received bytes; raise AnswerTooLargeError if they exceed the remaining ones."""
         self._bytes -= received
         self.check(0)
 
 
-# Of the exchange that this thread is in. By a context variable, since httpx's transport hands
-# nothing of a request down to where it reads from the network.
+# The allowance of this thread's exchange. A context variable, because httpx's transport passes
+# nothing of a request to where it reads from the network, on connections that many requests share.
 _allowance: ContextVar[Allowance | None] = ContextVar("orch_assets_registry_answer", default=None)
 
 
 def allowance() -> Allowance | None:
-    """Return what the exchange of this thread may still take; None outside of `receive`."""
+    """Return the allowance of this thread's exchange; None outside of `receive`."""
     return _allowance.get()
 
 
@@ -102,12 +117,14 @@ def receive(client: httpx.Client, request: httpx.Request, limits: AnswerLimits) 
     """Send a request and return its whole answer.
 
     Raises:
-        AnswerTooLargeError: it has more bytes than it may have; the others were not waited for.
-        httpx.TransportError: no whole answer came, or not in time.
-        httpx.DecodingError: it can't be unpacked.
+        AnswerTooLargeError: The answer exceeds the allowed size; receiving stopped there.
+        httpx.TransportError: The answer didn't arrive completely, or not in time.
+        httpx.DecodingError: The body can't be decompressed.
     """
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_is_no_exchange_of_ours)  # adds it only once
     token = _allowance.set(Allowance(limits))
-    request.extensions["trace"] = _bound_new_connection
+    request.extensions["trace"] = _limit_new_connection
     try:
         response = client.send(request, stream=True, follow_redirects=False)
         with contextlib.closing(response):
@@ -117,22 +134,26 @@ def receive(client: httpx.Client, request: httpx.Request, limits: AnswerLimits) 
     return ReceivedAnswer(response.status_code, response.headers, content)
 
 
+def _is_no_exchange_of_ours(_: logging.LogRecord) -> bool:
+    return _allowance.get() is None
+
+
 def _content(response: httpx.Response, size: int) -> bytes:
-    # Where a hook of the caller's client has read it, or its transport made it up.
+    # Consumed already by an event hook of the caller's client, or made up by its transport.
     if response.is_stream_consumed:
-        return b"".join(_counted([response.content], size))
-    pieces: Iterator[bytes] = _counted(response.iter_raw(), size)
-    encodings = response.headers.get("content-encoding", "").lower().replace(" ", "").split(",")
-    packings = [encoding for encoding in encodings if encoding in _GZIP]
-    if len(packings) > _MOST_PACKINGS:
-        raise httpx.DecodingError("The answer is packed too often.")
-    for _ in packings:
-        pieces = _counted(_unpacked(pieces), size)
+        return b"".join(_limited([response.content], size))
+    pieces: Iterator[bytes] = _limited(response.iter_raw(), size)
+    names = response.headers.get("content-encoding", "").lower().replace(" ", "").split(",")
+    encodings = [name for name in names if name in _GZIP]
+    if len(encodings) > _MOST_ENCODINGS:
+        raise httpx.DecodingError("The answer is compressed too often.")
+    for _ in encodings:
+        pieces = _limited(_decompressed(pieces), size)
     return _joined(pieces)
 
 
-def _counted(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Give pieces on; raise AnswerTooLargeError when they are more bytes than that."""
+def _limited(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield the pieces; raise AnswerTooLargeError when they exceed the size in bytes."""
     for piece in pieces:
         size -= len(piece)
         if size < 0:
@@ -140,40 +161,40 @@ def _counted(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         yield piece
 
 
-def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip's first member, as httpx does, no more than a piece at a time."""
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+def _decompressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress gzip's first member, as httpx does, at most one piece at a time."""
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         for piece in pieces:
-            # In parts: what isn't unpacked yet is copied each time.
+            # In parts: the remaining compressed bytes are copied each time.
             for start in range(0, len(piece), _PIECE):
-                packed = piece[start : start + _PIECE]
-                while packed and not unpacker.eof:
-                    yield unpacker.decompress(packed, _PIECE)
-                    packed = unpacker.unconsumed_tail
-        yield unpacker.flush()
+                compressed = piece[start : start + _PIECE]
+                while compressed and not decompressor.eof:
+                    yield decompressor.decompress(compressed, _PIECE)
+                    compressed = decompressor.unconsumed_tail
+        yield decompressor.flush()
     except zlib.error:
-        raise httpx.DecodingError("The answer can't be unpacked.") from None
-    if not unpacker.eof:
-        raise httpx.DecodingError("The end of the packed answer is missing.")
+        raise httpx.DecodingError("The answer can't be decompressed.") from None
+    if not decompressor.eof:
+        raise httpx.DecodingError("The end of the compressed answer is missing.")
 
 
 def _joined(pieces: Iterator[bytes]) -> bytes:
     first = next(pieces, b"")
-    whole: io.BytesIO | None = None
+    buffer: io.BytesIO | None = None
     for piece in pieces:
-        if whole is None:
-            whole = io.BytesIO()
-            whole.write(first)
-        whole.write(piece)
-    return first if whole is None else whole.getvalue()
+        if buffer is None:
+            buffer = io.BytesIO()
+            buffer.write(first)
+        buffer.write(piece)
+    return first if buffer is None else buffer.getvalue()
 
 
-def _bound_new_connection(event: str, info: Mapping[str, Any]) -> None:
-    """Have a connection that httpx opened read within the allowance of the exchange.
+def _limit_new_connection(event: str, info: Mapping[str, Any]) -> None:
+    """Make a connection that httpx opened read within the allowance of the current exchange.
 
-    httpx tells this hook (the extension ``trace``) of each new connection, and of nothing later
-    that would lead to one. An answer's head is read by many reads, of which it bounds each alone.
+    httpx calls this hook (the extension ``trace``) for each new connection, and for no later event
+    that would lead to one. It reads an answer's header by many reads, each with its own timeout.
     """
     if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
         stream = info["return_value"]
@@ -183,9 +204,9 @@ def _bound_new_connection(event: str, info: Mapping[str, Any]) -> None:
 def _read_within_allowance(
     read: Callable[[int, float | None], bytes], max_bytes: int, timeout: float | None = None
 ) -> bytes:
-    left = _allowance.get()
-    if left is None:  # a request of the caller's own
+    remaining = _allowance.get()
+    if remaining is None:  # a request of the caller's own
         return read(max_bytes, timeout)
-    piece = read(max_bytes, left.shorter(timeout))
-    left.take(len(piece))
+    piece = read(max_bytes, remaining.shorter(timeout))
+    remaining.take(len(piece))
     return piece
