@@ -1,6 +1,6 @@
-"""The iMednet EDC registry: its client and the rows that it gives.
+"""The iMednet API client, and the rows that it returns.
 
-Imported when first used: the client brings httpx, which nothing needs while definitions load.
+Names are imported on first use: the client needs httpx, which must not load with definitions.
 """
 
 from typing import TYPE_CHECKING

@@ -1,8 +1,8 @@
-"""The registry's filter language, from keywords.
+"""Builds the API's filter expressions from keywords.
 
-The language has no grouping, so a list (OR) stands alone: next to another criterion its meaning
-would change. Attributes are unique, values case-sensitive. Which values need quotes, and how
-quotes are escaped, is as in the public ``imednet`` package; the vendor's documents are silent.
+The filter language has no grouping, so a list (OR) must be the only criterion: next to another one
+its meaning would change. Attributes are unique, values case-sensitive. Values are quoted and
+escaped as in the public ``imednet`` package; the vendor doesn't document it.
 """
 
 import re
@@ -19,30 +19,30 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def build_filter(filters: Mapping[str, Any], fields: Mapping[str, Field]) -> str | None:
-    """Return the text of the ``filter`` parameter; None when there is nothing to filter.
+    """Return the ``filter`` parameter; None if there are no criteria.
 
     Args:
-        filters: criteria by snake_case name: a value (equal), a pair of operator and value, or a
+        filters: Criteria by snake_case name: a value (equal), a pair of operator and value, or a
             list of values (any of them).
-        fields: what the endpoint can be filtered by, by snake_case name.
+        fields: The fields that the endpoint can be filtered by, by snake_case name.
 
     Raises:
-        ValueError: a criterion that the language can't say.
+        ValueError: The filter language can't express a criterion.
     """
     if len(filters) > 1 and any(isinstance(value, list) for value in filters.values()):
         raise ValueError(
-            f"{', '.join(filters)}: a list (OR) can't stand next to another filter, because the "
-            "registry's language has no grouping. Ask once for each value, or filter afterwards."
+            f"{', '.join(filters)}: a list (OR) can't be combined with another filter, because the "
+            "API's filter language has no grouping. Make one call per value, or filter the result."
         )
     criteria = [_criterion(fields[name], value) for name, value in filters.items()]
     return ";".join(criteria) or None
 
 
 def check_names(names: Collection[str], known: Collection[str], endpoint: str) -> None:
-    """Refuse names that the endpoint doesn't know.
+    """Refuse names that the endpoint can't be filtered by.
 
     Raises:
-        TypeError: as Python itself does for an unknown keyword.
+        TypeError: A name is unknown; Python, too, raises it for an unknown keyword.
     """
     unknown = sorted(set(names) - set(known))
     if unknown:
@@ -56,8 +56,10 @@ def _criterion(field: Field, value: Any) -> str:
     name, attribute = field.name, field.key
     if isinstance(value, list):
         if not value:
-            raise ValueError(f"{name}: an empty list would select every row; leave it out instead.")
-        return ",".join(f"{attribute}=={_operand(field, one)}" for one in value)
+            raise ValueError(
+                f"{name}: an empty list would select every row; omit the filter instead."
+            )
+        return ",".join(f"{attribute}=={_operand(field, item)}" for item in value)
     operator = "=="
     if isinstance(value, tuple):
         operator, value = _comparison(name, value)
@@ -84,7 +86,8 @@ def _operand(field: Field, value: Any) -> str:
     if isinstance(value, str):
         return _moment(field, value) if field.kind in {DAY, MOMENT} else _quoted(field.name, value)
     raise ValueError(
-        f"{field.name}: a filter takes text, numbers, bools and dates, no {type(value).__name__}."
+        f"{field.name}: a filter accepts text, numbers, bools and dates, "
+        f"not {type(value).__name__}."
     )
 
 
@@ -94,13 +97,13 @@ def _moment(field: Field, text: str) -> str:
     except ValueError:
         moment = None
     if moment is None:
-        raise ValueError(f"{field.name}: this is no date as the registry writes them.")
+        raise ValueError(f"{field.name}: this is not a date in the API's format.")
     return utc_text(moment) if field.kind is MOMENT else moment.date().isoformat()
 
 
 def _quoted(name: str, text: str) -> str:
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
-        raise ValueError(f"{name}: a filter's value can't hold control characters.")
+        raise ValueError(f"{name}: a filter value can't contain control characters.")
     if _PLAIN.fullmatch(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
@@ -108,7 +111,7 @@ def _quoted(name: str, text: str) -> str:
 
 
 def utc_text(moment: datetime) -> str:
-    """Return the moment as the registry writes it in filters; one without a zone is UTC."""
+    """Return a moment in the format of the API's filters; without a time zone, it is UTC."""
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
     return moment.replace(tzinfo=None).isoformat() + "Z"

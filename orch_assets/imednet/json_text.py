@@ -1,10 +1,10 @@
-r"""JSON as it is sent, where its grammar allows what the decoder refuses.
+r"""Handles JSON documents that are valid, but that the decoder refuses.
 
-Half of a surrogate pair, as in ``"\ud83d"``, is valid JSON (RFC 8259, 8.2), and no text that UTF-8
-or Arrow could hold. JSON text keeps the escape; text has U+FFFD in its place. A byte order mark in
-front of the document is passed over (8.1 allows it).
+Half of a surrogate pair, as in ``"\ud83d"``, is valid JSON (RFC 8259, 8.2), but neither UTF-8 nor
+Arrow can hold it as text. JSON text keeps the escape; other text has U+FFFD in its place. A byte
+order mark before the document is ignored, as 8.1 allows.
 
-What only goes through here is rare, so nothing here is quick.
+Such documents are rare, so this code isn't optimized for speed.
 """
 
 import json
@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_REPLACEMENT = rb"\ufffd"  # as long as what it replaces, so that errors name the right byte
-# Every escape from the left to the right: two backslashes and `ud83d` are no surrogate.
+_REPLACEMENT = rb"\ufffd"  # of the same length as an escape, so that errors name the right byte
+# Matches every escape from left to right: two backslashes and `ud83d` are not a surrogate.
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -32,80 +32,80 @@ _decode_any = msgspec.json.Decoder().decode
 
 
 def has_surrogates(document: bytes) -> bool:
-    """Whether there may be escaped surrogates, in pairs or alone."""
+    """Return whether a document may contain escaped surrogates, paired or lone."""
     return rb"\ud" in document or rb"\uD" in document
 
 
 def lone_surrogates(document: bytes) -> int:
-    """Return how many surrogates are there without their other half."""
+    """Return the number of lone surrogates."""
     if not has_surrogates(document):
         return 0
-    return sum(found["lone"] is not None for found in _ESCAPES.finditer(document))
+    return sum(escape["lone"] is not None for escape in _ESCAPES.finditer(document))
 
 
 def readable(document: bytes) -> bytes:
-    """Return the document as the decoder takes it: U+FFFD for each surrogate that is alone."""
+    """Return the document in a form that the decoder accepts: U+FFFD for each lone surrogate."""
     document = document.removeprefix(_BYTE_ORDER_MARK)
     if not has_surrogates(document):
         return document
-    return _ESCAPES.sub(lambda found: _REPLACEMENT if found["lone"] else found[0], document)
+    return _ESCAPES.sub(lambda escape: _REPLACEMENT if escape["lone"] else escape[0], document)
 
 
 def raw_members(text: str) -> dict[str, msgspec.Raw]:
-    """Return the members of a JSON object, each value as it was sent; of two alike, the last.
+    """Return the members of a JSON object, each value as sent; of duplicate keys, the last.
 
     Raises:
-        msgspec.DecodeError: it is no JSON object.
+        msgspec.DecodeError: The text is not a JSON object.
     """
     try:
         return _decode_raw(text)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:  # perhaps for a surrogate that is alone, which JSON allows
+    except msgspec.DecodeError:  # perhaps because of a lone surrogate, which JSON allows
         _decode_raw(readable(text.encode()))
         return {key: msgspec.Raw(value.encode()) for key, value in members_of(text).items()}
 
 
 def members_of(text: str) -> dict[str, str]:
-    """Return the members of a JSON object, each value as it was sent; of two alike, the last.
+    """Return the members of a JSON object, each value as sent; of duplicate keys, the last.
 
     Args:
-        text: valid JSON. A surrogate that is alone stays in a key, which UTF-8 can't encode then.
+        text: Valid JSON. A lone surrogate stays in a key, which UTF-8 can't encode then.
     """
     members = {}
 
-    def read(at: int) -> int:
-        key, end = _next_value(text, at)
-        start = _behind_space(text, _behind_space(text, end) + 1)  # behind the colon
+    def read(position: int) -> int:
+        key, end = _next_value(text, position)
+        start = _skip_space(text, _skip_space(text, end) + 1)  # after the colon
         _, end = _next_value(text, start)
         members[key] = text[start:end]
         return end
 
-    _each(text, read)
+    _read_each(text, read)
     return members
 
 
 def elements_of(text: str) -> Sequence[str]:
-    """Return the elements of a JSON list, each as it was sent."""
+    """Return the elements of a JSON list, each as sent."""
     elements = []
 
-    def read(at: int) -> int:
-        _, end = _next_value(text, at)
-        elements.append(text[at:end])
+    def read(position: int) -> int:
+        _, end = _next_value(text, position)
+        elements.append(text[position:end])
         return end
 
-    _each(text, read)
+    _read_each(text, read)
     return elements
 
 
 def object_of(members: Mapping[str, str | msgspec.Raw]) -> str:
-    """Return the JSON object of members whose values are JSON."""
+    """Return the JSON object with these members, whose values are JSON."""
     return "{" + ",".join(f"{_key(key)}:{_text(value)}" for key, value in members.items()) + "}"
 
 
 def deepest_key(document: bytes) -> str | None:
-    """Return the key of a row's value that is nested more deeply than any other's."""
-    depth, deepest, key, found = 0, _ROW_LEVEL, None, None
+    """Return the key of the most deeply nested value of any row; None if there is none."""
+    depth, deepest, key, key_of_deepest = 0, _ROW_LEVEL, None, None
     for step in _STEPS.finditer(document):
         if step["text"]:
             if depth == _ROW_LEVEL and step["colon"]:
@@ -115,12 +115,12 @@ def deepest_key(document: bytes) -> str | None:
         else:
             depth += 1
             if depth > deepest:
-                deepest, found = depth, key
-    return None if found is None else _decode_key(readable(found))
+                deepest, key_of_deepest = depth, key
+    return None if key_of_deepest is None else _decode_key(readable(key_of_deepest))
 
 
 def key_of_no_number(document: bytes) -> str | None:
-    """Return the key of a row's value that holds a number which Python has no type for."""
+    """Return the key of a row's value with a number that no Python type holds; None if none has."""
     for row in elements_of(members_of(document.decode()).get("data", "[]")):
         for key, value in members_of(row).items():
             try:
@@ -130,18 +130,18 @@ def key_of_no_number(document: bytes) -> str | None:
     return None
 
 
-def _each(text: str, read: Callable[[int], int]) -> None:
-    at = _behind_space(text, _behind_space(text, 0) + 1)  # behind the bracket
-    while text[at] not in "]}":
-        at = _behind_space(text, read(at))
-        if text[at] == ",":
-            at = _behind_space(text, at + 1)
+def _read_each(text: str, read: Callable[[int], int]) -> None:
+    position = _skip_space(text, _skip_space(text, 0) + 1)  # after the bracket
+    while text[position] not in "]}":
+        position = _skip_space(text, read(position))
+        if text[position] == ",":
+            position = _skip_space(text, position + 1)
 
 
-def _behind_space(text: str, at: int) -> int:
-    while text[at] in " \t\n\r":
-        at += 1
-    return at
+def _skip_space(text: str, position: int) -> int:
+    while text[position] in " \t\n\r":
+        position += 1
+    return position
 
 
 def _key(key: str) -> str:

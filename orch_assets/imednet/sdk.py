@@ -1,4 +1,4 @@
-"""The registry's client."""
+"""The client of the iMednet API."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -71,34 +71,36 @@ RECORDS = TableKind(
 
 
 class ImednetSDK:
-    """Reads the iMednet EDC registry; one for all threads.
+    """Reads studies and their data from the iMednet EDC API. One client serves all threads.
 
-    What isn't given comes from the environment, read now; a blank variable is an unset one.
+    A setting that isn't passed is read from the environment when the client is created; a blank
+    variable counts as unset.
 
     Args:
         api_key: ``IMEDNET_API_KEY``.
         security_key: ``IMEDNET_SECURITY_KEY``.
-        base_url: ``IMEDNET_BASE_URL``; production by default. Plain http is for loopback only.
+        base_url: ``IMEDNET_BASE_URL``; production by default. Plain http is allowed for loopback
+            only.
         timeout: ``IMEDNET_TIMEOUT``: seconds to connect, and between two pieces of an answer;
             30 by default.
         answer_timeout: ``IMEDNET_ANSWER_TIMEOUT``: seconds from the connection to an answer's last
             byte; by default ten times ``timeout``.
-        max_answer_mb: ``IMEDNET_MAX_ANSWER_MB``: millions of bytes that an answer may have,
-            unpacked; 256 by default.
-        max_requests: ``IMEDNET_MAX_REQUESTS``: requests in flight, for all SDKs of this process
-            with the same base URL and keys; 8 by default. The newest that names a number sets it.
-        client: sends the requests; stays open after :meth:`close`. Its proxies are its own. None
-            opens one that goes through the environment's proxy, but never for loopback.
-        transport: for the client of its own; by default see ``registry.transport``.
-        limiter: instead of the process's own for this base URL and keys.
-        attempts: tries for each request.
-        sleep: waits between tries, in seconds.
-        page_size: rows asked for at once, 1 to 500.
-        window: pages at work for each table; by default as many as the limit of requests allows.
+        max_answer_mb: ``IMEDNET_MAX_ANSWER_MB``: the largest decompressed answer, in millions of
+            bytes; 256 by default.
+        max_requests: ``IMEDNET_MAX_REQUESTS``: requests in flight, for all clients of this process
+            with the same base URL and keys; 8 by default. The last client with a number sets it.
+        client: Sends the requests; stays open after :meth:`close`, and uses its own proxies. None
+            opens one that uses the environment's proxy, except for loopback.
+        transport: The transport of the client opened here; by default ``StandardTransport``.
+        limiter: Replaces the process's limiter for this base URL and keys.
+        attempts: Attempts for each request.
+        sleep: Waits between attempts, in seconds.
+        page_size: Rows per request, 1 to 500.
+        window: Pages in progress for each table; by default limited by ``max_requests``.
 
     Raises:
-        CredentialsError: a key is missing.
-        SettingError: a setting can't be what it says.
+        CredentialsError: A key is missing.
+        SettingError: A setting is invalid.
 
     Example:
         >>> with ImednetSDK() as sdk:  # doctest: +SKIP
@@ -152,7 +154,7 @@ class ImednetSDK:
 
     @property
     def base_url(self) -> str:
-        """The registry's base URL; holds no keys."""
+        """The API's base URL; contains no keys."""
         return self._base_url
 
     def dictionary(
@@ -161,28 +163,28 @@ class ImednetSDK:
         variables: "pa.Table | None" = None,
         intervals: "pa.Table | None" = None,
     ) -> StudyDictionary:
-        """Read a study's dictionary: what of it may be shown now.
+        """Read a study's dictionary, which decides which of its values may be shown now.
 
         Args:
-            study_key: the study; may be left out inside a ``study_context``.
-            variables: a dictionary that must agree, such as the stored table ``variables``.
-            intervals: the same for the table ``intervals``.
+            study_key: The study; optional inside a ``study_context``.
+            variables: A table ``variables`` that must agree with it, such as the stored one.
+            intervals: A table ``intervals`` that must agree with it.
 
         Raises:
-            RegistryError: the dictionary can't be had whole.
+            RegistryError: The dictionary can't be read completely.
         """
         study = study_of(study_key, "variables")
         return StudyDictionary(self._dictionaries, study, variables, intervals)
 
     def open_variables(self, study_key: str) -> frozenset[str]:
-        """Return the variables that are open on all forms, by what this run read a moment ago.
+        """Return the variables that are open on all forms, by the dictionary that this run read.
 
-        Nothing is asked for: it is empty where the run has read no dictionary of the study.
+        Sends no request: the result is empty if the run has read no dictionary of the study.
         """
         return self._dictionaries.open_variables(study_key)
 
     def close(self) -> None:
-        """Close the connections, if this SDK opened them; closing twice is no error."""
+        """Close the connections, if this client opened them; closing twice has no effect."""
         if self._owns_client:
             self._client.close()
 
@@ -208,7 +210,7 @@ def _open_client(
     if transport is None and (proxy is None or proxy.scheme == "http"):
         https = httpx.URL(base_url).scheme == "https"
         return StraightClient(StandardTransport(proxy, https=https))
-    # The limiter bounds the connections; as many as it allows are kept for the next request.
+    # The limiter bounds the connections; as many as it allows are kept open for reuse.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=limiter.maximum)
     through = httpx.Proxy(proxy.url, auth=proxy.credentials) if proxy else None
     return httpx.Client(transport=transport, limits=limits, proxy=through)

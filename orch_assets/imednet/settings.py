@@ -1,4 +1,4 @@
-"""What a client of the registry must know before it can ask: keys, host, timeout, width."""
+"""The settings of an API client: keys, base URL, timeouts and limits, all checked."""
 
 import ipaddress
 import math
@@ -28,14 +28,14 @@ MAX_REQUESTS = "IMEDNET_MAX_REQUESTS"
 
 @dataclass(frozen=True)
 class RegistrySettings:
-    """Checked settings of one client; the keys are in no repr.
+    """Checked settings of one client; no repr shows the keys.
 
     Attributes:
-        base_url: scheme, host and any path before ``/api``; no slash at the end.
-        timeout: seconds that a connection, or a pause between two pieces of an answer, may take.
-        max_requests: requests in flight; None leaves an existing limiter as wide as it is.
-        answer_timeout: seconds that a whole answer may take, from the connection to its last byte.
-        max_answer_mb: millions of bytes that an answer may have, unpacked.
+        base_url: Scheme, host and any path before ``/api``, without a trailing slash.
+        timeout: Seconds for a connection, and for a pause between two pieces of an answer.
+        max_requests: Requests in flight; None doesn't change an existing limiter.
+        answer_timeout: Seconds for a whole answer, from the connection to its last byte.
+        max_answer_mb: The largest decompressed answer, in millions of bytes.
     """
 
     api_key: str = field(repr=False)
@@ -57,13 +57,13 @@ class RegistrySettings:
         answer_timeout: float | None = None,
         max_answer_mb: int | None = None,
     ) -> "RegistrySettings":
-        """Take what is given, and the environment for what isn't; blank is not given.
+        """Read each setting from its argument, else from the environment; blank means unset.
 
         Raises:
-            CredentialsError: a key is missing.
-            SettingError: a setting can't be what it says.
+            CredentialsError: A key is missing.
+            SettingError: A setting is invalid.
         """
-        keys = {API_KEY: _given(api_key, API_KEY), SECURITY_KEY: _given(security_key, SECURITY_KEY)}
+        keys = {API_KEY: _text(api_key, API_KEY), SECURITY_KEY: _text(security_key, SECURITY_KEY)}
         missing = [name for name, key in keys.items() if key is None]
         if missing:
             raise CredentialsError(missing)
@@ -71,7 +71,7 @@ class RegistrySettings:
         return cls(
             api_key=_header_safe(keys[API_KEY], API_KEY),
             security_key=_header_safe(keys[SECURITY_KEY], SECURITY_KEY),
-            base_url=_checked_url(_given(base_url, BASE_URL) or DEFAULT_BASE_URL),
+            base_url=_checked_url(_text(base_url, BASE_URL) or DEFAULT_BASE_URL),
             timeout=pause,
             max_requests=_count(max_requests, MAX_REQUESTS, "requests"),
             answer_timeout=_seconds(answer_timeout, ANSWER_TIMEOUT, pause * _TIMEOUTS_OF_AN_ANSWER),
@@ -80,35 +80,35 @@ class RegistrySettings:
         )
 
 
-def _given(value: object, variable: str) -> str | None:
-    """Return the value, else the variable's, as text without the white space around it."""
-    for text in (value, os.environ.get(variable)):
-        stripped = "" if text is None else str(text).strip()
+def _text(value: object, variable: str) -> str | None:
+    """Return the value, else the variable's, as stripped text; None if both are blank."""
+    for candidate in (value, os.environ.get(variable)):
+        stripped = "" if candidate is None else str(candidate).strip()
         if stripped:
             return stripped
     return None
 
 
 def _header_safe(key: str | None, variable: str) -> str:
-    # httpx would name the offending bytes, and so the key, in its own error.
+    # httpx's own error would quote the offending bytes, and so the key.
     if key is None or not re.fullmatch(r"[\x21-\x7e]+", key):
-        raise SettingError(variable, "holds characters that no HTTP header can carry.")
+        raise SettingError(variable, "contains characters that are not allowed in an HTTP header.")
     return key
 
 
 def _seconds(value: float | None, variable: str, default: float) -> float:
-    text = _given(value, variable)
+    text = _text(value, variable)
     try:
         seconds = default if text is None else float(text)
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds > 0):
-        raise SettingError(variable, "must be a number of seconds above 0.")
+        raise SettingError(variable, "must be a number of seconds greater than 0.")
     return seconds
 
 
 def _count(value: int | None, variable: str, unit: str) -> int | None:
-    text = _given(value, variable)
+    text = _text(value, variable)
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) == 0:
@@ -117,16 +117,17 @@ def _count(value: int | None, variable: str, unit: str) -> int | None:
 
 
 def _checked_url(text: str) -> str:
-    """Return the URL without slash, ``/api`` or ``/api/v1/edc`` at its end.
+    """Return the URL without a trailing slash, ``/api`` or ``/api/v1/edc``.
 
-    The public package takes ``…/api`` too. No message repeats the URL: it may hold a password.
+    The public ``imednet`` package accepts ``…/api`` too. No message repeats the URL, which may
+    contain a password.
     """
     try:
-        httpx.URL(text)  # the client's own reading, which refuses more
+        httpx.URL(text)  # the client's parser, which is stricter
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except (ValueError, httpx.InvalidURL):
-        raise SettingError(BASE_URL, "is no URL.") from None
+        raise SettingError(BASE_URL, "is not a URL.") from None
     if parts.scheme not in {"http", "https"} or not host or port == 0:
         raise SettingError(BASE_URL, f"must be a URL such as {DEFAULT_BASE_URL}.")
     _refuse_unsafe(parts, host)
@@ -138,20 +139,20 @@ def _refuse_unsafe(parts: SplitResult, host: str) -> None:
     if "@" in parts.netloc:
         raise SettingError(
             BASE_URL,
-            "holds credentials; a URL ends up in logs. "
-            f"The keys belong into {API_KEY} and {SECURITY_KEY}.",
+            "contains credentials, and URLs are logged. "
+            f"Set the keys in {API_KEY} and {SECURITY_KEY}.",
         )
     if parts.query or parts.fragment:
-        raise SettingError(BASE_URL, "must have no query and no fragment.")
+        raise SettingError(BASE_URL, "must not have a query or a fragment.")
     if parts.scheme == "http" and not is_loopback(host):
-        raise SettingError(BASE_URL, "must be https: plain http is for loopback only.")
+        raise SettingError(BASE_URL, "must be https: plain http is allowed for loopback only.")
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this computer by its address, or is ``localhost``.
+    """Return whether a host is a loopback address or ``localhost``.
 
-    Names are not resolved, and short or other forms of an address (``127.1``) are not taken for
-    one: whoever answers for them could be elsewhere.
+    Names are not resolved, and other forms of an address (``127.1``) are not accepted: they could
+    lead to another computer.
     """
     if host.lower() == "localhost":
         return True
@@ -163,7 +164,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_ip_address(host: str) -> bool:
-    """Return whether a host is an address, not a name."""
+    """Return whether a host is an IP address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

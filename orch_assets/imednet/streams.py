@@ -1,4 +1,4 @@
-"""What a caller holds while a table arrives."""
+"""Streams of rows and record batches: what a caller reads while a table arrives."""
 
 from collections.abc import Callable, Generator, Iterator
 from itertools import islice
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class RowStream(Iterator[T]):
-    """A table's rows as they arrive. Closing or dropping it stops the reading.
+    """A table's rows as they arrive. Closing or dropping the stream stops the reading.
 
     Attributes:
-        counts: how the reading goes; complete when the stream is exhausted.
+        counts: The counts of the reading; complete when the stream is exhausted.
     """
 
     def __init__(self, items: Generator[T, None, None], counts: ReadingCounts) -> None:
@@ -31,13 +31,13 @@ class RowStream(Iterator[T]):
         return self._peeked.pop() if self._peeked else next(self._items)
 
     def peek(self) -> T | None:
-        """Return what comes next, without taking it; None at the end."""
+        """Return the next item without consuming it; None at the end."""
         if not self._peeked:
             self._peeked = list(islice(self._items, 1))
         return self._peeked[0] if self._peeked else None
 
     def close(self) -> None:
-        """Stop reading; closing twice is no error."""
+        """Stop reading; closing twice has no effect."""
         self._items.close()
 
     def __enter__(self) -> Self:
@@ -53,12 +53,12 @@ class RowStream(Iterator[T]):
 
 
 class BatchStream(RowStream["pa.RecordBatch"]):
-    """A table's record batches, each of some pages; at least one.
+    """A table's record batches, each of several pages; at least one.
 
     Attributes:
-        schema: of every batch, known before the first has arrived.
-        dictionary: reads the dictionary of the study that the rows are of, given the tables
-            ``variables`` and ``intervals`` that must agree; None where nobody knows the study.
+        schema: The schema of every batch, known before the first arrives.
+        dictionary: Reads the dictionary of the rows' study; takes the tables ``variables`` and
+            ``intervals`` that must agree with it. None if the study isn't known.
     """
 
     def __init__(

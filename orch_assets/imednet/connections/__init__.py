@@ -1,1 +1,1 @@
-"""The connections to the registry: bounded, through proxies, quiet in logs."""
+"""The connections to the registry: limits, proxies, retries."""

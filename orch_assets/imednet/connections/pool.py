@@ -46,7 +46,7 @@ def _tls_context() -> ssl.SSLContext:
     else:
         context.set_alpn_protocols(["http/1.1"])
         return context
-    raise SettingError(variable, "doesn't name certificates that can be read.")
+    raise SettingError(variable, "names no certificates that can be read.")
 
 
 class StandardTransport(httpx.BaseTransport):

@@ -1,6 +1,6 @@
-"""The HTTP proxy between here and the registry, as the environment names it.
+"""Reads from the environment which HTTP proxy leads to the API.
 
-No message repeats an address: it may hold a password.
+No message repeats a proxy's address, which may contain a password.
 """
 
 import base64
@@ -16,13 +16,13 @@ from orch_assets.imednet.settings import is_ip_address, is_loopback
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy through which the registry is reached.
+    """An HTTP proxy.
 
     Attributes:
-        scheme: ``http``, or ``https`` for one that is itself reached by TLS.
-        host: its name or address.
-        port: its port.
-        credentials: user name and password; None where it wants none.
+        scheme: ``http``, or ``https`` for a proxy that is itself reached by TLS.
+        host: Name or address.
+        port: Port.
+        credentials: User name and password; None if the proxy needs none.
     """
 
     scheme: str
@@ -32,13 +32,13 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Its URL, without credentials."""
+        """The proxy's URL, without credentials."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that it wants of a request for a tunnel."""
+        """The headers of a request for a tunnel."""
         if self.credentials is None:
             return {}
         token = base64.b64encode(":".join(self.credentials).encode()).decode("ascii")
@@ -46,27 +46,27 @@ class Proxy:
 
 
 def proxy_for(base_url: str) -> Proxy | None:
-    """Return the proxy between here and a registry; None where there is none.
+    """Return the proxy for a base URL; None for a direct connection.
 
-    Loopback is reached directly, whatever the environment says: plain http is allowed there, and
-    through a proxy the keys would leave this computer in clear.
+    Connections to loopback are always direct: plain http is allowed there, and through a proxy the
+    keys would leave this computer unencrypted.
 
     Raises:
-        SettingError: the environment names a proxy that can't be used.
+        SettingError: The environment names a proxy that isn't supported.
     """
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if is_loopback(host):
         return None
-    found = getproxies()
-    which = parts.scheme if parts.scheme in found else "all"
-    if which not in found or proxy_bypass(host):
+    proxies = getproxies()
+    scheme = parts.scheme if parts.scheme in proxies else "all"
+    if scheme not in proxies or proxy_bypass(host):
         return None
-    return _read(_variable(f"{which}_proxy"), found[which])
+    return _read(_variable(f"{scheme}_proxy"), proxies[scheme])
 
 
 def _variable(name: str) -> str:
-    """Return the variable that counts: where both are set, the one in lower case."""
+    """Return the variable in effect: if both cases are set, the one in lower case."""
     return name if os.environ.get(name) else name.upper()
 
 
@@ -80,8 +80,8 @@ def _read(variable: str, text: str) -> Proxy:
     if proxy is None:
         raise SettingError(
             variable,
-            "is not the address of a proxy, such as http://host:3128. Special characters in its "
-            "user name or password must be percent-encoded.",
+            "is not a proxy's address, such as http://host:3128. Special characters in its user "
+            "name or password must be percent-encoded.",
         )
     return proxy
 
@@ -98,10 +98,10 @@ def _proxy(parts: SplitResult) -> Proxy | None:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return None
-    # An unescaped "/", "?" or "#" of a password ends the host too early.
-    beyond = parts.path.strip("/") or parts.query or parts.fragment
-    named = re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", host) or is_ip_address(host)
-    if parts.scheme not in {"http", "https"} or beyond or not named or port == 0:
+    # An unescaped "/", "?" or "#" in a password ends the host too early.
+    extra = parts.path.strip("/") or parts.query or parts.fragment
+    is_host = re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", host) or is_ip_address(host)
+    if parts.scheme not in {"http", "https"} or extra or not is_host or port == 0:
         return None
     default = 443 if parts.scheme == "https" else 80
     return Proxy(parts.scheme, host, port or default, _credentials(parts))
