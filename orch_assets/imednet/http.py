@@ -239,7 +239,7 @@ class RegistryHttp:
         elif kind is httpx.ProxyError:
             check = "the proxy that HTTPS_PROXY or ALL_PROXY names"
         problem = (
-            f"no whole answer from {httpx.URL(self._settings.base_url).host} at any try "
+            f"no complete answer from {httpx.URL(self._settings.base_url).host} at any attempt "
             f"({kind.__name__} after {seconds:.1f} s); check {check}."
         )
         return FailedAttempt(request.error(RegistryUnreachableError, problem), retryable=True)
@@ -265,7 +265,7 @@ def _backoff(failed: int, last: FailedAttempt) -> float:
 
 def _log_retry(request: ApiRequest, failed: int, error: RegistryError, seconds: float) -> None:
     _log.info(
-        "GET %s, page %s: try %d failed (%s%s); the next in %.1f s",
+        "GET %s, page %s: attempt %d failed (%s%s); next attempt in %.1f s",
         request.logged_endpoint,
         request.page,
         failed,

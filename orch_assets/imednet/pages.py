@@ -159,7 +159,7 @@ def _check_study(request: ApiRequest, model: type[RegistryRow], rows: Sequence[A
     others = set(map(_STUDY_KEY, rows)) - {request.study_key, None}
     # Whether the API takes a key in another case isn't documented.
     if {other.casefold() for other in others} - {request.study_key.casefold()}:
-        problem = "rows of another study came; does a cache or a gateway mix up the answers?"
+        problem = "received rows of another study; does a cache or a gateway mix up the answers?"
         raise request.error(RegistryDataError, problem, status=200)
 
 

@@ -254,16 +254,16 @@ class TableRead(Generic[T]):
 def _fault_of(page: Page[Any], size: int) -> str | None:
     """Return how a page contradicts itself; None if it doesn't."""
     if page.current != page.number:
-        return f"page {page.current} came instead"
+        return f"received page {page.current} instead"
     rows = len(page.ids)
     expected = min(max(page.total - page.number * size, 0), size)
     if rows != expected:
-        return f"{rows} rows came where a total of {page.total} makes {expected}"
+        return f"received {rows} rows; a total of {page.total} implies {expected}"
     pages = -(-page.total // size)
     if page.total_pages is not None and max(page.total_pages, 1) != max(pages, 1):
-        return f"a total of {page.total} rows in {page.total_pages} pages came"
+        return f"received a total of {page.total} rows in {page.total_pages} pages"
     if not _in_order(page.ids):
-        return "IDs came twice or out of order"
+        return "received IDs twice or out of order"
     return None
 
 

@@ -100,7 +100,7 @@ def test_a_table_that_does_not_reconcile_fails_for_its_study_alone(server, keys,
         assert run.status is dg.DagsterRunStatus.FAILURE
         (failed,) = evaluations(real, "subjects")[keys[1]]
         assert not failed.passed
-        assert f"/studies/{keys[1]}/subjects, page 0: 0 rows came" in told(failed)["error"]
+        assert f"/studies/{keys[1]}/subjects, page 0: received 0 rows;" in told(failed)["error"]
         others = sorted({keys[0], keys[2]})
         assert shown(real, "subjects") == {"SUCCEEDED": others, "FAILED": [keys[1]]}
         for name in ("sites", "variables", "records"):

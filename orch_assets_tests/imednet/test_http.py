@@ -380,7 +380,7 @@ def test_our_own_log_says_what_was_asked_and_other_users_of_httpx_keep_theirs(
     assert len(ours) == 3
     assert ours[0].startswith(f"GET /studies/{STUDY}/sites, page 0: HTTP 503, ")
     assert ours[1].startswith(
-        f"GET /studies/{STUDY}/sites, page 0: try 1 failed (RegistryFailedError, HTTP 503); "
+        f"GET /studies/{STUDY}/sites, page 0: attempt 1 failed (RegistryFailedError, HTTP 503); "
     )
     assert ours[2].startswith(f"GET /studies/{STUDY}/sites, page 0: HTTP 200, ")
     httpx.get(f"{server.base_url}/api/v1/edc/studies", headers=server.headers)
@@ -407,7 +407,7 @@ def test_an_answer_that_came_and_cannot_be_decoded_is_asked_for_as_the_next_try(
     answer = http.fetch_again(request, Answer(b"damaged", retries=2), damaged)
     assert len(answer.content) > len(b"damaged")
     assert answer.retries == 3
-    assert "page None: try 3 failed (RegistryDataError" in caplog.text
+    assert "page None: attempt 3 failed (RegistryDataError" in caplog.text
     with pytest.raises(RegistryDataError):
         http.fetch_again(request, Answer(b"damaged", retries=4), damaged)
     assert len(server.traffic.log) == 1

@@ -202,7 +202,7 @@ def test_a_full_last_page_is_probed_for_totals_that_are_too_low() -> None:
         page = Registry(list(range(12))).page(number)
         return Page(**{**vars(page), "total": 6, "total_pages": 2})
 
-    with pytest.raises(IncompleteTableError, match="3 rows came where a total of 6 makes 0"):
+    with pytest.raises(IncompleteTableError, match="received 3 rows; a total of 6 implies 0"):
         read(fetch)
 
 

@@ -296,7 +296,7 @@ def test_rows_of_another_study_are_refused_without_saying_which(decode: Any) -> 
     for own in ('{"studyKey":"ONC-1"}', '{"studyKey":"onc-1"}', '{"studyKey":null}', "{}"):
         assert len(decode(Site, "siteId", call, page(f"[{own}]")).ids) == 1
     body = page('[{"studyKey":"ONC-1"},{"studyKey":"planted"}]')
-    with pytest.raises(RegistryDataError, match="page 3: rows of another study came") as caught:
+    with pytest.raises(RegistryDataError, match="page 3: received rows of another study") as caught:
         decode(Site, "siteId", call, body)
     assert "planted" not in str(caught.value)
     assert len(decode(Site, "siteId", ApiRequest("/sites"), body).ids) == 2

@@ -1,1 +1,1 @@
-"""The connections to the registry: limits, proxies, retries."""
+"""The connections to the API: limits, proxies, retries."""
