@@ -266,13 +266,13 @@ def _raise_refusal(request: ApiRequest, metadata: Metadata) -> None:
     code = _code_of(metadata)
     raise request.error(
         RegistryRefusedError,
-        f"refused with an error envelope{described(metadata, code)}.",
+        f"refused with an error envelope{_described(metadata, code)}.",
         status=200,
         code=code,
     )
 
 
-def described(metadata: Metadata, code: str | None) -> str:
+def _described(metadata: Metadata, code: str | None) -> str:
     """Return code and attribute of a refusal for a message; never its description."""
     field = metadata.error.get("field") if isinstance(metadata.error, dict) else None
     attribute = field.get("attribute") if isinstance(field, dict) else None

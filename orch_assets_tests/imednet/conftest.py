@@ -26,7 +26,7 @@ def shared_server() -> Iterator[DemoServer]:
 
 @pytest.fixture
 def server(shared_server: DemoServer) -> Iterator[DemoServer]:
-    """A registry whose data nobody changes; its faults are switched off afterwards."""
+    """A simulator whose data no test changes; its faults are cleared after each test."""
     shared_server.traffic.clear()
     yield shared_server
     shared_server.faults.clear()
@@ -35,14 +35,14 @@ def server(shared_server: DemoServer) -> Iterator[DemoServer]:
 
 @pytest.fixture
 def busy_server() -> Iterator[DemoServer]:
-    """A registry of this test alone, whose data may change while it is read."""
+    """A simulator of its own for this test, whose data may change during a reading."""
     with DemoServer(DemoRegistry(studies=1, subjects=30)) as server:
         yield server
 
 
 @pytest.fixture
 def make_sdk() -> Iterator[MakeSDK]:
-    """Opens SDKs on a server, which wait for nothing between tries, and closes them."""
+    """Opens clients of a server that don't wait between attempts, and closes them."""
     opened: list[tuple[ImednetSDK, RequestLimiter]] = []
 
     def make(server: DemoServer, **options: Any) -> ImednetSDK:

@@ -1,4 +1,4 @@
-"""Rows of a test, made into pages and record batches as the registry's are."""
+"""Builds pages and record batches from a test's rows, as from the API's."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from orch_assets.imednet.rows import decode_rows, wire_rows
 
 
 def batch_of(model: type[RegistryRow], rows: Sequence[Any]) -> pa.RecordBatch:
-    """Return the batch of rows that are sent as JSON."""
+    """Return the record batch of rows that are sent as JSON."""
     body = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
     return record_batch(model, wire_rows(model, *decode_rows(model, _as_list, body)))
 
@@ -26,7 +26,7 @@ def _as_list(row: Any) -> Any:
 
 
 class PagesOfATest:
-    """Pages that a function makes when they are fetched; all of them can be decoded.
+    """A source whose pages are made by a function when fetched; all can be decoded.
 
     Args:
         page: makes a page.

@@ -1,4 +1,4 @@
-"""Servers on loopback that say what a script says, piece by piece, and know nothing of HTTP."""
+"""Loopback servers that send the bytes of a script piece by piece; they have no HTTP code."""
 
 import socket
 import ssl
@@ -11,7 +11,7 @@ Script = Callable[[], Iterable[bytes]]
 
 
 class Talker(Listener):
-    """Answers each request, after its head, with all that the script gives.
+    """Answers each request, after its header, with all pieces of a script.
 
     Args:
         script: gives the pieces of an answer.
@@ -50,12 +50,12 @@ class Talker(Listener):
 
 
 def dripping(answer: bytes) -> Script:
-    """Return the script that says these bytes one at a time."""
+    """Return a script that sends these bytes one at a time."""
     return lambda: (answer[at : at + 1] for at in range(len(answer)))
 
 
 class SlowRelay(Listener):
-    """Passes bytes between a client and a server; the server's one at a time.
+    """Relays bytes between a client and a server; those of the server one at a time.
 
     Args:
         upstream: the server's base URL.

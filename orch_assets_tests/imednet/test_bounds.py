@@ -1,4 +1,4 @@
-"""However slow or large an answer is: it ends in its time, and takes no more memory than allowed.
+"""Answers of any speed and size end in time, and take no more memory than allowed.
 
 Each case runs over the transport that the SDK opens and over httpx's own, which a caller may bring.
 """
@@ -37,7 +37,7 @@ CHUNKED = JSON + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @pytest.fixture(params=["ours", "httpx's"])
 def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client | None]:
-    """None for the SDK's own transport; a caller's client for httpx's."""
+    """None for the SDK's own transport; else a caller's client with httpx's transport."""
     if request.param == "ours":
         yield None
         return
@@ -70,7 +70,7 @@ SLOW: dict[str, Script] = {
 def test_a_slow_answer_is_given_up_in_its_time_and_tried_again(
     name: str, client: httpx.Client | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No pause between two pieces is long, and yet the whole answer has a limit."""
+    """No pause between two pieces is long, but the whole answer is limited."""
     monkeypatch.setenv("IMEDNET_ANSWER_TIMEOUT", "0.5")
     limiter = RequestLimiter(1)
     with Talker(SLOW[name], pause=PAUSE) as server:
@@ -89,7 +89,7 @@ def test_a_slow_answer_is_given_up_in_its_time_and_tried_again(
 def test_early_hints_without_end_are_given_up(
     client: httpx.Client | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even without any pause."""
+    """The limit holds without any pause, too."""
     monkeypatch.setenv("IMEDNET_ANSWER_TIMEOUT", "0.5")
 
     def hints() -> Iterable[bytes]:
@@ -111,7 +111,7 @@ def test_early_hints_without_end_are_given_up(
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
-    """The server's side; the clients trust it."""
+    """The server's TLS context; the clients trust its certificate."""
     pem = certificate(tmp_path_factory.mktemp("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
@@ -124,7 +124,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
 def test_slow_tls_is_given_up_in_its_time(
     handshake: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first bytes of a connection count, and so does an answer in slow records."""
+    """The handshake counts, and so does an answer in slow TLS records."""
     monkeypatch.setenv("IMEDNET_ANSWER_TIMEOUT", "0.5")
     answer = JSON + b"Content-Length: %d\r\n\r\n" % len(PAGE) + PAGE
     script, pause = (lambda: [answer], 0.0) if handshake else (dripping(answer), 0.1)
@@ -145,7 +145,7 @@ def test_slow_tls_is_given_up_in_its_time(
 def test_a_connection_that_is_used_again_is_bounded_too(
     client: httpx.Client | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bound is each exchange's own, and the time of earlier ones doesn't count."""
+    """Each exchange has its own limit; the time of earlier ones doesn't count."""
     monkeypatch.setenv("IMEDNET_ANSWER_TIMEOUT", "1")
     good = [JSON + b"Content-Length: %d\r\n\r\n" % len(PAGE) + PAGE]
     slow = SLOW["a head, byte by byte"]
@@ -174,13 +174,13 @@ def test_an_answer_that_is_slow_once_costs_no_row(
 
 
 def page(size: int) -> bytes:
-    """A page of that size without rows: what fills it is blank."""
+    """Return a page of that size without rows, filled with blanks."""
     return PAGE[:-2].ljust(size - 2) + PAGE[-2:]
 
 
 @functools.cache
 def packed(size: int, times: int = 1) -> bytes:
-    """An answer with a page of that size, packed so often."""
+    """Return an answer with a page of that size, compressed so many times."""
     body = page(size)
     for _ in range(times):
         body = gzip.compress(body, 1)
@@ -211,7 +211,7 @@ LARGE: dict[str, Script] = {
 def test_a_large_answer_is_refused_before_it_fills_the_memory(
     name: str, client: httpx.Client | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked for once, and its study fails; nothing else does."""
+    """It is requested once, and only its study fails."""
     monkeypatch.setenv("IMEDNET_MAX_ANSWER_MB", "1")
     LARGE[name]()  # what is packed is packed before it is measured
     with Talker(LARGE[name]) as server, open_sdk(server.base_url, client) as sdk:
@@ -247,7 +247,7 @@ def test_a_large_frame_does_not_fill_the_memory_either(
 
 
 def failure_and_added_memory(sdk: ImednetSDK) -> tuple[RegistryError, int]:
-    """Read a table; return the error, and by how many bytes the process grew at the most."""
+    """Read a table; return the error, and the largest growth of the process in bytes."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = memory("VmRSS")
     with pytest.raises(RegistryError) as caught:
@@ -294,7 +294,7 @@ def test_a_packed_answer_without_its_end_is_no_answer(
 
 
 def test_an_answer_that_a_callers_client_has_read_already_is_bounded_too() -> None:
-    """By a hook of it, or because its transport makes answers up."""
+    """By an event hook, or because its transport makes up its answers."""
     sizes = iter([MB, MB + 1])
 
     def answer(_: httpx.Request) -> httpx.Response:

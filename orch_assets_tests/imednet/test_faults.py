@@ -1,4 +1,4 @@
-"""Whatever the registry does wrong: a whole table, or an error of the right class."""
+"""Any fault of the API results in a whole table or an error of the right class."""
 
 from typing import Any, get_args
 

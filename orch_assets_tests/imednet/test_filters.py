@@ -68,7 +68,7 @@ def test_what_the_language_cannot_say_is_refused(filters: dict[str, Any]) -> Non
 
 @given(text)
 def test_any_text_arrives_as_it_was(value: str) -> None:
-    """The demo registry's own parser reads back what was written."""
+    """The simulator's parser reads back the same criteria."""
     built = build_filter({"study_name": value}, STUDY)
     assert built is not None
     ((condition,),) = parse(built, "filter")

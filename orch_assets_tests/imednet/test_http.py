@@ -1,4 +1,4 @@
-"""Tries, waits and refusals of the HTTP layer, against servers that say exactly one thing."""
+"""Attempts, waits and refusals of the HTTP layer, against servers with canned answers."""
 
 import email.utils
 import logging
@@ -48,7 +48,7 @@ def answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
 
 
 class CannedServer:
-    """Answers each connection with the next of some bytes, and then with the last of them."""
+    """Answers each connection with the next canned answer; the last one is repeated."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
@@ -246,7 +246,7 @@ def test_retry_after_lengthens_the_wait_up_to_a_minute(server: DemoServer) -> No
 def test_a_status_that_the_api_does_not_have_is_tried_again(
     status: str, canned: Callable[..., CannedServer]
 ) -> None:
-    """As anything that isn't the API's JSON: a gateway says so once, and then passes it on."""
+    """Like everything that isn't the API's JSON: a gateway may answer so once."""
     server = canned(answer(b"", status), answer(EMPTY_PAGE))
     with open_sdk(server) as sdk:
         assert sdk.subjects.table(STUDY).num_rows == 0
@@ -311,7 +311,7 @@ def test_retry_after_may_be_seconds_or_a_date() -> None:
 
 
 def test_an_abandoned_wait_ends_at_once(canned: Callable[..., CannedServer]) -> None:
-    """A page that waits for its next try, or for its turn, doesn't outlive its reader."""
+    """A request that waits for its next attempt, or for a slot, doesn't outlive its reader."""
     server = canned(answer(b"", "503 Busy", "Retry-After: 50\r\n"))
     settings = RegistrySettings.read(KEY, SECRET, server.base_url)
     abandoned = threading.Event()

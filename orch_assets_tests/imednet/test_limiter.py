@@ -173,7 +173,7 @@ def test_the_newest_named_maximum_counts_for_all() -> None:
 
 
 class Simulation:
-    """A server that refuses above ``allowed`` in flight, on a made-up clock; no waiting."""
+    """A server that refuses more than ``allowed`` requests in flight, on a simulated clock."""
 
     def __init__(self, maximum: int, allowed: Callable[[float], int]) -> None:
         self.clock = Clock()

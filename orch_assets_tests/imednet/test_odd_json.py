@@ -1,4 +1,4 @@
-r"""Valid JSON that decoders refuse: exact, counted, or the study's failure, and asked for once."""
+r"""Valid JSON that decoders refuse: read exactly and counted, or the study fails at once."""
 
 import json
 import re
@@ -38,7 +38,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 
 def change(server: DemoServer, endpoint: str, **changes: Any) -> int:
-    """Change a row of the second page; return its place."""
+    """Change a row of the second page; return its position."""
     key = f"{endpoint[:-1]}Id"
     row = server.registry.rows(endpoint, STUDY)[ODD_ROW]
     server.registry.update_row(endpoint, STUDY, row[key], **changes)
@@ -46,7 +46,7 @@ def change(server: DemoServer, endpoint: str, **changes: Any) -> int:
 
 
 def requests(server: DemoServer, endpoint: str) -> list[int | None]:
-    """Return the pages that were asked for, in order."""
+    """Return the numbers of the requested pages, in order."""
     return sorted(one.page for one in server.traffic.log if one.endpoint == endpoint)
 
 
@@ -60,7 +60,7 @@ def page(*rows: str, before: bytes = b"") -> bytes:
 def test_record_data_keeps_the_escape_of_half_a_pair(
     busy_server: DemoServer, make_sdk: MakeSDK
 ) -> None:
-    """No study is lost for one record of many; what Arrow can't hold stays as JSON's escape."""
+    """One record doesn't fail a study; what Arrow can't hold stays a JSON escape."""
     change(busy_server, "records", recordData={"AETERM": "felt \ud83d", "\udc00KEY": 1})
     with make_sdk(busy_server, page_size=SIZE).records.batches(STUDY) as stream:
         texts = [text for batch in stream for text in batch["record_data"].to_pylist()]
@@ -151,7 +151,7 @@ def test_a_typed_number_beyond_64_bits_fails_by_its_name_at_the_first_try(
 
 
 def test_null_characters_and_twin_keys_are_read(busy_server: DemoServer, make_sdk: MakeSDK) -> None:
-    """U+0000 is text; of two members alike the last counts, and JSON text keeps both."""
+    """U+0000 is text; of duplicate members the last counts, and JSON text keeps both."""
     data = rb'{"A":1,"A":"\u0000"}'
     change(busy_server, "records", subjectKey="\0", recordData=msgspec.Raw(data))
     sdk = make_sdk(busy_server)
@@ -172,7 +172,7 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 )
 @pytest.mark.parametrize("read", [page_of_columns, page_of_objects])
 def test_what_json_has_not_is_no_answer(read: Callable[..., Any], value: str) -> None:
-    """It may be a broken transfer: tried again, as before."""
+    """It may be a broken transfer, so it is retried."""
     row = f'{{"recordId":1,"recordData":{{"A":{value}}}}}'
     with pytest.raises(RegistryDataError, match="no whole JSON document"):
         read(Record, "recordId", CALL, page(row))
@@ -200,13 +200,13 @@ spellings = st.sampled_from([(",", ":"), (", ", " : "), ("\n,\t", ":\r\n")])
 
 
 def spelled(value: Any, separators: tuple[str, str]) -> str:
-    """Spell as escapes what UTF-8 has no bytes for, and now and then in capitals."""
+    """Write what UTF-8 has no bytes for as escapes, sometimes in capitals."""
     text = json.dumps(value, separators=separators)
     return re.sub(r"\\u[0-9a-f]{4}(?=[^\\]|$)", lambda found: "\\u" + found[0][2:].upper(), text)
 
 
 def as_text(value: str) -> str:
-    """Return what UTF-8 can hold of a text, with halves that meet in JSON made whole."""
+    """Return what UTF-8 can hold of a text; adjacent halves form a pair."""
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -214,7 +214,7 @@ def as_text(value: str) -> str:
 def test_columns_hold_every_odd_text(
     data: dict[str, Any], key: str, extra: dict[str, Any], separators: tuple[str, str]
 ) -> None:
-    """JSON text says what was sent, letter by letter; text differs by U+FFFD, and is counted."""
+    """JSON text is exactly what was sent; other text has U+FFFD, which is counted."""
     strange = {f"x{name}": value for name, value in extra.items()}
     sent = {"recordId": 1, "subjectKey": key, "recordData": data, **strange}
     row = spelled(sent, separators)
@@ -266,7 +266,7 @@ def test_an_errors_code_is_told_though_its_message_holds_half_a_pair(
 
 
 def test_halves_count_only_in_pages_that_are_kept() -> None:
-    """A page that is read anew replaces what it gave before, its count too."""
+    """A page that is read again replaces its earlier rows and their count."""
     from orch_assets.imednet.pages import Page
     from orch_assets.imednet.paging import TableRead
     from orch_assets_tests.imednet.rows import PagesOfATest

@@ -1,4 +1,4 @@
-"""Reconciliation, over a table that is changed while it is read."""
+"""Reconciliation of a table that changes during the reading."""
 
 import gc
 import threading
@@ -22,7 +22,7 @@ SIZE = 3
 
 
 class Registry:
-    """Rows that are nothing but IDs; ``before`` may change them before any page is served."""
+    """Rows that consist of an ID only; ``before`` may change them before a page is served."""
 
     def __init__(
         self, ids: list[Any], before: Callable[["Registry", int], None] | None = None
@@ -71,7 +71,7 @@ def test_a_quiet_table_is_read_whole(rows: int, window: int, hold: bool) -> None
 def test_what_was_there_all_the_time_is_in_the_table_once(
     ids: set[int], changes: dict[int, set[int]], adding: bool, hold: bool
 ) -> None:
-    """Rows are added only, or deleted only, at any moment of the reading."""
+    """During the reading, rows are only added or only deleted."""
 
     def change(registry: Registry, request: int) -> None:
         changed = changes.get(request, set())
@@ -113,7 +113,7 @@ def test_a_row_deleted_once_does_not_stop_a_table(request_number: int, deleted: 
 
 
 def test_rows_added_at_the_end_do_not_stop_a_stream() -> None:
-    """The ordinary case: somebody enters data while a long table streams."""
+    """The ordinary case: data is entered while a long table is read."""
 
     def grow(registry: Registry, request: int) -> None:
         if request % 2 and request < 40:
@@ -150,7 +150,7 @@ def test_a_table_that_moves_all_the_time_is_an_error() -> None:
 
 
 def once(number: int, wrong: Callable[[Page[Any]], dict[str, Any]]) -> Callable[..., Page[Any]]:
-    """Serve a quiet table whose page of that number is wrong the first time."""
+    """Serve an unchanging table whose page of that number is wrong the first time."""
     registry = Registry(list(range(9)))
     seen: set[int] = set()
 

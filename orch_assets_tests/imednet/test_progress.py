@@ -1,4 +1,4 @@
-"""What a reading tells while it goes on."""
+"""The progress that a reading reports."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""A proxy between here and the registry: what goes through it, and what is never said of it."""
+"""Proxies between client and API: what passes them, and what is never logged."""
 
 import base64
 import ssl
@@ -36,7 +36,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
-    """The side of registry and proxy; the clients trust it."""
+    """The TLS context of simulator and proxy; the clients trust its certificate."""
     pem = certificate(tmp_path_factory.mktemp("tls"), NAME)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
@@ -66,7 +66,7 @@ def test_the_registry_is_read_through_a_tunnel(
     tls: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The proxy learns the registry's name and its own password, and sees no key."""
+    """The proxy receives the API's host name and its own password, and no key."""
     leads_to = urlsplit(encrypted.base_url).port or 0
     with TunnelProxy(leads_to, tls=tls if scheme == "https" else None) as proxy:
         user = quote("us/er", safe="")
@@ -118,7 +118,7 @@ def test_a_host_of_no_proxy_is_reached_directly(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_proxy_of_plain_http_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain http is for loopback only, so nothing would go through it."""
+    """Plain http is allowed for loopback only, so a proxy for it is never used."""
     monkeypatch.setenv("HTTP_PROXY", "http://planted:planted/word@proxy.example")
     assert proxy_for(REGISTRY) is None
 
@@ -225,7 +225,7 @@ def test_a_proxy_that_gives_no_tunnel_is_no_answer_and_is_not_quoted(
 def test_a_slow_tunnel_is_given_up_in_its_time(
     tunnelled: bool, server: DemoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the proxy says counts to the answer's time, and so does what comes through it."""
+    """The answer's time includes the proxy's own answer and everything behind it."""
     script = [b"HTTP/1.1 200 OK\r\n", *([b"\r\n"] if tunnelled else []), *[b"X: y\r\n"] * 500]
     with Talker(lambda: script, pause=0.02) as proxy:
         port = urlsplit(proxy.base_url).port

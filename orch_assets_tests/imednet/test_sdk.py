@@ -1,4 +1,4 @@
-"""The SDK over HTTP, against the embedded registry."""
+"""The SDK over HTTP, against the simulator."""
 
 import json
 import subprocess
@@ -302,7 +302,7 @@ def test_one_sdk_serves_many_threads_within_its_limit(
 
 
 def test_a_stream_reads_no_further_than_its_window(server: DemoServer, make_sdk: MakeSDK) -> None:
-    """It holds one page back, and four lie ready for each that is at work."""
+    """One page is held back, and four are ready for each page in progress."""
     sdk = make_sdk(server, page_size=1, window=3)
     with sdk.record_revisions.list(STUDY) as rows:
         next(rows)
@@ -382,7 +382,7 @@ def test_the_public_names_are_exactly_these() -> None:
 def test_a_study_that_was_given_up_sends_no_more_requests(
     server: DemoServer, make_sdk: MakeSDK
 ) -> None:
-    """Its thread may live on; the requests are the other studies'."""
+    """Its thread may still run, but its requests belong to other studies."""
     sdk = make_sdk(server)
     lease = PublishingLease()
     with study_context(STUDY, lease=lease):

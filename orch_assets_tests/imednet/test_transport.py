@@ -1,4 +1,4 @@
-"""The transport under httpx's interface: what httpx's own does, it does too."""
+"""The transport behaves like httpx's own."""
 
 import gzip
 import ssl
@@ -83,7 +83,7 @@ def test_an_answer_that_cannot_be_unpacked_is_an_error_of_httpx(echo: str) -> No
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """A server whose certificate nobody trusts yet, and the certificate."""
+    """A server whose certificate is not trusted yet, and the certificate."""
     pem = str(certificate(tmp_path_factory.mktemp("tls")))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)

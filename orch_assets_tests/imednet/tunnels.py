@@ -1,4 +1,4 @@
-"""A proxy on loopback that gives tunnels, and notes who asked for which."""
+"""A loopback proxy that opens tunnels, and records the requests for them."""
 
 import socket
 import ssl
@@ -8,7 +8,7 @@ from orch_assets_tests.support.listening import Listener, relay
 
 
 class TunnelProxy(Listener):
-    """Whatever name is asked for, the tunnel leads to one place on loopback.
+    """Every tunnel leads to the same loopback port, whatever host is requested.
 
     Args:
         leads_to: the port there.
