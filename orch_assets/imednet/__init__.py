@@ -1,6 +1,7 @@
-"""The iMednet API client, and the rows that it returns.
+"""The client for the iMednet EDC API, and the rows that it returns.
 
-Names are imported on first use: the client needs httpx, which must not load with definitions.
+Each name is imported when it is first used: the client imports httpx, which nothing needs while
+definitions load.
 """
 
 from typing import TYPE_CHECKING
@@ -36,35 +37,6 @@ if TYPE_CHECKING:
     from orch_assets.imednet.sdk import ImednetSDK
     from orch_assets.imednet.streams import BatchStream, RowStream
 
-_HOMES = {
-    "METADATA_KEY": "endpoints",
-    "BatchStream": "streams",
-    "Coding": "models",
-    "Form": "models",
-    "ImednetSDK": "sdk",
-    "Interval": "models",
-    "IntervalForm": "models",
-    "Job": "models",
-    "Keyword": "models",
-    "Query": "models",
-    "QueryComment": "models",
-    "ReadingCounts": "progress",
-    "Record": "models",
-    "RecordRevision": "models",
-    "RegistryRow": "models",
-    "RequestLimiter": "limiter",
-    "Role": "models",
-    "RowStream": "streams",
-    "Site": "models",
-    "Study": "models",
-    "Subject": "models",
-    "User": "models",
-    "Variable": "models",
-    "Visit": "models",
-    "arrow_schema": "arrow",
-    "build_form_tables": "form_tables",
-}
-
 __all__ = [
     "METADATA_KEY",
     "BatchStream",
@@ -93,5 +65,17 @@ __all__ = [
     "arrow_schema",
     "build_form_tables",
 ]
+
+# All other public names are row models.
+_HOMES = dict.fromkeys(__all__, "models") | {
+    "METADATA_KEY": "endpoints",
+    "BatchStream": "streams",
+    "ImednetSDK": "sdk",
+    "ReadingCounts": "progress",
+    "RequestLimiter": "limiter",
+    "RowStream": "streams",
+    "arrow_schema": "arrow",
+    "build_form_tables": "form_tables",
+}
 
 __getattr__, __dir__ = attributes_of(__name__, _HOMES)

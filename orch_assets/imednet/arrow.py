@@ -1,11 +1,12 @@
-"""Arrow schemas of the registry's tables, and pages turned into record batches.
+"""Arrow schemas of iMednet's tables, and the record batches of their pages.
 
-The schema follows from the model alone, so that a table of no rows, or with columns of nothing
-but nulls, has the same one. Objects without a fixed shape (``record_data``, and ``extra`` for what
-the API description doesn't name) are JSON text, as it was sent.
+A schema follows from the model alone, so a table without rows, or with columns of nulls only, has
+the same schema. Objects without a fixed shape are JSON text, as the API sent it: ``record_data``,
+and ``extra`` for what the API description does not name.
 """
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,26 +14,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orch_assets.imednet.fields import (
-    BOOL,
-    DAY,
     MOMENT,
-    NUMBER,
     OBJECT,
-    TEXT,
     Field,
     FieldError,
     FieldType,
+    columns_of,
     fields_of,
     naive_utc,
 )
 from orch_assets.imednet.models import RegistryRow
-from orch_assets.imednet.rows import WireRows, is_plain, rows_of_lists
+from orch_assets.imednet.rows import WireRows, rows_of_lists
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# As the API writes them.
-_LENGTHS = {MOMENT: len("2025-06-05 21:12:08"), DAY: len("2025-06-05")}
 
 _NO_ELEMENTS = {b"", b"null", b"[]"}
 
@@ -42,8 +37,7 @@ def arrow_schema(model: type[RegistryRow]) -> "pa.Schema":
     """Return the Arrow schema of a model's table."""
     import pyarrow as pa
 
-    columns = [pa.field(field.name, _arrow_type(field.kind)) for field in fields_of(model)]
-    return pa.schema([*columns, pa.field("extra", pa.string())])
+    return pa.schema([(field.name, _arrow_type(field.kind)) for field in columns_of(model)])
 
 
 def _arrow_type(kind: FieldType) -> "pa.DataType":
@@ -51,31 +45,25 @@ def _arrow_type(kind: FieldType) -> "pa.DataType":
 
     if kind.row is not None:
         return pa.list_(pa.struct(list(arrow_schema(kind.row))))
-    types = {
-        TEXT: pa.string(),
-        NUMBER: pa.int64(),
-        BOOL: pa.bool_(),
-        MOMENT: pa.timestamp("us", "UTC"),
-        DAY: pa.date32(),
-        OBJECT: pa.string(),
-    }
-    return types[kind]
+    zoned = re.fullmatch(r"timestamp\[(\w+), tz=(\w+)\]", kind.arrow)
+    # Arrow finds every type by its name, except timestamps with a zone.
+    return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(kind.arrow)
 
 
 def record_batch(model: type[RegistryRow], rows: WireRows) -> "pa.RecordBatch":
-    """Make the record batch of rows.
+    """Make a record batch from rows.
 
     Raises:
-        FieldError: a value isn't what its field must be.
-        UnicodeDecodeError: a text isn't UTF-8.
+        FieldError: A value does not have its field's type.
+        UnicodeDecodeError: A text is not UTF-8.
     """
     import pyarrow as pa
 
     schema = arrow_schema(model)
-    usual = _usual_columns(model, rows)
+    scalars = _scalar_columns(model, rows)
     columns = [
-        usual[field.name]
-        if field.name in usual
+        scalars[field.name]
+        if field.name in scalars
         else _column(field, rows.column(field.name), schema.field(field.name).type)
         for field in fields_of(model)
     ]
@@ -87,16 +75,18 @@ def record_batch(model: type[RegistryRow], rows: WireRows) -> "pa.RecordBatch":
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """How the columns of a model that are neither objects nor lists are made, all at once.
+class _ScalarPlan:
+    """How a model's scalar columns (neither objects nor lists) are made, all at once.
 
-    Arrow gives up the interpreter at every call; where many threads wait for it, each call costs
-    a switch. So a page's plain columns are made in three calls instead of one or more for each.
+    Arrow releases the interpreter lock at every call. Where many threads wait for the lock, each
+    call costs a switch. So a page's scalar columns are made in three calls, instead of one or more
+    calls for each column.
 
     Attributes:
-        names: the columns.
-        lengths: the length of the text that each moment or day must be.
-        types: as the values are sent, as they are read, and as they are called in the end.
+        names: The columns.
+        lengths: For each column of dates, or of dates and times: the length that its texts must
+            have.
+        types: The struct types of the three steps: the values as sent, as parsed, and in the end.
     """
 
     names: Sequence[str]
@@ -105,39 +95,39 @@ class _Plan:
 
 
 @functools.cache
-def _plan(model: type[RegistryRow]) -> _Plan:
+def _scalar_plan(model: type[RegistryRow]) -> _ScalarPlan:
     import pyarrow as pa
 
     schema = arrow_schema(model)
-    plain = [one for one in fields_of(model) if is_plain(one)]
-    kinds = {one.name: one.kind for one in plain}
-    lengths = {name: _LENGTHS[kind] for name, kind in kinds.items() if kind in _LENGTHS}
+    kinds = {field.name: field.kind for field in fields_of(model) if field.kind.is_scalar}
+    lengths = {name: kind.length for name, kind in kinds.items() if kind.length is not None}
     final = [schema.field(name) for name in kinds]
-    read = [
+    parsed = [
         field.with_type(pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field
         for field in final
     ]
     sent = [field.with_type(pa.string()) if field.name in lengths else field for field in final]
-    types = tuple(map(pa.struct, (sent, read, final)))
-    return _Plan(tuple(kinds), lengths, types)
+    types = tuple(map(pa.struct, (sent, parsed, final)))
+    return _ScalarPlan(tuple(kinds), lengths, types)
 
 
-def _usual_columns(model: type[RegistryRow], rows: WireRows) -> "dict[str, pa.Array]":
-    """Return the plain columns of rows whose moments and days are written as the API writes them.
+def _scalar_columns(model: type[RegistryRow], rows: WireRows) -> "dict[str, pa.Array]":
+    """Return the scalar columns, if all dates and times are written in the API's usual form.
 
-    Others have none here: they are read column by column, which names what is wrong with a value.
+    Otherwise return nothing: the columns are then read one by one, which also names the field of
+    a wrong value.
     """
     import pyarrow as pa
 
-    plan = _plan(model)
+    plan = _scalar_plan(model)
     for name, length in plan.lengths.items():
         texts = rows.column(name)
         if not {len(text) for text in texts if text is not None} <= {length}:
             return {}
-    sent, read, final = plan.types
+    sent, parsed, final = plan.types
     try:
         structs = pa.array(rows.values(len(plan.names)), sent, size=len(rows.rows))
-        structs = structs.cast(read).view(final) if plan.lengths else structs
+        structs = structs.cast(parsed).view(final) if plan.lengths else structs
     except (pa.ArrowException, TypeError, OverflowError):
         return {}
     return dict(zip(plan.names, structs.flatten(), strict=True))
@@ -172,7 +162,7 @@ def _object_column(field: Field, values: Sequence[msgspec.Raw]) -> "pa.Array":
 
 
 def _objects(values: Sequence[msgspec.Raw]) -> "pa.Array | None":
-    """Return the column where each value is an object, as in most tables; else None."""
+    """Return the column if every value is an object, as in most tables; otherwise None."""
     import numpy as np
     import pyarrow as pa
 
@@ -192,29 +182,29 @@ def _objects(values: Sequence[msgspec.Raw]) -> "pa.Array | None":
 
 
 def _read_column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Array":
-    """Make a column of moments or days, in whatever way they are written."""
+    """Make a column of dates, or of dates and times, in any form that the API writes."""
     import pyarrow as pa
 
     read: Callable[[Any], Any] = naive_utc if field.kind is MOMENT else field.kind.read or str
     try:
-        found = [None if value is None else read(value) for value in values]
+        parsed = [None if value is None else read(value) for value in values]
     except ValueError:
         raise field.error() from None
-    # Arrow takes moments without a zone twenty times as fast, and then calls them UTC.
-    return pa.array(found, pa.timestamp("us") if field.kind is MOMENT else type_).cast(type_)
+    # Arrow converts times without a zone twenty times as fast; the cast then marks them as UTC.
+    return pa.array(parsed, pa.timestamp("us") if field.kind is MOMENT else type_).cast(type_)
 
 
 def _list_column(
     field: Field, model: type[RegistryRow], lists: Sequence[msgspec.Raw], type_: "pa.DataType"
 ) -> "pa.Array":
-    """Make a column of lists out of one batch of all their elements, so that both read alike."""
+    """Make a column of lists from one batch of all their elements, read by the same rules."""
     import pyarrow as pa
 
     if not any(map(len, lists)):
         return pa.nulls(len(lists), type_)
     sent = list(map(bytes, lists))
-    if {*sent} <= _NO_ELEMENTS:  # usual, and quick to say
-        return pa.array([[] if one == b"[]" else None for one in sent], type_)
+    if {*sent} <= _NO_ELEMENTS:  # the usual case, checked quickly
+        return pa.array([[] if text == b"[]" else None for text in sent], type_)
     try:
         rows, lengths = rows_of_lists(model, sent)
         batch = record_batch(model, rows)

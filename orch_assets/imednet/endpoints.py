@@ -11,7 +11,7 @@ from orch_assets.imednet.api_request import ApiRequest, segment
 from orch_assets.imednet.arrow import arrow_schema
 from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, StudyDictionary
 from orch_assets.imednet.connections.retries import FailedAttempt, attempted
-from orch_assets.imednet.fields import OBJECT, Field, fields_of, read_row
+from orch_assets.imednet.fields import Field, fields_of, read_row
 from orch_assets.imednet.filters import build_filter, check_names
 from orch_assets.imednet.http import RegistryHttp
 from orch_assets.imednet.models import Job, RegistryRow
@@ -81,8 +81,7 @@ class TableKind(Generic[Row]):
         """The fields that a filter may name, by name: those of a single value."""
         if not self.filtered:
             return {}
-        fields = fields_of(self.model)
-        return {one.name: one for one in fields if one.kind is not OBJECT and not one.kind.row}
+        return {field.name: field for field in fields_of(self.model) if field.kind.is_scalar}
 
 
 class TableEndpoint(Generic[Row]):

@@ -1,7 +1,9 @@
-"""How each field of a row is read: strictly, and alike for objects and for columns.
+"""The types that fields may have, and how a row's values are read.
 
-The models are the only list of fields; what a field must be is its annotation there. Nothing is
-cast: a number in a text field, or a bool in a number, is an error that names the field.
+:data:`FIELD_TYPES` is the only table of types: for each one, the annotation in the models, the
+JSON that the API sends, and the Arrow column. The models are the only list of fields. Rows read as
+objects and rows read as columns follow the same rules. Nothing is cast: a number in a text field,
+or a bool in a number field, is an error that names the field.
 """
 
 import functools
@@ -9,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -17,31 +19,31 @@ from orch_assets.imednet.models import RegistryRow
 
 Row = TypeVar("Row", bound=RegistryRow)
 
-_EXTRA = "extra"
 _DATE_LENGTH = len("2025-06-05")
 _DATE_PARTS = 3
 _TIME_PARTS = 6
 
 
 class FieldError(Exception):
-    """A value that isn't what its field must be.
+    """A value does not have its field's type.
 
     Attributes:
-        field: the API's name of the field, with those above it: ``keywords.dateAdded``.
+        field: The API's name of the field, after those of the rows around it:
+            ``keywords.dateAdded``.
     """
 
-    def __init__(self, field: str, wanted: str) -> None:
+    def __init__(self, field: str, expected: str) -> None:
         self.field = field
-        super().__init__(f"field {field} isn't {wanted}")
+        super().__init__(f"field {field} isn't {expected}")
 
     def below(self, parent: str) -> "FieldError":
-        """Return the same error, seen from the row that holds this one."""
-        wanted = str(self).removeprefix(f"field {self.field} isn't ")
-        return FieldError(f"{parent}.{self.field}", wanted)
+        """Return the same error with the name of the enclosing field in front."""
+        expected = str(self).removeprefix(f"field {self.field} isn't ")
+        return FieldError(f"{parent}.{self.field}", expected)
 
 
 class UnreadableFieldError(FieldError):
-    """A value that is valid JSON, and more than can be read."""
+    """A value is valid JSON that cannot be read, such as a number too large for Python."""
 
     def __init__(self, field: str, holds: str) -> None:
         self.field = field
@@ -50,46 +52,67 @@ class UnreadableFieldError(FieldError):
 
 @dataclass(frozen=True)
 class FieldType:
-    """What a field may hold.
+    """What a field may hold, in each form that its value takes on the way from the API.
 
     Attributes:
-        annotation: as the models write it, without None.
-        says: for messages: ``a whole number``.
-        accepts: the types that the JSON value may have; exactly these, no subtypes.
-        read: makes the model's value of the JSON value; None when it stays as it is. Raises
-            ValueError for what it can't read.
-        row: the model of each element, for a list of rows.
+        annotation: The type in the models, without None.
+        expected: Used in error messages: ``a whole number``.
+        accepts: The types that the JSON value may have. Subtypes are refused.
+        wire: The type that msgspec decodes the value to; ``msgspec.Raw`` leaves it as JSON text.
+        arrow: The Arrow type of the column, as Arrow prints it.
+        length: The length of the text as the API usually writes it, which Arrow parses itself.
+            None for a type that Arrow does not parse.
+        read: Makes the model's value from the JSON value. None when the two are the same. Raises
+            ValueError for a value that it cannot read.
+        row: The model of each element of a list. None for other types.
     """
 
-    annotation: object
-    says: str
+    annotation: Any
+    expected: str
     accepts: frozenset[type]
+    wire: Any
+    arrow: str
+    length: int | None = None
     read: Callable[[Any], Any] | None = None
     row: type[RegistryRow] | None = None
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the value is a single one, and neither an object nor a list of rows."""
+        return self.wire is not msgspec.Raw
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its name here, its key in the API's JSON, and its kind."""
+    """A field of a model, which is a column of its table.
+
+    Attributes:
+        name: The name in the models and tables.
+        key: The name in the API's JSON.
+        kind: Its type.
+        description: What it means, as one or more sentences or phrases.
+    """
 
     name: str
     key: str
     kind: FieldType
+    description: str
 
     def error(self) -> FieldError:
-        """Return the error for a value that isn't of this field's kind."""
-        return FieldError(self.key, self.kind.says)
+        """Return the error for a value that does not have this field's type."""
+        return FieldError(self.key, self.kind.expected)
 
 
 def naive_utc(value: str | list[int]) -> datetime | None:
-    """Read a moment as the registry writes it, in UTC; the result carries no zone.
+    """Read a date and time as the API writes it; return it in UTC, without a time zone.
 
-    ``2025-06-05 21:12:08``, with or without fraction and zone, or the date alone; or numbers from
-    the year down to the nanosecond (users' roles), of which the last ones may be missing. Blank
-    text is no moment. Finer than a microsecond is cut off or rounded.
+    The API writes ``2025-06-05 21:12:08``, with or without a fraction and a zone; or the date
+    alone; or, for users' roles, numbers from the year down to the nanosecond, where those after
+    the day may be missing. Blank text means no date. Digits finer than a microsecond are cut off
+    or rounded.
 
     Raises:
-        ValueError: it is nothing of that.
+        ValueError: The value is none of these.
     """
     if isinstance(value, list):
         return _from_parts(value)
@@ -121,12 +144,12 @@ def _from_parts(parts: list[int]) -> datetime:
         raise ValueError from None
 
 
-def _moment(value: str | list[int]) -> datetime | None:
+def _date_time(value: str | list[int]) -> datetime | None:
     moment = naive_utc(value)
     return None if moment is None else moment.replace(tzinfo=UTC)
 
 
-def _day(value: str) -> date | None:
+def _date(value: str) -> date | None:
     text = value.strip()
     if not text:
         return None
@@ -136,23 +159,81 @@ def _day(value: str) -> date | None:
         raise ValueError from None
 
 
-TEXT = FieldType(str, "text", frozenset({str}))
-NUMBER = FieldType(int, "a whole number", frozenset({int}))
-BOOL = FieldType(bool, "true or false", frozenset({bool}))
-MOMENT = FieldType(datetime, "a date and time", frozenset({str, list}), _moment)
-DAY = FieldType(date, "a date YYYY-MM-DD", frozenset({str}), _day)
-OBJECT = FieldType(dict, "an object", frozenset({dict}))
-_KINDS = {kind.annotation: kind for kind in (TEXT, NUMBER, BOOL, MOMENT, DAY, OBJECT)}
+TEXT = FieldType(str, "text", frozenset({str}), str, "string")
+NUMBER = FieldType(int, "a whole number", frozenset({int}), int, "int64")
+BOOL = FieldType(bool, "true or false", frozenset({bool}), bool, "bool")
+MOMENT = FieldType(
+    datetime,
+    "a date and time",
+    frozenset({str, list}),
+    str | list[int],
+    "timestamp[us, tz=UTC]",
+    length=len("2025-06-05 21:12:08"),
+    read=_date_time,
+)
+DAY = FieldType(
+    date,
+    "a date YYYY-MM-DD",
+    frozenset({str}),
+    str,
+    "date32[day]",
+    length=len("2025-06-05"),
+    read=_date,
+)
+OBJECT = FieldType(dict, "an object", frozenset({dict}), msgspec.Raw, "string")
+FIELD_TYPES = {each.annotation: each for each in (TEXT, NUMBER, BOOL, MOMENT, DAY, OBJECT)}
+"""The types of fields by their annotation; :func:`fields_of` makes those of lists of rows."""
 
 
 @functools.cache
 def fields_of(model: type[RegistryRow]) -> tuple[Field, ...]:
-    """Return the model's fields, in its order, without ``extra``."""
-    return tuple(
-        Field(field.name, field.encode_name, _kind(field.type))
-        for field in msgspec.structs.fields(model)
-        if field.name != _EXTRA
+    """Return the model's fields, in its order, without ``extra``.
+
+    Raises:
+        TypeError: A field has no description or a type that is not in :data:`FIELD_TYPES`.
+    """
+    return columns_of(model)[:-1]
+
+
+@functools.cache
+def columns_of(model: type[RegistryRow]) -> tuple[Field, ...]:
+    """Return the columns of the model's table: its fields, then ``extra``.
+
+    Raises:
+        TypeError: As :func:`fields_of` does.
+    """
+    extra, *fields = (
+        _field(f"{model.__name__}.{field.name}", field) for field in msgspec.structs.fields(model)
     )
+    return (*fields, extra)  # the base class's field comes first in a struct
+
+
+def _field(label: str, field: msgspec.structs.FieldInfo) -> Field:
+    annotation, *descriptions = (
+        get_args(field.type) if get_origin(field.type) is Annotated else (field.type,)
+    )
+    if len(descriptions) != 1 or not isinstance(descriptions[0], str):
+        raise TypeError(f'{label} needs a description: Annotated[type, "description"].')
+    return Field(field.name, field.encode_name, _kind(label, annotation), descriptions[0])
+
+
+def _kind(label: str, annotation: Any) -> FieldType:
+    if isinstance(annotation, UnionType):
+        annotation = next(each for each in get_args(annotation) if each is not type(None))
+    if get_origin(annotation) is list:
+        return _list_of(annotation)
+    kind = FIELD_TYPES.get(get_origin(annotation) or annotation)
+    if kind is None:
+        raise TypeError(f"{label}: no FieldType has the annotation {annotation}.")
+    return kind
+
+
+def _list_of(annotation: Any) -> FieldType:
+    (model,) = get_args(annotation)
+    members = ", ".join(f"{each.name}: {each.kind.arrow}" for each in columns_of(model))
+    arrow = f"list<item: struct<{members}>>"
+    accepts = frozenset({list})
+    return FieldType(annotation, "a list of objects", accepts, msgspec.Raw, arrow, row=model)
 
 
 @functools.cache
@@ -161,37 +242,20 @@ def keys_of(model: type[RegistryRow]) -> frozenset[str]:
     return frozenset(field.key for field in fields_of(model))
 
 
-def _kind(annotation: Any) -> FieldType:
-    if isinstance(annotation, UnionType):
-        annotation = next(one for one in get_args(annotation) if one is not type(None))
-    if get_origin(annotation) is list:
-        (model,) = get_args(annotation)
-        return FieldType(annotation, "a list of objects", frozenset({list}), row=model)
-    return _KINDS[get_origin(annotation) or annotation]
-
-
-def extra_of(model: type[RegistryRow], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the row holds beyond the model's fields."""
-    known = keys_of(model)
-    if row.keys() <= known:
-        return {}
-    return {key: value for key, value in row.items() if key not in known}
-
-
 def read_row(model: type[Row], row: Mapping[str, Any]) -> Row:
-    """Make the object of a row.
+    """Make an object of the model from a row of decoded JSON.
 
     Raises:
-        FieldError: a value isn't what its field must be.
+        FieldError: A value does not have its field's type.
     """
     values: dict[str, Any] = {}
     for field in fields_of(model):
         value = row.get(field.key)
         if value is not None:
             values[field.name] = _read(field, value)
-    extra = extra_of(model, row)
-    if extra:
-        values[_EXTRA] = extra
+    known = keys_of(model)
+    if not row.keys() <= known:
+        values["extra"] = {key: value for key, value in row.items() if key not in known}
     return model(**values)
 
 

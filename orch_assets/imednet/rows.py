@@ -1,7 +1,7 @@
-"""Rows as they come over the wire: decoded by type, objects and lists left as their JSON text.
+"""Rows as the API sends them: decoded by type, with objects and lists left as JSON text.
 
-A page that holds what the API description promises, and nothing else, is decoded in one go. Only
-where a row has fields beyond it are the rows decoded a second time, for those fields alone.
+A page that holds only what the API description promises is decoded once. If a row has further
+fields, the rows are decoded a second time, for those fields only.
 """
 
 import functools
@@ -13,41 +13,24 @@ from typing import Any
 
 import msgspec
 
-from orch_assets.imednet.fields import (
-    BOOL,
-    DAY,
-    MOMENT,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    Field,
-    fields_of,
-    keys_of,
-)
+from orch_assets.imednet.fields import OBJECT, Field, fields_of, keys_of
 from orch_assets.imednet.json_text import elements_of, members_of, object_of
 from orch_assets.imednet.models import RegistryRow
 
-_TYPES: dict[object, Any] = {
-    TEXT: str | None,
-    NUMBER: int | None,
-    BOOL: bool | None,
-    MOMENT: str | list[int] | None,
-    DAY: str | None,
-}
-_PLACE = re.compile(r"- (?:at|in) `(?:key in )?\$([^`]*)`")
+_ERROR_PATH = re.compile(r"- (?:at|in) `(?:key in )?\$([^`]*)`")
 
 _encode = msgspec.json.encode
 
 
 @dataclass(frozen=True)
 class WireRows:
-    """Rows of one model, as they were decoded.
+    """Decoded rows of one model.
 
     Attributes:
-        rows: an object for each, with the model's fields as attributes; what is an object or a
-            list in JSON is a ``msgspec.Raw``, empty where it is missing.
-        extra: for each row, what it holds beyond the model's fields, as JSON text or None for
-            nothing; None where no row has any.
+        rows: One object per row, with the model's fields as attributes. A JSON object or list is
+            a ``msgspec.Raw``, which is empty where the field is missing.
+        extra: For each row, the JSON text of the fields that the model does not have, or None if
+            it has no such fields. The whole sequence is None if no row has any.
     """
 
     rows: Sequence[msgspec.Struct]
@@ -58,7 +41,7 @@ class WireRows:
         return list(map(operator.attrgetter(name), self.rows))
 
     def values(self, count: int) -> Iterator[tuple[Any, ...]]:
-        """Yield each row's values of the first plain fields, so many of them."""
+        """Yield each row's values of its first ``count`` scalar fields."""
         return map(operator.itemgetter(slice(count)), map(msgspec.structs.astuple, self.rows))
 
 
@@ -66,76 +49,72 @@ class WireRows:
 def row_type(model: type[RegistryRow], *, closed: bool) -> type[msgspec.Struct]:
     """Return the type that a row of the model is decoded to.
 
-    Made from the model, so that there is no second list of fields to differ from the first.
+    The type is made from the model, so that no second list of fields can differ from it.
 
     Args:
-        model: the rows' model.
-        closed: whether a field beyond the model's is refused; else it is passed over.
+        model: The rows' model.
+        closed: Whether a field that the model does not have is refused. Otherwise it is ignored.
     """
-    # The plain ones first, so that they can be had of a row at once.
-    fields = [_wire_field(field) for field in sorted(fields_of(model), key=is_plain, reverse=True)]
+    # Scalars come first, so that :meth:`WireRows.values` takes them all with one slice.
+    ordered = sorted(fields_of(model), key=lambda field: field.kind.is_scalar, reverse=True)
+    fields = [_wire_field(field) for field in ordered]
     return msgspec.defstruct(
         f"Wire{model.__name__}", fields, forbid_unknown_fields=closed, gc=False
     )
 
 
-def is_plain(field: Field) -> bool:
-    """Whether a field is one value, neither an object nor a list of objects."""
-    return field.kind in _TYPES
-
-
 def _wire_field(field: Field) -> tuple[str, Any, Any]:
-    known = _TYPES.get(field.kind)
-    if known is None:
-        return (field.name, msgspec.Raw, msgspec.field(name=field.key, default=msgspec.Raw()))
-    return (field.name, known, msgspec.field(name=field.key, default=None))
+    if field.kind.is_scalar:
+        return (field.name, field.kind.wire | None, msgspec.field(name=field.key, default=None))
+    return (field.name, msgspec.Raw, msgspec.field(name=field.key, default=msgspec.Raw()))
 
 
 def decode_rows(
-    model: type[RegistryRow], around: Callable[[Any], Any], body: bytes
+    model: type[RegistryRow], document_type: Callable[[Any], Any], body: bytes
 ) -> tuple[Any, Any]:
-    """Decode a document that holds rows; return it, and what to make of its rows' extra fields.
+    """Decode a document that holds rows.
 
     Args:
-        model: the rows' model.
-        around: makes the document's type of the rows' type: ``lambda row: list[row]``.
+        model: The rows' model.
+        document_type: Makes the document's type from the rows' type: ``lambda row: list[row]``.
         body: JSON.
 
     Returns:
-        The document, and the same document with its rows as ``dict[str, msgspec.Raw]``; None for
-        the second where no row has a field beyond the model's.
+        The document, and the same document with its rows as ``dict[str, msgspec.Raw]``. The
+        second is None if no row has a field that the model does not have.
 
     Raises:
-        FieldError: a value isn't what its field must be.
-        msgspec.ValidationError: something around the rows isn't what it must be.
-        msgspec.DecodeError: it is no JSON.
+        FieldError: A value does not have its field's type.
+        msgspec.ValidationError: The document around the rows does not have its type.
+        msgspec.DecodeError: The body is not JSON.
     """
     try:
-        return _decoder(model, around, closed=True)(body), None
+        return _decoder(model, document_type, closed=True)(body), None
     except msgspec.ValidationError:
         pass
     try:
-        document = _decoder(model, around, closed=False)(body)
+        document = _decoder(model, document_type, closed=False)(body)
     except msgspec.ValidationError as error:
         field = _field_of(model, str(error))
         if field is None:
             raise
     else:
-        return document, msgspec.json.decode(body, type=around(dict[str, msgspec.Raw]))
-    raise field.error()  # outside of the handler: its own words may quote a key of the data
+        return document, msgspec.json.decode(body, type=document_type(dict[str, msgspec.Raw]))
+    # Raised outside the handler: msgspec's message may quote a key of the data.
+    raise field.error()
 
 
 @functools.cache
 def _decoder(
-    model: type[RegistryRow], around: Callable[[Any], Any], *, closed: bool
+    model: type[RegistryRow], document_type: Callable[[Any], Any], *, closed: bool
 ) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(around(row_type(model, closed=closed))).decode
+    return msgspec.json.Decoder(document_type(row_type(model, closed=closed))).decode
 
 
 def _field_of(model: type[RegistryRow], text: str) -> Field | None:
-    """Return the field that the decoder complains of; None when it is none of the model's."""
-    place = _PLACE.search(text)
-    names = re.findall(r"\.(\w+)", place[1]) if place else []
+    """Return the model's field that a decoder's error names; None if it names no such field."""
+    path = _ERROR_PATH.search(text)
+    names = re.findall(r"\.(\w+)", path[1]) if path else []
     return next((field for field in fields_of(model) if field.key in names[-2:]), None)
 
 
@@ -144,10 +123,10 @@ def wire_rows(
     rows: Sequence[msgspec.Struct],
     raw_rows: Sequence[dict[str, msgspec.Raw]] | None,
 ) -> WireRows:
-    """Return decoded rows with what is extra in them; see :func:`decode_rows`.
+    """Return decoded rows together with their extra fields; see :func:`decode_rows`.
 
     Raises:
-        UnicodeDecodeError: an extra text isn't UTF-8.
+        UnicodeDecodeError: An extra field is not UTF-8.
     """
     if raw_rows is None:
         return WireRows(rows, None)
@@ -158,12 +137,16 @@ def wire_rows(
 def as_sent(
     model: type[RegistryRow], rows: WireRows, document: bytes
 ) -> tuple[WireRows, Sequence[str]]:
-    """Return rows with their objects and what is extra as they were sent, and those texts.
+    """Return rows whose objects and extra fields are the JSON text that the API sent.
 
     Args:
-        model: of the rows.
-        rows: decoded from the document's :func:`~orch_assets.imednet.json_text.readable` form.
-        document: the page, as it was sent.
+        model: The rows' model.
+        rows: Rows decoded from the document's :func:`~orch_assets.imednet.json_text.readable`
+            form.
+        document: The page as the API sent it.
+
+    Returns:
+        The rows, and the JSON texts that replaced those in ``rows``.
     """
     sent = list(map(members_of, elements_of(members_of(document.decode())["data"])))
     objects = [field for field in fields_of(model) if field.kind is OBJECT]
@@ -172,7 +155,7 @@ def as_sent(
             setattr(row, field.name, msgspec.Raw(members.get(field.key, "").encode()))
     known = keys_of(model)
     extras = [{key: row[key] for key in row if key not in known} for row in sent]
-    extra = [object_of(one) if one else None for one in extras]
+    extra = [object_of(each) if each else None for each in extras]
     texts = [row.get(field.key, "") for row in sent for field in objects]
     return WireRows(rows.rows, extra if any(extra) else None), [*texts, *filter(None, extra)]
 
@@ -185,22 +168,27 @@ def _extra(known: frozenset[str], row: dict[str, msgspec.Raw]) -> str | None:
 def rows_of_lists(
     model: type[RegistryRow], lists: Sequence[bytes]
 ) -> tuple[WireRows, Sequence[int | None]]:
-    """Return the elements of a column of lists, one after the other, and each list's length.
+    """Decode a column of lists.
 
     Args:
-        model: of the elements.
-        lists: each list's JSON; empty where it is missing.
+        model: The elements' model.
+        lists: The JSON of each list; empty where the field is missing.
+
+    Returns:
+        The elements of all lists, one after the other, and each list's length; None for a list
+        that is missing or null.
 
     Raises:
-        FieldError: an element isn't what it must be; names the field in the element.
-        msgspec.ValidationError: it is no list of objects.
+        FieldError: A value in an element does not have its field's type.
+        msgspec.ValidationError: A value is not a list of objects.
     """
-    body = b"[" + b",".join(one or b"null" for one in lists) + b"]"
-    decoded, raw = decode_rows(model, _as_lists, body)
-    rows = [element for one in decoded for element in one or ()]
-    raw_rows = None if raw is None else [element for one in raw for element in one or ()]
-    return wire_rows(model, rows, raw_rows), [None if one is None else len(one) for one in decoded]
+    body = b"[" + b",".join(text or b"null" for text in lists) + b"]"
+    decoded, raw = decode_rows(model, _list_of_lists, body)
+    rows = [element for elements in decoded for element in elements or ()]
+    raw_rows = None if raw is None else [element for elements in raw for element in elements or ()]
+    lengths = [None if elements is None else len(elements) for elements in decoded]
+    return wire_rows(model, rows, raw_rows), lengths
 
 
-def _as_lists(row: Any) -> Any:
+def _list_of_lists(row: Any) -> Any:
     return list[list[row] | None]

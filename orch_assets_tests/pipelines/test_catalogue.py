@@ -10,13 +10,14 @@ from orch_assets import pipelines
 from orch_assets.definitions import defs
 from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.imednet.arrow import arrow_schema
-from orch_assets.imednet.descriptions import DESCRIPTIONS, described_columns
+from orch_assets.imednet.descriptions import described_columns
+from orch_assets.imednet.models import RegistryRow
 
 SHIPPED = {each.name: each for each in discover_pipelines(pipelines)}
 OF_THE_API = {name: each for name, each in SHIPPED.items() if each.columns}
 
 
-@pytest.mark.parametrize("model", DESCRIPTIONS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", RegistryRow.__subclasses__(), ids=lambda model: model.__name__)
 def test_each_column_is_described_with_its_type(model):
     schema = arrow_schema(model)
     assert [(field.name, str(field.type)) for field in schema] == [
