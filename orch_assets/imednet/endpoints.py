@@ -1,4 +1,4 @@
-"""How an endpoint of the registry is asked: as objects, as record batches, as one table."""
+"""The endpoints of the iMednet API: read as objects, as record batches or as one table."""
 
 import contextlib
 import functools
@@ -29,13 +29,22 @@ if TYPE_CHECKING:
 Row = TypeVar("Row", bound=RegistryRow)
 T = TypeVar("T")
 
-# Where a table's own metadata says which endpoint and study it is, and how many rows were promised.
-METADATA_KEY = b"orch_assets.registry"  # the package's former name: stored tables have it
+# The key in a table's own metadata for its endpoint, its study and its row counts. It is the
+# package's former name, which stored tables have.
+METADATA_KEY = b"orch_assets.registry"
 
 
 @dataclass(frozen=True)
 class Access:
-    """How the endpoints of one SDK reach the registry, and the dictionaries of its studies."""
+    """What the endpoints of one SDK share: the HTTP client, the limits, the dictionaries.
+
+    Attributes:
+        http: Sends the requests.
+        page_size: Rows per page.
+        window: Pages that a reading has in progress; None computes the number.
+        dictionaries: Reads the studies' dictionaries. None for the two endpoints that the
+            dictionaries themselves are read from.
+    """
 
     http: RegistryHttp
     page_size: int
@@ -43,11 +52,13 @@ class Access:
     dictionaries: DictionaryReader | None = None
 
     def pages_at_once(self, reading: ReadingProgress) -> int:
-        """Return how many pages a reading may have at work: its share of those worthwhile, and one.
+        """Return how many pages a reading may have in progress.
 
-        More would wait for their turn, and threads that wait cost those that work. The oldest of
-        a few has one more: so tables end one after the other, and what is done at the end of one
-        is done while the others still arrive. (Many end one after the other anyway.)
+        The number is the reading's share of the pages worth requesting at once, plus one. More
+        pages would only wait, and waiting threads slow down the working ones. If there are only a
+        few readings, the oldest gets one page more. Then the tables finish one after the other,
+        and the work at the end of one is done while the others still arrive. (Many readings
+        finish one after the other anyway.)
         """
         if self.window is not None:
             return self.window
@@ -58,15 +69,15 @@ class Access:
 
 @dataclass(frozen=True)
 class TableKind(Generic[Row]):
-    """What an endpoint's table is.
+    """The definition of an endpoint's table.
 
     Attributes:
-        name: the endpoint's name here.
-        path: its last segment in the API.
-        model: its rows.
-        id_key: the API's name of the ID that the rows are sorted by, unique and never null.
-        filtered: whether the API documents a filter for it.
-        options: further keywords, each with the API's parameter and the type of its value.
+        name: The endpoint's name in this package.
+        path: The last segment of its path in the API.
+        model: The model of its rows.
+        id_key: The API's name of the ID that the rows are sorted by; unique and never null.
+        filtered: Whether the API documents a filter for the endpoint.
+        options: Further keyword arguments, each with the API's parameter and its value's type.
     """
 
     name: str
@@ -78,7 +89,7 @@ class TableKind(Generic[Row]):
 
     @property
     def filterable(self) -> dict[str, Field]:
-        """The fields that a filter may name, by name: those of a single value."""
+        """The fields that a filter may use, by name; objects and lists cannot be filtered."""
         if not self.filtered:
             return {}
         return {field.name: field for field in fields_of(self.model) if field.kind.is_scalar}
@@ -87,13 +98,13 @@ class TableKind(Generic[Row]):
 class TableEndpoint(Generic[Row]):
     """A table of a study.
 
-    Filters are keywords in snake_case: a value is equality, a pair is (operator, value), a list is
-    any of its values. Arguments are checked, and refused with TypeError or ValueError, before any
-    request; reading begins with the first row that is asked for.
+    Filters are keyword arguments in snake_case. A value means equality, a tuple means
+    (operator, value), and a list means any of its values. Wrong arguments raise TypeError or
+    ValueError before any request. Reading starts when the first row is requested.
 
     Attributes:
-        on_read: is given the study and the table after a stream of record batches without filters
-            was read to its end; None where nobody asks for it.
+        on_read: Called with the study key and the table after a stream of record batches without
+            filters has been read to its end. None to call nothing.
     """
 
     def __init__(self, access: Access, kind: TableKind[Row]) -> None:
@@ -110,17 +121,20 @@ class TableEndpoint(Generic[Row]):
         """Read the table as objects, sorted by ID.
 
         Args:
-            study_key: the study; may be left out inside a ``study_context``.
-            filters: see the class.
+            study_key: The study; optional inside a ``study_context``.
+            filters: See the class.
 
         Raises:
-            RegistryError: from the iterator, when the table can't be had whole.
+            RegistryError: The table could not be read completely. Raised while iterating.
         """
         reading = self._reading(study_key, filters, page_of_objects)
         return RowStream(_flat(reading.contents()), reading.counts)
 
     def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
-        """Read the table as record batches, each of several pages; takes what ``list`` takes."""
+        """Read the table as record batches of several pages each.
+
+        Arguments and errors are those of :meth:`list`.
+        """
         reading = self._reading(study_key, filters, page_of_columns)
         batches = _gathered(reading.contents(), block_rows(len(self.schema)))
         if self.on_read and reading.request.study_key and not filters:
@@ -131,13 +145,14 @@ class TableEndpoint(Generic[Row]):
         return BatchStream(batches, reading.counts, self.schema, dictionary)
 
     def table(self, study_key: str | None = None, **filters: Any) -> "pa.Table":
-        """Read the table whole; takes what ``list`` takes.
+        """Read the whole table into memory; arguments are those of :meth:`list`.
 
-        Rows that move while it is read are read again here, where the streams must give up.
-        The table's metadata holds endpoint, study and counts as JSON under ``METADATA_KEY``.
+        Rows that move between pages during the reading are read again; the streams, which have
+        passed their rows on, must fail instead. The table's metadata holds endpoint, study and row
+        counts as JSON under ``METADATA_KEY``.
 
         Raises:
-            RegistryError: the table can't be had whole.
+            RegistryError: The table could not be read completely.
         """
         import pyarrow as pa
 
@@ -184,7 +199,7 @@ class TableEndpoint(Generic[Row]):
 
 
 class StudiesEndpoint(TableEndpoint[Row]):
-    """The studies that the keys can see. Here ``study_key`` is a filter like any other."""
+    """The studies that the keys can see; ``study_key`` is a filter like any other."""
 
     def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
         if study_key is not None:
@@ -192,11 +207,11 @@ class StudiesEndpoint(TableEndpoint[Row]):
         return ApiRequest("/studies", parameters=self._parameters(filters))
 
     def check_keys(self) -> None:
-        """Ask for one study, to learn whether the registry takes the keys.
+        """Request one study to check that the API accepts the keys.
 
         Raises:
-            RegistryRefusedError: it doesn't (``status`` 401 or 403).
-            RegistryError: no usable answer, which says nothing about the keys.
+            RegistryRefusedError: The API refuses the keys (``status`` 401 or 403).
+            RegistryError: There was no usable answer, which says nothing about the keys.
         """
         parameters = {**self._parameters({}), "size": "1"}
         call = ApiRequest("/studies", parameters=parameters).at(0)
@@ -204,24 +219,25 @@ class StudiesEndpoint(TableEndpoint[Row]):
 
 
 class JobsEndpoint:
-    """The state of batch jobs."""
+    """The batch jobs of a study, and their states."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
 
     def get(self, study_key: str | None, batch_id: str) -> Job:
-        """Return a job as it is now.
+        """Return a job with its current state.
 
         Args:
-            study_key: the study; None for the one of the current ``study_context``.
-            batch_id: what the registry called the batch.
+            study_key: The study; None for that of the current ``study_context``.
+            batch_id: The batch ID that the API returned.
 
         Raises:
-            RegistryError: there is no such job, or no usable answer.
+            RegistryError: There is no such job, or there was no usable answer.
+            ValueError: The batch ID is blank, or is not text.
         """
         study = study_of(study_key, "jobs")
         if not isinstance(batch_id, str) or batch_id.strip() in {"", ".", ".."}:
-            raise ValueError("jobs: batch_id must be the text that names a batch.")
+            raise ValueError("jobs: batch_id must be text and not blank.")
         call = ApiRequest(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
         answer = self._access.http.fetch(call)
         job = attempted(call, lambda: read_row(Job, decode_object(call, answer.content)))
@@ -231,15 +247,15 @@ class JobsEndpoint:
 
 
 def study_of(study_key: str | None, endpoint: str) -> str:
-    """Return the study that is meant: the one given, else the context's.
+    """Return the study key passed, or else that of the current ``study_context``.
 
     Raises:
-        TypeError: there is neither.
-        StudyKeyError: the key can't be a study's.
+        TypeError: There is neither.
+        StudyKeyError: The key is not a valid study key.
     """
     study_key = get_current_study() if study_key is None else study_key
     if study_key is None:
-        raise TypeError(f"{endpoint}: give study_key, or call inside study_context(study_key).")
+        raise TypeError(f"{endpoint}: pass study_key, or call inside study_context(study_key).")
     return check_study_key(study_key)
 
 
@@ -262,7 +278,7 @@ def _gathered(
             rows = pa.Table.from_batches(held)
             batch = _one_batch(rows[:size])
             held = rows[size:].to_batches()
-            del rows  # the pages are not to be held while the batch is at work
+            del rows  # free the pages while the consumer uses the batch
             yield batch
             del batch
     if held:
@@ -274,7 +290,7 @@ def _followed(
     schema: "pa.Schema",
     on_read: "Callable[[pa.Table], object]",
 ) -> "Generator[pa.RecordBatch, None, None]":
-    """Yield the batches; hold them, and give them out as a table at the end."""
+    """Yield the batches, and call ``on_read`` with all of them as a table at the end."""
     import pyarrow as pa
 
     held = []
@@ -288,7 +304,7 @@ def _followed(
 def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":
     import pyarrow as pa
 
-    columns = (column.combine_chunks() for column in rows.columns)  # of no rows, too
+    columns = (column.combine_chunks() for column in rows.columns)  # works without rows, too
     return pa.record_batch(list(columns), schema=rows.schema)
 
 
@@ -298,7 +314,7 @@ def _flat(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:
 
 
 def _facts(call: ApiRequest, counts: ReadingCounts) -> bytes:
-    """Return a table's metadata; the same for the same rows, however they were read."""
+    """Return a table's metadata, which is the same for the same rows however they were read."""
     facts = {
         "endpoint": call.endpoint,
         "study_key": call.study_key,
