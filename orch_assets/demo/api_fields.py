@@ -1,11 +1,17 @@
-"""The fields of the read API's rows, as they are named and typed there."""
+"""The fields of the read API's rows, with the API's names and types.
+
+This list repeats the fields of :mod:`orch_assets.imednet.models` on purpose. Both were written from
+the vendor's API description, and neither is made from the other: a wrong name or type in the client
+then fails the tests, instead of being repeated by the simulator. The simulator also needs facts
+that the client does not: the order in which fields are sent, and which may be null or missing.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "integer", "boolean", "date_time", "date", "integers", "list", "object"]
 
-# What a row can be sorted and filtered by: one value, not a list or an object.
+# Rows can be sorted and filtered by fields of these kinds: single values, not lists or objects.
 SCALARS: frozenset[Kind] = frozenset({"text", "integer", "boolean", "date_time", "date"})
 
 
@@ -14,12 +20,12 @@ class ApiField:
     """One field of a row.
 
     Attributes:
-        name: as the API spells it.
-        kind: its type; ``date_time`` is UTC text without a zone (``2025-06-05 21:12:08``),
-            ``integers`` a moment as an array of numbers from the year to the nanosecond.
-        fields: of the items of a ``list``.
-        optional: the key is left out where it doesn't apply.
-        nullable: the value may be null.
+        name: The API's name.
+        kind: Its type. ``date_time`` is UTC text without a zone (``2025-06-05 21:12:08``);
+            ``integers`` is a date and time as an array of numbers from the year to the nanosecond.
+        fields: The fields of a list's items; empty for other kinds.
+        optional: Whether the key is omitted where it does not apply.
+        nullable: Whether the value may be null.
     """
 
     name: str

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import pytest
 
-from orch_assets.imednet import RegistryRow, Site, arrow_schema
+from orch_assets.demo.api_fields import ApiField
+from orch_assets.demo.read_api import ENDPOINTS
+from orch_assets.imednet import RegistryRow, Site, arrow_schema, models
 from orch_assets.imednet.descriptions import DescribedColumn, described_columns
 from orch_assets.imednet.fields import columns_of, fields_of, read_row
 from orch_assets_tests.imednet.rows import batch_of
@@ -50,3 +52,33 @@ def test_each_description_is_a_phrase_that_fits_a_table_cell(model):
         assert column.description.endswith("."), column.name
         assert "|" not in column.description, column.name
         assert "\n" not in column.description, column.name
+
+
+# The simulator's kinds of fields, each with the Arrow type that we make of it.
+ARROW = {
+    "text": "string",
+    "integer": "int64",
+    "boolean": "bool",
+    "date_time": "timestamp[us, tz=UTC]",
+    "integers": "timestamp[us, tz=UTC]",
+    "date": "date32[day]",
+    "object": "string",
+}
+
+
+def assert_agrees(sent: tuple[ApiField, ...], model: type[RegistryRow]):
+    fields = {field.key: field.kind for field in fields_of(model)}
+    assert [field.name for field in sent if field.name not in fields] == []
+    for field in sent:
+        kind = fields[field.name]
+        if field.kind == "list":
+            assert kind.row is not None, field.name
+            assert_agrees(field.fields, kind.row)
+        else:
+            assert kind.arrow == ARROW[field.kind], field.name
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=lambda endpoint: endpoint.name)
+def test_the_simulator_agrees_with_the_models(endpoint):
+    """Both were written from the API description, neither from the other."""
+    assert_agrees(endpoint.fields, getattr(models, endpoint.item))
