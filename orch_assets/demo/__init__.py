@@ -1,6 +1,6 @@
-"""The embedded registry: a real HTTP application with made-up studies behind the read API.
+"""The iMednet simulator: a real HTTP application that serves made-up studies by the read API.
 
-It stands in for an iMednet account in tests and demonstrations, and knows nothing of its clients.
+Tests and demonstrations use it in place of an iMednet account. It does not depend on the client.
 """
 
 from typing import TYPE_CHECKING

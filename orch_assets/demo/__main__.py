@@ -1,4 +1,4 @@
-"""``python -m orch_assets.demo``: the former form of ``orch-assets demo-server``."""
+"""``python -m orch_assets.demo``: the older form of ``orch-assets demo-server``."""
 
 import sys
 

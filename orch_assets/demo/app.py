@@ -1,4 +1,4 @@
-"""The routes: from a request to a page of rows, or to an error's envelope."""
+"""The routes: answer a request with a page of rows or with an error envelope."""
 
 import asyncio
 import hmac
@@ -35,19 +35,19 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, repr=False)
 class Keys:
-    """The two keys that a request must bring."""
+    """The two keys that every request must send."""
 
     api_key: str
     security_key: str
 
     def check(self, request: Request) -> None:
-        """Refuse a request that doesn't bring both.
+        """Refuse a request that does not send both keys.
 
         Raises:
-            RefusedError: 401.
+            RefusedError: A key is missing or wrong (status 401).
         """
-        given = (("x-api-key", self.api_key), ("x-imn-security-key", self.security_key))
-        for header, key in given:
+        expected = (("x-api-key", self.api_key), ("x-imn-security-key", self.security_key))
+        for header, key in expected:
             value = request.headers.get(header, "")
             if not hmac.compare_digest(value.encode(), key.encode()):
                 raise RefusedError(
@@ -56,7 +56,7 @@ class Keys:
 
 
 def create_app(registry: DemoRegistry, keys: Keys) -> Starlette:
-    """Return the application that answers the read API."""
+    """Return the application that serves the read API."""
     routes = [
         _route(
             endpoint, _job(registry, keys) if endpoint is JOBS else _list(registry, keys, endpoint)
@@ -82,7 +82,7 @@ def _route(endpoint: Endpoint, handler: Handler) -> Route:
 
 def _get(path: str, handler: Handler) -> Route:
     route = Route(path, handler)
-    route.methods = {"GET"}  # Starlette adds HEAD, which the API doesn't have
+    route.methods = {"GET"}  # Starlette adds HEAD, which the API does not have
     return route
 
 
@@ -91,10 +91,10 @@ def _list(registry: DemoRegistry, keys: Keys, endpoint: Endpoint) -> Handler:
         keys.check(request)
         study_key = request.path_params.get("study_key")
         table = await _table(registry, endpoint, study_key)
-        asked = page_request(request.query_params, endpoint)
-        rows = table.select(_selection(request, endpoint, asked))
-        body = _page(request, asked, rows, request.scope.get("state", {}).get("fault"))
-        registry.page_served(endpoint.name, study_key, asked.page)
+        page = page_request(request.query_params, endpoint)
+        rows = table.select(_selection(request, endpoint, page))
+        body = _page(request, page, rows, request.scope.get("state", {}).get("fault"))
+        registry.page_served(endpoint.name, study_key, page.page)
         return json_response(body)
 
     return answer
@@ -106,7 +106,7 @@ def _job(registry: DemoRegistry, keys: Keys) -> Handler:
         table = await _table(registry, JOBS, request.path_params["study_key"])
         job = table.get(request.path_params["batch_id"])
         if job is None:
-            raise RefusedError("No such batch.", status=404, code=UNKNOWN, attribute="batchId")
+            raise RefusedError("Batch not found.", status=404, code=UNKNOWN, attribute="batchId")
         return json_response(msgspec.json.encode(job))
 
     return answer
@@ -117,48 +117,50 @@ async def _table(registry: DemoRegistry, endpoint: Endpoint, study_key: str | No
         return registry.table(endpoint.name, None)
     access = registry.access(study_key)
     if access == "unknown":
-        raise RefusedError("No such study.", status=404, code=UNKNOWN, attribute="studyKey")
+        raise RefusedError("Study not found.", status=404, code=UNKNOWN, attribute="studyKey")
     if access == "forbidden":
         raise RefusedError(
-            "Not a study of these keys.", status=403, code=UNAUTHORIZED, attribute="studyKey"
+            "These keys have no access to the study.",
+            status=403,
+            code=UNAUTHORIZED,
+            attribute="studyKey",
         )
-    # The first question to a study makes it up, which can take a second; others go on meanwhile.
+    # The first request for a study creates its rows, which can take a second. A thread does so,
+    # and the server answers other requests meanwhile.
     if not registry.made_up(study_key):
         await asyncio.to_thread(registry.table, endpoint.name, study_key)
     return registry.table(endpoint.name, study_key)
 
 
-def _selection(request: Request, endpoint: Endpoint, asked: PageRequest) -> RowSelection:
+def _selection(request: Request, endpoint: Endpoint, page: PageRequest) -> RowSelection:
     params = request.query_params
-    tests: list[Callable[[Row], bool]] = []
+    conditions: list[Callable[[Row], bool]] = []
     key: list[object] = []
     if "filter" in endpoint.parameters and (text := single(params, "filter")) is not None:
-        tests.append(row_filter(text, endpoint.scalars))
+        conditions.append(row_filter(text, endpoint.scalars))
         key.append(("filter", text))
     if (
         "recordDataFilter" in endpoint.parameters
         and (text := single(params, "recordDataFilter")) is not None
     ):
-        tests.append(record_data_filter(text))
+        conditions.append(record_data_filter(text))
         key.append(("recordDataFilter", text))
     if "includeInactive" in endpoint.parameters and not flag(params, "includeInactive"):
-        tests.append(lambda user: bool(user["userActiveInStudy"]))
+        conditions.append(lambda user: bool(user["userActiveInStudy"]))
         key.append("active")
-    holds = (lambda row: all(test(row) for test in tests)) if tests else None
-    return RowSelection(asked.sort, tuple(key), holds)
+    matches = (lambda row: all(holds(row) for holds in conditions)) if conditions else None
+    return RowSelection(page.sort, tuple(key), matches)
 
 
-def _page(
-    request: Request, asked: PageRequest, rows: Sequence[bytes], fault: Fault | None
-) -> bytes:
+def _page(request: Request, page: PageRequest, rows: Sequence[bytes], fault: Fault | None) -> bytes:
     kind = fault.kind if fault else None
-    last = max(0, -(-len(rows) // asked.size) - 1)
+    last = max(0, -(-len(rows) // page.size) - 1)
     if kind == "wrong_page":
-        asked = replace(asked, page=asked.page + 1 if asked.page < last else asked.page - 1)
-    start = asked.start - asked.size if kind == "repeated_page" else asked.start
-    data = [] if kind == "empty" else rows[max(start, 0) : max(start, 0) + asked.size]
+        page = replace(page, page=page.page + 1 if page.page < last else page.page - 1)
+    start = page.start - page.size if kind == "repeated_page" else page.start
+    data = [] if kind == "empty" else rows[max(start, 0) : max(start, 0) + page.size]
     total = len(rows) // 2 if kind == "shrunk" else len(rows)
-    pagination = Pagination(asked.page, asked.size, total, asked.sort)
+    pagination = Pagination(page.page, page.size, total, page.sort)
     if kind == "missing":
         head = {"metadata": metadata(request), "pagination": pagination.as_json()}
         return msgspec.json.encode(head)

@@ -1,6 +1,6 @@
-"""The data and state behind the server: which studies there are, and their rows.
+"""The simulator's data: the studies, their rows, and who may see them.
 
-Any thread may ask and change; the server sees a change with its next request.
+Any thread may read and change the data. The server uses a change from its next request on.
 """
 
 import threading
@@ -19,7 +19,7 @@ Change = Callable[["DemoRegistry"], None]
 
 @dataclass
 class _Study:
-    """A study of the registry; its tables are made when they are first asked for."""
+    """A study; its tables are created when they are first used."""
 
     plan: StudyPlan
     hidden: bool = False
@@ -46,12 +46,12 @@ class _PageHook:
 
 
 class DemoRegistry:
-    """Made-up studies: the same seed and sizes give the same rows, always.
+    """Made-up studies. The same arguments always give the same rows.
 
     Args:
-        studies: how many.
-        subjects: per study, on average; a study's own number varies around it.
-        seed: of everything.
+        studies: The number of studies.
+        subjects: The average number of subjects per study. Each study's own number varies.
+        seed: The random seed of all data.
 
     Example:
         >>> registry = DemoRegistry(studies=3, subjects=5)
@@ -71,41 +71,41 @@ class DemoRegistry:
         self._listing = self._list_studies()
 
     def study_keys(self) -> list[str]:
-        """Return the keys that the registry lists, in the order of the studies' IDs."""
+        """Return the keys of the listed studies, in the order of the studies' IDs."""
         return [row["studyKey"] for row in self._listing.rows]
 
     def access(self, study_key: str) -> Access:
-        """Return what the server's keys may do with a study."""
+        """Return whether the server's keys may read a study."""
         study = self._studies.get(study_key)
         if study is None or study.hidden:
             return "unknown"
         return "forbidden" if study.forbidden else "open"
 
     def made_up(self, study_key: str) -> bool:
-        """Return whether a study's rows exist already; they are made when first asked for."""
+        """Return whether a study's rows exist; they are created when they are first used."""
         return self._studies[study_key].tables is not None
 
     def table(self, endpoint: str, study_key: str | None) -> Table:
-        """Return an endpoint's table; of a study that is hidden or forbidden too.
+        """Return an endpoint's table, even if its study is hidden or forbidden.
 
         Args:
-            endpoint: the API's name, such as ``"recordRevisions"``.
-            study_key: None for ``"studies"``.
+            endpoint: The API's name, such as ``"recordRevisions"``.
+            study_key: The study; None for the endpoint ``"studies"``.
 
         Raises:
-            KeyError: no such study or endpoint.
+            KeyError: There is no such study or endpoint.
         """
         if endpoint == STUDIES.name:
             return self._listing
         if study_key is None:
-            raise KeyError(f"{endpoint} needs a study")
+            raise KeyError(f"{endpoint} needs a study key")
         return self._studies[study_key].table(endpoint)
 
     def rows(self, endpoint: str, study_key: str | None = None) -> Sequence[Row]:
-        """Return an endpoint's rows in the order of their IDs; not to be changed.
+        """Return an endpoint's rows in the order of their IDs. Do not change the rows.
 
         Raises:
-            KeyError: no such study or endpoint.
+            KeyError: There is no such study or endpoint.
         """
         return self.table(endpoint, study_key).rows
 
@@ -117,22 +117,22 @@ class DemoRegistry:
         forms: int = 0,
         variables: int = 0,
     ) -> None:
-        """Add a study behind all others.
+        """Add a study after all others.
 
         Args:
-            study_key: a new key.
-            subjects: exactly so many; None for a number around the registry's average.
-            forms: exactly so many; 0 for those that every study has, some twelve.
-            variables: of all forms together, where their number is given.
+            study_key: The key of the new study.
+            subjects: The exact number of subjects. None for a number around the average.
+            forms: The exact number of forms. 0 for those that every study has, about twelve.
+            variables: The number of variables on all forms together; used if ``forms`` is not 0.
 
         Raises:
-            StudyKeyError: a key that no study can have.
-            ValueError: the registry has it already.
+            StudyKeyError: The key is not a valid study key.
+            ValueError: A study has this key already.
         """
         check_study_key(study_key)
         with self._lock:
             if study_key in self._studies:
-                raise ValueError(f"The registry has a study {study_key} already")
+                raise ValueError(f"The simulator already has a study {study_key}.")
             plan = plan_study(
                 len(self._studies), self._subjects, self._seed, key=study_key, exactly=subjects
             )
@@ -141,7 +141,7 @@ class DemoRegistry:
             self._listing = self._list_studies()
 
     def hide_study(self, study_key: str) -> None:
-        """Take a study out of the listing; asking for it is a 404."""
+        """Remove a study from the list of studies; requests for it get status 404."""
         self._change_study(study_key, hidden=True)
 
     def show_study(self, study_key: str) -> None:
@@ -149,7 +149,7 @@ class DemoRegistry:
         self._change_study(study_key, hidden=False)
 
     def forbid_study(self, study_key: str) -> None:
-        """Keep a study in the listing, but answer 403 to every question about it."""
+        """Keep a study in the list of studies, but answer its requests with status 403."""
         self._change_study(study_key, forbidden=True)
 
     def allow_study(self, study_key: str) -> None:
@@ -157,24 +157,24 @@ class DemoRegistry:
         self._change_study(study_key, forbidden=False)
 
     def insert_row(self, endpoint: str, study_key: str, row: Row) -> None:
-        """Add a row at its ID's place."""
+        """Add a row, in the order of the IDs."""
         with self._lock:
             self.table(endpoint, study_key).insert(row)
 
     def update_row(self, endpoint: str, study_key: str, row_id: object, **changes: Any) -> None:
-        """Change fields of the row of that ID; ``dateModified`` is one of them.
+        """Change fields of a row. ``dateModified`` changes only if it is among them.
 
         Raises:
-            KeyError: there is no such row.
+            KeyError: There is no row with this ID.
         """
         with self._lock:
             self.table(endpoint, study_key).update(row_id, changes)
 
     def delete_row(self, endpoint: str, study_key: str, row_id: object) -> None:
-        """Remove the row of that ID, as if it had never been (not marked as deleted).
+        """Remove a row completely, instead of marking it as deleted.
 
         Raises:
-            KeyError: there is no such row.
+            KeyError: There is no row with this ID.
         """
         with self._lock:
             self.table(endpoint, study_key).delete(row_id)
@@ -182,19 +182,19 @@ class DemoRegistry:
     def after_page(
         self, endpoint: str, page: int, change: Change, *, study_key: str | None = None
     ) -> None:
-        """Change the registry once, when that page has been read and before it is answered.
+        """Change the data once, after a page has been read and before its answer is sent.
 
         Args:
-            endpoint: the API's name.
-            page: 0-based.
-            change: called with this registry, on the server's thread.
-            study_key: of which study; None for whichever is read first.
+            endpoint: The API's name.
+            page: The 0-based page number.
+            change: Called with this registry, on the server's thread.
+            study_key: The study; None for the first study whose page is read.
         """
         with self._lock:
             self._hooks.append(_PageHook(endpoint, page, study_key, change))
 
     def page_served(self, endpoint: str, study_key: str | None, page: int) -> None:
-        """Run what :meth:`after_page` holds for a page; the server calls this."""
+        """Run the changes that :meth:`after_page` stored for a page. The server calls this."""
         with self._lock:
             due = [
                 hook

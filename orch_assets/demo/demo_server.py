@@ -1,4 +1,4 @@
-"""The demo registry as a server of this process, on a loopback port."""
+"""The simulator as an HTTP server in this process, by default on a loopback port."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ import uvicorn
 from orch_assets.demo.app import Keys, create_app
 from orch_assets.demo.demo_registry import DemoRegistry
 from orch_assets.demo.faults import Faults
-from orch_assets.demo.middleware import Wire
+from orch_assets.demo.middleware import SimulatorMiddleware
 from orch_assets.demo.traffic import Traffic
 
 _START_SECONDS = 30.0
@@ -20,22 +20,22 @@ _STOP_SECONDS = 10
 
 
 class DemoServer:
-    """A registry over HTTP, in a daemon thread.
+    """The simulator over HTTP, in a daemon thread.
 
     Args:
-        registry: what to serve; None makes one from the next three.
-        studies: see :class:`DemoRegistry`.
-        subjects: see :class:`DemoRegistry`.
-        seed: see :class:`DemoRegistry`.
-        host: address to bind.
-        port: 0 for a free one.
-        api_key: what ``x-api-key`` must be.
-        security_key: what ``x-imn-security-key`` must be.
+        registry: The data to serve. None creates it from the next three arguments.
+        studies: See :class:`DemoRegistry`.
+        subjects: See :class:`DemoRegistry`.
+        seed: See :class:`DemoRegistry`.
+        host: The address to listen on.
+        port: The port; 0 for a free one.
+        api_key: The expected value of the header ``x-api-key``.
+        security_key: The expected value of the header ``x-imn-security-key``.
 
     Attributes:
-        registry: the data; may be changed while it is served.
-        faults: what goes wrong on purpose.
-        traffic: the log of requests, and the limit of requests in flight.
+        registry: The data, which may change while the server runs.
+        faults: The faults that are switched on.
+        traffic: The log of requests, and the limit of requests in flight.
 
     Example:
         >>> import httpx
@@ -64,7 +64,7 @@ class DemoServer:
         self.traffic = Traffic()
         self._host = host
         self._port = port
-        self._wire: Wire | None = None
+        self._middleware: SimulatorMiddleware | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -73,53 +73,53 @@ class DemoServer:
         """``http://127.0.0.1:PORT``, without the API's path.
 
         Raises:
-            RuntimeError: the server isn't started, and its port not known.
+            RuntimeError: The server was never started, so its port is not known.
         """
         if not self._port:
-            raise RuntimeError("The demo server has no port before start()")
+            raise RuntimeError("The demo server has no port yet. Call start() first.")
         return f"http://{self._host}:{self._port}"
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that a request needs."""
+        """The headers that every request must send."""
         return {"x-api-key": self.api_key, "x-imn-security-key": self.security_key}
 
     def start(self) -> Self:
-        """Serve, and return when requests are accepted.
+        """Start the server, and return when it accepts requests.
 
         Raises:
-            OSError: the port is taken.
-            RuntimeError: it is started already, or doesn't come up.
+            OSError: The port is in use.
+            RuntimeError: The server is already running, or did not start in time.
         """
         if self._thread is not None:
-            raise RuntimeError("The demo server is started already")
+            raise RuntimeError("The demo server is already running.")
         listener = self._listen()
         self._server = server = self._make_server()
         self._thread = threading.Thread(
             target=server.run, args=([listener],), name="demo-registry", daemon=True
         )
         self._thread.start()
-        end = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + _START_SECONDS
         while not server.started:
-            if not self._thread.is_alive() or time.monotonic() > end:
-                raise RuntimeError("The demo server doesn't come up")
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError("The demo server did not start.")
             time.sleep(0.005)
         return self
 
     def stop(self) -> None:
-        """Stop serving; nothing is left behind. Stopping twice is no error."""
-        if self._server is None or self._thread is None or self._wire is None:
+        """Stop the server, its thread and its connections; may be called more than once."""
+        if self._server is None or self._thread is None or self._middleware is None:
             return
-        self._wire.stop()
+        self._middleware.stop()
         self._server.should_exit = True
         self._thread.join(_STOP_SECONDS)
-        self._server = self._thread = self._wire = None
+        self._server = self._thread = self._middleware = None
 
     def _make_server(self) -> uvicorn.Server:
         app = create_app(self.registry, Keys(self.api_key, self.security_key))
-        self._wire = Wire(app, self.traffic, self.faults, self._find_transport)
+        self._middleware = SimulatorMiddleware(app, self.traffic, self.faults, self._find_transport)
         config = uvicorn.Config(
-            self._wire,
+            self._middleware,
             host=self._host,
             port=self._port,
             loop="asyncio",
@@ -135,13 +135,13 @@ class DemoServer:
 
     def _listen(self) -> socket.socket:
         listener = socket.create_server((self._host, self._port), backlog=2048)
-        # asyncio sets this for sockets of its own making only; without it small answers wait 40 ms.
+        # asyncio sets this only on sockets that it creates. Without it, small answers take 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._port = listener.getsockname()[1]
         return listener
 
     def _find_transport(self, client: object) -> asyncio.Transport:
-        assert self._server is not None  # noqa: S101 - a request came, so it runs
+        assert self._server is not None  # noqa: S101 - a request arrived, so it runs
         connections: Any = self._server.server_state.connections
         transport: asyncio.Transport = next(
             each.transport for each in connections if each.client == client

@@ -1,4 +1,4 @@
-"""The answers' envelope: metadata and pagination around rows that are JSON already."""
+"""The envelope of every answer: metadata and pagination around encoded rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-# Known codes of the API: 1000 validation, 9000 unknown, 9001 unauthorized. Which of them goes with
-# a 404, 405 or 429 isn't documented; here it is "unknown".
+# The API's documented codes: 1000 validation, 9000 unknown, 9001 unauthorized. Which of them comes
+# with status 404, 405 or 429 is not documented. The simulator sends "unknown".
 VALIDATION, UNKNOWN, UNAUTHORIZED = "1000", "9000", "9001"
 
 _DESCRIPTIONS = {
@@ -21,13 +21,13 @@ _DESCRIPTIONS = {
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error envelope; never leaves the application.
+    """The request gets an error envelope. The application always handles this error itself.
 
     Attributes:
-        status: HTTP status.
-        code: the API's error code.
-        attribute: the parameter or field that is wrong; empty where there is none.
-        value: what it was.
+        status: The HTTP status.
+        code: The API's error code.
+        attribute: The invalid parameter or field; empty if there is none.
+        value: The invalid value.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RefusedError(Exception):
 
 
 class ValidationError(RefusedError):
-    """A parameter that can't be read."""
+    """A parameter of the request is invalid."""
 
     def __init__(self, message: str, *, attribute: str, value: str) -> None:
         super().__init__(message, status=400, code=VALIDATION, attribute=attribute, value=value)
@@ -49,13 +49,13 @@ class ValidationError(RefusedError):
 
 @dataclass(frozen=True)
 class Pagination:
-    """Where a page is in its table, as the envelope says it.
+    """The envelope's description of a page.
 
     Attributes:
-        page: 0-based.
-        size: rows asked for.
-        total: rows of the whole answer, over all pages.
-        sort: fields and directions.
+        page: The 0-based page number.
+        size: The requested number of rows per page.
+        total: The number of rows on all pages together.
+        sort: Pairs of field and direction.
     """
 
     page: int
@@ -64,18 +64,18 @@ class Pagination:
     sort: Sequence[tuple[str, str]]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the API spells it."""
+        """Return it with the names that the API uses."""
         return {
             "currentPage": self.page,
             "size": self.size,
             "totalPages": -(-self.total // self.size),
             "totalElements": self.total,
-            "sort": [{"property": name, "direction": way} for name, way in self.sort],
+            "sort": [{"property": name, "direction": direction} for name, direction in self.sort],
         }
 
 
 def metadata(request: Request, error: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the envelope's metadata; with an error, its status is ``ERROR``."""
+    """Return the envelope's metadata. The status is ``ERROR`` if there is an error."""
     return {
         "status": "ERROR" if error else "OK",
         "method": request.method,
@@ -86,20 +86,20 @@ def metadata(request: Request, error: Mapping[str, Any] | None = None) -> dict[s
 
 
 def page_body(request: Request, pagination: Pagination, rows: Sequence[bytes]) -> bytes:
-    """Return a page: its rows are joined as they are, not encoded again."""
+    """Return a page. The rows are already JSON and are not encoded again."""
     head = msgspec.json.encode({"metadata": metadata(request), "pagination": pagination.as_json()})
     return b'%s,"data":[%s]}' % (head[:-1], b",".join(rows))
 
 
 def json_response(body: bytes, status: int = 200) -> Response:
-    """Return JSON that is encoded already."""
+    """Return a response with a body that is already JSON."""
     return Response(body, status, media_type="application/json")
 
 
 def error_response(
     request: Request, refused: RefusedError, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an error's envelope."""
+    """Return a response with an error envelope."""
     error = {
         "code": refused.code,
         "description": _DESCRIPTIONS[refused.code],

@@ -1,39 +1,39 @@
-"""What can go wrong on purpose: switched on and off while the server runs."""
+"""Faults that the simulator produces on purpose, switched on and off while it runs."""
 
 import threading
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 FaultKind = Literal[
-    "status",  # an error of that HTTP status, with or without Retry-After
-    "delay",  # the right answer, `seconds` late
-    "reset",  # the connection is reset before any answer
-    "cut",  # half of the body that Content-Length declares, then the connection is closed
-    "html",  # a page of HTML at 200
-    "content_type",  # the right body, called text/plain
-    "error_envelope",  # an error's envelope at 200
-    "wrong_page",  # another page's whole answer, its number included
-    "repeated_page",  # the rows of the page before, under the number asked for
-    "empty",  # no rows; the totals stay
-    "missing",  # no `data` at all
-    "shrunk",  # the right rows; the totals are half of what they were
-    "other_study",  # the right rows, but they say that they are another study's
+    "status",  # an error with this HTTP status, with or without Retry-After
+    "delay",  # the correct answer after `seconds`
+    "reset",  # the connection is reset before the answer
+    "cut",  # the connection is closed after half of the body that Content-Length declares
+    "html",  # an HTML page with status 200
+    "content_type",  # the correct body with the content type text/plain
+    "error_envelope",  # an error envelope with status 200
+    "wrong_page",  # another page, with its own page number
+    "repeated_page",  # the rows of the previous page, with the requested page number
+    "empty",  # no rows, with the correct totals
+    "missing",  # an answer without the key `data`
+    "shrunk",  # the correct rows, with half of the correct totals
+    "other_study",  # the correct rows, with another study's key
 ]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, and which requests it hits.
+    """One fault, and the requests that it affects.
 
     Attributes:
-        kind: what happens.
-        endpoint: only this endpoint (``"records"``); None for any.
-        study_key: only this study; None for any.
-        page: only this 0-based page; None for any.
-        times: how often it happens; None for always.
-        status: for ``status``.
-        retry_after: for ``status``: the header's value; None sends none.
-        seconds: for ``delay``.
+        kind: What happens; see :data:`FaultKind`.
+        endpoint: The affected endpoint, such as ``"records"``; None for all.
+        study_key: The affected study; None for all.
+        page: The affected 0-based page; None for all.
+        times: The number of affected requests; None for all.
+        status: The HTTP status of the kind ``status``.
+        retry_after: The header ``Retry-After`` of the kind ``status``; None to send none.
+        seconds: The duration of the kind ``delay``.
 
     Example:
         >>> Fault("status", endpoint="records", times=2, status=429, retry_after="1").times
@@ -51,10 +51,11 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
-            raise ValueError(f"{self.kind!r} is no fault; known: {', '.join(get_args(FaultKind))}")
+            kinds = ", ".join(get_args(FaultKind))
+            raise ValueError(f"There is no fault {self.kind!r}. Choose one of: {kinds}.")
 
     def hits(self, endpoint: str | None, study_key: str | None, page: int | None) -> bool:
-        """Return whether the fault is meant for such a request."""
+        """Return whether the fault affects such a request."""
         return (
             self.endpoint in {None, endpoint}
             and self.study_key in {None, study_key}
@@ -65,45 +66,47 @@ class Fault:
 class Faults:
     """The faults of a server. Any thread may change them.
 
-    Of all faults that hit a request, the delays add up, and of the others the one that was added
-    first happens.
+    If several faults affect a request, all delays apply, and of the others only the one that was
+    added first.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
-        self._left: list[int | None] = []
+        self._remaining: list[int | None] = []
 
     def add(self, *faults: Fault) -> None:
         """Switch faults on."""
         with self._lock:
             self._faults.extend(faults)
-            self._left.extend(fault.times for fault in faults)
+            self._remaining.extend(fault.times for fault in faults)
 
     def clear(self) -> None:
         """Switch all faults off."""
         with self._lock:
             self._faults.clear()
-            self._left.clear()
+            self._remaining.clear()
 
     @property
     def active(self) -> list[Fault]:
-        """The faults that may still happen."""
+        """The faults that can still happen."""
         with self._lock:
             return [
-                fault for fault, left in zip(self._faults, self._left, strict=True) if left != 0
+                fault
+                for fault, remaining in zip(self._faults, self._remaining, strict=True)
+                if remaining != 0
             ]
 
     def take(self, endpoint: str | None, study_key: str | None, page: int | None) -> list[Fault]:
-        """Return the faults of one request, and count them as happened."""
+        """Return the faults of one request, and count them as used."""
         taken: list[Fault] = []
         with self._lock:
             for index, fault in enumerate(self._faults):
-                left = self._left[index]
-                if left == 0 or not fault.hits(endpoint, study_key, page):
+                remaining = self._remaining[index]
+                if remaining == 0 or not fault.hits(endpoint, study_key, page):
                     continue
                 if fault.kind != "delay" and any(other.kind != "delay" for other in taken):
                     continue
                 taken.append(fault)
-                self._left[index] = None if left is None else left - 1
+                self._remaining[index] = None if remaining is None else remaining - 1
         return taken

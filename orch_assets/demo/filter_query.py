@@ -1,17 +1,18 @@
 r"""The filter language of the API: ``filter`` and ``recordDataFilter``.
 
-A filter is conditions, ``attribute operator value``, joined by ``;`` or `` and `` (AND) and by
-``,`` or `` or `` (OR). Where the documents are silent, this is the choice, made here alone:
+A filter consists of conditions, ``attribute operator value``, joined by ``;`` or `` and `` (AND)
+and by ``,`` or `` or `` (OR). Where the API's documents are silent, the simulator follows these
+rules, which are implemented in this module only:
 
-- AND binds tighter than OR; there is no grouping.
-- Conditions that are joined by AND have attributes of their own (``a>1;a<5`` is refused); those
+- AND binds tighter than OR. There is no grouping.
+- Conditions joined by AND must have different attributes (``a>1;a<5`` is refused). Conditions
   joined by OR may repeat one (``a==1,a==2``), as public clients do for a list of values.
-- A value without quotes holds no blank, no quote, no bracket and none of ``\ ; , = ! ~ < >``.
-  Inside double quotes everything goes; ``\"`` and ``\\`` stand for the character itself.
-- Blanks stand around the words ``and`` and ``or``, nowhere else.
-- An attribute that a row doesn't have, or whose value is null, satisfies ``!=`` alone.
-- ``=~`` and ``~=`` (contains) are for ``recordDataFilter``, whose values compare as numbers where
-  both sides are numbers. It accepts any name: one that no record has matches nothing.
+- A value without quotes contains no blank, quote or bracket and none of ``\ ; , = ! ~ < >``. A
+  value in double quotes may contain anything; ``\"`` and ``\\`` stand for the character itself.
+- Blanks are allowed around the words ``and`` and ``or`` only.
+- An attribute that a row does not have, or whose value is null, satisfies only ``!=``.
+- ``=~`` and ``~=`` (contains) are for ``recordDataFilter`` only. Its values are compared as numbers
+  if both sides are numbers. It accepts any name; one that no record has matches nothing.
 """
 
 import operator
@@ -36,7 +37,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _CONTAINS = ("=~", "~=")
 
-# No \s: what counts as white space differs between the engines that read the API's description.
+# Without \s, because regular-expression engines that read the API description differ in what they
+# count as white space.
 BARE = r"""[^\x00-\x20"'()\\;,=!~<>]+"""
 QUOTED = r'"(?:[^"\\]|\\[\s\S])*"'
 
@@ -57,12 +59,12 @@ VALUES: dict[Kind, str] = {
     "date": _DAY,
     "date_time": rf"{_DAY}(?:T{_TIME}Z?)?",
 }
-"""What a value of each kind looks like; text can be anything."""
+"""The pattern of a value of each kind. Text may be anything."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition: ``attribute operator value``, the value without its quotes."""
+    """One condition: ``attribute operator value``. The value has no quotes."""
 
     attribute: str
     operator: str
@@ -70,14 +72,14 @@ class Condition:
 
 
 def parse(text: str, parameter: str) -> list[list[Condition]]:
-    """Return the alternatives, each a list of conditions that hold together.
+    """Return the alternatives (OR), each a list of conditions that must all be true (AND).
 
     Args:
-        text: the filter.
-        parameter: its name, for the error.
+        text: The filter.
+        parameter: The parameter's name, used in error messages.
 
     Raises:
-        ValidationError: the text is no filter, or repeats an attribute between ANDs.
+        ValidationError: The text is not a filter, or repeats an attribute within an alternative.
     """
     alternatives: list[list[Condition]] = [[]]
     position, joint = 0, ";"
@@ -85,14 +87,16 @@ def parse(text: str, parameter: str) -> list[list[Condition]]:
         match = _CONDITION.match(text, position)
         if match is None:
             raise ValidationError(
-                f"Not a condition at character {position}: attribute, operator, value expected.",
+                f"Expected attribute, operator and value at character {position}.",
                 attribute=parameter,
                 value=text,
             )
         condition = Condition(match["attribute"], match["operator"], _unquote(match["value"]))
         if condition.attribute in {other.attribute for other in alternatives[-1]}:
             raise ValidationError(
-                "An attribute may occur once between ANDs.", attribute=parameter, value=text
+                "Conditions joined by AND must have different attributes.",
+                attribute=parameter,
+                value=text,
             )
         alternatives[-1].append(condition)
         position, joint = match.end(), match["joint"]
@@ -108,7 +112,7 @@ def _unquote(value: str) -> str:
 
 
 def quote(value: str) -> str:
-    """Return a value as a filter writes it: as it is where it can be, else quoted."""
+    """Return a value for use in a filter, quoted only if it must be."""
     if re.fullmatch(BARE, value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -119,23 +123,24 @@ def row_filter(text: str, fields: Mapping[str, ApiField]) -> Predicate:
     """Compile ``filter`` for an endpoint's rows.
 
     Args:
-        text: the filter.
-        fields: what may be filtered by, by name.
+        text: The filter.
+        fields: The fields that rows can be filtered by, by name.
 
     Raises:
-        ValidationError: no filter, an unknown attribute, or a value of another type.
+        ValidationError: The text is not a filter, an attribute is unknown, or a value has the
+            wrong type.
     """
     return _any_of(parse(text, "filter"), lambda condition: _field_test(condition, fields))
 
 
 def record_data_filter(text: str) -> Predicate:
-    """Compile ``recordDataFilter``; its predicate takes a record, not its ``recordData``.
+    """Compile ``recordDataFilter``. The predicate takes a record, not its ``recordData``.
 
     Raises:
-        ValidationError: no filter.
+        ValidationError: The text is not a filter.
     """
-    holds = _any_of(parse(text, "recordDataFilter"), _data_test)
-    return lambda record: holds(record["recordData"])
+    matches = _any_of(parse(text, "recordDataFilter"), _data_test)
+    return lambda record: matches(record["recordData"])
 
 
 def _any_of(
@@ -149,15 +154,21 @@ def _field_test(condition: Condition, fields: Mapping[str, ApiField]) -> Predica
     name, value = condition.attribute, condition.value
     field = fields.get(name)
     if field is None:
-        raise ValidationError("Nothing to filter by.", attribute=name, value=value)
+        raise ValidationError(
+            "Rows cannot be filtered by this attribute.", attribute=name, value=value
+        )
     if condition.operator in _CONTAINS or (
         field.kind == "boolean" and condition.operator not in {"==", "!="}
     ):
         raise ValidationError(
-            f"Operator {condition.operator} is not for this attribute.", attribute=name, value=value
+            f"Operator {condition.operator} cannot be used with this attribute.",
+            attribute=name,
+            value=value,
         )
     if field.kind != "text" and not re.fullmatch(VALUES[field.kind], value):
-        raise ValidationError(f"Not of type {field.kind}.", attribute=name, value=value)
+        raise ValidationError(
+            f"The value must have the type {field.kind}.", attribute=name, value=value
+        )
     return _comparison(name, _COMPARISONS[condition.operator], _typed(field.kind, value))
 
 
@@ -166,34 +177,34 @@ def _typed(kind: Kind, value: str) -> Any:
         return int(value)
     if kind == "boolean":
         return value == "true"
-    if kind == "date_time":  # rows hold the same moment as "2025-06-05 21:12:08"
+    if kind == "date_time":  # rows write the same time as "2025-06-05 21:12:08"
         day, _, time = value.partition("T")
         return f"{day} {time.rstrip('Z') or '00:00:00'}"
     return value
 
 
-def _comparison(name: str, compare: Callable[[Any, Any], bool], wanted: Any) -> Predicate:
+def _comparison(name: str, compare: Callable[[Any, Any], bool], expected: Any) -> Predicate:
     def test(row: Row) -> bool:
         value = row.get(name)
-        return compare is operator.ne if value is None else compare(value, wanted)
+        return compare is operator.ne if value is None else compare(value, expected)
 
     return test
 
 
 def _data_test(condition: Condition) -> Predicate:
-    name, wanted = condition.attribute, condition.value
+    name, expected = condition.attribute, condition.value
     if condition.operator in _CONTAINS:
-        return lambda data: data.get(name) is not None and wanted in str(data[name])
+        return lambda data: data.get(name) is not None and expected in str(data[name])
     compare = _COMPARISONS[condition.operator]
 
     def test(data: Row) -> bool:
         value = data.get(name)
         if value is None:
             return compare is operator.ne
-        number, wanted_number = _number(value), _number(wanted)
-        if number is not None and wanted_number is not None:
-            return compare(number, wanted_number)
-        return compare(str(value), wanted)
+        number, expected_number = _number(value), _number(expected)
+        if number is not None and expected_number is not None:
+            return compare(number, expected_number)
+        return compare(str(value), expected)
 
     return test
 

@@ -1,4 +1,4 @@
-"""Around the application: the log of requests, the limit, and the faults on the wire."""
+"""The layer around the application: logs requests, limits them and produces faults."""
 
 import asyncio
 import re
@@ -21,17 +21,17 @@ from orch_assets.demo.read_api import BASE_PATH, ENDPOINTS, JOBS
 from orch_assets.demo.traffic import RequestEntry, Traffic
 
 FindTransport = Callable[[object], asyncio.Transport]
-"""From a request's client address to the connection it came by."""
+"""Returns the connection of a request from its client address."""
 
-# A late answer looks this often whether the server stops meanwhile.
-_NAP_SECONDS = 0.05
+# How often a delayed answer checks whether the server is stopping.
+_STOP_CHECK_SECONDS = 0.05
 
 
-class Wire:
-    """An ASGI application around the API's own.
+class SimulatorMiddleware:
+    """An ASGI application around that of the API.
 
-    Faults that change what a page says are not its matter: it passes them on, as
-    ``scope["state"]["fault"]``.
+    It handles the faults of a connection and a status. It passes those that change the content of
+    a page to the application, as ``scope["state"]["fault"]``.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Wire:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """End the delays that are under way."""
+        """End the delays in progress."""
         self._stopping.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +58,8 @@ class Wire:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
             elif not message.get("more_body", False):
-                # Before it is sent: who has the answer may ask the next, within the same limit.
+                # Before sending: a client that has its answer may send its next request at once,
+                # and the finished one must not count towards the limit.
                 self._traffic.end(entry)
             await send(message)
 
@@ -69,7 +70,7 @@ class Wire:
                 return
             for fault in self._faults.take(entry.endpoint, entry.study_key, entry.page):
                 if fault.kind == "delay":
-                    await self._nap(fault.seconds)
+                    await self._delay(fault.seconds)
                 else:
                     scope.setdefault("state", {})["fault"] = fault
             await self._answer(scope, receive, log)
@@ -93,11 +94,11 @@ class Wire:
         else:
             await self._api(scope, receive, send)
 
-    async def _nap(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        # The stop comes from another thread, so there is no event of this loop to wait for.
-        while not self._stopping.is_set() and (left := end - time.monotonic()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, _NAP_SECONDS))
+    async def _delay(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        # Another thread calls stop(), so this event loop has no event of its own to wait for.
+        while not self._stopping.is_set() and (wait := deadline - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(wait, _STOP_CHECK_SECONDS))
 
     async def _reset(self, scope: Scope, receive: Receive) -> None:
         transport = self._find_transport(scope["client"])
@@ -142,7 +143,7 @@ def _number(text: str) -> int | None:
 
 async def _refuse(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
     headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
-    refused = RefusedError("Switched on.", status=fault.status, code=UNKNOWN)
+    refused = RefusedError("Simulated fault.", status=fault.status, code=UNKNOWN)
     await error_response(Request(scope), refused, headers)(scope, receive, send)
 
 
@@ -156,6 +157,6 @@ def _as_text(send: Send) -> Send:
 
 
 async def _disconnected(receive: Receive) -> None:
-    """Wait until the server knows that the connection is gone, else it would answer 500."""
+    """Wait until the server notices the closed connection; it would answer 500 otherwise."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,6 +1,6 @@
-"""The read API's description (OpenAPI 3.1), built from the table of endpoints.
+"""The description of the read API (OpenAPI 3.1), built from the table of endpoints.
 
-It says what this server does, closely enough that a generator of requests finds no difference.
+It describes the simulator so exactly that a tool that generates requests finds no difference.
 """
 
 from typing import Any
@@ -31,12 +31,12 @@ _SCHEMAS: dict[Kind, Schema] = {
 }
 
 _ERRORS = {
-    "400": "A parameter can't be read",
+    "400": "A parameter is invalid",
     "401": "A key is missing or wrong",
-    "403": "The keys may not see the study",
-    "404": "No such study or batch",
+    "403": "The keys have no access to the study",
+    "404": "Study or batch not found",
     "429": "Too many requests in flight",
-    "500": "The registry failed",
+    "500": "Internal error",
 }
 
 _STUDY_KEY: Schema = {"name": "studyKey", "in": "path", "required": True, "schema": _TEXT}
@@ -44,13 +44,13 @@ _BATCH_ID: Schema = {"name": "batchId", "in": "path", "required": True, "schema"
 
 
 def describe() -> Schema:
-    """Return the description as a JSON document."""
+    """Return the description as an object that can be encoded as JSON."""
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "iMednet EDC, read API (embedded registry)",
+            "title": "iMednet EDC, read API (simulator)",
             "version": "1.0.14",
-            "description": "What orch-assets reads of a registry.",
+            "description": "The part of the iMednet API that orch-assets reads.",
         },
         "paths": {
             _path(endpoint): {"get": _operation(endpoint)} for endpoint in ENDPOINTS.values()
@@ -76,14 +76,14 @@ def _path(endpoint: Endpoint) -> str:
 
 
 def _operation(endpoint: Endpoint) -> Schema:
-    one = endpoint is JOBS
-    body = _ref(endpoint.item) if one else _list_of(endpoint)
+    single = endpoint is JOBS
+    body = _ref(endpoint.item) if single else _list_of(endpoint)
     return {
-        "operationId": f"get{endpoint.item}" if one else f"list_{endpoint.name}",
+        "operationId": f"get{endpoint.item}" if single else f"list_{endpoint.name}",
         "security": [{"apiKey": [], "securityKey": []}],
         "parameters": _parameters(endpoint),
         "responses": {
-            "200": _response("The batch" if one else "A page of rows", body),
+            "200": _response("The batch" if single else "A page of rows", body),
             **{status: _response(text, _ref("Error")) for status, text in _ERRORS.items()},
         },
     }
@@ -113,7 +113,7 @@ def _query(name: str, schema: Schema) -> Schema:
 
 
 def _sorts(endpoint: Endpoint) -> list[str]:
-    return [f"{name},{way}" for name in endpoint.scalars for way in ("ASC", "DESC")]
+    return [f"{name},{direction}" for name in endpoint.scalars for direction in ("ASC", "DESC")]
 
 
 _VALUE = f"(?:{BARE}|{QUOTED})"
@@ -125,7 +125,7 @@ def _conditions(condition: str) -> str:
 
 _DATA_PATTERN = _conditions(f"[A-Za-z_][A-Za-z0-9_]*(?:==|!=|<=|>=|=~|~=|<|>){_VALUE}")
 
-# Between ANDs an attribute occurs once: no attribute comes again before the next OR.
+# Conditions joined by AND must have different attributes: none occurs again before the next OR.
 _REPEATED: Schema = {
     "pattern": r"(?:^|[; ,])([A-Za-z_][A-Za-z0-9_]*)(?:[=!<>~]{1,2})"
     f"{_VALUE}(?:(?:;| and )[A-Za-z_][A-Za-z0-9_]*[=!<>~]{{1,2}}{_VALUE})*"

@@ -1,4 +1,4 @@
-"""Page, size and sort of a request."""
+"""The parameters ``page``, ``size`` and ``sort`` of a request."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Sort = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which rows are asked for: ``size`` of them from ``page`` (0-based) on, in this order."""
+    """The requested page: its 0-based number, its number of rows, and the order of the rows."""
 
     page: int
     size: int
@@ -33,8 +33,8 @@ def page_request(params: QueryParams, endpoint: Endpoint) -> PageRequest:
     """Read ``page``, ``size`` and ``sort``.
 
     Raises:
-        ValidationError: one of them is repeated (``sort`` may be), no number, out of its range, or
-            names no field of the endpoint.
+        ValidationError: ``page`` or ``size`` is repeated, is not a number or is out of range, or
+            ``sort`` names no field of the endpoint.
     """
     return PageRequest(
         page=_integer(params, "page", default=0, low=0, high=MAX_PAGE),
@@ -44,26 +44,28 @@ def page_request(params: QueryParams, endpoint: Endpoint) -> PageRequest:
 
 
 def single(params: QueryParams, name: str) -> str | None:
-    """Return a parameter that may be given once; None where it isn't.
+    """Return the value of a parameter that may occur once; None if it is missing.
 
     Raises:
-        ValidationError: it is repeated.
+        ValidationError: The parameter is repeated.
     """
     values = params.getlist(name)
     if len(values) > 1:
-        raise ValidationError("Given more than once.", attribute=name, value=",".join(values))
+        raise ValidationError(
+            "The parameter occurs more than once.", attribute=name, value=",".join(values)
+        )
     return values[0] if values else None
 
 
 def flag(params: QueryParams, name: str) -> bool:
-    """Return a parameter that is ``true`` or ``false``; False where it isn't given.
+    """Return the value of a boolean parameter; False if it is missing.
 
     Raises:
-        ValidationError: it is something else, or repeated.
+        ValidationError: The value is not ``true`` or ``false``, or the parameter is repeated.
     """
     value = single(params, name)
     if value not in {None, "true", "false"}:
-        raise ValidationError("Not true or false.", attribute=name, value=str(value))
+        raise ValidationError("The value must be true or false.", attribute=name, value=str(value))
     return value == "true"
 
 
@@ -72,9 +74,11 @@ def _integer(params: QueryParams, name: str, *, default: int, low: int, high: in
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE))):
-        raise ValidationError("Not a whole number.", attribute=name, value=text)
+        raise ValidationError("The value must be a whole number.", attribute=name, value=text)
     if not low <= int(text) <= high:
-        raise ValidationError(f"Not between {low} and {high}.", attribute=name, value=text)
+        raise ValidationError(
+            f"The value must be between {low} and {high}.", attribute=name, value=text
+        )
     return int(text)
 
 
@@ -86,7 +90,9 @@ def _sort(values: Sequence[str], endpoint: Endpoint) -> Sort:
         name, _, direction = value.partition(",")
         if direction not in {"ASC", "DESC"} or name not in endpoint.scalars:
             raise ValidationError(
-                "Not a field of the endpoint with ,ASC or ,DESC.", attribute="sort", value=value
+                "The value must be a field of the endpoint and ,ASC or ,DESC.",
+                attribute="sort",
+                value=value,
             )
         sort.append((name, direction))
     return tuple(sort)

@@ -1,7 +1,7 @@
-"""The endpoints of the registry's read API.
+"""The endpoints of the read API.
 
-One table for everybody: the routes, the sort and filter rules, and the API's own description
-(:mod:`.openapi`) are all built from it.
+The routes, the rules for sorting and filtering, and the API description (:mod:`.openapi`) are all
+built from this table.
 """
 
 from collections.abc import Iterable
@@ -15,16 +15,16 @@ BASE_PATH = "/api/v1/edc"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One list of the API.
+    """One endpoint of the API.
 
     Attributes:
-        name: last segment of its path.
-        item: what one row is called.
-        fields: of a row.
-        id: the field that identifies a row.
-        sort: the field that rows come by when the request doesn't say, where the API's examples
-            show another than the ID.
-        parameters: query parameters beyond ``page``, ``size`` and ``sort``.
+        name: The last segment of its path.
+        item: The name of one row's type.
+        fields: The fields of a row.
+        id: The field that identifies a row.
+        sort: The field that rows are sorted by if the request names none. Empty for the ID; set
+            where the API's examples show another order.
+        parameters: The query parameters other than ``page``, ``size`` and ``sort``.
     """
 
     name: str
@@ -36,19 +36,19 @@ class Endpoint:
 
     @property
     def path(self) -> str:
-        """The path, with ``{study_key}`` where it is below a study."""
+        """The path, with ``{study_key}`` if the endpoint belongs to a study."""
         return f"{BASE_PATH}/studies" + (
             "" if self.name == "studies" else f"/{{study_key}}/{self.name}"
         )
 
     @property
     def default_sort(self) -> str:
-        """The field that rows come by when the request doesn't say."""
+        """The field that rows are sorted by if the request names none."""
         return self.sort or self.id
 
     @property
     def scalars(self) -> dict[str, ApiField]:
-        """What rows can be sorted and filtered by, by name."""
+        """The fields that rows can be sorted and filtered by, by name."""
         return {field.name: field for field in self.fields if field.kind in SCALARS}
 
 
@@ -70,7 +70,7 @@ RECORD_REVISIONS = Endpoint(
 RECORDS = Endpoint(
     "records", "Record", fields.RECORD, id="recordId", parameters=("filter", "recordDataFilter")
 )
-# Asked for one at a time, by their batch; the API has no list of them.
+# A job is requested by its batch ID; the API has no list of jobs.
 JOBS = Endpoint("jobs", "Job", fields.JOB, id="batchId", parameters=())
 
 
@@ -93,6 +93,6 @@ STUDY_ENDPOINTS = _by_name(
         RECORDS,
     )
 )
-"""The lists below a study."""
+"""The endpoints of a study that return lists of rows."""
 
 ENDPOINTS = {STUDIES.name: STUDIES, **STUDY_ENDPOINTS, JOBS.name: JOBS}

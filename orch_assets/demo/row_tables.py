@@ -1,4 +1,4 @@
-"""The rows of one endpoint: encoded once, changed by replacing, read without a lock."""
+"""The rows of one endpoint: encoded once, replaced when they change, read without a lock."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,85 +12,86 @@ from orch_assets.demo.read_api import Endpoint
 
 Row = dict[str, Any]
 
-# Filtered or sorted orders that are kept for the next page of the same request.
-_ORDERS_KEPT = 32
+# How many filtered or sorted selections are cached for the further pages of the same request.
+_CACHED_SELECTIONS = 32
 
 
 @dataclass(frozen=True)
 class RowSelection:
-    """Which rows of a table, in which order.
+    """Which rows of a table are selected, and in which order.
 
     Attributes:
-        sort: fields and directions; ties stay in the order of the IDs.
-        key: the request's filters as text; equal keys select the same rows.
-        holds: whether a row is selected; None takes all of them.
+        sort: Pairs of field and direction. Equal rows stay in the order of the IDs.
+        key: The request's filters as text. Equal keys select the same rows.
+        matches: Returns whether a row is selected; None selects all rows.
     """
 
     sort: Sort
     key: tuple[object, ...] = ()
-    holds: Callable[[Row], bool] | None = None
+    matches: Callable[[Row], bool] | None = None
 
 
 @dataclass(frozen=True)
 class _Snapshot:
     rows: Sequence[Row]
     encoded: Sequence[bytes]
-    orders: dict[object, Sequence[bytes]]
+    selections: dict[object, Sequence[bytes]]
 
 
 class Table:
     """Rows in the order of their IDs.
 
-    One thread at a time may change a table (the registry's lock sees to that); any may read it.
+    Any thread may read a table. One thread at a time may change it; the registry's lock ensures
+    this.
     """
 
     def __init__(self, endpoint: Endpoint, rows: Iterable[Row]) -> None:
         self._endpoint = endpoint
         self._encoder = msgspec.json.Encoder()
-        self._keep(sorted(rows, key=self._id))
+        self._store(sorted(rows, key=self._id))
 
     @property
     def rows(self) -> Sequence[Row]:
-        """All rows, in the order of their IDs; not to be changed."""
+        """All rows, in the order of their IDs. Do not change them."""
         return self._snapshot.rows
 
     def select(self, selection: RowSelection) -> Sequence[bytes]:
         """Return the selected rows as JSON."""
         snapshot = self._snapshot
-        if selection.holds is None and selection.sort == ((self._endpoint.id, "ASC"),):
+        if selection.matches is None and selection.sort == ((self._endpoint.id, "ASC"),):
             return snapshot.encoded
         key = (selection.sort, selection.key)
-        if key not in snapshot.orders:
-            if len(snapshot.orders) >= _ORDERS_KEPT:
-                snapshot.orders.clear()
-            snapshot.orders[key] = _in_order(snapshot, selection)
-        return snapshot.orders[key]
+        if key not in snapshot.selections:
+            if len(snapshot.selections) >= _CACHED_SELECTIONS:
+                snapshot.selections.clear()
+            snapshot.selections[key] = _in_order(snapshot, selection)
+        return snapshot.selections[key]
 
     def get(self, row_id: object) -> Row | None:
-        """Return the row of that ID; None where there is none."""
+        """Return the row with this ID; None if there is none."""
         return next((row for row in self.rows if self._id(row) == row_id), None)
 
     def insert(self, row: Row) -> None:
-        """Add a row at its ID's place."""
-        self._keep(sorted([*self.rows, row], key=self._id))
+        """Add a row, in the order of the IDs."""
+        self._store(sorted([*self.rows, row], key=self._id))
 
     def update(self, row_id: object, changes: Mapping[str, Any]) -> None:
-        """Change fields of the row of that ID.
+        """Change fields of the row with this ID.
 
         Raises:
-            KeyError: there is none.
+            KeyError: There is no such row.
         """
         old = self._existing(row_id)
-        self._keep([{**row, **changes} if row is old else row for row in self.rows])
+        self._store([{**row, **changes} if row is old else row for row in self.rows])
 
     def delete(self, row_id: object) -> None:
-        """Remove the row of that ID.
+        """Remove the row with this ID.
 
         Raises:
-            KeyError: there is none.
+            KeyError: There is no such row.
         """
         old = self._existing(row_id)
-        self._keep([row for row in self.rows if row is not old])
+        self._store([row for row in self.rows if row is not old])
 
     def _existing(self, row_id: object) -> Row:
         row = self.get(row_id)
@@ -101,24 +102,26 @@ class Table:
     def _id(self, row: Row) -> Any:
         return row[self._endpoint.id]
 
-    def _keep(self, rows: Sequence[Row]) -> None:
+    def _store(self, rows: Sequence[Row]) -> None:
         self._snapshot = _Snapshot(rows, [self._encode(row) for row in rows], {})
 
     def _encode(self, row: Row) -> bytes:
         try:
             return self._encoder.encode(row)
-        except UnicodeEncodeError:  # half of a surrogate pair: JSON has it as an escape
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON escapes
             return json.dumps(row).encode()
 
 
 def _in_order(snapshot: _Snapshot, selection: RowSelection) -> Sequence[bytes]:
-    holds = selection.holds
+    matches = selection.matches
     pairs = [
         (row, encoded)
         for row, encoded in zip(snapshot.rows, snapshot.encoded, strict=True)
-        if holds is None or holds(row)
+        if matches is None or matches(row)
     ]
-    for name, direction in reversed(selection.sort):  # a stable sort: the last field goes first
+    for name, direction in reversed(
+        selection.sort
+    ):  # sorting is stable, so the last field is sorted first
         pairs.sort(key=lambda pair: _sortable(pair[0].get(name)), reverse=direction == "DESC")
     return [encoded for _, encoded in pairs]
 

@@ -1,4 +1,4 @@
-"""What was asked of the server: a log without header values, and a limit of requests in flight."""
+"""The server's log of requests, without header values, and its limit of requests in flight."""
 
 import threading
 import time
@@ -12,14 +12,14 @@ class RequestEntry:
     """One request.
 
     Attributes:
-        path: percent-encoded, without the query.
-        endpoint: its endpoint's name; None for what is no endpoint.
-        study_key: the study asked for.
-        page: 0-based; None where none, or garbage, was given.
-        size: likewise.
-        started: monotonic seconds.
-        ended: monotonic seconds; None while the request is in flight.
-        status: HTTP status of the answer; None without one (reset, in flight).
+        path: The percent-encoded path, without the query.
+        endpoint: The endpoint's name; None if the path belongs to no endpoint.
+        study_key: The requested study; None if the path names none.
+        page: The 0-based page number; None if the endpoint has no pages or the value is invalid.
+        size: The requested number of rows; None in the same cases.
+        started: When the request arrived, in monotonic seconds.
+        ended: When its answer was complete, in monotonic seconds; None while it is in flight.
+        status: The HTTP status of the answer; None without an answer (in flight, or reset).
     """
 
     path: str
@@ -33,11 +33,12 @@ class RequestEntry:
 
 
 class Traffic:
-    """The requests of a server. Any thread may read them, and change the limit.
+    """The requests of a server. Any thread may read them and change the limit.
 
     Attributes:
-        limit: requests in flight above which the server answers 429; None for no limit.
-        retry_after: the ``Retry-After`` of those answers; None sends none.
+        limit: The number of requests in flight above which the server answers with status 429.
+            None for no limit.
+        retry_after: The header ``Retry-After`` of those answers; None to send none.
     """
 
     def __init__(self) -> None:
@@ -50,22 +51,22 @@ class Traffic:
 
     @property
     def log(self) -> list[RequestEntry]:
-        """All requests so far, by their start."""
+        """All requests so far, in the order of their arrival."""
         with self._lock:
             return list(self._log)
 
     @property
     def in_flight(self) -> int:
-        """Requests in flight now."""
+        """The number of requests in flight now."""
         return self._in_flight
 
     @property
     def max_in_flight(self) -> int:
-        """The most requests that were in flight at once."""
+        """The largest number of requests that were in flight at once."""
         return self._max_in_flight
 
     def clear(self) -> None:
-        """Forget the log and the maximum."""
+        """Clear the log and reset the maximum."""
         with self._lock:
             self._log.clear()
             self._max_in_flight = self._in_flight
@@ -77,7 +78,7 @@ class Traffic:
 
     @contextmanager
     def request(self, entry: RequestEntry) -> Iterator[None]:
-        """Hold a request in flight, until its end was noted or the block is left."""
+        """Count a request as in flight until :meth:`end` is called or the block ends."""
         with self._lock:
             self._log.append(entry)
             self._in_flight += 1
@@ -88,7 +89,7 @@ class Traffic:
             self.end(entry)
 
     def end(self, entry: RequestEntry) -> None:
-        """Note that a request is in flight no more; once is enough."""
+        """Record that a request is no longer in flight; further calls do nothing."""
         with self._lock:
             if entry.ended is None:
                 entry.ended = time.monotonic()
