@@ -91,10 +91,10 @@ def _list(registry: DemoRegistry, keys: Keys, endpoint: Endpoint) -> Handler:
         keys.check(request)
         study_key = request.path_params.get("study_key")
         table = await _table(registry, endpoint, study_key)
-        page = page_request(request.query_params, endpoint)
-        rows = table.select(_selection(request, endpoint, page))
-        body = _page(request, page, rows, request.scope.get("state", {}).get("fault"))
-        registry.page_served(endpoint.name, study_key, page.page)
+        requested = page_request(request.query_params, endpoint)
+        rows = table.select(_selection(request, endpoint, requested))
+        body = _page(request, requested, rows, request.scope.get("state", {}).get("fault"))
+        registry.page_served(endpoint.name, study_key, requested.page)
         return json_response(body)
 
     return answer
@@ -132,7 +132,7 @@ async def _table(registry: DemoRegistry, endpoint: Endpoint, study_key: str | No
     return registry.table(endpoint.name, study_key)
 
 
-def _selection(request: Request, endpoint: Endpoint, page: PageRequest) -> RowSelection:
+def _selection(request: Request, endpoint: Endpoint, requested: PageRequest) -> RowSelection:
     params = request.query_params
     conditions: list[Callable[[Row], bool]] = []
     key: list[object] = []
@@ -148,19 +148,22 @@ def _selection(request: Request, endpoint: Endpoint, page: PageRequest) -> RowSe
     if "includeInactive" in endpoint.parameters and not flag(params, "includeInactive"):
         conditions.append(lambda user: bool(user["userActiveInStudy"]))
         key.append("active")
-    matches = (lambda row: all(holds(row) for holds in conditions)) if conditions else None
-    return RowSelection(page.sort, tuple(key), matches)
+    matches = (lambda row: all(condition(row) for condition in conditions)) if conditions else None
+    return RowSelection(requested.sort, tuple(key), matches)
 
 
-def _page(request: Request, page: PageRequest, rows: Sequence[bytes], fault: Fault | None) -> bytes:
+def _page(
+    request: Request, requested: PageRequest, rows: Sequence[bytes], fault: Fault | None
+) -> bytes:
     kind = fault.kind if fault else None
-    last = max(0, -(-len(rows) // page.size) - 1)
+    last = max(0, -(-len(rows) // requested.size) - 1)
     if kind == "wrong_page":
-        page = replace(page, page=page.page + 1 if page.page < last else page.page - 1)
-    start = page.start - page.size if kind == "repeated_page" else page.start
-    data = [] if kind == "empty" else rows[max(start, 0) : max(start, 0) + page.size]
+        number = requested.page + 1 if requested.page < last else requested.page - 1
+        requested = replace(requested, page=number)
+    start = requested.start - requested.size if kind == "repeated_page" else requested.start
+    data = [] if kind == "empty" else rows[max(start, 0) : max(start, 0) + requested.size]
     total = len(rows) // 2 if kind == "shrunk" else len(rows)
-    pagination = Pagination(page.page, page.size, total, page.sort)
+    pagination = Pagination(requested.page, requested.size, total, requested.sort)
     if kind == "missing":
         head = {"metadata": metadata(request), "pagination": pagination.as_json()}
         return msgspec.json.encode(head)

@@ -1,4 +1,4 @@
-"""The rows of one endpoint: encoded once, replaced when they change, read without a lock."""
+"""The rows of one endpoint, encoded once; a change replaces them, and readers need no lock."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -119,9 +119,8 @@ def _in_order(snapshot: _Snapshot, selection: RowSelection) -> Sequence[bytes]:
         for row, encoded in zip(snapshot.rows, snapshot.encoded, strict=True)
         if matches is None or matches(row)
     ]
-    for name, direction in reversed(
-        selection.sort
-    ):  # sorting is stable, so the last field is sorted first
+    # Sorting is stable, so the rows are sorted by the last field first.
+    for name, direction in reversed(selection.sort):
         pairs.sort(key=lambda pair: _sortable(pair[0].get(name)), reverse=direction == "DESC")
     return [encoded for _, encoded in pairs]
 

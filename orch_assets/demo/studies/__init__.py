@@ -1,4 +1,4 @@
-"""Made-up studies: from a plan to the rows of every endpoint, the same ones each time."""
+"""Made-up studies: from a plan to the rows of every endpoint, which are always the same."""
 
 from orch_assets.demo.studies.conduct import make_courses, make_sites
 from orch_assets.demo.studies.design import make_design
@@ -21,7 +21,7 @@ __all__ = ["StudyPlan", "make_study", "plan_studies", "plan_study"]
 
 
 def make_study(plan: StudyPlan) -> dict[str, list[Row]]:
-    """Return a study's rows, by the name of their endpoint."""
+    """Return a study's rows by the name of their endpoint."""
     design = make_design(plan)
     sites = make_sites(plan)
     users = make_users(plan, len(sites))

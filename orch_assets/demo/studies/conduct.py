@@ -1,4 +1,4 @@
-"""What happens in a study: its sites, and its subjects with their visits."""
+"""The conduct of a study: its sites, and its subjects with their visits."""
 
 import itertools
 import random
@@ -18,7 +18,7 @@ from orch_assets.demo.studies.visit_schedule import (
 )
 from orch_assets.demo.studies.vocabulary import KEYWORDS, SITE_STATUSES, SITES
 
-_LENGTH = timedelta(days=125)  # from day 1 to the end of the last visit's window
+_STUDY_LENGTH = timedelta(days=125)  # from day 1 to the end of the last visit's window
 _DELETED_SHARE = 0.03
 
 
@@ -27,10 +27,10 @@ class Attendance:
     """A visit that took place.
 
     Attributes:
-        interval: of the schedule.
-        interval_id: its ID.
-        visit_id: the visit's ID.
-        date: when.
+        interval: The interval of the schedule.
+        interval_id: The interval's ID.
+        visit_id: The visit's ID.
+        date: When the visit took place.
     """
 
     interval: PlannedInterval
@@ -41,14 +41,14 @@ class Attendance:
 
 @dataclass(frozen=True)
 class Course:
-    """A subject's way through the study.
+    """A subject's course through the study.
 
     Attributes:
-        subject: the subject's row.
-        country: of its site.
-        baseline: study day 0.
-        attended: visits that took place; at least the screening.
-        visits: rows of all visits.
+        subject: The subject's row.
+        country: The country of its site.
+        baseline: The date and time of study day 0.
+        attended: The visits that took place; always includes the screening.
+        visits: The rows of all visits.
     """
 
     subject: Row
@@ -59,7 +59,7 @@ class Course:
 
 
 def make_sites(plan: StudyPlan) -> list[Row]:
-    """Make up a study's sites; the first one recruits."""
+    """Create a study's sites. The first one always enrolls subjects."""
     rng = plan.random("sites")
     count = max(2, min(len(SITES), plan.subjects // 12 + rng.randint(1, 3)))
     rows = []
@@ -80,14 +80,14 @@ def make_sites(plan: StudyPlan) -> list[Row]:
 
 
 def make_courses(plan: StudyPlan, design: Design, sites: list[Row]) -> list[Course]:
-    """Make up a study's subjects with their visits."""
+    """Create a study's subjects with their visits."""
     rng = plan.random("conduct")
-    recruiting = [site for site in sites if site["siteEnrollmentStatus"] != "Pending"]
+    enrolling = [site for site in sites if site["siteEnrollmentStatus"] != "Pending"]
     countries = {name: country for country, name in SITES}
     visit_ids = itertools.count(plan.first_id(6))
     courses = []
     for number in range(plan.subjects):
-        site = rng.choice(recruiting)
+        site = rng.choice(enrolling)
         baseline = _baseline(plan, rng)
         fate = _fate(rng, baseline)
         subject = _subject(rng, plan.first_id(5), number, site) | {"subjectStatus": fate.status}
@@ -101,7 +101,7 @@ def make_courses(plan: StudyPlan, design: Design, sites: list[Row]) -> list[Cour
 
 
 def keywords(rng: random.Random, share: float, when: datetime) -> list[Row]:
-    """Make up keywords for that share of rows."""
+    """Return a keyword for that share of all rows, and no keyword for the others."""
     if rng.random() >= share:
         return []
     name, key, keyword_id = rng.choice(KEYWORDS)
@@ -117,7 +117,7 @@ def keywords(rng: random.Random, share: float, when: datetime) -> list[Row]:
 
 
 def _baseline(plan: StudyPlan, rng: random.Random) -> datetime:
-    """Return day 1, in the morning: a visit some hours later is still on the same day."""
+    """Return study day 0, in the morning: a visit some hours later is on the same day."""
     day = plan.started + (DATA_CUT - plan.started) * rng.uniform(0.3, 0.97)
     return day.replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(
         seconds=rng.randrange(14400)
@@ -126,7 +126,7 @@ def _baseline(plan: StudyPlan, rng: random.Random) -> datetime:
 
 def _fate(rng: random.Random, baseline: datetime) -> Fate:
     fate = rng.choices(FATES, [fate.weight for fate in FATES])[0]
-    return ONGOING if baseline + _LENGTH > DATA_CUT and fate is not SCREEN_FAILED else fate
+    return ONGOING if baseline + _STUDY_LENGTH > DATA_CUT and fate is not SCREEN_FAILED else fate
 
 
 def _subject(rng: random.Random, first_id: int, number: int, site: Row) -> Row:

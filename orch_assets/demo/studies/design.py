@@ -11,14 +11,14 @@ from orch_assets.demo.studies.plans import DATA_CUT, Row, StudyPlan, stamp
 
 @dataclass(frozen=True)
 class PlannedInterval:
-    """One visit of the schedule.
+    """One interval of the schedule: the definition of a visit.
 
     Attributes:
-        name: as the sites know it.
-        day: study day on which it is due; None where nothing is due.
-        slack: days of its window on either side.
-        forms: keys of the forms that belong to it.
-        disabled: no longer in use.
+        name: The interval's name.
+        day: The study day on which the visit is due; None for an unscheduled visit.
+        slack: The days before and after the due date that the window allows.
+        forms: The keys of its forms.
+        disabled: Whether it is no longer used.
     """
 
     name: str
@@ -43,13 +43,13 @@ SCHEDULE = (
 
 @dataclass(frozen=True)
 class Design:
-    """A study's design, as rows and as what they were made from.
+    """A study's design: its forms, and the rows made from them and from the schedule.
 
     Attributes:
-        forms: of the study, by form key.
-        form_ids: by form key.
-        interval_ids: by interval name.
-        rows: of the endpoints ``forms``, ``variables`` and ``intervals``.
+        forms: The forms by form key.
+        form_ids: The forms' IDs by form key.
+        interval_ids: The intervals' IDs by interval name.
+        rows: The rows of the endpoints ``forms``, ``variables`` and ``intervals``.
     """
 
     forms: dict[str, FormDesign]
@@ -59,7 +59,7 @@ class Design:
 
 
 def make_design(plan: StudyPlan) -> Design:
-    """Make up a study's design."""
+    """Create a study's design."""
     rng = plan.random("design")
     forms = {form.key: form for form in (*forms_of(plan.area), *further_forms(plan))}
     form_ids = {key: plan.first_id(3) + number for number, key in enumerate(forms)}
@@ -108,7 +108,7 @@ def _form_row(plan: StudyPlan, rng: random.Random, form: FormDesign, form_id: in
 def _variable_rows(
     plan: StudyPlan, rng: random.Random, forms: dict[str, FormDesign], form_rows: list[Row]
 ) -> list[Row]:
-    places = [
+    items = [
         (form_row, sequence, item)
         for form_row in form_rows
         for sequence, item in enumerate(forms[form_row["formKey"]].items, start=1)
@@ -116,7 +116,7 @@ def _variable_rows(
     first = plan.first_id(4)
     return [
         _variable_row(plan, rng, form_row, sequence, item) | {"variableId": first + number}
-        for number, (form_row, sequence, item) in enumerate(places)
+        for number, (form_row, sequence, item) in enumerate(items)
     ]
 
 

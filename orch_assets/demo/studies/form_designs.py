@@ -1,4 +1,4 @@
-"""The forms of a study and their items, as a data manager would write them down."""
+"""The forms of a study and their items, as a data manager would specify them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ from orch_assets.demo.studies.vocabulary import (
     Area,
 )
 
-# Older variables have no flag at all ("absent") or a null; nobody knows whether those are blinded.
+# Older variables have no flag ("absent") or a null. It is not known whether those are blinded.
 Blinded = Literal[True, False, "null", "absent"]
 
 
@@ -22,12 +22,12 @@ class Item:
     """One question of a form.
 
     Attributes:
-        name: its field name, the key in ``recordData``.
-        type: of the variable, as the API names it.
-        label: the question.
-        blinded: the variable's flag.
-        deleted: deleted from the form; records from before may still hold answers.
-        disabled: soft-deleted by the form's designer.
+        name: The variable's name, which is the key in ``recordData``.
+        type: The variable's type, with the API's name.
+        label: The question.
+        blinded: The variable's flag.
+        deleted: Whether the item was deleted from the form. Older records may still have answers.
+        disabled: Whether the form's designer soft-deleted the item.
     """
 
     name: str
@@ -43,14 +43,14 @@ class FormDesign:
     """One form (eCRF).
 
     Attributes:
-        key: its form key.
-        name: its title.
-        items: its questions.
-        log: filled in as often as there is something to tell, outside the schedule.
-        children: has a parent record for the sampling and a child record for each result.
-        epro: filled in by the subject.
+        key: The form key.
+        name: The title.
+        items: The questions.
+        log: Whether the form is filled in as often as needed, outside the schedule.
+        children: Whether a parent record (the sampling) has child records (one per result).
+        epro: Whether the subject fills in the form.
         kind: ``Subject`` or ``Site``.
-        disabled: no longer in use.
+        disabled: Whether the form is no longer used.
     """
 
     key: str
@@ -110,7 +110,7 @@ _EFFICACY: dict[Area, tuple[str, tuple[Item, ...]]] = {
 
 
 def forms_of(area: Area) -> tuple[FormDesign, ...]:
-    """Return the forms of a study in that area: the common ones and its own efficacy form."""
+    """Return the forms of a study: those of every study, and the efficacy form of its area."""
     name, items = _EFFICACY[area]
     efficacy = FormDesign(
         "EFF",
@@ -147,7 +147,7 @@ _COMMON = (
             Item("PEDAT", "DATE", "Date of examination"),
             Item("PENORM", "RADIO", "All body systems normal"),
             Item("PEDESC", "TEXTAREA", "Findings"),
-            # Differs from the one above in case alone; tables keep both.
+            # Its name differs from the one above only in case; tables keep both.
             Item("PEDesc", "TEXT", "Findings, short (protocol version 1)", disabled=True),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Forms beyond those that every study has, for studies of many: all types, untidy names too."""
+"""Additional forms, for studies with many of them: all types of variables, and untidy names."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from orch_assets.demo.studies.plans import StudyPlan, chance
 Answers = dict[str, Any]
 Write = Callable[[random.Random, datetime], Any]
 
-# Names as people choose them: alike but for their case, no ASCII, long, like a column of ours.
+# Names as people choose them: equal except for case, not ASCII, long, or equal to our own columns.
 _NAMES = (
     "q{number}",
     "Q{number}",
@@ -29,10 +29,10 @@ _BLINDED: tuple[Blinded, ...] = (*[False] * 17, True, "null", "absent")
 
 
 def further_forms(plan: StudyPlan) -> tuple[FormDesign, ...]:
-    """Return what a study's own forms lack to the forms and variables that are planned.
+    """Return the forms to add to a study's own, to reach the planned numbers.
 
     Raises:
-        ValueError: these can't be made of so many forms and variables.
+        ValueError: The planned numbers of forms and variables are impossible.
     """
     if not plan.forms:
         return ()
@@ -40,7 +40,7 @@ def further_forms(plan: StudyPlan) -> tuple[FormDesign, ...]:
     count = plan.forms - len(own)
     variables = plan.variables - sum(len(form.items) for form in own)
     if not 0 < count <= variables:
-        raise ValueError(f"A study can't have {plan.forms} forms and {plan.variables} variables")
+        raise ValueError(f"A study can't have {plan.forms} forms and {plan.variables} variables.")
     rng = plan.random("further forms")
     sizes = [variables // count + (number < variables % count) for number in range(count)]
     return tuple(_form(rng, number, size) for number, size in enumerate(sizes, start=1))
@@ -49,10 +49,10 @@ def further_forms(plan: StudyPlan) -> tuple[FormDesign, ...]:
 def _form(rng: random.Random, number: int, size: int) -> FormDesign:
     key = _KEYS[number % len(_KEYS)].format(number=number, previous=number - 1)
     items: dict[str, Item] = {}
-    for place in range(1, size + 1):
-        item = _item(rng, key, place)
+    for position in range(1, size + 1):
+        item = _item(rng, key, position)
         if item.name in items:
-            item = replace(item, name=f"{key}_{place}")
+            item = replace(item, name=f"{key}_{position}")
         items[item.name] = item
     return FormDesign(
         key,
@@ -64,12 +64,12 @@ def _form(rng: random.Random, number: int, size: int) -> FormDesign:
     )
 
 
-def _item(rng: random.Random, form_key: str, place: int) -> Item:
-    untidy = rng.choice(_NAMES).format(form=form_key, number=place // 2)
+def _item(rng: random.Random, form_key: str, position: int) -> Item:
+    untidy = rng.choice(_NAMES).format(form=form_key, number=position // 2)
     return Item(
-        untidy if chance(rng, 0.3) else f"{form_key}_{place}",
+        untidy if chance(rng, 0.3) else f"{form_key}_{position}",
         rng.choice(tuple(_WRITERS)),
-        f"Question {place}",
+        f"Question {position}",
         blinded=rng.choice(_BLINDED),
         deleted=chance(rng, 0.03),
         disabled=chance(rng, 0.03),
@@ -77,14 +77,14 @@ def _item(rng: random.Random, form_key: str, place: int) -> Item:
 
 
 def further_answers(form: FormDesign, rng: random.Random, when: datetime) -> Iterator[Answers]:
-    """Yield what each record of a subject holds; with children, the first is the others' parent."""
+    """Yield the answers of each record of a subject. With children, the first is the parent."""
     if form.disabled:
         return
-    fewest = 0 if form.log else 1
-    for _ in range(rng.randint(fewest, 3) if form.log or form.children else 1):
-        first, *rest = form.items
-        asked = [first, *(item for item in rest if not chance(rng, 0.1))]
-        yield {item.name: _answer(rng, item, when) for item in asked}
+    minimum = 0 if form.log else 1
+    for _ in range(rng.randint(minimum, 3) if form.log or form.children else 1):
+        first, *others = form.items
+        answered = [first, *(item for item in others if not chance(rng, 0.1))]
+        yield {item.name: _answer(rng, item, when) for item in answered}
 
 
 def _answer(rng: random.Random, item: Item, when: datetime) -> Any:
@@ -101,19 +101,19 @@ def _number(rng: random.Random, _when: datetime) -> Any:
     return rng.choice((value, value, value, str(value), f"{value}0", f"<{value}"))
 
 
-def _whole(rng: random.Random, _when: datetime) -> Any:
+def _integer(rng: random.Random, _when: datetime) -> Any:
     value = rng.randint(-9, 10**12)
     return rng.choice((value, value, value, str(value), float(value), value + 0.5, 2**70))
 
 
 def _date(rng: random.Random, when: datetime) -> str:
-    written = ("%Y-%m-%d",) * 6 + ("%Y-%m", "%Y", "%d-%b-%Y", "%Y-%m-%dT00:00:00", "%m/%d/%Y")
-    return when.strftime(rng.choice(written))
+    formats = ("%Y-%m-%d",) * 6 + ("%Y-%m", "%Y", "%d-%b-%Y", "%Y-%m-%dT00:00:00", "%m/%d/%Y")
+    return when.strftime(rng.choice(formats))
 
 
-def _moment(rng: random.Random, when: datetime) -> str:
-    written = ("%Y-%m-%d %H:%M:%S",) * 4 + ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
-    return (when + timedelta(seconds=rng.randrange(86400))).strftime(rng.choice(written))
+def _date_time(rng: random.Random, when: datetime) -> str:
+    formats = ("%Y-%m-%d %H:%M:%S",) * 4 + ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+    return (when + timedelta(seconds=rng.randrange(86400))).strftime(rng.choice(formats))
 
 
 def _choices(rng: random.Random, _when: datetime) -> Any:
@@ -134,10 +134,10 @@ def _file(rng: random.Random, _when: datetime) -> Any:
 
 _WRITERS: dict[str, Write] = {
     "NUMBER": _number,
-    "INTEGER": _whole,
+    "INTEGER": _integer,
     "DECIMAL": _number,
     "DATE": _date,
-    "DATETIME": _moment,
+    "DATETIME": _date_time,
     "TEXT": _text,
     "TEXTAREA": _text,
     "RADIO": _choice,

@@ -1,7 +1,7 @@
-"""What is written into a form: one function for each form, from a subject to ``recordData``.
+"""The answers on the forms: one function per form, which makes ``recordData`` for a subject.
 
-The values are as untidy as real ones: empty text and text in numeric items, numbers in text items,
-partial dates, nulls, lists, objects and text of many languages.
+The values are as untidy as real ones: empty text and other text in numeric items, numbers in text
+items, partial dates, nulls, lists, objects and text in many languages.
 """
 
 import random
@@ -19,16 +19,16 @@ Answers = dict[str, Any]
 
 @dataclass(frozen=True)
 class Patient:
-    """What one subject's answers have in common.
+    """The facts about a subject on which all its answers agree.
 
     Attributes:
-        country: of the site.
-        born: year of birth.
+        country: The country of the site.
+        born: The year of birth.
         sex: ``F`` or ``M``.
-        weight: in kg.
-        arm: of the treatment; blinded.
-        number: randomisation number, with leading zeros.
-        fate: status at the end.
+        weight: The weight in kg.
+        arm: The treatment arm; blinded.
+        number: The randomisation number, with leading zeros.
+        fate: The subject's final status.
     """
 
     country: str
@@ -41,7 +41,7 @@ class Patient:
 
 
 def make_patient(rng: random.Random, country: str, number: int, fate: str) -> Patient:
-    """Make up what a subject's answers will agree on."""
+    """Create the facts about a subject on which all its answers agree."""
     return Patient(
         country=country,
         born=rng.randint(1940, 2003),
@@ -54,7 +54,7 @@ def make_patient(rng: random.Random, country: str, number: int, fate: str) -> Pa
 
 
 def _number(rng: random.Random, value: float) -> Any:
-    """Return a number as it arrives: now and then as text, as empty text, or as null."""
+    """Return the number, or occasionally text with the number, empty text or None."""
     return rng.choices((value, "", str(value), None), (95, 2, 2, 1))[0]
 
 
@@ -63,7 +63,7 @@ def _date(when: datetime) -> str:
 
 
 def _partial_date(rng: random.Random, when: datetime) -> str:
-    """Return a date as subjects remember it."""
+    """Return a date as subjects remember it: sometimes only its year or month, or unknown."""
     return rng.choices((_date(when), f"{when:%Y-%m}", f"{when:%Y}", "UNK"), (85, 9, 4, 2))[0]
 
 
@@ -78,7 +78,7 @@ def _demographics(rng: random.Random, patient: Patient, when: datetime) -> Answe
         "CHILDPOT": rng.choice(("Yes", "No")) if patient.sex == "F" else None,
         "ICFILE": {"fileName": f"ic_{patient.number}.pdf", "fileSize": rng.randint(9000, 99999)},
     }
-    if chance(rng, 0.3):  # from before the item was deleted
+    if chance(rng, 0.3):  # entered before the item was deleted
         answers["INITIALS"] = "".join(rng.choices("ABCDEFGHIJKLMNOP", k=2))
     return answers
 
@@ -115,7 +115,7 @@ def _lab_sample(rng: random.Random, _patient: Patient, when: datetime) -> Answer
 
 
 def lab_results(rng: random.Random) -> list[Answers]:
-    """Return the results of one sample: what its child records hold."""
+    """Return the results of one sample, each for one child record."""
     return [_lab_result(rng, lab) for lab in rng.sample(LABS, 3)]
 
 
@@ -213,7 +213,7 @@ _MEANS = {"TLSUM": 60, "LVEF": 42, "PASI": 12, "EDSS": 3, "HBA1C": 7.6, "FEV1": 
 
 
 def answers(form: FormDesign, rng: random.Random, patient: Patient, when: datetime) -> Answers:
-    """Return what one record of a form holds, without the system's own keys."""
+    """Return the answers of one record of a form, without the keys that the system adds."""
     if form.key in _WRITERS:
         return _WRITERS[form.key](rng, patient, when)
     return _efficacy(form, rng, when)

@@ -1,4 +1,4 @@
-"""What watches over the records: their revisions, the coding of terms, queries, and jobs."""
+"""What belongs to the records: revisions, codings, queries and jobs."""
 
 import random
 import uuid
@@ -20,12 +20,12 @@ _DICTIONARIES = {
 }
 
 
-def _moment(text: str) -> datetime:
+def _parsed(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC without a zone
 
 
 def make_revisions(plan: StudyPlan, records: list[Row], users: list[Row]) -> list[Row]:
-    """Make up the audit trail: a record's first revision creates it, the last leaves it as is."""
+    """Create the audit trail: the revisions of each record, from its creation to its final state."""
     rng = plan.random("revisions")
     staff = [user for user in users if user["roles"][0]["type"] == "SITE"]
     rows: list[Row] = []
@@ -33,7 +33,7 @@ def make_revisions(plan: StudyPlan, records: list[Row], users: list[Row]) -> lis
         created, modified = record["dateCreated"], record["dateModified"]
         moments = [created] if modified == created else [created, modified]
         if len(moments) > 1 and chance(rng, 0.3):
-            between = _moment(created) + (_moment(modified) - _moment(created)) / 2
+            between = _parsed(created) + (_parsed(modified) - _parsed(created)) / 2
             moments.insert(1, stamp(between))
         for number, moment in enumerate(moments, start=1):
             last = number == len(moments)
@@ -46,9 +46,17 @@ def make_revisions(plan: StudyPlan, records: list[Row], users: list[Row]) -> lis
 def _revision(
     rng: random.Random, record: Row, number: int, moment: str, user: Row, *, last: bool
 ) -> Row:
-    same = ("studyKey", "recordId", "recordOid", "subjectId", "subjectOid", "subjectKey", "siteId")
+    copied = (
+        "studyKey",
+        "recordId",
+        "recordOid",
+        "subjectId",
+        "subjectOid",
+        "subjectKey",
+        "siteId",
+    )
     row: Row = {
-        **{key: record[key] for key in same},
+        **{key: record[key] for key in copied},
         "recordRevisionId": 0,
         "recordRevision": number,
         "dataRevision": number,
@@ -68,7 +76,7 @@ def _revision(
 def make_codings(
     plan: StudyPlan, records: list[Row], forms: list[Row], subjects: list[Row], users: list[Row]
 ) -> list[Row]:
-    """Make up the coding of most terms; the others wait for their coder."""
+    """Create the codings of most terms; the other terms are not coded yet."""
     rng = plan.random("codings")
     form_names = {form["formKey"]: form["formName"] for form in forms}
     site_names = {subject["siteId"]: subject["siteName"] for subject in subjects}
@@ -80,7 +88,7 @@ def make_codings(
             if not value or not chance(rng, _CODED_SHARE):
                 continue
             revision = rng.choices((1, 2), (9, 1))[0]
-            coded = _moment(record["dateModified"]) + timedelta(hours=rng.randint(1, 200))
+            coded = _parsed(record["dateModified"]) + timedelta(hours=rng.randint(1, 200))
             rows.append(
                 {
                     "studyKey": plan.key,
@@ -114,20 +122,20 @@ def make_queries(
     variables: list[Row],
     users: list[Row],
 ) -> list[Row]:
-    """Make up queries on answers, and a few on whole subjects."""
+    """Create queries on answers, and a few on subjects."""
     rng = plan.random("queries")
-    known = {(row["formKey"], row["variableName"]) for row in variables}
+    defined = {(row["formKey"], row["variableName"]) for row in variables}
     rows: list[Row] = []
     for record in records:
         if not chance(rng, _QUERY_SHARE):
             continue
-        names = [name for name in record["recordData"] if (record["formKey"], name) in known]
-        where = {"recordId": record["recordId"], "variable": rng.choice(names)}
-        opened = _moment(record["dateModified"])
-        rows.append(_query(rng, "question", record, users, opened) | where)
+        names = [name for name in record["recordData"] if (record["formKey"], name) in defined]
+        question = {"recordId": record["recordId"], "variable": rng.choice(names)}
+        opened = _parsed(record["dateModified"])
+        rows.append(_query(rng, "question", record, users, opened) | question)
     for subject in subjects:
         if chance(rng, 0.05):
-            opened = _moment(subject["dateModified"])
+            opened = _parsed(subject["dateModified"])
             rows.append(_query(rng, "subject", subject, users, opened))
     first = plan.first_id(5)
     return [row | {"annotationId": first + number} for number, row in enumerate(rows)]
@@ -136,21 +144,21 @@ def make_queries(
 def _query(
     rng: random.Random,
     kind: str,
-    about: Row,
+    target: Row,
     users: list[Row],
     opened: datetime,
 ) -> Row:
     opened = min(opened + timedelta(hours=rng.randint(1, 400)), DATA_CUT)
     comments = _comments(rng, users, opened)
     return {
-        "studyKey": about["studyKey"],
-        "subjectId": about["subjectId"],
-        "subjectOid": about["subjectOid"],
+        "studyKey": target["studyKey"],
+        "subjectId": target["subjectId"],
+        "subjectOid": target["subjectOid"],
         "annotationType": kind,
         "annotationId": 0,
         "type": kind if chance(rng, 0.8) else None,
         "description": rng.choice(("Monitor Query", "Edit Check", "Data Manager Query")),
-        "subjectKey": about["subjectKey"],
+        "subjectKey": target["subjectKey"],
         "dateCreated": stamp(opened),
         "dateModified": comments[-1]["date"],
         "queryComments": comments,
@@ -158,7 +166,7 @@ def _query(
 
 
 def _comments(rng: random.Random, users: list[Row], opened: datetime) -> list[Row]:
-    """Make up a query's history: opened, perhaps answered, perhaps closed."""
+    """Create a query's history: opened, then perhaps answered, then perhaps closed."""
     steps = [("Query Open", "Please check / bitte prüfen.")]
     if chance(rng, _CLOSED_SHARE):
         steps += [("Query Responded", "Corrected."), ("Query Closed", "")]
@@ -181,7 +189,7 @@ def _comments(rng: random.Random, users: list[Row], opened: datetime) -> list[Ro
 
 
 def make_jobs(plan: StudyPlan) -> list[Row]:
-    """Make up the batches that were sent to a study: one done, one failed, one waiting."""
+    """Create a study's batch jobs: one completed, one failed, and one that has not started."""
     rng = plan.random("jobs")
     rows = []
     for state in ("completed", "failed", "created"):

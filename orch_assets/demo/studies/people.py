@@ -1,4 +1,4 @@
-"""The people of a study: its users, with roles at the sponsor and at the sites."""
+"""The users of a study, with roles at the sponsor and at the sites."""
 
 import random
 import unicodedata
@@ -10,14 +10,16 @@ from orch_assets.demo.studies.vocabulary import FIRST_NAMES, LAST_NAMES, ROLES
 
 
 def make_users(plan: StudyPlan, sites: int) -> list[Row]:
-    """Make up users: one for each role of the sponsor, two of a site's staff for each site."""
+    """Create the users: one per sponsor role, and two per site, one for each site role."""
     rng = plan.random("people")
     sponsor = [role for role in ROLES if role[3] == "SPONSOR"]
     staff = [role for role in ROLES if role[3] == "SITE"]
     roles = [(role, 1) for role in sponsor] + [
         (role, 100 + site) for site in range(sites) for role in staff
     ]
-    return [_user(plan, rng, number, role, place) for number, (role, place) in enumerate(roles)]
+    return [
+        _user(plan, rng, number, role, community) for number, (role, community) in enumerate(roles)
+    ]
 
 
 def _user(
@@ -29,7 +31,7 @@ def _user(
 ) -> Row:
     first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
     login = f"{_plain(first)[0]}{_plain(last)}{number + 1}"
-    # The first users stay active: others' rows are by them.
+    # The first users stay active, because rows of other endpoints refer to them.
     active = number < len(ROLES) or not chance(rng, 0.15)
     return {
         "userId": _uuid(rng),
@@ -81,7 +83,7 @@ def _uuid(rng: random.Random) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a name as a login has it: lower-case ASCII letters."""
+    """Return a name in lower-case ASCII letters, for a login."""
     name = name.replace("ø", "o").replace("Ø", "O").replace("ł", "l")
     letters = unicodedata.normalize("NFKD", name)
     return "".join(letter for letter in letters.lower() if letter.isascii() and letter.isalpha())

@@ -1,4 +1,4 @@
-"""Which studies there are: their keys, areas and sizes, each from the seed alone."""
+"""The plans of the studies: keys, areas and sizes, which depend only on the seed."""
 
 import math
 import random
@@ -20,10 +20,10 @@ from orch_assets.demo.studies.vocabulary import (
 Row = dict[str, Any]
 
 DATA_CUT = datetime(2025, 6, 30, 12, 0)  # noqa: DTZ001 - the API's dates are UTC without a zone
-"""Nothing in a made-up study is later than this; no clock is read, so that rows stay the same."""
+"""The latest date in any study. No clock is read, so the rows are always the same."""
 
-# Plain ones first. The others are legal and real-looking, and each breaks something naive: case,
-# blanks, reserved characters of URLs and shells, other alphabets, keys that look like numbers.
+# Plain keys come first. The others are valid and realistic, and each breaks naive code: by case,
+# blanks, reserved characters of URLs and shells, other alphabets, or by looking like a number.
 _KEYS: tuple[tuple[str, Area], ...] = (
     ("ONC-301", ONCOLOGY),
     ("CARD-202", CARDIOLOGY),
@@ -43,22 +43,22 @@ _KEYS: tuple[tuple[str, Area], ...] = (
     ("O'Neill_3.1", CARDIOLOGY),
 )
 
-_SIZE_SPREAD = 0.45  # sigma of the lognormal that the numbers of subjects follow
+_SIZE_SPREAD = 0.45  # sigma of the lognormal distribution of the numbers of subjects
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study before its rows are made up.
+    """The properties of a study from which its rows are created.
 
     Attributes:
-        index: its place in the registry, from 0; every ID begins with it.
-        key: its study key.
-        area: its therapeutic area.
-        subjects: how many it has.
-        seed: the registry's.
-        row: what the registry's listing says of it.
-        forms: how many it has; 0 for its area's own.
-        variables: of all its forms; counts only where ``forms`` does.
+        index: The study's 0-based position in the account; every ID of the study depends on it.
+        key: The study key.
+        area: The therapeutic area.
+        subjects: The number of subjects.
+        seed: The random seed of the simulator.
+        row: The study's row in the list of studies.
+        forms: The number of forms; 0 for those of every study in the area.
+        variables: The number of variables on all forms; used if ``forms`` is not 0.
     """
 
     index: int
@@ -71,11 +71,11 @@ class StudyPlan:
     variables: int = 0
 
     def random(self, domain: str) -> random.Random:
-        """Return the dice of one domain, so that a change in one leaves the others' rows alone."""
-        return dice(self.seed, self.index, domain)
+        """Return the random generator of a domain. Changes to one domain leave the others alone."""
+        return generator(self.seed, self.index, domain)
 
     def first_id(self, width: int) -> int:
-        """Return the first ID of a domain that needs IDs of that many digits below the study."""
+        """Return the first ID of a domain whose IDs have ``width`` digits after the study's."""
         return (self.index + 1) * int(10**width) + 1
 
     @property
@@ -84,23 +84,23 @@ class StudyPlan:
         return datetime.strptime(self.row["dateCreated"], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
 
 
-def dice(seed: int, index: int, domain: str) -> random.Random:
-    """Return dice that fall alike on every machine and Python."""
+def generator(seed: int, index: int, domain: str) -> random.Random:
+    """Return a random generator that gives the same values on every machine and Python."""
     return random.Random(f"{seed}/{index}/{domain}")
 
 
 def chance(rng: random.Random, share: float) -> bool:
-    """Return whether something happens that does so in that share of cases."""
+    """Return True with the probability ``share``."""
     return rng.random() < share
 
 
 def stamp(moment: datetime) -> str:
-    """Return a moment as the API writes it."""
+    """Return a date and time as the API writes it."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def plan_studies(studies: int, subjects: int, seed: int) -> list[StudyPlan]:
-    """Plan a registry; the plans of its first studies don't depend on how many there are."""
+    """Plan the studies. A study's plan does not depend on their number."""
     return [plan_study(index, subjects, seed) for index in range(studies)]
 
 
@@ -110,15 +110,15 @@ def plan_study(
     """Plan one study.
 
     Args:
-        index: its place in the registry, from 0.
-        subjects: of a study, on average.
-        seed: the registry's.
-        key: its key; None takes the registry's own for that place.
-        exactly: so many subjects instead.
+        index: The study's 0-based position in the account.
+        subjects: The average number of subjects per study.
+        seed: The random seed of the simulator.
+        key: The study key; None for the default key at that position.
+        exactly: The exact number of subjects; None for a number around the average.
     """
-    rng = dice(seed, index, "plan")
-    own_key, area = _key_and_area(index)
-    key = key or own_key
+    rng = generator(seed, index, "plan")
+    default_key, area = _key_and_area(index)
+    key = key or default_key
     started = DATA_CUT - timedelta(days=rng.randint(400, 1100), seconds=rng.randrange(86400))
     row = {
         "sponsorKey": f"{rng.randint(1, 120):03d}",

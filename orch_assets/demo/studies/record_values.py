@@ -1,4 +1,4 @@
-"""A study's records: the forms of every visit that took place, and the logs beside them."""
+"""A study's records: the forms of every visit that took place, and the log forms."""
 
 import itertools
 import random
@@ -23,23 +23,23 @@ _LOGS = ("AE", "CM")
 
 
 def make_records(plan: StudyPlan, design: Design, courses: list[Course]) -> list[Row]:
-    """Make up all records, subject by subject."""
+    """Create all records, subject by subject."""
     rng = plan.random("records")
-    book = _Book(plan, design, rng)
+    casebook = _Casebook(plan, design, rng)
     for number, course in enumerate(courses, start=1):
         patient = make_patient(rng, course.country, number, course.subject["subjectStatus"])
         for attendance in course.attended:
             for form_key in attendance.interval.forms:
-                book.scheduled(course, patient, attendance, form_key)
+                casebook.scheduled(course, patient, attendance, form_key)
         for form_key in _LOGS:
             for when in _log_dates(rng, course):
-                book.write(
+                casebook.write(
                     course, form_key, when, answers(design.forms[form_key], rng, patient, when)
                 )
     further = plan.random("further records")
     for course, form in itertools.product(courses, further_forms(plan)):
-        book.repeated(course, form, further_answers(form, further, course.baseline))
-    return book.rows
+        casebook.repeated(course, form, further_answers(form, further, course.baseline))
+    return casebook.rows
 
 
 def _log_dates(rng: random.Random, course: Course) -> Iterator[datetime]:
@@ -51,14 +51,14 @@ def _log_dates(rng: random.Random, course: Course) -> Iterator[datetime]:
 
 
 def _entered(rng: random.Random, when: datetime) -> tuple[datetime, datetime]:
-    """Return when a record was first saved, some days after the fact, and when last."""
+    """Return when a record was first saved, up to three days after the event, and when last."""
     created = min(when + timedelta(seconds=rng.randrange(3 * 86400)), DATA_CUT)
     changed = chance(rng, 0.35)
     return created, min(created + timedelta(days=rng.randint(1, 90)) * changed, DATA_CUT)
 
 
-class _Book:
-    """The casebook: gives every record its ID and what all records have in common."""
+class _Casebook:
+    """The study's records so far; gives every record its ID and the fields common to all."""
 
     def __init__(self, plan: StudyPlan, design: Design, rng: random.Random) -> None:
         self.rows: list[Row] = []
@@ -69,7 +69,7 @@ class _Book:
     def scheduled(
         self, course: Course, patient: Patient, attendance: Attendance, form_key: str
     ) -> None:
-        """Write a visit's form, with its child records where the form has some."""
+        """Add the record of a visit's form, and its child records if the form has some."""
         form = self._design.forms[form_key]
         when = attendance.date
         at_visit = {"intervalId": attendance.interval_id, "visitId": attendance.visit_id}
@@ -82,7 +82,7 @@ class _Book:
                 )
 
     def repeated(self, course: Course, form: FormDesign, records: Iterable[Answers]) -> None:
-        """Write a form as often as it was filled in; where it has children, below the first."""
+        """Add the records of a form. If it has children, the first record is the others' parent."""
         parent: dict[str, int] = {}
         for values in records:
             row = self.write(course, form.key, course.baseline, values, **parent)
@@ -92,14 +92,14 @@ class _Book:
     def write(
         self, course: Course, form_key: str, when: datetime, values: Answers, **ids: int
     ) -> Row:
-        """Write one record.
+        """Add one record.
 
         Args:
-            course: of its subject.
-            form_key: its form.
-            when: the day it tells about.
-            values: its answers.
-            ids: of visit, interval and parent, where it has them.
+            course: The subject's course.
+            form_key: The form.
+            when: The date of the event that the record describes.
+            values: The answers.
+            ids: The IDs of visit, interval and parent record, if it has them.
         """
         rng, subject = self._rng, course.subject
         number = len(self.rows) + 1

@@ -1,4 +1,4 @@
-"""A subject's visits: which of the schedule it came to, when, and how the registry tells it."""
+"""A subject's visits: which took place, when, and their rows."""
 
 import random
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _UNSCHEDULED_SHARE = 0.15
 
 
 class Fate(NamedTuple):
-    """How a subject fares: its status, how many scheduled visits it gets to, and how often so."""
+    """A subject's outcome: its status, its number of scheduled visits, and how often it occurs."""
 
     status: str
     visits: int
@@ -39,9 +39,9 @@ class PlannedVisit:
     """One visit of a subject.
 
     Attributes:
-        interval: of the schedule.
-        due: when it should be.
-        date: when it was; None for one that is missed or still to come.
+        interval: The interval of the schedule.
+        due: When the visit is due.
+        date: When the visit took place; None for a missed or future visit.
     """
 
     interval: PlannedInterval
@@ -49,7 +49,7 @@ class PlannedVisit:
     date: datetime | None
 
     def row(self, subject: Row, interval_id: int, visit_id: int) -> Row:
-        """Return it as the registry tells it."""
+        """Return the visit's row."""
         slack = timedelta(days=self.interval.slack)
         row: Row = {
             "visitId": visit_id,
@@ -73,12 +73,12 @@ class PlannedVisit:
 
 
 def visits_of(rng: random.Random, fate: Fate, baseline: datetime) -> Iterator[PlannedVisit]:
-    """Make up a subject's visits, by their due date."""
+    """Create a subject's visits, in the order of their due dates."""
     for interval in _SCHEDULED[: fate.visits]:
         due = baseline + timedelta(days=interval.day or 0)
-        ahead = fate is ONGOING and interval is _LAST_VISIT
-        yield PlannedVisit(interval, due, None if ahead else _came(rng, interval, due))
-    if fate.status == "Withdrawn":  # who leaves early is asked to come once more
+        future = fate is ONGOING and interval is _LAST_VISIT
+        yield PlannedVisit(interval, due, None if future else _visit_date(rng, interval, due))
+    if fate.status == "Withdrawn":  # subjects who leave early have a final visit
         due += timedelta(days=10)
         yield PlannedVisit(_LAST_VISIT, due, due + timedelta(hours=2))
     if fate is not SCREEN_FAILED and chance(rng, _UNSCHEDULED_SHARE):
@@ -86,9 +86,9 @@ def visits_of(rng: random.Random, fate: Fate, baseline: datetime) -> Iterator[Pl
         yield PlannedVisit(_UNSCHEDULED, extra, extra if extra <= DATA_CUT else None)
 
 
-def _came(rng: random.Random, interval: PlannedInterval, due: datetime) -> datetime | None:
-    """Return when; None for a visit that is missed, or not before the data cut."""
-    if interval in _FIRST_VISITS:  # nobody is screened or randomised late
+def _visit_date(rng: random.Random, interval: PlannedInterval, due: datetime) -> datetime | None:
+    """Return when a visit took place; None if it was missed or is after the data cut."""
+    if interval in _FIRST_VISITS:  # screening and randomisation are never late
         return due
     date = due + timedelta(
         days=rng.randint(-interval.slack, interval.slack), seconds=rng.randrange(14400)

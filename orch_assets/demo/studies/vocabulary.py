@@ -1,13 +1,14 @@
-"""The words that made-up studies are written in: areas, places, people, terms and codes.
+"""The vocabulary of the made-up studies: areas, sites, people, terms and codes.
 
-Codes have the shape of MedDRA's and WHODrug's, not their content: both dictionaries are licensed.
+Codes have the format of MedDRA and WHODrug codes but not their content, because both dictionaries
+are licensed.
 """
 
 from typing import NamedTuple
 
 
 class Area(NamedTuple):
-    """A therapeutic area: what its studies are called, and how they measure success."""
+    """A therapeutic area: its name, and the key prefix, drug and indications of its studies."""
 
     name: str
     prefix: str
