@@ -1,10 +1,17 @@
 """What belongs to the records: revisions, codings, queries and jobs."""
 
 import random
-import uuid
 from datetime import datetime, timedelta
 
-from orch_assets.demo.studies.plans import DATA_CUT, Row, StudyPlan, chance, stamp
+from orch_assets.demo.studies.plans import (
+    DATA_CUT,
+    Row,
+    StudyPlan,
+    chance,
+    parsed_stamp,
+    random_uuid,
+    stamp,
+)
 from orch_assets.demo.studies.vocabulary import (
     ADVERSE_EVENTS,
     MEDICATIONS,
@@ -20,12 +27,8 @@ _DICTIONARIES = {
 }
 
 
-def _parsed(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC without a zone
-
-
 def make_revisions(plan: StudyPlan, records: list[Row], users: list[Row]) -> list[Row]:
-    """Create the audit trail: the revisions of each record, from its creation to its final state."""
+    """Create the audit trail: each record's revisions, from its creation to its final state."""
     rng = plan.random("revisions")
     staff = [user for user in users if user["roles"][0]["type"] == "SITE"]
     rows: list[Row] = []
@@ -33,7 +36,7 @@ def make_revisions(plan: StudyPlan, records: list[Row], users: list[Row]) -> lis
         created, modified = record["dateCreated"], record["dateModified"]
         moments = [created] if modified == created else [created, modified]
         if len(moments) > 1 and chance(rng, 0.3):
-            between = _parsed(created) + (_parsed(modified) - _parsed(created)) / 2
+            between = parsed_stamp(created) + (parsed_stamp(modified) - parsed_stamp(created)) / 2
             moments.insert(1, stamp(between))
         for number, moment in enumerate(moments, start=1):
             last = number == len(moments)
@@ -88,7 +91,7 @@ def make_codings(
             if not value or not chance(rng, _CODED_SHARE):
                 continue
             revision = rng.choices((1, 2), (9, 1))[0]
-            coded = _parsed(record["dateModified"]) + timedelta(hours=rng.randint(1, 200))
+            coded = parsed_stamp(record["dateModified"]) + timedelta(hours=rng.randint(1, 200))
             rows.append(
                 {
                     "studyKey": plan.key,
@@ -131,11 +134,11 @@ def make_queries(
             continue
         names = [name for name in record["recordData"] if (record["formKey"], name) in defined]
         question = {"recordId": record["recordId"], "variable": rng.choice(names)}
-        opened = _parsed(record["dateModified"])
+        opened = parsed_stamp(record["dateModified"])
         rows.append(_query(rng, "question", record, users, opened) | question)
     for subject in subjects:
         if chance(rng, 0.05):
-            opened = _parsed(subject["dateModified"])
+            opened = parsed_stamp(subject["dateModified"])
             rows.append(_query(rng, "subject", subject, users, opened))
     first = plan.first_id(5)
     return [row | {"annotationId": first + number} for number, row in enumerate(rows)]
@@ -195,8 +198,8 @@ def make_jobs(plan: StudyPlan) -> list[Row]:
     for state in ("completed", "failed", "created"):
         created = plan.started + timedelta(days=rng.randint(30, 300))
         row = {
-            "jobId": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
-            "batchId": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+            "jobId": random_uuid(rng),
+            "batchId": random_uuid(rng),
             "state": state,
             "dateCreated": stamp(created),
         }

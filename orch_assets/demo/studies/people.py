@@ -2,10 +2,9 @@
 
 import random
 import unicodedata
-import uuid
 from datetime import datetime, timedelta
 
-from orch_assets.demo.studies.plans import DATA_CUT, Row, StudyPlan, chance
+from orch_assets.demo.studies.plans import DATA_CUT, Row, StudyPlan, chance, random_uuid
 from orch_assets.demo.studies.vocabulary import FIRST_NAMES, LAST_NAMES, ROLES
 
 
@@ -34,7 +33,7 @@ def _user(
     # The first users stay active, because rows of other endpoints refer to them.
     active = number < len(ROLES) or not chance(rng, 0.15)
     return {
-        "userId": _uuid(rng),
+        "userId": random_uuid(rng),
         "login": login,
         "firstName": first,
         "lastName": last,
@@ -61,7 +60,7 @@ def _roles(
             {
                 "dateCreated": _numbers(created, rng),
                 "dateModified": _numbers(modified, rng),
-                "roleId": _uuid(rng),
+                "roleId": random_uuid(rng),
                 "communityId": community_id,
                 "name": name,
                 "description": description,
@@ -76,10 +75,6 @@ def _roles(
 def _numbers(moment: datetime, rng: random.Random) -> list[int]:
     nanoseconds = rng.randrange(1000) * 1_000_000
     return [*moment.timetuple()[:6], nanoseconds]
-
-
-def _uuid(rng: random.Random) -> str:
-    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def _plain(name: str) -> str:

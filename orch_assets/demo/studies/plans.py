@@ -2,6 +2,7 @@
 
 import math
 import random
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -81,7 +82,7 @@ class StudyPlan:
     @property
     def started(self) -> datetime:
         """When the study was set up."""
-        return datetime.strptime(self.row["dateCreated"], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
+        return parsed_stamp(self.row["dateCreated"])
 
 
 def generator(seed: int, index: int, domain: str) -> random.Random:
@@ -97,6 +98,16 @@ def chance(rng: random.Random, share: float) -> bool:
 def stamp(moment: datetime) -> str:
     """Return a date and time as the API writes it."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def parsed_stamp(text: str) -> datetime:
+    """Read a date and time as the API writes it."""
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC without a zone
+
+
+def random_uuid(rng: random.Random) -> str:
+    """Return a UUID as text."""
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def plan_studies(studies: int, subjects: int, seed: int) -> list[StudyPlan]:
