@@ -92,7 +92,7 @@ class TableKind(Generic[Row]):
         """The fields that a filter may use, by name; objects and lists cannot be filtered."""
         if not self.filtered:
             return {}
-        return {field.name: field for field in fields_of(self.model) if field.kind.is_scalar}
+        return {each.name: each for each in fields_of(self.model) if each.kind.is_scalar}
 
 
 class TableEndpoint(Generic[Row]):
@@ -128,7 +128,7 @@ class TableEndpoint(Generic[Row]):
             RegistryError: The table could not be read completely. Raised while iterating.
         """
         reading = self._reading(study_key, filters, page_of_objects)
-        return RowStream(_flat(reading.contents()), reading.counts)
+        return RowStream(_rows_of(reading.contents()), reading.counts)
 
     def batches(self, study_key: str | None = None, **filters: Any) -> BatchStream:
         """Read the table as record batches of several pages each.
@@ -136,10 +136,10 @@ class TableEndpoint(Generic[Row]):
         Arguments and errors are those of :meth:`list`.
         """
         reading = self._reading(study_key, filters, page_of_columns)
-        batches = _gathered(reading.contents(), block_rows(len(self.schema)))
+        batches = _in_large_batches(reading.contents(), block_rows(len(self.schema)))
         if self.on_read and reading.request.study_key and not filters:
             on_read = functools.partial(self.on_read, reading.request.study_key)
-            batches = _followed(batches, self.schema, on_read)
+            batches = _with_callback(batches, self.schema, on_read)
         reader, study = self._access.dictionaries, reading.request.study_key
         dictionary = functools.partial(StudyDictionary, reader, study) if reader and study else None
         return BatchStream(batches, reading.counts, self.schema, dictionary)
@@ -158,7 +158,7 @@ class TableEndpoint(Generic[Row]):
 
         reading = self._reading(study_key, filters, page_of_columns, hold=True)
         table = pa.Table.from_batches(reading.contents(), self.schema)
-        facts = _facts(reading.request, reading.counts)
+        facts = _table_metadata(reading.request, reading.counts)
         return table.replace_schema_metadata({METADATA_KEY: facts})
 
     def _reading(
@@ -265,7 +265,7 @@ def _option(name: str, value: Any, type_: type) -> str:
     return str(value).lower() if type_ is bool else str(value)
 
 
-def _gathered(
+def _in_large_batches(
     pages: "Iterator[pa.RecordBatch]", size: int
 ) -> "Generator[pa.RecordBatch, None, None]":
     """Yield the rows of the pages in batches of ``size``: each batch costs time downstream."""
@@ -285,7 +285,7 @@ def _gathered(
         yield _one_batch(pa.Table.from_batches(held))
 
 
-def _followed(
+def _with_callback(
     batches: "Generator[pa.RecordBatch, None, None]",
     schema: "pa.Schema",
     on_read: "Callable[[pa.Table], object]",
@@ -308,12 +308,12 @@ def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":
     return pa.record_batch(list(columns), schema=rows.schema)
 
 
-def _flat(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:
+def _rows_of(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:
     for rows in pages:
         yield from rows
 
 
-def _facts(call: ApiRequest, counts: ReadingCounts) -> bytes:
+def _table_metadata(call: ApiRequest, counts: ReadingCounts) -> bytes:
     """Return a table's metadata, which is the same for the same rows however they were read."""
     facts = {
         "endpoint": call.endpoint,

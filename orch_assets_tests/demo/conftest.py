@@ -7,16 +7,17 @@ import pytest
 from orch_assets.demo import DemoServer
 from orch_assets_tests.imednet.conftest import no_settings
 
-__all__ = ["no_settings"]  # for these tests, too
+__all__ = ["no_settings"]  # also applies to these tests
 
 API = "/api/v1/edc"
 
 
 class Client:
-    """Asks one server, as plainly as a test wants to."""
+    """A client of one server, with short calls for tests."""
 
     def __init__(self, server: DemoServer) -> None:
-        # Not verified, as nothing is by TLS: to read the certificates takes longer than a test.
+        # Nothing uses TLS here. Verification would read the certificates, which takes longer than a
+        # test.
         self.http = httpx.Client(
             base_url=server.base_url + API, headers=server.headers, verify=False
         )
@@ -25,13 +26,13 @@ class Client:
         return self.http.get(path, params=params)
 
     def ids(self, path: str, id_name: str, **params: Any) -> list[Any]:
-        """The IDs of one page."""
+        """Return the IDs of one page."""
         answer = self.get(path, **params)
         assert answer.status_code == 200, answer.text
         return [row[id_name] for row in answer.json()["data"]]
 
     def error(self, path: str, **params: Any) -> tuple[int, str, str]:
-        """HTTP status, the API's code, and the attribute of an error."""
+        """Return the HTTP status, the API's code and the attribute of an error."""
         answer = self.get(path, **params)
         error = answer.json()["metadata"]["error"]
         return answer.status_code, error["code"], error["field"]["attribute"]
@@ -46,14 +47,14 @@ def steady() -> Iterator[DemoServer]:
 
 @pytest.fixture
 def server() -> Iterator[DemoServer]:
-    """A server of the test's own."""
+    """A server for one test."""
     with DemoServer(studies=2, subjects=6) as server:
         yield server
 
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A client of the test's own server, else of the steady one."""
+    """A client of the test's own server, or else of the shared one."""
     name = "server" if "server" in request.fixturenames else "steady"
     client = Client(request.getfixturevalue(name))
     yield client

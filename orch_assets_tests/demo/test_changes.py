@@ -1,4 +1,4 @@
-"""The registry changes while it is served."""
+"""The data changes while the server runs."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_a_row_inserted_between_pages_moves_the_rest(server: DemoServer, client:
         lambda registry: registry.insert_row("records", "ONC-301", new),
         study_key="ONC-301",
     )
-    client.get("/studies/CARD-202/records")  # another study's page is not meant
+    client.get("/studies/CARD-202/records")  # another study's page triggers no change
     assert client.ids(RECORDS, "recordId", size=10) == ids[:10]
     assert client.ids(RECORDS, "recordId", size=10, page=1) == ids[9:19]
 

@@ -1,4 +1,4 @@
-"""Studies of many forms: as many as asked for, untidy, and the others stay as they are."""
+"""Studies with many forms: the requested numbers of them, with untidy names."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The filter language: what it accepts, what it means, and how it is reached over HTTP."""
+"""The filter language: what it accepts, what it means, and how HTTP requests use it."""
 
 from typing import Any
 
@@ -193,7 +193,7 @@ def test_a_record_data_filter_holds_for_a_record(text: str, holds: bool) -> None
 
 
 def test_filters_meet_over_http(steady: DemoServer, client: Client) -> None:
-    """``filter`` and ``recordDataFilter`` both hold, and the totals count what they leave."""
+    """Rows must match both ``filter`` and ``recordDataFilter``; the totals count those rows."""
     expected = [
         row["recordId"]
         for row in steady.registry.rows("records", "ONC-301")

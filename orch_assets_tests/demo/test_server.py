@@ -20,7 +20,7 @@ def test_stopping_leaves_nothing_behind() -> None:
     with server, httpx.Client(base_url=server.base_url, headers=server.headers) as http:
         assert http.get("/api/v1/edc/studies/ONC-301/sites").status_code == 200
         port = int(server.base_url.rpartition(":")[2])
-        server.stop()  # with a connection that is kept alive
+        server.stop()  # with a keep-alive connection open
         server.stop()
     assert set(threading.enumerate()) == before
     with socket.socket() as probe:
@@ -97,7 +97,7 @@ def test_the_command_line_serves_until_it_is_interrupted() -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "error"},
-        # What a shell runs in the background ignores the signal, and so would its child.
+        # A process that a shell runs in the background ignores SIGINT, and so would this child.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None

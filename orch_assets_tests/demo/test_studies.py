@@ -1,4 +1,4 @@
-"""Made-up studies hang together: what one endpoint says agrees with the others."""
+"""Made-up studies are consistent: the endpoints' rows agree with each other."""
 
 from collections import Counter, defaultdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows as objects and as columns: both read every field alike, strictly."""
+"""Rows read as objects and as columns follow the same strict rules."""
 
 import json
 from datetime import UTC, date, datetime

@@ -63,7 +63,7 @@ def addresses(batch: pa.RecordBatch) -> list[int]:
 
 
 def as_columns(model: Any, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the server's own row as a table holds it: every field, no blank dates."""
+    """Return a row of the server as a table stores it: every field, and no blank dates."""
     values: dict[str, Any] = {field.key: row.get(field.key) for field in fields_of(model)}
     for field in fields_of(model):
         if field.kind in {DAY, MOMENT}:
@@ -107,7 +107,7 @@ def test_batches_are_cut_as_the_stores_write_the_widest_table() -> None:
     size = block_rows(len(schema))
     page = pa.table([pa.nulls(500, field.type) for field in schema], schema=schema)
     (page,) = page.to_batches()
-    batches = [*endpoints._gathered(iter([page] * 50), size)]
+    batches = [*endpoints._in_large_batches(iter([page] * 50), size)]
     assert [batch.num_rows for batch in batches] == [size] * (25_000 // size) + [25_000 % size]
     assert [*map(addresses, in_blocks(batches, schema))] == [*map(addresses, batches)]  # no copies
 

@@ -1,4 +1,4 @@
-"""Rows decoded by type: what a page holds beyond the description changes nothing else of it."""
+"""Rows decoded by type: undescribed fields of a page do not change its described fields."""
 
 import json
 from typing import Any
@@ -71,13 +71,13 @@ def without_extra(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=30)  # of each model
+@settings(max_examples=30)  # for each model
 @given(st.data())
 @pytest.mark.parametrize("model", MODELS)
 def test_unknown_fields_anywhere_change_no_known_one(
     model: type[RegistryRow], data: st.DataObject
 ) -> None:
-    """Rows of nothing unknown are decoded in one go, all others twice: both ways must agree."""
+    """Rows without unknown fields are decoded once, others twice: both must agree."""
     rows = data.draw(st.lists(rows_of(model), max_size=4))
     plain = batch_of(model, rows)
     assert plain["extra"].null_count == len(rows)
@@ -94,7 +94,7 @@ def test_unknown_fields_anywhere_change_no_known_one(
 
 
 def _nested(data: st.DataObject, model: type[RegistryRow], row: dict[str, Any]) -> dict[str, Any]:
-    """Add unknown fields to the elements of the row's lists, too."""
+    """Add unknown fields to the elements of the row's lists as well."""
     lists = [f for f in fields_of(model) if f.kind.row and row.get(f.key)]
     changed = {
         f.key: [
@@ -106,7 +106,7 @@ def _nested(data: st.DataObject, model: type[RegistryRow], row: dict[str, Any]) 
     return {**row, **changed}
 
 
-@settings(max_examples=30)  # of each model
+@settings(max_examples=30)  # for each model
 @given(st.data())
 @pytest.mark.parametrize("model", MODELS)
 def test_objects_and_columns_read_alike(model: type[RegistryRow], data: st.DataObject) -> None:

@@ -1,4 +1,4 @@
-"""What the catalogue says of the shipped tables is what they are."""
+"""The catalogue describes the shipped tables correctly."""
 
 import re
 
@@ -47,5 +47,5 @@ def test_the_definition_shows_the_columns_where_the_ui_looks_for_them(name):
 
 
 def test_the_page_of_the_tables_is_what_the_catalogue_shows():
-    """``python -m docs.tables`` writes it anew."""
+    """``python -m docs.tables`` writes the page."""
     assert PAGE.read_text(encoding="utf-8") == page()

@@ -92,7 +92,7 @@ def attempted(request: ApiRequest, decode: Callable[[], T]) -> T | FailedAttempt
     except UnreadableFieldError as error:
         problem = f"{error}; correct it in iMednet, where it was entered."
     except FieldError as error:
-        problem = f"{error}; the API promises it."
+        problem = f"{error}, which contradicts the API description."
     return FailedAttempt(request.error(RegistryDataError, problem), retryable=False)
 
 
