@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-# Of each part's rows; a study of more is stored from a file, form by form.
+# For the rows of each part, open and withheld; what exceeds it is stored from a file, form by form.
 _MEMORY_BYTES = 64 << 20
 
 
@@ -22,10 +22,15 @@ def form_tables(
     variables: "pa.Table",
     forms: "pa.Table",
 ) -> SplitTable:
-    """Records of a study as one wide table per form, a typed column for each variable.
+    """Records of a study as one wide table for each form, with a typed column for each variable.
 
-    Values that don't fit their variable's type are in its companion column. Withheld variables
-    have their tables in the set of the same name in the restricted store.
+    Each typed variable also has a column ``<variable>_RAW``, with the answer as entered.
+
+    - Grain: one row for each record of the form.
+    - Key: ``record_id``; rows are sorted by it.
+    - Endpoint: none; built from ``records``, ``variables`` and ``forms``.
+    - Withheld: columns of withheld variables, with their RAW columns. They are in the artifact set
+      of the same name in the restricted store.
     """
     dictionary = sdk.dictionary(study_key, variables)
     build = partial(

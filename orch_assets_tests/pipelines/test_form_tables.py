@@ -95,10 +95,15 @@ def test_the_log_counts_forms_records_and_misfits(sdk, server, upstreams, caplog
     with caplog.at_level(logging.INFO):
         tables, withheld = run(form_tables, sdk, STUDY, **upstreams)
     misfits = sum(
-        len(table) - table[name].null_count
+        value is None and bool((text or "").strip())
         for table in [*tables.values(), *withheld.values()]
-        for name in table.column_names
-        if name.endswith("__misfit")
+        for field in table.schema
+        if b"raw_of" in (field.metadata or {})
+        for value, text in zip(
+            table[field.metadata[b"raw_of"].decode()].to_pylist(),
+            table[field.name].to_pylist(),
+            strict=True,
+        )
     )
     assert misfits > 0
     (line,) = [each.getMessage() for each in caplog.records if "forms" in each.getMessage()]

@@ -21,8 +21,8 @@ _NAMES = (
     "How would you rate your general state of health today? ({number})",
     "How would you rate your general state of health yesterday? ({number})",
     "record_id",
-    "RECORD_DATA_REST",
-    "{form}_{number}__misfit",
+    "RECORD_DATA_EXTRA",
+    "{form}_{number}_RAW",
 )
 _KEYS = ("X{number:03d}", "x{previous:03d}", "Form {number}", "{number}-Übersicht", "Y{number}")
 _BLINDED: tuple[Blinded, ...] = (*[False] * 17, True, "null", "absent")

@@ -1,30 +1,34 @@
 r"""Form tables: one wide table for each form of a study, typed by the study's data dictionary.
 
-Arrow in, Arrow out; nothing here knows how records are fetched or kept. A table's columns are, in
-this order:
+Arrow in, Arrow out: this package neither fetches records nor stores tables. The columns of a table
+are, in this order:
 
-- The keys (``columns.KEY_COLUMNS``), as ``records`` has them. Rows are sorted by ``record_id``;
-  records that repeat, and those with a parent, are rows like any other.
-- ``data_unvnum``, ``data_date_created``, ``data_date_modified``: what the API itself puts into
-  ``recordData``; in the open tables alone.
-- The form's variables in the order of the dictionary, deleted and disabled ones too, typed as
-  ``readings`` says. A field's metadata has ``variable_name``, ``label``, ``variable_type``,
-  ``sequence``, ``form_key``, ``variable_id``, ``deleted``, ``disabled``, and where it has a
-  companion the count ``misfits``.
-- ``<column>__misfit``, the companion of each column that isn't text: what doesn't fit the declared
-  type, as the JSON text that was sent. The column itself is null there.
-- ``record_data_rest``: a JSON object with those members of ``record_data`` that all these columns
-  don't give back as they were sent; null where there are none. Members are here for a key that is
-  no variable of the form; for null, and empty text where the column isn't text; and for a spelling
-  that isn't the column's own: a number sent as text or as ``5.0``, a date's midnight, a moment's
-  zone, a number in a column of text, half of a surrogate pair (``"\ud83d"``), for which U+FFFD
-  stands in a column of text; ``replaced_surrogates`` in the metadata counts these.
+- The key columns (`form_columns.KEY_COLUMNS`), as in ``records``. Rows are sorted by
+  ``record_id``. Repeated records and records with a parent are rows like any other.
+- ``data_unvnum``, ``data_date_created``, ``data_date_modified``: what the API itself adds to
+  ``recordData``; only in the open tables.
+- The form's variables in the order of the dictionary, including deleted and disabled ones, typed
+  as `parsed_values` describes. A field's metadata has ``variable_name``, ``label``,
+  ``variable_type``, ``sequence``, ``form_key``, ``variable_id``, ``deleted``, ``disabled``, and for
+  a typed variable ``misfits``: how many answers could not be read as that type.
+- ``<column>_RAW``, directly after each column that is not text: the answer as entered, in every
+  row. Text comes without its quotes, a number with the digits that were sent (``1.50``), ``true``
+  and ``false`` as such, lists and objects as their JSON. It is null only where the API sent null or
+  nothing. The typed column is what could be read of it, and null where nothing could. A column of
+  text is itself the answer as entered, so it has no such companion.
+- ``record_data_extra``: a JSON object with the members of ``record_data`` that no variable of the
+  form names, and those whose text Arrow cannot hold; null where there are none. The latter have
+  half of a surrogate pair (``"\ud83d"``), which is U+FFFD in the columns; the metadata counts them
+  as ``replaced_surrogates``.
 
-So nothing is lost: columns, companions and rest together are ``record_data``.
+So every answer is in the table as it was entered. Two things are only in ``record_data`` of
+``records``: whether a value was sent as JSON text (``"5"``) or not (``5``), and whether a missing
+answer was sent as null.
 
-Names of columns, and of tables, are plain and unique whatever the case (``names``). A table's
-metadata has ``form_key``, ``form_id``, ``form_name`` and the sum of its ``misfits``. Columns, their
-types and order follow from the dictionary alone, whatever the records are; the counts don't.
+Names of columns and tables are plain, and unique even where case is ignored (`column_names`). A
+table's metadata has ``form_key``, ``form_id``, ``form_name`` and the sum of its ``misfits``.
+Columns, their types and their order depend only on the dictionary, not on the records; the counts
+depend on the records.
 """
 
 from orch_assets.imednet.form_tables.build import build_form_tables

@@ -1,7 +1,7 @@
-"""Names of columns and tables: plain ones that every tool takes, unique whatever the case.
+"""Names of columns and tables: accepted by every tool, and unique even where case is ignored.
 
-They are made from names that people chose for a form's questions; what those were is in the
-metadata of field and table.
+They are derived from the names that people gave to forms and variables; the original names are in
+the metadata of table and field.
 """
 
 import itertools
@@ -10,20 +10,24 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-_COMPANION: Final = "__misfit"
-# SAS takes 32 characters, other tools more; a companion's name must fit too.
-LONGEST: Final = 32 - len(_COMPANION)
+# SAS allows 32 characters. The rest is room for `_RAW` and for what programs append to a name.
+LONGEST: Final = 24
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def companion_name(column: str) -> str:
-    """Return the name of the column that holds what doesn't fit into a column."""
-    return column + _COMPANION
+def raw_name(column: str) -> str:
+    """Return the name of the column with a typed column's answers as entered.
+
+    Example:
+        >>> raw_name("AESTDAT")
+        'AESTDAT_RAW'
+    """
+    return f"{column}_RAW"
 
 
 def safe_name(text: str) -> str:
-    """Return a text as ASCII letters, digits and ``_``, not a digit first, 24 at the most.
+    """Return a name of ASCII letters, digits and ``_``, at most 24, that starts with no digit.
 
     Example:
         >>> safe_name("AESTDAT"), safe_name("Größe (cm)"), safe_name("1st dose"), safe_name("体重")
@@ -31,8 +35,8 @@ def safe_name(text: str) -> str:
     """
     name = text
     if not _PLAIN.fullmatch(text):
-        letters = unicodedata.normalize("NFKD", text)  # ö is o and two dots, which go
-        bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+        decomposed = unicodedata.normalize("NFKD", text)  # ö becomes o and a combining mark
+        bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
         name = re.sub(r"[^A-Za-z0-9]+", "_", bare).strip("_")
         if not name or name[0].isdigit():
             name = f"_{name}"
@@ -43,20 +47,23 @@ class Names:
     """The names of one table's columns, or of one study's tables.
 
     Args:
-        taken: names that are given already.
+        taken: Names already in use.
     """
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = {name.lower() for name in taken}
 
     def give(self, text: str) -> str:
-        """Return a name for a text, not given before; its companion's name is free as well."""
-        stem = safe_name(text)
+        """Return an unused name for a text, and reserve it together with its ``_RAW`` name.
+
+        The ``_RAW`` name is reserved for text too: the name stays if the type changes.
+        """
+        name = safe_name(text)
         for number in itertools.count(2):
-            names = {stem.lower(), companion_name(stem).lower()}
-            if not names & self._taken:
+            reserved = {name.lower(), raw_name(name).lower()}
+            if not reserved & self._taken:
                 break
             suffix = f"_{number}"
-            stem = safe_name(text)[: LONGEST - len(suffix)] + suffix
-        self._taken |= names
-        return stem
+            name = safe_name(text)[: LONGEST - len(suffix)] + suffix
+        self._taken |= reserved
+        return name

@@ -1,18 +1,18 @@
-"""The columns of a form's table: what each is called, holds, and tells of its variable."""
+"""The columns of a form's table: their names, types, order and metadata."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.imednet.blinding.rules import BlindingRules
-from orch_assets.imednet.form_tables.column_names import Names, companion_name
-from orch_assets.imednet.form_tables.parsed_values import TEXT, ColumnType, kind_of
+from orch_assets.imednet.form_tables.column_names import Names, raw_name
+from orch_assets.imednet.form_tables.parsed_values import TEXT, ColumnType, column_type
 from orch_assets.imednet.form_tables.study_forms import StudyForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Of the table ``records``, in this order; what else it holds is there by record_id.
+# From the table ``records``, in this order; its other columns can be joined by record_id.
 KEY_COLUMNS: Final = (
     "study_key",
     "record_id",
@@ -27,55 +27,77 @@ KEY_COLUMNS: Final = (
     "date_created",
     "date_modified",
 )
-REST: Final = "record_data_rest"
+EXTRA: Final = "record_data_extra"
 MISFITS: Final = "misfits"
 REPLACED: Final = "replaced_surrogates"
 
-# What the API itself puts into recordData (withheld_record_data.SYSTEM_KEYS), and its columns.
+# What the API itself puts into recordData (blinding.rules.SYSTEM_KEYS), and its columns.
 _SYSTEM_COLUMNS: Final = {
     "unvnum": "data_unvnum",
     "dateCreated": "data_date_created",
     "dateModified": "data_date_modified",
 }
-_TOLD: Final = ("variable_id", "variable_type", "label", "sequence", "deleted", "disabled")
+_VARIABLE_METADATA: Final = (
+    "variable_id",
+    "variable_type",
+    "label",
+    "sequence",
+    "deleted",
+    "disabled",
+)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that holds the answers to one question.
+    """A column with the answers to one variable.
 
     Attributes:
-        key: the question's, in record data.
-        name: the column's.
-        kind: what it holds.
-        metadata: what the dictionary says of the variable.
+        key: The variable's key in ``record_data``.
+        name: The column's name.
+        type: The column's type.
+        metadata: What the dictionary says about the variable.
     """
 
     key: str
     name: str
-    kind: ColumnType
+    type: ColumnType
     metadata: Mapping[str, str]
 
-    @property
-    def companion(self) -> str | None:
-        """The column for what doesn't fit into this one; text fits always."""
-        return None if self.kind.is_text else companion_name(self.name)
+    def fields(self, counts: Mapping[str, int | None]) -> "Iterator[pa.Field]":
+        """Yield the column's field, and that of its RAW column where it is typed.
+
+        Args:
+            counts: Go into the column's metadata where they are not None.
+        """
+        import pyarrow as pa
+
+        metadata = {**self.metadata, **_texts(counts)}
+        yield pa.field(self.name, self.type.arrow_type, metadata=metadata)
+        if not self.type.is_text:
+            label = self.metadata.get("label", self.key)
+            metadata = {
+                "raw_of": self.name,
+                "variable_name": self.key,
+                "label": f"{label} (text as entered)",
+            }
+            yield pa.field(raw_name(self.name), pa.string(), metadata=metadata)
 
 
-def columns_of(form: StudyForm, known: BlindingRules, *, withheld: bool) -> list[Column]:
+def form_columns(form: StudyForm, rules: BlindingRules, *, withheld: bool) -> list[Column]:
     """Return a form's columns in the order of the dictionary: by sequence, then by ID.
 
     Args:
-        form: with its variables.
-        known: tells which of them are open.
-        withheld: those that aren't; else those that are, behind what the API itself adds.
+        form: The form with its variables.
+        rules: Decide which of the variables are open.
+        withheld: Return the variables that are not open. Otherwise return the open ones, after
+            the columns for what the API itself adds.
     """
-    variables = _named_apart(form.variables)
-    names = _names(form.variables)
+    variables = _by_name(form.variables)
+    names = _column_names(form.variables)
     columns = [
-        Column(name, names[name], kind_of(row["variable_type"]), _told(row))
+        Column(name, names[name], column_type(row["variable_type"]), _variable_metadata(row))
         for name, row in variables.items()
-        if known.is_open(name, form.form_id, form.form_key) is not withheld
+        if rules.is_open(name, form.form_id, form.form_key) is not withheld
     ]
     return columns if withheld else [*_system_columns(variables), *columns]
 
@@ -86,43 +108,47 @@ def _system_columns(variables: Mapping[str, Any]) -> Iterator[Column]:
             yield Column(key, name, TEXT, {"variable_name": key})
 
 
-def _named_apart(variables: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return a form's variables by name; of two with the same one, that which is in use."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in sorted(variables, key=lambda row: (_is_gone(row), *_place(row))):
-        found.setdefault(row["variable_name"], row)
-    return dict(sorted(found.items(), key=lambda item: _place(item[1])))
+def _by_name(variables: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return a form's variables by name; of two with the same name, the one in use."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for row in sorted(variables, key=lambda row: (_is_gone(row), *_position(row))):
+        by_name.setdefault(row["variable_name"], row)
+    return dict(sorted(by_name.items(), key=lambda item: _position(item[1])))
 
 
 def _is_gone(row: Mapping[str, Any]) -> bool:
     return bool(row["deleted"] or row["disabled"])
 
 
-def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _position(row: Mapping[str, Any]) -> tuple[Any, ...]:
     sequence, variable_id = row["sequence"], row["variable_id"]
     return (sequence is None, sequence or 0, variable_id is None, variable_id or 0)
 
 
-def _names(variables: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return a column's name for each name of a variable.
+def _column_names(variables: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the column name for each variable name of a form.
 
-    All variables of the form have one, withheld or not, and the older (by ID) choose first: names
-    stay when a variable is added, or its blinding lifted.
+    Withheld variables are named too, and older variables (by ID) choose first. So names stay when
+    a variable is added or unblinded.
     """
-    names = Names([*KEY_COLUMNS, *_SYSTEM_COLUMNS.values(), REST])
-    found: dict[str, str] = {}
-    for row in sorted(variables, key=lambda row: (*_place(row)[2:], row["variable_name"])):
-        if row["variable_name"] not in found:
-            found[row["variable_name"]] = names.give(row["variable_name"])
-    return found
+    names = Names([*KEY_COLUMNS, *_SYSTEM_COLUMNS.values(), EXTRA])
+    column_names: dict[str, str] = {}
+    for row in sorted(variables, key=lambda row: (*_position(row)[2:], row["variable_name"])):
+        if row["variable_name"] not in column_names:
+            column_names[row["variable_name"]] = names.give(row["variable_name"])
+    return column_names
 
 
-def _told(row: Mapping[str, Any]) -> dict[str, str]:
-    told = {"variable_name": row["variable_name"], "form_key": row["form_key"]}
-    told.update({name: row[name] for name in _TOLD})
+def _variable_metadata(row: Mapping[str, Any]) -> dict[str, str]:
+    facts = {"variable_name": row["variable_name"], "form_key": row["form_key"]}
+    return _texts(facts | {name: row[name] for name in _VARIABLE_METADATA})
+
+
+def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return facts as metadata: without those that are None, and booleans as JSON has them."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in told.items()
+        for name, value in facts.items()
         if value is not None
     }
 
@@ -137,25 +163,20 @@ def table_schema(
     """Return the schema of a form's table.
 
     Args:
-        form: goes into the schema's metadata.
-        keys: the columns that come first.
-        columns: those of the questions; their companions come behind them all.
-        misfits: how many values didn't fit, by column; none where it is missing.
-        replaced: for how many surrogates U+FFFD stands, by column; likewise.
+        form: Described in the schema's metadata.
+        keys: The fields of the key columns.
+        columns: The columns of the variables.
+        misfits: How many answers could not be read, by column; a missing column has none.
+        replaced: How many surrogates U+FFFD replaces, by column; a missing column has none.
     """
     import pyarrow as pa
 
     fields = [*keys]
-    companions = []
     for column in columns:
-        metadata = dict(column.metadata)
-        if column.companion:
-            metadata[MISFITS] = str(misfits.get(column.name, 0))
-            told = {"misfits_of": column.name, "variable_name": column.key}
-            companions.append(pa.field(column.companion, pa.string(), metadata=told))
-        if replaced.get(column.name):
-            metadata[REPLACED] = str(replaced[column.name])
-        fields.append(pa.field(column.name, column.kind.arrow_type, metadata=metadata))
+        unreadable = None if column.type.is_text else misfits.get(column.name, 0)
+        fields += column.fields({MISFITS: unreadable, REPLACED: replaced.get(column.name)})
+    label = "Answers that no variable of the form names, or that text cannot hold, as JSON"
+    fields.append(pa.field(EXTRA, pa.string(), metadata={"label": label}))
     facts = {
         "form_id": form.form_id,
         "form_key": form.form_key,
@@ -163,5 +184,4 @@ def table_schema(
         MISFITS: sum(misfits.values()),
         REPLACED: sum(replaced.values()) or None,
     }
-    told = {name: str(value) for name, value in facts.items() if value is not None}
-    return pa.schema([*fields, *companions, pa.field(REST, pa.string())], metadata=told)
+    return pa.schema(fields, metadata=_texts(facts))

@@ -1,4 +1,4 @@
-"""A form's table: while its records come in, and when they are all there."""
+"""One form's table, collected while its records arrive."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FormStream:
-    """A form's table as a stream, which may be read more than once.
+    """A form's table as a stream, which can be read more than once.
 
     Attributes:
-        schema: of every batch; with the counts of misfits.
-        num_rows: of all batches.
-        takes: gives each batch.
+        schema: The schema of every batch, with the counts of misfits.
+        num_rows: The number of rows in all batches.
+        takes: One function for each batch, which returns it.
     """
 
     schema: "pa.Schema"
@@ -42,12 +42,12 @@ class FormStream:
 
 
 class FormTable:
-    """Takes the records of one form in.
+    """Collects the records of one form.
 
     Args:
-        form: whose records come.
-        keys: the columns that are taken over as they are.
-        columns: those of the questions.
+        form: The form.
+        keys: The fields of the key columns, which are copied from the records.
+        columns: The columns of the form's variables.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class FormTable:
         self._is_sorted = True
 
     @property
-    def holds_anything(self) -> bool:
-        """Whether there are questions, or records."""
+    def has_content(self) -> bool:
+        """Whether the table has variables or records."""
         return bool(self._columns or self._takes)
 
-    def add(self, records: "pa.Table", shelf: SpillBuffer) -> set[str]:
-        """Take records in; at least one. Return the keys in them that no column answers to."""
+    def add(self, records: "pa.Table", buffer: SpillBuffer) -> set[str]:
+        """Add at least one record. Return the keys in ``record_data`` that belong to no column."""
         import pyarrow as pa
 
         answers = Answers(records["record_data"].to_pylist(), self._columns)
@@ -78,12 +78,12 @@ class FormTable:
         batch = pa.record_batch([*keys, *answers.arrays()], schema=self._schema)
         self._misfits.update(answers.misfits)
         self._replaced.update(answers.replaced)
-        self._takes.append(shelf.put(batch))
+        self._takes.append(buffer.put(batch))
         self._rows += batch.num_rows
-        self._look_at_order(batch.column("record_id"))
-        return answers.others
+        self._check_order(batch.column("record_id"))
+        return answers.unknown_keys
 
-    def _look_at_order(self, ids: "pa.Array") -> None:
+    def _check_order(self, ids: "pa.Array") -> None:
         import pyarrow.compute as pc
 
         rising = pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py() is not False
@@ -94,12 +94,12 @@ class FormTable:
         self._last_id = ids[-1].as_py()
 
     def finish(self) -> FormStream:
-        """Return the rows, sorted."""
+        """Return the rows, sorted by ``record_id``."""
         schema = table_schema(self._form, self._keys, self._columns, self._misfits, self._replaced)
         rows = FormStream(schema, self._rows, self._takes)
         if self._is_sorted:
             return rows
-        # The registry sorts; what doesn't come from there is sorted here, in memory.
-        here = SpillBuffer(memory_bytes=None)
+        # The API sorts records by ID; records from elsewhere are sorted here, in memory.
+        memory = SpillBuffer(memory_bytes=None)
         batches = rows.table().sort_by("record_id").to_batches()
-        return FormStream(schema, self._rows, [here.put(batch) for batch in batches])
+        return FormStream(schema, self._rows, [memory.put(batch) for batch in batches])

@@ -1,4 +1,4 @@
-"""Where finished rows wait for their table: in memory while they are few, else in a file."""
+"""Holds finished rows until their table is complete: in memory, or in a file beyond a limit."""
 
 import functools
 import math
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 class SpillBuffer:
-    """Keeps record batches of any schemas.
+    """Stores record batches of any schema.
 
-    The file has no name; it goes with the shelf and all that could take something from it.
+    The file has no name. It is closed when the buffer and every function that ``put`` returned
+    are gone.
 
     Args:
-        memory_bytes: so much stays in memory; None keeps all there.
+        memory_bytes: How much stays in memory; None for everything.
     """
 
     def __init__(self, memory_bytes: int | None) -> None:
@@ -27,11 +28,11 @@ class SpillBuffer:
 
     @property
     def overflowed(self) -> bool:
-        """Whether there was more than stays in memory."""
+        """Whether some batches are in the file."""
         return self._file is not None
 
     def put(self, batch: "pa.RecordBatch") -> "Callable[[], pa.RecordBatch]":
-        """Keep a batch and return what takes it, as often as it is called."""
+        """Store a batch. Return a function that returns it, and that can be called repeatedly."""
         self._free -= batch.nbytes
         if self._free >= 0:
             return lambda: batch
@@ -41,9 +42,9 @@ class SpillBuffer:
         start, message = self._file.tell(), batch.serialize()
         self._file.write(message)
         self._file.flush()
-        return functools.partial(self._take, self._file.fileno(), start, message.size, batch.schema)
+        return functools.partial(self._read, self._file.fileno(), start, message.size, batch.schema)
 
-    def _take(self, file: int, start: int, size: int, schema: "pa.Schema") -> "pa.RecordBatch":
+    def _read(self, file: int, start: int, size: int, schema: "pa.Schema") -> "pa.RecordBatch":
         import pyarrow as pa
 
         return pa.ipc.read_record_batch(pa.py_buffer(os.pread(file, size, start)), schema)

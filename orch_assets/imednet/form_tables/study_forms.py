@@ -1,7 +1,7 @@
-"""Which forms a study has, and which of them a variable or a record belongs to.
+"""The forms of a study, and which of them a variable or a record belongs to.
 
-A form has an ID and a key, and so has every variable and record; any of the two may be missing.
-The forms are those of the table ``forms``, and what variables and records name beyond it.
+A form has an ID and a key, and variables and records refer to it by both; either may be missing.
+The forms are the rows of the table ``forms``, and those that only variables or records refer to.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _VARIABLE_COLUMNS: Final = (
 
 @dataclass(frozen=True, eq=False)
 class StudyForm:
-    """A form and its variables, as rows of the table ``variables``; equal to itself alone."""
+    """A form and its variables, as rows of the table ``variables``; compared by identity."""
 
     form_id: int | None
     form_key: str | None
@@ -35,18 +35,18 @@ class StudyForm:
     variables: list[dict[str, Any]] = field(default_factory=list)
 
     def agrees(self, form_id: int | None, form_key: str | None) -> bool:
-        """Whether ID or key is the same here, and none of them differs."""
-        halves = ((self.form_id, form_id), (self.form_key, form_key))
-        given = [own == other for own, other in halves if None not in (own, other)]
-        return bool(given) and all(given)
+        """Whether ID or key is the same, and neither of them differs; None agrees with any."""
+        pairs = ((self.form_id, form_id), (self.form_key, form_key))
+        matches = [own == other for own, other in pairs if None not in (own, other)]
+        return bool(matches) and all(matches)
 
 
 class StudyForms:
-    """The forms of a study, by their ID, then those that only variables or records name.
+    """The forms of a study by ID, then those that only variables or records refer to.
 
     Args:
-        forms: the study's table ``forms``.
-        variables: the study's table ``variables``.
+        forms: The study's table ``forms``.
+        variables: The study's table ``variables``.
     """
 
     def __init__(self, forms: "pa.Table", variables: "pa.Table") -> None:
@@ -55,10 +55,10 @@ class StudyForms:
         for row in sorted(rows, key=lambda row: _nulls_last(row["form_id"])):
             self._add(row["form_id"], row["form_key"], row["form_name"])
         for row in variables.select(list(_VARIABLE_COLUMNS)).to_pylist():
-            # A variable without a form, or a name, has its values in no record that could be told.
+            # Without a form, or a name, no value in a record can be matched to the variable.
             if row["variable_name"] and (row["form_id"] is not None or row["form_key"]):
-                named = row["form_id"], row["form_key"], row["form_name"]
-                self.find(*named).variables.append(row)
+                form = self.find(row["form_id"], row["form_key"], row["form_name"])
+                form.variables.append(row)
 
     def __iter__(self) -> Iterator[StudyForm]:
         return iter(self._forms.values())
@@ -66,15 +66,15 @@ class StudyForms:
     def find(
         self, form_id: int | None, form_key: str | None, form_name: str | None = None
     ) -> StudyForm:
-        """Return the form that is meant, a new one if there is none.
+        """Return the form with this ID and key; a new one where there is none.
 
-        Where both have them, ID as well as key must agree; a half alone must name one form only.
+        Where a form has both, both must agree; an ID or key alone must fit exactly one form.
         """
-        found = self._forms.get((form_id, form_key or None))
-        if found is None:
-            alike = [form for form in self if form.agrees(form_id, form_key or None)]
-            found = alike[0] if len(alike) == 1 else None
-        return found or self._add(form_id, form_key, form_name)
+        form = self._forms.get((form_id, form_key or None))
+        if form is None:
+            matches = [form for form in self if form.agrees(form_id, form_key or None)]
+            form = matches[0] if len(matches) == 1 else None
+        return form or self._add(form_id, form_key, form_name)
 
     def _add(self, form_id: int | None, form_key: str | None, form_name: str | None) -> StudyForm:
         form = StudyForm(form_id, form_key or None, form_name)

@@ -9,18 +9,17 @@ import urllib.parse
 import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orch_assets_tests.imednet.form_tables.studies import members, sent
+from orch_assets_tests.imednet.form_tables.studies import entered, members
 
 NOTHING = object()
 SYSTEM = {"unvnum", "dateCreated", "dateModified"}
 NUMERIC = {"NUMBER": float, "DECIMAL": float, "INTEGER": int}
 DATES = ("%Y-%m-%d", "%Y-%m-%dT00:00:00", "%Y-%m-%d 00:00:00", "%d-%b-%Y")
 MOMENTS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M")
-JSON_TYPES = {"CHECKBOX", "FILE"}
 
 
 def read(server, study_key, endpoint):
@@ -50,12 +49,13 @@ def elements(text):
 
 @dataclass
 class Row:
-    """A row: its record as the registry sent it, and what each variable's cell is."""
+    """A row: its record as the API sent it; each variable's cell, text and JSON."""
 
     record: dict[str, Any]
     cells: dict[str, Any] = field(default_factory=dict)
-    misfits: dict[str, str] = field(default_factory=dict)
-    rest: dict[str, Any] = field(default_factory=dict)
+    raws: dict[str, str | None] = field(default_factory=dict)
+    misfits: set[str] = field(default_factory=set)
+    sent: dict[str, str] = field(default_factory=dict)
 
 
 def expected_tables(server, study_key, *, withheld):
@@ -95,71 +95,45 @@ def _is_withheld(variables, one):
 def _row(record, data, wanted):
     row = Row(record)
     for key, type_ in wanted.items():
-        if key not in data:
-            row.cells[key] = None
-            continue
-        fits, cell, own_json = _cell(type_, data[key])
-        row.cells[key] = cell
-        if not fits:
-            row.misfits[key] = data[key]
-        elif own_json != sent(data[key]):
-            row.rest[key] = sent(data[key])
+        text = entered(data.get(key, "null"))
+        row.raws[key] = text
+        if key in data:
+            row.sent[key] = data[key]
+        row.cells[key] = None if text is None else read_text(type_, text)
+        if text is not None and text.strip() and row.cells[key] is None:
+            row.misfits.add(key)
     return row
 
 
-def _cell(type_, raw):
-    """Return whether a value fits, its cell, and what the cell alone would say was sent."""
-    kind, text = sent(raw)
-    if raw == "null":
-        return True, None, None
+def read_text(type_, text):
+    """Return the cell for a text that was entered; None where nothing can be read of it."""
     if type_ in NUMERIC:
-        return _numeric(NUMERIC[type_], kind, text)
+        return _numeric(NUMERIC[type_], text)
     if type_ in {"DATE", "DATETIME"}:
-        if kind != "text":
-            return False, None, None
         return _clock(type_, text)
-    if type_ in JSON_TYPES and _is_json(text):
-        return True, text, ("json", text)
-    return True, text, ("text", text)
+    return text
 
 
-def _numeric(python_type, kind, text):
-    if kind == "text" and not text.strip():
-        return True, None, None
+def _numeric(python_type, text):
     try:
         exact = Decimal(text)
     except ArithmeticError:
-        return False, None, None
-    whole = exact == exact.to_integral_value()
+        return None
     if python_type is int:
-        if not whole or not -(2**63) <= exact < 2**63:
-            return False, None, None
-        return True, int(exact), ("json", str(int(exact)))
+        whole = exact == exact.to_integral_value()
+        return int(exact) if whole and -(2**63) <= exact < 2**63 else None
     number = float(text)
-    if Decimal(str(number)) != exact:
-        return False, None, None
-    return True, number, ("json", str(int(number)) if whole else str(number))
+    return number if Decimal(str(number)) == exact else None
 
 
 def _clock(type_, text):
-    if not text.strip():
-        return True, None, None
     for pattern in DATES if type_ == "DATE" else MOMENTS:
         try:
             moment = datetime.strptime(text, pattern)  # noqa: DTZ007 - the clock as written
         except ValueError:
             continue
-        cell = moment.date() if type_ == "DATE" else moment
-        return True, cell, ("text", str(cell))
-    return False, None, None
-
-
-def _is_json(text):
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+        return moment.date() if type_ == "DATE" else moment
+    return None
 
 
 def arrow_name(type_):
@@ -173,4 +147,4 @@ def arrow_name(type_):
     }.get(type_, "string")
 
 
-__all__ = ["Row", "arrow_name", "date", "expected_tables"]
+__all__ = ["Row", "arrow_name", "expected_tables", "read_text"]

@@ -1,17 +1,11 @@
 """Small studies for these tests: tables as the client gives them, and tables read back."""
 
 import json
-from collections.abc import Mapping
-from datetime import date, datetime
-from typing import Any
 
 import pyarrow as pa
 
 from orch_assets.imednet.arrow import arrow_schema
 from orch_assets.imednet.models import Form, Record, Variable
-
-# What a value was: ("text", its content), or ("json", its JSON text) for all that isn't text.
-Sent = tuple[str, str]
 
 
 def forms(*rows):
@@ -54,10 +48,10 @@ def records(*rows):
     return pa.Table.from_pylist(numbered, schema=arrow_schema(Record))
 
 
-def sent(raw: str) -> Sent:
-    """Return what a JSON text is."""
+def entered(raw: str) -> str | None:
+    """Return the text that was entered, of the JSON that was sent; None for null."""
     raw = raw.strip()
-    return ("text", json.loads(raw)) if raw.startswith('"') else ("json", raw)
+    return json.loads(raw) if raw.startswith('"') or raw == "null" else raw
 
 
 def members(text: str) -> dict[str, str]:
@@ -78,46 +72,15 @@ def _skipped(text: str, at: int, characters: str) -> int:
     return at
 
 
-def given_back(table: pa.Table, row: int) -> dict[str, Sent]:
-    """Return the record data of a row, as columns, companions and rest together tell it."""
+def given_back(table: pa.Table, row: int) -> dict[str, str]:
+    """Return the answers in a row as they were entered, by the keys of the record data."""
     cells = {name: table[name][row].as_py() for name in table.column_names}
-    found = {key: sent(raw) for key, raw in members(cells["record_data_rest"] or "{}").items()}
+    extra = members(cells["record_data_extra"] or "{}")
+    answers = {key: entered(raw) for key, raw in extra.items()}
     for field in table.schema:
-        told = field.metadata or {}
-        key = told.get(b"variable_name", b"").decode()
-        if not key or b"misfits_of" in told or key in found:
-            continue
-        misfit = cells.get(f"{field.name}__misfit")
-        if misfit is not None:
-            assert cells[field.name] is None
-            found[key] = sent(misfit)
-        elif cells[field.name] is not None:
-            found[key] = _own_spelling(cells[field.name], told)
-    return found
-
-
-def _own_spelling(cell: Any, told: Mapping[bytes, bytes]) -> Sent:
-    """Return what a cell says by itself."""
-    if isinstance(cell, float):
-        return "json", str(int(cell)) if cell.is_integer() else repr(cell)
-    if isinstance(cell, int):
-        return "json", str(cell)
-    if isinstance(cell, datetime):
-        return "text", str(cell)
-    if isinstance(cell, date):
-        return "text", str(cell)
-    if told.get(b"variable_type") == b"CHECKBOX" and _is_json(cell):
-        return "json", cell
-    return "text", cell
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text, parse_constant=_refuse)
-    except ValueError:
-        return False
-    return True
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)  # NaN is none of JSON's
+        metadata = field.metadata or {}
+        key = metadata.get(b"variable_name", b"").decode()
+        is_as_entered = b"raw_of" in metadata or pa.types.is_string(field.type)
+        if key and is_as_entered and cells[field.name] is not None:
+            answers.setdefault(key, cells[field.name])
+    return answers

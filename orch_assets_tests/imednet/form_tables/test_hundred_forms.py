@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 
 from orch_assets import ImednetSDK
@@ -9,7 +10,7 @@ from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.imednet.blinding.split import splitter
 from orch_assets.imednet.form_tables import build_form_tables
 from orch_assets_tests.imednet.form_tables.expected import arrow_name, expected_tables
-from orch_assets_tests.imednet.form_tables.studies import members, sent
+from orch_assets_tests.imednet.form_tables.studies import members
 
 STUDY = "WIDE-100"
 KEYS = {
@@ -39,11 +40,17 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def parts(server):
-    """The open tables and the withheld ones, each with what they should be."""
+def inputs(server):
+    """The dictionary and the forms, and the records' open part and their withheld one."""
     with ImednetSDK(server.api_key, server.security_key, server.base_url) as sdk:
         variables, forms = sdk.variables.table(STUDY), sdk.forms.table(STUDY)
-        split = splitter("records", variables)(sdk.records.table(STUDY))
+        return variables, forms, splitter("records", variables)(sdk.records.table(STUDY))
+
+
+@pytest.fixture(scope="module")
+def parts(server, inputs):
+    """The open tables and the withheld ones, each with what they should be."""
+    variables, forms, split = inputs
     return [
         (
             build_form_tables(records, variables, forms, withheld=withheld),
@@ -126,32 +133,43 @@ def test_every_cell_is_what_was_sent(both):
 
 
 def test_every_misfit_is_in_its_companion_and_counted(both):
+    """RAW has the text as entered of every row, so of the misfits too."""
     total = 0
     for table, _, rows in pairs(both):
-        fields = columns_of(table)
         found = table.to_pylist()
-        for key, field in fields.items():
-            misfits = [row.misfits.get(key) for row in rows]
-            count = len(misfits) - misfits.count(None)
+        for key, field in columns_of(table).items():
+            texts = [row.raws[key] for row in rows]
+            count = sum(key in row.misfits for row in rows)
             total += count
-            if f"{field.name}__misfit" not in table.column_names:
+            if f"{field.name}_RAW" not in table.column_names:
                 assert arrow_name(field.metadata[b"variable_type"].decode()) == "string"
                 assert count == 0
                 continue
-            assert [row[f"{field.name}__misfit"] for row in found] == misfits
+            assert [row[f"{field.name}_RAW"] for row in found] == texts
             assert field.metadata[b"misfits"] == str(count).encode()
         assert int(table.schema.metadata[b"misfits"]) == sum(len(row.misfits) for row in rows)
     assert total > 20
 
 
-def test_the_rest_is_what_the_cells_do_not_say(both):
+def test_the_rest_is_what_the_cells_do_not_say(parts, inputs):
+    """Nothing by the records' own dictionary; by one that lacks variables, the answers to them."""
+    variables, forms, split = inputs
+    names = variables["variable_name"].to_pylist()
+    gone = {name.casefold() for name in names[::7]}
+    fewer = variables.filter(pa.array(name.casefold() not in gone for name in names))
     kept = 0
-    for table, _, rows in pairs(both):
-        for text, row in zip(table["record_data_rest"].to_pylist(), rows, strict=True):
-            rest = {key: sent(raw) for key, raw in members(text or "{}").items()}
-            assert rest == row.rest
-            assert (text is None) is not bool(row.rest)
-            kept += len(rest)
+    for both, records, withheld in zip(parts, split, (False, True), strict=True):
+        for table, _, _ in pairs(both):
+            assert table["record_data_extra"].null_count == table.num_rows
+        for table in build_form_tables(records, fewer, forms, withheld=withheld).values():
+            _, rows = both[1][table.schema.metadata[b"form_key"].decode()]
+            for text, row in zip(table["record_data_extra"].to_pylist(), rows, strict=True):
+                extra = members(text or "{}")
+                assert extra == {
+                    key: raw for key, raw in row.sent.items() if key.casefold() in gone
+                }
+                assert (text is None) is not bool(extra)
+                kept += len(extra)
     assert kept > 50
 
 

@@ -2,22 +2,42 @@
 
 import re
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets.imednet.form_tables import build_form_tables
-from orch_assets.imednet.form_tables.column_names import Names, companion_name, safe_name
-from orch_assets_tests.imednet.form_tables.studies import forms, records, variable, variables
+from orch_assets.imednet.form_tables.column_names import Names, raw_name, safe_name
+from orch_assets_tests.imednet.form_tables.studies import (
+    forms,
+    record,
+    records,
+    variable,
+    variables,
+)
 
 # Letters, digits and underscores, no digit first, at most 32: the rules of SAS, the strictest.
 SAS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 
 names = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60),
-    st.sampled_from(["AGE", "age", "Age", "AGE__misfit", "AGE_2", "record_id", "Record_ID", "a b"]),
     st.sampled_from(
-        ["record_data_rest", "DATA_UNVNUM", "a-b", "A_B", "ß", "SS", "体重", "1", "_1"]
+        [
+            "AGE",
+            "age",
+            "Age",
+            "AGE_RAW",
+            "age_raw",
+            "AGE_RAW_RAW",
+            "AGE_2",
+            "record_id",
+            "Record_ID",
+            "a b",
+        ]
+    ),
+    st.sampled_from(
+        ["record_data_extra", "DATA_UNVNUM", "a-b", "A_B", "ß", "SS", "体重", "1", "_1"]
     ),
     st.text("aA_ ", min_size=20, max_size=40),
 )
@@ -27,7 +47,7 @@ types = st.sampled_from(["NUMBER", "TEXT", "DATE"])
 @given(names)
 def test_a_name_is_plain(name):
     assert SAS.fullmatch(safe_name(name))
-    assert SAS.fullmatch(companion_name(safe_name(name)))
+    assert SAS.fullmatch(raw_name(safe_name(name)))
 
 
 @given(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,23}", fullmatch=True))
@@ -53,9 +73,9 @@ def test_a_name_keeps_what_can_be_kept(text, name):
 
 @given(st.lists(names, max_size=40))
 def test_names_and_their_companions_are_unique_whatever_the_case(texts):
-    book = Names(["record_id", "RECORD_DATA_REST"])
+    book = Names(["record_id", "RECORD_DATA_EXTRA"])
     given_names = [book.give(text) for text in texts]
-    everything = [*given_names, *map(companion_name, given_names), "record_id", "record_data_rest"]
+    everything = [*given_names, *map(raw_name, given_names), "record_id", "record_data_extra"]
     assert len({name.casefold() for name in everything}) == len(everything)
     assert all(map(SAS.fullmatch, everything))
 
@@ -73,10 +93,11 @@ def test_a_tables_columns_are_unique_and_tell_their_variable(named):
     ]
     assert told == [name for name, _ in named]
     for field in table.schema:
-        companion_of = (field.metadata or {}).get(b"misfits_of")
-        if companion_of is not None:
-            of = table.schema.field(companion_of.decode())
-            assert field.metadata[b"variable_name"] == of.metadata[b"variable_name"]
+        raw_of = (field.metadata or {}).get(b"raw_of")
+        if raw_of is not None:
+            typed = table.schema.field(raw_of.decode())
+            assert field.name == f"{typed.name}_RAW"
+            assert field.metadata[b"variable_name"] == typed.metadata[b"variable_name"]
 
 
 @given(st.lists(names, min_size=1, max_size=10, unique=True), names)
@@ -106,3 +127,27 @@ def test_the_lifting_of_a_blinding_renames_nothing():
 
     assert open_columns(blinded=True) == ["A_B_2", "a_b_3"]
     assert open_columns(blinded=False) == ["A_B", "A_B_2", "a_b_3"]
+
+
+@pytest.mark.parametrize(
+    ("named", "columns"),
+    [
+        (["AESTDAT", "AESTDAT_RAW"], ["AESTDAT", "AESTDAT_RAW", "AESTDAT_RAW_2"]),
+        (["AESTDAT", "aestdat_raw"], ["AESTDAT", "AESTDAT_RAW", "aestdat_raw_2"]),
+        (["AESTDAT_RAW", "AESTDAT"], ["AESTDAT_RAW", "AESTDAT_2", "AESTDAT_2_RAW"]),
+        (["aestdat_Raw", "AESTDAT"], ["aestdat_Raw", "AESTDAT_2", "AESTDAT_2_RAW"]),
+        (["TERM", "TERM_RAW"], ["TERM", "TERM_RAW_2"]),
+    ],
+)
+def test_a_variable_called_like_a_raw_column_is_told_apart(named, columns):
+    """The older variable has its name and the RAW name that belongs to it, even if it is text."""
+    types = {"AESTDAT": "DATE"}
+    rows = [variable(name, types.get(name, "TEXT")) for name in named]
+    row = record({name: f"answer to {name}" for name in named})
+    table = build_form_tables(records(row), variables(*rows), forms((1, "F1")))["F1"]
+    ours = [field for field in table.schema if field.name in columns]
+    assert [field.name for field in ours] == columns
+    for field in ours:
+        if pa.types.is_string(field.type):
+            of = field.metadata[b"variable_name"].decode()
+            assert table[field.name].to_pylist() == [f"answer to {of}"]

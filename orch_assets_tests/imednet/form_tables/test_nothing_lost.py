@@ -1,29 +1,34 @@
-"""Whatever record data holds: columns, companions and rest together give it back."""
+"""Whatever record data holds: RAW columns, columns of text and the extra one give it back."""
 
 import json
+import math
+from datetime import datetime
+from decimal import Decimal
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orch_assets.imednet.form_tables import build_form_tables
+from orch_assets_tests.imednet.form_tables.expected import read_text
 from orch_assets_tests.imednet.form_tables.studies import (
+    entered,
     forms,
     given_back,
     members,
     record,
     records,
-    sent,
     variable,
     variables,
 )
 
+TYPED = {"NUMBER", "INTEGER", "DATE", "DATETIME"}
 TYPES = ("NUMBER", "INTEGER", "DATE", "DATETIME", "TEXT", "CHECKBOX", "RADIO", "SLIDER", None)
-NAMES = ("AGE", "age", "Größe", "weight", "dateCreated", "record_id", "", "AGE__misfit")
+NAMES = ("AGE", "age", "Größe", "weight", "dateCreated", "record_id", "", "AGE_RAW")
 
 texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
     st.sampled_from(
-        ["", " ", "5", "05", "5.0", " 7 ", "1e3", "-0", "+1", ".5", "null", "true", "[]", '"a"']
+        ["", " ", "-0", "5", "05", "5.0", " 7 ", "1e3", "+1", ".5", "null", "true", "[]", '"a"']
     ),
     st.text(st.sampled_from(["a", "\ud83d", "\ude00"])),  # halves of a surrogate pair, too
     st.dates().map(str),
@@ -67,26 +72,73 @@ def test_record_data_is_given_back_to_the_letter(types, texts):
     )["F1"]
     assert table.num_rows == len(texts)
     for number, text in enumerate(texts):
-        whole = {key: sent(raw) for key, raw in members(text or "{}").items()}
-        assert given_back(table, number) == whole
+        answers = {key: entered(raw) for key, raw in members(text or "{}").items()}
+        is_sent = {key for key, answer in answers.items() if answer is not None}
+        assert given_back(table, number) == {key: answers[key] for key in is_sent}
 
 
-@given(st.sampled_from(TYPES), st.lists(values, min_size=1, max_size=5))
-def test_the_misfits_are_counted_and_the_column_is_null_there(type_, raws):
+def column(type_, raws):
+    """Return the column of a variable, its RAW column if there is one, and the misfits told."""
     rows = (record(f'{{"AGE": {raw}}}') for raw in raws)
     table = build_form_tables(records(*rows), variables(variable("AGE", type_)), forms((1, "F1")))[
         "F1"
     ]
     counted = int(table.schema.metadata[b"misfits"])
-    if "AGE__misfit" not in table.column_names:
-        assert counted == 0
-        assert table["AGE"].null_count == sum(raw == "null" for raw in raws)
-        return
-    misfits = table["AGE__misfit"]
-    assert counted == len(misfits) - misfits.null_count
+    if "AGE_RAW" not in table.column_names:
+        return table["AGE"].to_pylist(), None, counted
     assert table.schema.field("AGE").metadata[b"misfits"] == str(counted).encode()
-    for value, misfit, raw in zip(table["AGE"].to_pylist(), misfits.to_pylist(), raws, strict=True):
-        if misfit is not None:
-            assert (value, misfit) == (None, raw)
-        elif value is None:  # no answer
-            assert raw == "null" or not json.loads(raw).strip()
+    return table["AGE"].to_pylist(), table["AGE_RAW"].to_pylist(), counted
+
+
+def as_utf8(text):
+    """Return a text with U+FFFD for each surrogate that is alone."""
+    return text and text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@given(st.sampled_from(TYPES), st.lists(values, min_size=1, max_size=5))
+def test_the_misfits_are_counted_and_the_column_is_null_there(type_, raws):
+    cells, texts, counted = column(type_, raws)
+    if texts is None:
+        assert counted == 0
+        assert cells.count(None) == raws.count("null")
+        return
+    misfits = [
+        text
+        for cell, text in zip(cells, texts, strict=True)
+        if cell is None and (text or "").strip()
+    ]
+    assert counted == len(misfits)
+
+
+@given(st.sampled_from(TYPES), st.lists(values, min_size=1, max_size=5))
+@example("INTEGER", ["-0", "0", '"-0"', "1.50", "true", "[1, 2]", "null", '""'])
+@example("DATE", ['"2025-06-05T00:00:00Z"', '"2025-06"', '" 05Jun2025 "', "20250605"])
+def test_raw_is_the_text_entered_and_the_column_what_can_be_read_of_it(type_, raws):
+    """In every row; the column follows from RAW alone, however the text was sent."""
+    cells, texts, counted = column(type_, raws)
+    wanted = [as_utf8(entered(raw)) for raw in raws]
+    assert (cells if texts is None else texts) == wanted
+    assert (texts is None) is (type_ not in TYPED)
+    if texts is not None:
+        assert column(type_, map(json.dumps, texts)) == (cells, texts, counted)
+        for cell, text in zip(cells, wanted, strict=True):
+            if cell is not None:
+                assert reads_back(cell, text)
+
+
+def reads_back(cell, text):
+    """Return whether a cell is what a text says, by Python's own readers."""
+    text = text.strip()
+    if isinstance(cell, int | float):
+        return Decimal(str(cell)) == Decimal(text) and math.isfinite(cell)
+    if isinstance(cell, datetime):
+        return datetime.fromisoformat(text.removesuffix("Z")) == cell
+    return text[:10] == str(cell) or text.replace("-", "") == f"{cell:%d%b%Y}"
+
+
+@given(st.sampled_from(sorted(TYPED)), texts)
+def test_what_the_rules_read_of_a_text_is_in_the_column(type_, text):
+    """By an independent reader of the spellings that the documents name."""
+    wanted = read_text(type_, as_utf8(text))
+    if wanted is not None:
+        assert column(type_, [json.dumps(text)])[0] == [wanted]

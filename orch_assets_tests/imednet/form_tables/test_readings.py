@@ -1,5 +1,6 @@
-"""What fits a declared type, what it is then, and what is told of its spelling."""
+"""What can be read as a declared type, its value then, and its text as entered."""
 
+import json
 from datetime import date, datetime
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pytest
 
 from orch_assets.imednet.form_tables import build_form_tables
 from orch_assets_tests.imednet.form_tables.studies import (
+    entered,
     forms,
     record,
     records,
@@ -20,12 +22,12 @@ SPELLED = "in another spelling"
 
 
 def cell(variable_type, raw):
-    """Return a value in its column, its companion and the rest; no companion is None too."""
+    """Return a value in its column, its RAW column and the extra one; no RAW column is None."""
     table = build_form_tables(
         records(record(f'{{"A":{raw}}}')), variables(variable("A", variable_type)), forms((1, "F1"))
     )["F1"]
     row = table.to_pylist()[0]
-    return row["A"], row.get("A__misfit"), row["record_data_rest"]
+    return row["A"], row.get("A_RAW"), row["record_data_extra"]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +84,13 @@ def cell(variable_type, raw):
 def test_a_value_that_fits_is_typed_and_its_spelling_told_where_it_is_another(
     variable_type, raw, value, told
 ):
-    rest = None if told == FITS else f'{{"A":{raw}}}'
-    assert cell(variable_type, raw) == (value, None, rest)
+    """RAW tells it. A column of text is itself what was entered."""
+    text = entered(raw)
+    assert cell(variable_type, raw) == (value, None if value == text else text, None)
+    if not isinstance(value, str):
+        is_float = isinstance(value, float)
+        printed = f"{value:.16g}" if is_float else json.dumps(value, default=str)
+        assert (raw == printed) is (told == FITS)
 
 
 @pytest.mark.parametrize(
@@ -121,25 +128,51 @@ def test_a_value_that_fits_is_typed_and_its_spelling_told_where_it_is_another(
     ],
 )
 def test_a_value_that_does_not_fit_is_in_the_companion_as_it_was_sent(variable_type, raw):
-    assert cell(variable_type, raw) == (None, raw, None)
+    assert cell(variable_type, raw) == (None, entered(raw), None)
 
 
 @pytest.mark.parametrize("variable_type", ["INTEGER", "NUMBER", "DATE", "DATETIME"])
 def test_no_answer_is_null_and_the_rest_tells_which(variable_type):
-    """Empty and blank text, null, and a key that isn't there."""
-    assert cell(variable_type, '""') == (None, None, '{"A":""}')
-    assert cell(variable_type, '"  "') == (None, None, '{"A":"  "}')
-    assert cell(variable_type, "null") == (None, None, '{"A":null}')
+    """Empty and blank text are in RAW; it is null for null, and for a key that isn't there."""
+    assert cell(variable_type, '""') == (None, "", None)
+    assert cell(variable_type, '"  "') == (None, "  ", None)
+    assert cell(variable_type, "null") == (None, None, None)
     tables = build_form_tables(
         records(record({})), variables(variable("A", variable_type)), forms((1, "F1"))
     )
-    assert tables["F1"].to_pylist()[0]["record_data_rest"] is None
+    (row,) = tables["F1"].to_pylist()
+    assert (row["A"], row["A_RAW"], row["record_data_extra"]) == (None, None, None)
 
 
 def test_null_in_text_is_not_empty_text():
-    assert cell("TEXT", "null") == (None, None, '{"A":null}')
-    assert cell("CHECKBOX", "null") == (None, None, '{"A":null}')
-    assert cell("CHECKBOX", '"null"') == ("null", None, '{"A":"null"}')
+    assert cell("TEXT", "null") == (None, None, None)
+    assert cell("TEXT", '""') == ("", None, None)
+    assert cell("CHECKBOX", "null") == (None, None, None)
+    assert cell("CHECKBOX", '"null"') == ("null", None, None)
+
+
+@pytest.mark.parametrize(
+    ("variable_type", "raw", "value", "text"),
+    [
+        ("NUMBER", "1.50", 1.5, "1.50"),
+        ("NUMBER", "-0", 0.0, "-0"),
+        ("NUMBER", "0", 0.0, "0"),
+        ("NUMBER", "-0.0", 0.0, "-0.0"),
+        ("INTEGER", "-0", 0, "-0"),
+        ("INTEGER", "1E+03", 1000, "1E+03"),
+        ("INTEGER", "true", None, "true"),
+        ("NUMBER", "false", None, "false"),
+        ("NUMBER", '[1.50,  "a"]', None, '[1.50,  "a"]'),
+        ("DATE", '{"y": 2025}', None, '{"y": 2025}'),
+        ("DATE", '" 2025-06-05 "', date(2025, 6, 5), " 2025-06-05 "),
+        ("DATETIME", '"2025-06-05T21:12Z"', clock("2025-06-05 21:12:00"), "2025-06-05T21:12Z"),
+        ("INTEGER", '"\\u0035"', 5, "5"),
+        ("INTEGER", '"5\\n"', 5, "5\n"),
+    ],
+)
+def test_the_raw_column_has_the_text_as_entered_without_quotes(variable_type, raw, value, text):
+    """Digits as they were sent, escapes resolved, JSON text for what is not a scalar."""
+    assert cell(variable_type, raw) == (value, text, None)
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,8 @@ def test_the_columns_are_keys_then_variables_by_sequence_and_id_then_companions_
     assert table.column_names == [
         *KEYS,
         *SYSTEM,
-        *("FIRST", "SECOND", "THIRD", "LAST"),
-        *("FIRST__misfit", "SECOND__misfit", "LAST__misfit"),
-        "record_data_rest",
+        *("FIRST", "FIRST_RAW", "SECOND", "SECOND_RAW", "THIRD", "LAST", "LAST_RAW"),
+        "record_data_extra",
     ]
 
 
@@ -83,7 +82,9 @@ def test_a_row_has_the_records_keys_and_its_typed_answers():
         "data_unvnum": "1",
         "AETERM": "Bronchitis",
         "AESTDAT": date(2025, 6, 5),
+        "AESTDAT_RAW": "2025-06-05",
         "AESTDY": 3,
+        "AESTDY_RAW": "3",
     }
 
 
@@ -102,12 +103,13 @@ def test_text_has_a_replacement_for_half_a_surrogate_pair_and_the_rest_what_was_
     table = build_form_tables(rows, dictionary, forms(F1))["F1"]
     assert table["TERM"].to_pylist() == ["well", "felt \U0001f400\ufffd"]
     assert table["N"].to_pylist() == [None, 3]
-    assert table["DAY__misfit"].to_pylist() == [None, '"\\ud83d"']
+    assert table["DAY_RAW"].to_pylist() == [None, "\ufffd"]
     assert table["BOX"].to_pylist() == [None, '["\\ud83d"]']
-    rest = '{"TERM":"felt \\ud83d\\uDC00\\udc00","\\udc00":"1"}'
-    assert sorted(table["record_data_rest"].to_pylist()[1]) == sorted(rest)
+    extra = '{"TERM":"felt \\ud83d\\uDC00\\udc00","DAY":"\\ud83d","\\udc00":"1"}'
+    assert sorted(table["record_data_extra"].to_pylist()[1]) == sorted(extra)
     assert table.schema.field("TERM").metadata[b"replaced_surrogates"] == b"1"
-    assert table.schema.metadata[b"replaced_surrogates"] == b"1"
+    assert table.schema.field("DAY").metadata[b"replaced_surrogates"] == b"1"
+    assert table.schema.metadata[b"replaced_surrogates"] == b"2"
 
 
 def test_what_no_type_holds_is_a_misfit():
@@ -119,7 +121,7 @@ def test_what_no_type_holds_is_a_misfit():
     table = build_form_tables(records(record(sent)), dictionary, forms(F1))["F1"]
     (row,) = table.to_pylist()
     assert [row["N"], row["X"], row["LIST"]] == [None, None, None]
-    assert [row[f"{name}__misfit"] for name in ("N", "X", "LIST")] == [
+    assert [row[f"{name}_RAW"] for name in ("N", "X", "LIST")] == [
         "9" * 5000,
         "1e400",
         "[" * 500 + "]" * 500,
@@ -150,9 +152,10 @@ def test_each_field_tells_its_variable():
         b"deleted": b"true",
         b"misfits": b"2",
     }
-    assert table.schema.field("AESTDAT__misfit").metadata == {
-        b"misfits_of": b"AESTDAT",
+    assert table.schema.field("AESTDAT_RAW").metadata == {
+        b"raw_of": b"AESTDAT",
         b"variable_name": b"AESTDAT",
+        b"label": b"Start date (text as entered)",
     }
     assert table.schema.metadata == {
         b"form_id": b"1",
@@ -174,7 +177,7 @@ def test_of_two_variables_of_one_name_the_column_is_of_the_one_in_use():
         variable("AGE", "TEXT", deleted=True), variable("AGE", "NUMBER"), variable("AGE", "DATE")
     )
     table = build_form_tables(records(record({"AGE": 5})), dictionary, forms(F1))["F1"]
-    assert [name for name in table.column_names if "AGE" in name] == ["AGE", "AGE__misfit"]
+    assert [name for name in table.column_names if "AGE" in name] == ["AGE", "AGE_RAW"]
     assert table["AGE"].to_pylist() == [5.0]
 
 
@@ -220,7 +223,7 @@ def test_what_the_api_adds_has_columns_as_it_was_sent():
     data = {"dateCreated": "2018-10-18 06:21:46", "unvnum": "1", "dateModified": None}
     (found,) = build_form_tables(records(record(data)), variables(), forms(F1))["F1"].to_pylist()
     assert [found[name] for name in SYSTEM] == ["1", "2018-10-18 06:21:46", None]
-    assert found["record_data_rest"] == '{"dateModified":null}'
+    assert found["record_data_extra"] is None
 
 
 def test_a_variable_called_like_what_the_api_adds_is_a_variable():
@@ -237,7 +240,7 @@ def test_a_key_that_is_no_variable_of_the_form_is_in_the_rest():
         records(record(text), record({})), dictionary, forms(F1, F2)
     )["F1"].to_pylist()  # fmt: skip
     assert found["A"] == "x"
-    assert found["record_data_rest"] == '{"ELSEWHERE":1.10,"none":[1,  2]}'
+    assert found["record_data_extra"] == '{"ELSEWHERE":1.10,"none":[1,  2]}'
 
 
 def test_a_key_of_another_case_is_the_variable_that_differs_in_nothing_else():
@@ -249,11 +252,11 @@ def test_a_key_of_another_case_is_the_variable_that_differs_in_nothing_else():
     )
     table = build_form_tables(rows, dictionary, forms(F1))["F1"]
     assert table["AESER"].to_pylist() == ["Yes", "No", "Yes"]
-    assert table["AESTDAT__misfit"].to_pylist() == ['"UNK"', None, None]
-    assert table["record_data_rest"].to_pylist() == [
+    assert table["AESTDAT_RAW"].to_pylist() == ["UNK", None, ""]
+    assert table["record_data_extra"].to_pylist() == [
         None,
         '{"aeser":"Yes"}',
-        '{"aeser":"No","aestdat":""}',
+        '{"aeser":"No"}',
     ]
 
 
@@ -261,8 +264,8 @@ def test_a_key_that_two_variables_differ_from_in_case_is_neither():
     dictionary = variables(variable("PEDESC"), variable("PEDesc"))
     rows = records(record({"PEDESC": "a", "PEDesc": "b", "pedesc": "c"}))
     table = build_form_tables(rows, dictionary, forms(F1))["F1"]
-    assert table.select(["PEDESC", "PEDesc_2", "record_data_rest"]).to_pylist() == [
-        {"PEDESC": "a", "PEDesc_2": "b", "record_data_rest": '{"pedesc":"c"}'}
+    assert table.select(["PEDESC", "PEDesc_2", "record_data_extra"]).to_pylist() == [
+        {"PEDESC": "a", "PEDesc_2": "b", "record_data_extra": '{"pedesc":"c"}'}
     ]
 
 
@@ -294,7 +297,7 @@ def test_forms_that_only_variables_or_records_name_have_tables_too():
         "no_form": [5],
         "F10": [6],
     }
-    assert given_back(tables["F7_2"], 0) == {"C": ("text", "z")}
+    assert given_back(tables["F7_2"], 0) == {"C": "z"}
 
 
 def test_withheld_variables_are_no_columns_of_the_open_tables():
@@ -305,7 +308,7 @@ def test_withheld_variables_are_no_columns_of_the_open_tables():
         variable("KIT", blinded=None),
     )
     table = build_form_tables(records(record({"OPEN": "x"})), dictionary, forms(F1))["F1"]
-    assert set(table.column_names) == {*KEYS, *SYSTEM, "OPEN", "record_data_rest"}
+    assert set(table.column_names) == {*KEYS, *SYSTEM, "OPEN", "record_data_extra"}
 
 
 def test_the_withheld_tables_have_the_withheld_variables_and_what_nobody_knows():
@@ -318,12 +321,12 @@ def test_the_withheld_tables_have_the_withheld_variables_and_what_nobody_knows()
     assert list(tables) == ["F1"]  # F2 withholds nothing
     assert tables["F1"].column_names == [
         *[name for name in KEYS if name not in {"record_status", "date_created", "date_modified"}],
-        *("ARM", "DOSE", "DOSE__misfit", "record_data_rest"),
+        *("ARM", "DOSE", "DOSE_RAW", "record_data_extra"),
     ]
     assert given_back(tables["F1"], 0) == {
-        "ARM": ("text", "Active"),
-        "DOSE": ("text", "high"),
-        "unknown": ("json", "1"),
+        "ARM": "Active",
+        "DOSE": "high",
+        "unknown": "1",
     }
 
 
@@ -337,9 +340,7 @@ def test_a_withheld_record_of_a_form_without_variables_has_a_table():
     tables = build_form_tables(
         records(record({"A": 1}, F2)), variables(), forms(F1, F2), withheld=True
     )
-    assert {name: given_back(table, 0) for name, table in tables.items()} == {
-        "F2": {"A": ("json", "1")}
-    }
+    assert {name: given_back(table, 0) for name, table in tables.items()} == {"F2": {"A": "1"}}
 
 
 def test_a_study_of_nothing_has_no_tables():
