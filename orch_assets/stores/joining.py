@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch_assets.errors import StoreError, UnstorableTableError
 from orch_assets.marked_names import named, named_column_type
 from orch_assets.stores.formats.common_types import common_type
+from orch_assets.stores.formats.retyping import cast_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +148,7 @@ def _cast(column: "pa.ChunkedArray", type_: "pa.DataType", name: str, label: str
     if column.null_count == len(column):
         return pa.chunked_array([pa.nulls(len(column), type_)])
     try:
-        return column.cast(type_)
+        return cast_column(column, type_)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise _lossy(name, label, column.type, type_) from None
 

@@ -31,7 +31,7 @@ def values_of(table: Any) -> list[Any]:
 
 
 INT, UINT, FLOAT = pa.int64(), pa.uint64(), pa.float64()
-NS, UTC = pa.timestamp("ns"), pa.timestamp("us", "UTC")
+NONE, NS, UTC = pa.list_(pa.null()), pa.timestamp("ns"), pa.timestamp("us", "UTC")
 FITTING = [
     (pa.array([BIG]), None, INT),
     (pa.array([True]), None, pa.bool_()),
@@ -53,6 +53,11 @@ FITTING = [
     (pa.array(["a"]).dictionary_encode(), pa.array(["b"]), pa.string()),
     (pa.array([[1]], pa.list_(pa.int8())), pa.array([[BIG, None], None]), pa.list_(INT)),
     (pa.array([[]], pa.list_(pa.null())), pa.array([["x"]]), pa.list_(pa.string())),
+    (
+        pa.array([[[None], [None, None]], [[None]]], pa.list_(NONE)),
+        pa.array([[[None] * 3] * 2], pa.large_list(NONE)),
+        pa.large_list(NONE),
+    ),
     (
         pa.array([{"a": 1}]),
         pa.array([{"b": "x"}]),

@@ -129,6 +129,44 @@ def test_lists_of_nothing_come_back_beside_what_is_cast(format_: StorageFormat) 
     assert list(map(told, found)) == list(map(told, values))
 
 
+AT, NONE = pa.timestamp("s"), pa.null()
+
+
+@EACH_FORMAT
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        ([[{"none": None, "at": 1}] * 3, []], pa.large_list(pa.struct({"none": NONE, "at": AT}))),
+        (
+            [[("k", {"none": None, "at": 1})] * 3],
+            pa.map_(pa.string(), pa.struct({"none": NONE, "at": AT})),
+        ),
+        (
+            [{"m": [("k", None)] * 3, "at": 1}] * 2,
+            pa.struct({"m": pa.map_(pa.string(), NONE), "at": AT}),
+        ),
+        (
+            [{"l": [[None], [None] * 2], "at": 1}] * 2,
+            pa.struct({"l": pa.list_(pa.list_(NONE)), "at": AT}),
+        ),
+    ],
+    ids=["list", "map", "map of nulls", "lists of nulls"],
+)
+def test_nulls_at_any_depth_come_back_beside_what_is_cast(
+    format_: StorageFormat, values: "list[Any]", type_: pa.DataType
+) -> None:
+    """Arrow's cast breaks nested nulls, pandas casts each column, and Parquet has no seconds."""
+    table = pa.table({"c": pa.array(values, type_)})
+    found, _ = stored(table, format_)
+    found.validate(full=True)
+    frame = arrow_to_frame(found)
+    again, _ = stored(frame, format_)
+    again.validate(full=True)
+    expected = table["c"].to_pylist()
+    assert found["c"].to_pylist() == again["c"].to_pylist() == expected
+    assert frame["c"].tolist() == arrow_to_frame(again)["c"].tolist() == expected
+
+
 @EACH_FORMAT
 @pytest.mark.parametrize(
     ("values", "type_"),

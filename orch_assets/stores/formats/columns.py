@@ -7,6 +7,7 @@ rows; type and note are the whole column's.
 """
 
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
@@ -81,29 +82,38 @@ def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
     """Return the array that the column was, from what was stored and its note."""
     import pandas as pd
 
-    kind = note["kind"]
-    if kind == "category":
-        categories = unpack_values(note["categories"])
-        dtype: Any = pd.CategoricalDtype(categories, ordered=note["ordered"])
-        codes = packed_codes(column, note["categories"])
-        return pd.Categorical.from_codes(codes, dtype=dtype)
-    if kind == "object":
-        return restore_objects(column, note, restore_column)
-    if kind == "zoned":
-        return _restore_zoned(column, note)
-    if kind == "numpy":
-        values = column.to_pandas().to_numpy().astype(note["dtype"], copy=False)
-        return values if values.flags.writeable else values.copy()  # Arrow's own can't be changed
-    if kind == "arrow":
-        dtype = pd.ArrowDtype(column.type)
-    elif kind == "string":
-        nan = {"na_value": float("nan")} if note["nan"] else {}
-        dtype = pd.StringDtype(note["storage"], **nan)
-        if dtype.storage == "python":
-            # pandas 2.3's own way makes an array of another class, which equals none of this type.
-            return pd.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
-    else:
-        dtype = pd.api.types.pandas_dtype(note["dtype"])
+    restorers: dict[str, Callable[[], Any]] = {
+        "arrow": lambda: pd.arrays.ArrowExtensionArray(column),
+        "category": lambda: _restore_categories(column, note),
+        "masked": lambda: _restore_masked(column, note["dtype"]),
+        "numpy": lambda: _restore_numpy(column, note["dtype"]),
+        "object": lambda: restore_objects(column, note, restore_column),
+        "string": lambda: _restore_text(column, note),
+        "zoned": lambda: _restore_zoned(column, note),
+    }
+    return restorers[note["kind"]]()
+
+
+def _restore_masked(column: "pa.ChunkedArray", name: str) -> Any:
+    import pandas as pd
+
+    dtype: Any = pd.api.types.pandas_dtype(name)
+    return dtype.__from_arrow__(column)
+
+
+def _restore_numpy(column: "pa.ChunkedArray", dtype: str) -> Any:
+    values = column.to_pandas().to_numpy().astype(dtype, copy=False)
+    return values if values.flags.writeable else values.copy()  # Arrow's own can't be changed
+
+
+def _restore_text(column: "pa.ChunkedArray", note: Note) -> Any:
+    import pandas as pd
+
+    nan = {"na_value": float("nan")} if note["nan"] else {}
+    dtype: Any = pd.StringDtype(note["storage"], **nan)
+    if dtype.storage == "python":
+        # pandas 2.3's own way makes an array of another class, which equals none of this type.
+        return pd.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
     return dtype.__from_arrow__(column)
 
 
@@ -158,6 +168,13 @@ def _plan_categories(series: "pd.Series[Any]", label: str) -> ColumnPlan:
         return categories.take(indices)
 
     return ColumnPlan(column_type, note, convert)
+
+
+def _restore_categories(column: "pa.ChunkedArray", note: Note) -> Any:
+    import pandas as pd
+
+    dtype = pd.CategoricalDtype(unpack_values(note["categories"]), ordered=note["ordered"])
+    return pd.Categorical.from_codes(packed_codes(column, note["categories"]), dtype=dtype)
 
 
 # Values beside a column: categories, levels of an index, labels of columns

@@ -17,6 +17,7 @@ from orch_assets.stores.formats.columns import (
     unpack_values,
 )
 from orch_assets.stores.formats.frequencies import frequency_note, with_frequency
+from orch_assets.stores.formats.retyping import contains_null
 from orch_assets.table_blocks import block_rows
 
 if TYPE_CHECKING:
@@ -326,4 +327,9 @@ def _plain_frame(table: "pa.Table") -> Any:
             return pd.ArrowDtype(arrow_type)
         return None if described else whole.get(arrow_type)
 
-    return table.to_pandas(types_mapper=dtype_of)
+    frame = table.to_pandas(types_mapper=dtype_of)
+    for name in frame.columns:
+        # pandas casts each column to its own type, which shortens nested nulls.
+        if contains_null(table.schema.field(name).type):
+            frame[name] = pd.arrays.ArrowExtensionArray(table[name])
+    return frame
