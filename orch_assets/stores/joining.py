@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import StoreError, UnstorableTableError
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.stores.formats.common_types import common_type
-from orch_assets.stores.formats.retyping import cast_column
+from orch_assets.stores.formats.arrow_types import cast_column, common_type
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,7 @@ from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, Stor
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.csv_text import plain_csv
-from orch_assets.stores.formats.table_files import TableFiles
-from orch_assets.stores.formats.table_formats import table_format
+from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.lineage import note_input
 from orch_assets.stores.maintenance.blinded_since import BlindedSince, BlindedVersions
 from orch_assets.stores.maintenance.inventory import collect_objects

@@ -109,7 +109,7 @@ def test_what_is_no_csv_is_refused_without_its_text(
     tmp_path: Path, data: bytes, infer_types: bool
 ) -> None:
     (tmp_path / "x.csv").write_bytes(data)
-    with pytest.raises(ArtifactCorruptError, match="'x' is no CSV") as caught:
+    with pytest.raises(ArtifactCorruptError, match="'x' is not a UTF-8 CSV") as caught:
         LocalPipelineStore(tmp_path).download_plain_csv("x", infer_types=infer_types)
     assert caught.value.__suppress_context__
 

@@ -25,7 +25,7 @@ from orch_assets.errors import StoreError, UnstorableTableError
 from orch_assets.stores import LocalPipelineStore
 from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.formats.frames import arrow_to_frame
-from orch_assets.stores.formats.table_formats import table_format
+from orch_assets.stores.formats.table_files import table_format
 from orch_assets.stores.spooling import HashingFile
 from orch_assets.stores.tables import incoming, without_notes
 

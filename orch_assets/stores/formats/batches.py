@@ -1,7 +1,7 @@
-"""Rows in blocks of a fixed size, and blocks in row groups by bytes.
+"""Rows in blocks of a fixed size, and blocks in row groups of a fixed number of bytes.
 
-Where blocks and row groups end depends on the table alone, never on the pieces it came in: the
-same table must be the same bytes.
+Blocks and row groups end at positions that depend on the table alone, never on the batches in
+which it arrived: the same table must produce the same bytes.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,40 +12,40 @@ from orch_assets.table_blocks import block_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Uncompressed: smaller ones cost size (131k rows: 25 %), larger ones memory.
+# Uncompressed. Smaller groups make larger files (131k rows: 25 %), larger ones take more memory.
 ROW_GROUP_BYTES = 64 << 20
 
 
 def in_blocks(
     batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema"
 ) -> "Iterator[pa.RecordBatch]":
-    """Cut and join batches to blocks; all but the last are full."""
+    """Split and join batches into blocks; all but the last are full."""
     size = block_rows(len(schema))
     pieces: list[pa.RecordBatch] = []
-    held = 0
+    gathered = 0
     for batch in batches:
         start = 0
         while start < batch.num_rows:
-            piece = batch.slice(start, size - held)
+            piece = batch.slice(start, size - gathered)
             pieces.append(piece)
-            held += piece.num_rows
+            gathered += piece.num_rows
             start += piece.num_rows
-            if held == size:
+            if gathered == size:
                 yield _joined(pieces, schema)
-                pieces, held = [], 0
-    if held:
+                pieces, gathered = [], 0
+    if gathered:
         yield _joined(pieces, schema)
 
 
 def in_row_groups(blocks: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Table]":
-    """Gather blocks to tables of 64 MB and a little more."""
+    """Gather blocks into tables of just over 64 MB."""
     import pyarrow as pa
 
     gathered: list[pa.RecordBatch] = []
     size = 0
     for block in blocks:
         gathered.append(block)
-        size += sum(map(_bytes, block.columns))
+        size += sum(map(_value_bytes, block.columns))
         if size >= ROW_GROUP_BYTES:
             yield pa.Table.from_batches(gathered)
             gathered, size = [], 0
@@ -62,8 +62,8 @@ def _joined(pieces: "list[pa.RecordBatch]", schema: "pa.Schema") -> "pa.RecordBa
     return batch
 
 
-def _bytes(column: "pa.Array") -> int:
-    """Return the bytes of a column's values: a bitmap may be there or not for the same values."""
+def _value_bytes(column: "pa.Array") -> int:
+    """Return the bytes of a column without its bitmap, which equal columns may have or not."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):

@@ -1,20 +1,22 @@
-"""How one column is stored: what every kind of column says of itself."""
+"""How one column is stored: its Arrow type, its note and its conversion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from orch_assets.marked_names import named_column_type
+from orch_assets.marked_names import named, named_column_type
 from orch_assets.stores.refusing import storable
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-# The key in the Arrow schema's metadata, beside "pandas", which other tools go by.
+# The key of our notes in an Arrow schema's metadata. Other tools read the key "pandas".
 NOTES = b"orch_assets"
 
 Note = dict[str, Any]
+Objects: TypeAlias = "np.ndarray[Any, Any]"
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class ColumnPlan:
 
     Attributes:
         type: the Arrow type.
-        note: what the type doesn't say.
-        convert: makes an Arrow array of the rows from, to.
+        note: what the type doesn't express.
+        convert: returns an Arrow array of the rows from a start to a stop.
     """
 
     type: "pa.DataType"
@@ -32,10 +34,15 @@ class ColumnPlan:
     convert: "Callable[[int, int], pa.Array]"
 
 
+def column_label(name: str, position: int) -> str:
+    """Return how errors name a column."""
+    return f"Column {named(name, str(position))}"
+
+
 def slicer(
     series: "pd.Series[Any]", arrow_type: "pa.DataType", label: str
 ) -> "Callable[[int, int], pa.Array]":
-    """Return what converts rows of a column as Arrow itself does it."""
+    """Return the conversion of a column by Arrow itself, for :class:`ColumnPlan`."""
     import numpy as np
     import pyarrow as pa
 

@@ -1,9 +1,9 @@
-"""One pandas column, or level of an index, as an Arrow column and back.
+"""One pandas column, or one index level, as an Arrow column and back.
 
-Arrow's own conversion loses some of what pandas means: an ``object`` column of whole numbers comes
-back as ``int64``, ``NaN`` in text as ``None``, categories in another order. So every column has a
-*note*, a small JSON object, with what its Arrow type doesn't say. The conversion goes by slices of
-rows; type and note are the whole column's.
+Arrow's own conversion loses some of what a pandas column means: an ``object`` column of integers
+comes back as ``int64``, ``NaN`` in text as ``None``, categories in another order. So every column
+has a *note*: a small JSON object with what its Arrow type doesn't express. The rows are converted
+in slices; type and note apply to the whole column.
 """
 
 from base64 import b64decode, b64encode
@@ -11,40 +11,36 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import UnstorableTableError
-from orch_assets.marked_names import named_column_type
-from orch_assets.stores.formats.column_plans import ColumnPlan, Note, slicer
-from orch_assets.stores.formats.frequencies import frequency_note, with_frequency
+from orch_assets.marked_names import named_column_type, named_type
+from orch_assets.stores.formats.column_plans import ColumnPlan, Note, Objects, slicer
 from orch_assets.stores.formats.object_columns import plan_objects, restore_objects
 from orch_assets.stores.formats.zones import arrow_zone, zone_note, zone_of
 from orch_assets.stores.refusing import storable
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-# 80 bits and more: no Arrow type holds them.
-_LONG = {"float96", "float128"}
+# 80 bits or more: no Arrow type holds them.
+_LONG_FLOATS = {"float96", "float128"}
 
 
-def plan_column(
-    series: "pd.Series[Any]", label: str, rows: "np.ndarray[Any, Any] | None" = None
-) -> ColumnPlan:
+def plan_column(series: "pd.Series[Any]", label: str, rows: "Objects | None" = None) -> ColumnPlan:
     """Decide how a column is stored.
 
     Args:
-        series: the column, or what is inside of its lists or dicts.
-        label: how errors name it.
-        rows: of the table that its values are in; by default each is in a row of its own.
+        series: the column, or the items of its lists or dicts.
+        label: how errors name the column.
+        rows: for each value, its row in the table. By default, each value has a row of its own.
 
     Raises:
-        UnstorableTableError: it would not come back as it is.
+        UnstorableTableError: the column would not come back unchanged.
     """
     import pandas as pd
     import pyarrow as pa
 
     dtype: Any = series.dtype
-    # Without its index: Arrow looks up names in it, which fails where its labels can't be compared.
+    # Without the index: Arrow searches it for names, which fails if labels can't be compared.
     series = pd.Series(series.array, dtype=dtype, copy=False)
     if isinstance(dtype, pd.CategoricalDtype):
         return _plan_categories(series, label)
@@ -58,28 +54,29 @@ def plan_column(
             f"{label} is of type {named_column_type(dtype)}, which can't be stored; "
             "convert it to text, numbers or timestamps."
         )
-    # Text is of one Arrow type, whatever holds it: other studies' tables may be of another pandas.
+    # All text has one Arrow type: other studies' tables may come from another pandas version.
     text = isinstance(dtype, pd.StringDtype)
     arrow_type = pa.string() if text else _arrow_type(series, label)
     return ColumnPlan(arrow_type, note, slicer(series, arrow_type, label))
 
 
 def plan_labels(series: "pd.Series[Any]", label: str) -> ColumnPlan:
-    """Decide how labels are stored: categories, or a level of an index.
+    """Decide how labels are stored: categories, or an index level.
 
     Raises:
-        UnstorableTableError: they would not come back as they are.
+        UnstorableTableError: the labels would not come back unchanged.
     """
     plan = plan_column(series, label)
     if plan.type.num_fields:
         raise UnstorableTableError(
-            f"{label} holds labels that are tuples, lists or dicts; make text of them, or a column."
+            f"{label} holds labels that are tuples, lists or dicts; convert them to text, or make "
+            "a column of them."
         )
     return plan
 
 
 def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
-    """Return the array that the column was, from what was stored and its note."""
+    """Return the original pandas array from a stored column and its note."""
     import pandas as pd
 
     restorers: dict[str, Callable[[], Any]] = {
@@ -94,36 +91,13 @@ def restore_column(column: "pa.ChunkedArray", note: Note) -> Any:
     return restorers[note["kind"]]()
 
 
-def _restore_masked(column: "pa.ChunkedArray", name: str) -> Any:
-    import pandas as pd
-
-    dtype: Any = pd.api.types.pandas_dtype(name)
-    return dtype.__from_arrow__(column)
-
-
-def _restore_numpy(column: "pa.ChunkedArray", dtype: str) -> Any:
-    values = column.to_pandas().to_numpy().astype(dtype, copy=False)
-    return values if values.flags.writeable else values.copy()  # Arrow's own can't be changed
-
-
-def _restore_text(column: "pa.ChunkedArray", note: Note) -> Any:
-    import pandas as pd
-
-    nan = {"na_value": float("nan")} if note["nan"] else {}
-    dtype: Any = pd.StringDtype(note["storage"], **nan)
-    if dtype.storage == "python":
-        # pandas 2.3's own way makes an array of another class, which equals none of this type.
-        return pd.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
-    return dtype.__from_arrow__(column)
-
-
 def _note(dtype: Any) -> Note | None:
-    """Return the note of a type that says all about its column; None for an unknown one."""
+    """Return the note of a type that needs no look at the values; None for an unknown type."""
     import numpy as np
     import pandas as pd
 
     if isinstance(dtype, np.dtype):
-        known = dtype.kind in "iufbmM" and str(dtype) not in _LONG and dtype.isnative
+        known = dtype.kind in "iufbmM" and str(dtype) not in _LONG_FLOATS and dtype.isnative
         return {"kind": "numpy", "dtype": str(dtype)} if known else None
     if isinstance(dtype, pd.StringDtype):
         nan = getattr(dtype, "na_value", pd.NA) is not pd.NA
@@ -142,6 +116,29 @@ def _arrow_type(series: "pd.Series[Any]", label: str) -> "pa.DataType":
         return pa.array(series.iloc[:0], from_pandas=True).type
 
 
+def _restore_masked(column: "pa.ChunkedArray", name: str) -> Any:
+    import pandas as pd
+
+    dtype: Any = pd.api.types.pandas_dtype(name)
+    return dtype.__from_arrow__(column)
+
+
+def _restore_numpy(column: "pa.ChunkedArray", dtype: str) -> Any:
+    values = column.to_pandas().to_numpy().astype(dtype, copy=False)
+    return values if values.flags.writeable else values.copy()  # Arrow's memory is read-only
+
+
+def _restore_text(column: "pa.ChunkedArray", note: Note) -> Any:
+    import pandas as pd
+
+    nan = {"na_value": float("nan")} if note["nan"] else {}
+    dtype: Any = pd.StringDtype(note["storage"], **nan)
+    if dtype.storage == "python":
+        # In pandas 2.3, __from_arrow__ returns another class, which never equals this type.
+        return pd.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
+    return dtype.__from_arrow__(column)
+
+
 # Categories
 
 
@@ -152,7 +149,7 @@ def _plan_categories(series: "pd.Series[Any]", label: str) -> ColumnPlan:
     packed, categories = pack_values(dtype.categories, f"{label} (its categories)")
     note = {"kind": "category", "ordered": bool(dtype.ordered), "categories": packed}
     codes: Any = series.cat.codes.to_numpy()
-    # Parquet keeps dictionaries of text only. Other tools see categories where it does.
+    # Parquet keeps dictionaries of text only; there, other tools see categories too.
     as_dictionary = pa.types.is_string(categories.type)
     column_type = (
         pa.dictionary(pa.int32(), categories.type, dtype.ordered)
@@ -177,11 +174,11 @@ def _restore_categories(column: "pa.ChunkedArray", note: Note) -> Any:
     return pd.Categorical.from_codes(packed_codes(column, note["categories"]), dtype=dtype)
 
 
-# Values beside a column: categories, levels of an index, labels of columns
+# Values beside a column: categories, index levels, column labels
 
 
 def pack_values(values: "pd.Index[Any]", label: str) -> "tuple[Note, pa.Array]":
-    """Return a note that holds an index, such as categories, exactly; and it as Arrow has it."""
+    """Return a note that holds an index exactly, such as categories, and the index in Arrow."""
     import pandas as pd
     import pyarrow as pa
 
@@ -198,7 +195,7 @@ def pack_values(values: "pd.Index[Any]", label: str) -> "tuple[Note, pa.Array]":
 
 
 def unpack_values(note: Note) -> "pd.Index[Any]":
-    """Return the index that a note holds."""
+    """Return the index from a note of :func:`pack_values`."""
     import pandas as pd
 
     array = restore_column(_unpacked(note), note["of"])
@@ -206,18 +203,18 @@ def unpack_values(note: Note) -> "pd.Index[Any]":
     return index
 
 
-def packed_codes(column: "pa.ChunkedArray", note: Note) -> "np.ndarray[Any, Any]":
-    """Return where each value of a column is in the index that a note holds; -1 for missing.
+def packed_codes(column: "pa.ChunkedArray", note: Note) -> "Objects":
+    """Return each value's position in the index that a note holds; -1 for a missing value.
 
-    Looked up in Arrow: pandas rounds large numbers beside missing ones.
+    The lookup is Arrow's, because pandas rounds large numbers beside missing ones.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     values = _decoded(_unpacked(note)).combine_chunks()
-    codes = pc.index_in(_decoded(column).cast(values.type), value_set=values)
-    found: np.ndarray[Any, Any] = codes.fill_null(-1).cast(pa.int64()).to_numpy()
-    return found
+    positions = pc.index_in(_decoded(column).cast(values.type), value_set=values)
+    codes: Objects = positions.fill_null(-1).cast(pa.int64()).to_numpy()
+    return codes
 
 
 def _unpacked(note: Note) -> "pa.ChunkedArray":
@@ -236,6 +233,45 @@ def _decoded(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
     )
 
 
+# Frequencies of indexes
+
+
+def frequency_note(index: Any, label: str) -> str | Note | None:
+    """Return an index's frequency as JSON, for :func:`with_frequency`; None if it has none.
+
+    Raises:
+        UnstorableTableError: the frequency can't be restored in another process.
+    """
+    import pandas as pd
+
+    freq = getattr(index, "freq", None)
+    if freq is None:
+        return None
+    steps = {"n": freq.n, "normalize": freq.normalize, **freq.kwds}
+    if type(freq) is pd.DateOffset and all(type(each) in {int, bool} for each in steps.values()):
+        return steps
+    try:
+        same = pd.tseries.frequencies.to_offset(freq.freqstr) == freq
+    except ValueError:
+        same = False
+    if not same:
+        raise UnstorableTableError(
+            f"{label} has a frequency of the type {named_type(type(freq))} that can't be stored; "
+            "set its freq to None."
+        )
+    return str(freq.freqstr)
+
+
+def with_frequency(index: Any, note: str | Note | None) -> Any:
+    """Return an index with the frequency from a note."""
+    import pandas as pd
+
+    if note is None:
+        return index
+    freq = pd.DateOffset(**note) if isinstance(note, dict) else note
+    return type(index)(index, freq=freq)
+
+
 # Time zones
 
 
@@ -250,13 +286,13 @@ def _plan_zoned(series: "pd.Series[Any]", label: str) -> ColumnPlan:
             f"{label} has times in {error}, which can't be stored; "
             'convert it by tz_convert("UTC"), or to a zone with a name.'
         ) from None
-    plain = slicer(
+    convert_naive = slicer(
         series.dt.tz_convert("UTC").dt.tz_localize(None), pa.timestamp(dtype.unit), label
     )
     arrow_type = pa.timestamp(dtype.unit, arrow_zone(zone))
 
     def convert(start: int, stop: int) -> "pa.Array":
-        return plain(start, stop).view(arrow_type)
+        return convert_naive(start, stop).view(arrow_type)
 
     return ColumnPlan(arrow_type, {"kind": "zoned", "unit": dtype.unit, "zone": zone}, convert)
 

@@ -1,12 +1,12 @@
-r"""CSV that comes back as it was: the schema beside it, text in quotes, nothing for null.
+r"""CSV that comes back unchanged: the schema is stored in the manifest, text is quoted.
 
-Text is always quoted and everything else never is, so ``""`` is empty text and an empty field is
-null, and ``001`` is told from ``"001"``. Times with zones are written in UTC, durations as whole
-numbers of their unit, bytes in base64, lists, structs and maps as JSON.
+Text is always quoted and everything else never is, so ``""`` is empty text, an empty field is
+null, and ``001`` differs from ``"001"``. Times with zones are written in UTC, durations as integers
+in their unit, bytes in base64, lists, structs and maps as JSON.
 
-On request, text that a spreadsheet would take for a formula gets an apostrophe before it: text
-that begins with ``= + - @``, a tab or a line's end, and text that begins with an apostrophe, so
-that reading can take it away again.
+Optionally, text that a spreadsheet would take for a formula gets a leading apostrophe: text that
+begins with ``= + - @``, a tab or a line break. So does text that begins with an apostrophe, so that
+reading can remove it again.
 """
 
 import csv
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import ArtifactCorruptError, UnstorableTableError
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.stores.formats.column_plans import NOTES
+from orch_assets.stores.formats.arrow_types import retype_column
+from orch_assets.stores.formats.column_plans import NOTES, column_label
 from orch_assets.stores.formats.nested_json import from_json, has_json, is_nested, to_json
-from orch_assets.stores.formats.retyping import retyped
 from orch_assets.stores.refusing import storable
 from orch_assets.stores.spooling import HashingFile
 
@@ -27,40 +27,40 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# In the metadata of a schema that is kept beside: its text is escaped.
+# A key in the metadata of the manifest's schema: formulas in the text are escaped.
 _ESCAPED = b"orch_assets.formulas_escaped"
 
 
 class CsvFormat:
-    """CSV as RFC 4180 has it, UTF-8, with a header; its schema is in the manifest.
+    """CSV by RFC 4180, in UTF-8, with a header; the schema is in the manifest.
 
     Args:
-        escape_formulas: write text so that no spreadsheet takes it for a formula. It comes back
-            as it was in any case; other tools see the apostrophes.
+        escape_formulas: write text so that no spreadsheet takes it for a formula. Reading removes
+            the apostrophes again; other tools see them.
     """
 
     def __init__(self, *, escape_formulas: bool = False) -> None:
         self._escapes = escape_formulas
 
     def check(self, schema: "pa.Schema") -> None:
-        """Refuse what has no text of its own, such as intervals."""
+        """Refuse types that CSV can't hold, such as intervals."""
         import pyarrow as pa
 
         for position, field in enumerate(schema):
-            column = f"Column {named(field.name, str(position))}"
+            column = column_label(field.name, position)
             if not _has_text(field.type):
                 raise UnstorableTableError(
                     f"{column} is of type {named_column_type(field.type)}, which CSV can't hold; "
                     "store it as Parquet."
                 )
-            of_pandas = NOTES in (schema.metadata or {})  # which note the categories themselves
+            of_pandas = NOTES in (schema.metadata or {})  # our notes hold the categories
             if pa.types.is_dictionary(field.type) and field.type.ordered and not of_pandas:
                 raise UnstorableTableError(
                     f"{column} is a dictionary whose order CSV can't hold; store it as Parquet."
                 )
 
     def schema_beside(self, schema: "pa.Schema") -> "pa.Schema":
-        """Return the table's schema, with a note on how text is written."""
+        """Return the table's schema, with a mark if formulas are escaped."""
         if not self._escapes:
             return schema
         return schema.with_metadata({**(schema.metadata or {}), _ESCAPED: b"1"})
@@ -68,7 +68,7 @@ class CsvFormat:
     def write(
         self, blocks: "Iterable[pa.RecordBatch]", schema: "pa.Schema", file: HashingFile
     ) -> None:
-        """Write block by block."""
+        """Write the table block by block."""
         import pyarrow as pa
         import pyarrow.csv
 
@@ -85,28 +85,28 @@ class CsvFormat:
                 writer.write_batch(pa.record_batch(texts, schema=written))
 
     def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
-        """Read every field as text, then each column as its type."""
+        """Read every field as text, then convert each column to its type."""
         import pyarrow as pa
 
-        held, batches = self.stream(file, schema)
-        return pa.Table.from_batches(batches, held)
+        table_schema, batches = self.stream(file, schema)
+        return pa.Table.from_batches(batches, table_schema)
 
     def stream(
         self, file: BinaryIO, schema: "pa.Schema | None"
     ) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
-        """Read block by block; memory holds a few."""
+        """Read block by block; a few blocks are in memory at once."""
         if schema is None:
             raise ValueError("no schema")
         metadata = dict(schema.metadata or {})
         escaped = metadata.pop(_ESCAPED, None) is not None
-        held = schema.with_metadata(metadata or None)
-        if not len(held):
-            return held, iter(())
-        names = _header(held, escaped=escaped)
-        return held, (
+        table_schema = schema.with_metadata(metadata or None)
+        if not len(table_schema):
+            return table_schema, iter(())
+        names = _header(table_schema, escaped=escaped)
+        return table_schema, (
             batch
             for texts in read_texts(file, names)
-            for batch in _typed(texts, held, escaped=escaped).to_batches()
+            for batch in _typed(texts, table_schema, escaped=escaped).to_batches()
         )
 
 
@@ -117,7 +117,7 @@ def _typed(texts: "pa.RecordBatch", schema: "pa.Schema", *, escaped: bool) -> "p
     for text, field in zip(texts.columns, schema, strict=True):
         values = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         chunked = pa.chunked_array([_unescaped(text) if escaped else text])
-        columns.append(retyped(_from_text(chunked, values), field.type))
+        columns.append(retype_column(_from_text(chunked, values), field.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -146,6 +146,7 @@ def _unescaped(text: "pa.Array") -> "pa.Array":
 
 
 def _has_text(type_: "pa.DataType") -> bool:
+    """Return whether values of a type can be written as CSV text."""
     import pyarrow.types as t
 
     if t.is_dictionary(type_):
@@ -156,13 +157,15 @@ def _has_text(type_: "pa.DataType") -> bool:
 
 
 def _checked_texts(block: "pa.RecordBatch") -> "list[pa.Array]":
+    """Return the columns as text; refuse times and nested values that don't come back equal."""
     import pyarrow as pa
     import pyarrow.types as t
 
     texts = []
     for position, (name, column) in enumerate(zip(block.schema.names, block.columns, strict=True)):
-        label = f"Column {named(name, str(position))}"
-        with storable(label, f"CSV text of {named_column_type(column.type)}"):
+        with storable(
+            column_label(name, position), f"CSV text of {named_column_type(column.type)}"
+        ):
             texts.append(_to_text(column))
             if t.is_temporal(column.type) and not _from_text(texts[-1], column.type).equals(column):
                 raise ValueError
@@ -174,7 +177,7 @@ def _checked_texts(block: "pa.RecordBatch") -> "list[pa.Array]":
 
 
 def _written_type(type_: "pa.DataType") -> "pa.DataType":
-    """Return the type whose text stands for a type: one that pyarrow writes and reads exactly."""
+    """Return the type in which values are written: one that pyarrow writes and reads exactly."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -193,7 +196,7 @@ def _written_type(type_: "pa.DataType") -> "pa.DataType":
 
 
 def _to_text(column: "pa.Array") -> "pa.Array":
-    """Return a column as the type that it is written as."""
+    """Return a column in the type in which it is written."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -210,7 +213,7 @@ def _to_text(column: "pa.Array") -> "pa.Array":
 
 
 def _from_text(text: Any, type_: "pa.DataType") -> Any:
-    """Return a column from its text, or from what :func:`_to_text` returns."""
+    """Return a column from its text, or from the result of :func:`_to_text`."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as t
@@ -236,29 +239,29 @@ def _is_bytes(type_: "pa.DataType") -> bool:
     return t.is_fixed_size_binary(type_) or str(type_) in {"binary", "large_binary", "binary_view"}
 
 
-# pyarrow refuses a row that is longer than a block; the last size is its own limit.
+# pyarrow refuses a row that is longer than a block; the last size is pyarrow's limit.
 _BLOCK_BYTES = (1 << 24, 1 << 28, (1 << 31) - 1)
 
 
 def read_texts(file: BinaryIO, names: Sequence[str]) -> "Iterator[pa.RecordBatch]":
-    """Yield a file's rows, every field as text; an empty one without quotes is null.
+    """Yield a file's rows with every field as text; an empty field without quotes is null.
 
     Args:
-        file: as RFC 4180 has it, UTF-8, with a header.
-        names: what the header must be.
+        file: CSV by RFC 4180, in UTF-8, with a header.
+        names: the expected header.
 
     Raises:
-        ValueError: the file isn't that, or has another header.
+        ValueError: the file is no such CSV, or has another header.
     """
     import pyarrow as pa
 
     size = file.seek(0, io.SEEK_END)
-    given = 0
+    yielded = 0
     for block in _BLOCK_BYTES:
         file.seek(0)
         try:
-            for batch in _rows_after(given, _reader(file, block, names)):
-                given += batch.num_rows
+            for batch in _rows_after(yielded, _reader(file, block, names)):
+                yielded += batch.num_rows
                 yield batch
         except pa.ArrowInvalid:
             if block >= size:
@@ -286,21 +289,26 @@ def _reader(file: BinaryIO, block: int, names: Sequence[str]) -> Any:
     return reader
 
 
-def _rows_after(given: int, reader: Any) -> "Iterator[pa.RecordBatch]":
-    """Yield what follows the rows that were yielded with smaller blocks."""
+def _rows_after(yielded: int, reader: Any) -> "Iterator[pa.RecordBatch]":
+    """Yield the rows after those that were already yielded with smaller blocks."""
     skipped = 0
     for batch in reader:
-        skip = min(given - skipped, batch.num_rows)
+        skip = min(yielded - skipped, batch.num_rows)
         skipped += skip
         if skip < batch.num_rows:
             yield batch.slice(skip)
 
 
 def plain_csv(file: BinaryIO, name: str, *, infer_types: bool) -> "pd.DataFrame":
-    """Return a CSV file as a frame of text, or as pandas guesses it.
+    """Return a CSV file that another tool wrote as a frame of text.
+
+    Args:
+        file: CSV in UTF-8, with a header.
+        name: the artifact's name, for errors.
+        infer_types: let pandas infer each column's type instead.
 
     Raises:
-        ArtifactCorruptError: it is no CSV in UTF-8 with a header.
+        ArtifactCorruptError: the file is no such CSV.
     """
     import pandas as pd
     import pyarrow as pa
@@ -317,5 +325,6 @@ def plain_csv(file: BinaryIO, name: str, *, infer_types: bool) -> "pd.DataFrame"
         return arrow_to_frame(pa.Table.from_batches(read_texts(file, names), schema))
     except (pa.ArrowException, ValueError):
         raise ArtifactCorruptError(
-            f"{named(name)} is no CSV in UTF-8 with one header and rows alike.", artifact=name
+            f"{named(name)} is not a UTF-8 CSV file with one header and rows of equal length.",
+            artifact=name,
         ) from None

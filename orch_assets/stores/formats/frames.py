@@ -1,4 +1,4 @@
-"""pandas frames as Arrow tables and back, exactly: columns, index, missing values."""
+"""pandas frames as Arrow tables and back, unchanged: columns, index, missing values."""
 
 import json
 from collections.abc import Hashable, Iterator
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 from orch_assets.errors import UnstorableTableError
 from orch_assets.json_values import exact_json
 from orch_assets.marked_names import named, named_type
-from orch_assets.stores.formats.column_plans import NOTES, ColumnPlan
+from orch_assets.stores.formats.arrow_types import contains_null
+from orch_assets.stores.formats.column_plans import NOTES, ColumnPlan, column_label
 from orch_assets.stores.formats.columns import (
+    frequency_note,
     pack_values,
     packed_codes,
     plan_column,
     plan_labels,
     restore_column,
     unpack_values,
+    with_frequency,
 )
-from orch_assets.stores.formats.frequencies import frequency_note, with_frequency
-from orch_assets.stores.formats.retyping import contains_null
 from orch_assets.table_blocks import block_rows
 
 if TYPE_CHECKING:
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
 
 
 def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
-    """Return a frame's schema and its rows in blocks, converted as they are asked for.
+    """Return a frame's schema and its rows in blocks, each converted on demand.
 
-    Of ``attrs``, what JSON holds exactly is kept, and nothing else is.
+    Entries of ``attrs`` that JSON represents exactly are stored; the others are dropped.
 
     Raises:
-        UnstorableTableError: a column, or an index level, would not come back as it is.
+        UnstorableTableError: a column or an index level would not come back unchanged.
     """
     import pyarrow as pa
 
     _check_column_names(frame)
     plans = {
-        name: plan_column(frame.iloc[:, position], f"Column {named(name, str(position))}")
+        name: plan_column(frame.iloc[:, position], column_label(name, position))
         for position, name in enumerate(frame.columns)
     }
     levels = _index_levels(frame)
@@ -60,9 +61,9 @@ def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.Recor
 
 
 def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
-    """Return the frame that a table was; for one that never was a frame, a faithful one.
+    """Return the original frame from a table, or a frame with the values of any other table.
 
-    There whole numbers and booleans become pandas' nullable types, and lists, structs and maps
+    In the latter, integers and booleans have pandas' nullable types, and lists, structs and maps
     ``pandas.ArrowDtype``, whatever the rows hold: a missing value must neither change a column's
     type nor round its large numbers.
     """
@@ -72,8 +73,8 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
 
     notes = json.loads((table.schema.metadata or {}).get(NOTES, b"null"))
     if notes is None:
-        plain: pd.DataFrame = _plain_frame(table)
-        return plain
+        converted: pd.DataFrame = _plain_frame(table)
+        return converted
     if is_earlier(notes):
         notes = current_notes(notes, table)
     arrays = [
@@ -115,15 +116,16 @@ def _check_column_names(frame: "pd.DataFrame") -> None:
     repeated = frame.columns.duplicated()
     if repeated.any():
         position = int(repeated.argmax())
-        column = named(frame.columns[position], str(position))
-        raise UnstorableTableError(f"Column {column} is there more than once; rename it.")
-    _check_label(frame.columns.name, "of the columns")
+        raise UnstorableTableError(
+            f"{column_label(frame.columns[position], position)} is there more than once; rename it."
+        )
+    _check_label(frame.columns.name, "the columns")
 
 
-def _check_label(name: object, of: str) -> None:
+def _check_label(name: object, labelled: str) -> None:
     if name is not None and not isinstance(name, str):
         raise UnstorableTableError(
-            f"The name {of} is {named_type(type(name))}, not text; rename it."
+            f"The name of {labelled} is {named_type(type(name))}, not text; rename it."
         )
 
 
@@ -131,32 +133,32 @@ def _check_label(name: object, of: str) -> None:
 
 
 def _index_levels(frame: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
-    """Return the levels that have to be stored, by the names that their columns get."""
+    """Return the levels that must be stored, by the names of their columns."""
     import pandas as pd
 
     index = frame.index
     levels: dict[str, pd.Series[Any]] = {}
     for name in index.names:
-        _check_label(name, "of an index level")
-    # A range takes no column, except where there is no other: some tools read no file without one.
+        _check_label(name, "an index level")
+    # A range needs no column, but some tools can't read a file without one.
     if isinstance(index, pd.RangeIndex) and len(frame.columns):
         return levels
     for position, name in enumerate(index.names):
         values = level_values(index, position)
-        # As pandas itself names them, so that its own reader finds them.
+        # The names are pandas' own, so that its reader finds them.
         taken = name is None or name in frame.columns or name in levels
         column = f"__index_level_{position}__" if taken else str(name)
         if column in levels or column in frame.columns:
             raise UnstorableTableError(
-                f"Index level {position} needs the name {named(column)}, which a column has; "
-                "rename it."
+                f"Index level {position} needs the name {named(column)}, which a column already "
+                "has; rename it."
             )
         levels[column] = pd.Series(values.array, dtype=values.dtype)
     return levels
 
 
 def level_values(index: Any, position: int) -> Any:
-    """Return a level's values; numbers beside missing ones, which pandas rounds, as nullable."""
+    """Return a level's values; nullable where pandas would round numbers beside missing ones."""
     import pandas as pd
 
     dtype = _rounded_type(index, position)
@@ -168,7 +170,7 @@ def level_values(index: Any, position: int) -> Any:
 
 
 def _rounded_type(index: Any, position: int) -> str | None:
-    """Return the type of a level of whole numbers or booleans that has missing values."""
+    """Return the type of a level of integers or booleans with missing values; None for others."""
     import pandas as pd
 
     if not isinstance(index, pd.MultiIndex):
@@ -191,22 +193,22 @@ def _index_note(frame: "pd.DataFrame", columns: list[str]) -> dict[str, Any]:
 
 
 def _level_note(index: Any, position: int) -> dict[str, Any] | None:
-    """Note a level that its values don't make: with other values than those, or in another order.
+    """Return a level that its values alone don't restore: it has unused values, or another order.
 
     Returns:
-        None for a level that holds its values alone, in their order, as most do.
+        None for a level of exactly its values, in ascending order, as most are.
     """
     import numpy as np
     import pandas as pd
 
     level, codes = index.levels[position], index.codes[position]
-    places = level.codes if isinstance(level, pd.CategoricalIndex) else None
+    category_codes = level.codes if isinstance(level, pd.CategoricalIndex) else None
     ordered = (
         level.is_monotonic_increasing
-        if places is None
-        else len(level) == len(level.categories) and (np.diff(places) == 1).all()
+        if category_codes is None
+        else len(level) == len(level.categories) and (np.diff(category_codes) == 1).all()
     )
-    used = places is not None or np.bincount(codes[codes >= 0], minlength=len(level)).all()
+    used = category_codes is not None or np.bincount(codes[codes >= 0], minlength=len(level)).all()
     rounded = _rounded_type(index, position) is not None
     if ordered and used and not rounded and getattr(level, "freq", None) is None:
         return None
@@ -226,16 +228,16 @@ def _restore_index(note: dict[str, Any], columns: list[Any], arrays: list[Any]) 
     codes: list[Any] = []
     for packed, column, array in zip(note["multi"], columns, arrays, strict=True):
         if packed is None:
-            made = pd.MultiIndex.from_arrays([pd.Index(array, dtype=array.dtype)])
-            levels.append(made.levels[0])
-            codes.append(made.codes[0])
+            single = pd.MultiIndex.from_arrays([pd.Index(array, dtype=array.dtype)])
+            levels.append(single.levels[0])
+            codes.append(single.codes[0])
         else:
             levels.append(unpack_values(packed))
             codes.append(packed_codes(column, packed))
     return pd.MultiIndex(levels, codes, names=note["names"], verify_integrity=False)
 
 
-# The names of the columns
+# Column names
 
 
 def _columns_note(frame: "pd.DataFrame") -> dict[str, Any]:
@@ -260,11 +262,11 @@ def _restore_columns(note: dict[str, Any], names: list[str]) -> Any:
     return pd.Index(names, dtype=object, name=note["name"])
 
 
-# What is no data
+# Metadata
 
 
 def _attributes(frame: "pd.DataFrame") -> dict[Hashable, Any]:
-    """Return the attributes that come back as they are."""
+    """Return the entries of ``attrs`` that JSON restores unchanged."""
     return {
         name: value
         for name, value in frame.attrs.items()
@@ -272,13 +274,10 @@ def _attributes(frame: "pd.DataFrame") -> dict[Hashable, Any]:
     }
 
 
-# Other tools
-
-
 def _pandas_metadata(frame: "pd.DataFrame", levels: "dict[str, pd.Series[Any]]") -> bytes:
-    """Return what pandas' own readers go by, made without looking at a row.
+    """Return the metadata that pandas' own readers use, made without reading a row.
 
-    They can't read every label and zone that a frame may have: they see text and UTC there.
+    These readers don't support every label and time zone; they see text and UTC instead.
     """
     import pandas as pd
     import pyarrow as pa
@@ -292,7 +291,7 @@ def _pandas_metadata(frame: "pd.DataFrame", levels: "dict[str, pd.Series[Any]]")
         if isinstance(dtype, pd.DatetimeTZDtype):
             skeleton[name] = _in_utc(skeleton[name])
         elif isinstance(dtype, pd.ArrowDtype) and dtype.pyarrow_dtype.num_fields:
-            skeleton[name] = pd.Series(dtype=object)  # they can't read the name of such a type
+            skeleton[name] = pd.Series(dtype=object)  # the readers can't parse such a type's name
     if levels:
         empty = [_in_utc(level) for level in levels.values()]
         skeleton.index = pd.MultiIndex.from_arrays(empty, names=index.names)
@@ -315,17 +314,17 @@ def _plain_frame(table: "pa.Table") -> Any:
     import pandas as pd
     import pyarrow as pa
 
-    whole = {pa.bool_(): pd.BooleanDtype()}
+    nullable = {pa.bool_(): pd.BooleanDtype()}
     for bits in (8, 16, 32, 64):
-        whole[getattr(pa, f"int{bits}")()] = getattr(pd, f"Int{bits}Dtype")()
-        whole[getattr(pa, f"uint{bits}")()] = getattr(pd, f"UInt{bits}Dtype")()
+        nullable[getattr(pa, f"int{bits}")()] = getattr(pd, f"Int{bits}Dtype")()
+        nullable[getattr(pa, f"uint{bits}")()] = getattr(pd, f"UInt{bits}Dtype")()
     described = b"pandas" in (table.schema.metadata or {})
 
     def dtype_of(arrow_type: "pa.DataType") -> Any:
-        # As arrays, lists would lose their type where no row has any, and round large numbers.
+        # numpy arrays would lose the type of lists without items, and round large numbers.
         if pa.types.is_nested(arrow_type):
             return pd.ArrowDtype(arrow_type)
-        return None if described else whole.get(arrow_type)
+        return None if described else nullable.get(arrow_type)
 
     frame = table.to_pandas(types_mapper=dtype_of)
     for name in frame.columns:

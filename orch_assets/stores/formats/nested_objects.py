@@ -1,8 +1,9 @@
-"""Columns of lists, tuples, dicts and arrays, of any depth, as Arrow has them and back.
+"""Columns of lists, tuples, dicts and arrays, of any depth, as Arrow columns and back.
 
-A column of lists is the column of all their items, and where each list ends; one of dicts is a
-column for each key. So what is inside is planned as any column is: its types, what stands for a
-missing value, its time zones. A tuple is a dict of its places.
+A column of lists is stored as one column of all their items and the offset at which each list
+ends, a column of dicts as one column for each key. So the inner columns are planned like any other
+column: their types, their marks of missing values, their time zones. A tuple is stored like a dict
+whose keys are the positions.
 """
 
 import itertools
@@ -12,29 +13,26 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.marked_names import named_column_type
-from orch_assets.stores.formats.column_plans import ColumnPlan, Note
+from orch_assets.stores.formats.column_plans import ColumnPlan, Note, Objects
 from orch_assets.stores.refusing import storable
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-    Objects = np.ndarray[Any, Any]
-
-# What values of one column may not be, and what to do about it.
-_DICTS: Final = ("dicts of different keys", "give each the same keys, or make JSON text of them")
-_TUPLES: Final = ("tuples of different lengths", "make lists of them")
-_ARRAYS: Final = ("arrays of different types or dimensions", "make lists of them by tolist()")
+# What the values of one column may not be, and what to do about it.
+_DICTS: Final = ("dicts of different keys", "give each the same keys, or convert them to JSON text")
+_TUPLES: Final = ("tuples of different lengths", "convert them to lists")
+_ARRAYS: Final = ("arrays of different types or dimensions", "convert them to lists by tolist()")
 
 
 class PlanColumn(Protocol):
-    """Plans a column, wherever it is."""
+    """Plans a column, at any depth."""
 
     def __call__(
         self, series: "pd.Series[Any]", label: str, rows: "Objects | None" = None
     ) -> ColumnPlan:
-        """Return the plan; ``rows`` are the table's rows that the values are in."""
+        """Return the plan; ``rows`` holds the table's row of each value."""
         ...
 
 
@@ -43,11 +41,11 @@ class Containers:
     """A column of containers.
 
     Attributes:
-        cells: of one type, or missing.
-        missing: which of them are.
-        rows: of the table that the values are in.
+        cells: containers of one type, and marks of missing values.
+        missing: True for each cell that is missing.
+        rows: for each cell, its row in the table.
         label: how errors name the column.
-        plan: plans what is inside.
+        plan: plans the items.
     """
 
     cells: "Objects"
@@ -61,20 +59,20 @@ class Containers:
         """The cells that aren't missing."""
         return self.cells[~self.missing]
 
-    def common(self, told: Callable[[Any], object], refused: tuple[str, str]) -> Any:
-        """Return what all values have in common; refuse those that differ from the first one."""
-        found = [told(cell) for cell in self.present]
-        for row, each in zip(self.rows[~self.missing], found, strict=True):
-            if each != found[0]:
-                what, advice = refused
+    def common(self, feature: Callable[[Any], object], refusal: tuple[str, str]) -> Any:
+        """Return the feature that all cells share; refuse the first cell that differs."""
+        features = [feature(cell) for cell in self.present]
+        for row, each in zip(self.rows[~self.missing], features, strict=True):
+            if each != features[0]:
+                what, advice = refusal
                 raise UnstorableTableError(
                     f"{self.label} holds {what}; the one at position {row} is the first that "
                     f"differs. To store them, {advice}."
                 )
-        return found[0]
+        return features[0]
 
     def inner(self, values: "Objects | pd.Series[Any]", rows: "Objects") -> ColumnPlan:
-        """Plan a column of what is inside; where nothing is, nothing is said of its type."""
+        """Plan a column of items; without a value, its type is null."""
         import pandas as pd
         import pyarrow as pa
 
@@ -86,10 +84,10 @@ class Containers:
 
 
 def plan_containers(kind: type, containers: Containers) -> ColumnPlan | None:
-    """Plan a column of one kind of container; None where it is none.
+    """Plan a column of one kind of container; None for any other kind.
 
     Raises:
-        UnstorableTableError: the values have no Arrow type in common that gives them back.
+        UnstorableTableError: no Arrow type restores all values unchanged.
     """
     import numpy as np
 
@@ -107,30 +105,30 @@ def plan_containers(kind: type, containers: Containers) -> ColumnPlan | None:
 def restore_containers(
     column: "pa.ChunkedArray", note: Note, restore: "Callable[[pa.ChunkedArray, Note], Any]"
 ) -> "Objects":
-    """Return the containers that a column was made of; None for what is missing.
+    """Return the original containers; None for a missing one.
 
     Args:
-        column: what was stored.
-        note: of the column, with ``items`` or ``fields``.
-        restore: restores what is inside.
+        column: the stored column.
+        note: the column's note, with ``items`` or ``fields``.
+        restore: restores the items.
     """
     import numpy as np
 
     values: Objects = np.empty(len(column), dtype=object)
     present = np.flatnonzero(column.is_valid().to_numpy())
     if "items" in note:
-        made = _restored_lists(column, note, restore)
+        lists = _restored_lists(column, note, restore)
         for row in present:
-            values[row] = next(made)
+            values[row] = next(lists)
         return values
-    inside = [
+    fields = [
         _as_array(restore(field, inner))
         for field, inner in zip(column.flatten(), note["notes"], strict=True)
     ]
     names = note["fields"]
     for row in present:
-        held = [each[row] for each in inside]
-        values[row] = tuple(held) if names is None else dict(zip(names, held, strict=True))
+        items = [each[row] for each in fields]
+        values[row] = tuple(items) if names is None else dict(zip(names, items, strict=True))
     return values
 
 
@@ -162,7 +160,7 @@ def _plan_arrays(arrays: Containers) -> ColumnPlan:
     return _plan_items(arrays, items, str(dtype))
 
 
-def _plan_items(lists: Containers, items: Any, made: str) -> ColumnPlan:
+def _plan_items(lists: Containers, items: Any, container: str) -> ColumnPlan:
     import numpy as np
     import pyarrow as pa
 
@@ -174,17 +172,17 @@ def _plan_items(lists: Containers, items: Any, made: str) -> ColumnPlan:
 
     def convert(start: int, stop: int) -> "pa.Array":
         first = int(ends[start])
-        held = inner.convert(first, int(ends[stop]))
+        values = inner.convert(first, int(ends[stop]))
         with storable(lists.label, named_column_type(arrow_type)):
-            places = pa.array(ends[start : stop + 1] - first, pa.int32())
+            offsets = pa.array(ends[start : stop + 1] - first, pa.int32())
         missing = pa.array(lists.missing[start:stop])
-        return pa.ListArray.from_arrays(places, held, type=arrow_type, mask=missing)
+        return pa.ListArray.from_arrays(offsets, values, type=arrow_type, mask=missing)
 
-    return ColumnPlan(arrow_type, {"items": inner.note, "made": made}, convert)
+    return ColumnPlan(arrow_type, {"items": inner.note, "made": container}, convert)
 
 
 def _restored_lists(column: "pa.ChunkedArray", note: Note, restore: Any) -> Any:
-    """Yield the lists, or arrays, that are there."""
+    """Yield the lists or arrays that aren't missing."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -206,7 +204,7 @@ def _plan_dicts(dicts: Containers) -> ColumnPlan:
     if not keys or not all(type(key) is str for key in keys):
         raise UnstorableTableError(
             f"{dicts.label} holds a dict without keys, or with one that isn't text; "
-            "make JSON text of them."
+            "convert them to JSON text."
         )
     names = list(keys)
     return _plan_fields(dicts, names, names, {"fields": names})
@@ -224,19 +222,19 @@ def _plan_fields(
 ) -> ColumnPlan:
     import pyarrow as pa
 
-    planned = []
+    plans = []
     for key in keys:
         values = objects_of([None] * len(dicts.cells))
         values[~dicts.missing] = objects_of(each[key] for each in dicts.present)
-        planned.append(dicts.inner(values, dicts.rows))
-    fields = [pa.field(name, plan.type) for name, plan in zip(names, planned, strict=True)]
+        plans.append(dicts.inner(values, dicts.rows))
+    fields = [pa.field(name, plan.type) for name, plan in zip(names, plans, strict=True)]
 
     def convert(start: int, stop: int) -> "pa.Array":
-        arrays = [plan.convert(start, stop) for plan in planned]
+        arrays = [plan.convert(start, stop) for plan in plans]
         missing = pa.array(dicts.missing[start:stop])
         return pa.StructArray.from_arrays(arrays, fields=fields, mask=missing)
 
-    notes = [plan.note for plan in planned]
+    notes = [plan.note for plan in plans]
     return ColumnPlan(pa.struct(fields), {**note, "notes": notes}, convert)
 
 
@@ -244,13 +242,13 @@ def _plan_fields(
 
 
 def objects_of(values: Iterable[Any]) -> "Objects":
-    """Return an array of objects, one for each value: numpy would make dimensions of lists."""
+    """Return an array with one object for each value; numpy would make dimensions of lists."""
     import numpy as np
 
     listed = list(values)
     array: Objects = np.empty(len(listed), dtype=object)
-    for place, value in enumerate(listed):
-        array[place] = value
+    for position, value in enumerate(listed):
+        array[position] = value
     return array
 
 

@@ -1,13 +1,15 @@
 """Tables as stored files of one format."""
 
 import contextlib
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from orch_assets.errors import ArtifactCorruptError
 from orch_assets.marked_names import named
-from orch_assets.stores.formats.table_formats import TableFormat
+from orch_assets.stores.artifacts import StorageFormat
+from orch_assets.stores.formats.arrow_types import decode_schema, encode_schema
+from orch_assets.stores.formats.csv_text import CsvFormat
+from orch_assets.stores.formats.parquet import ParquetFormat
 from orch_assets.stores.manifest import Content
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.spooling import HashingFile
@@ -18,6 +20,41 @@ if TYPE_CHECKING:
     from orch_assets.stores.tables import Incoming
 
 
+class TableFormat(Protocol):
+    """Writes and reads one format."""
+
+    def check(self, schema: "pa.Schema") -> None:
+        """Refuse a schema that the format can't restore, before any row is read."""
+        ...
+
+    def schema_beside(self, schema: "pa.Schema") -> "pa.Schema | None":
+        """Return the schema that the manifest must hold; None if the file holds all types."""
+        ...
+
+    def write(
+        self, blocks: "Iterable[pa.RecordBatch]", schema: "pa.Schema", file: HashingFile
+    ) -> None:
+        """Write a table in bounded memory."""
+        ...
+
+    def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
+        """Read a table, given the schema from its manifest."""
+        ...
+
+    def stream(
+        self, file: BinaryIO, schema: "pa.Schema | None"
+    ) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+        """Return a table's schema and its batches, read in bounded memory."""
+        ...
+
+
+def table_format(storage_format: StorageFormat, *, escape_formulas: bool = False) -> TableFormat:
+    """Return the class that writes and reads a format."""
+    if storage_format is StorageFormat.CSV:
+        return CsvFormat(escape_formulas=escape_formulas)
+    return ParquetFormat()
+
+
 class TableFiles:
     """Writes tables as versions of artifacts, and reads verified files back."""
 
@@ -26,10 +63,10 @@ class TableFiles:
         self._format = table_format
 
     def write(self, table: "Incoming", key: Callable[[str], str]) -> Content:
-        """Store a table under a key made of its hash, and return what it is.
+        """Store a table under the key made of its hash, and return its description.
 
         Raises:
-            UnstorableTableError: it would not come back as it is.
+            UnstorableTableError: the table would not come back unchanged.
         """
         self._format.check(table.schema)
 
@@ -39,41 +76,39 @@ class TableFiles:
         stored = self._publisher.store(fill, key)
         columns = tuple((field.name, str(field.type)) for field in table.schema)
         beside = self._format.schema_beside(table.schema)
-        schema = b64encode(beside.serialize()).decode() if beside is not None else None
+        schema = encode_schema(beside).decode() if beside is not None else None
         return Content(stored.sha256, stored.size, table.rows, columns, schema)
 
     def read(self, file: BinaryIO, content: Content, name: str) -> "pa.Table":
         """Return the table in a file.
 
         Raises:
-            ArtifactCorruptError: the file is not what ``content`` says of the artifact ``name``.
+            ArtifactCorruptError: the file is not the one that ``content`` describes. The error
+                names the artifact ``name``.
         """
-        with _describing(name):
+        with _corrupt_if_unreadable(name):
             return self._format.read(file, _schema(content))
 
     def stream(
         self, file: BinaryIO, content: Content, name: str
     ) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
-        """Return the schema and the batches of the table in a file; raise as :meth:`read`."""
-        with _describing(name):
+        """Return the schema and the batches of the table in a file; raises like :meth:`read`."""
+        with _corrupt_if_unreadable(name):
             schema, batches = self._format.stream(file, _schema(content))
-        return schema, _described(batches, name)
+        return schema, _checked(batches, name)
 
 
 def _schema(content: Content) -> "pa.Schema | None":
-    import pyarrow as pa
-
-    held = content.schema
-    return pa.ipc.read_schema(pa.py_buffer(b64decode(held))) if held else None
+    return decode_schema(content.schema) if content.schema else None
 
 
-def _described(batches: "Iterator[pa.RecordBatch]", name: str) -> "Iterator[pa.RecordBatch]":
-    with _describing(name):
+def _checked(batches: "Iterator[pa.RecordBatch]", name: str) -> "Iterator[pa.RecordBatch]":
+    with _corrupt_if_unreadable(name):
         yield from batches
 
 
 @contextlib.contextmanager
-def _describing(name: str) -> Iterator[None]:
+def _corrupt_if_unreadable(name: str) -> Iterator[None]:
     import pyarrow as pa
 
     try:

@@ -1,21 +1,20 @@
-"""Time zones of pandas: the same instant and an equal zone come back, of whichever library."""
+"""Time zones in pandas: the same instant and an equal zone come back, whatever the library."""
 
 import datetime as dt
 import zoneinfo
 from typing import Any
 
 from orch_assets.marked_names import named_type
-
-Note = dict[str, Any]
+from orch_assets.stores.formats.column_plans import Note
 
 _MINUTE = 60
 
 
 def zone_note(zone: Any) -> Note:
-    """Return what :func:`zone_of` makes an equal zone of.
+    """Return a note from which :func:`zone_of` makes an equal zone.
 
     Raises:
-        ValueError: no other computer could; the text says why, and holds no data.
+        ValueError: another computer couldn't; the text describes the zone and holds no data.
     """
     if isinstance(zone, zoneinfo.ZoneInfo):
         if zone.key:
@@ -33,19 +32,19 @@ def zone_note(zone: Any) -> Note:
 
 
 def zone_of(note: Note) -> dt.tzinfo:
-    """Return the zone that a note is of."""
-    (kind, value), *more = note.items()
+    """Return the zone from a note."""
+    (kind, value), *details = note.items()
     if kind == "zoneinfo":
         return zoneinfo.ZoneInfo(value)
     if kind == "offset":
         return dt.timezone(dt.timedelta(seconds=value))
     if kind.startswith("pytz"):
         return _pytz_zone(kind, value)
-    return _dateutil_zone(kind, value, dict(more))
+    return _dateutil_zone(kind, value, dict(details))
 
 
 def arrow_zone(note: Note) -> str:
-    """Return the name that other tools see: the zone's own, else UTC: Polars fails on offsets."""
+    """Return the zone's name for other tools; UTC for an offset, on which Polars fails."""
     names = (note.get(kind) for kind in ("zoneinfo", "pytz", "dateutil"))
     return str(next(filter(None, names), "UTC"))
 
@@ -60,7 +59,7 @@ def _seconds(zone: dt.tzinfo) -> float:
 def _pytz_zone(kind: str, value: Any) -> dt.tzinfo:
     try:
         import pytz
-    except ImportError:  # pandas 3 does without
+    except ImportError:  # pandas 3 doesn't require it
         if kind == "pytz":
             return zoneinfo.ZoneInfo(value)
         return dt.timezone(dt.timedelta(seconds=value))
@@ -69,7 +68,7 @@ def _pytz_zone(kind: str, value: Any) -> dt.tzinfo:
     return zone
 
 
-# dateutil, whose zones boto3 and the parsers of dates give
+# dateutil, whose zones boto3 and date parsers return
 
 
 def _dateutil_note(zone: Any) -> Note:
@@ -89,12 +88,12 @@ def _dateutil_note(zone: Any) -> Note:
 
 
 def _local_note(zone: Any) -> Note:
-    """Note this computer's zone, where others can be told what it is: without daylight saving."""
+    """Return a note of this computer's zone, if it is a fixed offset: no daylight saving."""
     winter, summer = (dt.datetime(2024, month, 1, tzinfo=zone) for month in (1, 7))
     offset = winter.utcoffset()
-    # Equal to an offset of its name, it never has another one.
+    # A zone that equals a fixed offset of the same name never has another offset.
     if offset is None or zone != _fixed(winter.tzname(), offset) or offset != summer.utcoffset():
-        raise ValueError("the zone of this computer, which elsewhere is another one")
+        raise ValueError("the zone of this computer, which differs on other computers")
     return {"dateutil_local": offset.total_seconds(), "name": winter.tzname()}
 
 
@@ -105,7 +104,7 @@ def _fixed(name: str | None, offset: dt.timedelta) -> dt.tzinfo:
     return zone
 
 
-def _dateutil_zone(kind: str, value: Any, more: Note) -> dt.tzinfo:
+def _dateutil_zone(kind: str, value: Any, details: Note) -> dt.tzinfo:
     from dateutil import tz
 
     utc: dt.tzinfo = tz.tzutc()
@@ -114,6 +113,6 @@ def _dateutil_zone(kind: str, value: Any, more: Note) -> dt.tzinfo:
         return utc
     if kind == "dateutil":
         named: dt.tzinfo | None = tz.gettz(value)
-        return named or zoneinfo.ZoneInfo(value)  # which has data of its own, in tzdata
-    fixed = _fixed(more["name"], dt.timedelta(seconds=value))
+        return named or zoneinfo.ZoneInfo(value)  # which also reads the package tzdata
+    fixed = _fixed(details["name"], dt.timedelta(seconds=value))
     return local if kind == "dateutil_local" and local == fixed else fixed
