@@ -73,7 +73,9 @@ def _registry() -> str:
         registry = resources.registry
         try_keys(registry)
         change = look_at_registry(instance, registry, resources.orchestration, absences={})
-        return f"{registry.label}; {len(change.selection.selected)} studies are selected"
+        count = len(change.selection.selected)
+        studies = "1 study is" if count == 1 else f"{count} studies are"
+        return f"{registry.label}; {studies} selected"
 
 
 @contextmanager
