@@ -19,7 +19,7 @@ def study(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
     import pyarrow.compute as pc
 
     listed = sdk.studies.table(study_key)
-    # Two keys that differ only in case are two studies, whatever the registry's filter makes of it.
+    # Keys that differ only in case are two studies, even if the API's filter ignores case.
     table = listed.filter(pc.equal(listed["study_key"], study_key))
     if table.num_rows != 1:
         raise StudyNotFoundError(study_key, table.num_rows)

@@ -1,4 +1,4 @@
-"""The table ``study_summary``: a study in counts."""
+"""The table ``study_summary``: counts of a study."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -31,19 +31,24 @@ def study_summary(
     *,
     today: date | None = None,
 ) -> "pa.Table":
-    """Counts of a study: enrolment, records, open queries and their age, adverse events.
+    """Counts of a study: enrolment, records, open queries by age, adverse events.
 
-    One row per measure, site and category; what is marked as deleted isn't counted.
+    - Grain: one row for each measure, site and category.
+    - Key: ``measure``, ``site_name`` and ``category``; rows are sorted by measure as listed below,
+      then by site and category.
+    - Endpoint: none; built from ``sites``, ``subjects``, ``records`` and ``queries``.
+    - Withheld: nothing; a withheld answer counts as ``unknown``.
 
-    - ``subjects_by_site_and_status``: by the site's name; a site without subjects has one row,
-      category ``any``, count 0.
+    Deleted subjects and records are not counted. A missing status, date or site name counts as
+    ``unknown``. The measures are:
+
+    - ``subjects_by_site_and_status``: by the site's name. A site without subjects has one row, with
+      category ``any`` and count 0.
     - ``records_by_status``.
     - ``open_queries_by_age``: a query is open unless the last of its comments, by sequence, closes
-      it. Its age is days since its creation, in UTC; of a date in the future 0.
-    - ``adverse_events_by_seriousness``: records of the form ``AE`` by their answer to ``AESER``,
-      whatever the case of either; ``unknown`` without an answer, or where it is withheld.
-
-    What has no status, date or site name counts as ``unknown``.
+      it. Its age is the number of days since its creation, in UTC; 0 for a date in the future.
+    - ``adverse_events_by_seriousness``: records of the form ``AE`` by their answer to ``AESER``;
+      the case of both names is ignored. ``unknown`` if there is no answer, or if it is withheld.
     """
     statuses: Counter[str] = Counter()
     seriousness: Counter[str] = Counter()
@@ -69,13 +74,13 @@ def _batches(records: "pa.RecordBatchReader") -> "Iterator[pa.Table]":
     import pyarrow as pa
 
     for batch in records:
-        yield _kept(pa.Table.from_batches([batch]))
+        yield _not_deleted(pa.Table.from_batches([batch]))
 
 
 def _enrolment(sites: "pa.Table", subjects: "pa.Table") -> Iterator[dict[str, Any]]:
     """Yield subjects by site and status; a site without subjects counts zero."""
     by_site: dict[str, Counter[str]] = {name: Counter() for name in _texts(sites, "site_name")}
-    subjects = _kept(subjects)
+    subjects = _not_deleted(subjects)
     for site_name, status in zip(
         _texts(subjects, "site_name"), _texts(subjects, "subject_status"), strict=True
     ):
@@ -117,9 +122,9 @@ def _seriousness(records: "pa.Table") -> Iterator[str]:
 
     import pyarrow.compute as pc
 
-    # Only these are decoded: a study's other records may be a hundred times as many.
+    # Only adverse events are decoded: other records may outnumber them a hundred times.
     adverse_events = records.filter(pc.equal(pc.utf8_upper(records["form_key"]), _ADVERSE_EVENTS))
-    # Numbers stay as they were sent: Python refuses whole ones of thousands of digits.
+    # Numbers stay text: Python refuses integers of thousands of digits.
     read = partial(json.loads, parse_int=str, parse_float=str)
     for text in adverse_events["record_data"].to_pylist():
         answers = [v for k, v in read(text or "{}").items() if k.upper() == _SERIOUS]
@@ -127,7 +132,7 @@ def _seriousness(records: "pa.Table") -> Iterator[str]:
         yield _SERIOUSNESS.get(answer, "unknown")
 
 
-def _kept(table: "pa.Table") -> "pa.Table":
+def _not_deleted(table: "pa.Table") -> "pa.Table":
     """Return the rows that are not deleted."""
     import pyarrow.compute as pc
 

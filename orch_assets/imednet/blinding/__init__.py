@@ -1,1 +1,1 @@
-"""What is withheld from a study's tables, by its data dictionary."""
+"""Splits a study's tables into open and withheld parts, by its data dictionary."""

@@ -1,7 +1,7 @@
-"""Fields that the API description doesn't name (``extra``): withheld, whatever they hold.
+"""Fields that the API's description doesn't name (``extra``): withheld, whatever they hold.
 
-Nobody can tell what a sponsor, or a later release of the API, puts there. Rows and the elements of
-their lists (``keywords``, ``forms``, ``query_comments``) have such fields.
+A sponsor, or a later release of the API, may put anything there. Rows have such fields, and so have
+the elements of their lists (``keywords``, ``forms``, ``query_comments``).
 """
 
 import os
@@ -18,64 +18,64 @@ SETTING: Final = "ORCH_EXTRA_FIELDS"
 
 
 def are_open() -> bool:
-    """Return whether ``ORCH_EXTRA_FIELDS`` opens them; read now.
+    """Return whether ``ORCH_EXTRA_FIELDS`` opens these fields. Reads the environment.
 
     Raises:
-        SettingError: it is something else than ``open`` or ``withheld``.
+        SettingError: The setting is neither ``open`` nor ``withheld``.
     """
-    given = os.environ.get(SETTING, "").strip().lower() or "withheld"
-    if given not in {"open", "withheld"}:
+    value = os.environ.get(SETTING, "").strip().lower() or "withheld"
+    if value not in {"open", "withheld"}:
         raise SettingError(SETTING, "must be open or withheld.")
-    return given == "open"
+    return value == "open"
 
 
 def rows_with_extra(table: "pa.Table") -> "pa.BooleanArray":
-    """Return the mask of the rows that have such a field, in themselves or in an element."""
+    """Return a mask of the rows with such a field, in the row or in an element of its lists."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = table[EXTRA].is_valid().to_numpy()
+    mask = table[EXTRA].is_valid().to_numpy()
     for name in _lists_with_extra(table.schema):
         lists = table[name].combine_chunks()
         elements = lists.flatten()
         has_extra = pc.and_(elements.is_valid(), elements.field(EXTRA).is_valid())
         if has_extra.true_count:
             parents = pc.list_parent_indices(lists).filter(has_extra)
-            found = found | np.isin(np.arange(len(lists)), parents.to_numpy())
-    return pa.array(found, pa.bool_())
+            mask = mask | np.isin(np.arange(len(lists)), parents.to_numpy())
+    return pa.array(mask, pa.bool_())
 
 
 def without_extra(table: "pa.Table", mask: "pa.BooleanArray") -> "pa.Table":
-    """Return the table without the fields of the masked rows and of their elements."""
+    """Return the table without these fields in the masked rows and in their elements."""
     table = without(table, mask, [EXTRA])
     for name in _lists_with_extra(table.schema):
         table = without_inside(table, mask, name, [EXTRA])
     return table
 
 
-def with_companion(
-    whole: "pa.Table", companion: "pa.Table", mask: "pa.BooleanArray", id_column: str
+def with_masked_rows(
+    table: "pa.Table", withheld: "pa.Table", mask: "pa.BooleanArray", id_column: str
 ) -> "pa.Table":
-    """Return a companion with the masked rows too, in the order of their IDs.
+    """Return the withheld part with the masked rows added, sorted by ID.
 
     Args:
-        whole: the table that was split.
-        companion: what is withheld of it already; its rows are those of the table, whole, but may
-            have fewer columns, and a ``record_data`` of their own.
-        mask: rows of the table.
-        id_column: has the rows' IDs.
+        table: The table before it was split.
+        withheld: The part already withheld from it. It may have fewer columns, and its
+            ``record_data`` holds only what is withheld.
+        mask: The rows of the table to add. Rows that are withheld already are not added again.
+        id_column: The column with the rows' IDs.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    further = whole.filter(mask)
-    known = pc.is_in(further[id_column], companion[id_column].combine_chunks())
-    further = further.filter(pc.invert(known)).select(companion.column_names)
-    if "record_data" in further.column_names:
-        nothing: Any = pa.nulls(further.num_rows, pa.string())
-        further = replaced(further, "record_data", nothing)
-    return pa.concat_tables([companion, further]).sort_by(id_column)
+    added = table.filter(mask)
+    present = pc.is_in(added[id_column], withheld[id_column].combine_chunks())
+    added = added.filter(pc.invert(present)).select(withheld.column_names)
+    if "record_data" in added.column_names:
+        nulls: Any = pa.nulls(added.num_rows, pa.string())
+        added = replaced(added, "record_data", nulls)
+    return pa.concat_tables([withheld, added]).sort_by(id_column)
 
 
 def _lists_with_extra(schema: "pa.Schema") -> list[str]:

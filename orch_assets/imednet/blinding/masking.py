@@ -1,4 +1,4 @@
-"""Values of some rows taken out of Arrow tables."""
+"""Sets values of Arrow tables to null, row by row."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,35 +13,35 @@ def rows_of(table: "pa.Table", columns: Sequence[str]) -> Iterator[tuple[Any, ..
 
 
 def mask_of(values: Iterable[bool]) -> "pa.BooleanArray":
-    """Return a mask: true for the rows that are meant."""
+    """Return an Arrow mask."""
     import pyarrow as pa
 
     return pa.array(values, pa.bool_())
 
 
 def replaced(table: "pa.Table", name: str, column: Any) -> "pa.Table":
-    """Return the table with another column in the place of one, of the same field."""
+    """Return the table with one column replaced; its field stays the same."""
     position = table.schema.get_field_index(name)
     return table.set_column(position, table.schema.field(position), column)
 
 
 def without(table: "pa.Table", mask: "pa.BooleanArray", columns: Sequence[str]) -> "pa.Table":
-    """Return the table with null in these columns of the masked rows."""
+    """Return the table with these columns set to null in the masked rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not mask.true_count:
         return table
     for name in columns:
-        nothing = pa.scalar(None, table[name].type)
-        table = replaced(table, name, pc.if_else(mask, nothing, table[name]))
+        null = pa.scalar(None, table[name].type)
+        table = replaced(table, name, pc.if_else(mask, null, table[name]))
     return table
 
 
 def without_inside(
     table: "pa.Table", mask: "pa.BooleanArray", column: str, fields: Sequence[str]
 ) -> "pa.Table":
-    """Return the table with null in these fields of a list's elements, in the masked rows."""
+    """Return the table with these fields of a list's elements set to null in the masked rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -49,11 +49,13 @@ def without_inside(
         return table
     lists = table[column].combine_chunks()
     elements = lists.flatten()
-    kept = [
+    values = [
         pa.nulls(len(elements), field.type) if field.name in fields else elements.field(field.name)
         for field in elements.type
     ]
-    emptied = pa.StructArray.from_arrays(kept, fields=list(elements.type), mask=elements.is_null())
+    emptied = pa.StructArray.from_arrays(
+        values, fields=list(elements.type), mask=elements.is_null()
+    )
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     ends = pc.cumulative_sum(pa.concat_arrays([pa.array([0], lengths.type), lengths]))
     emptied = pa.ListArray.from_arrays(ends, emptied, type=lists.type, mask=lists.is_null())

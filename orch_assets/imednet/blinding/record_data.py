@@ -1,4 +1,4 @@
-"""Withheld values of records: key by key of ``record_data``, where the variable is not open."""
+"""Splits the ``record_data`` of records key by key, by whether each variable is open."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEM_KEYS", "RecordSplit"]
 
-_COMPANION_COLUMNS: Final = (
+_WITHHELD_COLUMNS: Final = (
     "study_key",
     "record_id",
     "form_id",
@@ -41,42 +41,45 @@ _MANY_CHARACTERS: Final = 4000
 
 
 class RecordSplit:
-    """Splits records, batch by batch; what it learns of a form serves the batches that follow.
+    """Splits records batch by batch, and remembers the keys of each form between batches.
 
     Args:
-        known: the study's dictionary.
+        rules: The study's blinding rules.
     """
 
-    def __init__(self, known: BlindingRules) -> None:
-        self._keys_of = functools.cache(functools.partial(_FormKeys, known))
+    def __init__(self, rules: BlindingRules) -> None:
+        self._keys_of = functools.cache(functools.partial(_FormKeys, rules))
 
     def __call__(self, table: "pa.Table") -> "tuple[pa.Table, pa.Table]":
-        """Return the records without their withheld keys, and those with these alone."""
+        """Return all records without their withheld keys, and the records that have withheld keys.
+
+        The latter have only these keys, and the columns that identify a record.
+        """
         import pyarrow as pa
 
-        whole = table.select(_COMPANION_COLUMNS)
+        candidates = table.select(_WITHHELD_COLUMNS)
         texts = table["record_data"].combine_chunks()
         split: dict[int, tuple[str, str]] = {}
         for form, rows in _by_form(table):
             split.update(self._keys_of(*form).split(texts, rows))
         if not split:
-            return table, whole.slice(0, 0)
+            return table, candidates.slice(0, 0)
         shown = texts.to_pylist()
         hidden: list[str | None] = [None] * len(texts)
         for row, (open_part, withheld_part) in split.items():
             shown[row], hidden[row] = open_part, withheld_part
-        withheld = pa.array(hidden, pa.string())
-        mask = withheld.is_valid()
-        rest = replaced(table, "record_data", pa.array(shown, pa.string()))
-        companion = replaced(whole, "record_data", withheld).filter(mask)
-        return without(rest, mask, ["extra"]), companion
+        withheld_data = pa.array(hidden, pa.string())
+        mask = withheld_data.is_valid()
+        opened = replaced(table, "record_data", pa.array(shown, pa.string()))
+        withheld = replaced(candidates, "record_data", withheld_data).filter(mask)
+        return without(opened, mask, ["extra"]), withheld
 
 
 class _FormKeys:
-    """The keys in a form's records; each is looked up once, not once for every row."""
+    """The open and the withheld keys of one form. Each key is looked up once, not once per row."""
 
-    def __init__(self, known: BlindingRules, form_id: int | None, form_key: str | None) -> None:
-        self._known = known
+    def __init__(self, rules: BlindingRules, form_id: int | None, form_key: str | None) -> None:
+        self._rules = rules
         self._form = (form_id, form_key)
         self._open: set[str] = set()
         self._withheld: set[str] = set()
@@ -84,26 +87,26 @@ class _FormKeys:
     def split(
         self, texts: "pa.StringArray", rows: "NDArray[np.intp]"
     ) -> Iterator[tuple[int, tuple[str, str]]]:
-        """Yield the rows that something is withheld of: number, open part, withheld part.
+        """Yield each row with withheld keys: its number, its open part and its withheld part.
 
         Args:
-            texts: the data of all records.
-            rows: the numbers of this form's.
+            texts: The ``record_data`` of all records.
+            rows: The numbers of the rows of this form.
         """
         if not self._open and not self._withheld:
-            # The first row shows what the others are like.
+            # The other rows usually have the keys of the first one.
             yield from self._split_each(texts, rows[:1])
             rows = rows[1:]
-        # Where keys are withheld, most rows have one: nothing is won by looking twice.
+        # If keys are withheld, most rows have one, so matching first would save nothing.
         if not self._withheld and self._is_matching_quicker(len(rows)):
             rows = rows[_with_other_keys(self._open, texts.take(rows))]
         yield from self._split_each(texts, rows)
 
     def _is_matching_quicker(self, rows: int) -> bool:
-        """Return whether an expression of the open keys is quicker than to decode each row.
+        """Return whether matching the open keys by an expression is quicker than decoding each row.
 
-        To compile it takes as long as to decode a hundred rows, and beyond some 7,000 characters
-        RE2 has no room for its automaton and takes ten times as long as decoding.
+        Compiling the expression takes as long as decoding a hundred rows. Beyond about 7,000
+        characters RE2 has no room for its automaton and takes ten times as long as decoding.
         """
         return rows >= _MANY_ROWS and sum(map(len, self._open)) <= _MANY_CHARACTERS
 
@@ -126,9 +129,9 @@ class _FormKeys:
         return object_of(data), object_of(withheld)
 
     def _withheld_of(self, data: Mapping[str, object]) -> Sequence[str]:
-        """Return which of a record's keys are withheld, in their order."""
+        """Return the withheld keys of a record, in the order of the record."""
         for key in data.keys() - self._open - self._withheld:
-            is_open = self._known.shows_key(key, *self._form)
+            is_open = self._rules.shows_key(key, *self._form)
             (self._open if is_open else self._withheld).add(key)
         return [key for key in data if key in self._withheld]
 
@@ -136,7 +139,7 @@ class _FormKeys:
 def _by_form(
     table: "pa.Table",
 ) -> "Iterator[tuple[tuple[int | None, str | None], NDArray[np.intp]]]":
-    """Yield each form, by its ID and its key, and the numbers of its rows."""
+    """Yield the ID and key of each form, and the numbers of its rows."""
     import numpy as np
 
     columns = (table[name].combine_chunks() for name in ("form_id", "form_key"))
@@ -150,14 +153,14 @@ def _by_form(
 
 
 def _with_other_keys(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.intp]":
-    """Return the numbers of the JSON objects that have, or may have, other keys than these.
+    """Return the numbers of the JSON objects that have, or may have, keys other than these.
 
-    One expression for all of them, matched without the interpreter: to decode them takes several
-    times as long, and nothing else runs meanwhile. It knows values that are no objects and no
-    lists, and keys that are written as they are.
+    RE2 matches all texts with one expression and without the interpreter lock. Decoding them takes
+    several times as long, and no other thread runs meanwhile. The expression covers objects whose
+    values are scalars and whose keys have no escapes; all others are returned.
 
     Args:
-        keys: the keys.
+        keys: The keys to match.
         texts: JSON objects; null has no keys.
     """
     import numpy as np

@@ -1,9 +1,9 @@
-"""A study's data dictionary: which variables are open, and which are withheld.
+"""Blinding rules: which variables of a study are open and which are withheld.
 
-A variable is *open* on a form when the dictionary has it there with ``blinded`` false, and has no
-variable of the same name on that form, whatever the case, for which that isn't so. Deleted and
-disabled ones count like any other. Everything else is withheld: a flag that is true or missing,
-and a name or a form that the dictionary doesn't know.
+A variable is *open* on a form if the dictionary lists it there and every variable of that name on
+the form has ``blinded`` false. Names are compared without case; deleted and disabled variables
+count too. Everything else is withheld: a variable whose flag is true or missing, and a name or a
+form that the dictionary does not list.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# The API puts these into recordData itself (spec/mednet.yaml, ExampleRecordsList); they are
-# facts of the record and no variables of a form.
+# The API itself adds these to recordData (spec/mednet.yaml, ExampleRecordsList). They describe the
+# record and are not variables of a form.
 SYSTEM_KEYS: Final = frozenset({"dateCreated", "dateModified", "unvnum"})
 
 
 class BlindingRules:
-    """Which variables of a study are open.
+    """The blinding rules of one study.
 
     Args:
-        variables: the study's table ``variables``.
+        variables: The study's table ``variables``.
     """
 
     def __init__(self, variables: "pa.Table") -> None:
         self._by_form: dict[object, dict[str, bool]] = {}
         self._anywhere: dict[str, bool] = {}
-        # Of these nobody can tell on which forms they are, so they count on all of them.
+        # Variables whose form is incomplete or missing: they are withheld on all forms.
         self._withheld_everywhere: set[str] = set()
         columns = ("variable_name", "blinded", "form_id", "form_key")
         for name, blinded, *form in zip(
@@ -38,8 +38,8 @@ class BlindingRules:
         self._anywhere[name] = self._anywhere.get(name, True) and is_open
         if not is_open and not all(map(_is_given, form)):
             self._withheld_everywhere.add(name)
-        for half in filter(_is_given, form):
-            names = self._by_form.setdefault(half, {})
+        for part in filter(_is_given, form):
+            names = self._by_form.setdefault(part, {})
             names[name] = names.get(name, True) and is_open
 
     def __contains__(self, variable: str) -> bool:
@@ -48,24 +48,25 @@ class BlindingRules:
     def is_open(self, variable: str | None, form_id: int | None, form_key: str | None) -> bool:
         """Whether a variable's values on a form may be shown.
 
-        Where both are given, ID and key must agree; without a form, as ``is_open_everywhere``.
+        If both ID and key are given, the variable must be open by both. If neither is, the answer
+        is that of ``is_open_everywhere``.
         """
-        form = [half for half in (form_id, form_key) if _is_given(half)]
-        if not form:
+        form_names = [part for part in (form_id, form_key) if _is_given(part)]
+        if not form_names:
             return self.is_open_everywhere(variable)
         name = (variable or "").casefold()
         return name not in self._withheld_everywhere and all(
-            self._by_form.get(half, {}).get(name, False) for half in form
+            self._by_form.get(part, {}).get(name, False) for part in form_names
         )
 
     def shows_key(self, key: str, form_id: int | None, form_key: str | None) -> bool:
-        """Whether a key of a record's data, on the record's form, may be shown."""
+        """Whether a key of ``record_data`` may be shown, on the form of its record."""
         if key in SYSTEM_KEYS and key not in self:
             return True
         return self.is_open(key, form_id, form_key)
 
     def is_open_everywhere(self, variable: str | None) -> bool:
-        """Whether a variable is open on every form that has one of that name."""
+        """Whether a variable is open on every form that has a variable of that name."""
         return self._anywhere.get((variable or "").casefold(), False)
 
     def is_open_form(self, form_key: str | None) -> bool:
@@ -79,7 +80,7 @@ class BlindingRules:
         return bool(self._anywhere) and all(self._anywhere.values())
 
     def is_within(self, other: "BlindingRules") -> bool:
-        """Whether whatever is open here is open in the other dictionary, too."""
+        """Whether everything that is open here is open by the other rules too."""
         return (
             (other.is_open_study or not self.is_open_study)
             and all(other.is_open_everywhere(name) for name in filter(None, self._open_names))
@@ -94,10 +95,10 @@ class BlindingRules:
     def _is_form_within(self, form: Any, other: "BlindingRules") -> bool:
         if self.is_open_form(form) and not other.is_open_form(form):
             return False
-        halves = (form, None) if isinstance(form, int) else (None, form)
-        names = [name for name in self._by_form[form] if self.is_open(name, *halves)]
-        return all(other.is_open(name, *halves) for name in names)
+        id_and_key = (form, None) if isinstance(form, int) else (None, form)
+        names = [name for name in self._by_form[form] if self.is_open(name, *id_and_key)]
+        return all(other.is_open(name, *id_and_key) for name in names)
 
 
-def _is_given(half: object) -> bool:
-    return half is not None and half != ""
+def _is_given(part: object) -> bool:
+    return part is not None and part != ""

@@ -1,4 +1,4 @@
-"""One reading of a table, split while it arrives: its open rows and its withheld ones."""
+"""Splits a table into its open rows and its withheld ones while it is read."""
 
 import queue
 import threading
@@ -9,31 +9,31 @@ from orch_assets.errors import ImednetError
 from orch_assets.imednet.blinding.split import Split
 from orch_assets.imednet.streams import BatchStream
 
-# Withheld batches that may wait for their reader.
-_WAITING: Final = 16
-# The two readers begin together; one that is alone for so long would wait for ever.
+# How many withheld batches wait for their reader.
+_MAX_WAITING: Final = 16
+# Both readers start together. If one is alone for this long, the other one will never start.
 _ALONE_SECONDS: Final = 60.0
-_LOOK_SECONDS: Final = 0.5
+_CHECK_SECONDS: Final = 0.5
 
 _COMPLETE: Final = object()
 _BROKEN: Final = object()
 
 
 class SplitStream:
-    """Two streams of one reading; they are read at the same time, each on a thread of its own.
+    """Two streams from one source. Read them at the same time, each on its own thread.
 
-    The open one does the reading. The withheld one ends with an error where the open one was not
-    read to its end, so that nothing is made of half a table.
+    The open stream reads the source. The withheld stream ends with an error if the open one is not
+    read to its end, so that half a table is never stored.
 
     Args:
-        source: the reading.
-        split: splits its rows; see :func:`~orch_assets.imednet.blinding.split.splitter`.
-        confirm: called when the last row has arrived, before either part ends; raises where the
-            split was wrong, so that nothing is made of it.
+        source: The stream to split.
+        split: Splits its rows; see :func:`~orch_assets.imednet.blinding.split.splitter`.
+        confirm: Called when the last row has arrived, before either stream ends. It raises if the
+            rows were split by outdated rules, so that neither part is stored.
 
     Attributes:
-        table: the open rows; closing it stops both.
-        withheld: the rows that something is withheld of.
+        table: The open rows. Closing it stops both streams.
+        withheld: The rows from which something is withheld.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class SplitStream:
         self._source = source
         self._split = split
         self._confirm = confirm
-        self._batches: queue.Queue[Any] = queue.Queue(_WAITING)
+        self._batches: queue.Queue[Any] = queue.Queue(_MAX_WAITING)
         self._began = threading.Event()
         self._withheld_began = threading.Event()
         self._withheld_ended = threading.Event()
-        self.table = BatchStream(_entered(self._open_batches()), source.counts, shown.schema)
+        self.table = BatchStream(_started(self._open_batches()), source.counts, shown.schema)
         self.withheld = BatchStream(
-            _entered(self._withheld_batches()), source.counts, hidden.schema
+            _started(self._withheld_batches()), source.counts, hidden.schema
         )
 
     def _open_batches(self) -> "Generator[Any, None, None]":
@@ -64,8 +64,8 @@ class SplitStream:
             self._began.set()
             for batch in self._source:
                 shown, hidden = self._split(pa.Table.from_batches([batch]))
-                for each in hidden.to_batches():
-                    self._hand(each)
+                for withheld in hidden.to_batches():
+                    self._hand(withheld)
                 yield from shown.to_batches()
             self._confirm()
             end = _COMPLETE
@@ -75,18 +75,20 @@ class SplitStream:
             self._hand(end)
 
     def _hand(self, item: Any) -> None:
-        """Give the other side a batch, or the word that it was the last."""
-        # Bad news waits for nobody: whoever begins to read later finds it.
+        """Pass an item to the withheld stream: a batch, or the marker for its end."""
+        # A failure does not wait for the withheld reader: one that starts later finds it.
         if item is not _BROKEN and not self._withheld_began.wait(_ALONE_SECONDS):
             raise ImednetError("Read both parts of a split stream at once, from two threads.")
         while not self._withheld_ended.is_set():
             try:
-                self._batches.put(item, timeout=_LOOK_SECONDS)
+                self._batches.put(item, timeout=_CHECK_SECONDS)
             except queue.Full:
                 continue
             return
         if item is not _BROKEN:
-            raise ImednetError("The withheld part is not read any more, so the open one ends too.")
+            raise ImednetError(
+                "The withheld part is no longer read, so the open part was stopped too."
+            )
 
     def _withheld_batches(self) -> "Generator[Any, None, None]":
         try:
@@ -96,14 +98,16 @@ class SplitStream:
                 raise ImednetError("Read both parts of a split stream at once, from two threads.")
             while (item := self._batches.get()) is not _COMPLETE:
                 if item is _BROKEN:
-                    raise ImednetError("The open part ended early, so the withheld one has no end.")
+                    raise ImednetError(
+                        "The open part ended early, so the withheld one is incomplete."
+                    )
                 yield item
         finally:
             self._withheld_ended.set()
             self._withheld_began.set()
 
 
-def _entered(batches: "Generator[Any, None, None]") -> "Generator[Any, None, None]":
-    """Return the generator inside its ``try``: closed unread, it tells the other side too."""
+def _started(batches: "Generator[Any, None, None]") -> "Generator[Any, None, None]":
+    """Advance a generator into its ``try``, so that closing it unread still runs ``finally``."""
     next(batches)
     return batches

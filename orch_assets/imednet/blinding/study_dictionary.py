@@ -1,12 +1,12 @@
-"""The dictionary that decides what of a study is shown: the registry's own, at the moment.
+"""The data dictionary that decides which values of a study are shown: iMednet's current one.
 
-A stored dictionary may be out of date: a variable may have been blinded since. So the registry is
-asked, before rows are split and again when the last one has arrived, and a value is shown only
-where both answers, and the dictionary that was given, say that it may be.
+A stored dictionary may be out of date: a variable may have been blinded since. So the dictionary is
+read before rows are split, and again when the last row has arrived. A value is shown only if both
+readings, and the dictionary that the caller has, say that it is open.
 
-Within a run the last answer about a study serves as the first one for its next table, if it is
-fresh, and so does what the pipeline ``variables`` read: that saves a request for each table. The
-answer after the rows is always a new one.
+Within a run, a recent reading for a study is reused as the first one for its next table, and so is
+what the pipeline ``variables`` read. That saves one request for each table. The reading after the
+rows is always a new one.
 """
 
 import threading
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orch_assets.imednet.endpoints import TableEndpoint
     from orch_assets.imednet.models import Interval, Variable
 
-_FRESH_SECONDS: Final = 60.0
+_RECENT_SECONDS: Final = 60.0
 
 _SYSTEM_NAMES: Final = {key.casefold() for key in SYSTEM_KEYS}
 _VARIABLE: Final = ("variable_name", "blinded", "form_id", "form_key")
@@ -35,26 +35,26 @@ _WINDOW: Final = ("interval_id", "window_calculation_date")
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Reading:
     run: str | None
-    at: float
+    read_at: float
     table: "pa.Table"
 
     @cached_property
     def open_variables(self) -> frozenset[str]:
-        """Of a table ``variables``: those that are open on all forms."""
-        known = BlindingRules(self.table)
+        """The names in a table ``variables`` that are open on all forms."""
+        rules = BlindingRules(self.table)
         names = self.table["variable_name"].to_pylist()
-        return frozenset(name for name in names if name and known.is_open_everywhere(name))
+        return frozenset(name for name in names if name and rules.is_open_everywhere(name))
 
 
 class DictionaryReader:
-    """Reads the tables ``variables`` and ``intervals`` of studies; for all threads.
+    """Reads the tables ``variables`` and ``intervals`` of studies. Thread-safe.
 
     Args:
-        variables: the endpoint.
-        intervals: the endpoint.
-        clock: seconds, monotonic.
+        variables: The endpoint ``variables``.
+        intervals: The endpoint ``intervals``.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -70,48 +70,47 @@ class DictionaryReader:
         }
         self._clock = clock
         self._lock = threading.Lock()
-        self._answers: dict[tuple[str, str], _Answer] = {}
+        self._readings: dict[tuple[str, str], _Reading] = {}
         for name, endpoint in self._endpoints.items():
-            endpoint.on_read = partial(self._note, name)
+            endpoint.on_read = partial(self._store, name)
 
     def recent(self, name: str, study_key: str) -> "pa.Table":
-        """Return a table as it was read a moment ago in this run, else as it is now."""
-        answer = self._of_this_run(name, study_key)
-        return self.now(name, study_key) if answer is None else answer.table
+        """Return a table as it was read recently in this run; otherwise read it now."""
+        reading = self._recent_reading(name, study_key)
+        return self.now(name, study_key) if reading is None else reading.table
 
     def open_variables(self, study_key: str) -> frozenset[str]:
-        """Return the variables that are open everywhere, as read a moment ago; asks for nothing."""
-        answer = self._of_this_run("variables", study_key)
-        return frozenset() if answer is None else answer.open_variables
+        """Return the variables open on all forms, by a recent reading; makes no request."""
+        reading = self._recent_reading("variables", study_key)
+        return frozenset() if reading is None else reading.open_variables
 
-    def _of_this_run(self, name: str, study_key: str) -> _Answer | None:
+    def _recent_reading(self, name: str, study_key: str) -> _Reading | None:
         with self._lock:
-            answer = self._answers.get((name, study_key))
+            reading = self._readings.get((name, study_key))
         run = _current_run()
-        if answer is None or run is None or answer.run != run or self._is_old(answer):
+        if reading is None or run is None or reading.run != run or self._is_old(reading):
             return None
-        return answer
+        return reading
 
     def now(self, name: str, study_key: str) -> "pa.Table":
-        """Return a table as it is now.
+        """Read a table now.
 
         Raises:
-            RegistryError: the table can't be had whole.
+            RegistryError: The table could not be read completely.
         """
         table = self._endpoints[name].table(study_key)
-        self._note(name, study_key, table)
+        self._store(name, study_key, table)
         return table
 
-    def _note(self, name: str, study_key: str, table: "pa.Table") -> None:
-        answer = _Answer(_current_run(), self._clock(), table)
+    def _store(self, name: str, study_key: str, table: "pa.Table") -> None:
+        reading = _Reading(_current_run(), self._clock(), table)
         with self._lock:
-            old = [key for key, known in self._answers.items() if self._is_old(known)]
-            for key in old:
-                del self._answers[key]
-            self._answers[name, study_key] = answer
+            for key in [key for key, each in self._readings.items() if self._is_old(each)]:
+                del self._readings[key]
+            self._readings[name, study_key] = reading
 
-    def _is_old(self, answer: _Answer) -> bool:
-        return self._clock() - answer.at > _FRESH_SECONDS
+    def _is_old(self, reading: _Reading) -> bool:
+        return self._clock() - reading.read_at > _RECENT_SECONDS
 
 
 def _current_run() -> str | None:
@@ -123,19 +122,19 @@ class StudyDictionary:
     """A study's dictionary while one of its tables is read and split.
 
     Args:
-        reader: asks the registry.
-        study_key: the study.
-        variables: a dictionary that must agree, such as the stored table ``variables``; None for
-            the registry's alone.
-        intervals: the same for the table ``intervals``.
+        reader: Reads the current dictionary.
+        study_key: The study.
+        variables: A dictionary that must agree with the current one, such as the stored table
+            ``variables``; None to use the current one alone.
+        intervals: The same for the table ``intervals``.
 
     Attributes:
-        variables: the table ``variables`` that was given, else the registry's; ``blinded`` is
-            false only where the given one and the registry's agree that the variable is open, and
-            what the registry alone withholds is a row of it too.
+        variables: The argument ``variables``, or the current table if that is None. ``blinded`` is
+            false only where both tables say that the variable is open; rows that only the current
+            table has, and withholds, are added.
 
     Raises:
-        RegistryError: the registry's dictionary can't be had whole.
+        RegistryError: The current dictionary could not be read completely.
     """
 
     def __init__(
@@ -147,56 +146,56 @@ class StudyDictionary:
     ) -> None:
         self._reader = reader
         self._study_key = study_key
-        self._given_intervals = intervals
+        self._stored_intervals = intervals
         self._before = reader.recent("variables", study_key)
         self.variables = self._before if variables is None else agreed(variables, self._before)
 
     @cached_property
     def intervals(self) -> "pa.Table":
-        """From which question each interval counts its window; given and the registry's rows."""
+        """The question from which each interval counts its window, by stored and current rows."""
         import pyarrow as pa
 
-        tables = [self._given_intervals, self._reader.recent("intervals", self._study_key)]
+        tables = [self._stored_intervals, self._reader.recent("intervals", self._study_key)]
         return pa.concat_tables([each.select(_WINDOW) for each in tables if each is not None])
 
     def confirm(self) -> None:
-        """Ask the registry again; to be called when the last row has arrived.
+        """Read the dictionary again and compare. Call this when the last row has arrived.
 
         Raises:
-            DictionaryChangedError: something is withheld now that was open before.
-            RegistryError: the registry's dictionary can't be had whole.
+            DictionaryChangedError: Something that was open before is withheld now.
+            RegistryError: The current dictionary could not be read completely.
         """
         now = self._reader.now("variables", self._study_key)
         confirmed = BlindingRules(self._before).is_within(BlindingRules(now))
-        if "intervals" in self.__dict__:  # they were asked for
-            known = BlindingRules(self.variables)
-            after = hidden_intervals(self._reader.now("intervals", self._study_key), known)
-            confirmed = confirmed and after <= hidden_intervals(self.intervals, known)
+        if "intervals" in self.__dict__:  # only if they were used
+            rules = BlindingRules(self.variables)
+            after = hidden_intervals(self._reader.now("intervals", self._study_key), rules)
+            confirmed = confirmed and after <= hidden_intervals(self.intervals, rules)
         if not confirmed:
             raise DictionaryChangedError(self._study_key)
 
 
-def hidden_intervals(intervals: "pa.Table", known: BlindingRules) -> set[int]:
-    """Return the intervals whose windows are counted from an answer that is not open."""
+def hidden_intervals(intervals: "pa.Table", rules: BlindingRules) -> set[int]:
+    """Return the IDs of intervals whose windows are counted from an answer that is not open."""
     return {
         interval_id
         for interval_id, question in rows_of(intervals, _WINDOW)
-        if question and not known.is_open_everywhere(question)
+        if question and not rules.is_open_everywhere(question)
     }
 
 
-def agreed(given: "pa.Table", current: "pa.Table") -> "pa.Table":
-    """Return the given table ``variables`` with nothing open that the current one withholds."""
+def agreed(stored: "pa.Table", current: "pa.Table") -> "pa.Table":
+    """Return the stored table ``variables`` with nothing open that the current one withholds."""
     import pyarrow as pa
 
-    ours, theirs = BlindingRules(given), BlindingRules(current)
-    rows = list(rows_of(given, _VARIABLE))
+    ours, theirs = BlindingRules(stored), BlindingRules(current)
+    rows = list(rows_of(stored, _VARIABLE))
     flags = [
         True if flag is False and _is_narrowed(ours, theirs, name, *form) else flag
         for name, flag, *form in rows
     ]
     if flags != [flag for _, flag, *_ in rows]:
-        given = replaced(given, "blinded", pa.array(flags, pa.bool_()))
+        stored = replaced(stored, "blinded", pa.array(flags, pa.bool_()))
     closed = {
         (row[0], *row[2:]) for row, flag in zip(rows, flags, strict=True) if flag is not False
     }
@@ -205,11 +204,11 @@ def agreed(given: "pa.Table", current: "pa.Table") -> "pa.Table":
         for name, flag, *form in rows_of(current, _VARIABLE)
     )
     if not others.true_count:
-        return given
-    further = current.filter(others)
-    withheld = pa.array([True] * further.num_rows, pa.bool_())
+        return stored
+    added = current.filter(others)
+    withheld = pa.array([True] * added.num_rows, pa.bool_())
     return pa.concat_tables(
-        [given, replaced(further, "blinded", withheld)], promote_options="default"
+        [stored, replaced(added, "blinded", withheld)], promote_options="default"
     )
 
 
@@ -220,11 +219,11 @@ def _is_narrowed(
     form_id: int | None,
     form_key: str | None,
 ) -> bool:
-    """Whether a variable is open here and not there, by any half of its form's name."""
-    halves = [(form_id, None), (None, form_key)]
-    return any(ours.is_open(name, *half) and not theirs.is_open(name, *half) for half in halves)
+    """Whether a variable is open by our rules but not by theirs, by its form's ID or key."""
+    id_or_key = [(form_id, None), (None, form_key)]
+    return any(ours.is_open(name, *form) and not theirs.is_open(name, *form) for form in id_or_key)
 
 
 def _is_new_system_key(name: str | None, ours: BlindingRules) -> bool:
-    """Whether what the API itself adds to records has become a variable that we don't know."""
+    """Whether a key that the API itself adds has become a variable, unknown to our rules."""
     return name is not None and name.casefold() in _SYSTEM_NAMES and name not in ours
