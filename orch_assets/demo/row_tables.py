@@ -48,7 +48,7 @@ class Table:
     def __init__(self, endpoint: Endpoint, rows: Iterable[Row]) -> None:
         self._endpoint = endpoint
         self._encoder = msgspec.json.Encoder()
-        self._store(sorted(rows, key=self._id))
+        self._keep(sorted(rows, key=self._id))
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -73,7 +73,7 @@ class Table:
 
     def insert(self, row: Row) -> None:
         """Add a row, in the order of the IDs."""
-        self._store(sorted([*self.rows, row], key=self._id))
+        self._keep(sorted([*self.rows, row], key=self._id))
 
     def update(self, row_id: object, changes: Mapping[str, Any]) -> None:
         """Change fields of the row with this ID.
@@ -82,7 +82,7 @@ class Table:
             KeyError: There is no such row.
         """
         old = self._existing(row_id)
-        self._store([{**row, **changes} if row is old else row for row in self.rows])
+        self._keep([{**row, **changes} if row is old else row for row in self.rows])
 
     def delete(self, row_id: object) -> None:
         """Remove the row with this ID.
@@ -91,7 +91,7 @@ class Table:
             KeyError: There is no such row.
         """
         old = self._existing(row_id)
-        self._store([row for row in self.rows if row is not old])
+        self._keep([row for row in self.rows if row is not old])
 
     def _existing(self, row_id: object) -> Row:
         row = self.get(row_id)
@@ -102,7 +102,7 @@ class Table:
     def _id(self, row: Row) -> Any:
         return row[self._endpoint.id]
 
-    def _store(self, rows: Sequence[Row]) -> None:
+    def _keep(self, rows: Sequence[Row]) -> None:
         self._snapshot = _Snapshot(rows, [self._encode(row) for row in rows], {})
 
     def _encode(self, row: Row) -> bytes:
