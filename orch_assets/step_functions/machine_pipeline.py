@@ -131,7 +131,7 @@ class StepFunctionsPipeline(StateMachine):
 
     def difference(self) -> str:
         """Return what ``deploy`` would change, as a unified diff; "" where nothing would."""
-        return self._deployment().difference()
+        return self.deployment().difference()
 
     def deploy(self, *, adopt: bool = False) -> str:
         """Create the machine, or update it if it differs; return its ARN.
@@ -147,8 +147,30 @@ class StepFunctionsPipeline(StateMachine):
             ForeignStateMachineError: a machine of that name isn't ours; it was left as it is.
             AwsError: AWS refuses.
         """
-        self._version = self._deployment().apply(adopt=adopt) or self._version
+        self._version = self.deployment().apply(adopt=adopt) or self._version
         return self.arn()
+
+    def deployment(self, definition: State | None = None) -> Deployment:
+        """Return a deployment of this machine, for callers that need more than ``deploy``.
+
+        Args:
+            definition: what ``definition`` returned before; by default it is built and checked
+                now.
+
+        Raises:
+            DefinitionError: the definition or the role can't be deployed.
+            AwsError: AWS doesn't say which account the credentials belong to.
+        """
+        definition = definition or self.definition()
+        check_accounts(definition)
+        if self._role_account() != self._aws.account().number:
+            raise DefinitionError(
+                None, "role_arn", "is a role of another account than the credentials'."
+            )
+        desired = DesiredState(
+            definition, self.role_arn, self._configuration, self._tags, self.machine_type
+        )
+        return Deployment(self._aws, self.arn(), desired)
 
     def version(self) -> str | None:
         """Return the ARN of the version of what is deployed.
@@ -211,18 +233,6 @@ class StepFunctionsPipeline(StateMachine):
                 None, "role_arn", "must be a role's ARN: arn:aws:iam::<12 digits>:role/<name>."
             )
         return account
-
-    def _deployment(self) -> Deployment:
-        definition = self.definition()
-        check_accounts(definition)
-        if self._role_account() != self._aws.account().number:
-            raise DefinitionError(
-                None, "role_arn", "is a role of another account than the credentials'."
-            )
-        wanted = DesiredState(
-            definition, self.role_arn, self._configuration, self._tags, self.machine_type
-        )
-        return Deployment(self._aws, self.arn(), wanted)
 
     def _look_at_input(self, data: Mapping[str, Any]) -> None:
         for step in self._steps:

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+from collections import Counter
+from dataclasses import dataclass
 
 import dagster as dg
 import pytest
@@ -12,6 +14,7 @@ from orch_assets.defs.graph import build_study_graph, build_together_graphs, run
 from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import pipeline_of
+from orch_assets.step_functions import Wait, machine_pipeline
 from orch_assets_tests.step_functions.answers import answering_server
 from orch_assets_tests.support.harness import execute, instance, materializations, observations
 from orch_assets_tests.support.machines import (
@@ -32,6 +35,30 @@ def scoring(given):
         """Scores."""
 
     return scores
+
+
+@dataclass(frozen=True)
+class CountedStep:
+    """A step that counts how often its states are built."""
+
+    counts: Counter[str]
+    name: str = "Counted"
+
+    def states(self, following):
+        self.counts["builds"] += 1
+        return Wait(self.name, 0).states(following)
+
+
+def count_builds(monkeypatch):
+    """Return a counter of checks, to which a ``CountedStep`` adds the builds."""
+    counts, check = Counter(), machine_pipeline.check_definition
+
+    def counted_check(*arguments):
+        counts["checks"] += 1
+        check(*arguments)
+
+    monkeypatch.setattr(machine_pipeline, "check_definition", counted_check)
+    return counts
 
 
 @study_pipeline
@@ -60,6 +87,26 @@ def test_materializing_deploys_once_and_says_so(tmp_path, aws):
     assert found["roleArn"] == ROLE
     tags = client.list_tags_for_resource(resourceArn=arn)["tags"]
     assert {"key": "team", "value": "clinops"} in tags
+
+
+@pytest.mark.parametrize("at_once", [None, 2], ids=["one each", "one for all"])
+def test_a_definition_is_built_and_checked_once_on_its_way_to_aws(
+    tmp_path, aws, monkeypatch, at_once
+):
+    """By the load of the definitions; the asset deploys what was built there."""
+    done = count_builds(monkeypatch)
+    step = CountedStep(done)
+    scores = scoring(machine(step, studies_at_once=at_once))
+    with instance("S0") as real:
+        defs = location(tmp_path, aws.url, scores, other)
+        assert done == Counter(builds=1, checks=1)
+        deploy(defs, real, "scores")
+        assert done == Counter(builds=1, checks=1)
+        deploy(defs, real, "scores")
+        assert done == Counter(builds=1, checks=1)
+        first, second = materializations(real, "scores_machine")[None]
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert "Counted" in json.dumps(first["definition"])
 
 
 def test_a_changed_declaration_is_an_update_with_its_difference(tmp_path, aws):

@@ -9,7 +9,6 @@ import dagster as dg
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.defs.state_machines.aws_console import machine_url
-from orch_assets.defs.state_machines.shared_execution import EachStudy
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.study_machine import StudyMachine
@@ -45,6 +44,8 @@ def steps_of(pipeline: StudyPipeline) -> Sequence[Any]:
     declared = _declared(pipeline)
     if declared.studies_at_once is None:
         return declared.steps
+    from orch_assets.step_functions.each_study import EachStudy
+
     return [EachStudy(declared.steps, declared.studies_at_once)]
 
 
@@ -67,8 +68,12 @@ def machine_of(
     )
 
 
-def check_deployed(machine: "StepFunctionsPipeline", client: Any, pipeline: StudyPipeline) -> None:
-    """Check that what is deployed is what is declared: its results are to be those of this code.
+def check_deployed(
+    machine: "StepFunctionsPipeline", client: Any, pipeline: StudyPipeline
+) -> dict[str, Any]:
+    """Check that the deployed definition is the declared one, and return it.
+
+    Otherwise results would come from other code than their events name.
 
     Raises:
         StateMachineNotFoundError: it isn't deployed.
@@ -85,17 +90,19 @@ def check_deployed(machine: "StepFunctionsPipeline", client: Any, pipeline: Stud
         raise StateMachineNotFoundError(
             f"It isn't deployed. Materialize the asset {asset}.", place=arn, code=error.code
         ) from None
-    if json.loads(found["definition"]) != machine.definition():
+    definition = machine.definition()
+    if json.loads(found["definition"]) != definition:
         raise DefinitionError(
             None,
             "definition",
             f"what is deployed as {machine.name} isn't what {pipeline.name} declares. "
             f"Materialize the asset {asset}.",
         )
+    return definition
 
 
 def _deployment(pipeline: StudyPipeline) -> dg.AssetsDefinition:
-    _check_definition(pipeline)
+    definition = _checked_definition(pipeline)
 
     @dg.asset(
         key=deployment_key(pipeline),
@@ -110,10 +117,12 @@ def _deployment(pipeline: StudyPipeline) -> dg.AssetsDefinition:
     @cancelled_by_ctrl_c
     def deployed_machine(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         machine = machine_of(pipeline, context.resources.step_functions.pipeline)
-        difference = machine.difference()
-        arn = machine.deploy()
+        deployment = machine.deployment(definition)
+        difference = deployment.difference()
+        version = deployment.apply(adopt=False) or machine.version()
+        arn = machine.arn()
         context.log.info("%s %s", arn, "was deployed." if difference else "is up to date.")
-        return dg.MaterializeResult(metadata=_metadata(machine, arn, difference))
+        return dg.MaterializeResult(metadata=_metadata(arn, version, definition, difference))
 
     return deployed_machine
 
@@ -141,8 +150,8 @@ def _name_of(pipeline: StudyPipeline) -> str:
     return _declared(pipeline).name or pipeline.name
 
 
-def _check_definition(pipeline: StudyPipeline) -> None:
-    """Say when definitions load what AWS would refuse; nothing of the environment is read."""
+def _checked_definition(pipeline: StudyPipeline) -> dict[str, Any]:
+    """Build and check a machine's definition when definitions load, without any setting."""
     from orch_assets.step_functions import DefinitionError, StepFunctionsPipeline
 
     def build(name: str, *steps: Any, comment: str, **settings: Any) -> StepFunctionsPipeline:
@@ -153,7 +162,7 @@ def _check_definition(pipeline: StudyPipeline) -> None:
 
     try:
         machine = machine_of(pipeline, build)
-        machine.definition()
+        definition = machine.definition()
     except (DefinitionError, TypeError) as error:  # a TypeError is of a setting that isn't there
         raise PipelineDefinitionError(f"Pipeline {pipeline.name}, its machine: {error}") from error
     if machine.machine_type != "STANDARD":
@@ -166,18 +175,20 @@ def _check_definition(pipeline: StudyPipeline) -> None:
             f"Pipeline {pipeline.name}: its one execution for all studies can't be tried again for "
             "one of them. Leave out retries; give the steps retry_on."
         )
+    return definition
 
 
-def _metadata(machine: "StepFunctionsPipeline", arn: str, difference: str) -> dict[str, Any]:
+def _metadata(
+    arn: str, version: str | None, definition: dict[str, Any], difference: str
+) -> dict[str, Any]:
     from orch_assets.step_functions import mermaid
 
-    definition = machine.definition()
     told = f"```diff\n{difference}\n```" if difference else "Nothing: it is what it was."
     return {
         "arn": dg.MetadataValue.text(arn),
         "console": dg.MetadataValue.url(machine_url(arn)),
         "changed": dg.MetadataValue.bool(bool(difference)),
-        "version": dg.MetadataValue.text(machine.version() or "none"),
+        "version": dg.MetadataValue.text(version or "none"),
         "definition": dg.MetadataValue.json(definition),
         "drawing": dg.MetadataValue.md(f"```mermaid\n{mermaid(definition)}\n```"),
         "difference": dg.MetadataValue.md(told),
