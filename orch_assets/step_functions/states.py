@@ -90,7 +90,7 @@ class Parallel:
 
     def states(self, following: str | None) -> dict[str, State]:
         """Return the state that holds the branches, and the states of its catches."""
-        branches = [_scope(self.name, f"branches[{i}]", b) for i, b in enumerate(self.branches)]
+        branches = [scope_of(self.name, f"branches[{i}]", b) for i, b in enumerate(self.branches)]
         return caught(self.name, {"Type": "Parallel", "Branches": branches}, self.catch, following)
 
 
@@ -195,7 +195,17 @@ def _start(steps: Sequence[Step], otherwise: str) -> str:
     return steps[0].name if steps else otherwise
 
 
-def _scope(name: str, place: str, steps: Sequence[Step]) -> State:
+def scope_of(name: str, place: str, steps: Sequence[Step]) -> State:
+    """Return steps as the content of a branch or a map: ``StartAt`` and ``States``.
+
+    Args:
+        name: of the state that holds them, for the error.
+        place: its field.
+        steps: in order.
+
+    Raises:
+        DefinitionError: there are no steps.
+    """
     return {"StartAt": first_of(steps, name, place), "States": chain(steps)}
 
 
@@ -208,6 +218,6 @@ def _map_state(step: Map | DistributedMap, mode: Mapping[str, str]) -> State:
             lambda place, problem: DefinitionError(step.name, place, problem),
         )
     state["MaxConcurrency"] = step.max_concurrency
-    inner = _scope(step.name, "steps", step.steps)
+    inner = scope_of(step.name, "steps", step.steps)
     state["ItemProcessor"] = {"ProcessorConfig": dict(mode), **inner}
     return state

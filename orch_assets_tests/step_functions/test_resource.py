@@ -8,7 +8,6 @@ import pytest
 
 from orch_assets.defs.state_machines.aws_console import execution_url, machine_url
 from orch_assets.defs.state_machines.resource import StepFunctionsResource
-from orch_assets.defs.state_machines.shared_execution import EachStudy
 from orch_assets.errors import SettingError
 from orch_assets.step_functions import (
     Catch,
@@ -21,6 +20,7 @@ from orch_assets.step_functions import (
     StepFunctionsPipeline,
     Wait,
 )
+from orch_assets.step_functions.each_study import EachStudy
 from orch_assets_tests.step_functions.conftest import FUNCTION, ROLE
 from orch_assets_tests.step_functions.jsonata_engine import NO_NPM
 from orch_assets_tests.support.state_machine_servers import HAS_JSONATA
@@ -94,14 +94,14 @@ STEPS = [
 ]
 
 
-def each_study(*steps):
+def map_of(*steps):
     made = StepFunctionsPipeline("all-studies", ROLE)
     return made.add_step(EachStudy(steps, 5)).definition()["States"]["Each study"]
 
 
 def test_a_map_over_studies_is_valid_and_every_state_in_it_tells_its_name():
     """It is shown to the independent validator, as every definition here."""
-    each = each_study(*STEPS)
+    each = map_of(*STEPS)
     assert (each["ItemsPath"], each["MaxConcurrency"]) == ("$.studies", 5)
     one = each["ItemProcessor"]["States"]["One study"]
     states = one["Branches"][0]["States"]
@@ -125,7 +125,13 @@ def test_a_map_over_studies_is_valid_and_every_state_in_it_tells_its_name():
 
 def test_a_state_called_as_one_of_the_maps_own_is_refused():
     with pytest.raises(DefinitionError, match=r"^Step 'One study', name"):
-        each_study(PipelineStep("One study", FUNCTION + "score"))
+        map_of(PipelineStep("One study", FUNCTION + "score"))
+
+
+def test_a_state_called_as_the_failure_of_another_is_refused():
+    """It would replace the state that gives the failure its name."""
+    with pytest.raises(DefinitionError, match=r"^Step 'Score failed', name: two steps have it"):
+        map_of(PipelineStep("Score", FUNCTION + "score"), Wait("Score failed", 1))
 
 
 @pytest.mark.skipif(not HAS_JSONATA, reason=NO_NPM)

@@ -1,86 +1,14 @@
-"""One execution for all studies of a run: each goes through the steps in one Map.
-
-A study that fails is an outcome in the Map's list, so that no study ends another's way.
-"""
+"""One execution that all studies of a run wait for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from orch_assets.study import study_context
 
 MakeInput = Callable[[str], Mapping[str, Any]]
-
-_CATCHING: Final = frozenset({"Task", "Parallel", "Map"})
-_ANY_ERROR: Final = "States.ALL"
-
-
-@dataclass(frozen=True)
-class EachStudy:
-    """Takes each of ``$.studies`` through the steps; puts out an outcome for each, in order.
-
-    An outcome is ``{"output": …}`` or ``{"failed": {"Error": …, "Cause": <the state's name>}}``.
-
-    Attributes:
-        steps: of a study.
-        at_once: studies at a time.
-        name: of the first state.
-    """
-
-    steps: Sequence[Any]
-    at_once: int
-    name: str = "Each study"
-
-    def states(self, following: str | None) -> dict[str, dict[str, Any]]:  # noqa: ARG002 - the only step
-        """Return the Map."""
-        way = {"StartAt": self.steps[0].name, "States": self._telling()}
-        one_study = {
-            "Type": "Parallel",
-            "Branches": [way],
-            "ResultSelector": {"output.$": "$[0]"},
-            "Catch": [{"ErrorEquals": [_ANY_ERROR], "Next": "Failed study"}],
-            "End": True,
-        }
-        failed = {"Type": "Pass", "Parameters": {"failed.$": "$"}, "End": True}
-        each = {
-            "Type": "Map",
-            "ItemsPath": "$.studies",
-            "MaxConcurrency": self.at_once,
-            "ItemProcessor": {
-                "ProcessorConfig": {"Mode": "INLINE"},
-                "StartAt": "One study",
-                "States": {"One study": one_study, "Failed study": failed},
-            },
-            "End": True,
-        }
-        return {self.name: each}
-
-    def state_names(self) -> set[str]:
-        """Return the names of a study's states."""
-        from orch_assets.step_functions.task import chain
-
-        return set(chain(self.steps))
-
-    def _telling(self) -> dict[str, dict[str, Any]]:
-        """Return the steps' states; one that fails says its name instead of what may be data."""
-        from orch_assets.step_functions.task import chain
-
-        states: dict[str, dict[str, Any]] = {}
-        for name, state in chain(self.steps).items():
-            caught = [error for rule in state.get("Catch", ()) for error in rule["ErrorEquals"]]
-            if state["Type"] == "Fail":
-                states[name] = {k: v for k, v in state.items() if k != "CausePath"}
-                states[name]["Cause"] = name
-            elif state["Type"] in _CATCHING and _ANY_ERROR not in caught:
-                end = f"{name} failed"
-                rule = {"ErrorEquals": [_ANY_ERROR], "Next": end}
-                states[name] = {**state, "Catch": [*state.get("Catch", ()), rule]}
-                states[end] = {"Type": "Fail", "ErrorPath": "$.Error", "Cause": name}
-            else:
-                states[name] = state
-        return states
 
 
 @dataclass

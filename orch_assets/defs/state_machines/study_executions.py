@@ -18,11 +18,10 @@ from orch_assets.defs.state_machines.aws_console import execution_url
 from orch_assets.defs.state_machines.deployments import (
     check_deployed,
     machine_of,
-    steps_of,
     takes_all,
 )
 from orch_assets.defs.state_machines.resource import StepFunctionsResource
-from orch_assets.defs.state_machines.shared_execution import EachStudy, Together
+from orch_assets.defs.state_machines.shared_execution import Together
 from orch_assets.errors import PipelineDefinitionError, StateMachineError
 from orch_assets.marked_names import named_type
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -71,6 +70,7 @@ class StudyExecutions:
     _arns: dict[Place, str] = field(default_factory=dict)
     _tries: Counter[Place] = field(default_factory=Counter)
     _machines: "dict[str, StepFunctionsPipeline]" = field(default_factory=dict)
+    _state_names: dict[str, set[str]] = field(default_factory=dict)
     # What isn't known to have ended; its key is there before it is started.
     _open: "dict[Place, StepFunctionsPipeline | None]" = field(default_factory=dict)
     _together: dict[str, Together] = field(default_factory=dict)
@@ -175,7 +175,7 @@ class StudyExecutions:
         from orch_assets.step_functions import ExecutionFailed
 
         cause = failed.get("Cause")
-        known = isinstance(each := steps_of(pipeline)[0], EachStudy) and cause in each.state_names()
+        known = cause in self._state_names[pipeline.name]
         return ExecutionFailed(
             f"{self._arns[pipeline.name, _ALL]} of study {study_key}",
             "FAILED",
@@ -235,10 +235,13 @@ class StudyExecutions:
         return "input" in found and bool(json.loads(found["input"]) == json.loads(input_text(data)))
 
     def _machine(self, pipeline: StudyPipeline) -> "StepFunctionsPipeline":
+        from orch_assets.step_functions.checks.definition import states_of
+
         with self._building:  # many studies begin at once; one asks
             if pipeline.name not in self._machines:
                 machine = machine_of(pipeline, self.step_functions.pipeline)
-                check_deployed(machine, self.step_functions.aws.states, pipeline)
+                definition = check_deployed(machine, self.step_functions.aws.states, pipeline)
+                self._state_names[pipeline.name] = {name for name, _ in states_of(definition)}
                 self._machines[pipeline.name] = machine
             return self._machines[pipeline.name]
 
