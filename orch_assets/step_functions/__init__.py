@@ -1,4 +1,4 @@
-"""State machines of AWS Step Functions: built, checked, deployed, executed and followed."""
+"""Build, check, deploy, execute and follow state machines of AWS Step Functions."""
 
 from typing import TYPE_CHECKING
 

@@ -1,10 +1,10 @@
-"""Amazon's resource names, as far as state machines use them."""
+"""Amazon resource names (ARNs) that state machines use."""
 
 import re
 from typing import NamedTuple
 
-# An account number has 12 digits. AWS says so at the deployment, and so do we, but not before: what
-# is shown and reviewed may well hold a made-up one, such as the 123456789 of many examples.
+# An account number has 12 digits. Like AWS, we check this only at deployment: a definition that is
+# only shown or reviewed may hold a made-up number, such as the 123456789 of many examples.
 _PARTITION = r"arn:(?P<partition>aws[a-z-]*)"
 _ROLE = re.compile(_PARTITION + r":iam::(?P<account>\d{12}):role/[\w+=,.@/-]{1,576}")
 _LAMBDA = re.compile(
@@ -24,11 +24,11 @@ _MACHINE = re.compile(
 
 
 class Resource(NamedTuple):
-    """What a task calls.
+    """The resource that a task calls.
 
     Attributes:
         kind: ``lambda``, ``activity`` or ``integration``.
-        action: of an integration, such as ``ecs:runTask.sync``; else "".
+        action: of an integration, such as ``ecs:runTask.sync``; otherwise "".
     """
 
     kind: str
@@ -36,44 +36,44 @@ class Resource(NamedTuple):
 
 
 def resource_of(arn: object) -> Resource | None:
-    """Return what a task's resource is; None where it is nothing that a task can call."""
+    """Return the resource that an ARN names; None if no task can call it."""
     if not isinstance(arn, str):
         return None
     if _LAMBDA.fullmatch(arn):
         return Resource("lambda")
     if _ACTIVITY.fullmatch(arn):
         return Resource("activity")
-    if found := _INTEGRATION.fullmatch(arn):
-        return Resource("integration", found["action"])
+    if match := _INTEGRATION.fullmatch(arn):
+        return Resource("integration", match["action"])
     return None
 
 
 def takes_any_input(arn: object) -> bool:
-    """Tell whether the resource is the user's own code, which reads whatever JSON arrives."""
-    found = resource_of(arn)
-    return found is not None and found.kind != "integration"
+    """Return whether the resource is the user's own code, which accepts any JSON."""
+    resource = resource_of(arn)
+    return resource is not None and resource.kind != "integration"
 
 
 def role_account(arn: object) -> str | None:
-    """Return the account of an IAM role's ARN; None where it is none."""
-    found = _ROLE.fullmatch(arn) if isinstance(arn, str) else None
-    return found["account"] if found else None
+    """Return the account in the ARN of an IAM role; None if it isn't one."""
+    match = _ROLE.fullmatch(arn) if isinstance(arn, str) else None
+    return match["account"] if match else None
 
 
 def machine_name(arn: str) -> str | None:
-    """Return the name in a state machine's (version's, alias's) ARN; None where it is none."""
-    found = _MACHINE.fullmatch(arn)
-    return found["name"] if found else None
+    """Return the name in the ARN of a state machine, version or alias; None if it isn't one."""
+    match = _MACHINE.fullmatch(arn)
+    return match["name"] if match else None
 
 
 def is_qualified(arn: str) -> bool:
-    """Tell whether an ARN is a version's or an alias's."""
-    found = _MACHINE.fullmatch(arn)
-    return found is not None and found["qualifier"] is not None
+    """Return whether an ARN names a version or an alias."""
+    match = _MACHINE.fullmatch(arn)
+    return match is not None and match["qualifier"] is not None
 
 
-def wrong_account(arn: str) -> bool:
-    """Tell whether what is wrong with an ARN is the length of its account number."""
+def has_wrong_account(arn: str) -> bool:
+    """Return whether the account number in an ARN doesn't have 12 digits."""
     parts = arn.split(":")
     account = parts[4] if len(parts) > 5 and parts[0] == "arn" else ""  # noqa: PLR2004 - arn:aws:service:region:account:…
-    return account.isdigit() and len(account) != 12  # noqa: PLR2004 - an account number's length
+    return account.isdigit() and len(account) != 12  # noqa: PLR2004 - digits of an account number

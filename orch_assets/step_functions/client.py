@@ -1,4 +1,4 @@
-"""The way to AWS: clients made on first use, and the account they speak for."""
+"""Clients of AWS, created on first use, and the account of their credentials."""
 
 import threading
 from typing import Any, NamedTuple
@@ -7,20 +7,20 @@ from orch_assets.clouds import boto3_session, connecting
 from orch_assets.step_functions.aws_errors import reporting
 from orch_assets.step_functions.executions.poller import ExecutionPoller
 
-# Hundreds of executions may be followed at once, a call each.
+# Hundreds of executions may start, stop or be described at the same time.
 _CONNECTIONS = 20
-_TRIES = 5
+_ATTEMPTS = 5
 _READ_TIMEOUT = 65
-# A synchronous execution answers when it has ended, after five minutes at most.
+# The answer to a synchronous execution arrives when it ends, after at most five minutes.
 _LONG_READ_TIMEOUT = 310
 
 
 class Account(NamedTuple):
-    """Whom the credentials belong to.
+    """The AWS account of the credentials.
 
     Attributes:
-        partition: ``aws``, ``aws-cn``, ``aws-us-gov``.
-        number: of 12 digits.
+        partition: ``aws``, ``aws-cn`` or ``aws-us-gov``.
+        number: 12 digits.
     """
 
     partition: str
@@ -28,15 +28,15 @@ class Account(NamedTuple):
 
 
 class Aws:
-    """Clients of Step Functions and STS, which many pipelines may share.
+    """Clients of Step Functions and STS; several pipelines can share them.
 
     Attributes:
-        follower: of all executions that are waited for without a thread each.
+        follower: polls all executions that are awaited without a thread each.
 
     Args:
-        region: by default what boto3 finds.
+        region: AWS region; by default what boto3 finds.
         profile: a named profile of the AWS configuration.
-        endpoint: URL of something else that speaks both; by default what boto3 finds.
+        endpoint: URL of a service compatible with both; by default what boto3 finds.
         client: a boto3 client of Step Functions to use instead.
         sts: a boto3 client of STS to use instead.
     """
@@ -53,9 +53,10 @@ class Aws:
         self._region = region
         self._profile = profile
         self._endpoint = endpoint
-        given = {("stepfunctions", False): client, ("stepfunctions", True): client}
-        given["sts", False] = sts
-        self._clients = {key: client for key, client in given.items() if client is not None}
+        clients = {("stepfunctions", False): client, ("stepfunctions", True): client}
+        clients["sts", False] = sts
+        # By service, and whether calls are made once only.
+        self._clients = {key: client for key, client in clients.items() if client is not None}
         self.follower = ExecutionPoller(lambda: self.states)
         self._account: Account | None = None
         self._lock = threading.RLock()
@@ -67,11 +68,11 @@ class Aws:
 
     @property
     def states_once(self) -> Any:
-        """The client of Step Functions for calls that aren't repeated, and may take minutes."""
+        """The client of Step Functions for calls that aren't retried and may take minutes."""
         return self._client("stepfunctions", once=True)
 
     def account(self) -> Account:
-        """Return whom the credentials belong to; asked once."""
+        """Return the account of the credentials; AWS is asked once."""
         with self._lock:
             if self._account is None:
                 with reporting("AWS account"):
@@ -81,7 +82,7 @@ class Aws:
             return self._account
 
     def machine_arn(self, name: str) -> str:
-        """Return the ARN that a state machine of this name has, or would have."""
+        """Return the ARN of a state machine of this name, which need not exist."""
         partition, account = self.account()
         region = self.states.meta.region_name
         return f"arn:{partition}:states:{region}:{account}:stateMachine:{name}"
@@ -104,8 +105,8 @@ class Aws:
                     connect_timeout=10,
                     read_timeout=_LONG_READ_TIMEOUT if once else _READ_TIMEOUT,
                     max_pool_connections=_CONNECTIONS,
-                    retries={"mode": "standard", "total_max_attempts": 1 if once else _TRIES},
-                    # Only AWS itself has other hosts for some calls.
+                    retries={"mode": "standard", "total_max_attempts": 1 if once else _ATTEMPTS},
+                    # Only AWS itself uses other hosts for some calls.
                     inject_host_prefix=self._endpoint is None,
                 ),
             )

@@ -1,4 +1,4 @@
-"""Bringing a state machine to what is wanted: once, and no more often than it changes."""
+"""Create or update a state machine, only if it differs from what is desired."""
 
 import difflib
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orch_assets.step_functions.aws_errors import code_of, reporting
-from orch_assets.step_functions.checks.service_validation import ask_service
+from orch_assets.step_functions.checks.service_validation import validate_by_service
 from orch_assets.step_functions.client import Aws
 from orch_assets.step_functions.execution_errors import (
     AwsUnavailableError,
@@ -30,56 +30,56 @@ _CONFLICT_WAITS = (1.0, 2.0, 4.0)
 
 
 class Deployment:
-    """One state machine in AWS, and what it shall be.
+    """A state machine in AWS and its desired state.
 
     Args:
         aws: clients.
-        arn: the machine's, which may not exist yet.
-        wanted: what it shall be.
+        arn: of the machine, which may not exist yet.
+        desired: what the machine is to be.
     """
 
-    def __init__(self, aws: Aws, arn: str, wanted: DesiredState) -> None:
+    def __init__(self, aws: Aws, arn: str, desired: DesiredState) -> None:
         self._aws = aws
         self._client = aws.states
         self._arn = arn
-        self._wanted = wanted
+        self._desired = desired
 
     def difference(self) -> str:
-        """Return what deploying would change, as a unified diff; "" where nothing would."""
-        found = self._found()
-        before, tags = ([], {}) if found is None else (lines_of(found), self._tags())
+        """Return what deploying would change, as a unified diff; "" if nothing would change."""
+        current = self._described()
+        before, tags = ([], {}) if current is None else (lines_of(current), self._tags())
         return "\n".join(filter(None, [self._difference(before), self._tag_difference(tags)]))
 
     def apply(self, *, adopt: bool) -> str | None:
-        """Create the machine, or update what differs. Two may do this at once: the last one wins.
+        """Create the machine, or update what differs. Of two concurrent calls, the last one wins.
 
         Args:
-            adopt: take over a machine that isn't ours.
+            adopt: take over a machine that doesn't have our tag.
 
         Returns:
-            The ARN of the version that was made; None where nothing had to be made.
+            The ARN of the published version; None if nothing was created or updated.
 
         Raises:
-            DefinitionError: AWS refuses the definition, or another type.
-            ForeignStateMachineError: a machine of that name isn't ours.
+            DefinitionError: AWS refuses the definition, or the machine has another type.
+            ForeignStateMachineError: a machine of this name doesn't have our tag.
         """
         for delay in _CONFLICT_WAITS:
             try:
-                return self._applied(adopt=adopt)
+                return self._apply_once(adopt=adopt)
             except AwsUnavailableError as error:
                 if error.code != "ConflictException":
                     raise
-                time.sleep(delay)  # somebody else is at it
-        return self._applied(adopt=adopt)
+                time.sleep(delay)  # somebody else is changing it
+        return self._apply_once(adopt=adopt)
 
-    def _applied(self, *, adopt: bool) -> str | None:
-        found = self._found()
-        if found is None:
-            created = self._created()
+    def _apply_once(self, *, adopt: bool) -> str | None:
+        current = self._described()
+        if current is None:
+            created = self._create()
             if created is not None:
                 return _version(created)
-            found = self._found()  # somebody else was faster
-        if found is None or found.get("status") == "DELETING":
+            current = self._described()  # somebody else created it first
+        if current is None or current.get("status") == "DELETING":
             raise AwsUnavailableError(
                 "The state machine is being deleted. Deploy again when it is gone.",
                 place=self._arn,
@@ -88,39 +88,40 @@ class Deployment:
         tags = self._tags()
         if tags.get(OWNER_TAG) != OWNER and not adopt:
             raise ForeignStateMachineError(
-                f"It exists without the tag {OWNER_TAG}={OWNER}: it may be somebody else's. "
-                "Choose another name, or take it over with deploy(adopt=True).",
+                f"It exists without the tag {OWNER_TAG}={OWNER}, so it may belong to somebody "
+                "else. Choose another name, or take it over with deploy(adopt=True).",
                 place=self._arn,
             )
-        updated = self._updated(found)
-        self._retag(tags)
+        updated = self._update(current)
+        self._tag(tags)
         return _version(updated)
 
-    def _found(self) -> dict[str, Any] | None:
+    def _described(self) -> dict[str, Any] | None:
+        """Return the machine as AWS describes it; None if it doesn't exist."""
         try:
             with reporting(self._arn):
-                found: dict[str, Any] = self._client.describe_state_machine(
+                current: dict[str, Any] = self._client.describe_state_machine(
                     stateMachineArn=self._arn
                 )
         except StateMachineNotFoundError:
             return None
-        return found
+        return current
 
-    def _created(self) -> Mapping[str, Any] | None:
-        """Return AWS's answer; None where somebody else was faster."""
-        definition = self._asked_for()
+    def _create(self) -> Mapping[str, Any] | None:
+        """Create the machine and return AWS's answer; None if somebody else created it first."""
+        definition = self._validated_definition()
         with reporting(self._arn):
             from botocore.exceptions import ClientError
 
             try:
                 answer: Mapping[str, Any] = self._client.create_state_machine(
                     name=self._arn.rpartition(":")[2],
-                    type=self._wanted.machine_type,
+                    type=self._desired.machine_type,
                     definition=definition,
-                    roleArn=self._wanted.role_arn,
-                    tags=[{"key": k, "value": v} for k, v in self._wanted.all_tags.items()],
+                    roleArn=self._desired.role_arn,
+                    tags=[{"key": k, "value": v} for k, v in self._desired.all_tags.items()],
                     publish=True,
-                    **self._wanted.configuration,
+                    **self._desired.configuration,
                 )
             except ClientError as error:
                 if code_of(error) == "StateMachineAlreadyExists":
@@ -129,58 +130,58 @@ class Deployment:
         logger.info("Created %s", self._arn)
         return answer
 
-    def _updated(self, found: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return AWS's answer; nothing where nothing differs."""
-        difference = self._difference(lines_of(found))
+    def _update(self, current: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Update the machine and return AWS's answer; empty if nothing differs."""
+        difference = self._difference(lines_of(current))
         if not difference:
             return {}
-        if type_of(found) != self._wanted.machine_type:
+        if type_of(current) != self._desired.machine_type:
             raise DefinitionError(
                 None,
                 "machine_type",
-                f"the machine is {type_of(found)} and stays so. Choose another name, or destroy "
-                "it first.",
+                f"the machine is {type_of(current)}, and AWS can't change that. Choose another "
+                "name, or call destroy() first.",
             )
-        definition = self._asked_for()
+        definition = self._validated_definition()
         logger.info("Updating %s:\n%s", self._arn, difference)
         with reporting(self._arn):
             answer: Mapping[str, Any] = self._client.update_state_machine(
                 stateMachineArn=self._arn,
                 definition=definition,
-                roleArn=self._wanted.role_arn,
+                roleArn=self._desired.role_arn,
                 publish=True,
-                **self._wanted.configuration,
+                **self._desired.configuration,
             )
         return answer
 
-    def _asked_for(self) -> str:
-        """Return the definition's text, to which AWS itself has no objections."""
-        text = compact(self._wanted.definition)
-        ask_service(self._aws.states_once, self._arn, text, self._wanted.machine_type)
+    def _validated_definition(self) -> str:
+        """Return the definition as JSON after AWS has validated it."""
+        text = compact(self._desired.definition)
+        validate_by_service(self._aws.states_once, self._arn, text, self._desired.machine_type)
         return text
 
     def _difference(self, before: list[str]) -> str:
-        return _diff(before, self._wanted.lines(), "")
+        return _diff(before, self._desired.lines(), "")
 
-    def _tag_difference(self, found: Mapping[str, str]) -> str:
-        """Return how our tags differ. Others stay: accounts tag by rules of their own."""
-        wanted = self._wanted.all_tags
-        before = [f"{key}={found[key]}" for key in sorted(wanted) if key in found]
-        return _diff(before, [f"{key}={wanted[key]}" for key in sorted(wanted)], " tags")
+    def _tag_difference(self, current: Mapping[str, str]) -> str:
+        """Return how our tags differ. All others stay: accounts have tagging rules of their own."""
+        desired = self._desired.all_tags
+        before = [f"{key}={current[key]}" for key in sorted(desired) if key in current]
+        return _diff(before, [f"{key}={desired[key]}" for key in sorted(desired)], " tags")
 
     def _tags(self) -> dict[str, str]:
         with reporting(self._arn):
             tags = self._client.list_tags_for_resource(resourceArn=self._arn)["tags"]
         return {tag["key"]: tag["value"] for tag in tags}
 
-    def _retag(self, found: Mapping[str, str]) -> None:
-        wrong = {k: v for k, v in self._wanted.all_tags.items() if found.get(k) != v}
-        if wrong:
-            logger.info("Tagging %s:\n%s", self._arn, self._tag_difference(found))
+    def _tag(self, current: Mapping[str, str]) -> None:
+        changed = {k: v for k, v in self._desired.all_tags.items() if current.get(k) != v}
+        if changed:
+            logger.info("Tagging %s:\n%s", self._arn, self._tag_difference(current))
             with reporting(self._arn):
                 self._client.tag_resource(
                     resourceArn=self._arn,
-                    tags=[{"key": key, "value": value} for key, value in wrong.items()],
+                    tags=[{"key": key, "value": value} for key, value in changed.items()],
                 )
 
 
@@ -194,10 +195,10 @@ def _version(answer: Mapping[str, Any]) -> str | None:
 
 
 def destroy(client: Any, arn: str) -> None:
-    """Delete a machine that is ours; one that isn't there is fine.
+    """Delete a machine that has our tag; do nothing if it doesn't exist.
 
     Raises:
-        ForeignStateMachineError: it isn't ours; it was left as it is.
+        ForeignStateMachineError: the machine doesn't have our tag; it wasn't changed.
     """
     try:
         with reporting(arn):
@@ -207,8 +208,8 @@ def destroy(client: Any, arn: str) -> None:
         return
     if {"key": OWNER_TAG, "value": OWNER} not in tags:
         raise ForeignStateMachineError(
-            f"It has no tag {OWNER_TAG}={OWNER}, so it is left as it is. Delete it by other "
-            "means if you must.",
+            f"It wasn't deleted, because it doesn't have the tag {OWNER_TAG}={OWNER}. Delete it "
+            "in the AWS console if that is what you want.",
             place=arn,
         )
     with reporting(arn):

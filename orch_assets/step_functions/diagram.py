@@ -1,4 +1,4 @@
-"""A drawing of a state machine, from its definition."""
+"""Draw a state machine from its definition."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def _scope(scope: Mapping[str, Any], ids: Mapping[str, str]) -> Iterator[str]:
         yield from _state(name, state, ids)
     yield f"[*] --> {ids[scope['StartAt']]}"
     for name, state in states.items():
-        for target, label in _ways(state):
+        for target, label in _transitions(state):
             arrow = f"{ids[name]} --> {ids[target] if target else '[*]'}"
             yield f"{arrow}: {_text(label)}" if label else arrow
 
@@ -47,8 +47,8 @@ def _state(name: str, state: Mapping[str, Any], ids: Mapping[str, str]) -> Itera
     yield "}"
 
 
-def _ways(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield where a state goes on to, with why; "" is the end."""
+def _transitions(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each state that can come next, with the condition as a label; "" is the end."""
     for i, rule in enumerate(state.get("Choices", ()), 1):
         yield rule["Next"], str(rule.get("Condition", f"rule {i}"))
     if "Default" in state:
@@ -66,7 +66,7 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Return text as Mermaid's: its own signs as entities, on one line."""
+    """Return text as one line of Mermaid, its special characters as entities."""
     line = " ".join(text.split())
     short = line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"
     return "".join(f"#{ord(c)};" if c in '#;"{}%<>:\\' else c for c in short)

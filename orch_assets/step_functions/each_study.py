@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orch_assets.step_functions.states import scope_of
-from orch_assets.step_functions.task import Catch, State, Step, caught, chain, onward, taken
+from orch_assets.step_functions.task import (
+    Catch,
+    State,
+    Step,
+    chain,
+    duplicate_name,
+    transition_to,
+    with_catches,
+)
 
 _ANY_ERROR = "States.ALL"
 _CATCHING = frozenset({"Task", "Parallel", "Map"})
@@ -41,7 +49,7 @@ class EachStudy:
         processor = {
             "ProcessorConfig": {"Mode": "INLINE"},
             "StartAt": "One study",
-            "States": caught("One study", study, [Catch([_FailedStudy()])], None),
+            "States": with_catches("One study", study, [Catch([_FailedStudy()])], None),
         }
         state: State = {
             "Type": "Map",
@@ -49,7 +57,7 @@ class EachStudy:
             "MaxConcurrency": self.at_once,
             "ItemProcessor": processor,
         }
-        return {self.name: state | onward(following)}
+        return {self.name: state | transition_to(following)}
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class _FailedStudy:
 
     def states(self, following: str | None) -> dict[str, State]:
         state: State = {"Type": "Pass", "Parameters": {"failed.$": "$"}}
-        return {self.name: state | onward(following)}
+        return {self.name: state | transition_to(following)}
 
 
 @dataclass(frozen=True)
@@ -87,5 +95,5 @@ class _NamedFailures:
                 states[name] = {**state, "Catch": [*state.get("Catch", ()), rule]}
                 ends[end] = {"Type": "Fail", "ErrorPath": "$.Error", "Cause": name}
         if clash := ends.keys() & states:
-            raise taken(min(clash))
+            raise duplicate_name(min(clash))
         return states | ends

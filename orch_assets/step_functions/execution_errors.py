@@ -3,15 +3,15 @@
 ::
 
     StateMachineError
-    ├── DefinitionError (ValueError)       a definition that AWS would refuse or regret
-    ├── ExecutionInputError (ValueError)   an input or a name that no execution can start with
-    ├── AwsError                           what AWS says of something
-    │   ├── ForeignStateMachineError       a machine of that name is somebody else's
-    │   ├── StateMachineNotFoundError (LookupError)   the machine, its version or alias, or the
-    │   │                                  execution isn't there
-    │   └── AwsUnavailableError            AWS refuses, or doesn't answer
+    ├── DefinitionError (ValueError)       a definition that AWS would refuse or that would fail
+    ├── ExecutionInputError (ValueError)   an input or a name that can't start an execution
+    ├── AwsError                           a call to AWS failed
+    │   ├── ForeignStateMachineError       a machine of that name belongs to somebody else
+    │   ├── StateMachineNotFoundError (LookupError)   the machine, version, alias or execution
+    │   │                                  doesn't exist
+    │   └── AwsUnavailableError            AWS refuses the call or doesn't answer
     ├── ExecutionFailed             an execution ended without success
-    └── ExecutionStillRunningError  an execution didn't end within the time to wait
+    └── ExecutionStillRunningError  an execution didn't end before the timeout
 """
 
 import builtins
@@ -22,12 +22,13 @@ from orch_assets.step_functions.checks.state_fields import RESERVED_ERRORS
 
 
 class DefinitionError(StateMachineError, ValueError):
-    """A definition that may not leave; says where it is wrong and what would be right.
+    """A definition is invalid; the message says where, and what would be valid.
 
     Attributes:
-        step: the step's (state's) name; None where the whole machine is meant.
-        field: the field that is wrong.
-        words: AWS's own, where it was AWS that refused it. They may quote the definition.
+        step: name of the step (state); None if the error is about the whole machine.
+        field: the invalid field.
+        words: AWS's message if AWS refused the definition, otherwise None. It may quote the
+            definition.
     """
 
     def __init__(
@@ -41,10 +42,10 @@ class DefinitionError(StateMachineError, ValueError):
 
 
 class ExecutionInputError(StateMachineError, ValueError):
-    """An input, or a name, that no execution can start with; nothing was started.
+    """An execution can't start with this input or name; nothing was started.
 
     Attributes:
-        field: where in the input it is wrong (``input_data.dates[0]``), or ``execution_name``.
+        field: the invalid part of the input (``input_data.dates[0]``), or ``execution_name``.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -53,11 +54,11 @@ class ExecutionInputError(StateMachineError, ValueError):
 
 
 class AwsError(StateMachineError):
-    """Base of what AWS says about something that has an ARN or a name.
+    """A call to AWS about something with an ARN or a name failed; base class.
 
     Attributes:
-        place: the ARN or name that was asked for.
-        code: AWS's own code, or the type of the error on the way to it.
+        place: the ARN or name.
+        code: AWS's error code, or the type of the connection's error; None if there is neither.
     """
 
     def __init__(self, problem: str, *, place: str, code: str | None = None) -> None:
@@ -67,27 +68,27 @@ class AwsError(StateMachineError):
 
 
 class ForeignStateMachineError(AwsError):
-    """A machine of that name exists without our ownership tag; it was left as it is."""
+    """A machine of this name exists without our ownership tag; it wasn't changed."""
 
 
 class StateMachineNotFoundError(AwsError, LookupError):
-    """The machine, its version or alias, or the execution isn't there (any more)."""
+    """The machine, version, alias or execution doesn't exist, or no longer."""
 
 
 class AwsUnavailableError(AwsError):
-    """AWS refuses, or doesn't answer: credentials, permissions, region, network."""
+    """AWS refuses or doesn't answer: credentials, permissions, region or network."""
 
 
-class ExecutionFailed(StateMachineError):  # noqa: N818 - what AWS calls that status
+class ExecutionFailed(StateMachineError):  # noqa: N818 - AWS's name of the status
     """An execution ended without success.
 
     Attributes:
         execution_arn: the execution.
         status: ``FAILED``, ``TIMED_OUT`` or ``ABORTED``.
-        state: the state in which it ended; None where the history doesn't say.
-        error: the error's name, as the state gave it; None where it gave none.
-        cause: the state's own words. They may hold data of the study: for the caller's eyes,
-            never for a log. The message doesn't hold them.
+        state: the state in which it ended; None if the history doesn't show it.
+        error: name of the error; None if the state gave none.
+        cause: the state's description of the error; None if it gave none. It may hold data of the
+            study, so it belongs in no log, and the message doesn't contain it.
     """
 
     def __init__(
@@ -106,19 +107,17 @@ class ExecutionFailed(StateMachineError):  # noqa: N818 - what AWS calls that st
         self.cause = cause
         where = f" in state {state!r}" if state else ""
         what = f" with {_named_error(error)}" if error and is_a_name(error) else ""
-        told = (
-            "this error's attribute `cause` has"
-            if ":express:" in execution_arn
-            else "the AWS console shows"
+        source = (
+            "this error's attribute `cause`" if ":express:" in execution_arn else "the AWS console"
         )
         super().__init__(
             f"Execution {execution_arn} ended {status}{where}{what}. "
-            f"Its cause may hold data and isn't told here: {told} it."
+            f"Its cause isn't shown here, as it may hold data: see {source}."
         )
 
 
 class ExecutionStillRunningError(StateMachineError):
-    """An execution didn't end within the time to wait; it goes on.
+    """An execution didn't end before the timeout; it continues.
 
     Attributes:
         execution_arn: the execution.
@@ -127,17 +126,17 @@ class ExecutionStillRunningError(StateMachineError):
     def __init__(self, execution_arn: str, timeout: float) -> None:
         self.execution_arn = execution_arn
         super().__init__(
-            f"Execution {execution_arn} still runs after {timeout:g} s. It goes on: wait for it "
-            "again, or stop it."
+            f"Execution {execution_arn} is still running after {timeout:g} s. It continues: wait "
+            "for it again, or stop it."
         )
 
 
 def is_a_name(error: str) -> bool:
-    """Tell whether an error's name is one, and not a sentence that may hold data."""
+    """Return whether an error's name is a name, not a sentence that may hold data."""
     return len(error) <= 100 and error.replace(".", "").replace("_", "").isalnum()  # noqa: PLR2004 - longer is prose
 
 
 def _named_error(error: str) -> str:
-    """Return an error's name: AWS's own and Python's are nobody's data."""
-    ours = error in RESERVED_ERRORS or isinstance(getattr(builtins, error, None), type)
-    return error if ours else named(error, "an error of its own", shown=error)
+    """Return an error's name, marked unless it is one of AWS's or Python's, which hold no data."""
+    is_public = error in RESERVED_ERRORS or isinstance(getattr(builtins, error, None), type)
+    return error if is_public else named(error, "an error of its own", shown=error)

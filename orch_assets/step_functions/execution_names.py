@@ -1,4 +1,4 @@
-"""Names of executions: traceable, unique where they must be, the same where they must be."""
+"""Names of executions: readable, and either reproducible or unique."""
 
 import hashlib
 import re
@@ -16,21 +16,21 @@ _HASH = 12
 
 
 def check_execution_name(name: str) -> str:
-    """Return the name as it is, or raise.
+    """Return a name unchanged if Step Functions accepts it.
 
     Raises:
-        ExecutionInputError: Step Functions takes no such name.
+        ExecutionInputError: it doesn't.
     """
     if not isinstance(name, str) or not name:
         raise ExecutionInputError(
-            "execution_name", "must be text, and not empty. Leave it out, or give a name."
+            "execution_name", "must be non-empty text. Give a name, or leave it out."
         )
     if len(name) > MAX_LENGTH:
-        raise ExecutionInputError("execution_name", f"is over {MAX_LENGTH} characters.")
+        raise ExecutionInputError("execution_name", f"is over {MAX_LENGTH} characters. Shorten it.")
     if _FORBIDDEN.search(name):
         raise ExecutionInputError(
             "execution_name",
-            "holds what Step Functions forbids in it. Use letters, digits, - and _.",
+            "holds characters that Step Functions forbids. Use letters, digits, - and _.",
         )
     return name
 
@@ -38,15 +38,15 @@ def check_execution_name(name: str) -> str:
 def execution_name(study_key: str, run_id: str, attempt: int = 0) -> str:
     """Return the name of one attempt at one study in one run.
 
-    The same three give the same name, so that trying to start it again starts nothing new. Any
-    other three give another one, whatever had to be left out to make it fit.
+    The same arguments give the same name, so starting it again starts no second execution. Other
+    arguments give another name, even if their readable parts are equal after shortening.
 
     Example:
         >>> execution_name("ONC-301", "5e0bd2b7", 1)
         'ONC-301-5e0bd2b7-1-2189dbe0b90e'
     """
-    whole = "\0".join((study_key, run_id, str(attempt)))
-    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]
+    identity = "\0".join((study_key, run_id, str(attempt)))
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]
     parts = (_readable(study_key, 30), _readable(run_id, 20), str(attempt)[:10])
     return "-".join([*(part for part in parts if part), digest])
 
@@ -55,8 +55,8 @@ def fresh_name(origin: str) -> str:
     """Return a name that no other execution has.
 
     Args:
-        origin: the machine, or the execution that this one is instead of; in the name, as the
-            time is.
+        origin: name of the machine, or of the execution that the new one replaces. The result
+            begins with it, followed by the time.
     """
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     return f"{_readable(origin, 50)}-{now}-{uuid.uuid4().hex[:_HASH]}"

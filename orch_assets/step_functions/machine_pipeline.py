@@ -13,8 +13,8 @@ from orch_assets.step_functions.deployment import Deployment, destroy
 from orch_assets.step_functions.execution_errors import DefinitionError
 from orch_assets.step_functions.machine import StateMachine
 from orch_assets.step_functions.machine_settings import DesiredState, configuration
-from orch_assets.step_functions.policies import Place, caller_policy, role_policy
-from orch_assets.step_functions.task import PipelineStep, State, Step, chain, taken
+from orch_assets.step_functions.policies import MachineLocation, caller_policy, role_policy
+from orch_assets.step_functions.task import PipelineStep, State, Step, chain, duplicate_name
 from orch_assets.step_functions.versions import point, published
 
 logger = logging.getLogger("orch_assets.step_functions")
@@ -23,29 +23,29 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class StepFunctionsPipeline(StateMachine):
-    """Builds, checks, deploys, executes and follows one state machine.
+    """Builds, checks, deploys and executes one state machine, and waits for its executions.
 
-    Each step's output is the next step's input. Nothing is asked of AWS before ``deploy`` or
-    ``execute``; credentials are boto3's own.
+    Each step's output is the next step's input. AWS isn't called before ``deploy`` or ``execute``.
+    boto3 finds the credentials.
 
     Args:
-        name: of the state machine: letters, digits, - and _, at most 80.
+        name: of the state machine: at most 80 letters, digits, - and _.
         role_arn: the role that the machine runs as.
-        region: where it runs; None takes what boto3 finds.
-        comment: for the reader of the definition.
+        region: AWS region; None means what boto3 finds.
+        comment: for readers of the definition.
         profile: a named profile of the AWS configuration.
-        machine_type: ``STANDARD``; or ``EXPRESS``, at most five minutes long, executed by
-            ``execute_sync`` only.
-        tags: of the machine, beside the one that says that it is ours.
-        log_group_arn: a group of CloudWatch Logs for what its executions do (never for what they
-            take in or put out).
+        machine_type: ``STANDARD``; or ``EXPRESS``, which runs for at most five minutes and is
+            executed by ``execute_sync`` only.
+        tags: of the machine. Our ownership tag is added.
+        log_group_arn: CloudWatch Logs group for the events of executions, without their inputs and
+            outputs.
         log_level: ``ALL``, ``ERROR`` or ``FATAL``.
-        tracing: by X-Ray.
-        kms_key: encrypts the definition and the executions' data.
-        endpoint: URL of something else that speaks Step Functions and STS.
-        client: a boto3 client of Step Functions to use instead of one made of the above.
-        sts: a boto3 client of STS, likewise.
-        aws: clients shared with other pipelines, instead of all of these.
+        tracing: whether X-Ray traces the executions.
+        kms_key: encrypts the definition and the data of executions.
+        endpoint: URL of a service compatible with Step Functions and STS.
+        client: boto3 client of Step Functions; takes the place of the settings above.
+        sts: boto3 client of STS; likewise.
+        aws: clients shared with other pipelines; take the place of all these.
 
     Example:
         >>> pipeline = StepFunctionsPipeline(
@@ -87,32 +87,30 @@ class StepFunctionsPipeline(StateMachine):
         self._version: str | None = None
 
     def add_step(self, step: Step) -> "StepFunctionsPipeline":
-        """Add a step after the others; return the pipeline.
+        """Append a step and return the pipeline.
 
         Raises:
-            DefinitionError: another step has its name, or it is no step.
+            DefinitionError: another step has the same name, or this isn't a step.
         """
         if not isinstance(step, Step):
             raise DefinitionError(
                 None,
                 "steps",
-                f"a {type(step).__name__} is none. Add a PipelineStep, or another piece.",
+                f"a {type(step).__name__} is not a step. Add a PipelineStep, a Choice, a Map, ….",
             )
         if any(step.name == other.name for other in self._steps):
-            raise taken(step.name)
+            raise duplicate_name(step.name)
         self._steps.append(step)
         return self
 
     def definition(self) -> State:
-        """Return the definition in Amazon States Language, checked.
+        """Build the definition in Amazon States Language, check it and return it.
 
         Raises:
-            DefinitionError: names the step and the field that is wrong.
+            DefinitionError: names the invalid step and field.
         """
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise DefinitionError(
-                None, "name", "must be letters, digits, - and _, from 1 to 80 of them."
-            )
+            raise DefinitionError(None, "name", "must be 1 to 80 letters, digits, - and _.")
         if self.machine_type not in ("STANDARD", "EXPRESS"):
             raise DefinitionError(None, "machine_type", "must be STANDARD or EXPRESS.")
         if not self._steps:
@@ -130,42 +128,42 @@ class StepFunctionsPipeline(StateMachine):
         return json.dumps(self.definition(), indent=indent, ensure_ascii=False)
 
     def difference(self) -> str:
-        """Return what ``deploy`` would change, as a unified diff; "" where nothing would."""
+        """Return what ``deploy`` would change, as a unified diff; "" if nothing would change."""
         return self.deployment().difference()
 
     def deploy(self, *, adopt: bool = False) -> str:
         """Create the machine, or update it if it differs; return its ARN.
 
-        Definition, role and configuration that are there already are left alone. What changes is
-        published as a new version. Tags of others stay.
+        A change of definition, role or configuration is published as a new version. Nothing is
+        updated if nothing differs. Tags that others have set stay.
 
         Args:
-            adopt: take over a machine of that name that isn't ours.
+            adopt: take over a machine of this name that doesn't have our tag.
 
         Raises:
-            DefinitionError: the definition or the role may not leave.
-            ForeignStateMachineError: a machine of that name isn't ours; it was left as it is.
+            DefinitionError: the definition or the role is invalid.
+            ForeignStateMachineError: a machine of this name doesn't have our tag; it wasn't
+                changed.
             AwsError: AWS refuses.
         """
         self._version = self.deployment().apply(adopt=adopt) or self._version
         return self.arn()
 
     def deployment(self, definition: State | None = None) -> Deployment:
-        """Return a deployment of this machine, for callers that need more than ``deploy``.
+        """Return the deployment of this machine, for callers that need more than ``deploy``.
 
         Args:
-            definition: what ``definition`` returned before; by default it is built and checked
-                now.
+            definition: what ``definition()`` has returned; by default it is called now.
 
         Raises:
-            DefinitionError: the definition or the role can't be deployed.
-            AwsError: AWS doesn't say which account the credentials belong to.
+            DefinitionError: the definition or the role is invalid.
+            AwsError: AWS doesn't return the account of the credentials.
         """
         definition = definition or self.definition()
         check_accounts(definition)
         if self._role_account() != self._aws.account().number:
             raise DefinitionError(
-                None, "role_arn", "is a role of another account than the credentials'."
+                None, "role_arn", "is a role of another account than that of the credentials."
             )
         desired = DesiredState(
             definition, self.role_arn, self._configuration, self._tags, self.machine_type
@@ -173,58 +171,61 @@ class StepFunctionsPipeline(StateMachine):
         return Deployment(self._aws, self.arn(), desired)
 
     def version(self) -> str | None:
-        """Return the ARN of the version of what is deployed.
+        """Return the ARN of the deployed version; None if the server doesn't support versions.
 
-        That is the one that ``deploy`` published last; else AWS is asked, and publishes what is
-        deployed if it isn't a version yet. None where the server has no versions.
+        It is the version that ``deploy`` published last. Without one, AWS is asked, and publishes
+        the deployed definition if it has no version yet.
         """
         if self._version is None:
             self._version = published(self._aws.states_once, self.arn())
         return self._version
 
     def point_alias(self, alias: str, routes: Mapping[str, int] | None = None) -> str:
-        """Let an alias show a version, and make it if it isn't there; return its ARN.
+        """Create an alias or move it to a version; return its ARN.
 
-        ``execute(…, state_machine_arn=…)`` takes what it returns.
+        Pass the ARN to ``execute`` as ``state_machine_arn``.
 
         Args:
             alias: its name, such as ``live``.
-            routes: versions' ARNs, one or two, with the percentage of executions that each gets;
-                by default all go to the version of what is deployed.
+            routes: ARNs of one or two versions, each with its percentage of executions; by default
+                the deployed version gets all.
 
         Raises:
-            DefinitionError: no alias can be called so, or show that.
-            AwsError: a version isn't there, or AWS refuses.
+            DefinitionError: the name or the routes are invalid.
+            AwsError: a version doesn't exist, or AWS refuses.
         """
         if routes is None:
             version = self.version()
             if version is None:
-                raise DefinitionError(None, "alias", "this server has no versions to show.")
+                raise DefinitionError(None, "alias", "this server has no versions.")
             routes = {version: 100}
         return point(self._aws.states, self.arn(), alias, routes)
 
     def destroy(self) -> None:
-        """Delete the machine, its versions and aliases; one that isn't there is fine.
+        """Delete the machine, its versions and aliases; do nothing if it doesn't exist.
 
-        AWS lets executions that run come to their end first.
+        AWS lets running executions end first.
 
         Raises:
-            ForeignStateMachineError: it isn't ours; it was left as it is.
+            ForeignStateMachineError: the machine doesn't have our tag; it wasn't deleted.
         """
         destroy(self._aws.states, self.arn())
         self._version = None
 
     def role_policy(self) -> dict[str, Any]:
-        """Return the least IAM policy that the machine's role needs, read off the definition."""
-        return role_policy(self.definition(), self._place(), self._configuration)
+        """Return the minimal IAM policy of the machine's role, derived from the definition."""
+        return role_policy(self.definition(), self._location(), self._configuration)
 
     def caller_policy(self) -> dict[str, Any]:
-        """Return the least IAM policy of who deploys, executes, follows and destroys it."""
-        return caller_policy(self._place(), self.role_arn, self._configuration, self.machine_type)
+        """Return the minimal IAM policy for using the machine: from ``deploy`` to ``destroy``."""
+        return caller_policy(
+            self._location(), self.role_arn, self._configuration, self.machine_type
+        )
 
-    def _place(self) -> Place:
-        account = self._role_account()
-        return Place(self.role_arn.split(":")[1], self.region or "*", account, self.name)
+    def _location(self) -> MachineLocation:
+        account = self._role_account()  # first, as it checks the ARN
+        partition = self.role_arn.split(":")[1]
+        return MachineLocation(partition, self.region or "*", account, self.name)
 
     def _role_account(self) -> str:
         account = role_account(self.role_arn)
@@ -234,13 +235,13 @@ class StepFunctionsPipeline(StateMachine):
             )
         return account
 
-    def _look_at_input(self, data: Mapping[str, Any]) -> None:
+    def _warn_of_input(self, data: Mapping[str, Any]) -> None:
         for step in self._steps:
             if not isinstance(step, PipelineStep) or not takes_any_input(step.resource):
-                continue  # a service's parameters are arguments, and merged over nothing
+                continue  # a service gets its parameters only, not the input
             if shadowed := set(data) & set(step.parameters):
                 logger.warning(
-                    "Step %r of %s: its parameters win over the input's %s",
+                    "Step %r of %s: its parameters replace these keys of the input: %s",
                     step.name,
                     self.name,
                     ", ".join(sorted(shadowed)),

@@ -1,4 +1,4 @@
-"""What a state machine shall be, and what it is, in a form that can be compared."""
+"""Desired and actual state of a state machine, as lines that can be compared."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from orch_assets.step_functions.execution_errors import DefinitionError
 
-# On everything that we made. What lacks it is somebody else's.
+# We tag every machine that we create. One without this tag belongs to somebody else.
 OWNER_TAG = "orch-assets:owner"
 OWNER = "orch-assets"
 
@@ -16,14 +16,14 @@ _LOG_LEVELS = ("ALL", "ERROR", "FATAL")
 
 @dataclass(frozen=True)
 class DesiredState:
-    """What a state machine shall be.
+    """The desired state of a state machine.
 
     Attributes:
         definition: in Amazon States Language, checked.
-        role_arn: what it runs as.
+        role_arn: the role that it runs as.
         configuration: ``loggingConfiguration``, ``tracingConfiguration`` and
-            ``encryptionConfiguration``, all three, as Step Functions has them.
-        tags: without ours.
+            ``encryptionConfiguration`` in the form of the API; all three are set.
+        tags: without our ownership tag.
         machine_type: ``STANDARD`` or ``EXPRESS``.
     """
 
@@ -35,23 +35,23 @@ class DesiredState:
 
     @property
     def all_tags(self) -> dict[str, str]:
-        """The tags with ours."""
+        """The tags, including our ownership tag."""
         return {**self.tags, OWNER_TAG: OWNER}
 
     def lines(self) -> list[str]:
-        """Return all of it but the tags as lines, to be compared."""
+        """Return everything but the tags as lines for a comparison."""
         return _lines(self.definition, self.role_arn, self.machine_type, self.configuration)
 
 
 def configuration(
     log_group_arn: str | None, log_level: str, kms_key: str | None, *, tracing: bool
 ) -> dict[str, Any]:
-    """Return a machine's configuration as Step Functions has it.
+    """Return a machine's configuration in the form of the API.
 
-    What executions take in and put out is never logged: it may be data of a study.
+    Inputs and outputs of executions are never logged, as they may be data of a study.
 
     Raises:
-        DefinitionError: there is no such level.
+        DefinitionError: the level doesn't exist.
     """
     if log_level not in _LOG_LEVELS:
         raise DefinitionError(None, "log_level", f"must be one of {', '.join(_LOG_LEVELS)}.")
@@ -70,32 +70,33 @@ def configuration(
     }
 
 
-def lines_of(found: Mapping[str, Any]) -> list[str]:
-    """Return what a machine is, as AWS describes it, as lines to be compared."""
-    logs = found.get("loggingConfiguration") or {"level": "OFF"}
-    key = found.get("encryptionConfiguration") or {"type": "AWS_OWNED_KEY"}
+def lines_of(machine: Mapping[str, Any]) -> list[str]:
+    """Return a machine, as AWS describes it, as lines for a comparison."""
+    logs = machine.get("loggingConfiguration") or {"level": "OFF"}
+    key = machine.get("encryptionConfiguration") or {"type": "AWS_OWNED_KEY"}
     settings = {
         "loggingConfiguration": {"includeExecutionData": False, **logs},
-        "tracingConfiguration": found.get("tracingConfiguration") or {"enabled": False},
+        "tracingConfiguration": machine.get("tracingConfiguration") or {"enabled": False},
         "encryptionConfiguration": {k: v for k, v in key.items() if k in {"type", "kmsKeyId"}},
     }
-    return _lines(json.loads(found["definition"]), found["roleArn"], type_of(found), settings)
+    definition = json.loads(machine["definition"])
+    return _lines(definition, machine["roleArn"], type_of(machine), settings)
 
 
-def type_of(found: Mapping[str, Any]) -> str:
-    """Return the type of a machine, as AWS describes it."""
-    return str(found.get("type") or "STANDARD")
+def type_of(machine: Mapping[str, Any]) -> str:
+    """Return the type of a machine that AWS describes."""
+    return str(machine.get("type") or "STANDARD")
 
 
 def _lines(
     definition: Mapping[str, Any], role_arn: str, machine_type: str, settings: Mapping[str, Any]
 ) -> list[str]:
     logs = {k: v for k, v in settings["loggingConfiguration"].items() if v != []}
-    whole = {
+    state = {
         "definition": definition,
         "roleArn": role_arn,
         "type": machine_type,
         **settings,
         "loggingConfiguration": logs,
     }
-    return json.dumps(whole, indent=2, sort_keys=True).splitlines()
+    return json.dumps(state, indent=2, sort_keys=True).splitlines()

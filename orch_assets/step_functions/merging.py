@@ -1,23 +1,23 @@
-"""Static parameters, merged over what the previous step put out.
+"""Merge a step's static parameters over the output of the previous step.
 
-JSONPath can't do this within one state: its ``Parameters`` replace the input. So the state speaks
-JSONata, which Step Functions takes state by state.
+JSONPath can't do this within one state: its ``Parameters`` replace the input. The state therefore
+uses JSONata, which Step Functions allows for single states.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-# Where a previous output that is no object arrives, beside the parameters.
+# Key of the previous output if that isn't an object.
 INPUT_KEY = "input"
 
 
 def merged(parameters: Mapping[str, Any]) -> str:
-    """Return the JSONata expression of an input with parameters over it.
+    """Return a JSONata expression that merges parameters over a state's input.
 
     Args:
-        parameters: plain JSON. They win over the input's keys. Text of the form ``{% … %}`` is a
-            JSONata expression of its own.
+        parameters: plain JSON; replace equal keys of the input. Text of the form ``{% … %}`` is
+            evaluated as a JSONata expression.
     """
     over_input = (
         "$type($states.input) = 'object' ? $states.input : {'" + INPUT_KEY + "': $states.input}"
@@ -37,22 +37,22 @@ def literal(value: Any) -> str:
 
 
 def _item(value: Any) -> str:
-    """Return an item of a list: JSONata would put a list's items in place of the list."""
+    """Return an item of a list literal; JSONata would flatten an item that is a list."""
     if not isinstance(value, str) or not is_expression(value):
         return literal(value)
     return f"($item := ({expression(value)}); $type($item) = 'array' ? [[$item]] : $item)"
 
 
 def is_expression(text: str) -> bool:
-    """Tell whether text is a JSONata expression, by Step Functions' own mark."""
+    """Return whether text is a JSONata expression by the delimiters of Step Functions."""
     return text.startswith("{%") and text.endswith("%}") and len(text) >= len("{%%}")
 
 
 def expression(text: str) -> str:
-    """Return what is between the marks."""
+    """Return an expression without its delimiters."""
     return text[2:-2].strip()
 
 
 def _text(text: str) -> str:
-    # No "%}" within: it would end the expression.
+    # An unescaped "%}" would end the expression.
     return json.dumps(text).replace("%", "\\u0025")

@@ -1,4 +1,4 @@
-"""The least that a machine's role and its caller need, read off the definition."""
+"""Minimal IAM policies of a machine's role and of its caller, derived from the definition."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -32,12 +32,12 @@ _FOLLOW = (
     "RedriveExecution",
     "StopExecution",
 )
-# By which AWS tells a machine that what it waits for has ended.
+# EventBridge rules through which a machine learns that a task it waits for has ended.
 _RULES = {
     "ecs": "StepFunctionsGetEventsForECSTaskRule",
     "states": "StepFunctionsGetEventsForStepFunctionsExecutionRule",
 }
-# Services that IAM calls by another name than Step Functions does.
+# IAM's names of services, where Step Functions uses another one.
 _IAM_NAMES = {
     "cloudwatchlogs": "logs",
     "emr": "elasticmapreduce",
@@ -53,14 +53,14 @@ _TRACING = (
 )  # fmt: skip
 
 
-class Place(NamedTuple):
-    """Where a machine is.
+class MachineLocation(NamedTuple):
+    """The parts of a machine's ARN.
 
     Attributes:
-        partition: ``aws``, ``aws-cn``, ``aws-us-gov``.
-        region: of the machine.
-        account: its number.
-        name: the machine's.
+        partition: ``aws``, ``aws-cn`` or ``aws-us-gov``.
+        region: of the machine; ``*`` if unknown.
+        account: number of the account.
+        name: of the machine.
     """
 
     partition: str
@@ -68,69 +68,69 @@ class Place(NamedTuple):
     account: str
     name: str
 
-    def arn(self, service: str, rest: str) -> str:
-        """Return an ARN of the same account and region."""
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource in the same account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
 
 def role_policy(
-    definition: Mapping[str, Any], place: Place, configuration: Mapping[str, Any]
+    definition: Mapping[str, Any], location: MachineLocation, configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the IAM policy that a machine's role needs.
 
-    What a definition names by an expression, only an execution knows: it is allowed as ``*``.
-    Actions of ``aws-sdk`` go by their own names; IAM calls a few by others (``s3:listObjectsV2`` is
-    ``s3:ListBucket`` to it).
+    A resource that the definition names by an expression is known in an execution only, so the
+    policy allows ``*``. Actions of ``aws-sdk`` keep their names, although IAM has others for a few
+    (``s3:listObjectsV2`` is ``s3:ListBucket``).
     """
-    found = [
+    statements = [
         statement
         for _, state in states_of(definition)
-        for statement in (*_of_task(state, place), *_of_map(state, place))
+        for statement in (*_of_task(state, location), *_of_map(state, location))
     ]
-    return _policy([*found, *_of_configuration(configuration, place)])
+    return _policy([*statements, *_of_configuration(configuration, location)])
 
 
 def caller_policy(
-    place: Place,
+    location: MachineLocation,
     role_arn: str,
     configuration: Mapping[str, Any],
     machine_type: str = "STANDARD",
 ) -> dict[str, Any]:
-    """Return the IAM policy of who deploys, executes, follows and destroys a machine."""
-    machine = place.arn("states", f"stateMachine:{place.name}")
-    executions = place.arn("states", f"execution:{place.name}:*")
-    express = machine_type == "EXPRESS"  # whose executions can't be asked about
+    """Return the IAM policy for deploying, executing, following and destroying a machine."""
+    machine = location.arn("states", f"stateMachine:{location.name}")
+    executions = location.arn("states", f"execution:{location.name}:*")
+    express = machine_type == "EXPRESS"  # AWS doesn't retain its executions
     return _policy(
         [
             _allow("states", [*_BUILD, *_START[machine_type]], machine, f"{machine}:*"),
             _allow("states", ["ValidateStateMachineDefinition"], "*"),
             *([] if express else [_allow("states", _FOLLOW, executions)]),
-            _passing(role_arn, "states.amazonaws.com"),
-            *_of_key(configuration, ["Decrypt", "DescribeKey", "GenerateDataKey"], place),
+            _allow_passing(role_arn, "states.amazonaws.com"),
+            *_of_key(configuration, ["Decrypt", "DescribeKey", "GenerateDataKey"], location),
         ]
     )
 
 
-def _of_task(state: Mapping[str, Any], place: Place) -> Iterator[Statement]:
-    found = resource_of(state.get("Resource", ""))
-    if found is None:
+def _of_task(state: Mapping[str, Any], location: MachineLocation) -> Iterator[Statement]:
+    resource = resource_of(state.get("Resource", ""))
+    if resource is None:
         return
-    if found.kind == "lambda":
+    if resource.kind == "lambda":
         yield _allow("lambda", ["InvokeFunction"], state["Resource"])
         return
-    if found.kind == "activity":  # the worker asks for its tasks itself
+    if resource.kind == "activity":  # the worker fetches its tasks itself
         return
-    service, _, action = found.action.removeprefix("aws-sdk:").partition(":")
+    service, _, action = resource.action.removeprefix("aws-sdk:").partition(":")
     name, _, pattern = action.partition(".")
-    given = state.get("Arguments", state.get("Parameters", {}))
-    given = given if isinstance(given, Mapping) else {}
-    yield from _of_service(service, name, given, place)
+    arguments = state.get("Arguments", state.get("Parameters", {}))
+    arguments = arguments if isinstance(arguments, Mapping) else {}
+    yield from _of_service(service, name, arguments, location)
     if pattern.startswith("sync"):
-        yield from _of_waiting(service, given, place)
+        yield from _of_waiting(service, arguments, location)
 
 
 def _of_service(
-    service: str, name: str, given: Mapping[str, Any], place: Place
+    service: str, name: str, arguments: Mapping[str, Any], location: MachineLocation
 ) -> Iterator[Statement]:
     known = {
         "lambda:invoke": ("InvokeFunction", "FunctionName", "function:"),
@@ -140,77 +140,84 @@ def _of_service(
         "sns:publish": ("Publish", "TopicArn", ""),
     }
     action, argument, kind = known.get(f"{service}:{name}", (name[0].upper() + name[1:], None, ""))
-    named = _named(service, given.get(argument), kind, place) if argument else "*"
-    yield _allow(_IAM_NAMES.get(service, service), [action], named)
+    resource = _resource(service, arguments.get(argument), kind, location) if argument else "*"
+    yield _allow(_IAM_NAMES.get(service, service), [action], resource)
     if service == "ecs":
-        yield _passing("*", "ecs-tasks.amazonaws.com")
+        yield _allow_passing("*", "ecs-tasks.amazonaws.com")
 
 
-def _of_waiting(service: str, given: Mapping[str, Any], place: Place) -> Iterator[Statement]:
+def _of_waiting(
+    service: str, arguments: Mapping[str, Any], location: MachineLocation
+) -> Iterator[Statement]:
     if service == "glue":
-        job = _named("glue", given.get("JobName"), "job/", place)
+        job = _resource("glue", arguments.get("JobName"), "job/", location)
         yield _allow("glue", ["BatchStopJobRun", "GetJobRun", "GetJobRuns"], job)
     elif service == "ecs":
         yield _allow("ecs", ["DescribeTasks", "StopTask"], "*")
     elif service == "states":
-        yield _allow("states", ["DescribeExecution", "StopExecution"], _executions(given, place))
+        yield _allow(
+            "states", ["DescribeExecution", "StopExecution"], _executions(arguments, location)
+        )
     if service in _RULES:
-        rule = place.arn("events", f"rule/{_RULES[service]}")
+        rule = location.arn("events", f"rule/{_RULES[service]}")
         yield _allow("events", ["DescribeRule", "PutRule", "PutTargets"], rule)
 
 
-def _of_map(state: Mapping[str, Any], place: Place) -> Iterator[Statement]:
+def _of_map(state: Mapping[str, Any], location: MachineLocation) -> Iterator[Statement]:
     mode = state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode")
     if mode != "DISTRIBUTED":
         return
-    machine = place.arn("states", f"stateMachine:{place.name}")
-    # AWS's own example allows the one form for describing and the other for redriving:
+    machine = location.arn("states", f"stateMachine:{location.name}")
+    # AWS's example allows one form for describing and the other for redriving:
     # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
-    children = [place.arn("states", f"execution:{place.name}{end}") for end in (":*", "/*")]
+    children = [location.arn("states", f"execution:{location.name}{end}") for end in (":*", "/*")]
     yield _allow("states", ["StartExecution"], machine)
     yield _allow("states", ["DescribeExecution", "RedriveExecution", "StopExecution"], *children)
 
 
-def _of_configuration(configuration: Mapping[str, Any], place: Place) -> Iterator[Statement]:
+def _of_configuration(
+    configuration: Mapping[str, Any], location: MachineLocation
+) -> Iterator[Statement]:
     if configuration["loggingConfiguration"]["level"] != "OFF":
         yield _allow("logs", _LOG_DELIVERY, "*")
     if configuration["tracingConfiguration"]["enabled"]:
         yield _allow("xray", _TRACING, "*")
-    yield from _of_key(configuration, ["Decrypt", "GenerateDataKey"], place)
+    yield from _of_key(configuration, ["Decrypt", "GenerateDataKey"], location)
 
 
 def _of_key(
-    configuration: Mapping[str, Any], actions: list[str], place: Place
+    configuration: Mapping[str, Any], actions: list[str], location: MachineLocation
 ) -> Iterator[Statement]:
-    """Allow a key by its ARN or ID; one that is given by an alias by that, whichever it is."""
+    """Allow a key by its ARN or ID, or every key that has its alias."""
     key = configuration["encryptionConfiguration"].get("kmsKeyId")
     if not key:
         return
     name = key.rpartition(":")[2]
     if name.startswith("alias/"):
         condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": name}}
-        yield {**_allow("kms", actions, place.arn("kms", "key/*")), "Condition": condition}
+        yield {**_allow("kms", actions, location.arn("kms", "key/*")), "Condition": condition}
     else:
-        yield _allow("kms", actions, key if name != key else place.arn("kms", f"key/{key}"))
+        yield _allow("kms", actions, key if name != key else location.arn("kms", f"key/{key}"))
 
 
-def _named(service: str, value: Any, kind: str, place: Place) -> str:
+def _resource(service: str, value: Any, kind: str, location: MachineLocation) -> str:
+    """Return the ARN for an argument of a task; ``*`` if only an execution knows it."""
     if not isinstance(value, str) or is_expression(value):
         return "*"
     if value.startswith("arn:"):
         return value
-    # A family of tasks without its revision means the newest one.
+    # A task family without a revision means the newest revision.
     revision = ":*" if service == "ecs" and ":" not in value else ""
-    return place.arn(service, f"{kind}{value}{revision}")
+    return location.arn(service, f"{kind}{value}{revision}")
 
 
-def _executions(given: Mapping[str, Any], place: Place) -> str:
-    machine = _named("states", given.get("StateMachineArn"), "stateMachine:", place)
-    head, found, name = machine.partition(":stateMachine:")
-    return f"{head}:execution:{name.partition(':')[0]}:*" if found else "*"
+def _executions(arguments: Mapping[str, Any], location: MachineLocation) -> str:
+    machine = _resource("states", arguments.get("StateMachineArn"), "stateMachine:", location)
+    head, separator, name = machine.partition(":stateMachine:")
+    return f"{head}:execution:{name.partition(':')[0]}:*" if separator else "*"
 
 
-def _passing(role_arn: str, service: str) -> Statement:
+def _allow_passing(role_arn: str, service: str) -> Statement:
     condition = {"StringEquals": {"iam:PassedToService": service}}
     return {**_allow("iam", ["PassRole"], role_arn), "Condition": condition}
 
@@ -224,9 +231,9 @@ def _allow(service: str, actions: Any, *resources: str) -> Statement:
 
 
 def _policy(statements: list[Statement]) -> dict[str, Any]:
-    """Return a policy; each statement once."""
-    once: list[Statement] = []
+    """Return a policy without repeated statements."""
+    unique: list[Statement] = []
     for statement in statements:
-        if statement not in once:
-            once.append(statement)
-    return {"Version": "2012-10-17", "Statement": once}
+        if statement not in unique:
+            unique.append(statement)
+    return {"Version": "2012-10-17", "Statement": unique}

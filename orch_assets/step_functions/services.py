@@ -1,4 +1,4 @@
-"""Short ways to the services that Step Functions calls itself."""
+"""Steps for services that Step Functions calls itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,13 +14,13 @@ _WHOLE_INPUT = "{% $states.input %}"
 def lambda_invoke(
     name: str, function: str, parameters: Mapping[str, Any] | None = None, **settings: Any
 ) -> PipelineStep:
-    """Return a step that invokes a function by name, ARN or alias; puts out what it returns.
+    """Return a step that invokes a Lambda function; its output is what the function returns.
 
     Args:
-        name: the step's.
-        function: name or ARN, with a version or an alias if wanted.
+        name: of the step.
+        function: name or ARN, optionally with a version or an alias.
         parameters: merged over the previous step's output.
-        settings: further ones of :class:`PipelineStep`.
+        settings: further arguments of :class:`PipelineStep`.
     """
     arguments = {"FunctionName": function, "Payload": _over_input(name, parameters)}
     settings = {"output": "{% $states.result.Payload %}", **settings}
@@ -30,49 +30,49 @@ def lambda_invoke(
 def ecs_task(
     name: str, cluster: str, task_definition: str, arguments: Mapping[str, Any], **settings: Any
 ) -> PipelineStep:
-    """Return a step that runs a container to its end; puts out what came in.
+    """Return a step that runs an ECS task until it ends; its output is its input.
 
     Args:
-        name: the step's.
+        name: of the step.
         cluster: name or ARN.
         task_definition: family, or ARN with a revision.
         arguments: further ones of ``RunTask``: ``LaunchType``, ``NetworkConfiguration``,
             ``Overrides``.
-        settings: further ones of :class:`PipelineStep`.
+        settings: further arguments of :class:`PipelineStep`.
     """
-    whole = {**arguments, "Cluster": cluster, "TaskDefinition": task_definition}
+    task = {**arguments, "Cluster": cluster, "TaskDefinition": task_definition}
     settings = {"output": _WHOLE_INPUT, **settings}
-    return PipelineStep(name, "arn:aws:states:::ecs:runTask.sync", whole, **settings)
+    return PipelineStep(name, "arn:aws:states:::ecs:runTask.sync", task, **settings)
 
 
 def glue_job(
     name: str, job: str, arguments: Mapping[str, str] | None = None, **settings: Any
 ) -> PipelineStep:
-    """Return a step that runs a Glue job to its end; puts out what came in.
+    """Return a step that runs a Glue job until it ends; its output is its input.
 
     Args:
-        name: the step's.
-        job: the job's name.
+        name: of the step.
+        job: name of the job.
         arguments: of the job, such as ``{"--study": "{% $states.input.study_key %}"}``.
-        settings: further ones of :class:`PipelineStep`.
+        settings: further arguments of :class:`PipelineStep`.
     """
-    whole: dict[str, Any] = {"JobName": job}
+    run: dict[str, Any] = {"JobName": job}
     if arguments:
-        whole["Arguments"] = arguments
+        run["Arguments"] = arguments
     settings = {"output": _WHOLE_INPUT, **settings}
-    return PipelineStep(name, "arn:aws:states:::glue:startJobRun.sync", whole, **settings)
+    return PipelineStep(name, "arn:aws:states:::glue:startJobRun.sync", run, **settings)
 
 
 def state_machine(
     name: str, arn: str, parameters: Mapping[str, Any] | None = None, **settings: Any
 ) -> PipelineStep:
-    """Return a step that executes another state machine to its end; puts out its output.
+    """Return a step that executes another state machine; its output is that machine's output.
 
     Args:
-        name: the step's.
-        arn: the other machine's, its version's or its alias's.
+        name: of the step.
+        arn: of the machine, or of one of its versions or aliases.
         parameters: merged over the previous step's output.
-        settings: further ones of :class:`PipelineStep`.
+        settings: further arguments of :class:`PipelineStep`.
     """
     arguments = {"StateMachineArn": arn, "Input": _over_input(name, parameters)}
     settings = {"output": "{% $states.result.Output %}", **settings}

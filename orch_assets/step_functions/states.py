@@ -1,7 +1,7 @@
-"""What a sequence may hold beside tasks: choices, branches, maps, waits and failures.
+"""Steps besides tasks: choices, branches, maps, waits and failures.
 
-Expressions are JSONata between ``{%`` and ``%}``; ``$states.input`` is what the previous step put
-out.
+Expressions are JSONata between ``{%`` and ``%}``; ``$states.input`` is the output of the previous
+step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from orch_assets.step_functions.task import (
     Catch,
     State,
     Step,
-    branches_of,
-    caught,
     chain,
     first_of,
-    onward,
+    transition_to,
+    with_branches,
+    with_catches,
 )
 
 _JSONATA = {"QueryLanguage": "JSONata"}
@@ -26,11 +26,11 @@ _JSONATA = {"QueryLanguage": "JSONata"}
 
 @dataclass(frozen=True)
 class ChoiceRule:
-    """One way of a choice.
+    """One alternative of a choice.
 
     Args:
         condition: an expression, such as ``{% $states.input.rows > 0 %}``.
-        steps: to take; none goes on at once.
+        steps: taken if the condition is true; may be empty.
     """
 
     condition: str
@@ -39,12 +39,12 @@ class ChoiceRule:
 
 @dataclass(frozen=True)
 class Choice:
-    """Takes the first way whose condition is true; all ways come together after it.
+    """Takes the first alternative whose condition is true; all lead to the next step.
 
     Args:
         name: unique in its pipeline.
-        ways: in order.
-        otherwise: steps where no condition is true; none goes on at once.
+        ways: the alternatives, in order.
+        otherwise: steps if no condition is true; may be empty.
 
     Example:
         >>> empty = ChoiceRule("{% $states.input.rows = 0 %}", [Fail("Empty")])
@@ -58,30 +58,32 @@ class Choice:
     otherwise: Sequence[Step] = ()
 
     def states(self, following: str | None) -> dict[str, State]:
-        """Return the choice, the states of its ways, and an end where a way needs one."""
-        onto = f"{self.name} done" if following is None else following
-        rules = [{"Condition": way.condition, "Next": _start(way.steps, onto)} for way in self.ways]
+        """Return the choice, the states of its alternatives, and an end state if one is needed."""
+        after = f"{self.name} done" if following is None else following
+        rules = [
+            {"Condition": way.condition, "Next": _start(way.steps, after)} for way in self.ways
+        ]
         state = {
             "Type": "Choice",
             **_JSONATA,
             "Choices": rules,
-            "Default": _start(self.otherwise, onto),
+            "Default": _start(self.otherwise, after),
         }
         states: dict[str, State] = {self.name: state}
-        if following is None and onto in {state["Default"], *(rule["Next"] for rule in rules)}:
-            states[onto] = {"Type": "Succeed"}
-        ways = [*(way.steps for way in self.ways), self.otherwise]
-        return branches_of(states, [(steps, following) for steps in ways])
+        if following is None and after in {state["Default"], *(rule["Next"] for rule in rules)}:
+            states[after] = {"Type": "Succeed"}
+        alternatives = [*(way.steps for way in self.ways), self.otherwise]
+        return with_branches(states, [(steps, following) for steps in alternatives])
 
 
 @dataclass(frozen=True)
 class Parallel:
-    """Takes all branches at once, each with the same input; puts out the list of their outputs.
+    """Runs branches concurrently with the same input; the output is the list of their outputs.
 
     Args:
         name: unique in its pipeline.
-        branches: steps of each.
-        catch: where to go when a branch failed.
+        branches: the steps of each branch.
+        catch: what to do if a branch fails.
     """
 
     name: str
@@ -89,23 +91,25 @@ class Parallel:
     catch: Sequence[Catch] = field(default=(), kw_only=True)
 
     def states(self, following: str | None) -> dict[str, State]:
-        """Return the state that holds the branches, and the states of its catches."""
+        """Return the state with the branches, and the states of its catches."""
         branches = [scope_of(self.name, f"branches[{i}]", b) for i, b in enumerate(self.branches)]
-        return caught(self.name, {"Type": "Parallel", "Branches": branches}, self.catch, following)
+        return with_catches(
+            self.name, {"Type": "Parallel", "Branches": branches}, self.catch, following
+        )
 
 
 @dataclass(frozen=True)
 class Map:
-    """Takes the steps for each item of a list; puts out the list of their outputs.
+    """Runs the steps for each item of a list; the output is the list of their outputs.
 
     Args:
         name: unique in its pipeline.
         items: an expression of the list, such as ``{% $states.input.studies %}``.
         steps: for each item.
-        max_concurrency: items at once, at most 40; 0 leaves it to AWS.
-        item: what the first step gets, with expressions of ``$states.context.Map.Item.Value``; by
+        max_concurrency: number of concurrent items, at most 40; 0 leaves it to AWS.
+        item: input of the first step, with expressions of ``$states.context.Map.Item.Value``; by
             default the item.
-        catch: where to go when an item failed.
+        catch: what to do if an item fails.
     """
 
     name: str
@@ -118,22 +122,22 @@ class Map:
     def states(self, following: str | None) -> dict[str, State]:
         """Return the map, and the states of its catches."""
         state = _map_state(self, {"Mode": "INLINE"})
-        return caught(self.name, state, self.catch, following)
+        return with_catches(self.name, state, self.catch, following)
 
 
 @dataclass(frozen=True)
 class DistributedMap:
-    """A map whose items are executions of their own: thousands of studies, a history each.
+    """A map with a separate execution, and so a separate history, for each of thousands of items.
 
     Args:
         name: unique in its pipeline.
         items: an expression of the list.
         steps: for each item.
-        max_concurrency: items at once, from 1 to 10,000.
-        item: what the first step gets; by default the item.
+        max_concurrency: number of concurrent items, from 1 to 10,000.
+        item: input of the first step; by default the item.
         execution_type: ``STANDARD`` or ``EXPRESS``.
-        tolerated_failure_percentage: of items that may fail before the map fails.
-        catch: where to go when the map failed.
+        tolerated_failure_percentage: the map fails if more of its items fail.
+        catch: what to do if the map fails.
     """
 
     name: str
@@ -150,16 +154,16 @@ class DistributedMap:
         mode = {"Mode": "DISTRIBUTED", "ExecutionType": self.execution_type}
         state = _map_state(self, mode)
         state["ToleratedFailurePercentage"] = self.tolerated_failure_percentage
-        return caught(self.name, state, self.catch, following)
+        return with_catches(self.name, state, self.catch, following)
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Waits, and puts out what it took in.
+    """Waits; its output is its input.
 
     Args:
         name: unique in its pipeline.
-        seconds: or an expression of them.
+        seconds: to wait, or an expression of them.
     """
 
     name: str
@@ -168,24 +172,24 @@ class Wait:
     def states(self, following: str | None) -> dict[str, State]:
         """Return the wait."""
         state = {"Type": "Wait", **_JSONATA, "Seconds": self.seconds}
-        return {self.name: state | onward(following)}
+        return {self.name: state | transition_to(following)}
 
 
 @dataclass(frozen=True)
 class Fail:
-    """Ends the execution as failed; what follows it is reached by other ways only.
+    """Ends the execution as failed; a step after it is reached through other states only.
 
     Args:
-        name: unique in its pipeline; steps that share a failure share this object.
-        error: its name, such as ``Clinops.NoRows``.
-        cause: what to tell; no data, as it is shown wherever executions are.
+        name: unique in its pipeline. Steps that share a failure use the same object.
+        error: name of the error, such as ``Clinops.NoRows``; by default the state's name.
+        cause: description of the error. It must hold no data, as AWS shows it with the execution.
     """
 
     name: str
     error: str = ""
     cause: str = ""
 
-    def states(self, following: str | None) -> dict[str, State]:  # noqa: ARG002 - an end
+    def states(self, following: str | None) -> dict[str, State]:  # noqa: ARG002 - the execution ends here
         """Return the failure."""
         state = {"Type": "Fail", "Error": self.error or self.name}
         return {self.name: {**state, "Cause": self.cause} if self.cause else state}

@@ -1,4 +1,4 @@
-"""One step of a sequence: a task."""
+"""The step that is a task, and what steps of all kinds share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,59 +16,59 @@ State = dict[str, Any]
 
 @runtime_checkable
 class Step(Protocol):
-    """What a sequence is made of."""
+    """A part of a pipeline: one or more states."""
 
     @property
     def name(self) -> str:
-        """The name of the step's first state."""
+        """Name of the step's first state."""
 
     def states(self, following: str | None) -> dict[str, State]:
-        """Return the step's states by name, the first one first.
+        """Return the step's states by name, in order.
 
         Args:
-            following: the state to go on to; None at the end of a sequence.
+            following: name of the next state; None if this step is the last one.
         """
 
 
-def onward(following: str | None) -> State:
-    """Return how a state goes on."""
+def transition_to(following: str | None) -> State:
+    """Return the field by which a state leads to the next one, or ends."""
     return {"End": True} if following is None else {"Next": following}
 
 
 def chain(steps: Sequence[Step], following: str | None = None) -> dict[str, State]:
-    """Return the states of steps in sequence.
+    """Return the states of a sequence of steps.
 
     Raises:
-        DefinitionError: two steps have one name, or two different states have.
+        DefinitionError: two steps, or two different states, have the same name.
     """
-    nexts = [*(step.name for step in steps[1:]), following]
-    found: dict[str, State] = {}
-    for step, then in zip(steps, nexts, strict=False):  # no steps have no next
-        if step.name in found:
-            raise taken(step.name)
-        _add(found, step.states(then))
-    return found
+    next_names = [*(step.name for step in steps[1:]), following]
+    states: dict[str, State] = {}
+    for step, next_name in zip(steps, next_names, strict=False):  # there may be no steps
+        if step.name in states:
+            raise duplicate_name(step.name)
+        _add(states, step.states(next_name))
+    return states
 
 
-def _add(found: dict[str, State], more: Mapping[str, State]) -> None:
-    """Add states; one that several steps share, such as a failure, is there once."""
+def _add(states: dict[str, State], more: Mapping[str, State]) -> None:
+    """Add states. Steps may share a state, such as a failure, if it is the same in each."""
     for name, state in more.items():
-        if found.setdefault(name, state) != state:
-            raise taken(name)
+        if states.setdefault(name, state) != state:
+            raise duplicate_name(name)
 
 
-def taken(name: str) -> DefinitionError:
-    """Return the error of a name that is there already."""
-    return DefinitionError(name, "name", "two steps have it. Give each step a name of its own.")
+def duplicate_name(name: str) -> DefinitionError:
+    """Return the error of a name that two steps have."""
+    return DefinitionError(name, "name", "two steps have this name. Rename one of them.")
 
 
 @dataclass(frozen=True)
 class Catch:
-    """Where a step goes when it fails for good.
+    """What follows if a step fails and its retries are used up.
 
     Args:
-        steps: go on from the failure; then with what follows the step that failed, unless they
-            end in a ``Fail``.
+        steps: handle the failure. They lead to the step after the failed one, unless they end in a
+            ``Fail``.
         errors: names of the errors to catch.
     """
 
@@ -83,18 +83,17 @@ class PipelineStep:
     Args:
         name: unique in its pipeline, at most 80 characters.
         resource: ARN of the Lambda function or activity, or ``arn:aws:states:::…`` of a service.
-        parameters: for a function or an activity, **merged over** the previous step's output, the
-            parameters winning; an output that is no object arrives under the key ``input``. For a
-            service, its arguments. Text of the form ``{% … %}`` is a JSONata expression, such as
+        parameters: for a function or an activity, **merged over** the previous step's output, whose
+            equal keys they replace; an output that isn't an object becomes the key ``input``. For
+            a service, its arguments. Text of the form ``{% … %}`` is a JSONata expression, such as
             ``{% $states.input.study_key %}``. Dates become ISO 8601.
-        retry_attempts: tries after the first one, for errors of the service and throttling.
-        timeout_seconds: of one try.
-        comment: for the reader of the definition.
-        retry_on: errors of the user's own code that are worth another try, by name.
-        heartbeat_seconds: an activity that is silent for longer has failed.
-        catch: where to go after a failure, the first that fits.
-        output: of a service: the JSONata expression of what the next step gets, by default all
-            that the service answers.
+        retry_attempts: attempts after the first one, for errors and throttling of the service.
+        timeout_seconds: of one attempt.
+        comment: for readers of the definition.
+        retry_on: names of further errors, of the user's own code, that are retried.
+        heartbeat_seconds: an activity fails if it sends no heartbeat for longer.
+        catch: what follows a failure; the first that matches the error.
+        output: for a service, a JSONata expression of the output; by default the service's answer.
 
     Example:
         >>> step = PipelineStep("Ingest", "arn:aws:lambda:us-east-1:123456789012:function:ingest")
@@ -125,36 +124,37 @@ class PipelineStep:
         retry_on = names_of(self.retry_on, self.name, "retry_on")
         if retry := retry_of(self.resource, self.retry_attempts, retry_on):
             state["Retry"] = retry
-        return caught(self.name, state, self.catch, following)
+        return with_catches(self.name, state, self.catch, following)
 
     def _arguments(self) -> State:
-        """Return what makes the input; nothing for a step that takes it as it comes."""
+        """Return the fields that make input and output; none for a step that passes them on."""
         if not self.parameters and self.output is None:
             return {}
         state: State = {"QueryLanguage": "JSONata"}
         if self.parameters:
             if not isinstance(self.parameters, Mapping):
                 raise DefinitionError(
-                    self.name, "parameters", "must be a mapping of names to values."
+                    self.name, "parameters", "must be a mapping from names to values."
                 )
-            given = plain(
+            parameters = plain(
                 self.parameters,
                 "parameters",
                 lambda place, problem: DefinitionError(self.name, place, problem),
             )
-            check_template(self.name, "parameters", given)
-            state["Arguments"] = merged(given) if takes_any_input(self.resource) else given
+            check_template(self.name, "parameters", parameters)
+            merges = takes_any_input(self.resource)
+            state["Arguments"] = merged(parameters) if merges else parameters
         if self.output is not None:
             state["Output"] = self.output
         return state
 
 
-def caught(
+def with_catches(
     name: str, state: State, catches: Sequence[Catch], following: str | None
 ) -> dict[str, State]:
-    """Return a state that goes on, with its catches and their states."""
+    """Return a state that leads to the next one, with its catches and their states."""
     if isinstance(catches, Catch):
-        raise DefinitionError(name, "catch", "must be a list of catches, even of one.")
+        raise DefinitionError(name, "catch", "must be a list of catches, also for a single one.")
     if catches:
         rules = [
             {
@@ -164,23 +164,23 @@ def caught(
             for catch in catches
         ]
         state = {**state, "Catch": rules}
-    ways = [(catch.steps, following) for catch in catches]
-    return branches_of({name: state | onward(following)}, ways)
+    branches = [(catch.steps, following) for catch in catches]
+    return with_branches({name: state | transition_to(following)}, branches)
 
 
 def names_of(errors: Sequence[str], name: str, place: str) -> list[str]:
-    """Return the names of errors as a list.
+    """Return names of errors as a list.
 
     Raises:
-        DefinitionError: they are one text, whose letters would be the names.
+        DefinitionError: they are a single text, whose letters would become the names.
     """
     if isinstance(errors, str):
-        raise DefinitionError(name, place, "must be a list of errors' names, even of one.")
+        raise DefinitionError(name, place, "must be a list of error names, also for a single one.")
     return [*errors]
 
 
 def first_of(steps: Sequence[Step], name: str, place: str) -> str:
-    """Return the first state of a branch.
+    """Return the name of a branch's first state.
 
     Raises:
         DefinitionError: the branch is empty.
@@ -190,11 +190,16 @@ def first_of(steps: Sequence[Step], name: str, place: str) -> str:
     return steps[0].name
 
 
-def branches_of(
+def with_branches(
     states: dict[str, State], branches: Sequence[tuple[Sequence[Step], str | None]]
 ) -> dict[str, State]:
-    """Return states with those of the branches that leave them, each with what follows it."""
-    found = dict(states)
+    """Return states and those of the branches that leave them.
+
+    Args:
+        states: by name.
+        branches: the steps of each branch, and the state that follows it; None if it is an end.
+    """
+    combined = dict(states)
     for steps, following in branches:
-        _add(found, chain(steps, following))
-    return found
+        _add(combined, chain(steps, following))
+    return combined

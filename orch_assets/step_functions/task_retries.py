@@ -1,4 +1,4 @@
-"""Which errors are worth another try: the services' own, never the user's code's."""
+"""The errors that a task retries: those of services, and of the user's code only on request."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from orch_assets.step_functions.arns import resource_of
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
-# A handler's own exception comes under its own name, one that ran out of time or memory as
-# Lambda.Unknown or Sandbox.Timedout: the same input would fail again.
+# Not included: a handler's exception (reported by its own name), and lack of time or memory
+# (Lambda.Unknown, Sandbox.Timedout). The same input would fail again.
 _LAMBDA = (
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
@@ -33,27 +33,27 @@ BACKOFF_RATE = 2.0
 
 
 def service_errors(resource: str) -> tuple[str, ...]:
-    """Return the errors by which a resource's service says that it is busy or broken."""
-    found = resource_of(resource)
-    if found is None or found.kind == "activity":
+    """Return the errors by which a resource's service reports throttling or its own failure."""
+    parsed = resource_of(resource)
+    if parsed is None or parsed.kind == "activity":
         return ()
-    if found.kind == "lambda":
+    if parsed.kind == "lambda":
         return _LAMBDA
-    return _INTEGRATIONS.get(found.action.partition(":")[0], ())
+    return _INTEGRATIONS.get(parsed.action.partition(":")[0], ())
 
 
 def retry_of(resource: str, attempts: int, retry_on: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a task's ``Retry``: at most one retrier, so that the attempts have one count.
+    """Return a task's ``Retry``: at most one retrier, so that all errors share one count.
 
     Args:
-        resource: the task's.
-        attempts: tries after the first one; 0 is none.
-        retry_on: further errors, of the user's own code.
+        resource: ARN of the task's resource.
+        attempts: number of attempts after the first one.
+        retry_on: names of further errors, of the user's own code.
     """
     errors = [*dict.fromkeys([*service_errors(resource), *retry_on])]
     if not errors or attempts == 0:
         return []
-    if "States.ALL" in errors:  # it stands for all others, and has to stand alone
+    if "States.ALL" in errors:  # includes all others, and must be the only one
         errors = ["States.ALL"]
     return [
         {

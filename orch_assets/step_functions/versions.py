@@ -1,10 +1,10 @@
-"""Versions of a state machine, and the aliases that show them."""
+"""Versions of a state machine, and the aliases that refer to them."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from orch_assets.step_functions.aws_errors import code_of, knows_no_such_call, reporting
+from orch_assets.step_functions.aws_errors import code_of, is_unsupported_call, reporting
 from orch_assets.step_functions.execution_errors import (
     AwsUnavailableError,
     DefinitionError,
@@ -18,60 +18,63 @@ _ALL = 100
 
 
 def published(client: Any, machine_arn: str) -> str | None:
-    """Return the version of what is deployed, published now if it wasn't yet.
+    """Return the version of the deployed definition; publish it if it has none yet.
 
     Args:
-        client: of Step Functions, which doesn't repeat calls.
+        client: boto3 client of Step Functions that doesn't retry.
         machine_arn: without a version or an alias.
 
     Returns:
-        Its ARN; None where the server has no versions.
+        The version's ARN; None if the server doesn't support versions.
     """
     try:
         with reporting(machine_arn):
             answer = client.publish_state_machine_version(stateMachineArn=machine_arn)
     except AwsUnavailableError as error:
-        if knows_no_such_call(error):
+        if is_unsupported_call(error):
             return None
         raise
     return str(answer["stateMachineVersionArn"])
 
 
 def point(client: Any, machine_arn: str, alias: str, routes: Mapping[str, int]) -> str:
-    """Let an alias show versions, and make it if it isn't there; return its ARN.
+    """Create an alias, or update its versions; return its ARN.
 
     Args:
-        client: of Step Functions.
+        client: boto3 client of Step Functions.
         machine_arn: without a version or an alias.
         alias: its name.
-        routes: versions' ARNs, each with the percentage of executions that it gets.
+        routes: ARNs of versions, each with its percentage of executions.
 
     Raises:
-        DefinitionError: no alias can be called so, or show that.
-        AwsError: a version isn't there, or AWS refuses.
+        DefinitionError: the name or the routes are invalid.
+        AwsError: a version doesn't exist, or AWS refuses.
     """
     _check(machine_arn, alias, routes)
     arn = f"{machine_arn}:{alias}"
-    wanted = [{"stateMachineVersionArn": v, "weight": percent} for v, percent in routes.items()]
+    desired = [{"stateMachineVersionArn": v, "weight": percent} for v, percent in routes.items()]
     try:
         with reporting(arn):
-            found = client.describe_state_machine_alias(stateMachineAliasArn=arn)
+            current = client.describe_state_machine_alias(stateMachineAliasArn=arn)
     except StateMachineNotFoundError:
-        if _created(client, arn, alias, wanted):
+        if _created(client, arn, alias, desired):
             return arn
-        found = {"routingConfiguration": []}  # somebody else was faster
-    if _shown(found["routingConfiguration"]) != _shown(wanted):
+        current = {"routingConfiguration": []}  # somebody else created it first
+    if _weights(current["routingConfiguration"]) != _weights(desired):
         with reporting(arn):
-            client.update_state_machine_alias(stateMachineAliasArn=arn, routingConfiguration=wanted)
+            client.update_state_machine_alias(
+                stateMachineAliasArn=arn, routingConfiguration=desired
+            )
     return arn
 
 
-def _created(client: Any, arn: str, alias: str, wanted: list[dict[str, Any]]) -> bool:
+def _created(client: Any, arn: str, alias: str, routes: list[dict[str, Any]]) -> bool:
+    """Create an alias; return False if somebody else created it first."""
     with reporting(arn):
         from botocore.exceptions import ClientError
 
         try:
-            client.create_state_machine_alias(name=alias, routingConfiguration=wanted)
+            client.create_state_machine_alias(name=alias, routingConfiguration=routes)
         except ClientError as error:
             if code_of(error) != "ConflictException":
                 raise
@@ -82,18 +85,18 @@ def _created(client: Any, arn: str, alias: str, wanted: list[dict[str, Any]]) ->
 def _check(machine_arn: str, alias: str, routes: Mapping[str, int]) -> None:
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
         raise DefinitionError(
-            None, "alias", "must be letters, digits, -, _ and ., at most 80, and no mere number."
+            None, "alias", "must be letters, digits, -, _ and ., at most 80, and not only digits."
         )
     if not 1 <= len(routes) <= _MOST_VERSIONS or sum(routes.values()) != _ALL:
         raise DefinitionError(
-            None, "alias", "must show one version, or two with percentages that make 100."
+            None, "alias", "needs one version, or two whose percentages make 100."
         )
     for version, percent in routes.items():
         if version.rpartition(":")[0] != machine_arn:
-            raise DefinitionError(None, "alias", f"{version} is no version of this machine.")
+            raise DefinitionError(None, "alias", f"{version} is not a version of this machine.")
         if not isinstance(percent, int) or percent < 0:
-            raise DefinitionError(None, "alias", "a percentage is a whole number from 0 to 100.")
+            raise DefinitionError(None, "alias", "percentages must be whole numbers from 0 to 100.")
 
 
-def _shown(routes: list[dict[str, Any]]) -> dict[str, int]:
+def _weights(routes: list[dict[str, Any]]) -> dict[str, int]:
     return {route["stateMachineVersionArn"]: route["weight"] for route in routes}

@@ -79,7 +79,7 @@ def test_materializing_deploys_once_and_says_so(tmp_path, aws):
     assert first["arn"] == arn
     assert first["console"].endswith(f"#/statemachines/view/{arn}")
     assert first["difference"].startswith("```diff\n--- deployed\n+++ wanted\n")
-    assert second["difference"] == "Nothing: it is what it was."
+    assert second["difference"] == "No difference."
     assert first["drawing"].startswith('```mermaid\nstateDiagram-v2\n    state "For any" as s0')
     client = aws.client("stepfunctions")
     found = client.describe_state_machine(stateMachineArn=arn)
@@ -156,7 +156,7 @@ def test_a_machine_that_is_not_what_is_declared_is_not_executed(tmp_path, aws):
         execute(defs, real, "S0", select=["scores"])
         (failure,) = observations(real, "scores").values()
         assert (
-            "isn't what scores declares. Materialize the asset scores_machine."
+            "differs from what scores declares. Materialize the asset scores_machine."
             in (failure["error"])
         )
         deploy(defs, real, "scores")

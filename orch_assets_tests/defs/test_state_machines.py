@@ -136,7 +136,7 @@ def test_a_study_that_fails_names_its_state_and_hurts_no_other(tmp_path, aws):
     assert (failure["status"], failure["data"]) == ("FAILED", None)
     assert "in state 'For S1' with Clinops.BadDay." in failure["error"]
     assert failure["execution"].endswith(failure["execution_arn"])
-    assert "isn't told here: the AWS console shows it." in failure["error"]
+    assert "isn't shown here, as it may hold data: see the AWS console." in failure["error"]
     assert failure["execution_arn"] in failure["error"]
 
 
@@ -231,7 +231,7 @@ def test_executions_that_cannot_be_stopped_are_named_in_a_warning(tmp_path, aws,
         arn = observations(real, "scores")["S0"]["execution_arn"]
     (said,) = {r.getMessage() for r in caplog.records if "couldn't be stopped" in r.getMessage()}
     assert said == (
-        f"Executions that couldn't be stopped, and may go on: {arn}. Look at the AWS console."
+        f"Executions that couldn't be stopped and may continue: {arn}. See the AWS console."
     )
     aws.client("stepfunctions").stop_execution(executionArn=arn)
 

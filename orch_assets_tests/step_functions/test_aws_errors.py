@@ -17,7 +17,12 @@ from orch_assets.step_functions.aws_errors import reporting
         ("ThrottlingException", AwsUnavailableError, "Try again later"),
         ("SomethingNewException", AwsUnavailableError, r"refuses it \(SomethingNewException\)"),
         ("StateMachineDoesNotExist", StateMachineNotFoundError, "Deploy it"),
-        ("ResourceNotFound", StateMachineNotFoundError, "its version or its alias isn't there"),
+        pytest.param(
+            "ResourceNotFound",
+            StateMachineNotFoundError,
+            "its version or its alias doesn't exist",
+            id="ResourceNotFound-StateMachineNotFoundError-its version or its alias isn't there",
+        ),
         ("ExecutionDoesNotExist", StateMachineNotFoundError, "it was deleted"),
     ],
 )

@@ -322,7 +322,9 @@ def test_a_role_that_is_none_is_refused_before_anything_leaves(role):
 
 
 def test_what_is_no_step_is_refused():
-    with pytest.raises(DefinitionError, match=r"^State machine, steps: a str is none\. Add a"):
+    with pytest.raises(
+        DefinitionError, match=r"^State machine, steps: a str is not a step\. Add a"
+    ):
         pipeline("Ingest")
 
 

@@ -56,7 +56,9 @@ def test_a_synchronous_execution_gives_its_output(aws, express):
 def test_the_deployed_machine_is_express_and_stays_as_it_is(express, client, make_at_aws):
     assert client.describe_state_machine(stateMachineArn=express.arn())["type"] == "EXPRESS"
     assert express.difference() == ""
-    with pytest.raises(DefinitionError, match="machine_type: the machine is EXPRESS and stays so"):
+    with pytest.raises(
+        DefinitionError, match="machine_type: the machine is EXPRESS, and AWS can't change"
+    ):
         make_at_aws(express.name, ONE).deploy()
 
 
@@ -85,7 +87,7 @@ def test_a_call_that_fails_is_not_repeated_as_it_would_be_another_execution(
     own_clients = StepFunctionsPipeline(
         express.name, ROLE, endpoint=aws.url, machine_type="EXPRESS"
     )
-    with pytest.raises(AwsUnavailableError, match="busy"):
+    with pytest.raises(AwsUnavailableError, match="throttles"):
         own_clients.execute_sync({})
     assert [call for call, _ in aws.asked] == ["StartSyncExecution"]
 
@@ -94,7 +96,7 @@ def test_executing_and_waiting_are_refused_with_what_to_call(express):
     with pytest.raises(ExecutionInputError, match=r"machine_type: is EXPRESS: .* execute_sync\(\)"):
         express.execute({})
     for ask in (express.wait, express.stop, express.history, express.redrive):
-        with pytest.raises(ExecutionInputError, match=r"AWS keeps none .* execute_sync\(\)"):
+        with pytest.raises(ExecutionInputError, match=r"AWS doesn't retain .* execute_sync\(\)"):
             ask(ENDED)
 
 

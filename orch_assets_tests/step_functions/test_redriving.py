@@ -236,10 +236,12 @@ def test_an_input_that_is_not_handed_out_is_one_clear_error(aws, pipeline, faile
     aws.answers["DescribeExecution"] = lambda request: {
         key: value for key, value in describe(request).items() if key != "input"
     }
-    with pytest.raises(ExecutionInputError, match="AWS doesn't hand out the old one"):
+    with pytest.raises(ExecutionInputError, match="AWS doesn't return the input of the old"):
         pipeline.redrive(failed)
 
 
 def test_an_execution_that_was_deleted_is_one_clear_error(pipeline, failed):
-    with pytest.raises(StateMachineNotFoundError, match=rf"^{failed}x: The execution isn't there"):
+    with pytest.raises(
+        StateMachineNotFoundError, match=rf"^{failed}x: The execution doesn't exist"
+    ):
         pipeline.redrive(f"{failed}x")

@@ -130,7 +130,9 @@ def test_a_state_called_as_one_of_the_maps_own_is_refused():
 
 def test_a_state_called_as_the_failure_of_another_is_refused():
     """It would replace the state that gives the failure its name."""
-    with pytest.raises(DefinitionError, match=r"^Step 'Score failed', name: two steps have it"):
+    with pytest.raises(
+        DefinitionError, match=r"^Step 'Score failed', name: two steps have this name"
+    ):
         map_of(PipelineStep("Score", FUNCTION + "score"), Wait("Score failed", 1))
 
 

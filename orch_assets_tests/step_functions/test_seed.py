@@ -108,7 +108,7 @@ def test_parameters_that_shadow_the_input_are_warned_about_by_key(server, client
     pipeline.execute({"date": "planted", "other": 1})
     (record,) = [r for r in caplog.records if r.levelname == "WARNING"]
     assert "'Ingest'" in record.getMessage()
-    assert record.getMessage().endswith("input's date")
+    assert record.getMessage().endswith("of the input: date")
     assert "planted" not in caplog.text
 
 

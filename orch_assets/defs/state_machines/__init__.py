@@ -1,1 +1,1 @@
-"""State machines of AWS Step Functions as resources and assets."""
+"""State machines of AWS Step Functions as Dagster resources and assets."""

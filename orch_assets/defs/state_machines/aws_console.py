@@ -1,4 +1,4 @@
-"""Where the AWS console shows what runs there."""
+"""URLs of the AWS console."""
 
 from typing import Final
 
@@ -9,12 +9,12 @@ _HOSTS: Final = {
 
 
 def execution_url(arn: str) -> str:
-    """Return the console's page of an execution."""
+    """Return the URL of an execution in the AWS console."""
     return f"{_home(arn)}#/v2/executions/details/{arn}"
 
 
 def machine_url(arn: str) -> str:
-    """Return the console's page of a state machine."""
+    """Return the URL of a state machine in the AWS console."""
     return f"{_home(arn)}#/statemachines/view/{arn}"
 
 

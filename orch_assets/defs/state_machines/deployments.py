@@ -1,4 +1,4 @@
-"""The state machines that study pipelines declare: built, deployed by assets, and checked."""
+"""Build and check the state machines that study pipelines declare; assets that deploy them."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -18,35 +18,26 @@ if TYPE_CHECKING:
 
 
 def deployment_key(pipeline: StudyPipeline) -> dg.AssetKey:
-    """Return the asset that deploys a pipeline's state machine."""
+    """Return the key of the asset that deploys a pipeline's state machine."""
     return dg.AssetKey(f"{pipeline.name}_machine")
 
 
 def build_deployments(pipelines: Iterable[StudyPipeline]) -> list[dg.AssetsDefinition]:
-    """Return an asset for each state machine that the pipelines declare; it deploys the machine.
+    """Return an asset for each pipeline that declares a state machine; it deploys the machine.
 
     Raises:
-        PipelineDefinitionError: a machine that AWS would refuse, with the step and the field; one
-            that is no STANDARD one, or that retries can't be for; two of one name.
+        PipelineDefinitionError: AWS would refuse a definition (the message names step and field),
+            a machine isn't STANDARD, its pipeline has retries that can't work, or two machines
+            have the same name.
     """
-    declaring = [pipeline for pipeline in pipelines if pipeline.machine is not None]
-    _check_names(declaring)
-    return [_deployment(pipeline) for pipeline in declaring]
+    with_machine = [pipeline for pipeline in pipelines if pipeline.machine is not None]
+    _check_names(with_machine)
+    return [_deployment(pipeline) for pipeline in with_machine]
 
 
 def takes_all(pipeline: StudyPipeline) -> bool:
-    """Tell whether one execution is for all studies of a run."""
+    """Return whether a pipeline has one execution for all studies of a run."""
     return pipeline.machine is not None and pipeline.machine.studies_at_once is not None
-
-
-def steps_of(pipeline: StudyPipeline) -> Sequence[Any]:
-    """Return the steps of a pipeline's state machine."""
-    declared = _declared(pipeline)
-    if declared.studies_at_once is None:
-        return declared.steps
-    from orch_assets.step_functions.each_study import EachStudy
-
-    return [EachStudy(declared.steps, declared.studies_at_once)]
 
 
 def machine_of(
@@ -56,16 +47,15 @@ def machine_of(
     """Return the state machine that a pipeline declares.
 
     Args:
-        pipeline: declares one.
-        build: such as ``StepFunctionsResource.pipeline``.
+        pipeline: declares a machine.
+        build: makes a machine of name, steps and settings; ``StepFunctionsResource.pipeline``.
     """
-    declared = _declared(pipeline)
-    return build(
-        _name_of(pipeline),
-        *steps_of(pipeline),
-        comment=declared.comment,
-        **declared.settings,
-    )
+    from orch_assets.step_functions.each_study import EachStudy
+
+    declared, steps = _declared(pipeline), _declared(pipeline).steps
+    if declared.studies_at_once is not None:
+        steps = [EachStudy(steps, declared.studies_at_once)]
+    return build(_name_of(pipeline), *steps, comment=declared.comment, **declared.settings)
 
 
 def check_deployed(
@@ -73,11 +63,11 @@ def check_deployed(
 ) -> dict[str, Any]:
     """Check that the deployed definition is the declared one, and return it.
 
-    Otherwise results would come from other code than their events name.
+    Otherwise the results would come from other code than the version in their events.
 
     Raises:
-        StateMachineNotFoundError: it isn't deployed.
-        DefinitionError: another definition is.
+        StateMachineNotFoundError: the machine isn't deployed.
+        DefinitionError: another definition is deployed.
     """
     from orch_assets.step_functions import DefinitionError, StateMachineNotFoundError
     from orch_assets.step_functions.aws_errors import reporting
@@ -85,17 +75,17 @@ def check_deployed(
     arn, asset = machine.arn(), deployment_key(pipeline).to_user_string()
     try:
         with reporting(arn):
-            found = client.describe_state_machine(stateMachineArn=arn)
+            deployed = client.describe_state_machine(stateMachineArn=arn)
     except StateMachineNotFoundError as error:
         raise StateMachineNotFoundError(
             f"It isn't deployed. Materialize the asset {asset}.", place=arn, code=error.code
         ) from None
     definition = machine.definition()
-    if json.loads(found["definition"]) != definition:
+    if json.loads(deployed["definition"]) != definition:
         raise DefinitionError(
             None,
             "definition",
-            f"what is deployed as {machine.name} isn't what {pipeline.name} declares. "
+            f"the deployed machine {machine.name} differs from what {pipeline.name} declares. "
             f"Materialize the asset {asset}.",
         )
     return definition
@@ -110,7 +100,7 @@ def _deployment(pipeline: StudyPipeline) -> dg.AssetsDefinition:
         kinds={"stepfunctions"},
         owners=list(pipeline.owners),
         code_version=pipeline.code_version,
-        description=f"Deploys the state machine of `{pipeline.name}`, if it differs.",
+        description=f"Deploys the state machine of `{pipeline.name}` if it differs from the code.",
         required_resource_keys={"step_functions"},
         config_schema=NOTHING,
     )
@@ -128,13 +118,13 @@ def _deployment(pipeline: StudyPipeline) -> dg.AssetsDefinition:
 
 
 def _declared(pipeline: StudyPipeline) -> StudyMachine:
-    if pipeline.machine is None:  # the caller asked for pipelines with one only
+    if pipeline.machine is None:  # callers pass pipelines with a machine only
         raise TypeError(f"{pipeline.name} declares no state machine")
     return pipeline.machine
 
 
 def _check_names(pipelines: Sequence[StudyPipeline]) -> None:
-    """Refuse two machines of one name: each deployment would undo the other's."""
+    """Refuse two machines of the same name: each deployment would undo the other one."""
     owners: dict[str, str] = {}
     for pipeline in pipelines:
         name = _name_of(pipeline)
@@ -151,29 +141,29 @@ def _name_of(pipeline: StudyPipeline) -> str:
 
 
 def _checked_definition(pipeline: StudyPipeline) -> dict[str, Any]:
-    """Build and check a machine's definition when definitions load, without any setting."""
+    """Build and check a machine's definition, without role, region or other settings."""
     from orch_assets.step_functions import DefinitionError, StepFunctionsPipeline
 
     def build(name: str, *steps: Any, comment: str, **settings: Any) -> StepFunctionsPipeline:
-        made = StepFunctionsPipeline(name, "", None, comment, **settings)
+        machine = StepFunctionsPipeline(name, "", None, comment, **settings)
         for step in steps:
-            made.add_step(step)
-        return made
+            machine.add_step(step)
+        return machine
 
     try:
         machine = machine_of(pipeline, build)
         definition = machine.definition()
-    except (DefinitionError, TypeError) as error:  # a TypeError is of a setting that isn't there
+    except (DefinitionError, TypeError) as error:  # TypeError: an unknown setting
         raise PipelineDefinitionError(f"Pipeline {pipeline.name}, its machine: {error}") from error
     if machine.machine_type != "STANDARD":
         raise PipelineDefinitionError(
             f"Pipeline {pipeline.name}: its machine is {machine.machine_type}; make it STANDARD. "
-            "Other executions can't be followed, stopped or looked at afterwards."
+            "EXPRESS executions can't be followed, stopped or shown afterwards."
         )
     if takes_all(pipeline) and pipeline.retries:
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name}: its one execution for all studies can't be tried again for "
-            "one of them. Leave out retries; give the steps retry_on."
+            f"Pipeline {pipeline.name}: retries can't repeat one study of an execution for all "
+            "studies. Leave out retries; set retry_on of the steps."
         )
     return definition
 
@@ -183,7 +173,7 @@ def _metadata(
 ) -> dict[str, Any]:
     from orch_assets.step_functions import mermaid
 
-    told = f"```diff\n{difference}\n```" if difference else "Nothing: it is what it was."
+    diff = f"```diff\n{difference}\n```" if difference else "No difference."
     return {
         "arn": dg.MetadataValue.text(arn),
         "console": dg.MetadataValue.url(machine_url(arn)),
@@ -191,5 +181,5 @@ def _metadata(
         "version": dg.MetadataValue.text(version or "none"),
         "definition": dg.MetadataValue.json(definition),
         "drawing": dg.MetadataValue.md(f"```mermaid\n{mermaid(definition)}\n```"),
-        "difference": dg.MetadataValue.md(told),
+        "difference": dg.MetadataValue.md(diff),
     }

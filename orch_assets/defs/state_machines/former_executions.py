@@ -1,10 +1,14 @@
-"""What a run's executions go on from: those that failed in the run that it resumes."""
+"""The failed executions of an earlier run, which a resumed run continues."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from orch_assets.defs.state_machines.study_executions import EXECUTION_ARN, Place, StudyExecutions
+from orch_assets.defs.state_machines.study_executions import (
+    EXECUTION_ARN,
+    StudyExecutions,
+    StudyOfPipeline,
+)
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 _BATCH = 500
@@ -16,15 +20,15 @@ def executions_of(
     keys: Mapping[str, dg.AssetKey],
     studies: Mapping[str, Sequence[str]],
 ) -> StudyExecutions | None:
-    """Return the executions of a run; None where no pipeline has a state machine.
+    """Return the executions of a run; None if no pipeline has a state machine.
 
     Args:
-        context: the run's.
-        pipelines: those that the run selects.
-        keys: asset keys, by pipeline.
-        studies: those that the run is to run, by pipeline.
+        context: of the run.
+        pipelines: that the run selects.
+        keys: asset keys by name of the pipeline.
+        studies: keys of the run's studies by name of the pipeline.
     """
-    names = {keys[each.name]: each.name for each in pipelines if each.machine is not None}
+    names = {keys[p.name]: p.name for p in pipelines if p.machine is not None}
     if not names:
         return None
     run = context.run
@@ -41,13 +45,14 @@ def executions_of(
 
 def _failed_in(
     instance: dg.DagsterInstance, run_id: str, names: Mapping[dg.AssetKey, str]
-) -> dict[Place, str]:
-    found: dict[Place, str] = {}
+) -> dict[StudyOfPipeline, str]:
+    """Return the ARNs of the executions that failed in a run."""
+    arns: dict[StudyOfPipeline, str] = {}
     for event in _observations(instance, run_id):
         arn = event.metadata.get(EXECUTION_ARN)
         if event.asset_key in names and event.partition is not None and arn is not None:
-            found[names[event.asset_key], event.partition] = str(arn.value)
-    return found
+            arns[names[event.asset_key], event.partition] = str(arn.value)
+    return arns
 
 
 def _observations(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetObservation]:

@@ -1,4 +1,4 @@
-"""State machines of AWS Step Functions, for assets."""
+"""The Dagster resource for state machines of AWS Step Functions."""
 
 import threading
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class StepFunctionsResource(SetInCode, dg.ConfigurableResource[Any]):
     """Builds, deploys and executes state machines with one role, region and account.
 
-    Credentials are boto3's own. All pipelines of a resource share their clients, and one thread
-    follows all of their executions.
+    boto3 finds the credentials. All pipelines of a resource share its clients, and one thread
+    follows all their executions.
 
     Example:
         >>> @dg.asset
@@ -47,7 +47,7 @@ class StepFunctionsResource(SetInCode, dg.ConfigurableResource[Any]):
 
     @property
     def aws(self) -> "Aws":
-        """The clients; they connect at their first call."""
+        """Clients of AWS; they connect on first use."""
         from orch_assets.step_functions import Aws
 
         with self._lock:
@@ -62,13 +62,13 @@ class StepFunctionsResource(SetInCode, dg.ConfigurableResource[Any]):
 
         Args:
             name: of the state machine.
-            steps: in order; more may be added.
-            comment: for the reader of the definition.
-            configuration: further settings of
+            steps: in order; ``add_step`` appends further ones.
+            comment: for readers of the definition.
+            configuration: further arguments of
                 :class:`~orch_assets.step_functions.StepFunctionsPipeline`: tags, logs, tracing.
 
         Raises:
-            SettingError: no role is given.
+            SettingError: no role is set.
         """
         from orch_assets.step_functions import StepFunctionsPipeline
 
@@ -77,12 +77,12 @@ class StepFunctionsResource(SetInCode, dg.ConfigurableResource[Any]):
             raise SettingError(
                 "ORCH_STEP_FUNCTIONS_ROLE", "is unset; give the ARN of the machines' role."
             )
-        made = StepFunctionsPipeline(
+        machine = StepFunctionsPipeline(
             name, role, self._region(), comment, aws=self.aws, **configuration
         )
         for step in steps:
-            made.add_step(step)
-        return made
+            machine.add_step(step)
+        return machine
 
     def _region(self) -> str | None:
         return self.region or settings.text("AWS_REGION")

@@ -12,24 +12,25 @@ MakeInput = Callable[[str], Mapping[str, Any]]
 
 
 @dataclass
-class Together:
-    """The studies of a run that wait for one execution.
+class SharedExecution:
+    """An execution for all studies of a run.
 
     Attributes:
-        studies: that it is for.
-        execute: starts the execution with what a function makes, and waits for its output.
+        studies: keys of the studies.
+        execute: starts the execution with the input that the given function returns, and waits for
+            its output.
     """
 
     studies: Sequence[str]
     execute: Callable[[Callable[[], Any]], Awaitable[Any]]
     _task: "asyncio.Future[dict[str, Mapping[str, Any]]] | None" = None
     _waiting: set[str] = field(default_factory=set)
-    _refused: dict[str, BaseException] = field(default_factory=dict)
+    _input_errors: dict[str, BaseException] = field(default_factory=dict)
 
     async def outcome(self, study_key: str, make_input: MakeInput) -> Mapping[str, Any]:
-        """Return what came of a study; the first one that asks starts the execution.
+        """Return the outcome of a study; the first call starts the execution.
 
-        When the last one that waits is cancelled, the execution is stopped.
+        When the last waiting call is cancelled, the execution is stopped.
         """
         if self._task is None:
             self._task = asyncio.ensure_future(self._outcomes(make_input))
@@ -41,8 +42,8 @@ class Together:
             if not self._waiting and not self._task.done():
                 self._task.cancel()
                 await asyncio.wait([self._task])
-        if study_key in self._refused:
-            raise self._refused[study_key]
+        if study_key in self._input_errors:
+            raise self._input_errors[study_key]
         return outcomes[study_key]
 
     async def _outcomes(self, make_input: MakeInput) -> dict[str, Mapping[str, Any]]:
@@ -58,6 +59,6 @@ class Together:
             try:
                 with study_context(study_key):
                     inputs[study_key] = make_input(study_key)
-            except Exception as error:  # noqa: BLE001 - that study's own
-                self._refused[study_key] = error
+            except Exception as error:  # noqa: BLE001 - raised again for this study alone
+                self._input_errors[study_key] = error
         return inputs

@@ -1,4 +1,4 @@
-"""Executions of state machines, one for a study: started, waited for, and stopped with it."""
+"""The executions of a run: started for its studies, awaited, and stopped with the run."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from orch_assets.defs.state_machines.deployments import (
     takes_all,
 )
 from orch_assets.defs.state_machines.resource import StepFunctionsResource
-from orch_assets.defs.state_machines.shared_execution import Together
+from orch_assets.defs.state_machines.shared_execution import SharedExecution
 from orch_assets.errors import PipelineDefinitionError, StateMachineError
 from orch_assets.marked_names import named_type
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 
 EXECUTION_ARN: Final = "execution_arn"
 
-# Instead of a study's key: all of them.
+# Takes the place of a study's key: one execution for all studies.
 _ALL: Final = ""
-_REASON: Final = "The Dagster run was cancelled, or gave the study up."
+_REASON: Final = "The Dagster run was cancelled, or the study timed out."
 _LOOP_SECONDS: Final = 5.0
 _LAST_SECONDS: Final = 9.0
-_NAMED: Final = 20
+_MOST_LISTED: Final = 20
 
 _log = logging.getLogger(__name__)
 
-# A pipeline's name and a study's key.
-Place = tuple[str, str]
+# Name of the pipeline and key of the study.
+StudyOfPipeline = tuple[str, str]
 
 
 class FailingStateError(Exception):
-    """What the failing state said; may hold data, so it is only ever a cause of another error."""
+    """The cause that a failed state reported. It may hold data, so only failure reports show it."""
 
 
 @dataclass
@@ -55,25 +55,26 @@ class StudyExecutions:
     """The executions of one run.
 
     Attributes:
-        step_functions: builds the machines, and knows who follows their executions.
-        run_id: the Dagster run, for the executions' names.
-        resumed_run: the run that this one resumes; None for any other run.
-        former: ARNs of executions that failed in it.
-        studies: of this run, for those machines that take all in one execution.
+        step_functions: the resource that builds the machines and follows their executions.
+        run_id: ID of the Dagster run; part of the executions' names.
+        resumed_run: ID of the run that this one resumes; None if it resumes none.
+        former: ARNs of the executions that failed in the resumed run.
+        studies: keys of the run's studies by name of the pipeline, for machines with one execution
+            for all studies.
     """
 
     step_functions: StepFunctionsResource
     run_id: str
     resumed_run: str | None = None
-    former: Mapping[Place, str] = field(default_factory=dict)
+    former: Mapping[StudyOfPipeline, str] = field(default_factory=dict)
     studies: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    _arns: dict[Place, str] = field(default_factory=dict)
-    _tries: Counter[Place] = field(default_factory=Counter)
+    _arns: dict[StudyOfPipeline, str] = field(default_factory=dict)
+    _tries: Counter[StudyOfPipeline] = field(default_factory=Counter)
     _machines: "dict[str, StepFunctionsPipeline]" = field(default_factory=dict)
     _state_names: dict[str, set[str]] = field(default_factory=dict)
-    # What isn't known to have ended; its key is there before it is started.
-    _open: "dict[Place, StepFunctionsPipeline | None]" = field(default_factory=dict)
-    _together: dict[str, Together] = field(default_factory=dict)
+    # Executions that may be running. A key is added, with None, before the execution starts.
+    _open: "dict[StudyOfPipeline, StepFunctionsPipeline | None]" = field(default_factory=dict)
+    _shared: dict[str, SharedExecution] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _building: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,29 +85,30 @@ class StudyExecutions:
         make_input: Callable[[str], Any],
         on_worker: OnWorker,
     ) -> Any:
-        """Execute a pipeline's machine and wait, holding no thread; return a study's output.
+        """Execute a pipeline's machine, wait without blocking a thread, and return the output.
 
-        Cancelling this stops the execution, unless other studies wait for it too.
+        Cancelling this stops the execution, unless other studies wait for it.
 
         Args:
-            pipeline: has a machine.
+            pipeline: declares a machine.
             study_key: the study.
             make_input: returns the input for a study.
-            on_worker: for what blocks.
+            on_worker: runs blocking calls.
 
         Raises:
-            ExecutionFailed: with the state; its cause is that of the error.
+            ExecutionFailed: with the state; a ``FailingStateError`` as its ``__cause__`` holds the
+                state's cause.
         """
         checked = partial(_checked_input, pipeline, make_input)
         if not takes_all(pipeline):
-            place = (pipeline.name, study_key)
-            return await self._execute(pipeline, place, partial(checked, study_key), on_worker)
-        if pipeline.name not in self._together:
+            key = (pipeline.name, study_key)
+            return await self._execute(pipeline, key, partial(checked, study_key), on_worker)
+        if pipeline.name not in self._shared:
             execute = partial(self._execute, pipeline, (pipeline.name, _ALL))
-            self._together[pipeline.name] = Together(
+            self._shared[pipeline.name] = SharedExecution(
                 self.studies[pipeline.name], lambda make: execute(make, asyncio.to_thread)
             )
-        outcome = await self._together[pipeline.name].outcome(study_key, checked)
+        outcome = await self._shared[pipeline.name].outcome(study_key, checked)
         if "output" in outcome:
             return outcome["output"]
         raise self._failure(pipeline, study_key, outcome["failed"])
@@ -114,26 +116,26 @@ class StudyExecutions:
     async def _execute(
         self,
         pipeline: StudyPipeline,
-        place: Place,
+        key: StudyOfPipeline,
         make_input: Callable[[], Any],
         on_worker: OnWorker,
     ) -> Any:
         from orch_assets.step_functions import ExecutionFailed
 
         try:
-            arn = await on_worker(self._begin, pipeline, place, make_input)
+            arn = await on_worker(self._begin, pipeline, key, make_input)
             output = await asyncio.wrap_future(self.step_functions.aws.follower.follow(arn))
-        except asyncio.CancelledError:  # whoever was starting it may have done so by now
-            await asyncio.to_thread(self._stop, place)  # which goes on, whatever ends this
+        except asyncio.CancelledError:  # the worker may have started the execution by now
+            await asyncio.to_thread(self._stop, key)  # completes even if this is cancelled again
             raise
         except ExecutionFailed as failed:
-            self._close(place)
+            self._close(key)
             raise failed from FailingStateError(failed.cause)
-        self._close(place)
+        self._close(key)
         return output
 
     def metadata(self, pipeline_name: str, study_key: str) -> dict[str, dg.MetadataValue[Any]]:
-        """Return where to look at a study's execution; nothing before it was started."""
+        """Return ARN and URL of a study's execution; nothing before it has started."""
         arn = self._arns.get((pipeline_name, study_key)) or self._arns.get((pipeline_name, _ALL))
         if arn is None:
             return {}
@@ -143,35 +145,39 @@ class StudyExecutions:
         }
 
     def close(self) -> None:
-        """Make sure that nothing goes on: the process may end after this.
+        """Stop all executions before the process ends.
 
-        Whoever waited for an execution stops it; what is left after some seconds is stopped here.
+        Those that wait for an execution stop it. This stops the ones that remain after some
+        seconds.
         """
         end = time.monotonic() + _LAST_SECONDS
         with self._changed:
             self._changed.wait_for(lambda: not self._open, _LOOP_SECONDS)
-            left = list(self._open)
-        for place in left:
+            remaining = list(self._open)
+        for key in remaining:
             if time.monotonic() < end:
                 with suppress(StateMachineError):
-                    self._stop(place)
+                    self._stop(key)
         if self._open:
-            self._warn_of(list(self._open))
+            self._warn_of_running(list(self._open))
 
-    def _warn_of(self, places: Sequence[Place]) -> None:
-        """Say what may go on without this run, so that somebody can stop it."""
-        arns = [self._arns.get(p, f"that of {p[0]} for {p[1] or 'all'}") for p in places]
-        more = f" and {len(arns) - _NAMED} more" if len(arns) > _NAMED else ""
+    def _warn_of_running(self, keys: Sequence[StudyOfPipeline]) -> None:
+        """Log the executions that may continue after this run, so that somebody can stop them."""
+        arns = [
+            self._arns.get((pipeline, study), f"that of {pipeline} for {study or 'all studies'}")
+            for pipeline, study in keys
+        ]
+        more = f" and {len(arns) - _MOST_LISTED} more" if len(arns) > _MOST_LISTED else ""
         _log.warning(
-            "Executions that couldn't be stopped, and may go on: %s%s. Look at the AWS console.",
-            ", ".join(arns[:_NAMED]),
+            "Executions that couldn't be stopped and may continue: %s%s. See the AWS console.",
+            ", ".join(arns[:_MOST_LISTED]),
             more,
         )
 
     def _failure(
         self, pipeline: StudyPipeline, study_key: str, failed: Mapping[str, Any]
     ) -> StateMachineError:
-        """Return the error of a study that failed in an execution for all."""
+        """Return the error of a study that failed in an execution for all studies."""
         from orch_assets.step_functions import ExecutionFailed
 
         cause = failed.get("Cause")
@@ -185,59 +191,65 @@ class StudyExecutions:
 
     # --- workers ---
 
-    def _begin(self, pipeline: StudyPipeline, place: Place, make_input: Callable[[], Any]) -> str:
-        self._open[place] = None
+    def _begin(
+        self, pipeline: StudyPipeline, key: StudyOfPipeline, make_input: Callable[[], Any]
+    ) -> str:
+        self._open[key] = None
         try:
             machine = self._machine(pipeline)
-            arn = self._start(machine, place, make_input())
+            arn = self._start(machine, key, make_input())
         except BaseException:
-            self._close(place)
+            self._close(key)
             raise
-        self._arns[place], self._open[place] = arn, machine
+        self._arns[key], self._open[key] = arn, machine
         context = current_context()
-        if context is not None and context.lease.revoked:  # nobody will wait for it
-            self._stop(place)
+        if context is not None and context.lease.revoked:  # nobody will await it
+            self._stop(key)
         return arn
 
-    def _start(self, machine: "StepFunctionsPipeline", place: Place, data: dict[str, Any]) -> str:
+    def _start(
+        self, machine: "StepFunctionsPipeline", key: StudyOfPipeline, data: dict[str, Any]
+    ) -> str:
         from orch_assets.step_functions import execution_name
 
-        name = execution_name(place[1], self.run_id, self._tries[place])
-        self._tries[place] += 1
-        former = self._former(machine, place)
+        name = execution_name(key[1], self.run_id, self._tries[key])
+        self._tries[key] += 1
+        former = self._former(machine, key)
         if former is not None and self._had_input(former, data):
             return machine.redrive(former, name)
         return machine.execute(data, name)
 
-    def _former(self, machine: "StepFunctionsPipeline", place: Place) -> str | None:
-        """Return the execution that failed before: in this run, or in the one that it resumes."""
+    def _former(self, machine: "StepFunctionsPipeline", key: StudyOfPipeline) -> str | None:
+        """Return the execution that failed earlier in this run, or in the run that it resumes."""
         from orch_assets.step_functions import execution_name
         from orch_assets.step_functions.executions.executions import execution_arn
 
-        if place in self._arns or place in self.former:
-            return self._arns.get(place) or self.former[place]
+        if key in self._arns or key in self.former:
+            return self._arns.get(key) or self.former[key]
         if self.resumed_run is None:
             return None
-        # A run that was cancelled, or died, said nothing of its executions.
-        return execution_arn(machine.arn(), execution_name(place[1], self.resumed_run))
+        # A run that was cancelled or killed has logged no ARN, but its names are reproducible.
+        return execution_arn(machine.arn(), execution_name(key[1], self.resumed_run))
 
     def _had_input(self, arn: str, data: Mapping[str, Any]) -> bool:
-        """Tell whether an execution is there and had this input: only then it may go on."""
+        """Return whether an execution exists and has this input; only then is it continued."""
         from orch_assets.step_functions import StateMachineNotFoundError
         from orch_assets.step_functions.aws_errors import reporting
         from orch_assets.step_functions.executions.executions import input_text
 
         try:
             with reporting(arn):
-                found = self.step_functions.aws.states.describe_execution(executionArn=arn)
+                former = self.step_functions.aws.states.describe_execution(executionArn=arn)
         except StateMachineNotFoundError:
             return False
-        return "input" in found and bool(json.loads(found["input"]) == json.loads(input_text(data)))
+        return "input" in former and bool(
+            json.loads(former["input"]) == json.loads(input_text(data))
+        )
 
     def _machine(self, pipeline: StudyPipeline) -> "StepFunctionsPipeline":
         from orch_assets.step_functions.checks.definition import states_of
 
-        with self._building:  # many studies begin at once; one asks
+        with self._building:  # of the studies that start together, one builds
             if pipeline.name not in self._machines:
                 machine = machine_of(pipeline, self.step_functions.pipeline)
                 definition = check_deployed(machine, self.step_functions.aws.states, pipeline)
@@ -247,15 +259,15 @@ class StudyExecutions:
 
     # --- any thread ---
 
-    def _stop(self, place: Place) -> None:
-        machine = self._open.get(place)
+    def _stop(self, key: StudyOfPipeline) -> None:
+        machine = self._open.get(key)
         if machine is not None:
-            machine.stop(self._arns[place], _REASON)
-            self._close(place)
+            machine.stop(self._arns[key], _REASON)
+            self._close(key)
 
-    def _close(self, place: Place) -> None:
+    def _close(self, key: StudyOfPipeline) -> None:
         with self._changed:
-            self._open.pop(place, None)
+            self._open.pop(key, None)
             self._changed.notify_all()
 
 
@@ -265,7 +277,7 @@ def _checked_input(
     data = make_input(study_key)
     if not isinstance(data, Mapping):
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} returned a {named_type(type(data))}; return the input of "
-            "its execution, a mapping, or nothing for the study's key and what it takes."
+            f"Pipeline {pipeline.name} returned a {named_type(type(data))}. Return a mapping, the "
+            "input of its execution; or nothing, to send the study's key and the upstreams' URIs."
         )
     return dict(data)

@@ -1,9 +1,9 @@
-"""Checking a definition before it leaves: what AWS would refuse, and what it would regret."""
+"""Checks of a whole definition: what AWS would refuse, and what would fail in an execution."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from orch_assets.step_functions.arns import resource_of, wrong_account
+from orch_assets.step_functions.arns import has_wrong_account, resource_of
 from orch_assets.step_functions.checks.reachability import check_flow
 from orch_assets.step_functions.checks.state_checks import check_state
 from orch_assets.step_functions.checks.state_fields import MACHINE_FIELDS, SCOPE_FIELDS
@@ -16,13 +16,13 @@ MAX_DEFINITION_BYTES = 1024 * 1024
 
 
 class Scope(NamedTuple):
-    """States that may go on to each other: a machine's, a branch's, a map's.
+    """States that can lead to each other: those of the machine, of a branch or of a map.
 
     Attributes:
-        owner: the state that it belongs to; None for the machine's own.
-        place: its field there, such as ``Branches[0]``; "" for the machine's own.
-        fields: the scope as it is.
-        language: of its states, unless they have their own.
+        owner: name of the state that holds the scope; None for the machine.
+        place: field of the owner that holds it, such as ``Branches[0]``; "" for the machine.
+        fields: the scope's own fields.
+        language: query language of the states that don't set one.
     """
 
     owner: str | None
@@ -31,7 +31,7 @@ class Scope(NamedTuple):
     language: str
 
     def field(self, name: str) -> str:
-        """Return what to call a field of it."""
+        """Return the path of one of the scope's fields, for error messages."""
         return f"{self.place}.{name}" if self.place else name
 
 
@@ -39,11 +39,11 @@ def check_definition(definition: Mapping[str, Any], machine_type: str = "STANDAR
     """Check a definition in Amazon States Language.
 
     Args:
-        definition: as it is.
-        machine_type: ``STANDARD``, or ``EXPRESS``, which forbids more.
+        definition: as JSON-compatible Python values.
+        machine_type: ``STANDARD``, or ``EXPRESS``, which allows less.
 
     Raises:
-        DefinitionError: names the first state and field that is wrong.
+        DefinitionError: names the first invalid state and field.
     """
     plain(definition, "definition", lambda place, text: DefinitionError(None, place, text))
     if size(compact(definition)) > MAX_DEFINITION_BYTES:
@@ -61,27 +61,27 @@ def check_definition(definition: Mapping[str, Any], machine_type: str = "STANDAR
 
 
 def check_accounts(definition: Mapping[str, Any]) -> None:
-    """Check what AWS checks at the deployment alone: account numbers have 12 digits.
+    """Check that account numbers have 12 digits, as AWS does at deployment only.
 
     Raises:
-        DefinitionError: names the first state and field that is wrong.
+        DefinitionError: names the first invalid state and field.
     """
     for name, state in states_of(definition):
         arguments = state.get("Parameters", state.get("Arguments"))
-        given = arguments.items() if isinstance(arguments, Mapping) else ()
-        for field, value in (("Resource", state.get("Resource")), *given):
-            if isinstance(value, str) and wrong_account(value):
-                raise DefinitionError(name, field, "its account number has not 12 digits.")
+        items = arguments.items() if isinstance(arguments, Mapping) else ()
+        for field, value in (("Resource", state.get("Resource")), *items):
+            if isinstance(value, str) and has_wrong_account(value):
+                raise DefinitionError(name, field, "its account number must have 12 digits.")
 
 
 def states_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield all states with their names, those of branches and maps too."""
+    """Yield the name and fields of every state, including those in branches and maps."""
     for scope in _scopes(Scope(None, "", definition, "JSONPath")):
         yield from scope.fields["States"].items()
 
 
 def scopes_within(state: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what a state holds states in, with its field."""
+    """Yield each field of a state that holds further states, with its value."""
     branches = state.get("Branches")
     if isinstance(branches, list):
         yield from ((f"Branches[{i}]", branch) for i, branch in enumerate(branches))
@@ -91,7 +91,10 @@ def scopes_within(state: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _scopes(scope: Scope) -> Iterator[Scope]:
-    """Yield a scope, then those within it. What the consumer checks first may be relied on."""
+    """Yield a scope, then those inside it.
+
+    A scope is read after its consumer has checked it, so its states are known to be valid here.
+    """
     yield scope
     language = scope.fields.get("QueryLanguage", scope.language)
     for name, state in scope.fields["States"].items():
@@ -100,7 +103,7 @@ def _scopes(scope: Scope) -> Iterator[Scope]:
 
 
 def _check_express(scope: Mapping[str, Any], *, within: bool) -> None:
-    """Check what is EXPRESS: the machine, or the children of a distributed map."""
+    """Check the states that run as EXPRESS: the machine's, or those of a distributed map."""
     for name, state in scope["States"].items():
         if within:
             check_express_state(name, state)
@@ -116,7 +119,7 @@ def _check_scope(scope: Scope, seen: set[str]) -> None:
     known = SCOPE_FIELDS if owner else MACHINE_FIELDS
     for field in scope.fields:
         if field not in known:
-            raise DefinitionError(owner, scope.field(field), "is no field of it. Remove it.")
+            raise DefinitionError(owner, scope.field(field), "is an unknown field. Remove it.")
     language = scope.fields.get("QueryLanguage", scope.language)
     if language not in ("JSONPath", "JSONata"):
         raise DefinitionError(owner, scope.field("QueryLanguage"), "must be JSONPath or JSONata.")
@@ -127,7 +130,7 @@ def _check_scope(scope: Scope, seen: set[str]) -> None:
         check_name(name)
         if name in seen:
             raise DefinitionError(
-                name, "name", "another state has it, in a branch or a map. Choose another one."
+                name, "name", "another state has this name, maybe in a branch or a map. Rename one."
             )
         seen.add(name)
         check_state(name, state, language)
@@ -135,29 +138,37 @@ def _check_scope(scope: Scope, seen: set[str]) -> None:
 
 
 LONGEST_EXECUTION = 300
-_INSTEAD = "Make the machine STANDARD, or leave it out."
+_INSTEAD = "Make the machine STANDARD, or remove this."
 
 
 def check_express_state(name: str, state: Mapping[str, Any]) -> None:
-    """Check one state, which has been checked as a state of any machine.
+    """Check what EXPRESS machines don't allow in a state that is valid otherwise.
 
     Raises:
         DefinitionError: names the state and the field.
     """
     resource = resource_of(state.get("Resource", ""))
     if resource and resource.kind == "activity":
-        raise DefinitionError(name, "Resource", f"is an activity: EXPRESS has none. {_INSTEAD}")
+        raise DefinitionError(
+            name, "Resource", f"is an activity, which EXPRESS doesn't support. {_INSTEAD}"
+        )
     if resource and "." in resource.action:
         pattern = resource.action.partition(".")[2]
-        raise DefinitionError(name, "Resource", f"waits ('.{pattern}'): EXPRESS can't. {_INSTEAD}")
+        raise DefinitionError(
+            name, "Resource", f"waits ('.{pattern}'), which EXPRESS doesn't support. {_INSTEAD}"
+        )
     if mode_of(state) == "DISTRIBUTED":
         place = "ItemProcessor.ProcessorConfig.Mode"
-        raise DefinitionError(name, place, f"is DISTRIBUTED: EXPRESS can't be. {_INSTEAD}")
+        raise DefinitionError(
+            name, place, f"is DISTRIBUTED, which EXPRESS doesn't support. {_INSTEAD}"
+        )
     seconds = state.get("Seconds", 0)
     if isinstance(seconds, int) and seconds >= LONGEST_EXECUTION:
-        raise DefinitionError(name, "Seconds", f"EXPRESS ends after 300 s at most. {_INSTEAD}")
+        raise DefinitionError(
+            name, "Seconds", f"EXPRESS ends after 300 s, so this is too long. {_INSTEAD}"
+        )
 
 
 def mode_of(state: Mapping[str, Any], field: str = "Mode") -> Any:
-    """Return how a map processes its items, or another field of that; None where it isn't said."""
+    """Return a field of a map's ``ProcessorConfig``; None if it isn't set."""
     return state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get(field)

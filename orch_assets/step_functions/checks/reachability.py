@@ -1,4 +1,4 @@
-"""Where states go on to: all of it exists, all of it is reached, and all of it comes to an end."""
+"""Checks of transitions: each target exists, each state is reachable, and each can end."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from orch_assets.step_functions.execution_errors import DefinitionError
 
 
 def targets(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the fields by which a state goes on, each with the name of the next state."""
+    """Yield each field of a state that names a next state, with that name."""
     if "Next" in state:
         yield "Next", state["Next"]
     if "Default" in state:
@@ -18,21 +18,21 @@ def targets(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def check_flow(owner: str | None, place: str, scope: Mapping[str, Any]) -> None:
-    """Check how the states of one scope go on. Each of them has been checked by itself.
+    """Check the transitions between the states of one scope, each of which is valid alone.
 
     Raises:
-        DefinitionError: a next state is missing, a state is never reached or never ends.
+        DefinitionError: a next state doesn't exist, or a state is unreachable or can't end.
     """
     states = scope["States"]
     start = scope.get("StartAt")
     if not isinstance(start, str) or start not in states:
         field = f"{place}.StartAt" if place else "StartAt"
-        raise DefinitionError(owner, field, f"names no state here: {start!r}.")
+        raise DefinitionError(owner, field, f"{start!r} is not a state of this scope.")
     for name, state in states.items():
         for field, target in targets(state):
             if target not in states:
                 raise DefinitionError(
-                    name, field, f"names no state of the same machine, branch or map: {target!r}."
+                    name, field, f"{target!r} is not a state of the same machine, branch or map."
                 )
     ahead = {name: {target for _, target in targets(state)} for name, state in states.items()}
     _check_reached(start, ahead)
@@ -44,7 +44,7 @@ def _check_reached(start: str, ahead: Mapping[str, set[str]]) -> None:
     for name in ahead:
         if name not in reached:
             raise DefinitionError(
-                name, "Next", f"no way leads here from {start!r}. Let a step go on to it."
+                name, "Next", f"is unreachable from {start!r}. Let a step lead to it."
             )
 
 
@@ -58,12 +58,12 @@ def _check_ends(states: Mapping[str, Any], ahead: Mapping[str, set[str]]) -> Non
     for name in states:
         if name not in ending:
             raise DefinitionError(
-                name, "Next", "no way leads from here to an end: it would go round for ever."
+                name, "Next", "leads to no end: the execution would loop for ever."
             )
 
 
-def _closure(found: set[str], edges: Mapping[str, set[str]]) -> set[str]:
-    found, todo = set(found), list(found)
+def _closure(start: set[str], edges: Mapping[str, set[str]]) -> set[str]:
+    found, todo = set(start), list(start)
     while todo:
         more = edges[todo.pop()] - found
         found |= more

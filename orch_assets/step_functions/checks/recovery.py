@@ -1,4 +1,4 @@
-"""Checking what a state does about errors: its Retry and its Catch."""
+"""Checks of a state's error handling: its ``Retry`` and ``Catch``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def check_recovery(name: str, state: Mapping[str, Any]) -> None:
     """Check the retriers and catchers of a state.
 
     Raises:
-        DefinitionError: names the state, the retrier or catcher, and its field.
+        DefinitionError: names the state, the retrier or catcher, and the field.
     """
     for field, known in (("Retry", RETRIER_FIELDS), ("Catch", CATCHER_FIELDS)):
         if field not in state:
@@ -40,18 +40,20 @@ def check_recovery(name: str, state: Mapping[str, Any]) -> None:
 def _check_rule(name: str, place: str, rule: Mapping[str, Any], known: set[str]) -> None:
     for field in rule:
         if field not in known:
-            raise DefinitionError(name, f"{place}.{field}", "is no field of it. Remove it.")
+            raise DefinitionError(name, f"{place}.{field}", "is an unknown field. Remove it.")
 
 
 def _check_errors(name: str, place: str, rule: Mapping[str, Any], *, last: bool) -> None:
     errors = rule.get("ErrorEquals")
     if not isinstance(errors, list) or not errors:
-        raise DefinitionError(name, place, "must be a list of at least one error's name.")
+        raise DefinitionError(name, place, "must be a list of at least one error name.")
     for error in errors:
         if not isinstance(error, str) or not error:
-            raise DefinitionError(name, place, "an error's name is text, and not empty.")
+            raise DefinitionError(name, place, "error names must be non-empty text.")
         if error.startswith("States.") and error not in RESERVED_ERRORS:
-            raise DefinitionError(name, place, f"{error!r} is none of the errors of States.")
+            raise DefinitionError(
+                name, place, f"{error!r} is not an error that Step Functions defines."
+            )
     if "States.ALL" in errors and (len(errors) > 1 or not last):
         raise DefinitionError(name, place, "States.ALL must stand alone, and last.")
 

@@ -1,4 +1,4 @@
-"""Asking Step Functions itself about a definition, where it offers that."""
+"""Validation of a definition by Step Functions itself, where the server offers it."""
 
 import logging
 from typing import Any
@@ -9,20 +9,20 @@ from orch_assets.step_functions.execution_errors import AwsError, DefinitionErro
 logger = logging.getLogger("orch_assets.step_functions")
 
 
-def ask_service(client: Any, arn: str, definition: str, machine_type: str) -> None:
-    """Ask Step Functions whether it would take a definition.
+def validate_by_service(client: Any, arn: str, definition: str, machine_type: str) -> None:
+    """Ask Step Functions whether it accepts a definition.
 
-    A service that offers no such call, or doesn't allow it, is passed over: what it doesn't take
-    it refuses at the next call, only with less to say.
+    If the call isn't offered or isn't allowed, this does nothing: creating or updating the machine
+    then fails for an invalid definition, with a less specific error.
 
     Args:
-        client: of Step Functions, which doesn't repeat calls.
-        arn: the machine's.
-        definition: as JSON.
+        client: boto3 client of Step Functions that doesn't retry.
+        arn: of the machine.
+        definition: JSON text.
         machine_type: ``STANDARD`` or ``EXPRESS``.
 
     Raises:
-        DefinitionError: names the first state and field that it refuses.
+        DefinitionError: names the first state and field that AWS refuses.
     """
     try:
         with reporting(arn):
@@ -30,7 +30,7 @@ def ask_service(client: Any, arn: str, definition: str, machine_type: str) -> No
                 definition=definition, type=machine_type, severity="ERROR"
             )
     except AwsError as error:
-        logger.debug("The definition of %s wasn't validated (%s)", arn, error.code)
+        logger.debug("AWS didn't validate the definition of %s (%s)", arn, error.code)
         return
     if answer["result"] != "OK":
         raise _refused(next(iter(answer["diagnostics"]), {}))
@@ -41,14 +41,14 @@ def _refused(diagnostic: dict[str, str]) -> DefinitionError:
     return DefinitionError(
         step,
         field,
-        f"AWS refuses it ({diagnostic.get('code', 'no code')}). Its words are in this error's "
-        "attribute `words`.",
+        f"AWS refuses it ({diagnostic.get('code', 'no code')}). The attribute `words` of this "
+        "error holds AWS's message.",
         words=diagnostic.get("message"),
     )
 
 
 def _place(location: str) -> tuple[str | None, str]:
-    """Return the innermost state and its field: of ``/States/A/ItemProcessor/States/B/Next``."""
+    """Return state and field: ``B`` and ``Next`` of ``/States/A/ItemProcessor/States/B/Next``."""
     parts = [part for part in location.split("/") if part]
     step = None
     while "States" in parts[:-1]:

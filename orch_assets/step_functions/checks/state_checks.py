@@ -1,4 +1,4 @@
-"""Checking one state: its fields by itself, not yet where it goes on to."""
+"""Checks of a single state: its fields, not its transitions."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,12 +22,12 @@ _LONGEST = 99_999_999
 
 
 def check_state(name: str, state: Any, language: str) -> None:
-    """Check a state.
+    """Check the fields of a state.
 
     Args:
-        name: its name.
-        state: as it is.
-        language: ``JSONPath`` or ``JSONata``, unless the state has its own.
+        name: of the state.
+        state: its fields.
+        language: ``JSONPath`` or ``JSONata``; applies if the state doesn't set its own.
 
     Raises:
         DefinitionError: names the state and the field.
@@ -39,11 +39,12 @@ def check_state(name: str, state: Any, language: str) -> None:
     if known is None:
         raise DefinitionError(name, "Type", f"must be one of {', '.join(STATE_FIELDS)}.")
     for field, text in state.items():
-        nothing = text is None and field in NULLABLE_FIELDS
-        if field in TEXT_FIELDS and not isinstance(text, str) and not nothing:
+        allowed_null = text is None and field in NULLABLE_FIELDS
+        if field in TEXT_FIELDS and not isinstance(text, str) and not allowed_null:
             raise DefinitionError(name, field, "must be text.")
     _check_fields(name, state, known, state.get("QueryLanguage", language))
-    _check_way_on(name, state, ends="End" in known)
+    if "End" in known:
+        _check_next(name, state)
     check_recovery(name, state)
     if check := _CHECKS.get(state["Type"]):
         check(name, state)
@@ -55,27 +56,24 @@ def _check_fields(name: str, state: Mapping[str, Any], known: set[str], language
     foreign = ONLY_JSON_PATH if language == "JSONata" else ONLY_JSONATA
     for field in state:
         if field not in known:
-            raise DefinitionError(name, field, f"is no field of a {state['Type']}. Remove it.")
+            raise DefinitionError(name, field, f"is not a field of a {state['Type']}. Remove it.")
         if field in foreign:
-            raise DefinitionError(name, field, f"is no field of a state that speaks {language}.")
+            raise DefinitionError(name, field, f"is not a field of a {language} state.")
     if language == "JSONata":
         for field in ("Arguments", "Output", "Assign", "ItemSelector"):
             check_template(name, field, state.get(field))
 
 
-def _check_way_on(name: str, state: Mapping[str, Any], *, ends: bool) -> None:
-    if not ends:
-        return
+def _check_next(name: str, state: Mapping[str, Any]) -> None:
     if ("Next" in state) == ("End" in state):
-        raise DefinitionError(name, "Next", "give either Next or End, and not both.")
+        raise DefinitionError(name, "Next", "give either Next or End, not both.")
     if "End" in state and state["End"] is not True:
         raise DefinitionError(name, "End", "must be true.")
 
 
 def _check_task(name: str, state: Mapping[str, Any]) -> None:
-    resource = state.get("Resource")
-    found = resource_of(resource)
-    if found is None:
+    resource = resource_of(state.get("Resource"))
+    if resource is None:
         raise DefinitionError(
             name,
             "Resource",
@@ -89,25 +87,25 @@ def _check_task(name: str, state: Mapping[str, Any]) -> None:
     timeout, heartbeat = state.get("TimeoutSeconds"), state.get("HeartbeatSeconds")
     if isinstance(timeout, int) and isinstance(heartbeat, int) and heartbeat >= timeout:
         raise DefinitionError(name, "HeartbeatSeconds", "must be shorter than TimeoutSeconds.")
-    _check_arguments(name, state, found.action)
+    _check_arguments(name, state, resource.action)
 
 
 def _check_arguments(name: str, state: Mapping[str, Any], action: str) -> None:
     field = "Parameters" if "Parameters" in state else "Arguments"
-    given = state.get(field, {})
-    if isinstance(given, str):
-        check_expression(name, field, given)
-        return  # only an execution knows what it holds
-    if not isinstance(given, Mapping):
+    arguments = state.get(field, {})
+    if isinstance(arguments, str):
+        check_expression(name, field, arguments)
+        return  # its value is known in an execution only
+    if not isinstance(arguments, Mapping):
         raise DefinitionError(name, field, "must be an object, or a JSONata expression.")
     for required in REQUIRED_ARGUMENTS.get(action.partition(".")[0], ()):
-        if not {required, f"{required}.$"} & set(given):
-            raise DefinitionError(name, f"{field}.{required}", f"{action} needs it. Give it.")
-    for argument, fits in _ARNS.items():
-        value = given.get(argument, "")
-        if isinstance(value, str) and value.startswith("arn:") and not fits(value):
+        if not {required, f"{required}.$"} & set(arguments):
+            raise DefinitionError(name, f"{field}.{required}", f"is missing: {action} requires it.")
+    for argument, is_valid in _ARNS.items():
+        value = arguments.get(argument, "")
+        if isinstance(value, str) and value.startswith("arn:") and not is_valid(value):
             raise DefinitionError(
-                name, f"{field}.{argument}", f"is no {argument} as AWS has them. Correct the ARN."
+                name, f"{field}.{argument}", f"is not a valid {argument}. Correct the ARN."
             )
 
 
@@ -162,7 +160,7 @@ def _check_map(name: str, state: Mapping[str, Any]) -> None:
     if distributed:
         _check_distributed(name, state, config)
     elif mixed := DISTRIBUTED_FIELDS & set(state):
-        raise DefinitionError(name, min(mixed), "is no field of an INLINE map.")
+        raise DefinitionError(name, min(mixed), "is not a field of an INLINE map.")
 
 
 def _check_distributed(name: str, state: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -171,7 +169,7 @@ def _check_distributed(name: str, state: Mapping[str, Any], config: Mapping[str,
         raise DefinitionError(name, place, "must be STANDARD or EXPRESS.")
     if "MaxConcurrency" not in state:
         raise DefinitionError(
-            name, "MaxConcurrency", "is missing: AWS would start up to 10,000 at once. Give it."
+            name, "MaxConcurrency", "is missing. Without it, AWS runs up to 10,000 items at once."
         )
     if "ToleratedFailurePercentage" in state:
         percentage = state["ToleratedFailurePercentage"]

@@ -1,6 +1,7 @@
-"""The fields of every type of state, by the Amazon States Language.
+"""The fields of every type of state.
 
-https://states-language.net/spec.html, with what Step Functions adds to it.
+Source: the Amazon States Language (https://states-language.net/spec.html) and the fields that Step
+Functions adds to it.
 """
 
 _ANY = {"Type", "Comment", "QueryLanguage"}
@@ -14,7 +15,7 @@ _MAP = {
     "MaxConcurrencyPath",
 }  # fmt: skip
 
-# Of a Map whose items are executions of their own.
+# Fields of a Map in mode DISTRIBUTED.
 DISTRIBUTED_FIELDS = {
     "ItemReader", "ItemBatcher", "ResultWriter", "Label", "ToleratedFailureCount",
     "ToleratedFailureCountPath", "ToleratedFailurePercentage", "ToleratedFailurePercentagePath",
@@ -61,7 +62,7 @@ RESERVED_ERRORS = {
     "States.TaskFailed", "States.Timeout",
 }  # fmt: skip
 
-# What a service can't do without; it would say so in the middle of an execution only.
+# Arguments that a service requires. Without this check, an execution would fail halfway.
 REQUIRED_ARGUMENTS = {
     "ecs:runTask": ("TaskDefinition",),
     "glue:startJobRun": ("JobName",),

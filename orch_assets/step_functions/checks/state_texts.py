@@ -1,4 +1,4 @@
-"""Names and expressions of states."""
+"""Checks of names and expressions in states."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ def check_name(name: str) -> None:
     """Check a state's name.
 
     Raises:
-        DefinitionError: it is empty, too long, or can't be read off a screen.
+        DefinitionError: it is empty or too long, or holds outer white space or control characters.
     """
     if not isinstance(name, str) or not name.strip():
         raise DefinitionError(repr(name), "name", "is empty. Give the step a name.")
@@ -27,7 +27,7 @@ def check_name(name: str) -> None:
 
 
 def check_expression(state: str, field: str, value: Any) -> None:
-    """Check that a value is one JSONata expression.
+    """Check that a value is a JSONata expression.
 
     Raises:
         DefinitionError: it isn't.
@@ -39,10 +39,10 @@ def check_expression(state: str, field: str, value: Any) -> None:
 
 
 def check_template(state: str, field: str, value: Any) -> None:
-    """Check the marks of all expressions in a JSONata payload.
+    """Check the delimiters ``{%`` and ``%}`` of all expressions in a JSONata payload.
 
     Raises:
-        DefinitionError: a mark is open, or a key is JSONPath's.
+        DefinitionError: an expression isn't closed, or a key ends in ``.$``, as in JSONPath.
     """
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -50,7 +50,7 @@ def check_template(state: str, field: str, value: Any) -> None:
                 raise DefinitionError(
                     state,
                     f"{field}.{key}",
-                    "is JSONPath in a JSONata state. Give '{% … %}', and the key without '.$'.",
+                    "is JSONPath in a JSONata state. Write '{% … %}', and the key without '.$'.",
                 )
             check_template(state, f"{field}.{key}", item)
     elif isinstance(value, list):

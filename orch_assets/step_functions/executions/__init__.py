@@ -1,1 +1,1 @@
-"""Executions of state machines: started, followed, redriven, read."""
+"""Start executions of state machines, follow and redrive them, and read their history."""

@@ -1,4 +1,4 @@
-"""Starting executions, waiting for them, and saying why they failed."""
+"""Start executions, wait for them, and report why they failed."""
 
 import json
 import random
@@ -18,7 +18,7 @@ from orch_assets.step_functions.execution_errors import (
 )
 from orch_assets.step_functions.execution_names import check_execution_name, fresh_name
 from orch_assets.step_functions.executions.history import HistoryEvent, failing_state, history
-from orch_assets.step_functions.executions.redriving import outdated, redriven
+from orch_assets.step_functions.executions.redriving import is_outdated, try_redrive
 from orch_assets.step_functions.plain_json import compact, plain, size
 
 MAX_INPUT_BYTES = 256 * 1024
@@ -32,11 +32,11 @@ _FIELD = re.compile(r"[a-z][a-z_]{0,63}")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an execution ended.
+    """The outcome of an execution.
 
     Attributes:
         status: ``SUCCEEDED``, ``FAILED``, ``TIMED_OUT`` or ``ABORTED``.
-        output: of one that succeeded; not in the repr: it may be data of a study.
+        output: of the execution. It may be data of a study, so the repr doesn't contain it.
     """
 
     status: str
@@ -44,11 +44,11 @@ class Outcome:
 
 
 class Executions:
-    """The executions of one client's account.
+    """The executions of one account.
 
     Args:
-        client: of Step Functions; asked for at the first call.
-        once: one whose calls aren't repeated; by default the same.
+        client: returns a boto3 client of Step Functions; called for each request.
+        once: returns a client that doesn't retry; by default ``client``.
         sleep: for tests.
         clock: for tests; seconds.
     """
@@ -69,17 +69,17 @@ class Executions:
     def start(self, machine_arn: str, name: str, data: Mapping[str, Any]) -> str:
         """Start an execution and return its ARN.
 
-        The same name with the same input is the same execution, also after it ended.
+        The same name with the same input is the same execution, even if it has ended.
 
         Args:
             machine_arn: of a machine, a version or an alias.
-            name: checked.
+            name: of the execution.
             data: the input.
 
         Raises:
-            ExecutionInputError: the input can't be sent, or the name is taken by one with
-                another input.
-            AwsError: the machine isn't there, or AWS refuses.
+            ExecutionInputError: the input can't be sent, the name is invalid, or an execution of
+                this name has another input.
+            AwsError: the machine doesn't exist, or AWS refuses.
         """
         return self._start(machine_arn, name, input_text(data))
 
@@ -96,105 +96,107 @@ class Executions:
                     raise
             else:
                 return arn
-        return self._same(execution_arn(machine_arn, name), text)
+        return self._existing(execution_arn(machine_arn, name), text)
 
-    def _same(self, arn: str, text: str) -> str:
+    def _existing(self, arn: str, text: str) -> str:
+        """Return the ARN of an execution that exists, if it has this input."""
         with reporting(arn):
-            before = self._client.describe_execution(executionArn=arn).get("input", "{}")
-        if json.loads(before) != json.loads(text):
+            existing = self._client.describe_execution(executionArn=arn).get("input", "{}")
+        if json.loads(existing) != json.loads(text):
             raise ExecutionInputError(
                 "execution_name",
-                "an execution of that name had another input. Choose another name.",
+                "an execution of this name has another input. Choose another name.",
             )
         return arn
 
     def outcome(self, arn: str) -> Outcome | None:
-        """Return how an execution ended; None while it runs.
+        """Return the outcome of an execution; None while it is running.
 
         Raises:
             ExecutionFailed: it ended without success.
-            AwsError: it isn't there, or AWS refuses.
+            AwsError: it doesn't exist, or AWS refuses.
         """
         with reporting(arn):
-            found = self._client.describe_execution(executionArn=arn)
-        if found["status"] in _RUNNING:
+            execution = self._client.describe_execution(executionArn=arn)
+        if execution["status"] in _RUNNING:
             return None
-        if found["status"] == "SUCCEEDED":
-            return Outcome("SUCCEEDED", json.loads(found.get("output") or "null"))
+        if execution["status"] == "SUCCEEDED":
+            return Outcome("SUCCEEDED", json.loads(execution.get("output") or "null"))
         raise ExecutionFailed(
             arn,
-            found["status"],
+            execution["status"],
             state=self._failing_state(arn),
-            error=found.get("error"),
-            cause=found.get("cause"),
+            error=execution.get("error"),
+            cause=execution.get("cause"),
         )
 
     def _failing_state(self, arn: str) -> str | None:
         try:
             return failing_state(self._client, arn)
-        except AwsError:  # the failure itself is worth more than its place
+        except AwsError:  # report the failure even if its state is unknown
             return None
 
     def wait(self, arn: str, timeout: float | None = None) -> Any:
-        """Wait until an execution ended; return its output.
+        """Wait until an execution has ended; return its output.
 
         Args:
-            arn: the execution's.
-            timeout: seconds; None waits for as long as it takes.
+            arn: of the execution.
+            timeout: seconds; None means no limit.
 
         Raises:
             ExecutionFailed: it ended without success.
-            ExecutionStillRunningError: it didn't end in time; it goes on.
+            ExecutionStillRunningError: it didn't end before the timeout; it continues.
         """
         end = None if timeout is None else self._clock() + timeout
         for delay in _delays():
             if (outcome := self.outcome(arn)) is not None:
                 return outcome.output
-            left = delay if end is None else end - self._clock()
-            if left <= 0 and timeout is not None:
+            remaining = delay if end is None else end - self._clock()
+            if remaining <= 0 and timeout is not None:
                 raise ExecutionStillRunningError(arn, timeout)
-            self._sleep(min(delay, left))
-        return None  # pragma: no cover - the delays don't end
+            self._sleep(min(delay, remaining))
+        return None  # pragma: no cover - the delays are infinite
 
     def redrive(self, arn: str, name: str | None = None) -> str:
-        """Let an execution that failed go on, or start a new one; return the ARN to wait for.
+        """Continue a failed execution, or start a new one; return the ARN to wait for.
 
         Args:
-            arn: the execution's. One that runs, or has succeeded, stays as it is.
-            name: of a new one; by default a fresh one that begins like the old one's.
+            arn: of the execution. One that is running or has succeeded doesn't change.
+            name: of a new execution; by default a unique one that begins like the old one.
 
         Raises:
-            ExecutionInputError: AWS hands out no input to start a new one with.
-            AwsError: it isn't there, or AWS refuses.
+            ExecutionInputError: AWS doesn't return the input that a new execution needs.
+            AwsError: the execution doesn't exist, or AWS refuses.
         """
         with reporting(arn):
-            found = self._client.describe_execution(executionArn=arn)
-        if found["status"] not in _FAILED:
+            execution = self._client.describe_execution(executionArn=arn)
+        if execution["status"] not in _FAILED:
             return arn
-        if not outdated(self._client, found) and redriven(
-            self._connect_once(), found, sleep=self._sleep
+        if not is_outdated(self._client, execution) and try_redrive(
+            self._connect_once(), execution, sleep=self._sleep
         ):
             return arn
-        return self._again(found, name)
+        return self._start_again(execution, name)
 
-    def _again(self, found: Mapping[str, Any], name: str | None) -> str:
-        if "input" not in found:
+    def _start_again(self, execution: Mapping[str, Any], name: str | None) -> str:
+        if "input" not in execution:
             raise ExecutionInputError(
-                "input_data", "AWS doesn't hand out the old one. Execute the machine with it."
+                "input_data",
+                "AWS doesn't return the input of the old execution. Call execute() with it.",
             )
         machine: str = next(
-            found[field]
+            execution[field]
             for field in ("stateMachineAliasArn", "stateMachineVersionArn", "stateMachineArn")
-            if found.get(field)
+            if execution.get(field)
         )
-        return self._start(machine, name or fresh_name(found["name"]), found["input"])
+        return self._start(machine, name or fresh_name(execution["name"]), execution["input"])
 
     def stop(self, arn: str, reason: str = "") -> None:
-        """Stop an execution; one that has ended stays as it is.
+        """Stop an execution; one that has ended doesn't change.
 
         Args:
-            arn: the execution's.
-            reason: for whoever looks at it in AWS; no data.
+            arn: of the execution.
+            reason: shown in AWS; must hold no data.
         """
         with reporting(arn):
             self._client.stop_execution(
@@ -202,7 +204,7 @@ class Executions:
             )
 
     def history(self, arn: str) -> Iterator[HistoryEvent]:
-        """Yield what happened in an execution, page by page."""
+        """Yield the events of an execution, oldest first."""
         return history(self._client, arn)
 
     @property
@@ -211,33 +213,33 @@ class Executions:
 
 
 def input_text(data: Mapping[str, Any]) -> str:
-    """Return an input as the text that is sent.
+    """Return an input as JSON text.
 
     Raises:
-        ExecutionInputError: JSON can't carry it, or it is over 256 KiB.
+        ExecutionInputError: JSON can't represent it, or it is over 256 KiB.
     """
-    text = compact(plain(data, "input_data", ExecutionInputError, _shown))
+    text = compact(plain(data, "input_data", ExecutionInputError, _key_name))
     if size(text) > MAX_INPUT_BYTES:
         raise ExecutionInputError(
-            "input_data", "is over 256 KiB. Put the data into a store, and its URI into the input."
+            "input_data", "is over 256 KiB. Write the data to a store and send its URI."
         )
     return text
 
 
-def _shown(key: str) -> str:
-    """Return a key for a message, unless it may be a value, such as a subject's key."""
+def _key_name(key: str) -> str:
+    """Return a key as a message may show it: not if it may be data, such as a subject's key."""
     return named(key, "(…)", shown=key) if _FIELD.fullmatch(key) else "(…)"
 
 
 def execution_arn(machine_arn: str, name: str) -> str:
     """Return the ARN of an execution of a machine, a version or an alias."""
-    head, _, rest = machine_arn.partition(":stateMachine:")
-    return f"{head}:execution:{rest.partition(':')[0]}:{name}"
+    head, _, machine = machine_arn.partition(":stateMachine:")
+    return f"{head}:execution:{machine.partition(':')[0]}:{name}"
 
 
 def _delays() -> Iterator[float]:
-    """Yield growing waits with jitter, so that hundreds don't ask at once."""
+    """Yield growing waits with jitter, so that hundreds of callers spread their requests."""
     delay = _FIRST_WAIT
     while True:
-        yield delay * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        yield delay * random.uniform(0.75, 1.25)  # noqa: S311 - not a secret
         delay = min(delay * 1.5, _LONGEST_WAIT)

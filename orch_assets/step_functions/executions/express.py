@@ -1,4 +1,4 @@
-"""Executing EXPRESS machines: by synchronous calls only, as AWS keeps none of their executions."""
+"""Execute EXPRESS machines synchronously, as AWS doesn't retain their executions."""
 
 import json
 from typing import Any
@@ -8,41 +8,41 @@ from orch_assets.step_functions.execution_errors import ExecutionFailed, Executi
 
 
 def execute_sync(client: Any, machine_arn: str, name: str, text: str) -> Any:
-    """Execute a machine and wait for its end; return its output.
+    """Execute a machine, wait for its end and return its output.
 
     Args:
-        client: of Step Functions, which doesn't repeat calls and waits for five minutes: each
-            call is an execution.
+        client: boto3 client of Step Functions. It must not retry, as each call is an execution,
+            and its read timeout must be over five minutes.
         machine_arn: of a machine, a version or an alias.
-        name: checked. For the reader of the logs: AWS takes it twice.
+        name: valid name of the execution, for the logs; it need not be unique.
         text: the input as JSON.
 
     Raises:
-        ExecutionFailed: with error and cause; AWS doesn't say in which state.
-        AwsError: the machine isn't there, or AWS refuses.
+        ExecutionFailed: with error and cause; AWS doesn't return the state.
+        AwsError: the machine doesn't exist, or AWS refuses.
     """
     with reporting(machine_arn):
-        found = client.start_sync_execution(stateMachineArn=machine_arn, name=name, input=text)
-    if found["status"] == "SUCCEEDED":
-        return json.loads(found.get("output") or "null")
+        execution = client.start_sync_execution(stateMachineArn=machine_arn, name=name, input=text)
+    if execution["status"] == "SUCCEEDED":
+        return json.loads(execution.get("output") or "null")
     raise ExecutionFailed(
-        found["executionArn"],
-        found["status"],
-        error=found.get("error"),
-        cause=found.get("cause"),
+        execution["executionArn"],
+        execution["status"],
+        error=execution.get("error"),
+        cause=execution.get("cause"),
     )
 
 
-def kept(execution: str) -> str:
-    """Return the ARN of an execution that AWS keeps.
+def check_standard(execution: str) -> str:
+    """Return the ARN of an execution if it isn't one of an EXPRESS machine.
 
     Raises:
-        ExecutionInputError: it is one of an EXPRESS machine.
+        ExecutionInputError: it is.
     """
     if ":express:" in execution:
         raise ExecutionInputError(
             "execution",
-            "AWS keeps none of an EXPRESS machine. execute_sync() gives its output or its error; "
-            "what happened in it is in the machine's log group.",
+            "AWS doesn't retain executions of EXPRESS machines. execute_sync() returns the output "
+            "or raises the error; the events are in the machine's log group.",
         )
     return execution

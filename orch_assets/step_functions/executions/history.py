@@ -1,4 +1,4 @@
-"""What happened in an execution, without what went in and came out."""
+"""The events of an execution, without inputs and outputs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,24 +10,24 @@ from orch_assets.step_functions.execution_errors import is_a_name
 
 _PAGE = 1000
 
-# Failures that come of another one: of a branch's, of an iteration's.
-_FAILED_WHOLES = frozenset(
+# Failures that follow from another one: that of a branch or of an iteration.
+_CONSEQUENT_FAILURES = frozenset(
     {"ParallelStateFailed", "MapStateFailed", "MapIterationFailed", "MapRunFailed"}
 )
-_WHOLES = _FAILED_WHOLES | {"ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}
+_CONSEQUENCES = _CONSEQUENT_FAILURES | {"ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}
 
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """One event; ``str()`` is its line for a log.
+    """An event; ``str()`` returns a line for a log.
 
     Attributes:
-        id: counts from 1.
-        previous_id: the event that led to it; 0 for the first one.
-        timestamp: with its zone.
+        id: consecutive number, from 1.
+        previous_id: id of the event that led to this one; 0 for the first event.
+        timestamp: with a time zone.
         type: such as ``TaskStateEntered`` or ``LambdaFunctionFailed``.
-        state: the state that is entered or left; None for other events.
-        error: the name of the error, of events of a failure; None for other events.
+        state: name of the state that is entered or left; None for other events.
+        error: name of the error, for failures; None for other events.
     """
 
     id: int
@@ -39,7 +39,7 @@ class HistoryEvent:
 
     def __str__(self) -> str:
         parts = [self.timestamp.isoformat(), str(self.id), self.type, self.state]
-        if self.error and is_a_name(self.error):  # what is no name may hold a value
+        if self.error and is_a_name(self.error):  # a sentence may hold data
             parts.append(self.error)
         return " ".join(part for part in parts if part)
 
@@ -51,7 +51,7 @@ def history(client: Any, arn: str) -> Iterator[HistoryEvent]:
 
 
 def failing_state(client: Any, arn: str) -> str | None:
-    """Return the state in which an execution ended; None where its history doesn't say."""
+    """Return the state in which an execution ended; None if its history doesn't show it."""
     known: dict[int, HistoryEvent] = {}
     for page in _pages(client, arn, newest_first=True):
         known |= {event.id: event for event in page}
@@ -62,40 +62,48 @@ def failing_state(client: Any, arn: str) -> str | None:
 
 
 def _failing_state(known: Mapping[int, HistoryEvent], *, complete: bool) -> str | None:
-    """Go from the newest event back to what led to it; None where an older page may tell."""
+    """Trace the newest event back to the state in which it occurred.
+
+    Args:
+        known: the newest events, by id.
+        complete: whether ``known`` holds the whole history.
+
+    Returns:
+        The state's name; None if it isn't known, or if an older page may show it.
+    """
     event = known.get(max(known, default=0))
     while event and not event.type.endswith("StateEntered"):
         before = known.get(event.previous_id)
-        if event.type in _FAILED_WHOLES:
+        if event.type in _CONSEQUENT_FAILURES:
             before = _uncaught(known, event.id) or (before if complete else None)
         event = before
     return event.state if event else None
 
 
 def _uncaught(known: Mapping[int, HistoryEvent], before: int) -> HistoryEvent | None:
-    """Return the newest failure before an event that nothing came of, neither retry nor catcher.
+    """Return the newest failure before an event that was neither retried nor caught.
 
-    What led to the failure of several branches may, by its number, be the newest event of another
-    branch.
+    It is looked up because ``previous_id`` is no help here: for the failure of a Parallel it may be
+    the newest event of another branch.
     """
-    answered = {event.previous_id for event in known.values() if event.type not in _WHOLES}
+    handled = {event.previous_id for event in known.values() if event.type not in _CONSEQUENCES}
     failures = (
         event.id
         for event in known.values()
-        if event.id < before and event.id not in answered and _fails(event)
+        if event.id < before and event.id not in handled and _fails(event)
     )
     newest = max(failures, default=None)
     return None if newest is None else known[newest]
 
 
 def _fails(event: HistoryEvent) -> bool:
-    ends = event.type.endswith(("Failed", "TimedOut")) and event.type not in _WHOLES
+    ends = event.type.endswith(("Failed", "TimedOut")) and event.type not in _CONSEQUENCES
     return ends or event.type == "FailStateEntered"
 
 
 def _pages(client: Any, arn: str, *, newest_first: bool) -> Iterator[list[HistoryEvent]]:
-    """Yield pages of events; inputs and outputs are not even asked for."""
-    asked = {
+    """Yield pages of events; the request excludes inputs and outputs."""
+    request = {
         "executionArn": arn,
         "maxResults": _PAGE,
         "reverseOrder": newest_first,
@@ -103,11 +111,11 @@ def _pages(client: Any, arn: str, *, newest_first: bool) -> Iterator[list[Histor
     }
     while True:
         with reporting(arn):
-            page = client.get_execution_history(**asked)
+            page = client.get_execution_history(**request)
         yield [_event(event) for event in page["events"]]
         if not page.get("nextToken"):
             return
-        asked["nextToken"] = page["nextToken"]
+        request["nextToken"] = page["nextToken"]
 
 
 def _event(event: Mapping[str, Any]) -> HistoryEvent:

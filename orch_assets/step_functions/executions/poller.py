@@ -1,4 +1,4 @@
-"""Following many executions by one thread and few calls."""
+"""Follow many executions with one thread and few calls."""
 
 import threading
 import time
@@ -11,13 +11,14 @@ from orch_assets.step_functions.aws_errors import reporting
 from orch_assets.step_functions.execution_errors import AwsError
 from orch_assets.step_functions.executions.executions import Executions
 
-# At most ten calls a second, of those that an account has for all that it does.
+# Ten calls per second at most: AWS limits the calls of the whole account.
 _SECONDS_BETWEEN_CALLS = 0.1
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 3.0
-# So few of one machine are asked for one by one: its list may be long for other reasons.
+# Up to this number, executions of a machine are described one by one: the machine may have many
+# other executions, which a list would contain.
 _FEW = 5
-_PASSING = {
+_TRANSIENT = {
     "ConnectTimeoutError",
     "ConnectionClosedError",
     "EndpointConnectionError",
@@ -28,18 +29,18 @@ _PASSING = {
     "ThrottlingException",
 }
 
-# By the ARNs of executions.
+# By ARN of the execution.
 Futures: TypeAlias = "dict[str, Future[Any]]"
 
 
 class ExecutionPoller:
-    """Follows executions until they end: lists those that run, and asks for those that left.
+    """Follows executions until they end: lists the running ones and describes those that left.
 
-    One daemon thread serves all; it ends when nothing is left to follow.
+    One daemon thread serves all; it ends when there is nothing more to follow.
 
     Args:
-        client: of Step Functions; asked for at the first call.
-        patience: seconds for which AWS may fail to answer before that is an error.
+        client: returns a boto3 client of Step Functions; called for each request.
+        patience: seconds for which AWS may fail to answer before this is an error.
         sleep: for tests.
         clock: for tests; seconds.
 
@@ -67,14 +68,14 @@ class ExecutionPoller:
         self._lock = threading.Lock()
 
     def follow(self, arn: str) -> "Future[Any]":
-        """Return what will be the execution's output, or why there is none.
+        """Return a future of the execution's output, or of the error that it ended with.
 
-        The same execution has one future, whoever asks. A future that is cancelled is followed no
-        more; the execution goes on.
+        All callers get the same future for the same execution. Cancelling the future ends the
+        polling, not the execution.
         """
         with self._lock:
             future = self._followed.get(arn)
-            if future is None or future.done():  # a redriven execution ends once more
+            if future is None or future.done():  # a redriven execution ends again
                 future = self._followed[arn] = Future()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -85,28 +86,28 @@ class ExecutionPoller:
 
     def _run(self) -> None:
         delay = _FIRST_WAIT
-        while left := self._left():
+        while pending := self._pending():
             self._sleep(delay)
             delay = min(delay * 1.5, _LONGEST_WAIT)
             by_machine: dict[str, Futures] = defaultdict(dict)
-            for arn, future in left.items():
+            for arn, future in pending.items():
                 by_machine[_machine_of(arn)][arn] = future
             for machine, futures in by_machine.items():
-                self._look(machine, futures)
+                self._poll(machine, futures)
 
-    def _left(self) -> Futures:
-        """Return what is left to follow; with nothing left, this thread is no more."""
+    def _pending(self) -> Futures:
+        """Return what has to be followed; if there is nothing, forget the thread, which ends."""
         with self._lock:
             self._followed = {a: f for a, f in self._followed.items() if not f.done()}
             if not self._followed:
                 self._thread = None
             return dict(self._followed)
 
-    def _look(self, machine: str, futures: Futures) -> None:
-        """Look at the executions of one machine."""
+    def _poll(self, machine: str, futures: Futures) -> None:
+        """Settle the futures of a machine's executions that have ended."""
         try:
             running = self._running(machine) if len(futures) > _FEW else set()
-        except Exception as error:  # noqa: BLE001 - whoever waits gets it: nobody waits here
+        except Exception as error:  # noqa: BLE001 - given to those who wait
             self._fail(machine, futures.values(), error)
             return
         self._failing_since.pop(machine, None)
@@ -115,40 +116,40 @@ class ExecutionPoller:
                 self._settle(arn, future)
 
     def _paced(self) -> Any:
-        """Return the client for one call."""
+        """Return the client for one call, after a pause that limits the calls per second."""
         self._sleep(_SECONDS_BETWEEN_CALLS)
         return self._client()
 
     def _running(self, machine: str) -> set[str]:
-        asked: dict[str, Any] = {
+        request: dict[str, Any] = {
             "stateMachineArn": machine,
             "statusFilter": "RUNNING",
             "maxResults": 1000,
         }
-        found: set[str] = set()
+        running: set[str] = set()
         while True:
             with reporting(machine):
-                page = self._paced().list_executions(**asked)
-            found |= {execution["executionArn"] for execution in page["executions"]}
+                page = self._paced().list_executions(**request)
+            running |= {execution["executionArn"] for execution in page["executions"]}
             if not page.get("nextToken"):
-                return found
-            asked["nextToken"] = page["nextToken"]
+                return running
+            request["nextToken"] = page["nextToken"]
 
     def _settle(self, arn: str, future: "Future[Any]") -> None:
-        """Settle an execution that left the list, unless it runs all the same."""
+        """Settle the future of an execution that isn't listed as running, if it has ended."""
         try:
             outcome = self._executions.outcome(arn)
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:  # noqa: BLE001 - given to those who wait
             self._fail(arn, [future], error)
         else:
             self._failing_since.pop(arn, None)
             if outcome is not None:
                 _end(future, output=outcome.output)
 
-    def _fail(self, place: str, futures: Iterable["Future[Any]"], error: Exception) -> None:
-        """Tell whoever waits, unless it is AWS that doesn't answer, and that may pass."""
-        if isinstance(error, AwsError) and error.code in _PASSING:
-            since = self._failing_since.setdefault(place, self._clock())
+    def _fail(self, arn: str, futures: Iterable["Future[Any]"], error: Exception) -> None:
+        """Give the futures the error, unless it is transient and AWS may answer again."""
+        if isinstance(error, AwsError) and error.code in _TRANSIENT:
+            since = self._failing_since.setdefault(arn, self._clock())
             if self._clock() - since < self._patience:
                 return
         for future in futures:
@@ -156,8 +157,8 @@ class ExecutionPoller:
 
 
 def _machine_of(arn: str) -> str:
-    head, _, rest = arn.partition(":execution:")
-    return f"{head}:stateMachine:{rest.partition(':')[0]}"
+    head, _, execution = arn.partition(":execution:")
+    return f"{head}:stateMachine:{execution.partition(':')[0]}"
 
 
 def _end(future: "Future[Any]", *, output: Any = None, error: BaseException | None = None) -> None:
@@ -166,5 +167,5 @@ def _end(future: "Future[Any]", *, output: Any = None, error: BaseException | No
             future.set_result(output)
         else:
             future.set_exception(error)
-    except InvalidStateError:  # cancelled meanwhile: nobody waits any more
+    except InvalidStateError:  # it was cancelled meanwhile
         return

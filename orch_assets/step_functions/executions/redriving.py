@@ -1,79 +1,81 @@
-"""Letting an execution that failed go on from the state that failed, where AWS can."""
+"""Redrive failed executions: AWS continues them from the state that failed."""
 
 import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orch_assets.step_functions.aws_errors import knows_no_such_call, reporting
+from orch_assets.step_functions.aws_errors import is_unsupported_call, reporting
 from orch_assets.step_functions.execution_errors import AwsUnavailableError
 
-_CANNOT = {"ExecutionNotRedrivable", "StateMachineTypeNotSupported", "ValidationException"}
-# What AWS describes may be some seconds old.
-_LOOKS = 10
-_SECONDS_BETWEEN_LOOKS = 0.5
+_NOT_REDRIVABLE = {"ExecutionNotRedrivable", "StateMachineTypeNotSupported", "ValidationException"}
+# AWS's description of an execution may be some seconds old.
+_CHECKS = 10
+_SECONDS_BETWEEN_CHECKS = 0.5
 
 
-def outdated(client: Any, found: Mapping[str, Any]) -> bool:
-    """Tell whether another definition is in force now: a redriven execution keeps its own.
+def is_outdated(client: Any, execution: Mapping[str, Any]) -> bool:
+    """Return whether another definition has been deployed since an execution started.
+
+    Redriving would continue with the old definition.
 
     Args:
-        client: of Step Functions.
-        found: the execution, as AWS describes it.
+        client: boto3 client of Step Functions.
+        execution: as AWS describes it.
     """
-    version = found.get("stateMachineVersionArn")
-    if alias := found.get("stateMachineAliasArn"):
+    version = execution.get("stateMachineVersionArn")
+    if alias := execution.get("stateMachineAliasArn"):
         with reporting(alias):
             routes = client.describe_state_machine_alias(stateMachineAliasArn=alias)
         return version not in {
             route["stateMachineVersionArn"] for route in routes["routingConfiguration"]
         }
-    if version:  # it was asked for that very version
+    if version:  # the caller chose this version
         return False
-    machine, execution = found["stateMachineArn"], found["executionArn"]
+    machine, arn = execution["stateMachineArn"], execution["executionArn"]
     with reporting(machine):
-        now = client.describe_state_machine(stateMachineArn=machine)
-    with reporting(execution):
-        then = client.describe_state_machine_for_execution(executionArn=execution)
-    return bool(json.loads(now["definition"]) != json.loads(then["definition"]))
+        current = client.describe_state_machine(stateMachineArn=machine)
+    with reporting(arn):
+        used = client.describe_state_machine_for_execution(executionArn=arn)
+    return bool(json.loads(current["definition"]) != json.loads(used["definition"]))
 
 
-def redriven(
-    client: Any, found: Mapping[str, Any], *, sleep: Callable[[float], None] = time.sleep
+def try_redrive(
+    client: Any, execution: Mapping[str, Any], *, sleep: Callable[[float], None] = time.sleep
 ) -> bool:
-    """Redrive an execution; tell whether AWS could.
+    """Redrive an execution; return whether that was possible.
 
-    It returns when AWS shows that the execution goes on: what waits for it then can't take the
-    old failure for the new one.
+    This returns only when AWS shows that the execution continues. Otherwise a caller that waits
+    for it could take the old failure for the new outcome.
 
     Args:
-        client: of Step Functions, whose calls aren't repeated.
-        found: the execution, as AWS describes it.
+        client: boto3 client of Step Functions that doesn't retry.
+        execution: as AWS describes it.
         sleep: for tests.
     """
-    if found.get("redriveStatus", "REDRIVABLE") != "REDRIVABLE":
+    if execution.get("redriveStatus", "REDRIVABLE") != "REDRIVABLE":
         return False
-    arn = found["executionArn"]
-    before = _state_of(found)
+    arn = execution["executionArn"]
+    before = _status_of(execution)
     try:
         with reporting(arn):
             client.redrive_execution(executionArn=arn)
     except AwsUnavailableError as error:
-        if error.code not in _CANNOT and not knows_no_such_call(error):
+        if error.code not in _NOT_REDRIVABLE and not is_unsupported_call(error):
             raise
-        return _state_of(_described(client, arn)) != before  # somebody else was faster
-    for _ in range(_LOOKS):
-        if _state_of(_described(client, arn)) != before:
+        return _status_of(_described(client, arn)) != before  # somebody else redrove it first
+    for _ in range(_CHECKS):
+        if _status_of(_described(client, arn)) != before:
             break
-        sleep(_SECONDS_BETWEEN_LOOKS)
+        sleep(_SECONDS_BETWEEN_CHECKS)
     return True
 
 
 def _described(client: Any, arn: str) -> Mapping[str, Any]:
     with reporting(arn):
-        found: Mapping[str, Any] = client.describe_execution(executionArn=arn)
-    return found
+        execution: Mapping[str, Any] = client.describe_execution(executionArn=arn)
+    return execution
 
 
-def _state_of(found: Mapping[str, Any]) -> tuple[str, int]:
-    return found["status"], found.get("redriveCount", 0)
+def _status_of(execution: Mapping[str, Any]) -> tuple[str, int]:
+    return execution["status"], execution.get("redriveCount", 0)
