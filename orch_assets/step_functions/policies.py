@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from orch_assets.step_functions.arns import resource_of
-from orch_assets.step_functions.checks.definition import states_of
+from orch_assets.step_functions.checks.definition import mode_of, states_of
 from orch_assets.step_functions.merging import is_expression
 
 Statement = dict[str, Any]
@@ -164,8 +164,7 @@ def _of_waiting(
 
 
 def _of_map(state: Mapping[str, Any], location: MachineLocation) -> Iterator[Statement]:
-    mode = state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode")
-    if mode != "DISTRIBUTED":
+    if mode_of(state) != "DISTRIBUTED":
         return
     machine = location.arn("states", f"stateMachine:{location.name}")
     # AWS's example allows one form for describing and the other for redriving:

@@ -1,6 +1,7 @@
 """Steps for services that Step Functions calls itself."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from orch_assets.step_functions.execution_errors import DefinitionError
@@ -83,6 +84,4 @@ def state_machine(
 def _over_input(name: str, parameters: Mapping[str, Any] | None) -> str:
     if not parameters:
         return _WHOLE_INPUT
-    return merged(
-        plain(parameters, "parameters", lambda place, text: DefinitionError(name, place, text))
-    )
+    return merged(plain(parameters, "parameters", partial(DefinitionError, name)))

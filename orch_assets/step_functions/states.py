@@ -6,6 +6,7 @@ step.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from orch_assets.step_functions.execution_errors import DefinitionError
@@ -216,11 +217,7 @@ def scope_of(name: str, place: str, steps: Sequence[Step]) -> State:
 def _map_state(step: Map | DistributedMap, mode: Mapping[str, str]) -> State:
     state: State = {"Type": "Map", **_JSONATA, "Items": step.items}
     if step.item is not None:
-        state["ItemSelector"] = plain(
-            step.item,
-            "item",
-            lambda place, problem: DefinitionError(step.name, place, problem),
-        )
+        state["ItemSelector"] = plain(step.item, "item", partial(DefinitionError, step.name))
     state["MaxConcurrency"] = step.max_concurrency
     inner = scope_of(step.name, "steps", step.steps)
     state["ItemProcessor"] = {"ProcessorConfig": dict(mode), **inner}

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from orch_assets.step_functions.arns import takes_any_input
-from orch_assets.step_functions.checks.state_texts import check_template
+from orch_assets.step_functions.checks.field_values import check_template
 from orch_assets.step_functions.execution_errors import DefinitionError
 from orch_assets.step_functions.merging import merged
 from orch_assets.step_functions.plain_json import plain
@@ -136,11 +137,8 @@ class PipelineStep:
                 raise DefinitionError(
                     self.name, "parameters", "must be a mapping from names to values."
                 )
-            parameters = plain(
-                self.parameters,
-                "parameters",
-                lambda place, problem: DefinitionError(self.name, place, problem),
-            )
+            refuse = partial(DefinitionError, self.name)
+            parameters = plain(self.parameters, "parameters", refuse)
             check_template(self.name, "parameters", parameters)
             merges = takes_any_input(self.resource)
             state["Arguments"] = merged(parameters) if merges else parameters

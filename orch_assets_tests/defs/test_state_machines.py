@@ -196,7 +196,7 @@ def test_a_study_that_takes_too_long_is_given_up_and_its_execution_stopped(tmp_p
 def test_a_cancelled_run_stops_its_executions(tmp_path, aws):
     """By a signal to the process that runs it, as Dagster cancels a run."""
     scores = scoring(by_study(wait(120)))
-    studies = [f"S{n}" for n in range(20)]
+    studies = [f"S{n}" for n in range(10)]
     interrupted = []
 
     def interrupt():
@@ -208,9 +208,9 @@ def test_a_cancelled_run_stops_its_executions(tmp_path, aws):
     with instance(*studies) as real:
         defs = location(tmp_path, aws.url, sizes, scores)
         deploy(defs, real, "scores")
-        execute(defs, real, "S0", "S19", select=["sizes"])
+        execute(defs, real, "S0", "S9", select=["sizes"])
         threading.Thread(target=interrupt, daemon=True).start()
-        execute(defs, real, "S0", "S19", select=["scores"])
+        execute(defs, real, "S0", "S9", select=["scores"])
         assert executions(aws, scores, "RUNNING") == []
         assert time.monotonic() - interrupted[0] < 10
     assert len(executions(aws, scores, "ABORTED")) == len(studies)
@@ -238,7 +238,7 @@ def test_executions_that_cannot_be_stopped_are_named_in_a_warning(tmp_path, aws,
 
 def test_waiting_holds_no_thread(tmp_path, aws):
     scores = scoring(by_study(wait(4)))
-    studies = [f"S{n}" for n in range(30)]
+    studies = [f"S{n}" for n in range(15)]
     counts, ended = [], threading.Event()
 
     def count_threads():
@@ -249,10 +249,10 @@ def test_waiting_holds_no_thread(tmp_path, aws):
     with instance(*studies) as real:
         defs = location(tmp_path, aws.url, sizes, scores)
         deploy(defs, real, "scores")
-        execute(defs, real, "S0", "S29", select=["sizes"])
+        execute(defs, real, "S0", "S14", select=["sizes"])
         watcher = threading.Thread(target=count_threads)
         watcher.start()
-        run = execute(defs, real, "S0", "S29", select=["scores"])
+        run = execute(defs, real, "S0", "S14", select=["scores"])
         ended.set()
         watcher.join()
         assert run.status == dg.DagsterRunStatus.SUCCESS

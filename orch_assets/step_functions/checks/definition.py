@@ -1,14 +1,14 @@
 """Checks of a whole definition: what AWS would refuse, and what would fail in an execution."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from orch_assets.step_functions.arns import has_wrong_account, resource_of
+from orch_assets.step_functions.checks.field_values import check_name, whole_number
 from orch_assets.step_functions.checks.reachability import check_flow
 from orch_assets.step_functions.checks.state_checks import check_state
 from orch_assets.step_functions.checks.state_fields import MACHINE_FIELDS, SCOPE_FIELDS
-from orch_assets.step_functions.checks.state_numbers import whole_number
-from orch_assets.step_functions.checks.state_texts import check_name
 from orch_assets.step_functions.execution_errors import DefinitionError
 from orch_assets.step_functions.plain_json import compact, plain, size
 
@@ -45,7 +45,7 @@ def check_definition(definition: Mapping[str, Any], machine_type: str = "STANDAR
     Raises:
         DefinitionError: names the first invalid state and field.
     """
-    plain(definition, "definition", lambda place, text: DefinitionError(None, place, text))
+    plain(definition, "definition", partial(DefinitionError, None))
     if size(compact(definition)) > MAX_DEFINITION_BYTES:
         raise DefinitionError(
             None, "definition", "is over 1 MB. Keep data out of it: put it into the input or S3."

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from orch_assets.step_functions.checks.field_values import number, whole_number
 from orch_assets.step_functions.checks.state_fields import (
     CATCHER_FIELDS,
     RESERVED_ERRORS,
     RETRIER_FIELDS,
 )
-from orch_assets.step_functions.checks.state_numbers import number, whole_number
 from orch_assets.step_functions.execution_errors import DefinitionError
 
 _MOST_ATTEMPTS = 99_999_999

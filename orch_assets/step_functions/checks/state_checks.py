@@ -4,6 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orch_assets.step_functions.arns import machine_name, resource_of
+from orch_assets.step_functions.checks.field_values import (
+    check_expression,
+    check_template,
+    number,
+    whole_number,
+)
 from orch_assets.step_functions.checks.recovery import check_recovery
 from orch_assets.step_functions.checks.state_fields import (
     DISTRIBUTED_FIELDS,
@@ -14,8 +20,6 @@ from orch_assets.step_functions.checks.state_fields import (
     STATE_FIELDS,
     TEXT_FIELDS,
 )
-from orch_assets.step_functions.checks.state_numbers import number, whole_number
-from orch_assets.step_functions.checks.state_texts import check_expression, check_template
 from orch_assets.step_functions.execution_errors import DefinitionError
 
 _LONGEST = 99_999_999

@@ -1,4 +1,4 @@
-"""Checks of names and expressions in states."""
+"""Checks of single values: names, expressions and numbers."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -58,3 +58,24 @@ def check_template(state: str, field: str, value: Any) -> None:
             check_template(state, f"{field}[{i}]", item)
     elif isinstance(value, str) and value.startswith("{%"):
         check_expression(state, field, value)
+
+
+def whole_number(state: str | None, field: str, value: Any, least: int, most: int) -> None:
+    """Check that a value is a whole number from ``least`` to ``most``.
+
+    Raises:
+        DefinitionError: it isn't.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise DefinitionError(state, field, f"must be a whole number from {least} to {most}.")
+
+
+def number(state: str | None, field: str, value: Any, least: float, most: float) -> None:
+    """Check that a value is a number from ``least`` to ``most``.
+
+    Raises:
+        DefinitionError: it isn't.
+    """
+    wrong = not isinstance(value, (int, float)) or isinstance(value, bool)
+    if wrong or not least <= value <= most:
+        raise DefinitionError(state, field, f"must be a number from {least} to {most}.")
