@@ -1,8 +1,8 @@
-"""The calls that moto lacks, answered in AWS's own form; all others go on to moto's server.
+"""A server that answers the calls that moto lacks and forwards all others to moto's server.
 
 moto 5.2 answers 500 to RedriveExecution, StartSyncExecution, ValidateStateMachineDefinition,
 ListStateMachineVersions and PublishStateMachineVersion, and can't start an execution by an alias.
-A test says what these answer; the client's requests to them are real ones, over loopback.
+A test defines their answers; the client's requests are real, over loopback.
 """
 
 import json
@@ -21,10 +21,10 @@ _FORWARDED = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")
 
 
 class RefusedError(Exception):
-    """An answer with an error's code.
+    """Makes the server answer with an error.
 
     Args:
-        code: AWS's own.
+        code: AWS's error code.
     """
 
     def __init__(self, code: str) -> None:
@@ -32,12 +32,12 @@ class RefusedError(Exception):
 
 
 class AnsweringServer(Server):
-    """A server before moto's.
+    """A server in front of moto's.
 
     Attributes:
-        answers: by the call's name; each takes the request and returns the answer, or raises a
-            :class:`RefusedError`; None lets moto answer.
-        asked: the calls that were answered so, and their requests.
+        answers: by name of the call. Each takes the request and returns the answer, or raises a
+            :class:`RefusedError`; None forwards the call to moto.
+        asked: the calls that were answered here, and their requests.
     """
 
     def __init__(self, url: str, moto: Server) -> None:
@@ -74,7 +74,7 @@ class AnsweringServer(Server):
 
 @contextmanager
 def answering_server(moto: Server) -> Iterator[AnsweringServer]:
-    """Run a server before moto's, on a free loopback port."""
+    """Run a server in front of moto's, on a free loopback port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -42,14 +42,14 @@ def make_pipeline(server: Server, client: Any) -> Callable[..., StepFunctionsPip
 
 @pytest.fixture
 def aws(server: Server) -> Iterator[AnsweringServer]:
-    """A server before moto's, with answers to the calls that moto lacks."""
+    """A server in front of moto's, with answers to the calls that moto lacks."""
     with answering_server(server) as running:
         yield running
 
 
 @pytest.fixture
 def make_at_aws(aws: AnsweringServer) -> Callable[..., StepFunctionsPipeline]:
-    """Makes pipelines whose calls are answered by ``aws``."""
+    """Make pipelines whose calls go to ``aws``."""
     client, sts = aws.client("stepfunctions"), aws.moto.client("sts")
 
     def make(name: str, *steps: Step, **settings: Any) -> StepFunctionsPipeline:
@@ -69,7 +69,7 @@ def name() -> str:
 
 @pytest.fixture(scope="session")
 def make_function(server: Server) -> Callable[..., str]:
-    """Makes Lambda functions of source text, whose handler is ``handler``; returns the ARN."""
+    """Make Lambda functions from source text with a function ``handler``; return the ARN."""
     role = server.client("iam").create_role(
         RoleName="lambda",
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": []}),
@@ -95,13 +95,13 @@ def make_function(server: Server) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def echo(make_function: Callable[..., str]) -> str:
-    """A Lambda function that puts out what it takes in; its ARN."""
+    """ARN of a Lambda function that returns its input."""
     return make_function("echo", "def handler(event, context):\n    return event\n")
 
 
 @pytest.fixture(scope="session")
 def validate() -> Iterator[Callable[[Mapping[str, Any]], list[str]]]:
-    """An independent validator: the errors that it finds in a definition."""
+    """Return the errors that an independent validator finds in a definition."""
     if not HAS_VALIDATOR:
         pytest.skip(NO_NPM)
     process = subprocess.Popen(
@@ -130,7 +130,7 @@ def validate() -> Iterator[Callable[[Mapping[str, Any]], list[str]]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _every_definition_is_valid(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Shows each definition that a test builds or deploys to the independent validator."""
+    """Validate each definition that a test builds or deploys with the independent validator."""
     if not HAS_VALIDATOR:
         yield
         return

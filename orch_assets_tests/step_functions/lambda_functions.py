@@ -1,8 +1,8 @@
 """Lambda functions as real processes: AWS's own runtime client and handlers' code, in python.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html is the server's side of it. As in
-Lambda, a process serves one event after the other and lives on; one that crashes or takes too
-long is replaced. Layers, roles and memory aren't there.
+The server implements https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. As in
+Lambda, a process serves one event after the other; one that crashes or takes too long is replaced.
+Layers, roles and memory limits aren't supported.
 """
 
 import io
@@ -25,7 +25,7 @@ _RUNTIME = "/2018-06-01/runtime/"
 
 @dataclass(frozen=True)
 class Invocation:
-    """One event on its way.
+    """One invocation of a function.
 
     Attributes:
         event: as JSON.

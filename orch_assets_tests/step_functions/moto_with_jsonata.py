@@ -25,7 +25,7 @@ def _evaluate(engine: Engine, expression: str) -> Any:
 
 
 def _with_lambda(functions: LambdaFunctions) -> None:
-    """Let functions run. One that isn't there is moto's own: it puts out what it takes in."""
+    """Run Lambda functions. For one that doesn't exist, moto returns the input as the output."""
     simple = LambdaSimpleBackend.invoke
 
     def invoke(
