@@ -257,7 +257,9 @@ def _work_seconds(instance: Any, folder: str, studies: list[str]) -> float:
 
 
 def _records_of(instance: Any, studies: list[str]) -> int:
-    return sum(event.metadata["rows"].value for event in _materializations(instance, studies))
+    # Releases up to 0.2.0 call it "rows": they are compared with.
+    found = [event.metadata for event in _materializations(instance, studies)]
+    return sum(each.get("dagster/row_count", each.get("rows")).value for each in found)
 
 
 def _materializations(instance: Any, studies: list[str]) -> list[Any]:

@@ -11,6 +11,14 @@ from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"
 
+# Where Dagster's UI looks for them.
+URI: Final = "dagster/uri"
+ROW_COUNT: Final = "dagster/row_count"
+COLUMN_SCHEMA: Final = "dagster/column_schema"
+
+# Releases up to 0.2.0, and perhaps a user's IO manager, have these keys instead.
+_OTHER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
+
 
 @dataclass(frozen=True)
 class StoredResult:
@@ -32,11 +40,12 @@ def success(
 ) -> dg.AssetMaterialization:
     """Return the event of a study's success; it materializes the partition."""
     sha256 = kept.metadata.get("sha256")
+    no_uri = kept.stored and not _has_uri(kept.metadata)
     return dg.AssetMaterialization(
         asset_key=key,
         partition=study_key,
         metadata={
-            **({"uri": dg.MetadataValue.null()} if kept.stored else {}),
+            **({URI: dg.MetadataValue.null()} if no_uri else {}),
             **kept.metadata,
             **_four_fields(SUCCESS, kept.data, None, duration_seconds),
             "registry": registry,
@@ -102,33 +111,50 @@ def _data_value(data: Any) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.float(data) if isinstance(data, float) else dg.MetadataValue.json(data)
 
 
+def entry_of(metadata: Mapping[str, Any], key: str) -> Any:
+    """Return a metadata entry, under its present key or an earlier one; None if there is none.
+
+    Args:
+        metadata: of an event of any release, or of an IO manager.
+        key: the present key, such as ``URI`` or ``ROW_COUNT``.
+    """
+    return metadata.get(key, metadata.get(_OTHER_KEYS.get(key, key)))
+
+
+def value_of(metadata: Mapping[str, Any], key: str) -> Any:
+    """Return the plain value of :func:`entry_of`."""
+    entry = entry_of(metadata, key)
+    return getattr(entry, "value", entry)
+
+
 def uri_of(metadata: Mapping[str, Any]) -> str | None:
-    """Return where an artifact is, by the metadata of its event; None where there is none."""
-    uri = metadata.get("uri")
-    return None if uri is None or uri.value is None else str(uri.value)
+    """Return the address of an event's artifact; None where there is none."""
+    uri = value_of(metadata, URI)
+    return None if uri is None else str(uri)
 
 
 def none_withheld(metadata: Mapping[str, Any]) -> bool:
     """Return whether a result has no withheld part because nothing was withheld."""
-    rows = metadata.get("withheld_rows")
-    return rows is not None and rows.value == 0 and "withheld_uri" not in metadata
+    return value_of(metadata, "withheld_rows") == 0 and "withheld_uri" not in metadata
 
 
 def versions_of(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Return the versions of a result's artifacts by their URIs, the withheld part's among them."""
-    return {
-        str(metadata[f"{part}uri"].value): str(metadata[f"{part}sha256"].value)
-        for part in ("", "withheld_")
-        if f"{part}uri" in metadata and f"{part}sha256" in metadata
-    }
+    """Return the hash of each of a result's artifacts by URI, the withheld part's included."""
+    pairs = ((URI, "sha256"), ("withheld_uri", "withheld_sha256"))
+    found = [(value_of(metadata, uri), value_of(metadata, sha256)) for uri, sha256 in pairs]
+    return {str(uri): str(sha256) for uri, sha256 in found if uri and sha256}
 
 
 def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
     """Return whether a materialization's result is its ``data`` alone, and that data.
 
-    A stored result says where (``uri``), or at least that it is stored.
+    The event of a stored result has a URI, if only a null one.
     """
     event = record.asset_materialization
-    if event is None or "uri" in event.metadata or "data" not in event.metadata:
+    if event is None or _has_uri(event.metadata) or "data" not in event.metadata:
         return False, None
     return True, event.metadata["data"].value
+
+
+def _has_uri(metadata: Mapping[str, Any]) -> bool:
+    return not metadata.keys().isdisjoint({URI, _OTHER_KEYS[URI]})

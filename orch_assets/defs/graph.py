@@ -9,6 +9,7 @@ import dagster as dg
 from orch_assets.defs.automation import still_missing
 from orch_assets.defs.checks import blinding_check as blinding
 from orch_assets.defs.checks.reconciliation_check import check_spec
+from orch_assets.defs.events import COLUMN_SCHEMA
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.runs.interrupts import ctrl_c_cancels
 from orch_assets.defs.state_machines.deployments import build_deployments, deployment_key, takes_all
@@ -149,4 +150,4 @@ def _column_schema(pipeline: StudyPipeline) -> dict[str, dg.TableSchema]:
         dg.TableColumn(each.name, type=each.type, description=each.description)
         for each in pipeline.columns
     ]
-    return {"dagster/column_schema": dg.TableSchema(columns)} if columns else {}
+    return {COLUMN_SCHEMA: dg.TableSchema(columns)} if columns else {}

@@ -10,7 +10,7 @@ import dagster as dg
 
 from orch_assets.defs import events
 from orch_assets.defs.checks import blinding_check as blinding
-from orch_assets.defs.checks import reconciliation_check as reconciliation
+from orch_assets.defs.checks.reconciliation_check import ReconciliationChecks
 from orch_assets.defs.dagster_internals import capture_interrupts
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
@@ -29,7 +29,7 @@ from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.reporting.causes import FailedStep, summarize_failures
-from orch_assets.orchestration.reporting.results import CANCELLED, Failure, describe_failure
+from orch_assets.orchestration.reporting.results import CANCELLED, describe_failure
 from orch_assets.orchestration.reporting.warning_texts import leave_out_texts
 from orch_assets.orchestration.steps import LaneStep, StepResult
 
@@ -49,8 +49,12 @@ class GraphRun:
     pipelines: Sequence[StudyPipeline]
     keys: Mapping[str, dg.AssetKey]
     failed: dict[str, list[FailedStep]] = field(default_factory=dict)
-    said: float = field(default_factory=time.monotonic)
+    reported_at: float = field(default_factory=time.monotonic)
     executions: StudyExecutions | None = None
+
+    def __post_init__(self) -> None:
+        self.checks = ReconciliationChecks(self.context.instance, self.context.run.run_id)
+        self.reconciled = {self.keys[each.name] for each in self.pipelines if each.reconciled}
 
     def execute(self) -> None:
         """Run the studies.
@@ -140,8 +144,9 @@ class GraphRun:
         for key, study_keys in done_in_parent(instance, self.context.run, names).items():
             for event in carried_events(instance, key, study_keys & set(studies)):
                 self.context.log_event(event)
-                self._log_check(names[key], str(event.partition), event)
+                self._add_check(event)
                 carried[names[key]].add(str(event.partition))
+        self._log_checks()
         return carried
 
     def _runner(
@@ -166,6 +171,7 @@ class GraphRun:
             uris=uris,
             none_withheld=none_withheld,
             executions=self.executions,
+            definition_metadata={spec.key: spec.metadata for spec in self.context.assets_def.specs},
         )
 
     def _earlier(
@@ -206,19 +212,22 @@ class GraphRun:
             for result in lanes.run(steps):
                 self._log_result(result, registry)
                 logged.add((result.study_key, result.step))
-                self._tell_progress(len(logged), steps)
+                self._report_progress(len(logged), steps)
         except BaseException:
             with capture_interrupts():
                 for result in lanes.cancel_and_drain():
                     ended = result.failure is None or result.failure.kind != CANCELLED
                     if ended and (result.study_key, result.step) not in logged:
                         self._log_result(result, registry)
+                self._log_checks()
             raise
+        self._log_checks()
 
-    def _tell_progress(self, done: int, steps: Mapping[str, Sequence[LaneStep]]) -> None:
-        if time.monotonic() - self.said < _PROGRESS_SECONDS:
+    def _report_progress(self, done: int, steps: Mapping[str, Sequence[LaneStep]]) -> None:
+        if time.monotonic() - self.reported_at < _PROGRESS_SECONDS:
             return
-        self.said = time.monotonic()
+        self.reported_at = time.monotonic()
+        self._log_checks()
         total = sum(len(each) for each in steps.values())
         self.context.log.info(
             "%d of %d results, %d studies failed so far.", done, total, len(self.failed)
@@ -235,7 +244,7 @@ class GraphRun:
                 cause = describe_failure(error, show_all=registry == "demo")
             else:
                 self.context.log_event(event)
-                self._log_check(result.step, study_key, event)
+                self._add_check(event)
                 return
         self.context.log_event(
             events.failure(
@@ -248,7 +257,8 @@ class GraphRun:
                 self.executions.metadata(result.step, study_key) if self.executions else None,
             )
         )
-        self._log_check(result.step, study_key, cause)
+        if key in self.reconciled and (check := self.checks.failed(key, study_key, cause)):
+            self.context.log_event(check)
         told = replace(cause, message="", trace="")  # thousands are kept until the run's end
         self._note_failure(FailedStep(study_key, result.step, told, result.report))
 
@@ -267,15 +277,14 @@ class GraphRun:
             "[%s] %s failed: %s %s", failed.study_key, failed.pipeline, failed.text, report
         )
 
-    def _log_check(
-        self, name: str, study_key: str, outcome: dg.AssetMaterialization | Failure
-    ) -> None:
-        """Log whether a study's table reconciled, if that is what became clear."""
-        if any(each.name == name and each.reconciled for each in self.pipelines):
-            instance = self.context.instance
-            evaluation = reconciliation.evaluation(instance, self.keys[name], study_key, outcome)
-            if evaluation is not None:
-                self.context.log_event(evaluation)
+    def _add_check(self, event: dg.AssetMaterialization) -> None:
+        if event.asset_key in self.reconciled:
+            self.checks.add(event)
+
+    def _log_checks(self) -> None:
+        """Log that the tables of the results logged so far reconciled."""
+        for evaluation in self.checks.passed():
+            self.context.log_event(evaluation)
 
     def _log_blinded_since(self, steps: Mapping[str, Sequence[LaneStep]]) -> None:
         """Log, of each study whose dictionary was read, what is stored that it withholds now."""

@@ -57,6 +57,7 @@ class PipelineRunner:
             come; None for a result without one.
         none_withheld: results of earlier runs that have no withheld part, by pipeline and study.
         executions: of state machines; None where no pipeline has one.
+        definition_metadata: metadata of the assets' definitions.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class PipelineRunner:
     uris: dict[tuple[str, str], str | None] = field(default_factory=dict)
     none_withheld: set[tuple[str, str]] = field(default_factory=set)
     executions: StudyExecutions | None = None
+    definition_metadata: Mapping[dg.AssetKey, Mapping[str, Any]] = field(default_factory=dict)
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
     def run(self, turn: StepCall) -> StepOutput:
@@ -211,4 +213,6 @@ class PipelineRunner:
     @cached_property
     def _keeping(self) -> OutputWriter:
         io_manager_keys = {each.name: each.io_manager_key for each in self.pipelines.values()}
-        return OutputWriter(self.resources, self.run_id, self.keys, io_manager_keys)
+        return OutputWriter(
+            self.resources, self.run_id, self.keys, io_manager_keys, self.definition_metadata
+        )

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import dagster as dg
 
+from orch_assets.defs import events
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
@@ -229,8 +230,8 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         data=None if data is None else json.dumps(data),
         error=_typed(values.get("error"), str),
         duration_seconds=_typed(values.get("duration_seconds"), float),
-        rows=_typed(values.get("rows"), int),
-        uri=_typed(values.get("uri"), str),
+        rows=_typed(events.value_of(values, events.ROW_COUNT), int),
+        uri=_typed(events.value_of(values, events.URI), str),
         sha256=_typed(values.get("sha256"), str),
         run_id=record.run_id,
         finished_at=datetime.fromtimestamp(record.timestamp, tz=UTC),

@@ -55,8 +55,8 @@ def materialized(resources) -> str:
     done = dg.materialize([source, reader], resources=resources, run_config=QUIET)
     assert done.success
     (event,) = done.asset_materializations_for_node("source")
-    assert event.metadata["rows"].value == 2
-    return event.metadata["uri"].value
+    assert event.metadata["dagster/row_count"].value == 2
+    return event.metadata["dagster/uri"].value
 
 
 @pytest.mark.usefixtures("clouds")

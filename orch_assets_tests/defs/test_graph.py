@@ -14,6 +14,7 @@ import pytest
 from orch_assets import ImednetError, SplitTable, study_pipeline
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.graph_run import GraphRun
+from orch_assets.imednet.descriptions import DescribedColumn
 from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.defs.instances import temporary_instance
 from orch_assets_tests.support.harness import (
@@ -65,16 +66,31 @@ def test_a_table_is_stored_and_its_event_says_all_of_it(tmp_path):
     assert len(sha256) == 64
     assert event == {
         "status": "SUCCESS",
-        "data": {"rows": 2},
+        "data": None,
         "error": None,
-        "uri": artifact.as_uri(),
+        "dagster/uri": artifact.as_uri(),
         "bytes": artifact.stat().st_size,
-        "rows": 2,
+        "dagster/row_count": 2,
         "sha256": sha256,
         "registry": "demo",
         "run": run.run_id,
         "tags": {"dagster/data_version": sha256},
     }
+
+
+def test_columns_that_the_definition_declares_are_not_in_the_event(tmp_path):
+    """The UI shows the definition's; a study whose own columns differ has those in its event."""
+
+    @study_pipeline(columns=[DescribedColumn("a", "int64", "A number.")])
+    def declared(study_key, sdk, study_logger):
+        return pa.table({"a": [1]} if study_key == "S1" else {"a": ["1"]})
+
+    with instance("S1", "S2") as real:
+        execute(definitions(tmp_path, declared), real, "S1", "S2")
+        found = {key: each[0] for key, each in materializations(real, "declared").items()}
+    assert "dagster/column_schema" not in found["S1"]
+    (column,) = found["S2"]["dagster/column_schema"].columns
+    assert (column.name, column.type) == ("a", "string")
 
 
 def test_one_study_and_many_leave_the_same(tmp_path):
@@ -138,7 +154,7 @@ def test_several_tables_are_one_artifact_set(tmp_path):
     with instance("S1") as real:
         execute(definitions(tmp_path, pair), real, "S1")
         (event,) = materializations(real, "pair")["S1"]
-    assert event["rows"] == 3
+    assert event["dagster/row_count"] == 3
     assert set(LocalPipelineStore(tmp_path / "artifacts").download_set("pair/S1")) == {"one", "two"}
 
 
@@ -168,7 +184,7 @@ def test_the_withheld_part_goes_to_the_restricted_store_alone(tmp_path):
     restricted = LocalPipelineStore(tmp_path / "restricted")
     assert list(restricted.download("split/S1")["arm"]) == ["active"]
     assert list(LocalPipelineStore(tmp_path / "artifacts").download("split/S1")) == ["a"]
-    assert (event["withheld_rows"], event["rows"]) == (1, 2)
+    assert (event["withheld_rows"], event["dagster/row_count"]) == (1, 2)
 
 
 def test_a_failed_study_is_failed_with_its_evidence_and_the_others_are_materialized(tmp_path):

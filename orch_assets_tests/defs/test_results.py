@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from orch_assets import study_pipeline
+from orch_assets.defs import events
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
@@ -113,6 +114,20 @@ def test_a_lost_table_is_made_anew_from_the_events(location, tmp_path):
         (tmp_path / "artifacts" / "study_results.parquet").unlink()
         entries, _ = location.refresh(real)
         assert len(entries) == 2
+
+
+def test_an_event_of_an_earlier_release_keeps_its_rows_and_its_address(location):
+    """Up to release 0.2.0 the metadata keys were ``rows`` and ``uri``."""
+    told = {"status": "SUCCESS", "rows": 7, "uri": "file:///x/one/S1.parquet", "sha256": "5" * 64}
+    with instance("S1") as real:
+        real.report_runless_asset_event(
+            dg.AssetMaterialization("one", metadata=told, partition="S1")
+        )
+        ((_, entry),) = [(e.study_key, e) for e in location.refresh(real)[0]]
+        assert (entry.rows, entry.uri) == (7, told["uri"])
+        record = real.fetch_materializations(dg.AssetKey("one"), limit=1).records[0]
+        assert events.uri_of(record.asset_materialization.metadata) == told["uri"]
+        assert events.data_alone(record) == (False, None)
 
 
 def test_a_retired_study_leaves_the_matrix(location):

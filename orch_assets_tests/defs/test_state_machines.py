@@ -75,7 +75,7 @@ def test_each_study_is_one_execution_and_its_numbers_are_data(tmp_path, aws):
             "https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1"
             f"#/v2/executions/details/{arn}"
         )
-        assert "uri" not in event
+        assert "dagster/uri" not in event
     assert len({event["execution_arn"] for event in events.values()}) == 3
 
 
@@ -97,7 +97,7 @@ def test_the_input_is_the_studys_key_and_where_its_artifacts_are(tmp_path, aws, 
     given = {"study_key": "S1", "sizes": uri, "count": None}
     assert store.download_json("scores/S1") == given
     assert event["data"] is None
-    assert event["uri"].endswith("/scores/S1~~1.json")
+    assert event["dagster/uri"].endswith("/scores/S1~~1.json")
     assert event["tags"]["dagster/data_version"] == event["sha256"]
 
 

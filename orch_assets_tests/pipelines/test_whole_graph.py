@@ -195,7 +195,7 @@ def test_every_withheld_value_is_in_a_companion(ran):
 def test_the_events_tell_the_rows_of_both_parts(ran):
     for study_key in STUDIES:
         first = {name: ran.events[name][study_key][0] for name in DEFAULT}
-        rows = {name: event["rows"] for name, event in first.items()}
+        rows = {name: event["dagster/row_count"] for name, event in first.items()}
         for name in ("records", "queries", "visits", "subjects", "sites"):
             assert rows[name] == len(ran.registry.rows(name, study_key))
         codings = len(ran.registry.rows("codings", study_key))

@@ -39,8 +39,8 @@ def test_the_demo_is_materialized_in_a_bucket(
         events = {study: found[-1] for study, found in materializations(real, "subjects").items()}
     for study in STUDIES:
         name = f"subjects/{study}"
-        assert events[study]["uri"] == f"{address}/{encode_name(name)}.parquet"
-        assert len(store.download(name)) == events[study]["rows"] > 0
+        assert events[study]["dagster/uri"] == f"{address}/{encode_name(name)}.parquet"
+        assert len(store.download(name)) == events[study]["dagster/row_count"] > 0
     assert len(store.download("study_results")) == len(STUDIES) * len(PIPELINES)
     assert store.list_artifacts("restricted", kind=ArtifactKind.TABLE)
     assert store.verify("subjects") == []

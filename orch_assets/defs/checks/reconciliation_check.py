@@ -1,5 +1,8 @@
-"""The check ``reconciled``: did a table arrive whole, study by study."""
+"""The check ``reconciled``: whether a study's table arrived complete."""
 
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
@@ -12,61 +15,96 @@ from orch_assets.orchestration.reporting.results import Failure
 CHECK_NAME: Final = "reconciled"
 
 _DESCRIPTION: Final = (
-    "Whether as many rows arrived as the registry counts, at the start and at the end of the "
-    "reading, each with an ID of its own. A table that fails is not stored."
+    "Whether iMednet returned as many rows as it counts at the start and at the end of the "
+    "download, each with a unique ID. A table that fails is not stored."
 )
-# What the check tells of a table that arrived.
-_TOLD: Final = ("expected", "arrived", "pages", "retries", "replaced_surrogates")
-_NOT_WHOLE: Final = frozenset({IncompleteTableError.__name__, TableChangedError.__name__})
+# Metadata of the materialization that the check repeats.
+_COUNTS: Final = ("expected", "arrived", "pages", "retries", "replaced_surrogates")
+_INCOMPLETE: Final = frozenset({IncompleteTableError.__name__, TableChangedError.__name__})
 
 
 def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
-    """Return the check of one table."""
+    """Return the check for one table."""
     return study_check_spec(CHECK_NAME, key, _DESCRIPTION)
 
 
-def evaluation(
-    instance: dg.DagsterInstance,
+@dataclass
+class ReconciliationChecks:
+    """Evaluates the check for the results of a run.
+
+    An evaluation must name the materialization that it refers to: Dagster shows only a check of the
+    newest one. Looking up its ID takes two SQL statements, so that is done for many studies
+    together, after they were logged.
+
+    Attributes:
+        instance: holds the materializations.
+        run_id: the run that logs the results.
+    """
+
+    instance: dg.DagsterInstance
+    run_id: str
+    _passed: dict[dg.AssetKey, dict[str, tuple[dict[str, Any], float]]] = field(
+        default_factory=dict
+    )
+
+    def add(self, event: dg.AssetMaterialization) -> None:
+        """Add a success that the run has just logged, if its metadata has counts of a reading."""
+        counts = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
+        if counts and event.partition is not None:
+            of_table = self._passed.setdefault(event.asset_key, {})
+            of_table[event.partition] = counts, time.time()
+
+    def passed(self) -> Iterator[dg.AssetCheckEvaluation]:
+        """Yield the evaluations of the successes added since the last call."""
+        while self._passed:
+            key, studies = self._passed.popitem()
+            newest = self.instance.event_log_storage.get_latest_storage_id_by_partition(
+                key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(studies)
+            )
+            for study_key, (counts, logged_at) in studies.items():
+                target = None
+                if study_key in newest:
+                    target = AssetCheckEvaluationTargetMaterializationData(
+                        storage_id=newest[study_key], run_id=self.run_id, timestamp=logged_at
+                    )
+                yield _evaluation(key, study_key, counts, target, passed=True)
+
+    def failed(
+        self, key: dg.AssetKey, study_key: str, cause: Failure
+    ) -> dg.AssetCheckEvaluation | None:
+        """Return the evaluation of a failure; None if it says nothing about the table.
+
+        That is so if the pipeline failed before or after the reading.
+        """
+        if cause.kind not in _INCOMPLETE:
+            return None
+        error = {"error": dg.MetadataValue.text(cause.loggable)}
+        return _evaluation(key, study_key, error, self._newest(key, study_key), passed=False)
+
+    def _newest(
+        self, key: dg.AssetKey, study_key: str
+    ) -> AssetCheckEvaluationTargetMaterializationData | None:
+        wanted = dg.AssetRecordsFilter(key, asset_partitions=[study_key])
+        for record in self.instance.fetch_materializations(wanted, limit=1).records:
+            return AssetCheckEvaluationTargetMaterializationData(
+                storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+            )
+        return None
+
+
+def _evaluation(
     key: dg.AssetKey,
     study_key: str,
-    outcome: dg.AssetMaterialization | Failure,
-) -> dg.AssetCheckEvaluation | None:
-    """Return what a study's result says of its table; None where it says nothing.
-
-    A pipeline that failed before or after the reading tells nothing of it.
-
-    Args:
-        instance: knows the materialization that the check is about.
-        key: the table.
-        study_key: the study.
-        outcome: a success, logged already, or a failure.
-    """
-    told: dict[str, Any]
-    if isinstance(outcome, Failure):
-        if outcome.kind not in _NOT_WHOLE:
-            return None
-        told = {"error": dg.MetadataValue.text(outcome.loggable)}
-    else:
-        told = {name: outcome.metadata[name] for name in _TOLD if name in outcome.metadata}
-        if not told:
-            return None
+    metadata: dict[str, Any],
+    target: AssetCheckEvaluationTargetMaterializationData | None,
+    *,
+    passed: bool,
+) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=CHECK_NAME,
         partition=study_key,
-        passed=not isinstance(outcome, Failure),
-        metadata=told,
-        target_materialization_data=_newest(instance, key, study_key),
+        passed=passed,
+        metadata=metadata,
+        target_materialization_data=target,
     )
-
-
-def _newest(
-    instance: dg.DagsterInstance, key: dg.AssetKey, study_key: str
-) -> AssetCheckEvaluationTargetMaterializationData | None:
-    """Return which materialization a check is about; Dagster shows no check of an older one."""
-    wanted = dg.AssetRecordsFilter(key, asset_partitions=[study_key])
-    for record in instance.fetch_materializations(wanted, limit=1).records:
-        return AssetCheckEvaluationTargetMaterializationData(
-            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
-        )
-    return None

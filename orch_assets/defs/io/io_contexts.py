@@ -4,6 +4,7 @@
 its database migrations, unless they get the resources of a run: 80 ms of CPU for each artifact.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,11 @@ from orch_assets.defs.dagster_internals import KeyRangeNoPartitionsDefPartitions
 
 
 def output_context(
-    resources: Any, run_id: str, key: dg.AssetKey, study_key: str
+    resources: Any,
+    run_id: str,
+    key: dg.AssetKey,
+    study_key: str,
+    definition_metadata: Mapping[str, Any],
 ) -> dg.OutputContext:
     """Return the context to store one study's result with.
 
@@ -21,9 +26,15 @@ def output_context(
         run_id: the run.
         key: the asset.
         study_key: the partition.
+        definition_metadata: metadata of the asset's definition.
     """
     return dg.build_output_context(
-        name="result", asset_key=key, partition_key=study_key, run_id=run_id, resources=resources
+        name="result",
+        asset_key=key,
+        partition_key=study_key,
+        run_id=run_id,
+        resources=resources,
+        definition_metadata=definition_metadata,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from orch_assets.defs.events import COLUMN_SCHEMA, ROW_COUNT, URI
 from orch_assets.defs.io.artifact_names import (
     artifact_name,
     key_columns,
@@ -73,7 +74,7 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         known = names_known_in(context)
         with publishing(context), with_known_names_only(known):
             published = _publish(self.pipeline_store(), obj, name)
-        context.add_output_metadata(_metadata(published, known))
+        context.add_output_metadata(_metadata(published, known, context.definition_metadata))
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return a result, or the results of several partitions.
@@ -214,25 +215,36 @@ def _is_stored(store: "PipelineStore", name: str) -> bool:
     return any(store.exists(name, kind=kind) for kind in ArtifactKind)
 
 
-def _metadata(published: "Published", known: KnownNames) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "uri": dg.MetadataValue.text(published.uri),
+def _metadata(
+    published: "Published", known: KnownNames, definition: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the metadata of an artifact, without columns that the asset's definition declares."""
+    metadata: dict[str, Any] = {
+        URI: dg.MetadataValue.text(published.uri),
         "bytes": published.bytes,
         "sha256": published.sha256,
     }
     if published.rows is not None:
-        told["rows"] = published.rows
-    if published.columns:
-        told["dagster/column_schema"] = _table_schema(
-            tuple(
-                (
-                    name if known.knows(name) else f"column {position}",
-                    with_known_names(named_column_type(type_), known.knows),
-                )
-                for position, (name, type_) in enumerate(published.columns)
-            )
+        metadata[ROW_COUNT] = published.rows
+    columns = tuple(
+        (
+            name if known.knows(name) else f"column {position}",
+            with_known_names(named_column_type(type_), known.knows),
         )
-    return told
+        for position, (name, type_) in enumerate(published.columns)
+    )
+    if columns and columns != _declared_columns(definition):
+        metadata[COLUMN_SCHEMA] = _table_schema(columns)
+    return metadata
+
+
+def _declared_columns(definition: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
+    """Return the names and types of the columns that an asset's definition declares."""
+    declared = definition.get(COLUMN_SCHEMA)
+    schema = getattr(declared, "schema", declared)  # a metadata value, or the schema itself
+    if not isinstance(schema, dg.TableSchema):
+        return None
+    return tuple((column.name, column.type) for column in schema.columns)
 
 
 @lru_cache(maxsize=256)  # hundreds of studies have the same columns

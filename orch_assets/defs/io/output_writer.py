@@ -5,13 +5,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import StoredResult
+from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import output_context
 from orch_assets.defs.io.io_manager import PipelineIOManager
@@ -34,7 +34,7 @@ IN_THE_STORE: Final = object()
 
 _HELD_BYTES: Final = 16 << 20
 # What an open table's metadata tells of its companion.
-_WITHHELD: Final = ("rows", "uri", "sha256")
+_WITHHELD: Final = {ROW_COUNT: "withheld_rows", URI: "withheld_uri", "sha256": "withheld_sha256"}
 
 Metadata = Mapping[str, Any]
 
@@ -48,12 +48,14 @@ class OutputWriter:
         run_id: the run.
         keys: the pipelines' asset keys, by name.
         io_manager_keys: which IO manager keeps a pipeline's results, by name.
+        definition_metadata: metadata of the assets' definitions.
     """
 
     resources: Any
     run_id: str
     keys: Mapping[str, dg.AssetKey]
     io_manager_keys: Mapping[str, str]
+    definition_metadata: Mapping[dg.AssetKey, Mapping[str, Any]] = field(default_factory=dict)
 
     def keep(self, turn: StepCall, returned: Any) -> StepOutput:
         """Store a result and return what the event tells of it, and what is handed on."""
@@ -64,7 +66,7 @@ class OutputWriter:
             metadata, handover = self._keep_split(turn, value)
         else:
             metadata, handover = self._keep_one(turn, self.io_manager(turn.step.name), value)
-        return StepOutput(StoredResult(_rows(metadata), metadata, stored=True), handover=handover)
+        return StepOutput(StoredResult(metadata=metadata, stored=True), handover=handover)
 
     def io_manager(self, name: str) -> dg.IOManager:
         """Return the IO manager that keeps a pipeline's results."""
@@ -105,7 +107,11 @@ class OutputWriter:
         else:
             withheld, withheld_handover = keep_withheld()
             metadata, handover = self._keep_one(turn, io_manager, value.table)
-        told = {f"withheld_{name}": withheld[name] for name in _WITHHELD if name in withheld}
+        told = {
+            key: value
+            for name, key in _WITHHELD.items()
+            if (value := entry_of(withheld, name)) is not None
+        }
         return {**metadata, **told}, SplitTable(handover, withheld_handover)
 
     def _keep_withheld(self, turn: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
@@ -114,7 +120,7 @@ class OutputWriter:
         wanted = not value.withheld_if_any or self._may_be_stored(turn, io_manager)
         if wanted or _has_rows(value.withheld):
             return self._keep_one(turn, io_manager, value.withheld)
-        return {"rows": dg.MetadataValue.int(0)}, value.withheld.schema.empty_table()
+        return {ROW_COUNT: dg.MetadataValue.int(0)}, value.withheld.schema.empty_table()
 
     def _may_be_stored(self, turn: StepCall, io_manager: dg.IOManager) -> bool:
         """Whether an IO manager has a table of the step's name, as far as can be known."""
@@ -125,7 +131,10 @@ class OutputWriter:
 
     def _store(self, turn: StepCall, io_manager: dg.IOManager, value: Any) -> Metadata:
         key = self.keys[turn.step.name]
-        context = output_context(self.resources, self.run_id, key, turn.study_key)
+        definition_metadata = self.definition_metadata.get(key, {})
+        context = output_context(
+            self.resources, self.run_id, key, turn.study_key, definition_metadata
+        )
         told_on_the_way: Any = io_manager.handle_output(context, value)
         if inspect.isgenerator(told_on_the_way):  # Dagster lets an IO manager yield its events
             deque(told_on_the_way, maxlen=0)
@@ -251,11 +260,6 @@ def _is_named_by_source(value: Any) -> bool:
     """Whether the names of a result's numbers are the pipeline's own, and none of its data."""
     known = current_known_names()
     return known is None or not isinstance(value, Mapping) or all(map(known.knows, value))
-
-
-def _rows(metadata: Metadata) -> dict[str, Any] | None:
-    rows = metadata.get("rows")
-    return None if rows is None else {"rows": rows.value}
 
 
 def _told(counts: ReadingCounts) -> Metadata:

@@ -56,9 +56,9 @@ def test_the_demos_artifacts_are_readable_and_say_where_they_are_from(demo):
             (event,) = materializations(real, "subjects")[study]
             name = f"subjects/{study}"
             assert event["registry"] == "demo"
-            assert event["uri"] == artifact_uri(home, name)
-            assert event["rows"] == len(registry.rows("subjects", study))
-            assert len(store.download(name)) == event["rows"]
+            assert event["dagster/uri"] == artifact_uri(home, name)
+            assert event["dagster/row_count"] == len(registry.rows("subjects", study))
+            assert len(store.download(name)) == event["dagster/row_count"]
             assert store.manifest(name).publications[-1].provenance["registry"] == "demo"
 
 

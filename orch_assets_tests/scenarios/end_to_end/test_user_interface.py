@@ -58,7 +58,15 @@ def test_a_studys_page_shows_its_result_and_its_artifact(page, expect, failed_ru
     page.goto(f"{page.base}/assets/records?view=partitions&partition={studies[0]}")
     artifact = home.folder / "artifacts" / "records" / f"{studies[0]}.parquet"
     expect(page.get_by_text(artifact.as_uri(), exact=True)).to_be_visible()
-    for field in ("status", "data", "error", "duration_seconds", "sha256", "rows", "registry"):
+    for field in (
+        "status",
+        "data",
+        "error",
+        "duration_seconds",
+        "sha256",
+        "dagster/row_count",
+        "registry",
+    ):
         expect(page.get_by_role("cell", name=field, exact=True)).to_be_visible()
 
 

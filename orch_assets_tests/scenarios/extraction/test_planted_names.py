@@ -303,7 +303,7 @@ def test_a_schema_has_names_that_are_known_and_positions_of_others(run):
         ("nested", "struct<…: int64, unit: string>"),
         ("zoned", "timestamp[us, tz=…]"),
     ]
-    assert told["rows"] == 1
+    assert told["dagster/row_count"] == 1
 
 
 def test_an_open_variable_is_named_where_this_attempt_read_the_dictionary(run):
@@ -317,7 +317,7 @@ def test_an_open_variable_is_named_where_this_attempt_read_the_dictionary(run):
 def test_numbers_by_names_that_are_made_of_data_are_an_artifact(run):
     """Those by names of the pipeline's source stand in the event."""
     assert run.made["counts"][0]["data"] is None
-    assert run.made["counts"][0]["uri"].endswith(f"/counts/{STUDY}.json")
+    assert run.made["counts"][0]["dagster/uri"].endswith(f"/counts/{STUDY}.json")
     assert run.made["known_counts"][0]["data"] == {"patients": 3}
 
 
