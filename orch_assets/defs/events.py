@@ -1,4 +1,4 @@
-"""The events of a study's result: what Dagster shows of an ``OrchestratorResult``."""
+"""The Dagster events of a study's result, and what is read back from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"
 
-# Where Dagster's UI looks for them.
+# Keys that Dagster's UI knows.
 URI: Final = "dagster/uri"
 ROW_COUNT: Final = "dagster/row_count"
 COLUMN_SCHEMA: Final = "dagster/column_schema"
 
-# Releases up to 0.2.0, and perhaps a user's IO manager, have these keys instead.
-_OTHER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
+# Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
+_EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
 
 
 @dataclass(frozen=True)
 class StoredResult:
-    """What a pipeline's success left behind.
+    """The result of a successful pipeline.
 
     Attributes:
-        data: numbers and booleans for the event; None where there is only an artifact.
-        metadata: what the IO manager told of the artifact; empty without one.
+        data: numbers and booleans for the event. None if the result was stored.
+        metadata: metadata that the IO manager added for the artifact. Empty without one.
         stored: whether there is an artifact.
     """
 
@@ -36,18 +36,18 @@ class StoredResult:
 
 
 def success(
-    key: dg.AssetKey, study_key: str, kept: StoredResult, duration_seconds: float, registry: str
+    key: dg.AssetKey, study_key: str, result: StoredResult, duration_seconds: float, registry: str
 ) -> dg.AssetMaterialization:
     """Return the event of a study's success; it materializes the partition."""
-    sha256 = kept.metadata.get("sha256")
-    no_uri = kept.stored and not _has_uri(kept.metadata)
+    sha256 = result.metadata.get("sha256")
+    no_uri = result.stored and not _has_uri(result.metadata)
     return dg.AssetMaterialization(
         asset_key=key,
         partition=study_key,
         metadata={
             **({URI: dg.MetadataValue.null()} if no_uri else {}),
-            **kept.metadata,
-            **_four_fields(SUCCESS, kept.data, None, duration_seconds),
+            **result.metadata,
+            **_four_fields(SUCCESS, result.data, None, duration_seconds),
             "registry": registry,
         },
         tags={DATA_VERSION_TAG: str(sha256.value)} if sha256 is not None else None,
@@ -61,14 +61,14 @@ def failure(
     duration_seconds: float,
     registry: str,
     report_uri: str | None,
-    more: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> dg.AssetObservation:
     """Return the event of a study's failure; it leaves the partition unmaterialized.
 
-    Its error text is ours: the exception's type and place, and the message only where this
+    The error text is the exception's type and location. The message is included only if this
     package wrote it.
     """
-    metadata = {**(more or {}), **_four_fields(FAILED, None, cause.loggable, duration_seconds)}
+    metadata = {**(details or {}), **_four_fields(FAILED, None, cause.loggable, duration_seconds)}
     if report_uri is not None:
         metadata["failure_report"] = dg.MetadataValue.text(report_uri)
     metadata["registry"] = dg.MetadataValue.text(registry)
@@ -76,9 +76,9 @@ def failure(
 
 
 def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterialization:
-    """Return a partition's newest materialization, to be logged again by a resumed run."""
+    """Return a copy of a partition's newest materialization, for a resumed run to log again."""
     event = record.asset_materialization
-    if event is None:  # the caller asked the storage for materializations only
+    if event is None:  # callers query materializations only
         raise TypeError("no materialization")
     origin = event.metadata.get(CARRIED_FROM) or dg.MetadataValue.dagster_run(record.run_id)
     version = (event.tags or {}).get(DATA_VERSION_TAG)
@@ -104,7 +104,7 @@ def _four_fields(
 def _data_value(data: Any) -> dg.MetadataValue[Any]:
     if data is None:
         return dg.MetadataValue.null()
-    if isinstance(data, bool):  # a bool is an int, too
+    if isinstance(data, bool):  # before int, of which bool is a subclass
         return dg.MetadataValue.bool(data)
     if isinstance(data, int):
         return dg.MetadataValue.int(data)
@@ -112,13 +112,13 @@ def _data_value(data: Any) -> dg.MetadataValue[Any]:
 
 
 def entry_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return a metadata entry, under its present key or an earlier one; None if there is none.
+    """Return a metadata entry by its current key or an earlier one. None if it has neither.
 
     Args:
-        metadata: of an event of any release, or of an IO manager.
-        key: the present key, such as ``URI`` or ``ROW_COUNT``.
+        metadata: metadata of an event of any release, or from an IO manager.
+        key: the current key, such as ``URI`` or ``ROW_COUNT``.
     """
-    return metadata.get(key, metadata.get(_OTHER_KEYS.get(key, key)))
+    return metadata.get(key, metadata.get(_EARLIER_KEYS.get(key, key)))
 
 
 def value_of(metadata: Mapping[str, Any], key: str) -> Any:
@@ -128,27 +128,27 @@ def value_of(metadata: Mapping[str, Any], key: str) -> Any:
 
 
 def uri_of(metadata: Mapping[str, Any]) -> str | None:
-    """Return the address of an event's artifact; None where there is none."""
+    """Return the URI of an event's artifact. None without one."""
     uri = value_of(metadata, URI)
     return None if uri is None else str(uri)
 
 
 def none_withheld(metadata: Mapping[str, Any]) -> bool:
-    """Return whether a result has no withheld part because nothing was withheld."""
+    """Return whether a result has no withheld part because no value was withheld."""
     return value_of(metadata, "withheld_rows") == 0 and "withheld_uri" not in metadata
 
 
 def versions_of(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hash of each of a result's artifacts by URI, the withheld part's included."""
+    """Return the hashes of a result's artifacts by URI, including the withheld part."""
     pairs = ((URI, "sha256"), ("withheld_uri", "withheld_sha256"))
     found = [(value_of(metadata, uri), value_of(metadata, sha256)) for uri, sha256 in pairs]
     return {str(uri): str(sha256) for uri, sha256 in found if uri and sha256}
 
 
 def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
-    """Return whether a materialization's result is its ``data`` alone, and that data.
+    """Return whether a materialization has no artifact but only ``data``, and that data.
 
-    The event of a stored result has a URI, if only a null one.
+    The event of a stored result always has the key ``URI``, possibly with a null value.
     """
     event = record.asset_materialization
     if event is None or _has_uri(event.metadata) or "data" not in event.metadata:
@@ -157,4 +157,4 @@ def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
 
 
 def _has_uri(metadata: Mapping[str, Any]) -> bool:
-    return not metadata.keys().isdisjoint({URI, _OTHER_KEYS[URI]})
+    return not metadata.keys().isdisjoint({URI, _EARLIER_KEYS[URI]})

@@ -1,4 +1,4 @@
-"""One run of a study graph: many studies or one, the same code, the same events."""
+"""One run of a study graph. One study and many run the same code and log the same events."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from orch_assets.defs.checks.reconciliation_check import ReconciliationChecks
 from orch_assets.defs.dagster_internals import capture_interrupts
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
-from orch_assets.defs.runs.carried_results import (
+from orch_assets.defs.runs.earlier_results import (
     carried_events,
     done_in_parent,
     newest_materializations,
+    past_durations,
 )
-from orch_assets.defs.runs.durations import past_durations
 from orch_assets.defs.runs.readiness import try_keys, try_stores
 from orch_assets.defs.state_machines.former_executions import executions_of
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
@@ -34,15 +34,15 @@ from orch_assets.orchestration.reporting.warning_texts import leave_out_texts
 from orch_assets.orchestration.steps import LaneStep, StepResult
 
 _PROGRESS_SECONDS: Final = 10.0
-# Further readings of a table whose rows moved behind its stream.
-_READ_ANEW: Final = 2
+# Retries of a table whose rows changed while it was read.
+_CHANGED_TABLE_RETRIES: Final = 2
 
 
 @dataclass
 class GraphRun:
-    """Takes the studies of a run through its selected pipelines and logs what came of each.
+    """Runs the selected pipelines for the studies of a run and logs the results.
 
-    The thread that calls :meth:`execute` alone logs events.
+    Only the thread that calls :meth:`execute` logs events.
     """
 
     context: dg.AssetExecutionContext
@@ -60,7 +60,7 @@ class GraphRun:
         """Run the studies.
 
         Raises:
-            dagster.Failure: a study failed, or the run has no studies; names them.
+            dagster.Failure: studies failed (the message lists them), or the run has no studies.
         """
         studies = self._studies()
         selected = [p for p in self.pipelines if self.keys[p.name] in self._selected_keys]
@@ -86,7 +86,7 @@ class GraphRun:
                 with capture_interrupts():
                     self.executions.close()
         for text in lanes.unattributed:
-            self.context.log.error("No study is known for a failure: %s", text)
+            self.context.log.error("A failure belongs to no study: %s", text)
         self._log_blinded_since(steps)
         if self.failed:
             raise self._failure(studies)
@@ -96,7 +96,7 @@ class GraphRun:
         return set(self.context.selected_asset_keys)
 
     def _check_settings(self) -> None:
-        """Fail on what can't be right before the first study, not after the last."""
+        """Check stores and keys before the first study, so that a wrong setting fails the run."""
         extra_fields.are_open()
         resources = self.context.resources
         keys = [pipeline.io_manager_key for pipeline in self.pipelines]
@@ -107,17 +107,18 @@ class GraphRun:
     def _studies(self) -> list[str]:
         if not (self.context.has_partition_key or self.context.has_partition_key_range):
             raise dg.Failure(
-                "This run has no study. Choose studies in the launch dialogue, give --partition or "
-                "--partition-range to `dagster asset materialize`, or use `orch-assets run`.",
+                "No studies were selected for this run. Select partitions in the launch dialog, pass "
+                "--partition or --partition-range to `dagster asset materialize`, or use "
+                "`orch-assets run`.",
                 allow_retries=False,
             )
-        # Once: deleting or adding a study while the run goes on would change the answer.
+        # Read once: the list changes if a study is added or deleted during the run.
         studies = list(self.context.partition_keys)
         if not studies:
             bounds = self.context.partition_key_range
             raise dg.Failure(
-                f"The range {bounds.start}...{bounds.end} holds no study: {bounds.end} comes "
-                f"before {bounds.start} in the order of the partitions. Swap the two.",
+                f"The range {bounds.start}...{bounds.end} contains no study: {bounds.end} comes "
+                f"before {bounds.start} in partition order. Swap them.",
                 allow_retries=False,
             )
         return studies
@@ -125,18 +126,18 @@ class GraphRun:
     def _in_order(
         self, studies: Sequence[str], selected: Sequence[StudyPipeline], workers: int
     ) -> Sequence[str]:
-        """Return the studies with those first that took the longest before."""
+        """Return the studies, those that took longest in earlier runs first."""
         if len(studies) <= workers:
-            return studies  # all begin at once
+            return studies  # all start at once
         keys = [self.keys[pipeline.name] for pipeline in selected]
         return longest_first(studies, past_durations(self.context.instance, keys, studies))
 
     def _carry(
         self, selected: Sequence[StudyPipeline], studies: Sequence[str]
     ) -> dict[str, set[str]]:
-        """Log again what a resumed run need not repeat; return it by pipeline.
+        """Log again the results that a resumed run carries forward; return the studies by pipeline.
 
-        First of all, so that nothing that ends this run can leave an earlier success as failed.
+        This comes first: whatever ends this run later, earlier successes stay materialized.
         """
         instance = self.context.instance
         names = {self.keys[pipeline.name]: pipeline.name for pipeline in selected}
@@ -180,10 +181,11 @@ class GraphRun:
         studies: Sequence[str],
         done: Mapping[str, set[str]],
     ) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str | None], set[tuple[str, str]]]:
-        """Return the ``data`` of results that this run needs and does not make itself.
+        """Return what is known of the upstream results that this run does not produce itself.
 
-        A result without an artifact lives in its event alone. Of those that have one, return the
-        URIs, and which of them have no withheld part.
+        Returns:
+            ``data`` of results without an artifact, by pipeline and study; URIs of all results;
+            results without a withheld part.
         """
         made_here = {pipeline.name for pipeline in selected if not done[pipeline.name]}
         needed = {name for pipeline in selected for name in pipeline.upstreams} - made_here
@@ -206,7 +208,7 @@ class GraphRun:
     def _log_results(
         self, lanes: Lanes, steps: Mapping[str, Sequence[LaneStep]], registry: str
     ) -> None:
-        """Log the results as they come; when the run is interrupted, what had ended by then too."""
+        """Log each result as it arrives; after an interrupt, also those that had finished."""
         logged: set[tuple[str, str]] = set()
         try:
             for result in lanes.run(steps):
@@ -240,7 +242,7 @@ class GraphRun:
                 event = events.success(
                     key, study_key, result.output, result.duration_seconds, registry
                 )
-            except Exception as error:  # noqa: BLE001 - metadata of somebody's IO manager: one study's
+            except Exception as error:  # noqa: BLE001 - a user's IO manager gave bad metadata
                 cause = describe_failure(error, show_all=registry == "demo")
             else:
                 self.context.log_event(event)
@@ -259,11 +261,11 @@ class GraphRun:
         )
         if key in self.reconciled and (check := self.checks.failed(key, study_key, cause)):
             self.context.log_event(check)
-        told = replace(cause, message="", trace="")  # thousands are kept until the run's end
-        self._note_failure(FailedStep(study_key, result.step, told, result.report))
+        loggable = replace(cause, message="", trace="")  # small: kept until the end of the run
+        self._record_failure(FailedStep(study_key, result.step, loggable, result.report))
 
-    def _note_failure(self, failed: FailedStep) -> None:
-        """Keep a failure for the run's message, and tell it in the run's log."""
+    def _record_failure(self, failed: FailedStep) -> None:
+        """Record a failure for the run's message and log it."""
         self.failed.setdefault(failed.study_key, []).append(failed)
         if failed.is_consequence:
             return
@@ -287,37 +289,37 @@ class GraphRun:
             self.context.log_event(evaluation)
 
     def _log_blinded_since(self, steps: Mapping[str, Sequence[LaneStep]]) -> None:
-        """Log, of each study whose dictionary was read, what is stored that it withholds now."""
+        """Log the check ``blinded_since`` for each study whose dictionary was read."""
         own = next((each for each in self.pipelines if each.name == blinding.DICTIONARY), None)
         if own is None:
             return
         io_manager = getattr(self.context.resources, own.io_manager_key)
-        alike = [each for each in self.pipelines if each.io_manager_key == own.io_manager_key]
-        assets = [self.keys[each.name] for each in alike]
-        for study_key, taken in steps.items():
+        in_same_store = [p for p in self.pipelines if p.io_manager_key == own.io_manager_key]
+        assets = [self.keys[each.name] for each in in_same_store]
+        for study_key, study_steps in steps.items():
             failed = [each.pipeline for each in self.failed.get(study_key, ())]
-            if own.name in failed or own.name not in {step.name for step in taken}:
+            if own.name in failed or own.name not in {step.name for step in study_steps}:
                 continue
             try:
-                found = blinding.evaluation(io_manager, self.keys[own.name], assets, study_key)
-            except Exception as error:  # noqa: BLE001 - what was asked for is done, and stays so
-                told = describe_failure(error).loggable
-                self.context.log.warning("Study %s, blinded_since: %s", study_key, told)
+                evaluation = blinding.evaluation(io_manager, self.keys[own.name], assets, study_key)
+            except Exception as error:  # noqa: BLE001 - the results are logged; only the check is lost
+                reason = describe_failure(error).loggable
+                self.context.log.warning("Study %s, blinded_since: %s", study_key, reason)
             else:
-                if found is not None:
-                    self.context.log_event(found)
+                if evaluation is not None:
+                    self.context.log_event(evaluation)
 
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
         return dg.Failure(
             f"{summarize_failures(failed, len(studies))}\n"
-            f"What succeeded is materialized; {self._resumption()}.",
+            f"Successful results are materialized; {self._resumption()}.",
             metadata={"studies": len(studies), "failed_studies": len(self.failed)},
             allow_retries=False,
         )
 
     def _resumption(self) -> str:
-        """Return how to run only what failed: the UI finds a run's job by its origin alone."""
+        """Return how to run only what failed; the UI can re-execute only a run with an origin."""
         by_command = "use `orch-assets run --failed` (for the last run) to run only the rest"
         if self.context.run.remote_job_origin is None:
             return by_command
@@ -329,7 +331,7 @@ def _step(pipeline: StudyPipeline, *, made_up: bool) -> LaneStep:
         pipeline.name,
         upstreams=pipeline.upstreams,
         timeout=pipeline.timeout,
-        retries=max(pipeline.retries, _READ_ANEW if pipeline.reconciled else 0),
+        retries=max(pipeline.retries, _CHANGED_TABLE_RETRIES if pipeline.reconciled else 0),
         retry_on=(*pipeline.retry_on, *((TableChangedError,) if pipeline.reconciled else ())),
         is_async=pipeline.is_async,
         takes_values=pipeline.machine is None,

@@ -1,4 +1,7 @@
-"""The work of one step of one lane: call the pipeline, keep what it returns. Any thread."""
+"""Runs one pipeline for one study: loads its inputs, calls it and stores its result.
+
+May be called from any thread.
+"""
 
 import asyncio
 import contextlib
@@ -31,10 +34,10 @@ NOT_WRITTEN: Final = "could not be written"
 
 
 class _RunLogAdapter(StudyContextLogAdapter):
-    """Puts the study before the message: Dagster's log shows no ``extra``."""
+    """Prefixes messages with the study key, because Dagster's log doesn't show ``extra``."""
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        # A key may hold "%", which is a placeholder only where there are arguments.
+        # With arguments, a "%" in a study key would be read as a placeholder.
         key = self.study_key.replace("%", "%%") if args else self.study_key
         super().log(level, f"[{key}] {msg}", *args, **kwargs)
 
@@ -45,19 +48,19 @@ class PipelineRunner:
 
     Attributes:
         run_id: the Dagster run.
-        registry: what the metadata says the data came from: a host, or ``demo``.
-        sdk: the registry's client.
-        pipelines: by name.
-        keys: the pipelines' asset keys, by name.
-        resources: the run's resources: IO managers by key, the restricted store among them.
-        log: the run's log.
-        earlier: ``data`` of results that this run does not make itself and that have no
-            artifact, by pipeline and study.
-        uris: of artifacts, by pipeline and study: those of earlier runs, and this run's as they
-            come; None for a result without one.
-        none_withheld: results of earlier runs that have no withheld part, by pipeline and study.
-        executions: of state machines; None where no pipeline has one.
+        registry: source of the data as recorded in metadata: the API's host, or ``demo``.
+        sdk: the API client.
+        pipelines: pipelines by name.
+        keys: asset keys, by pipeline name.
+        resources: resources of the run, including IO managers and ``restricted_store``.
+        log: log of the run.
+        earlier: ``data`` of results of earlier runs that have no artifact, by pipeline and study.
+        uris: URIs of results by pipeline and study: those of earlier runs, and those of this run as
+            they are stored. None for a result without an artifact.
+        none_withheld: pipeline and study of earlier results without a withheld part.
+        executions: executions of state machines. None if no pipeline has a state machine.
         definition_metadata: metadata of the assets' definitions.
+        versions: hashes of this run's artifacts by URI, by pipeline and study.
     """
 
     run_id: str
@@ -74,41 +77,41 @@ class PipelineRunner:
     definition_metadata: Mapping[dg.AssetKey, Mapping[str, Any]] = field(default_factory=dict)
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
-    def run(self, turn: StepCall) -> StepOutput:
-        """Run a plain pipeline on a worker."""
-        pipeline = self.pipelines[turn.step.name]
-        with self._knowing(pipeline, turn.study_key):
-            upstreams, inputs = self._upstreams(turn, pipeline)
-            value = self._call(turn.study_key, pipeline, upstreams)
-            if inspect.iscoroutine(value):  # an async function in a plain wrapper, which hides it
+    def run(self, call: StepCall) -> StepOutput:
+        """Run a synchronous pipeline on a worker thread."""
+        pipeline = self.pipelines[call.step.name]
+        with self._knowing(pipeline, call.study_key):
+            upstreams, inputs = self._upstreams(call, pipeline)
+            value = self._call(call.study_key, pipeline, upstreams)
+            if inspect.iscoroutine(value):  # an async function behind a plain wrapper
                 value = asyncio.run(value)
-            return self._finish(turn, value, inputs)
+            return self._finish(call, value, inputs)
 
-    async def run_async(self, turn: StepCall, on_worker: OnWorker) -> StepOutput:
-        """Run an ``async`` pipeline on the event loop; reading and writing happen on workers."""
-        pipeline = self.pipelines[turn.step.name]
-        with self._knowing(pipeline, turn.study_key):
-            return await self._run_async(turn, pipeline, on_worker)
+    async def run_async(self, call: StepCall, on_worker: OnWorker) -> StepOutput:
+        """Run an ``async`` pipeline on the event loop. Workers load its inputs and store its result."""
+        pipeline = self.pipelines[call.step.name]
+        with self._knowing(pipeline, call.study_key):
+            return await self._run_async(call, pipeline, on_worker)
 
     async def _run_async(
-        self, turn: StepCall, pipeline: StudyPipeline, on_worker: OnWorker
+        self, call: StepCall, pipeline: StudyPipeline, on_worker: OnWorker
     ) -> StepOutput:
         if self.executions is not None and pipeline.machine is not None:
             inputs: Mapping[str, str] = {}
             make_input = partial(self._input, pipeline)
-            value = await self.executions.output(pipeline, turn.study_key, make_input, on_worker)
+            value = await self.executions.output(pipeline, call.study_key, make_input, on_worker)
         else:
-            upstreams, inputs = await on_worker(self._upstreams, turn, pipeline)
-            value = await self._call(turn.study_key, pipeline, upstreams)
-        output: StepOutput = await on_worker(self._finish, turn, value, inputs)
+            upstreams, inputs = await on_worker(self._upstreams, call, pipeline)
+            value = await self._call(call.study_key, pipeline, upstreams)
+        output: StepOutput = await on_worker(self._finish, call, value, inputs)
         return output
 
-    def report(self, turn: StepCall, failure: Failure) -> str:
-        """Write the whole traceback to the restricted store; return its URI."""
-        parts = ("failures", self.run_id, turn.step.name, turn.study_key)
+    def report(self, call: StepCall, failure: Failure) -> str:
+        """Write a failure report to the restricted store; return its URI."""
+        parts = ("failures", self.run_id, call.step.name, call.study_key)
         report = {
-            "study": turn.study_key,
-            "pipeline": turn.step.name,
+            "study": call.study_key,
+            "pipeline": call.step.name,
             "run": self.run_id,
             "time": datetime.now(UTC).isoformat(),
             "type": failure.full_kind,
@@ -118,23 +121,23 @@ class PipelineRunner:
         }
         try:
             return str(self.resources.restricted_store.write_report("/".join(parts), report))
-        except Exception:  # noqa: BLE001 - the study's own failure is what must come through
+        except Exception:  # noqa: BLE001 - it must not replace the study's own failure
             return NOT_WRITTEN
 
-    def provenance(self, turn: StepCall) -> Mapping[str, str]:
-        """Return who publishes, for the manifests."""
+    def provenance(self, call: StepCall) -> Mapping[str, str]:
+        """Return the provenance for the manifests of what the step publishes."""
         return {
             "run": self.run_id,
-            "pipeline": turn.step.name,
-            "study": turn.study_key,
+            "pipeline": call.step.name,
+            "study": call.study_key,
             "registry": self.registry,
-            "code_version": self.pipelines[turn.step.name].code_version or "",
+            "code_version": self.pipelines[call.step.name].code_version or "",
         }
 
     def _knowing(
         self, pipeline: StudyPipeline, study_key: str
     ) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which errors and metadata name what the pipeline's source has."""
+        """Return a context in which errors and metadata may show names from the pipeline's source."""
         assets = [artifact_name(key, None) for key in self.keys.values()]
         read = getattr(self.sdk, "open_variables", None)
         variables = partial(read, study_key) if read else tuple
@@ -144,50 +147,50 @@ class PipelineRunner:
         logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)
         return pipeline.function(study_key, self.sdk, logger, **upstreams)
 
-    # --- what goes in ---
+    # --- inputs ---
 
     def _upstreams(
-        self, turn: StepCall, pipeline: StudyPipeline
+        self, call: StepCall, pipeline: StudyPipeline
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Return the upstreams' results, and the versions of the artifacts that hold them."""
+        """Return the upstream results, and the hashes of their artifacts by URI."""
         with noting_inputs() as inputs:
-            found = {name: self._upstream(turn, pipeline, name) for name in pipeline.upstreams}
-        for name in found:  # handed on, so not read
-            inputs.update(self.versions.get((name, turn.study_key), {}))
+            found = {name: self._upstream(call, pipeline, name) for name in pipeline.upstreams}
+        for name in found:  # those handed over in memory were not loaded, so not noted above
+            inputs.update(self.versions.get((name, call.study_key), {}))
         return found, inputs
 
-    def _upstream(self, turn: StepCall, pipeline: StudyPipeline, name: str) -> Any:
-        wanted = pipeline.table_type(name)
-        handed = turn.upstream_values.get(name, IN_THE_STORE)
-        if handed is IN_THE_STORE and turn.study_key in self.earlier.get(name, {}):
-            return as_handed(self.earlier[name][turn.study_key], wanted)
+    def _upstream(self, call: StepCall, pipeline: StudyPipeline, name: str) -> Any:
+        table_type = pipeline.table_type(name)
+        handed = call.upstream_values.get(name, IN_THE_STORE)
+        if handed is IN_THE_STORE and call.study_key in self.earlier.get(name, {}):
+            return as_handed(self.earlier[name][call.study_key], table_type)
         split = handed if isinstance(handed, SplitTable) else SplitTable(handed, IN_THE_STORE)
-        io_manager = self._keeping.io_manager(name)
-        if wanted != SPLIT:
-            return self._part(turn, name, split.table, io_manager, wanted)
-        table = self._part(turn, name, split.table, io_manager, READER)
+        io_manager = self._writer.io_manager(name)
+        if table_type != SPLIT:
+            return self._part(call, name, split.table, io_manager, table_type)
+        table = self._part(call, name, split.table, io_manager, READER)
         withheld = split.withheld
-        if withheld is IN_THE_STORE and (name, turn.study_key) in self.none_withheld:
+        if withheld is IN_THE_STORE and (name, call.study_key) in self.none_withheld:
             withheld = table.schema.empty_table()
         restricted = self.resources.restricted_io_manager
-        return SplitTable(table, self._part(turn, name, withheld, restricted, READER))
+        return SplitTable(table, self._part(call, name, withheld, restricted, READER))
 
     def _part(
-        self, turn: StepCall, name: str, handed: Any, io_manager: dg.IOManager, wanted: str
+        self, call: StepCall, name: str, handed: Any, io_manager: dg.IOManager, table_type: str
     ) -> Any:
-        """Return a result as the type that is wanted: the one handed on, else the stored one."""
+        """Return a result as the requested type, from memory or else from its store."""
         if handed is not IN_THE_STORE:
-            with contextlib.suppress(UnstorableTableError):  # for an IO manager that takes more
-                return as_handed(handed, wanted)
-        key, python_type = self.keys[name], table_class(wanted)
-        context = input_context(self.resources, self.log, key, turn.study_key, python_type)
+            with contextlib.suppress(UnstorableTableError):  # a user's IO manager may store it
+                return as_handed(handed, table_type)
+        key, python_type = self.keys[name], table_class(table_type)
+        context = input_context(self.resources, self.log, key, call.study_key, python_type)
         return io_manager.load_input(context)
 
     def _input(self, pipeline: StudyPipeline, study_key: str) -> Any:
-        """Return the input of a state machine's execution: where the data is, not the data."""
+        """Return the input of a state machine's execution. By default it has URIs, not data."""
         uris = {name: self._uri(study_key, name) for name in pipeline.upstreams}
-        made = self._call(study_key, pipeline, uris)
-        return {"study_key": study_key, **uris} if made is None else made
+        returned = self._call(study_key, pipeline, uris)
+        return {"study_key": study_key, **uris} if returned is None else returned
 
     def _uri(self, study_key: str, name: str) -> str | None:
         if (name, study_key) not in self.uris:
@@ -196,13 +199,13 @@ class PipelineRunner:
             )
         return self.uris[name, study_key]
 
-    # --- what comes out ---
+    # --- results ---
 
-    def _finish(self, turn: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
-        """Keep a result, and note where it is, and the execution that it came from."""
+    def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
+        """Store a result; record its URI, its hashes and the execution that produced it."""
         with derived_from(inputs):
-            output = self._keeping.keep(turn, value)
-        name, study_key = turn.step.name, turn.study_key
+            output = self._writer.write(call, value)
+        name, study_key = call.step.name, call.study_key
         self.versions[name, study_key] = versions_of(output.result.metadata)
         self.uris[name, study_key] = uri_of(output.result.metadata)
         if self.executions is None:
@@ -211,7 +214,7 @@ class PipelineRunner:
         return replace(output, result=replace(output.result, metadata=metadata))
 
     @cached_property
-    def _keeping(self) -> OutputWriter:
+    def _writer(self) -> OutputWriter:
         io_manager_keys = {each.name: each.io_manager_key for each in self.pipelines.values()}
         return OutputWriter(
             self.resources, self.run_id, self.keys, io_manager_keys, self.definition_metadata

@@ -111,21 +111,13 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
     def _connect(self) -> "ImednetSDK":
         from orch_assets.imednet import ImednetSDK
 
+        account: RegistryResource | DemoServer = self
         if self.is_demo:
-            server = _demo_server(self.demo_studies, self.demo_subjects, self.demo_seed)
-            return ImednetSDK(
-                api_key=server.api_key,
-                security_key=server.security_key,
-                base_url=server.base_url,
-                timeout=self.timeout,
-                answer_timeout=self.answer_timeout,
-                max_answer_mb=self.max_answer_mb,
-                max_requests=self.max_requests,
-            )
+            account = _demo_server(self.demo_studies, self.demo_subjects, self.demo_seed)
         return ImednetSDK(
-            api_key=self.api_key,
-            security_key=self.security_key,
-            base_url=self.base_url,
+            api_key=account.api_key,
+            security_key=account.security_key,
+            base_url=account.base_url,
             timeout=self.timeout,
             answer_timeout=self.answer_timeout,
             max_answer_mb=self.max_answer_mb,

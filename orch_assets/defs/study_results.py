@@ -11,6 +11,7 @@ from orch_assets.defs import events
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
+from orch_assets.defs.runs.earlier_results import records_of_run
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
@@ -165,7 +166,7 @@ def _earlier(
 
 def failed_steps(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedStep]:
     """Yield what failed in a run, by its own events, in their order."""
-    for record in _result_records(instance, run_id):
+    for record in records_of_run(instance, run_id, _RESULT_EVENTS):
         entry = _entry(record.asset_key, record) if record.asset_key else None
         observation = record.event_log_entry.asset_observation
         if entry is None or observation is None or entry.status != FAILED:
@@ -200,20 +201,10 @@ def _new_entries(
 
 
 def _entries_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[MatrixEntry]:
-    for record in _result_records(instance, run_id):
+    for record in records_of_run(instance, run_id, _RESULT_EVENTS):
         key = record.asset_key
         if key is not None and (entry := _entry(key, record)) is not None:
             yield entry
-
-
-def _result_records(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.EventLogRecord]:
-    cursor = None
-    while True:
-        page = instance.get_records_for_run(run_id, cursor, of_type=_RESULT_EVENTS, limit=_BATCH)
-        yield from page.records
-        if not page.has_more:
-            return
-        cursor = page.cursor
 
 
 def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:

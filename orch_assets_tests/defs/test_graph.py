@@ -215,8 +215,8 @@ def test_a_failed_study_is_failed_with_its_evidence_and_the_others_are_materiali
             f"  failure report: {failed['S2']['failure_report']}",
             "1 more result is missing because an upstream failed.",
             (
-                "What succeeded is materialized; use `orch-assets run --failed` (for the last run) "
-                "to run only the rest."
+                "Successful results are materialized; use `orch-assets run --failed` (for the last "
+                "run) to run only the rest."
             ),
         ]
         (line,) = errors_logged(real, run)
@@ -355,7 +355,7 @@ def test_what_a_pipeline_logs_carries_its_study(tmp_path):
                 "dagster/asset_partition_range_start": "S3",
                 "dagster/asset_partition_range_end": "S1",
             },
-            "S3...S1 holds no study: S1 comes before S3",
+            "S3...S1 contains no study: S1 comes before S3",
         ),
     ],
 )

@@ -92,8 +92,8 @@ def record():
 
 def test_a_stream_is_kept_and_handed_on_as_the_table_that_it_was(tmp_path):
     manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
-    with kept_by(manager, manager) as keep:
-        output = keep.keep(TURN, stream())
+    with kept_by(manager, manager) as writer:
+        output = writer.write(TURN, stream())
     told = {name: output.result.metadata[name].value for name in ("expected", "arrived", "pages")}
     assert told == {"expected": 12, "arrived": 12, "pages": 4}
     assert (output.result.data, output.result.stored) == (None, True)
@@ -107,17 +107,17 @@ def test_a_stream_is_kept_and_handed_on_as_the_table_that_it_was(tmp_path):
 def test_a_long_stream_is_in_the_store_alone(record, monkeypatch):
     monkeypatch.setattr(keeping, "_HELD_BYTES", 3 * 8 * 3)  # three batches
     io_manager = Recording("open", record)
-    with kept_by(io_manager, Recording("withheld", record)) as keep:
-        assert keep.keep(TURN, stream(ROWS[:9])).handover["id"].to_pylist() == ROWS[:9]
-        assert keep.keep(TURN, stream()).handover is IN_THE_STORE
+    with kept_by(io_manager, Recording("withheld", record)) as writer:
+        assert writer.write(TURN, stream(ROWS[:9])).handover["id"].to_pylist() == ROWS[:9]
+        assert writer.write(TURN, stream()).handover is IN_THE_STORE
     assert io_manager.kept == ROWS
 
 
 def test_each_part_of_a_split_is_held_by_its_own_size(record, monkeypatch):
     monkeypatch.setattr(keeping, "_HELD_BYTES", 8 * 8)
     source = stream([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 1, 3])
-    with kept_by(Recording("open", record), Recording("withheld", record)) as keep:
-        handed = keep.keep(TURN, split(source)).handover
+    with kept_by(Recording("open", record), Recording("withheld", record)) as writer:
+        handed = writer.write(TURN, split(source)).handover
     assert handed.table is IN_THE_STORE
     assert handed.withheld["id"].to_pylist() == [1, 3]
 
@@ -129,8 +129,8 @@ def test_any_other_stream_is_in_the_store_alone(record):
         def handle_output(self, context, obj):
             super().handle_output(context, obj.read_all())
 
-    with kept_by(Whole("open", record), Recording("withheld", record)) as keep:
-        output = keep.keep(TURN, reader)
+    with kept_by(Whole("open", record), Recording("withheld", record)) as writer:
+        output = writer.write(TURN, reader)
     assert output.handover is IN_THE_STORE
     assert "expected" not in output.result.metadata
 
@@ -141,8 +141,8 @@ def test_the_withheld_part_is_there_before_the_open_one(rows, streamed, record):
     whole = pa.Table.from_batches(list(stream(rows)), SCHEMA)
     value = split(stream(rows)) if streamed else SplitTable(*by_parity(whole))
     io_manager, restricted = Recording("open", record), Recording("withheld", record)
-    with kept_by(io_manager, restricted) as keep:
-        output = keep.keep(TURN, value)
+    with kept_by(io_manager, restricted) as writer:
+        output = writer.write(TURN, value)
     assert record == ["withheld", "open"]
     assert io_manager.kept == [one for one in rows if one % 2 == 0]
     assert restricted.kept == [one for one in rows if one % 2 == 1]
@@ -158,10 +158,10 @@ def test_the_withheld_part_is_there_before_the_open_one(rows, streamed, record):
 def test_a_reading_that_fails_keeps_neither_part_and_is_the_error(rows, record):
     for source in (split(stream(rows, error=MOVED)), stream(rows, error=MOVED)):
         with (
-            kept_by(Recording("open", record), Recording("withheld", record)) as keep,
+            kept_by(Recording("open", record), Recording("withheld", record)) as writer,
             pytest.raises(TableChangedError) as caught,
         ):
-            keep.keep(TURN, source)
+            writer.write(TURN, source)
         assert caught.value is MOVED
     assert record == []
 
@@ -178,10 +178,10 @@ def test_a_withheld_store_that_fails_is_the_error_and_no_open_table_is_kept(
     restricted = Recording("withheld", record, error, after)
     for _ in range(3):  # the two threads meet in another order each time
         with (
-            kept_by(Recording("open", record), restricted) as keep,
+            kept_by(Recording("open", record), restricted) as writer,
             pytest.raises(type(error)) as caught,
         ):
-            keep.keep(TURN, split(stream(rows)))
+            writer.write(TURN, split(stream(rows)))
         assert caught.value is error
     assert record == []
 
@@ -202,8 +202,8 @@ def test_an_open_table_is_written_while_the_withheld_one_is_committed(record, tm
     manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
     store = manager.store.store
     restricted = Late("withheld", record)
-    with kept_by(manager, restricted) as keep:
-        keep.keep(TURN, split(stream()))
+    with kept_by(manager, restricted) as writer:
+        writer.write(TURN, split(stream()))
     assert restricted.seen == (1, False)
     assert store.download_table("records/ONC-301")["id"].to_pylist() == ROWS[::2]
     published_at = store.manifest("records/ONC-301").publications[-1].published_at
@@ -233,8 +233,8 @@ def test_only_the_table_itself_waits_however_it_is_published(kind, record, tmp_p
     manager = kind(store=StoreResource(uri=str(tmp_path)))
     store = manager.store.store
     restricted = Recording("withheld", record, FULL, after=2)
-    with kept_by(manager, restricted) as keep, pytest.raises(StoreError):
-        keep.keep(TURN, split(stream()))
+    with kept_by(manager, restricted) as writer, pytest.raises(StoreError):
+        writer.write(TURN, split(stream()))
     assert not store.exists("records/ONC-301")
 
     def noting(rows):
@@ -244,8 +244,8 @@ def test_only_the_table_itself_waits_however_it_is_published(kind, record, tmp_p
 
     source = stream()
     noted = BatchStream(noting(source), source.counts, SCHEMA)
-    with kept_by(manager, Recording("withheld", record)) as keep:
-        keep.keep(TURN, split(noted))
+    with kept_by(manager, Recording("withheld", record)) as writer:
+        writer.write(TURN, split(noted))
     assert store.exists("records/ONC-301")
 
 
@@ -291,8 +291,8 @@ def test_no_try_ends_before_its_withheld_part_does(record, tmp_path):
         (FailsAtOnce, []),
     ):
         manager = failing(store=StoreResource(uri=str(tmp_path)))
-        with kept_by(manager, Late("withheld", record)) as keep, pytest.raises(StoreError):
-            keep.keep(TURN, split(stream()))
+        with kept_by(manager, Late("withheld", record)) as writer, pytest.raises(StoreError):
+            writer.write(TURN, split(stream()))
         assert record.pop() == arrived
 
 
@@ -307,10 +307,10 @@ def test_a_withheld_store_that_fails_at_its_end_keeps_the_open_table_from_its_co
 
     manager = StudyIOManager(store=StoreResource(uri=str(tmp_path)))
     with (
-        kept_by(manager, FailsLast("withheld", record)) as keep,
+        kept_by(manager, FailsLast("withheld", record)) as writer,
         pytest.raises(type(error)) as caught,
     ):
-        keep.keep(TURN, split(stream()))
+        writer.write(TURN, split(stream()))
     assert caught.value is error
     assert not manager.store.store.exists("records/ONC-301")
     assert manager.store.store.versions("records/ONC-301") == []
@@ -322,18 +322,18 @@ def test_an_open_store_that_fails_while_it_is_fed_keeps_no_withheld_part(error, 
     broken = Recording("open", record, error, after)
     parts = split(stream(ROWS * 40))
     with (
-        kept_by(broken, Recording("withheld", record)) as keep,
+        kept_by(broken, Recording("withheld", record)) as writer,
         pytest.raises(type(error)) as caught,
     ):
-        keep.keep(TURN, parts)
+        writer.write(TURN, parts)
     assert caught.value is error
     assert list(parts.withheld) == []
     assert record == []
 
 
 def test_a_result_without_a_table_has_no_artifact(record):
-    with kept_by(Recording("open", record), Recording("withheld", record)) as keep:
-        output = keep.keep(TURN, {"sites": 3})
+    with kept_by(Recording("open", record), Recording("withheld", record)) as writer:
+        output = writer.write(TURN, {"sites": 3})
     assert (output.result.data, output.result.stored, output.handover) == (
         {"sites": 3},
         False,

@@ -1,4 +1,7 @@
-"""What a pipeline returns, kept: counts in the event, anything else in a store. Any thread."""
+"""Stores what a pipeline returns: numbers in the event, everything else in a store.
+
+May be called from any thread.
+"""
 
 import inspect
 import threading
@@ -28,12 +31,12 @@ from orch_assets.study import in_study_context
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Handed on instead of what only its store can give: a stream that was too long to hold, an object
-# that a user's own IO manager keeps.
+# Handed to the next pipelines if they must load the result from its store: a stream too large to
+# hold in memory, or an object of a user's own IO manager.
 IN_THE_STORE: Final = object()
 
 _HELD_BYTES: Final = 16 << 20
-# What an open table's metadata tells of its companion.
+# Keys in the open table's metadata for the metadata of its withheld part.
 _WITHHELD: Final = {ROW_COUNT: "withheld_rows", URI: "withheld_uri", "sha256": "withheld_sha256"}
 
 Metadata = Mapping[str, Any]
@@ -44,10 +47,10 @@ class OutputWriter:
     """Stores results through the IO managers of a run.
 
     Attributes:
-        resources: the run's: IO managers by key, ``restricted_io_manager`` among them.
+        resources: resources of the run, including IO managers and ``restricted_io_manager``.
         run_id: the run.
-        keys: the pipelines' asset keys, by name.
-        io_manager_keys: which IO manager keeps a pipeline's results, by name.
+        keys: asset keys, by pipeline name.
+        io_manager_keys: resource keys of the IO managers, by pipeline name.
         definition_metadata: metadata of the assets' definitions.
     """
 
@@ -57,96 +60,104 @@ class OutputWriter:
     io_manager_keys: Mapping[str, str]
     definition_metadata: Mapping[dg.AssetKey, Mapping[str, Any]] = field(default_factory=dict)
 
-    def keep(self, turn: StepCall, returned: Any) -> StepOutput:
-        """Store a result and return what the event tells of it, and what is handed on."""
+    def write(self, call: StepCall, returned: Any) -> StepOutput:
+        """Store a result; return its metadata for the event, and the value to hand on."""
         value = as_result(returned)
         if value is None or (showable(value) and _is_named_by_source(value)):
             return StepOutput(StoredResult(data=value), handover=value)
         if isinstance(value, SplitTable):
-            metadata, handover = self._keep_split(turn, value)
+            metadata, handover = self._write_split(call, value)
         else:
-            metadata, handover = self._keep_one(turn, self.io_manager(turn.step.name), value)
+            metadata, handover = self._write_one(call, self.io_manager(call.step.name), value)
         return StepOutput(StoredResult(metadata=metadata, stored=True), handover=handover)
 
     def io_manager(self, name: str) -> dg.IOManager:
-        """Return the IO manager that keeps a pipeline's results."""
+        """Return the IO manager that stores a pipeline's results."""
         io_manager: dg.IOManager = getattr(self.resources, self.io_manager_keys[name])
         return io_manager
 
-    def _keep_one(
+    def _write_one(
         self,
-        turn: StepCall,
+        call: StepCall,
         io_manager: dg.IOManager,
         value: Any,
         before_commit: Callable[[], object] = lambda: None,
     ) -> tuple[Metadata, Any]:
         if not is_table_stream(value):
-            metadata = self._store(turn, io_manager, value)
+            metadata = self._store(call, io_manager, value)
             return metadata, value if handed_on(value) else IN_THE_STORE
         if not isinstance(value, BatchStream):
-            return self._store(turn, io_manager, value), IN_THE_STORE
-        held = _Held(value.schema)
+            return self._store(call, io_manager, value), IN_THE_STORE
+        held = _HeldBatches(value.schema)
         with value:
-            batches = _Following(held.passing(value), value.counts, value.schema, before_commit)
-            metadata = self._store(turn, io_manager, batches)
-        return {**metadata, **_told(value.counts)}, held.table()
+            batches = _DelayedCommit(held.collect(value), value.counts, value.schema, before_commit)
+            metadata = self._store(call, io_manager, batches)
+        return {**metadata, **_reading_counts(value.counts)}, held.table()
 
-    def _keep_split(self, turn: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
-        """Commit the withheld part first: the open table alone says that both are there."""
-        keep_withheld = partial(self._keep_withheld, turn, value)
-        io_manager = self.io_manager(turn.step.name)
-        if isinstance(value.table, BatchStream):  # one reading, from which both are fed
-            beside = _Beside(keep_withheld)
-            fed = BatchStream(beside.fed(value.table), value.table.counts, value.table.schema)
+    def _write_split(self, call: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
+        """Store both parts; commit the withheld part first.
+
+        Readers take an open table as proof that its withheld part exists.
+        """
+        write_withheld = partial(self._write_withheld, call, value)
+        io_manager = self.io_manager(call.step.name)
+        if isinstance(value.table, BatchStream):  # both parts come from the same download
+            background = _BackgroundWrite(write_withheld)
+            batches = background.feed(value.table)
+            stream = BatchStream(batches, value.table.counts, value.table.schema)
             try:
-                metadata, handover = self._keep_one(turn, io_manager, fed, beside.result)
+                metadata, handover = self._write_one(call, io_manager, stream, background.result)
             finally:
                 value.table.close()
-                beside.wait()  # no try may end before it: the next one would meet it
-            withheld, withheld_handover = beside.result()
+                background.wait()  # or a retry would write while this attempt still does
+            withheld, withheld_handover = background.result()
         else:
-            withheld, withheld_handover = keep_withheld()
-            metadata, handover = self._keep_one(turn, io_manager, value.table)
-        told = {
-            key: value
+            withheld, withheld_handover = write_withheld()
+            metadata, handover = self._write_one(call, io_manager, value.table)
+        withheld_metadata = {
+            key: entry
             for name, key in _WITHHELD.items()
-            if (value := entry_of(withheld, name)) is not None
+            if (entry := entry_of(withheld, name)) is not None
         }
-        return {**metadata, **told}, SplitTable(handover, withheld_handover)
+        return {**metadata, **withheld_metadata}, SplitTable(handover, withheld_handover)
 
-    def _keep_withheld(self, turn: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
-        """Store a withheld part; one without rows not always: ``withheld_rows`` alone tells it."""
+    def _write_withheld(self, call: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
+        """Store a withheld part.
+
+        An optional one without rows is not stored unless there is an earlier version, which would
+        otherwise stay the newest. ``withheld_rows`` is then 0 and there is no ``withheld_uri``.
+        """
         io_manager = self.resources.restricted_io_manager
-        wanted = not value.withheld_if_any or self._may_be_stored(turn, io_manager)
-        if wanted or _has_rows(value.withheld):
-            return self._keep_one(turn, io_manager, value.withheld)
+        required = not value.withheld_if_any or self._may_exist(call, io_manager)
+        if required or _has_rows(value.withheld):
+            return self._write_one(call, io_manager, value.withheld)
         return {ROW_COUNT: dg.MetadataValue.int(0)}, value.withheld.schema.empty_table()
 
-    def _may_be_stored(self, turn: StepCall, io_manager: dg.IOManager) -> bool:
-        """Whether an IO manager has a table of the step's name, as far as can be known."""
+    def _may_exist(self, call: StepCall, io_manager: dg.IOManager) -> bool:
+        """Return whether the IO manager has a table for this step, or might have one."""
         if not isinstance(io_manager, PipelineIOManager):
             return True
-        name = artifact_name(self.keys[turn.step.name], turn.study_key)
+        name = artifact_name(self.keys[call.step.name], call.study_key)
         return io_manager.pipeline_store().exists(name)
 
-    def _store(self, turn: StepCall, io_manager: dg.IOManager, value: Any) -> Metadata:
-        key = self.keys[turn.step.name]
+    def _store(self, call: StepCall, io_manager: dg.IOManager, value: Any) -> Metadata:
+        key = self.keys[call.step.name]
         definition_metadata = self.definition_metadata.get(key, {})
         context = output_context(
-            self.resources, self.run_id, key, turn.study_key, definition_metadata
+            self.resources, self.run_id, key, call.study_key, definition_metadata
         )
-        told_on_the_way: Any = io_manager.handle_output(context, value)
-        if inspect.isgenerator(told_on_the_way):  # Dagster lets an IO manager yield its events
-            deque(told_on_the_way, maxlen=0)
-        told: Metadata = context.get_logged_metadata()
-        return told
+        events: Any = io_manager.handle_output(context, value)
+        if inspect.isgenerator(events):  # Dagster lets an IO manager yield events
+            deque(events, maxlen=0)
+        metadata: Metadata = context.get_logged_metadata()
+        return metadata
 
 
-class _Held:
-    """A stream's batches, held for the pipelines behind it while they are few.
+class _HeldBatches:
+    """Batches of a stream, held in memory for downstream pipelines up to ``_HELD_BYTES``.
 
     Args:
-        schema: the stream's.
+        schema: schema of the stream.
     """
 
     def __init__(self, schema: "pa.Schema") -> None:
@@ -154,10 +165,10 @@ class _Held:
         self._batches: list[pa.RecordBatch] | None = []
         self._bytes = 0
 
-    def passing(
+    def collect(
         self, batches: "Iterable[pa.RecordBatch]"
     ) -> "Generator[pa.RecordBatch, None, None]":
-        """Yield the batches, and hold them."""
+        """Yield the batches while holding them."""
         for batch in batches:
             self._bytes += batch.nbytes
             if self._bytes > _HELD_BYTES:
@@ -167,7 +178,7 @@ class _Held:
             yield batch
 
     def table(self) -> Any:
-        """Return the table, or ``IN_THE_STORE`` where it was too large to hold."""
+        """Return the table, or ``IN_THE_STORE`` if it was too large to hold."""
         import pyarrow as pa
 
         if self._batches is None:
@@ -175,16 +186,16 @@ class _Held:
         return pa.Table.from_batches(self._batches, self._schema)
 
 
-class _Following(BatchStream, DeferredStream):
-    """A stream whose table may be committed only after something else.
+class _DelayedCommit(BatchStream, DeferredStream):
+    """A stream whose table may be committed only after something else has finished.
 
-    A store takes the wait, and waits when all is written (``DeferredStream``). For whoever
-    knows nothing of it, the stream waits before it ends.
+    A store of this package takes the wait and calls it once all rows are written
+    (``stores.tables.Incoming``). For other consumers, the stream waits before it ends.
 
     Args:
         batches: the rows.
-        counts: how their reading goes.
-        schema: of every batch.
+        counts: progress of their download.
+        schema: schema of every batch.
         wait: returns when the table may be committed.
     """
 
@@ -200,7 +211,7 @@ class _Following(BatchStream, DeferredStream):
         self._taken = False
 
     def take_wait(self) -> Callable[[], object]:
-        """Return what is to be called before the commit; the stream itself waits no more."""
+        """Return the function to call before the commit. The stream then no longer waits."""
         self._taken = True
         return self._wait
 
@@ -213,7 +224,7 @@ class _Following(BatchStream, DeferredStream):
 
 
 def _has_rows(part: Any) -> bool:
-    """Whether a table, or a stream, has rows; a stream's batches without any are taken."""
+    """Return whether a table or stream has rows; consumes leading empty batches of a stream."""
     if not isinstance(part, BatchStream):
         return bool(part.num_rows)
     while (batch := part.peek()) is not None and not batch.num_rows:
@@ -221,49 +232,50 @@ def _has_rows(part: Any) -> bool:
     return batch is not None
 
 
-class _Beside:
-    """Work for the same study on a thread of its own."""
+class _BackgroundWrite:
+    """Writes one part of a result on a thread of its own."""
 
-    def __init__(self, work: Callable[[], tuple[Metadata, Any]]) -> None:
+    def __init__(self, write: Callable[[], tuple[Metadata, Any]]) -> None:
         self._outcome: Future[tuple[Metadata, Any]] = Future()
         thread = threading.Thread(
-            target=in_study_context(self._do), args=(work,), name="withheld-part", daemon=True
+            target=in_study_context(self._run), args=(write,), name="withheld-part", daemon=True
         )
         thread.start()
 
-    def _do(self, work: Callable[[], tuple[Metadata, Any]]) -> None:
+    def _run(self, write: Callable[[], tuple[Metadata, Any]]) -> None:
         try:
-            self._outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            self._outcome.set_result(write())
+        except BaseException as error:  # noqa: BLE001 - raised by result()
             self._outcome.set_exception(error)
 
-    def fed(self, batches: "Iterable[pa.RecordBatch]") -> "Generator[pa.RecordBatch, None, None]":
-        """Yield the batches that feed the work, too."""
+    def feed(self, batches: "Iterable[pa.RecordBatch]") -> "Generator[pa.RecordBatch, None, None]":
+        """Yield the batches; reading them also feeds the background write."""
         try:
             yield from batches
         except ImednetError:
-            # They end each other; what the work alone can fail of is why.
+            # Each part ends the other. An error that only the background write can raise is the
+            # cause, so it takes precedence.
             if not isinstance(self._outcome.exception(), ImednetError):
                 self.result()
             raise
 
     def wait(self) -> None:
-        """Wait for the work, however it ends."""
+        """Wait until the write has ended, whether it succeeded or failed."""
         self._outcome.exception()
 
     def result(self) -> tuple[Metadata, Any]:
-        """Wait for the work; return what it gave, or raise what ended it."""
+        """Wait for the write; return its metadata and value, or raise its error."""
         return self._outcome.result()
 
 
 def _is_named_by_source(value: Any) -> bool:
-    """Whether the names of a result's numbers are the pipeline's own, and none of its data."""
+    """Return whether every key of a result appears in the pipeline's source, so none is data."""
     known = current_known_names()
     return known is None or not isinstance(value, Mapping) or all(map(known.knows, value))
 
 
-def _told(counts: ReadingCounts) -> Metadata:
-    """Return how a table was read, for the event."""
+def _reading_counts(counts: ReadingCounts) -> Metadata:
+    """Return the counts of a download, for the event."""
     return {
         "expected": dg.MetadataValue.int(counts.expected or 0),
         "arrived": dg.MetadataValue.int(counts.arrived),

@@ -279,7 +279,7 @@ def test_a_reversed_range_is_refused_and_materializes_nothing(outcomes, studies)
     first, _, third = studies
     home, done = outcomes["a reversed range"]
     assert done.returncode == 1
-    assert f"The range {third}...{first} holds no study" in done.stderr
+    assert f"The range {third}...{first} contains no study" in done.stderr
     with home.instance() as real:
         assert materializations(real, "forms") == {}
 

@@ -38,7 +38,7 @@ def test_it_fails_the_partition_and_is_told_whole_in_the_restricted_store_alone(
         assert errors[stray.__name__].endswith(f" in fail, {where})")
     assert errors["behind"] == "UpstreamFailed: thread"
     assert errors["both"].count("ValueError (at strays.py:") == 2
-    assert "No study is known for a failure: ValueError (at strays.py:" in events
+    assert "A failure belongs to no study: ValueError (at strays.py:" in events
 
     readable = {"stdout": done.stdout.encode(), "stderr": done.stderr.encode()}
     for folder in (home.folder, tmp_path / "artifacts"):

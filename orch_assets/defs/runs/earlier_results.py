@@ -1,0 +1,97 @@
+"""Results of earlier runs: what a resumed run carries forward, and how long studies took."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+import dagster as dg
+
+from orch_assets.defs.events import carried
+
+_BATCH: Final = 500
+
+
+def done_in_parent(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, keys: Iterable[dg.AssetKey]
+) -> dict[dg.AssetKey, set[str]]:
+    """Return the studies that the run's parent materialized, by asset.
+
+    Every set is empty unless the run re-executes its parent "from failure": any other re-execution
+    starts anew. The direct parent is enough, because a resumed run logs again what it carries
+    forward.
+    """
+    done = {key: set[str]() for key in keys}
+    if run.tags.get("dagster/is_resume_retry") != "true" or run.parent_run_id is None:
+        return done
+    materializations = {dg.DagsterEventType.ASSET_MATERIALIZATION}
+    for record in records_of_run(instance, run.parent_run_id, materializations):
+        event = record.asset_materialization
+        if event is not None and event.asset_key in done and event.partition is not None:
+            done[event.asset_key].add(event.partition)
+    return done
+
+
+def records_of_run(
+    instance: dg.DagsterInstance, run_id: str, of_type: set[dg.DagsterEventType]
+) -> Iterator[dg.EventLogRecord]:
+    """Yield a run's events of some types, oldest first."""
+    cursor = None
+    while True:
+        page = instance.get_records_for_run(run_id, cursor, of_type=of_type, limit=_BATCH)
+        yield from page.records
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def newest_materializations(
+    instance: dg.DagsterInstance, key: dg.AssetKey, study_keys: Iterable[str]
+) -> Iterator[tuple[str, dg.EventLogRecord]]:
+    """Yield each study's newest materialization of an asset. Studies without one are left out."""
+    remaining = iter(study_keys)
+    while batch := list(islice(remaining, _BATCH)):
+        newest = instance.event_log_storage.get_latest_storage_id_by_partition(
+            key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(batch)
+        )
+        yield from _by_storage_id(instance, key, list(newest.values()))
+
+
+def _by_storage_id(
+    instance: dg.DagsterInstance, key: dg.AssetKey, storage_ids: Sequence[int]
+) -> Iterator[tuple[str, dg.EventLogRecord]]:
+    if not storage_ids:
+        return
+    wanted = dg.AssetRecordsFilter(key, storage_ids=storage_ids)
+    for record in instance.fetch_materializations(wanted, limit=len(storage_ids)).records:
+        if record.partition_key is not None:
+            yield record.partition_key, record
+
+
+def carried_events(
+    instance: dg.DagsterInstance, key: dg.AssetKey, study_keys: Iterable[str]
+) -> Iterator[dg.AssetMaterialization]:
+    """Yield the newest materialization of each study, for a resumed run to log again.
+
+    The newest, not the parent run's: another run may have refreshed the study since, and logging
+    the older event again would hide that result.
+    """
+    for study_key, record in newest_materializations(instance, key, study_keys):
+        yield carried(record, study_key)
+
+
+def past_durations(
+    instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], study_keys: Iterable[str]
+) -> dict[str, float]:
+    """Return each study's working seconds, summed over the newest materializations of the assets.
+
+    A study without any is left out.
+    """
+    studies = list(study_keys)
+    durations: dict[str, float] = {}
+    for key in keys:
+        for study_key, record in newest_materializations(instance, key, studies):
+            event = record.asset_materialization
+            seconds = event.metadata.get("duration_seconds") if event else None
+            if seconds is not None and isinstance(seconds.value, (int, float)):
+                durations[study_key] = durations.get(study_key, 0.0) + seconds.value
+    return durations
