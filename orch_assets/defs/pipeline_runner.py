@@ -88,7 +88,7 @@ class PipelineRunner:
             return self._finish(call, value, inputs)
 
     async def run_async(self, call: StepCall, on_worker: OnWorker) -> StepOutput:
-        """Run an ``async`` pipeline on the event loop. Workers load its inputs and store its result."""
+        """Run an ``async`` pipeline on the event loop, and its reading and writing on workers."""
         pipeline = self.pipelines[call.step.name]
         with self._knowing(pipeline, call.study_key):
             return await self._run_async(call, pipeline, on_worker)
@@ -137,7 +137,7 @@ class PipelineRunner:
     def _knowing(
         self, pipeline: StudyPipeline, study_key: str
     ) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which errors and metadata may show names from the pipeline's source."""
+        """Return a context in which errors and metadata may show names of the pipeline's source."""
         assets = [artifact_name(key, None) for key in self.keys.values()]
         read = getattr(self.sdk, "open_variables", None)
         variables = partial(read, study_key) if read else tuple
