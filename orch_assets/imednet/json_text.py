@@ -15,6 +15,7 @@ import msgspec
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = rb"\ufffd"  # of the same length as an escape, so that errors name the right byte
+_SURROGATE = re.compile(rb"\\u[dD]")
 # Matches every escape from left to right: two backslashes and `ud83d` are not a surrogate.
 _ESCAPES = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -33,7 +34,9 @@ _decode_any = msgspec.json.Decoder().decode
 
 def has_surrogates(document: bytes) -> bool:
     """Return whether a document may contain escaped surrogates, paired or lone."""
-    return rb"\ud" in document or rb"\uD" in document
+    # One byte is found at the speed of memory, and most pages have no backslash at all. Searching
+    # for three bytes, twice, took a tenth of the CPU of reading a page.
+    return b"\\" in document and _SURROGATE.search(document) is not None
 
 
 def lone_surrogates(document: bytes) -> int:
