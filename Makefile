@@ -43,7 +43,7 @@ demo: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 
 demo-aws: $(VENV)/.installed-dev $(AWS_HOME)/dagster.yaml
 	$(CLOSE_HOME)
-	$(BIN)/python -m docs.demo_aws
+	$(BIN)/python -m examples.state_machines
 
 # In a folder of its own: Dagster would read .env, and take the account's keys and stores from it.
 dev: export PYTHONPATH = $(CURDIR)

@@ -11,7 +11,7 @@ from orch_assets_tests.support.processes import Home, free_port
 def test_the_demo_executes_a_machine_for_every_study_and_leaves_no_process(tmp_path):
     nobody = f"http://127.0.0.1:{free_port()}"
     home = Home(tmp_path, {"HTTP_PROXY": nobody, "http_proxy": nobody})  # not for loopback
-    with home.start("python", "-m", "docs.demo_aws") as process:
+    with home.start("python", "-m", "examples.state_machines") as process:
         out, err = process.communicate(timeout=240)
         with pytest.raises(ProcessLookupError):  # nobody of its group is left
             os.killpg(process.pid, 0)

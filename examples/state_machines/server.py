@@ -23,7 +23,7 @@ def running_server() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     with tempfile.TemporaryFile() as log:
-        command = [sys.executable, "-m", "docs.demo_aws.server", port]
+        command = [sys.executable, "-m", "examples.state_machines.server", port]
         environment = {**os.environ, **credentials(f"http://127.0.0.1:{port}"), "MOTO_PORT": port}
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)  # noqa: S603 - our own
         try:
@@ -69,7 +69,7 @@ def _serve(port: str) -> None:
     from moto.awslambda_simple.models import LambdaSimpleBackend
     from moto.server import main
 
-    from docs.demo_aws import functions
+    from examples.state_machines import functions
 
     def invoke(_backend: Any, function_name: str, _qualifier: Any, body: Any, *_: Any) -> str:
         name = function_name.rpartition(":")[2]

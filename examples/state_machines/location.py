@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from docs.demo_aws import enrollment
+from examples.state_machines import enrollment
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.defs.study_resources import study_resources

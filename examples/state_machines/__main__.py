@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from docs.demo_aws.server import credentials, running_server
+from examples.state_machines.server import credentials, running_server
 
 _BUCKET = "clinical-data"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -58,7 +58,7 @@ def _run(instance: dg.DagsterInstance) -> bool:
 def _execute(
     instance: dg.DagsterInstance, job: str, tags: Mapping[str, str] | None = None
 ) -> dg.ExecuteInProcessResult:
-    from docs.demo_aws.location import defs
+    from examples.state_machines.location import defs
 
     return defs.resolve_job_def(job).execute_in_process(
         instance=instance, run_config=_QUIET, tags=dict(tags or {}), raise_on_error=False
