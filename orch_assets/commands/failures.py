@@ -10,7 +10,7 @@ from orch_assets.commands.location import settled_instance
 if TYPE_CHECKING:
     import dagster as dg
 
-    from orch_assets.orchestration.reporting.causes import FailedStep
+    from orch_assets.orchestration.reporting.failure_summary import FailedStep
 
 
 @click.command()
@@ -45,7 +45,7 @@ def _runs(instance: "dg.DagsterInstance", run_id: str | None) -> list[str]:
 
 
 def _causes(failed: "Sequence[FailedStep]") -> str:
-    from orch_assets.orchestration.reporting.causes import causes_of
+    from orch_assets.orchestration.reporting.failure_summary import causes_of
 
     return "\n".join(map(str, causes_of(failed))) or "No study failed."
 

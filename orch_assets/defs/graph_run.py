@@ -28,7 +28,7 @@ from orch_assets.imednet.blinding import extra_fields
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.reporting.causes import FailedStep, summarize_failures
+from orch_assets.orchestration.reporting.failure_summary import FailedStep, summarize_failures
 from orch_assets.orchestration.reporting.results import CANCELLED, describe_failure
 from orch_assets.orchestration.reporting.warning_texts import leave_out_texts
 from orch_assets.orchestration.steps import LaneStep, StepResult

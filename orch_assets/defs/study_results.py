@@ -15,7 +15,7 @@ from orch_assets.defs.runs.earlier_results import records_of_run
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
-from orch_assets.orchestration.reporting.causes import FailedStep
+from orch_assets.orchestration.reporting.failure_summary import FailedStep
 from orch_assets.orchestration.reporting.results import (
     COLUMNS,
     FAILED,

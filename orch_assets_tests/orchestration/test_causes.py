@@ -3,7 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_assets.orchestration.reporting.causes import FailedStep, causes_of, summarize_failures
+from orch_assets.orchestration.reporting.failure_summary import (
+    FailedStep,
+    causes_of,
+    summarize_failures,
+)
 from orch_assets.orchestration.reporting.results import Failure
 
 STUDIES = [f"CARD-{number}" for number in range(201, 213)]
