@@ -1,4 +1,4 @@
-"""Run the benchmarks named, or all of them."""
+"""Run the named benchmarks, or all."""
 
 import importlib
 import pkgutil
@@ -6,7 +6,7 @@ import sys
 
 import benchmarks
 
-# `earlier` needs a commit to compare with.
+# `earlier` is not run with the others, because it needs a commit to compare with.
 _NOT_BENCHMARKS = {"__main__", "earlier", "measuring", "locations", "prepared_registry"}
 
 
@@ -15,7 +15,7 @@ def main() -> int:
     chosen = sys.argv[1:] or names
     unknown = set(chosen) - set(names)
     if unknown:
-        print(f"No benchmark {', '.join(sorted(unknown))}. There are: {', '.join(names)}.")
+        print(f"No benchmark {', '.join(sorted(unknown))}. Available: {', '.join(names)}.")
         return 2
     passed = [importlib.import_module(f"benchmarks.{name}").main() for name in chosen]
     return 0 if all(passed) else 1

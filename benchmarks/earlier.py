@@ -1,7 +1,7 @@
-"""This tree against an earlier commit, one after the other, in one sitting.
+"""Compares this tree with an earlier commit in one session.
 
 ``python -m benchmarks.earlier COMMIT [RUNS]`` checks the commit out into a temporary folder. It
-runs both trees' benchmark modules in turn, against the same servers, and prints the medians
+runs the benchmark modules of both trees alternately, with the same servers, and prints the medians
 and their ratios (this tree / the commit). The clone must have the commit.
 """
 
@@ -26,26 +26,26 @@ BOUND = 1.1
 _MAKESPAN = """
 import json, benchmarks.makespan as makespan
 makespan.SEEDS = 1
-found = [*makespan._ratios(longest_first=False), *makespan._ratios(longest_first=True)]
-print(json.dumps({"makespan": sum(found) / len(found)}))
+ratios = [*makespan._ratios(longest_first=False), *makespan._ratios(longest_first=True)]
+print(json.dumps({"makespan": sum(ratios) / len(ratios)}))
 """
-# Dagster's SQL goes through SQLAlchemy, whatever the storage.
+# Dagster executes its SQL through SQLAlchemy, whichever storage it uses.
 _STATEMENTS = """
 import json, runpy, sys
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-seen = []
-event.listen(Engine, "before_cursor_execute", lambda *_: seen.append(1))
+statements = []
+event.listen(Engine, "before_cursor_execute", lambda *_: statements.append(1))
 sys.argv = ["event_overhead", "graph"]
 runpy.run_module("benchmarks.event_overhead", run_name="__main__")
-print(json.dumps({"statements": len(seen)}))
+print(json.dumps({"statements": len(statements)}))
 """
 
 
 def main() -> bool:
     """Print the ratios; return whether none exceeds the bound."""
-    commit, *rest = sys.argv[1:]
-    runs = int(rest[0]) if rest else RUNS
+    commit, *options = sys.argv[1:]
+    runs = int(options[0]) if options else RUNS
     with _checkout(commit) as before:
         return all([*_all_ratios(before, runs)])
 
@@ -73,7 +73,7 @@ def _all_ratios(before: Path, runs: int) -> Iterator[bool]:
             yield from _ratios(before, runs, kind, command, ["seconds", "mb"])
     events = ["-m", "benchmarks.event_overhead", "graph"]
     yield from _ratios(before, runs, "200 studies × 10 empty pipelines", events, ["cpu"])
-    yield from _ratios(before, 1, "the same", ["-c", _STATEMENTS], ["statements"], bound=1)
+    yield from _ratios(before, 1, "the same run", ["-c", _STATEMENTS], ["statements"], bound=1)
 
 
 def _ratios(
@@ -84,7 +84,7 @@ def _ratios(
     figures: Sequence[str],
     bound: float = BOUND,
 ) -> Iterator[bool]:
-    """Run a command in both trees in turn, and compare the medians of what it prints last."""
+    """Run a command in both trees alternately, and compare the medians of the printed figures."""
     pairs = [(_report(HERE, command), _report(before, command)) for _ in range(runs)]
     for figure in figures:
         now = median([mine[figure] for mine, _ in pairs])
@@ -94,7 +94,7 @@ def _ratios(
 
 
 def _report(tree: Path, command: Sequence[str]) -> dict[str, float]:
-    # `-c` and `-m` put the working folder first on the path: each tree imports its own package.
+    # `-c` and `-m` put the working folder first on the path, so each tree imports its own package.
     done = subprocess.run(
         [sys.executable, *command], cwd=tree, capture_output=True, text=True, check=False
     )

@@ -1,7 +1,8 @@
-"""500 executions of a state machine through one Dagster run, on moto's server.
+"""500 executions of a state machine in one Dagster run, on moto's server.
 
-The CPU of our own code is what the run takes beyond the very calls to AWS that it makes, made
-bare, and beyond a bare loop that logs the same events: that is boto3's, and Dagster's.
+The CPU time of this package's code is that of the run, minus two others: that of the same AWS calls
+made by a bare client (boto3's share), and that of a loop that logs the same events (Dagster's
+share).
 """
 
 import itertools
@@ -26,15 +27,15 @@ from orch_assets_tests.support.state_machine_servers import Server, step_functio
 STUDIES = [f"S-{number:03}" for number in range(500)]
 FAILING = set(STUDIES[::50])
 WAIT_SECONDS = 45
-SECONDS_BETWEEN_LOOKS = 0.25
-# Calls are counted in pieces of so many seconds.
-PIECE = 5
-FOLLOWING = ("ListExecutions", "DescribeExecution", "GetExecutionHistory")
+CHECK_SECONDS = 0.25
+# The rate of calls is measured in intervals of this length.
+INTERVAL_SECONDS = 5
+POLLING_CALLS = ("ListExecutions", "DescribeExecution", "GetExecutionHistory")
 KEY = dg.AssetKey("executed")
 
 
 def main() -> bool:
-    """Print the figures; return whether they are kept."""
+    """Print the figures; return whether they are within their bounds."""
     print(f"{len(STUDIES)} executions in one run, {len(FAILING)} of which fail")
     with step_functions_server() as server:
         os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
@@ -47,17 +48,17 @@ def main() -> bool:
         f"  {run['seconds']:.0f} s; CPU: run {run['cpu']:.2f} s, its calls {calls['cpu']:.2f} s, "
         f"its events {events['cpu']:.2f} s; calls: {run['calls']}"
     )
-    kept = [
+    verdicts = [
         verdict("partitions in a wrong state", run["wrong"], 0),
-        verdict("threads that wait, the main one too", run["threads"], 3),
-        verdict("calls to follow them", run["rate"], 10, unit="/s"),
-        verdict("CPU of our own code for each", own, 10, unit=" ms"),
+        verdict("waiting threads, including the main one", run["threads"], 3),
+        verdict("calls to poll them", run["rate"], 10, unit="/s"),
+        verdict("CPU of orch-assets for each", own, 10, unit=" ms"),
     ]
-    return all(kept)
+    return all(verdicts)
 
 
 def run(url: str) -> dict[str, Any]:
-    """Run the executions once."""
+    """Run the executions once and return the figures."""
     route = {"Type": "Choice", "Default": "Good"}
     route["Choices"] = [
         {"Variable": "$.study_key", "StringEquals": study, "Next": "Bad"} for study in FAILING
@@ -70,7 +71,7 @@ def run(url: str) -> dict[str, Any]:
         machine=machine(States({"Wait": wait, "Route": route, "Good": good, "Bad": BAD_DAY})),
     )
     def executed(study_key: str, sdk: object, study_logger: object) -> None:
-        """Make the input that is made without being told."""
+        """Use the default input of an execution."""
 
     from pathlib import Path
     from tempfile import TemporaryDirectory
@@ -79,7 +80,7 @@ def run(url: str) -> dict[str, Any]:
         instance.add_dynamic_partitions("studies", STUDIES)
         defs = location(Path(folder), url, executed)
         deploy(defs, instance, "executed")
-        _ = defs.resources["registry"].sdk  # starts the embedded registry, which has a thread
+        _ = defs.resources["registry"].sdk  # starts the simulator, which has a thread
         job = defs.resolve_job_def("everything").get_subset(asset_selection={KEY})
         with Watch() as watch:
             job.execute_in_process(
@@ -97,7 +98,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class Watch:
-    """Counts threads and calls while a run goes on; the CPU of counting is little."""
+    """Counts threads and AWS calls during a run; the CPU time for counting is negligible."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[float, str]] = []
@@ -112,13 +113,13 @@ class Watch:
 
         def client(*args: Any, **kwargs: Any) -> Any:
             made = make(*args, **kwargs)
-            made.meta.events.register("before-call.stepfunctions", self._note)
-            made.meta.events.register("after-call.stepfunctions.ListExecutions", self._weigh)
+            made.meta.events.register("before-call.stepfunctions", self._count_call)
+            made.meta.events.register("after-call.stepfunctions.ListExecutions", self._count_listed)
             return made
 
         boto3.session.Session.client = client  # type: ignore[method-assign]
         self._before = {*threading.enumerate()}
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._count_threads)
         self._thread.start()
         self._cpu, self._started = time.process_time(), time.monotonic()
         return self
@@ -130,38 +131,40 @@ class Watch:
         self._thread.join()
 
     def figures(self) -> dict[str, Any]:
-        """Return what was counted."""
-        pieces = Counter(int(at / PIECE) for at, name in self.calls if name in FOLLOWING)
+        """Return the counts and times."""
+        intervals = Counter(
+            int(at / INTERVAL_SECONDS) for at, name in self.calls if name in POLLING_CALLS
+        )
         return {
             "cpu": self.cpu,
             "seconds": self.seconds,
             "threads": self.threads,
-            "rate": max(pieces.values()) / PIECE,
+            "rate": max(intervals.values()) / INTERVAL_SECONDS,
             "calls": dict(Counter(name for _, name in self.calls)),
             "listed": max(1, round(sum(self.listed) / max(1, len(self.listed)))),
         }
 
-    def _note(self, model: Any, **_: object) -> None:
+    def _count_call(self, model: Any, **_: object) -> None:
         self.calls.append((time.monotonic(), model.name))
 
-    def _weigh(self, parsed: Any, **_: object) -> None:
+    def _count_listed(self, parsed: Any, **_: object) -> None:
         self.listed.append(len(parsed["executions"]))
 
-    def _look(self) -> None:
+    def _count_threads(self) -> None:
         """Count threads when all executions wait: the main one, and those that the run started.
 
-        The pool's workers have nothing to do then: they wait for work, not for executions.
+        The workers of the pool are not counted: they are idle and don't wait for executions.
         """
-        while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
+        while not self._ended.wait(CHECK_SECONDS):
             started = Counter(name for _, name in [*self.calls])["StartExecution"]
             if started >= len(STUDIES):
-                fresh = {*threading.enumerate()} - self._before - {self._thread}
-                names = [t.name for t in fresh if not t.name.startswith("orch-assets-worker")]
+                new_threads = {*threading.enumerate()} - self._before - {self._thread}
+                names = [t.name for t in new_threads if not t.name.startswith("orch-assets-worker")]
                 self.threads = max(self.threads, 1 + len(names))
 
 
-def calls(url: str, wanted: str, listed: str) -> dict[str, Any]:
-    """Make so many calls of each kind with nothing around them; lists are as long on average."""
+def calls(url: str, counts: str, listed: str) -> dict[str, Any]:
+    """Make the same number of calls of each kind with a bare client; lists have the mean length."""
     client = Server(url).client("stepfunctions")
     definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
     arn = client.create_state_machine(name="bare", definition=definition, roleArn=ROLE)[
@@ -184,14 +187,14 @@ def calls(url: str, wanted: str, listed: str) -> dict[str, Any]:
         "DescribeStateMachine": lambda: client.describe_state_machine(stateMachineArn=arn),
     }
     started = time.process_time()
-    for name, times in sorted(json.loads(wanted).items(), reverse=True):  # those started first
+    for name, times in sorted(json.loads(counts).items(), reverse=True):  # StartExecution first
         for _ in range(times):
             make[name]()
     return {"cpu": time.process_time() - started}
 
 
 def events(_: str) -> dict[str, Any]:
-    """Log the same events in a loop, and nothing else."""
+    """Log the same events in a loop."""
 
     @dg.multi_asset(
         specs=[dg.AssetSpec(KEY, partitions_def=studies, skippable=True)],
@@ -201,8 +204,10 @@ def events(_: str) -> dict[str, Any]:
     def bare(context: dg.AssetExecutionContext) -> Any:
         for study in context.partition_keys:
             arn = f"arn:aws:states:us-east-1:123456789012:execution:machine:{study}"
-            told = {"execution": dg.MetadataValue.url(f"https://{arn}"), "execution_arn": arn}
-            context.log_event(success(KEY, study, StoredResult({"rows": 3}, told), 0.001, "demo"))
+            metadata = {"execution": dg.MetadataValue.url(f"https://{arn}"), "execution_arn": arn}
+            context.log_event(
+                success(KEY, study, StoredResult({"rows": 3}, metadata), 0.001, "demo")
+            )
         yield from ()
 
     job = dg.Definitions(assets=[bare]).resolve_implicit_global_asset_job_def()

@@ -1,6 +1,7 @@
-"""Reading records: the real pipeline against bare loops, the public package and the window.
+"""The pipeline `records`, compared with bare loops, the public package and the request limit.
 
-Each measurement is a process of its own, against a server of prepared pages.
+Each measurement has a separate process, and reads from a server of prepared pages. The *window* is
+the number of requests in flight.
 """
 
 import functools
@@ -34,7 +35,7 @@ _PEERS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 
 
 def main() -> bool:
-    """Print the figures; return whether all bounds are kept."""
+    """Print the figures; return whether all are within their bounds."""
     return all([*_throughput(), *_memory(), *_twelve_studies()])
 
 
@@ -45,16 +46,16 @@ def _throughput() -> Iterator[bool]:
     print(f"{len(STUDIES)} studies × {RECORDS:,} records of 17 fields and 20 variables, rows/s")
     with prepared_registry(RECORDS, 0) as url:
         peers = ("bytes_only", "bare_threads", "bare_one", "bare_processes", *_PACKAGE)
-        at_once = _rates(("pipeline", *peers), url)
-    rate = at_once["pipeline"]
+        rates = _rates(("pipeline", *peers), url)
+    rate = rates["pipeline"]
     for peer in ("bare_threads", "bare_one"):
-        yield verdict(f"pipeline / {peer}", rate / at_once[peer], 0.8, at_least=True)
+        yield verdict(f"pipeline / {peer}", rate / rates[peer], 0.8, at_least=True)
     for peer in _PACKAGE:
-        yield verdict(f"pipeline / {peer}", rate / at_once[peer], 10, at_least=True)
+        yield verdict(f"pipeline / {peer}", rate / rates[peer], 10, at_least=True)
     print(f"The same at {LATENCY:g} ms a page; the window allows {POSSIBLE:,.0f}")
     with prepared_registry(RECORDS, LATENCY) as url:
-        late = _rates(("bytes_only", "pipeline"), url)
-    yield verdict("pipeline / the window", late["pipeline"] / POSSIBLE, 0.75, at_least=True)
+        delayed = _rates(("bytes_only", "pipeline"), url)
+    yield verdict("pipeline / the window", delayed["pipeline"] / POSSIBLE, 0.75, at_least=True)
 
 
 def _rates(kinds: tuple[str, ...], url: str) -> dict[str, float]:
@@ -74,8 +75,8 @@ def _rate(kind: str, url: str) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-# The public package reads one study: as its own objects; into its Parquet file, which lacks eleven
-# of the seventeen fields; into the one file of its own that has all of them.
+# The public package reads one study in three ways: as its own objects; into its Parquet file, which
+# lacks eleven of the seventeen fields; into its CSV file, which is the only one with all of them.
 _PACKAGE = {
     "package_objects": "sdk.records.list('S01')",
     "package_parquet": "export_to_parquet(sdk, 'S01', sys.argv[2])",
@@ -94,7 +95,7 @@ print({RECORDS} / (time.perf_counter() - begun))
 
 
 def bytes_only(url: str) -> int:
-    """Download every page, as many at once as the window has, and drop it."""
+    """Download every page, with as many requests at once as the window allows, and discard it."""
     get = _getter(url)
     with ThreadPoolExecutor(WINDOW) as pool:
         deque(pool.map(lambda page: len(get(*page)), _pages()), maxlen=0)
@@ -102,20 +103,20 @@ def bytes_only(url: str) -> int:
 
 
 def bare_one(url: str) -> int:
-    """Download, decode and write one page after the other."""
+    """Download, decode and write one page after another."""
     get = _getter(url)
     return _written(_batch(get(*page)) for page in _pages())
 
 
 def bare_threads(url: str) -> int:
-    """Download and decode on as many threads as the window has; write as they come."""
+    """Download and decode with as many threads as the window allows; write pages in order."""
     get = _getter(url)
     with ThreadPoolExecutor(WINDOW) as pool:
         return _written(pool.map(lambda page: _batch(get(*page)), _pages()))
 
 
 def bare_processes(url: str) -> int:
-    """Do so in a process for each processor, each its share; their start is not counted."""
+    """Give each processor's process a share of the pages; the start of processes is not counted."""
     count = os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     ready = (url, context.Barrier(count))
@@ -128,10 +129,10 @@ def bare_processes(url: str) -> int:
     return rows
 
 
-def _ready(url: str, everybody: Any) -> None:
-    """Load what a share needs, and wait until all processes have."""
+def _ready(url: str, all_ready: Any) -> None:
+    """Load the modules that a share needs, and wait until all processes have done so."""
     _share(url, _pages()[:1])
-    everybody.wait()
+    all_ready.wait()
 
 
 def _share(url: str, pages: list[tuple[str, int]]) -> int:
@@ -170,7 +171,7 @@ def _batch(body: bytes) -> Any:
 
 
 def _written(batches: Any) -> int:
-    """Write batches as one Parquet file a study, as the stores do; return the rows."""
+    """Write one Parquet file for each study, as the stores do; return the number of rows."""
     import pyarrow as pa
 
     rows = 0
@@ -178,8 +179,8 @@ def _written(batches: Any) -> int:
     batches = iter(batches)
     with tempfile.TemporaryDirectory() as folder:
         for study in STUDIES:
-            held = [next(batches) for _ in range(pages)]
-            table = pa.Table.from_batches(held)
+            pages_of_study = [next(batches) for _ in range(pages)]
+            table = pa.Table.from_batches(pages_of_study)
             _write(table, f"{folder}/{study}")
             rows += table.num_rows
     return rows
@@ -200,7 +201,7 @@ def pipeline(url: str) -> int:
 
 
 def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
-    """Materialize assets of the code location; leave the seconds of the work in ``_elapsed``."""
+    """Materialize assets of the code location; append the seconds of the work to ``_elapsed``."""
     import dagster as dg
 
     from orch_assets import pipelines
@@ -242,7 +243,7 @@ _elapsed: list[float] = []
 
 
 def _work_seconds(instance: Any, folder: str, studies: list[str]) -> float:
-    """Return the seconds from the beginning of the first study's work to the last publication."""
+    """Return the seconds from the start of the first study to the last publication."""
     from datetime import datetime
 
     from orch_assets import LocalPipelineStore
@@ -257,34 +258,34 @@ def _work_seconds(instance: Any, folder: str, studies: list[str]) -> float:
 
 
 def _records_of(instance: Any, studies: list[str]) -> int:
-    # Releases up to 0.2.0 call it "rows": they are compared with.
-    found = [event.metadata for event in _materializations(instance, studies)]
-    return sum(each.get("dagster/row_count", each.get("rows")).value for each in found)
+    # Releases up to 0.2.0, with which `earlier` compares, have "rows" instead.
+    metadata = [event.metadata for event in _materializations(instance, studies)]
+    return sum(each.get("dagster/row_count", each.get("rows")).value for each in metadata)
 
 
 def _materializations(instance: Any, studies: list[str]) -> list[Any]:
     import dagster as dg
 
-    found = instance.fetch_materializations(dg.AssetKey("records"), limit=len(studies)).records
-    return [record.asset_materialization for record in found]
+    records = instance.fetch_materializations(dg.AssetKey("records"), limit=len(studies)).records
+    return [record.asset_materialization for record in records]
 
 
 # --- memory ---
 
 
 def _memory() -> Iterator[bool]:
-    print("One study's records, whole process above its imports")
-    found = {}
+    print("One study's records: memory of the whole process, without its imports")
+    figures = {}
     for millions in (1, 5):
         with prepared_registry(millions * 1_000_000, 0) as url:
-            found[millions] = report_of(MODULE, "memory", url)
-        print(f"  {millions} M: {found[millions]['seconds']:.0f} s")
-    yield verdict("1 M records", found[1]["mb"], 400, unit=" MB")
-    yield verdict("5 M / 1 M", found[5]["mb"] / found[1]["mb"], 1.15)
+            figures[millions] = report_of(MODULE, "memory", url)
+        print(f"  {millions} M: {figures[millions]['seconds']:.0f} s")
+    yield verdict("1 M records", figures[1]["mb"], 400, unit=" MB")
+    yield verdict("5 M / 1 M", figures[5]["mb"] / figures[1]["mb"], 1.15)
 
 
 def memory(url: str) -> int:
-    """Read one large study; see ``_report``."""
+    """Read the records of one large study."""
     return _run_assets(url, ["S01"], ["records"])
 
 
@@ -296,16 +297,16 @@ def _twelve_studies() -> Iterator[bool]:
     with prepared_registry(RECORDS, LATENCY) as url:
         runs = [report_of(MODULE, "twelve", url) for _ in range(REPETITIONS)]
     seconds = median([run["seconds"] for run in runs])
-    # A full last page is followed by a request that finds no more.
+    # After a full last page, there is one more request, for an empty page.
     requests = 12 * (RECORDS // PAGE + 1 + len(_tables()) - 1)
     cpu = median([run["cpu"] / run["rows"] * 1e6 for run in runs])
     print(f"  {requests} requests in {seconds:.1f} s; CPU per 1,000 records: {cpu:.1f} ms")
     use = requests * LATENCY / 1000 / WINDOW / seconds
-    yield verdict("of what the window allows", use, 0.7, at_least=True)
+    yield verdict("share of the requests that the window allows", use, 0.7, at_least=True)
 
 
 def twelve(url: str) -> int:
-    """Run all tables for twelve studies."""
+    """Run the pipelines of all tables for twelve studies."""
     return _run_assets(url, [f"S{number:02d}" for number in range(1, 13)], _tables())
 
 
@@ -313,8 +314,8 @@ def _tables() -> list[str]:
     from orch_assets import pipelines
     from orch_assets.defs.discovery import discover_pipelines
 
-    found = discover_pipelines(pipelines)
-    return [each.name for each in found if each.reconciled and not each.on_request]
+    discovered = discover_pipelines(pipelines)
+    return [each.name for each in discovered if each.reconciled and not each.on_request]
 
 
 _LOADED = (
@@ -328,8 +329,8 @@ _LOADED = (
 
 
 def _report(kind: str, url: str) -> None:
-    """Measure one kind in this process, and print what it took as JSON."""
-    # What a process has loaded is not what reading adds.
+    """Measure one kind in this process, and print the figures as JSON."""
+    # Modules are loaded first, so that the memory of reading doesn't include them.
     for module in _LOADED:
         importlib.import_module(module)
     _begun.append(resource.getrusage(resource.RUSAGE_SELF))

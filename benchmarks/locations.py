@@ -1,4 +1,4 @@
-"""Code locations of empty pipelines, for the benchmarks."""
+"""Code locations with empty pipelines, for the benchmarks."""
 
 import os
 
@@ -13,20 +13,20 @@ from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 
 
 def empty_pipelines(count: int) -> list[StudyPipeline]:
-    """Return pipelines that do nothing."""
-    found = []
+    """Return this many pipelines that do nothing."""
+    pipelines = []
     for number in range(count):
 
         @study_pipeline(name=f"empty_{number}")
         def empty(study_key: str, sdk: object, study_logger: object) -> None:
             pass
 
-        found.append(pipeline_of(empty))
-    return [pipeline for pipeline in found if pipeline is not None]
+        pipelines.append(pipeline_of(empty))
+    return [pipeline for pipeline in pipelines if pipeline is not None]
 
 
 def graph_location(count: int) -> dg.Definitions:
-    """Return the project's study graph over empty pipelines."""
+    """Return a code location with a study graph of empty pipelines."""
     graph = build_study_graph(empty_pipelines(count))
     return dg.Definitions(
         assets=[graph],
@@ -40,11 +40,12 @@ def graph_location(count: int) -> dg.Definitions:
 
 @dg.asset(partitions_def=studies)
 def plain() -> None:
-    """Do nothing, for one study in a run of its own: Dagster as it comes."""
+    """Do nothing. Each study has a separate run, as in Dagster by default."""
 
 
-# What a command line can load: the graph in one run, or plain Dagster with a run for each study
-# and its default executor, which gives a run's step a process of its own.
+# For loading by name from a command line: the study graph, which has one run for all studies, or
+# a plain asset, which has a run for each study. The plain asset uses Dagster's default executor,
+# which starts a process for each step.
 defs = (
     dg.Definitions(assets=[plain])
     if os.environ.get("BENCH_LOCATION") == "plain"

@@ -1,7 +1,7 @@
-"""The time that a pool takes, against ideal list scheduling of the very same sleeps.
+"""The makespan of the orchestrator, compared with ideal list scheduling of the same sleeps.
 
-*List scheduling* gives each study, in order, to the worker that is free first, at no cost. Sizes
-are lognormal with sigma 1: a few studies are many times as long as most.
+*List scheduling* assigns each study, in order, to the worker that is free first, without overhead.
+Durations are lognormal with sigma 1: a few studies take many times as long as most.
 """
 
 import heapq
@@ -17,27 +17,28 @@ from orch_assets import MultiStudyOrchestrator
 
 SEEDS = 20
 SIZES = [(20, 4), (20, 8), (50, 4), (50, 8), (200, 4), (200, 8)]
-# The median study. Long beside the wake-up of a thread on a busy machine, short enough to repeat.
+# Duration of the median study. It is long compared with the wake-up of a thread on a busy machine,
+# and short enough to repeat.
 UNIT_SECONDS = 0.03
-# A ratio above this is measured again, and the least counts: what the pool costs comes every time,
-# what the machine did meanwhile does not.
+# A ratio above this is measured again, and the lowest one counts: the overhead of the orchestrator
+# is in every measurement, that of other processes on the machine is not.
 DOUBTFUL = 1.05
 TRIES = 3
 
 
 def main() -> bool:
-    """Print the ratios; return whether they are kept."""
+    """Print the ratios; return whether they are within their bounds."""
     print(f"makespan / ideal list schedule, lognormal sleeps (median {UNIT_SECONDS:g} s)")
     unknown, known = _ratios(longest_first=False), _ratios(longest_first=True)
-    kept = [
+    verdicts = [
         verdict("durations unknown, median", median(unknown), 1.05),
         verdict("durations unknown, worst", max(unknown), 1.10),
         verdict("expected_durations / longest-first bound, median", median(known), 1.05),
         verdict("expected_durations / longest-first bound, worst", max(known), 1.05),
     ]
-    first = [_least(_one_fails_first) for _ in range(SEEDS)]
-    kept.append(verdict("1 ms failure before 49 of 50 ms, median", median(first), 1.05))
-    return all(kept)
+    first = [_lowest(_one_fails_first) for _ in range(SEEDS)]
+    verdicts.append(verdict("1 ms failure before 49 of 50 ms, median", median(first), 1.05))
+    return all(verdicts)
 
 
 def _ratios(*, longest_first: bool) -> list[float]:
@@ -47,7 +48,7 @@ def _ratios(*, longest_first: bool) -> list[float]:
         for seed in range(SEEDS):
             rng = random.Random(seed)
             sleeps = {str(n): UNIT_SECONDS * rng.lognormvariate(0.0, 1.0) for n in range(studies)}
-            each.append(_least(partial(_ratio, sleeps, workers, longest_first=longest_first)))
+            each.append(_lowest(partial(_ratio, sleeps, workers, longest_first=longest_first)))
         order = "longest first" if longest_first else "registry order"
         print(
             f"  N={studies}, W={workers}, {order}: median {median(each):.3f}, worst {max(each):.3f}"
@@ -56,7 +57,7 @@ def _ratios(*, longest_first: bool) -> list[float]:
     return ratios
 
 
-def _least(measure: Callable[[], float]) -> float:
+def _lowest(measure: Callable[[], float]) -> float:
     ratios = [measure()]
     while min(ratios) > DOUBTFUL and len(ratios) < TRIES:
         ratios.append(measure())
@@ -98,6 +99,6 @@ def _list_schedule(durations: Sequence[float], workers: int) -> float:
 
 
 def registry_of(study_keys: Any) -> Any:
-    """Return an SDK that has these studies and no network."""
+    """Return an SDK that lists these studies and uses no network."""
     studies = [SimpleNamespace(study_key=key) for key in study_keys]
     return SimpleNamespace(studies=SimpleNamespace(list=lambda: studies))

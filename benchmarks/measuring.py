@@ -1,4 +1,4 @@
-"""How the benchmarks measure and print."""
+"""Measuring and printing, as all benchmarks do it."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 
 def child_cpu(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
-    """Run a command to its end; return the CPU seconds that it and its children used."""
+    """Run a command and return the CPU seconds that it and its children used."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
@@ -22,7 +22,7 @@ def child_cpu(command: Sequence[str], env: Mapping[str, str] | None = None) -> f
 
 
 def report_of(module: str, *arguments: str) -> dict[str, float]:
-    """Run a module in a fresh process; return the JSON object that it prints last."""
+    """Run a module in a new process and return the JSON object that it prints last."""
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -34,14 +34,14 @@ def report_of(module: str, *arguments: str) -> dict[str, float]:
 def verdict(
     name: str, value: float, bound: float, *, at_least: bool = False, unit: str = ""
 ) -> bool:
-    """Print a figure against its bound; return whether it is kept."""
-    kept = value >= bound if at_least else value <= bound
+    """Print a figure and its bound; return whether the figure is within the bound."""
+    within = value >= bound if at_least else value <= bound
     relation = "at least" if at_least else "at most"
-    mark = "ok  " if kept else "FAIL"
+    mark = "ok  " if within else "FAIL"
     print(f"  {mark} {name}: {value:.2f}{unit} ({relation} {bound:g}{unit})")
-    return kept
+    return within
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the median."""
+    """Return the median of the values."""
     return statistics.median(values)

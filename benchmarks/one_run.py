@@ -1,4 +1,4 @@
-"""One run for 20 studies against a run for each: the CPU that both take, as whole processes."""
+"""The CPU time of one run for 20 studies, compared with 20 runs; measured for whole processes."""
 
 import sys
 import tempfile
@@ -12,8 +12,8 @@ REPETITIONS = 3
 
 
 def main() -> bool:
-    """Print the ratio; return whether it is kept."""
-    print("one run for 20 studies against 20 runs (multiprocess executor, the default)")
+    """Print the ratio; return whether it is within its bound."""
+    print("one run for 20 studies, compared with 20 runs (multiprocess executor, the default)")
     ratios = []
     for _ in range(REPETITIONS):
         with tempfile.TemporaryDirectory() as home:
@@ -23,9 +23,9 @@ def main() -> bool:
             each = sum(
                 _materialize(home, "plain", "plain", f"--partition={study}") for study in STUDIES
             )
-        print(f"  one run {one:.2f} CPU s, a run each {each:.2f} CPU s")
+        print(f"  one run {one:.2f} CPU s, 20 runs {each:.2f} CPU s")
         ratios.append(each / one)
-    return verdict("a run each / one run", median(ratios), 12, at_least=True)
+    return verdict("20 runs / one run", median(ratios), 12, at_least=True)
 
 
 def _range() -> str:

@@ -1,9 +1,9 @@
-"""A registry that serves prepared pages, so that it is not what a benchmark measures.
+"""A server of prepared API pages, so that benchmarks don't measure the server.
 
-``python -m benchmarks.prepared_registry RECORDS MILLISECONDS`` prints its port and serves, for
-every study alike: so many records of 17 fields and 20 variables, the dictionary of these, and no
-rows for the other endpoints. A page's bytes are joined from pieces that were made before, and kept
-for the next who asks for them.
+``python -m benchmarks.prepared_registry RECORDS MILLISECONDS`` prints its port. It serves the same
+for every study: RECORDS records of 17 fields and 20 variables, their data dictionary, and no rows
+for the other endpoints. Each answer is delayed by MILLISECONDS. A page's bytes are joined from
+prepared pieces and cached.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ VARIABLES = [f"VAR{number:02d}" for number in range(20)]
 KEYS = {"api_key": "key", "security_key": "key"}
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-_ID = 987654321987  # stands where a record's ID goes
-_STUDY = "PREPARED"  # stands where the study's key goes
+_ID = 987654321987  # placeholder of a record's ID
+_STUDY = "PREPARED"  # placeholder of the study's key
 
 
 @contextmanager
 def prepared_registry(records: int, milliseconds: float) -> Iterator[str]:
-    """Serve in a process of its own while the block lasts; yield the base URL."""
+    """Serve in a separate process during the block; yield the base URL."""
     command = [
         sys.executable,
         "-m",
@@ -57,14 +57,14 @@ class _Pages:
             "studies": _body(0, 1, _json([{"studyKey": "S01", "studyId": 1}])),
         }
 
-    @functools.lru_cache(maxsize=500)  # noqa: B019 - there is one of it, as long as the process
+    @functools.lru_cache(maxsize=500)  # noqa: B019 - the one instance lives as long as the process
     def answer(self, study_key: str, endpoint: str, number: int) -> bytes:
-        """Return an answer, head and body."""
+        """Return an answer with its headers and body."""
         body = self._body(endpoint, number).replace(_STUDY.encode(), study_key.encode())
         return _HEAD % len(body) + body
 
     def _body(self, endpoint: str, number: int) -> bytes:
-        """Return a page; of records with IDs of its own."""
+        """Return the body of a page; each record of the study has a different ID."""
         if endpoint != "records":
             return self._others.get(endpoint) or _body(number, 0, b"[]")
         first = number * PAGE
@@ -79,9 +79,13 @@ class _Pages:
 
 def _record(number: int, record_id: int = _ID) -> dict[str, Any]:
     answers: dict[str, Any] = {}
-    for place, name in enumerate(VARIABLES):
-        kinds: tuple[Any, ...] = (f"answer {number * place % 997}", number * place % 97, "1.5")
-        answers[name] = kinds[place % 3]
+    for position, name in enumerate(VARIABLES):
+        answers_by_type: tuple[Any, ...] = (
+            f"answer {number * position % 997}",
+            number * position % 97,
+            "1.5",
+        )
+        answers[name] = answers_by_type[position % 3]
     return {
         "studyKey": _STUDY,
         "intervalId": number % 30 + 1,
@@ -108,17 +112,17 @@ def _variables() -> list[dict[str, Any]]:
     return [
         {
             "studyKey": _STUDY,
-            "variableId": form * 100 + place,
+            "variableId": form * 100 + position,
             "variableName": name,
-            "variableType": ("TEXT", "INTEGER", "DECIMAL")[place % 3],
-            "sequence": place,
+            "variableType": ("TEXT", "INTEGER", "DECIMAL")[position % 3],
+            "sequence": position,
             "label": name.title(),
             "blinded": False,
             "formId": form + 1,
             "formKey": f"FORM{form + 1}",
         }
         for form in range(FORMS)
-        for place, name in enumerate(VARIABLES)
+        for position, name in enumerate(VARIABLES)
     ]
 
 
@@ -145,7 +149,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        # A page fits in, so that it is sent in one go.
+        # The buffer holds a whole page, so that it is sent at once.
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
@@ -154,12 +158,12 @@ class _Connection(asyncio.Protocol):
         while b"\r\n\r\n" in self._received:
             request, _, self._received = self._received.partition(b"\r\n\r\n")
             path = request.split(b" ", 2)[1]
-            answer = self._pages.answer(*_asked(path.decode()))
+            answer = self._pages.answer(*_parse(path.decode()))
             asyncio.get_running_loop().call_later(self._seconds, self._transport.write, answer)
 
 
-def _asked(path: str) -> tuple[str, str, int]:
-    """Return study, endpoint and page."""
+def _parse(path: str) -> tuple[str, str, int]:
+    """Return the study, the endpoint and the page number of a request."""
     page = re.search(r"[?&]page=(\d+)", path)
     *_, study_key, endpoint = path.partition("?")[0].split("/")
     return study_key, endpoint, int(page[1]) if page else 0

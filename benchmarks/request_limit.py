@@ -1,8 +1,9 @@
-"""A registry that refuses above k requests in flight, k changing, against a pool that knows k.
+"""The adaptive request limit, compared with a client that knows the server's limit.
 
-Over real HTTP. An answer takes 0.1 s and k changes every 12 s: 120 answers long. That a registry
-takes more or fewer requests is a matter of minutes; who has to find k out from refusals alone, and
-keep those few, can't follow a k that halves and doubles within seconds.
+The simulator refuses requests above k in flight, over real HTTP, and k changes. An answer takes
+0.1 s, and k changes every 12 s, which is the time of 120 answers. In practice, the number of
+requests that an API accepts changes within minutes. A client that learns k only from refusals, and
+must keep refusals rare, can't follow a k that halves and doubles within seconds.
 """
 
 import threading
@@ -27,12 +28,12 @@ WORKERS = 24
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run came to.
+    """The figures of one run.
 
     Attributes:
-        failed: studies.
-        refused: share of the requests that were answered 429.
-        use: requests served, over what k would have let through meanwhile.
+        failed: Number of failed studies.
+        refused: Share of the requests that were answered with 429.
+        use: Requests served, divided by the number that k allowed in the same time.
     """
 
     failed: int
@@ -41,16 +42,16 @@ class Outcome:
 
 
 def main() -> bool:
-    """Print the figures; return whether they are kept."""
+    """Print the figures; return whether they are within their bounds."""
     print(f"{STUDIES} studies, 429 above k requests in flight, k = {ALLOWED} for 12 s each")
     adaptive, knowing = _run(knows=False), _run(knows=True)
-    print(f"  requests served of those possible: {adaptive.use:.2f}, knowing k {knowing.use:.2f}")
-    kept = [
+    print(f"  share of the possible requests: {adaptive.use:.2f}, with known k {knowing.use:.2f}")
+    verdicts = [
         verdict("failed studies", adaptive.failed, 0),
         verdict("refused requests", adaptive.refused * 100, 5, unit=" %"),
-        verdict("throughput / a pool that knows k", adaptive.use / knowing.use, 0.8, at_least=True),
+        verdict("throughput / with known k", adaptive.use / knowing.use, 0.8, at_least=True),
     ]
-    return all(kept)
+    return all(verdicts)
 
 
 def _run(*, knows: bool) -> Outcome:
@@ -84,7 +85,7 @@ def _read(study_key: str, sdk: Any, _logger: object) -> None:
 
 @contextmanager
 def _changing(allow: Callable[[int], None]) -> Iterator[Callable[[], float]]:
-    """Change k while the block lasts; yield what tells how many answers it allowed."""
+    """Change k during the block; yield a function that returns how many answers k allowed."""
     ended = threading.Event()
     began = time.monotonic()
     until = [0.0]

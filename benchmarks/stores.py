@@ -1,6 +1,6 @@
-"""The stores against the bare tools: a 1 M × 20 frame, a stream of 10 M rows, 100,000 objects.
+"""The stores, compared with pyarrow and boto3: a frame of 1 M × 20, 10 M rows, 100,000 objects.
 
-On moto's server, each measurement in a process of its own, one after the other.
+All use moto's server. Each measurement has a separate process, and they run one after the other.
 """
 
 import gc
@@ -23,83 +23,83 @@ MODULE = "benchmarks.stores"
 
 
 def main() -> bool:
-    """Print the figures; return whether all bounds are kept."""
+    """Print the figures; return whether all are within their bounds."""
     with s3_server() as settings:
         os.environ.update(settings)
         s3_client(settings).create_bucket(Bucket=BUCKET)
-        kept = [*_frame(), *_stream()]
-    return all([*kept, _listing()])
+        verdicts = [*_frame(), *_stream()]
+    return all([*verdicts, _listing()])
 
 
 def _frame() -> Iterator[bool]:
     print(f"A frame of {ROWS:,} rows × 20 columns")
     kinds = ("bare_upload", "upload", "bare_download", "download")
     runs = [{kind: report_of(MODULE, kind) for kind in kinds} for _ in range(REPETITIONS)]
-    found = {
+    figures = {
         kind: {name: median([run[kind][name] for run in runs]) for name in ("seconds", "mb")}
         for kind in kinds
     }
     for kind in kinds:
-        print(f"  {kind}: {found[kind]['seconds']:.2f} s, +{found[kind]['mb']:.0f} MB")
-    # The least of each: what else the machine does only adds to it, by up to a third.
-    least = {kind: min(run[kind]["seconds"] for run in runs) for kind in kinds}
-    up = least["upload"] / least["bare_upload"]
-    down = least["download"] / least["bare_download"]
-    memory = found["download"]["mb"] / found["bare_download"]["mb"]
+        print(f"  {kind}: {figures[kind]['seconds']:.2f} s, +{figures[kind]['mb']:.0f} MB")
+    # The lowest time of each: other processes on the machine only add to it, by up to a third.
+    lowest = {kind: min(run[kind]["seconds"] for run in runs) for kind in kinds}
+    up = lowest["upload"] / lowest["bare_upload"]
+    down = lowest["download"] / lowest["bare_download"]
+    memory = figures["download"]["mb"] / figures["bare_download"]["mb"]
     yield verdict("upload / encode, PUT and copy", up, 1.15)
-    yield verdict("memory of upload", found["upload"]["mb"], 130, unit=" MB")
+    yield verdict("memory of upload", figures["upload"]["mb"], 130, unit=" MB")
     yield verdict("download / pyarrow's S3", down, 1.1)
-    yield verdict("its memory / pyarrow's S3", memory, 1.15)
+    yield verdict("memory of download / pyarrow's S3", memory, 1.15)
 
 
 def _stream() -> Iterator[bool]:
     print(f"A stream of {STREAMED:,} rows × 10 columns, whole processes")
     for kind in ("stream_up", "stream_down"):
-        found = report_of(MODULE, kind)
-        yield verdict(f"{kind} in {found['seconds']:.0f} s", found["whole_mb"], 400, unit=" MB")
+        figures = report_of(MODULE, kind)
+        yield verdict(f"{kind} in {figures['seconds']:.0f} s", figures["whole_mb"], 400, unit=" MB")
 
 
 def _listing() -> bool:
     print(f"A listing of {OBJECTS:,} objects")
-    found = report_of(MODULE, "listing")
-    print(f"  bare {found['bare']:.2f} s, list_artifacts {found['ours']:.2f} s")
-    return verdict("list_artifacts / bare listing", found["ours"] / found["bare"], 1.1)
+    figures = report_of(MODULE, "listing")
+    print(f"  bare {figures['bare']:.2f} s, list_artifacts {figures['ours']:.2f} s")
+    return verdict("list_artifacts / bare listing", figures["ours"] / figures["bare"], 1.1)
 
 
-# --- in processes of their own ---
+# --- in separate processes ---
 
 
-def _high() -> float:
-    with open("/proc/self/status") as status:  # noqa: PTH123 - no file of the project's
+def _peak_megabytes() -> float:
+    with open("/proc/self/status") as status:  # noqa: PTH123 - not a file of the project
         (line,) = [line for line in status if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
 def _measured(work: Callable[[], Any]) -> dict[str, float]:
     gc.collect()
-    with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - forgets the peak so far
+    with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - resets the peak
         file.write("5")
-    before, started = _high(), time.perf_counter()
-    kept = work()
-    found = {"seconds": time.perf_counter() - started, "mb": _high() - before}
-    del kept
-    return {**found, "whole_mb": _high()}
+    before, started = _peak_megabytes(), time.perf_counter()
+    result = work()
+    figures = {"seconds": time.perf_counter() - started, "mb": _peak_megabytes() - before}
+    del result
+    return {**figures, "whole_mb": _peak_megabytes()}
 
 
 def _a_frame(rows: int = ROWS) -> Any:
     import numpy as np
     import pandas as pd
 
-    made = np.random.default_rng(1)
-    columns: dict[str, Any] = {f"value_{n}": made.normal(70, 12, rows) for n in range(8)}
-    columns |= {f"count_{n}": made.integers(0, 5000, rows) for n in range(5)}
+    random = np.random.default_rng(1)
+    columns: dict[str, Any] = {f"value_{n}": random.normal(70, 12, rows) for n in range(8)}
+    columns |= {f"count_{n}": random.integers(0, 5000, rows) for n in range(5)}
     columns |= {
         f"seen_{n}": pd.Timestamp("2024-01-01")
-        + pd.to_timedelta(made.integers(0, 10**7, rows), unit="s")
+        + pd.to_timedelta(random.integers(0, 10**7, rows), unit="s")
         for n in range(3)
     }
     subjects = np.array([f"ONC-301-{n:05}" for n in range(3000)], dtype=object)
-    columns |= {f"text_{n}": subjects[made.integers(0, 3000, rows)] for n in range(4)}
+    columns |= {f"text_{n}": subjects[random.integers(0, 3000, rows)] for n in range(4)}
     return pd.DataFrame(columns)
 
 
@@ -173,9 +173,9 @@ def _batches(schema: Any) -> Iterator[Any]:
     import numpy as np
     import pyarrow as pa
 
-    made = np.random.default_rng(1)
+    random = np.random.default_rng(1)
     for _ in range(STREAMED // 50_000):
-        yield pa.record_batch([made.random(50_000) for _ in schema.names], schema=schema)
+        yield pa.record_batch([random.random(50_000) for _ in schema.names], schema=schema)
 
 
 def stream_up() -> dict[str, float]:
@@ -197,7 +197,7 @@ def stream_down() -> dict[str, float]:
 
 
 def listing() -> dict[str, float]:
-    """Fill moto's server from within, since 100,000 requests would take minutes."""
+    """Put the objects into moto's server directly: 100,000 requests would take minutes."""
     from moto.s3.models import s3_backends
     from moto.server import ThreadedMotoServer
 
@@ -235,5 +235,4 @@ def listing() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    found = globals()[sys.argv[1]]()
-    print(json.dumps(found))
+    print(json.dumps(globals()[sys.argv[1]]()))
