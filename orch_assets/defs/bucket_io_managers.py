@@ -1,4 +1,4 @@
-"""IO managers for buckets, with every parameter of their stores, for any Dagster project."""
+"""IO managers that store results in a bucket, for any Dagster project."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,24 @@ if TYPE_CHECKING:
 
 
 class S3PipelineIOManager(ConfiguredStoreIOManager):
-    """Keeps results in a bucket of Amazon S3; parameters as of ``S3PipelineStore``.
+    """Stores results in an S3 bucket. The parameters are those of ``S3PipelineStore``.
 
     Example:
         >>> io_manager = S3PipelineIOManager(bucket="my-clinical-bucket", prefix="prod")
     """
 
-    bucket: str = Field(description="The bucket's name.")
-    region: str | None = Field(default=None, description="AWS region. Default: what boto3 finds.")
-    profile: str | None = Field(default=None, description="Profile of the AWS configuration.")
+    bucket: str = Field(description="Bucket name.")
+    region: str | None = Field(
+        default=None, description="AWS region. Default: the region that boto3 finds."
+    )
+    profile: str | None = Field(default=None, description="Named profile of the AWS configuration.")
     endpoint: str | None = Field(default=None, description="URL of an S3-compatible service.")
     role_arn: str | None = Field(default=None, description="ARN of a role to assume.")
     kms_key: str | None = Field(default=None, description="KMS key that encrypts every object.")
-    tags: dict[str, str] | None = Field(default=None, description="Tags of every object.")
-    # dagster-aws's S3Resource, or a boto3 client, in place of region, profile, endpoint and role.
-    # To name its type would import boto3.
-    s3: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # it may be left out
+    tags: dict[str, str] | None = Field(default=None, description="Tags added to every object.")
+    # dagster-aws's S3Resource or a boto3 client, used instead of region, profile, endpoint and
+    # role_arn. Naming its type would import boto3.
+    s3: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # it is optional
 
     def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
         return S3PipelineStore(
@@ -47,25 +49,30 @@ class S3PipelineIOManager(ConfiguredStoreIOManager):
 
 
 class GCSPipelineIOManager(ConfiguredStoreIOManager):
-    """Keeps results in a bucket of Google Cloud Storage; parameters as of ``GCSPipelineStore``.
+    """Stores results in a Google Cloud Storage bucket.
+
+    The parameters are those of ``GCSPipelineStore``.
 
     Example:
         >>> io_manager = GCSPipelineIOManager(bucket="my-clinical-bucket", prefix="prod")
     """
 
-    bucket: str = Field(description="The bucket's name.")
-    credentials_path: str | None = Field(default=None, description="A service account's key file.")
+    bucket: str = Field(description="Bucket name.")
+    credentials_path: str | None = Field(default=None, description="Key file of a service account.")
     project: str | None = Field(default=None, description="Project of the client.")
     endpoint: str | None = Field(default=None, description="URL of a GCS-compatible service.")
-    impersonate: str | None = Field(default=None, description="A service account to act as.")
+    impersonate: str | None = Field(
+        default=None, description="E-mail address of a service account to act as."
+    )
     kms_key_name: str | None = Field(
         default=None, description="KMS key that encrypts every object."
     )
     tags: dict[str, str] | None = Field(
-        default=None, description="Of every object, as custom metadata."
+        default=None, description="Tags added to every object, as custom metadata."
     )
-    # dagster-gcp's GCSResource or Google's own client, in place of credentials and project.
-    gcs: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # likewise
+    # dagster-gcp's GCSResource or Google's own client, used instead of credentials_path, project,
+    # endpoint and impersonate.
+    gcs: dg.ResourceDependency[Any] = None  # type: ignore[assignment]  # it is optional
 
     def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
         return GCSPipelineStore(
@@ -84,5 +91,5 @@ class GCSPipelineIOManager(ConfiguredStoreIOManager):
 
 
 def _client(resource: Any) -> Any:
-    """Return the client that a Dagster resource makes, or the client itself."""
+    """Return the client of a Dagster resource, or the client itself."""
     return resource.get_client() if hasattr(resource, "get_client") else resource

@@ -1,7 +1,7 @@
-"""The resources of the code location: the registry, the stores, how studies are run.
+"""The resources of the code location: the iMednet account, the stores, and how studies are run.
 
-Every field may be left out: it is then read from the environment when the resource is first
-used. None can be set when a run is launched: see :mod:`orch_assets.defs.set_in_code`.
+A field that isn't set is read from the environment when the resource is first used. No field can
+be set when a run is launched; see :mod:`orch_assets.defs.set_in_code`.
 """
 
 import threading
@@ -27,7 +27,7 @@ _DEFAULT_WORKERS: Final = 4
 
 
 class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
-    """The iMednet registry, or the embedded one.
+    """An iMednet account, or the simulator.
 
     Example:
         >>> RegistryResource(kind="demo", demo_studies=3).label
@@ -45,11 +45,11 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
         default=None, description="Security key. Default: IMEDNET_SECURITY_KEY.", repr=False
     )
     base_url: str | None = Field(
-        default=None, description="Address of the API. Default: IMEDNET_BASE_URL, else iMednet's."
+        default=None, description="Base URL of the API. Default: IMEDNET_BASE_URL, else production."
     )
     timeout: float | None = Field(
         default=None,
-        description="Seconds to connect, and to wait for the next bytes of a response. "
+        description="Seconds to wait for a connection, and for the next bytes of a response. "
         "Default: IMEDNET_TIMEOUT, else 30.",
     )
     answer_timeout: float | None = Field(
@@ -78,23 +78,23 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
 
     @property
     def is_demo(self) -> bool:
-        """Whether this is the embedded registry.
+        """Whether this is the simulator.
 
         Raises:
             SettingError: ``ORCH_REGISTRY`` is neither ``imednet`` nor ``demo``.
         """
         kind = self.kind or settings.text("ORCH_REGISTRY") or "imednet"
         if kind not in {"imednet", "demo"}:
-            raise SettingError("ORCH_REGISTRY", f"is {kind!r}; give imednet or demo.")
+            raise SettingError("ORCH_REGISTRY", f"must be imednet or demo, not {kind!r}.")
         return kind == "demo"
 
     @property
     def sdk(self) -> "ImednetSDK":
-        """The client, made on first use and closed with the resource.
+        """The API client, created on first use and closed with the resource.
 
         Raises:
-            CredentialsError: no keys.
-            SettingError: a setting can't be read.
+            CredentialsError: A key is missing.
+            SettingError: A setting can't be read.
         """
         with self._lock:
             if self._sdk is None:
@@ -103,7 +103,7 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
 
     @property
     def label(self) -> str:
-        """What metadata calls this registry: its host, or ``demo``."""
+        """The name of this account in metadata: the host of the API, or ``demo``."""
         if self.is_demo:
             return "demo"
         return urlsplit(self.sdk.base_url).hostname or "unknown"
@@ -129,7 +129,7 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
         self.close()
 
     def close(self) -> None:
-        """Close the client; a further use opens another."""
+        """Close the client. The next use creates a new one."""
         with self._lock:
             if self._sdk is not None:
                 self._sdk.close()
@@ -141,7 +141,7 @@ _demo_lock = threading.Lock()
 
 
 def _demo_server(studies: int, subjects: int, seed: int) -> "DemoServer":
-    """Return this process's embedded registry of that shape, started on first use."""
+    """Return this process's simulator with these parameters, started on first use."""
     from orch_assets.demo import DemoServer
 
     with _demo_lock:
@@ -154,91 +154,96 @@ def _demo_server(studies: int, subjects: int, seed: int) -> "DemoServer":
 
 
 class OrchestrationResource(SetInCode, dg.ConfigurableResource[Any]):
-    """Which studies are run, and how many at once."""
+    """Selects the studies to run, and how many run at once."""
 
     whitelist: list[str] | None = Field(
-        default=None, description="Only these studies. Default: IMEDNET_WHITELIST, else no filter."
+        default=None,
+        description="Run only these studies. Default: IMEDNET_WHITELIST, else no filter.",
     )
     blacklist: list[str] | None = Field(
-        default=None, description="All but these. Default: IMEDNET_BLACKLIST, else no filter."
+        default=None,
+        description="Run all studies except these. Default: IMEDNET_BLACKLIST, else no filter.",
     )
     max_workers: int | None = Field(
         default=None,
-        description="Studies that run at once. Default: IMEDNET_MAX_WORKERS, else 4.",
+        description="Number of studies that run at once. Default: IMEDNET_MAX_WORKERS, else 4.",
     )
     accept_study_loss: int | None = Field(
         default=None,
-        description="Number of studies that may leave the registry at once. "
-        "Default: ORCH_ACCEPT_STUDY_LOSS, else 0: a tenth, or one.",
+        description="Number of known studies that may be missing from iMednet at once. One study, "
+        "or a tenth of them, is always accepted, unless iMednet lists none. "
+        "Default: ORCH_ACCEPT_STUDY_LOSS, else 0.",
     )
 
     def study_filter(self) -> StudyFilter:
         """Return the whitelist or blacklist.
 
         Raises:
-            FilterConflictError: both are given.
+            FilterConflictError: Both are set.
         """
         whitelist = settings.keys("IMEDNET_WHITELIST") if self.whitelist is None else self.whitelist
         blacklist = settings.keys("IMEDNET_BLACKLIST") if self.blacklist is None else self.blacklist
         return StudyFilter(whitelist, blacklist)
 
     def workers(self) -> int:
-        """Return how many studies are at work at once.
+        """Return how many studies run at once.
 
         Raises:
-            SettingError: it is no number from 1.
+            SettingError: The number is less than 1, or isn't a whole number.
         """
         if self.max_workers is None:
             return settings.number("IMEDNET_MAX_WORKERS", least=1) or _DEFAULT_WORKERS
         if self.max_workers < 1:
-            raise SettingError("max_workers", f"is {self.max_workers}; give a number from 1.")
+            raise SettingError("max_workers", f"must be at least 1, not {self.max_workers}.")
         return self.max_workers
 
     def accepted_loss(self) -> int:
-        """Return how many studies may vanish from the registry at once."""
+        """Return how many known studies may be missing from the registry at once."""
         if self.accept_study_loss is None:
             return settings.number("ORCH_ACCEPT_STUDY_LOSS", least=0) or 0
         return self.accept_study_loss
 
 
 class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
-    """Where artifacts go."""
+    """The store of the artifacts, or of the restricted ones."""
 
     uri: str | None = Field(
         default=None,
         description="A folder, `s3://bucket/prefix` or `gs://bucket/prefix`. Default: ORCH_STORE, "
-        "else `artifacts` in DAGSTER_HOME; for the restricted store ORCH_RESTRICTED_STORE, else "
-        "`restricted` below ORCH_STORE.",
+        "else `artifacts` in DAGSTER_HOME. Default of the restricted store: "
+        "ORCH_RESTRICTED_STORE, else `restricted` below ORCH_STORE.",
     )
     store_format: str | None = Field(
-        default=None, description="`parquet` or `csv`. Default: ORCH_STORE_FORMAT, else `parquet`."
+        default=None,
+        description="Format of tables, `parquet` or `csv`. "
+        "Default: ORCH_STORE_FORMAT, else `parquet`.",
     )
     escape_formulas: bool | None = Field(
         default=None,
         description="Write CSV so that spreadsheets don't evaluate text as formulas. "
-        "Default: ORCH_STORE_ESCAPE_FORMULAS, else not.",
+        "Default: ORCH_STORE_ESCAPE_FORMULAS, else false.",
     )
     restricted: bool = Field(
-        default=False, description="Whether this store is for withheld values and failure reports."
+        default=False, description="Whether this store holds withheld values and failure reports."
     )
 
     _store: "PipelineStore | None" = PrivateAttr(default=None)
 
     @property
     def store(self) -> "PipelineStore":
-        """The store, made on first use.
+        """The store, opened on first use.
 
         Raises:
-            SettingError: a setting can't be read.
-            StoreError: no store can be made of it.
+            SettingError: A setting can't be read.
+            StoreError: The store can't be opened.
         """
         if self._store is None:
             from orch_assets.stores.store_settings import StoreSettings, configured_store
 
-            apart = bool(self.uri or settings.text("ORCH_RESTRICTED_STORE"))
+            has_own_address = bool(self.uri or settings.text("ORCH_RESTRICTED_STORE"))
             self._store = configured_store(
                 self.location(),
-                StoreSettings(settings.text, self.restricted, apart),
+                StoreSettings(settings.text, self.restricted, has_own_address),
                 format=self.store_format,
                 escape_formulas=self.escape_formulas,
             )
@@ -258,5 +263,5 @@ class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
         return settings.text("ORCH_RESTRICTED_STORE") or restricted_below(store)
 
     def write_report(self, name: str, report: Mapping[str, Any]) -> str:
-        """Store a failure report; return its URI."""
+        """Store a failure report and return its URI."""
         return self.store.publish_json(dict(report), name).uri
