@@ -1,4 +1,4 @@
-"""``study_results``: what came of every study and pipeline, kept current by a sensor."""
+"""``study_results``: the newest result of each study and pipeline, refreshed by a sensor."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,10 +31,11 @@ T = TypeVar("T")
 RESULTS_KEY: Final = dg.AssetKey("study_results")
 
 _BATCH: Final = 1000
-# Two writers' events may become visible in another order than that of their IDs. Reading a little
-# again costs nothing: the newest event of a study and pipeline wins, however often it is read.
+# Events of two writers may become visible in another order than that of their IDs, so the last ones
+# are read again. This is harmless: the newest event of a study and pipeline wins, however often it
+# is read.
 _OVERLAP: Final = 500
-# A run's end may be stored later than that of one that ended after it.
+# The end of a run may be stored later than that of a run which ended after it.
 _LOOK_BACK_SECONDS: Final = 300.0
 _RESULT_EVENTS: Final = {
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -50,9 +51,9 @@ _FINISHED: Final = [
 def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
     """Return the asset ``study_results``: the newest result of each study and pipeline.
 
-    It reads the events since its last materialization and adds them to its own last table. It is
-    no downstream of a run of studies: selected together with them, Dagster skips it, and the
-    sensor refreshes it afterwards.
+    It reads the events since its last materialization and adds them to its own last table. It
+    isn't meant to run together with studies: if it is selected with them, Dagster skips it, and
+    the sensor refreshes it afterwards.
     """
     keys = sorted(graph_keys)
 
@@ -61,17 +62,17 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         deps=keys,
         group_name="results",
         kinds={"table"},
-        description="The newest result of each study and pipeline: one row each.",
+        description="The newest result of each study and pipeline. One row per study and pipeline.",
         required_resource_keys={"io_manager"},
         config_schema=NOTHING,
     )
     @cancelled_by_ctrl_c
     def study_results(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         instance = context.instance
-        earlier, read_up_to = _earlier(instance, context.resources.io_manager)
-        fresh = [e for key in keys for e in _new_entries(instance, key, read_up_to)]
+        stored, read_up_to = _stored_results(instance, context.resources.io_manager)
+        new = [entry for key in keys for entry in _new_entries(instance, key, read_up_to)]
         entries = newest(
-            [*earlier, *fresh],
+            [*stored, *new],
             instance.get_dynamic_partitions(STUDIES_NAME),
             [key.to_user_string() for key in keys],
         )
@@ -85,9 +86,9 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
 def build_results_sensor(
     job: dg.JobDefinition | UnresolvedAssetJobDefinition, graph_keys: Iterable[dg.AssetKey]
 ) -> dg.SensorDefinition:
-    """Return the sensor that refreshes ``study_results`` when runs of the graph have ended.
+    """Return the sensor that refreshes ``study_results`` after runs of the graph have ended.
 
-    However many ended since the last tick, they are one refresh.
+    It requests one refresh for all runs that ended since the last tick.
     """
     keys = frozenset(graph_keys)
 
@@ -96,7 +97,7 @@ def build_results_sensor(
         job=job,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Refreshes study_results when runs of studies have ended.",
+        description="Refreshes study_results after runs of studies have ended.",
     )
     def study_results_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         up_to, seen = json.loads(context.cursor) if context.cursor else (0.0, [])
@@ -110,11 +111,11 @@ def build_results_sensor(
             limit=_BATCH,
         )
         ended = [r for r in records if is_run_over_studies(r.dagster_run, keys)]
-        fresh = [r for r in ended if r.dagster_run.run_id not in set(seen)]
+        new = [r for r in ended if r.dagster_run.run_id not in set(seen)]
         latest = max((r.update_timestamp.timestamp() for r in records), default=up_to)
         return dg.SensorResult(
-            run_requests=[dg.RunRequest()] if fresh else [],
-            skip_reason=None if fresh else dg.SkipReason("No run of studies has ended."),
+            run_requests=[dg.RunRequest()] if new else [],
+            skip_reason=None if new else dg.SkipReason("No run of studies has ended."),
             cursor=json.dumps([latest, [r.dagster_run.run_id for r in ended]]),
         )
 
@@ -124,10 +125,10 @@ def build_results_sensor(
 def load_results(
     instance: dg.DagsterInstance, io_manager: dg.IOManager
 ) -> tuple[list[MatrixEntry], int]:
-    """Return the newest stored matrix and the event that it was read up to.
+    """Return the entries of the stored table, and the ID of the last event that it includes.
 
     Raises:
-        StoreError: it was materialized once and can't be read now.
+        StoreError: The table was materialized, but can't be read.
     """
     event = instance.get_latest_materialization_event(RESULTS_KEY)
     materialization = event.asset_materialization if event else None
@@ -139,25 +140,25 @@ def load_results(
     ) as context:
         table = io_manager.load_input(context)
     entries = [MatrixEntry(**row) for row in table.select(COLUMNS).to_pylist()]
-    # By the rows themselves: two refreshes at once may leave the table of one and the event of
-    # the other.
+    # The ID is taken from the rows, not from the event: two refreshes at the same time may leave
+    # the table of one and the event of the other.
     return entries, max((entry.event_id for entry in entries), default=0)
 
 
 def results_of_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[MatrixEntry]:
-    """Return the newest result of each study and pipeline that runs have recorded.
+    """Return the newest result of each study and pipeline among the events of some runs.
 
-    Studies are in partition order. What the runs had not ended yet has no entry.
+    Studies are in partition order. A study and pipeline that hasn't ended yet has no entry.
     """
     entries = [entry for run_id in run_ids for entry in _entries_of_run(instance, run_id)]
     pipelines = sorted({entry.pipeline for entry in entries})
     return newest(entries, instance.get_dynamic_partitions(STUDIES_NAME), pipelines)
 
 
-def _earlier(
+def _stored_results(
     instance: dg.DagsterInstance, io_manager: dg.IOManager
 ) -> tuple[list[MatrixEntry], int]:
-    """Return the stored matrix, or nothing: the events alone can make it anew."""
+    """Return the stored results; none if they can't be read, as the events contain all of them."""
     try:
         return load_results(instance, io_manager)
     except StoreError:
@@ -165,7 +166,7 @@ def _earlier(
 
 
 def failed_steps(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedStep]:
-    """Yield what failed in a run, by its own events, in their order."""
+    """Yield the failures that a run recorded, in the order of its events."""
     for record in records_of_run(instance, run_id, _RESULT_EVENTS):
         entry = _entry(record.asset_key, record) if record.asset_key else None
         observation = record.event_log_entry.asset_observation
@@ -186,11 +187,11 @@ def failed_steps(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedSt
 def _new_entries(
     instance: dg.DagsterInstance, key: dg.AssetKey, read_up_to: int
 ) -> Iterator[MatrixEntry]:
-    wanted = dg.AssetRecordsFilter(key, after_storage_id=max(0, read_up_to - _OVERLAP))
+    records_filter = dg.AssetRecordsFilter(key, after_storage_id=max(0, read_up_to - _OVERLAP))
     for fetch in (instance.fetch_materializations, instance.fetch_observations):
         cursor = None
         while True:
-            page = fetch(wanted, limit=_BATCH, cursor=cursor, ascending=True)
+            page = fetch(records_filter, limit=_BATCH, cursor=cursor, ascending=True)
             for record in page.records:
                 if (entry := _entry(key, record)) is not None:
                     yield entry
@@ -208,7 +209,7 @@ def _entries_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[Matri
 
 
 def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
-    """Return what an event says of a study; None for one that isn't a result of ours."""
+    """Return the result that an event records; None if it isn't a result of this package."""
     event = record.asset_materialization or record.event_log_entry.asset_observation
     if event is None or event.partition is None or "status" not in event.metadata:
         return None
@@ -230,16 +231,16 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
     )
 
 
-def _typed(value: Any, wanted: type[T]) -> T | None:
-    """Return a value of the type it should have; another IO manager may tell anything."""
-    return value if isinstance(value, wanted) else None
+def _typed(value: Any, type_: type[T]) -> T | None:
+    """Return a value if it has the expected type; a user's IO manager may set any value."""
+    return value if isinstance(value, type_) else None
 
 
 def _never_ended(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[MatrixEntry]:
-    """Yield the studies whose run ended (killed, cancelled, no keys) before they did."""
+    """Yield a failure for each study whose run ended (killed, cancelled, no keys) before it did."""
     storage = instance.event_log_storage
-    # From the first event on: a run may have been planned long before the last look and killed
-    # after it. Only partitions whose last attempt did not succeed come back.
+    # This reads from the first event on: a run may have been planned long before the last refresh
+    # and killed after it. Only partitions whose last attempt didn't succeed are returned.
     planned = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
         key
     )

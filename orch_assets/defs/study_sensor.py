@@ -1,4 +1,4 @@
-"""Keeps the studies of the registry and Dagster's partitions the same."""
+"""Keeps Dagster's partitions in step with the studies of the registry."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,11 +38,17 @@ def look_at_registry(
     orchestration: OrchestrationResource,
     absences: Mapping[str, int],
 ) -> StudySyncPlan:
-    """Return what the registry's studies, through the filter, change of the known ones.
+    """Read the registry and return which studies to add and to retire.
+
+    Args:
+        instance: Its partitions are the known studies.
+        registry: The account to read.
+        orchestration: The filter and the accepted loss.
+        absences: ``absences`` of the previous check; empty without one.
 
     Raises:
-        FilterConflictError, ImednetError: as ``read_selection``.
-        StudyLossError, NoStudiesError: as ``plan_study_sync``.
+        FilterConflictError, ImednetError: See :func:`read_selection`.
+        StudyLossError, NoStudiesError: See :func:`plan_study_sync`.
     """
     return plan_study_sync(
         read_selection(registry, orchestration),
@@ -54,11 +60,11 @@ def look_at_registry(
 
 
 def read_selection(registry: RegistryResource, orchestration: OrchestrationResource) -> Selection:
-    """Return what the filter makes of the registry's studies.
+    """Read the registry's studies and apply the filter to them.
 
     Raises:
-        FilterConflictError: before any request.
-        ImednetError: the registry can't be read.
+        FilterConflictError: Both a whitelist and a blacklist are set; no request was sent.
+        ImednetError: The registry can't be read.
     """
     study_filter = orchestration.study_filter()
     listed = [study.study_key for study in registry.sdk.studies.list()]
@@ -71,13 +77,13 @@ def build_study_sensor(
     *,
     per_run: int | None = None,
 ) -> dg.SensorDefinition:
-    """Return the sensor that fills and empties the partitions ``studies``.
+    """Return the sensor that adds and removes partitions of ``studies``.
 
     Args:
-        job: runs the pipelines of new studies.
-        graph_keys: assets of the study graphs; while a run of theirs is unfinished, no study is
-            retired, since that would break the run.
-        per_run: new studies in one run; None is one run for all.
+        job: Runs the pipelines of new studies.
+        graph_keys: Assets of the study graphs. While a run of them is unfinished, no study is
+            retired, because that would break the run.
+        per_run: Number of new studies in one run; None means one run for all.
     """
     keys = frozenset(graph_keys)
 
@@ -86,7 +92,8 @@ def build_study_sensor(
         job=job,
         minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Adds new iMednet studies and runs them; retires studies that left.",
+        description="Adds new iMednet studies and runs them. Retires studies that iMednet no "
+        "longer lists, or that the filter excludes.",
     )
     def study_registry_sensor(
         context: dg.SensorEvaluationContext,
@@ -98,17 +105,17 @@ def build_study_sensor(
         add = change.add[:MAX_KEYS_PER_TICK]
         retire = sorted(change.retire)[:MAX_KEYS_PER_TICK]
         if retire and (busy := unfinished_work(context.instance, keys)):
-            context.log.info("Nothing is retired while %s goes on.", ", ".join(busy))
+            context.log.info("No study is retired until these finish: %s.", ", ".join(busy))
             retire = []
         for sentence in change.sentences:
             context.log.info(sentence)
         for key in retire:
             context.log.info("%s is retired: %s.", key, change.retire[key])
         return dg.SensorResult(
-            # Without a run key: Dagster remembers those for ever, and a study that returns is
-            # run again. The new studies are added together, so they are one range.
+            # No run key: Dagster remembers run keys forever, and a study that returns must run
+            # again. The new studies are added together, so they form one range.
             run_requests=range_requests(add, per_run=per_run) if add else [],
-            skip_reason=None if add else _nothing_new(change, retire),
+            skip_reason=None if add else _skip_reason(change, retire),
             dynamic_partitions_requests=_partition_requests(add, retire),
             cursor=json.dumps(
                 {key: count for key, count in change.absences.items() if key not in set(retire)}
@@ -129,16 +136,16 @@ def _partition_requests(
     return requests
 
 
-def _nothing_new(change: StudySyncPlan, retire: Sequence[str]) -> str:
+def _skip_reason(change: StudySyncPlan, retire: Sequence[str]) -> str:
     count = len(change.selection.selected)
     retired = f" Retired: {', '.join(retire)}." if retire else ""
-    # The UI's list of ticks shows this, and not the log.
-    in_vain = "".join(f" {sentence}" for sentence in change.selection.not_runnable)
-    return f"No new study; the filter selects {count} of the registry's.{retired}{in_vain}"
+    # The UI's list of ticks shows the skip reason, but not the log.
+    not_runnable = "".join(f" {sentence}" for sentence in change.selection.not_runnable)
+    return f"No new studies. Studies that the filter selects: {count}.{retired}{not_runnable}"
 
 
 def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
-    """Return the runs and backfills over studies of these assets that are queued or under way."""
+    """Return the queued and unfinished runs and backfills of these assets over studies."""
     runs = [
         f"run {record.dagster_run.run_id}"
         for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
@@ -153,7 +160,7 @@ def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) 
 
 
 def _never_began(record: dg.RunRecord) -> bool:
-    """Whether a run was made and left: its command was interrupted before it could begin it."""
+    """Return whether a run was created but never started, because its command was interrupted."""
     age = datetime.now(UTC) - record.create_timestamp.replace(tzinfo=UTC)
     return record.dagster_run.status == dg.DagsterRunStatus.NOT_STARTED and age > _TIME_TO_BEGIN
 
@@ -161,15 +168,15 @@ def _never_began(record: dg.RunRecord) -> bool:
 def retire_studies(
     instance: dg.DagsterInstance, study_keys: Sequence[str], graph_keys: Iterable[dg.AssetKey]
 ) -> None:
-    """Remove studies from the partitions ``studies``; their artifacts and events stay.
+    """Remove studies from the partitions ``studies``. Their artifacts and events stay.
 
     Args:
-        instance: whose partitions.
-        study_keys: partitions to remove.
-        graph_keys: assets of the study graphs.
+        instance: The instance that stores the partitions.
+        study_keys: Partitions to remove.
+        graph_keys: Assets of the study graphs.
 
     Raises:
-        StudiesInUseError: a run or backfill over studies is unfinished; nothing was removed.
+        StudiesInUseError: A run or backfill over studies is unfinished; nothing was removed.
     """
     if study_keys and (busy := unfinished_work(instance, frozenset(graph_keys))):
         raise StudiesInUseError(study_keys, busy)
@@ -178,10 +185,10 @@ def retire_studies(
 
 
 def build_sync_job() -> dg.JobDefinition:
-    """Return the job ``sync_studies``: adds every new study of the registry at once.
+    """Return the job ``sync_studies``, which adds all new studies of the registry at once.
 
-    It runs no pipeline and retires no study: the sensor does, and a person with
-    ``orch-assets studies retire``. It fails when a study that was asked for can't be run.
+    It runs no pipeline and retires no study. The sensor does both, and a user can retire studies
+    with ``orch-assets studies retire``. The job fails if a requested study can't be run.
     """
 
     @dg.op(config_schema=NOTHING)
