@@ -1,4 +1,4 @@
-"""The code location: everything that Dagster serves, wired together here and nowhere else."""
+"""The code location: all definitions that Dagster serves are assembled here, and only here."""
 
 import logging
 
@@ -20,7 +20,7 @@ _graphs = [build_study_graph(_all), *build_together_graphs(_all)]
 graph_keys = {key for graph in _graphs for key in graph.keys}
 _study_results = build_study_results(graph_keys)
 
-# Why pipelines are broken, by name. They are assets that fail for each study.
+# The reasons why pipelines are broken, by name. Each is an asset that fails for every study.
 broken = broken_pipelines(_all)
 for _reason in dict.fromkeys(broken.values()):
     logging.getLogger(__name__).warning("Broken: %s", _reason)
@@ -28,7 +28,7 @@ for _reason in dict.fromkeys(broken.values()):
 _study_pipelines = dg.define_asset_job(
     "study_pipelines",
     selection=[pipeline.name for pipeline in _all if not runs_on_request(pipeline)],
-    description="Every pipeline of the chosen studies, but for those that run on request only.",
+    description="Runs every pipeline for the selected studies, except those that run on request.",
 )
 _refresh_results = dg.define_asset_job("refresh_study_results", selection=[_study_results])
 
@@ -42,6 +42,6 @@ defs = dg.Definitions(
     ],
     schedules=[build_daily_refresh(_study_pipelines)],
     resources=_resources,
-    # A run is one step, whose threads do the work: a process for it would only cost a start.
+    # A run is one step with its own threads; a separate process would only cost its start.
     executor=dg.in_process_executor,
 )

@@ -1,4 +1,4 @@
-"""What Dagster starts by itself."""
+"""Automation: the runs that Dagster starts by itself."""
 
 import warnings
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ import dagster as dg
 
 from orch_assets.defs.partitions import is_run_over_studies
 
-# Two clocks that never strike together: a study must have been missing at a stroke of the first
-# and then, five minutes later, still be missing at one of the second.
+# Two clocks that never tick together: a study must be missing at a tick of the first, and still be
+# missing at a tick of the second, five minutes later.
 _FIRST_CLOCK: Final = "*/10 * * * *"
 _SECOND_CLOCK: Final = "5-59/10 * * * *"
 
-# A run that has not begun after so long never will: its creator is gone.
+# A run that hasn't started after this time never will: the process that created it is gone.
 _TIME_TO_CREATE: Final = timedelta(hours=1)
 
-# What a run leaves in the event log of each of its studies, at the latest.
+# Every run writes at least one of these events for each of its studies.
 _RUN_EVENTS: Final = (
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -25,50 +25,50 @@ _RUN_EVENTS: Final = (
 
 
 class NeverRun(dg.AutomationCondition[dg.AssetKey]):
-    """True of a study that no run was ever made for, as the event log has it at this moment.
+    """True for a study that no run was ever created for, according to the current event log.
 
-    Dagster reads what is missing when a tick begins, and what is in progress later in the tick. A
-    study that begins or ends between the two looks missing and idle, and on Postgres a cached
-    status can overlook a materialization for good. The event log itself knows better: a run plans
-    its studies when it is created, and that event stays, however the run ends.
+    Dagster determines the missing studies when a tick begins, and those in progress later in the
+    tick. A study that begins or ends in between seems missing and idle. On Postgres, a cached
+    status can miss a materialization permanently. The event log is reliable: a run plans its
+    studies when it is created, and that event remains, however the run ends.
     """
 
     @property
     def description(self) -> str:
-        """What the UI shows beside the condition."""
-        return "No run was ever made for it"
+        """The text that the UI shows beside the condition."""
+        return "No run was ever created for it"
 
     def evaluate(
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
         """Return the candidates that no run planned; none while a run is still being created."""
-        never = context.candidate_subset
-        keys = set(never.expensively_compute_partition_keys())
+        subset = context.candidate_subset
+        keys = set(subset.expensively_compute_partition_keys())
         instance = context.asset_graph_view.instance
-        if keys and _a_run_is_being_created(instance, context.key):
-            never = context.get_empty_subset()
+        if keys and _is_run_being_created(instance, context.key):
+            subset = context.get_empty_subset()
         elif keys:
-            for kind in _RUN_EVENTS:
-                found = instance.get_latest_storage_id_by_partition(context.key, kind, keys)
-                keys -= found.keys()
-            never = never.compute_intersection_with_partition_keys(keys)
-        return dg.AutomationResult(context, true_subset=never)
+            for event_type in _RUN_EVENTS:
+                planned = instance.get_latest_storage_id_by_partition(context.key, event_type, keys)
+                keys -= planned.keys()
+            subset = subset.compute_intersection_with_partition_keys(keys)
+        return dg.AutomationResult(context, true_subset=subset)
 
 
-def _a_run_is_being_created(instance: dg.DagsterInstance, key: dg.AssetKey) -> bool:
-    """Whether the studies of a run are still being planned, which takes minutes for thousands."""
+def _is_run_being_created(instance: dg.DagsterInstance, key: dg.AssetKey) -> bool:
+    """Return whether a run's studies are still being planned; for thousands, it takes minutes."""
     created_after = datetime.now(UTC) - _TIME_TO_CREATE
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_after=created_after)
     return any(is_run_over_studies(run, frozenset({key})) for run in instance.get_runs(filters))
 
 
 def still_missing() -> dg.AutomationCondition[dg.AssetKey]:
-    """Return the condition of a study that is missing and that nobody else takes care of.
+    """Return the condition for studies that are missing and that nothing else has started.
 
-    A new study is started by the sensor that found it. This condition takes only what nobody
-    started (the sensor's run was lost, or the pipeline is new), after a grace period of five to
-    fifteen minutes without a run or a backfill. A study whose run failed or was cancelled stays
-    so until somebody, or the schedule, runs it again.
+    The sensor that finds a new study also starts it. This condition starts only the studies that
+    have no run (the sensor's run was lost, or the pipeline is new), after a grace period of five
+    to fifteen minutes without a run or a backfill. A study whose run failed or was cancelled isn't
+    started again: a user or the schedule does that.
     """
     idle = dg.AutomationCondition.missing() & ~dg.AutomationCondition.in_progress()
     begins = (
@@ -86,12 +86,12 @@ def still_missing() -> dg.AutomationCondition[dg.AssetKey]:
 def build_automation_sensor(keys: Iterable[dg.AssetKey]) -> dg.AutomationConditionSensorDefinition:
     """Return the sensor that evaluates the conditions of these assets."""
     with warnings.catch_warnings():
-        # To evaluate conditions on the code server is beta: Dagster is pinned, and a test holds it.
+        # Evaluating conditions on the code server is beta: Dagster is pinned, and a test covers it.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.AutomationConditionSensorDefinition(
             "study_automation_sensor",
             target=dg.AssetSelection.assets(*keys),
             default_status=dg.DefaultSensorStatus.RUNNING,
-            description="Runs what has not run yet: new studies, new pipelines, lost runs.",
-            use_user_code_server=True,  # the daemon knows no conditions but Dagster's own
+            description="Runs studies that have never run: new studies, new pipelines, lost runs.",
+            use_user_code_server=True,  # the daemon knows only Dagster's own conditions
         )

@@ -1,4 +1,4 @@
-"""The studies of an account, as Dagster's partitions, and runs over them."""
+"""The studies of an account as Dagster partitions, and runs over them."""
 
 import warnings
 from collections.abc import Collection, Sequence
@@ -17,8 +17,8 @@ studies = dg.DynamicPartitionsDefinition(name=STUDIES_NAME)
 
 
 def study_check_spec(name: str, key: dg.AssetKey, description: str) -> dg.AssetCheckSpec:
-    """Return a check of an asset that has an evaluation of its own for each study."""
-    with warnings.catch_warnings():  # partitions of checks are a preview
+    """Return a check of an asset that is evaluated for each study."""
+    with warnings.catch_warnings():  # partitioned checks are in preview
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(name, asset=key, partitions_def=studies, description=description)
 
@@ -30,25 +30,25 @@ def range_tags(first: str, last: str) -> dict[str, str]:
 
 def range_of(run: dg.DagsterRun) -> tuple[str, str]:
     """Return the first and the last study of a run over studies."""
-    one = run.tags.get(_PARTITION)
-    if one is not None:
-        return one, one
+    study_key = run.tags.get(_PARTITION)
+    if study_key is not None:
+        return study_key, study_key
     return run.tags[_RANGE_START], run.tags[_RANGE_END]
 
 
 def contiguous_pieces(study_keys: Collection[str], known: Sequence[str]) -> list[list[str]]:
-    """Return studies as pieces that each stand together in partition order.
+    """Split studies into pieces that are each contiguous in partition order.
 
-    A run is over a range, so each piece is a run.
+    A run covers a range of partitions, so each piece is one run.
 
     Args:
-        study_keys: the studies; those that are no partition are left out.
-        known: all partitions, in their order.
+        study_keys: The studies. Those that aren't partitions are left out.
+        known: All partitions in their order.
     """
     pieces: list[list[str]] = [[]]
-    wanted = set(study_keys)
+    included = set(study_keys)
     for study_key in known:
-        if study_key in wanted:
+        if study_key in included:
             pieces[-1].append(study_key)
         elif pieces[-1]:
             pieces.append([])
@@ -56,9 +56,13 @@ def contiguous_pieces(study_keys: Collection[str], known: Sequence[str]) -> list
 
 
 def is_run_over_studies(run: dg.DagsterRun, keys: frozenset[dg.AssetKey] | None = None) -> bool:
-    """Whether a run is over partitions of these assets; one that names no assets may be.
+    """Return whether a run is over partitions of these assets.
 
-    None is any assets.
+    A run that names no assets counts, because it may be over any of them.
+
+    Args:
+        run: The run.
+        keys: The assets; None means any assets.
     """
     return not _PARTITION_TAGS.isdisjoint(run.tags) and (
         keys is None or not keys.isdisjoint(run.asset_selection or keys)
@@ -68,12 +72,13 @@ def is_run_over_studies(run: dg.DagsterRun, keys: frozenset[dg.AssetKey] | None 
 def range_requests(
     study_keys: Sequence[str], *, per_run: int | None, run_key: str | None = None
 ) -> list[dg.RunRequest]:
-    """Return runs over studies that stand together in partition order.
+    """Return requests for runs over studies that are contiguous in partition order.
 
     Args:
-        study_keys: contiguous, in partition order.
-        per_run: studies in one run; None is one run for all.
-        run_key: Dagster never runs the same one twice; None is a run each time.
+        study_keys: The studies, in partition order.
+        per_run: Number of studies in one run; None means one run for all.
+        run_key: Prefix of the run keys. Dagster never runs the same key twice; None means a run
+            each time.
     """
     size = per_run or max(len(study_keys), 1)
     return [

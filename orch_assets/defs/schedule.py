@@ -1,4 +1,4 @@
-"""The daily refresh of every study."""
+"""The schedule that refreshes all studies daily."""
 
 from typing import Final
 
@@ -13,11 +13,11 @@ _DAILY: Final = "0 5 * * *"
 def build_daily_refresh(
     job: dg.JobDefinition | UnresolvedAssetJobDefinition, *, per_run: int | None = None
 ) -> dg.ScheduleDefinition:
-    """Return the schedule that runs a job for all studies at five in the morning, UTC.
+    """Return the schedule that runs a job for all studies at 05:00 UTC.
 
     Args:
-        job: what to run.
-        per_run: studies in one run; None is one run for all.
+        job: The job to run.
+        per_run: Number of studies in one run; None means one run for all.
     """
 
     @dg.schedule(
@@ -32,7 +32,7 @@ def build_daily_refresh(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         study_keys = context.instance.get_dynamic_partitions(STUDIES_NAME)
         if not study_keys:
-            return dg.SkipReason("There is no study yet; study_registry_sensor finds them.")
+            return dg.SkipReason("There are no studies yet; study_registry_sensor adds them.")
         day = f"{context.scheduled_execution_time:%Y-%m-%d}"
         return range_requests(study_keys, per_run=per_run, run_key=day)
 

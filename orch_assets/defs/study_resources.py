@@ -1,4 +1,4 @@
-"""The resources that study graphs, and state machines in them, take."""
+"""The resources that study graphs and their state machines require."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from orch_assets.defs.state_machines.resource import StepFunctionsResource
 def study_resources(
     store: StoreResource | None = None, restricted: StoreResource | None = None, **others: Any
 ) -> dict[str, Any]:
-    """Return the resources of a code location of study graphs, by the keys that these know.
+    """Return the resources of a code location with study graphs, by resource key.
 
     Args:
-        store: for what everybody may read; by default the one that ``ORCH_STORE`` chooses.
-        restricted: for withheld values and failure reports; by default the one that
-            ``ORCH_RESTRICTED_STORE`` chooses.
-        others: further resources, or ones in place of the usual.
+        store: The open store; by default the one that ``ORCH_STORE`` selects.
+        restricted: The store for withheld values and failure reports; by default the one that
+            ``ORCH_RESTRICTED_STORE`` selects.
+        others: Additional resources, or replacements for the default ones.
 
     Example:
         >>> sorted(study_resources(orchestration=OrchestrationResource(max_workers=8)))[0]

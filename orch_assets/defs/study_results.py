@@ -62,7 +62,7 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         deps=keys,
         group_name="results",
         kinds={"table"},
-        description="The newest result of each study and pipeline. One row per study and pipeline.",
+        description="The newest result of each study and pipeline, one row each.",
         required_resource_keys={"io_manager"},
         config_schema=NOTHING,
     )
