@@ -1,16 +1,17 @@
-"""What this package uses of Dagster beyond its public API: all of it, and nowhere else.
+"""Everything that this package uses of Dagster beyond its public API.
 
-Each part fills a gap that is named beside it. Dagster promises nothing of them, so a test imports
-and uses each one, on the lowest and on the newest release that pyproject.toml allows: what an
-upgrade breaks fails there, by its name.
+No other module imports private names of Dagster. A comment at each name says which gap in the
+public API it fills. Private names may change in any release, so a test imports and uses each one
+with the lowest and the newest release that pyproject.toml allows: if an upgrade breaks a name, that
+test fails and shows which one.
 """
 
 from typing import Any
 
 import dagster as dg
 
-# Resources without launch configuration: `configured()` is public, but leaves the fields and their
-# values on view.
+# Resources without launch configuration: `configured()` is public, but the fields and their values
+# remain visible.
 from dagster._config.pythonic_config.io_manager import (
     ConfigurableIOManagerFactoryResourceDefinition,
 )
@@ -20,27 +21,29 @@ from dagster._config.pythonic_config.resource import (
 )
 from dagster._config.validate import process_config
 
-# A check of a past materialization: `AssetCheckEvaluation` takes this, and nothing public makes it.
+# A check of a past materialization: `AssetCheckEvaluation` takes this, and no public function
+# creates it.
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 
-# A run that is made beforehand and then executed here: `execute_in_process` makes runs without an
-# origin, by which the UI finds the job to re-execute.
+# A run that is created first and then executed in this process: `execute_in_process` creates runs
+# without an origin, which the UI needs to find the job to re-execute.
 from dagster._core.definitions.job_base import InMemoryJob
 
-# What `define_asset_job` returns has no public name.
+# The type that `define_asset_job` returns has no public name.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-# A run closed as one whose process is gone, which no daemon retries: `report_run_failed` is public,
-# the reason that it takes is not.
+# Closing a run whose process is gone, so that no daemon retries it: `report_run_failed` is public,
+# but the reason that it takes isn't.
 from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.api import execute_run
 
-# Unfinished backfills: `get_backfills` filters by these.
+# Unfinished backfills: the filter and the status that `get_backfills` takes.
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-# The input of one partition: `build_input_context` takes no run's resources, and makes an instance.
+# The input of one partition: `build_input_context` can't take the resources of a run, and creates
+# an instance.
 from dagster._core.execution.context.input import KeyRangeNoPartitionsDefPartitionsSubset
 
 # A job's origin; see `InMemoryJob`.
@@ -50,14 +53,14 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-# Runs that aren't finished: the statuses are public one by one, and a new one would be missed.
+# Unfinished runs: the single statuses are public, but a list of them would miss a new one.
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-# A resource's definition is made once: Dagster knows nested resources by their definition.
+# Creating a resource's definition only once: Dagster identifies nested resources by it.
 from dagster._utils.cached_method import cached_method
 
-# Cleaning up when a run is interrupted: nothing public holds back a second interrupt.
+# Cleaning up when a run is interrupted: no public function holds back a second interrupt.
 from dagster._utils.interrupts import capture_interrupts
 
 __all__ = [
@@ -86,8 +89,8 @@ __all__ = [
 
 
 def step_of(context: dg.InputContext | dg.OutputContext) -> Any:
-    """Return the step that an IO manager's context belongs to; None for one of no step.
+    """Return the step that an IO manager's context belongs to; None if it belongs to none.
 
-    Inputs and outputs of a step have nothing else in common that lives as long as the step.
+    The inputs and outputs of a step share no other object that lives exactly as long as the step.
     """
-    return context._step_context  # noqa: SLF001 - for this, the module is here
+    return context._step_context  # noqa: SLF001 - private access is the purpose of this module

@@ -1,4 +1,4 @@
-"""Study graphs: study pipelines that belong together, as one multi-asset over all studies."""
+"""Study graphs: study pipelines that run together, as one multi-asset over all studies."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from orch_assets.orchestration.pipeline import StudyPipeline
 
 RESTRICTED_IO_MANAGER: Final = "restricted_io_manager"
 
-# What a run of a study graph needs besides the IO managers of its pipelines.
+# Resources that a run of a study graph requires besides the IO managers of its pipelines.
 _RESOURCES: Final = frozenset({"registry", "orchestration", "restricted_store"})
 
 
@@ -29,25 +29,24 @@ def build_study_graph(
     backfill_policy: dg.BackfillPolicy | None = None,
     pool: str | None = None,
 ) -> dg.AssetsDefinition:
-    """Return one asset per pipeline, partitioned by study, run together in lanes.
+    """Return a multi-asset with one asset per pipeline, partitioned by study and run in lanes.
 
     Args:
-        pipelines: their upstreams must be among them. Those that :func:`build_together_graphs`
-            is for are left out.
-        name: of the graph's op, for the UI and for ``dagster`` on the command line.
-        backfill_policy: one run for all studies (the default), or
+        pipelines: The pipelines, including all their upstreams. Those that belong to
+            :func:`build_together_graphs` are left out.
+        name: Name of the graph's op, for the UI and the ``dagster`` command line.
+        backfill_policy: One run for all studies (the default), or
             ``dg.BackfillPolicy.multi_run(n)`` for runs of n studies each, which a run launcher
-            can spread over machines.
-        pool: a pool of Dagster's to limit runs of the graph by. None by default: a slot that a
-            killed run held is given back by a daemon alone, and commands without one would wait
-            for ever.
+            can distribute over machines.
+        pool: A Dagster pool that limits the runs of the graph; None by default. Only a daemon
+            frees the slot of a killed run, so commands without a daemon would wait forever.
 
     Raises:
-        PipelineDefinitionError: two pipelines share a name or differ in case only, an upstream is
-            missing, or the upstreams form a cycle.
+        PipelineDefinitionError: Two pipelines share a name or have names that differ only in case,
+            an upstream is missing, or the upstreams form a cycle.
     """
-    by_different_names(pipelines)  # those that are left out below, too
-    # Whatever can be done before a state machine is waited for, is.
+    by_different_names(pipelines)  # also checks those that are left out below
+    # Pipelines with a state machine come last, so that others needn't wait for an execution.
     lanes = sorted(pipelines, key=lambda each: each.machine is not None)
     ordered = in_dependency_order(each for each in lanes if not takes_all(each))
     return _graph(ordered, name, backfill_policy, pool)
@@ -56,24 +55,24 @@ def build_study_graph(
 def build_together_graphs(
     pipelines: Sequence[StudyPipeline], *, backfill_policy: dg.BackfillPolicy | None = None
 ) -> list[dg.AssetsDefinition]:
-    """Return an asset for each pipeline whose one execution is for all studies of a run.
+    """Return an asset for each pipeline that has one execution for all studies of a run.
 
-    It takes what the study graph made in an earlier run: in the same run, Dagster would skip it
-    for all studies where the graph failed for one.
+    Its inputs are results of an earlier run of the study graph. In the same run, Dagster would skip
+    it for all studies if the graph failed for one.
 
     Args:
-        pipelines: all; those whose state machine has ``studies_at_once`` are taken.
-        backfill_policy: as of :func:`build_study_graph`.
+        pipelines: All pipelines. Only those whose state machine has ``studies_at_once`` are used.
+        backfill_policy: See :func:`build_study_graph`.
     """
-    chosen = [each for each in pipelines if takes_all(each)]
-    return [_graph([each], f"{each.name}_graph", backfill_policy, None) for each in chosen]
+    shared = [each for each in pipelines if takes_all(each)]
+    return [_graph([each], f"{each.name}_graph", backfill_policy, None) for each in shared]
 
 
 def check_buildable(pipeline: StudyPipeline) -> None:
-    """Build what Dagster needs of a pipeline, but for its upstreams, and throw it away.
+    """Check that a pipeline's definitions can be built, without its upstreams.
 
     Raises:
-        Exception: Dagster, or a state machine's check, refuses something of it.
+        Exception: Dagster, or a check of the state machine, rejects a definition.
     """
     alone = replace(pipeline, upstreams=())
     _graph([alone], f"{pipeline.name}_graph", None, None)
@@ -81,7 +80,7 @@ def check_buildable(pipeline: StudyPipeline) -> None:
 
 
 def runs_on_request(pipeline: StudyPipeline) -> bool:
-    """Whether jobs, schedules and automation leave it out."""
+    """Return whether jobs, schedules and automation leave a pipeline out."""
     return pipeline.on_request or takes_all(pipeline)
 
 
@@ -111,11 +110,12 @@ def _graph(
         pool=pool,
     )
     def study_graph(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
-        from orch_assets.defs.graph_run import GraphRun  # what only a run needs
+        from orch_assets.defs.graph_run import GraphRun  # only a run needs it
 
         with ctrl_c_cancels(context.instance, context.run):
             GraphRun(context, ordered, keys).execute()
-        # Every event was logged, and an asset's output would be a second one; a check's is wanted.
+        # All events are logged already, and the output of an asset would log a second one. So only
+        # the outputs of checks are yielded, which Dagster expects.
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, outputs[check])
 
@@ -129,7 +129,7 @@ def _spec(pipeline: StudyPipeline, keys: dict[str, dg.AssetKey]) -> dg.AssetSpec
             *(keys[name] for name in pipeline.upstreams),
             *([deployment_key(pipeline)] if pipeline.machine is not None else []),
         ],
-        # Python's mark-up for code is two backticks, the UI's is one.
+        # Docstrings mark code with two backticks, the UI with one.
         description=pipeline.description and pipeline.description.replace("``", "`"),
         partitions_def=studies,
         group_name=pipeline.group,
@@ -145,7 +145,7 @@ def _spec(pipeline: StudyPipeline, keys: dict[str, dg.AssetKey]) -> dg.AssetSpec
 
 
 def _column_schema(pipeline: StudyPipeline) -> dict[str, dg.TableSchema]:
-    """Return the columns for the catalogue; nothing where they differ between studies."""
+    """Return the columns for the catalogue; empty if they differ between studies."""
     columns = [
         dg.TableColumn(each.name, type=each.type, description=each.description)
         for each in pipeline.columns

@@ -1,7 +1,8 @@
-"""The check ``blinded_since``: do stored versions hold values that are withheld by now?
+"""The check ``blinded_since``: whether stored versions hold values that must now be withheld.
 
-It is of the table ``variables``, and evaluated at the end of each run that reads it anew: by then
-what the run makes is made by the new dictionary, and what is left is older, or wasn't run.
+It is a check of the table ``variables``. It is evaluated at the end of each run that refreshes this
+table: by then the run has rebuilt its own tables with the new dictionary, so the versions found are
+older ones, or belong to pipelines that weren't run.
 """
 
 from collections.abc import Iterable
@@ -17,10 +18,11 @@ DICTIONARY: Final = "variables"
 CHECK_NAME: Final = "blinded_since"
 
 _DESCRIPTION: Final = (
-    "Whether open versions are stored that were made while a variable was open that is withheld by "
-    "now. Make anew what is current, then remove the older ones with `retain`."
+    "Whether the open store holds versions written before one of their variables was blinded. "
+    "Rebuild the current ones, then remove the older ones with `retain`."
 )
-_NAMED: Final = 50
+# The metadata lists at most this many versions.
+_MAX_URIS: Final = 50
 
 
 def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -31,42 +33,45 @@ def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
 def evaluation(
     io_manager: Any, key: dg.AssetKey, assets: Iterable[dg.AssetKey], study_key: str
 ) -> dg.AssetCheckEvaluation | None:
-    """Return what a study's stored versions say; None where an IO manager of the user's has them.
+    """Evaluate the check for a study's stored versions.
 
     Args:
-        io_manager: has the open artifacts.
-        key: the table ``variables``.
-        assets: whose artifacts are looked at.
-        study_key: the study.
+        io_manager: The IO manager of the open artifacts.
+        key: The table ``variables``.
+        assets: The assets whose artifacts are checked.
+        study_key: The study.
+
+    Returns:
+        The evaluation; None if the IO manager isn't one of this package.
     """
     if not isinstance(io_manager, PipelineIOManager):
         return None
     names = [artifact_name(each, study_key) for each in assets]
-    found = io_manager.pipeline_store().blinded_since(names)
-    variables = len({variable for each in found for variable in each.variables})
-    told = {
-        "versions": dg.MetadataValue.int(len(found)),
+    versions = io_manager.pipeline_store().blinded_since(names)
+    variables = len({variable for each in versions for variable in each.variables})
+    metadata = {
+        "versions": dg.MetadataValue.int(len(versions)),
         "variables": dg.MetadataValue.int(variables),
-        "uris": dg.MetadataValue.json([each.uri for each in found[:_NAMED]]),
-        "artifacts": dg.MetadataValue.json(sorted({each.artifact for each in found})),
-        "current": dg.MetadataValue.int(sum(each.is_current for each in found)),
+        "uris": dg.MetadataValue.json([each.uri for each in versions[:_MAX_URIS]]),
+        "artifacts": dg.MetadataValue.json(sorted({each.artifact for each in versions})),
+        "current": dg.MetadataValue.int(sum(each.is_current for each in versions)),
     }
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=CHECK_NAME,
         partition=study_key,
-        passed=not found,
+        passed=not versions,
         severity=dg.AssetCheckSeverity.WARN,
-        description=_sentence(len(found), variables) if found else None,
-        metadata=told if found else {"versions": told["versions"]},
+        description=_description(len(versions), variables) if versions else None,
+        metadata=metadata if versions else {"versions": metadata["versions"]},
     )
 
 
-def _sentence(versions: int, variables: int) -> str:
-    """Say what is found; the variables aren't open any more, so an event doesn't name them."""
-    what = "1 stored version" if versions == 1 else f"{versions} stored versions"
+def _description(versions: int, variables: int) -> str:
+    """Describe the finding without the names of the variables, which are no longer open."""
+    stored = "1 stored version" if versions == 1 else f"{versions} stored versions"
     blinded = "a variable" if variables == 1 else f"{variables} variables"
     return (
-        f"{what} may hold values of {blinded} blinded since; store.blinded_since() names them. "
-        "Make anew what is current, then remove what is older: store.retain(keep_last=1)."
+        f"{stored} may hold values of {blinded} blinded since; store.blinded_since() names them. "
+        "Rebuild the current versions, then remove the older ones with store.retain(keep_last=1)."
     )
