@@ -1,8 +1,8 @@
-"""What can be said of a file of pipelines that can't be imported: where, why, and what it declares.
+"""Describes a pipeline file that can't be imported: where and why it fails, and what it declares.
 
-The text of an exception may quote what the file read at its import, a key among it. It is shown
-where the source itself has it word for word, and where each of its words is the source's or one of
-those that Python's own sentences are made of.
+The text of an exception may quote data that the file read during its import, such as an API key. So
+the text is shown only if it occurs literally in the source, or if each of its words occurs in the
+source or in Python's own messages.
 """
 
 import builtins
@@ -13,10 +13,10 @@ from typing import Final
 
 from orch_assets.orchestration.reporting.exception_sources import is_ours
 
-# Their texts are most often Python's own sentences about names.
-_OF_NAMES: Final = (ImportError, NameError, AttributeError, KeyError, TypeError)
+# Exceptions whose texts are usually Python's own sentences about names.
+_NAME_ERRORS: Final = (ImportError, NameError, AttributeError, KeyError, TypeError)
 _WORD: Final = re.compile(r"\w+")
-_OF_PYTHON: Final = frozenset(
+_PYTHON_WORDS: Final = frozenset(
     _WORD.findall(
         "a an and another are argument arguments as async at attribute attributes awaitable base "
         "be because but call callable can cannot circular class concatenate context convert "
@@ -39,71 +39,72 @@ _QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
 def names_in(file: Path) -> list[str]:
-    """Return the names of the pipelines that a file's text declares, in its order."""
+    """Return the names of the pipelines that a file's text declares, in order."""
     names = []
-    for found in _DECLARED.finditer(_text(file)):
-        given = _NAME.search(found["arguments"])
-        names.append(given[1] if given else found["function"])
+    for declaration in _DECLARED.finditer(_text(file)):
+        argument = _NAME.search(declaration["arguments"])
+        names.append(argument[1] if argument else declaration["function"])
     return names
 
 
-def line_of(error: BaseException, file: Path, shown: str) -> str:
+def line_of(error: BaseException, file: Path, display_name: str) -> str:
     """Return the file and the line where its import failed.
 
     Args:
-        error: that its import raised.
-        file: the file.
-        shown: how it is named to people.
+        error: The exception that the import raised.
+        file: The imported file.
+        display_name: Name of the file in messages.
     """
-    error = _raised(error)
-    if isinstance(error, SyntaxError) and _is_of_a_file(error):
-        name = shown if Path(str(error.filename)) == file else Path(str(error.filename)).name
+    error = _original(error)
+    if isinstance(error, SyntaxError) and _is_in_a_file(error):
+        error_file = Path(str(error.filename))
+        name = display_name if error_file == file else error_file.name
         return f"{name}, line {error.lineno}" if error.lineno else name
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-    return f"{shown}, line {lines[-1]}" if lines else shown
+    return f"{display_name}, line {lines[-1]}" if lines else display_name
 
 
 def cause_of(error: BaseException, file: Path) -> str:
-    """Return an exception's type, and its text where that shows nothing but source."""
-    error = _raised(error)
-    kind, text = type(error).__name__, _said(error)
-    if isinstance(error, SyntaxError) and _is_of_a_file(error):
+    """Return an exception's type, and its text if that reveals nothing but source code."""
+    error = _original(error)
+    kind, text = type(error).__name__, _message(error)
+    if isinstance(error, SyntaxError) and _is_in_a_file(error):
         text = str(error.msg)
     elif not (text and _shows_source_only(error, text, _text(file))):
         return f"{kind}."
     return f"{kind}: {text.rstrip('.')}."
 
 
-def _raised(error: BaseException) -> BaseException:
-    """Return the SystemExit or the like that an ImportError stands for."""
+def _original(error: BaseException) -> BaseException:
+    """Return the SystemExit or similar that was wrapped in an ImportError, else the error."""
     cause = error.__cause__
     return cause if cause is not None and not isinstance(cause, Exception) else error
 
 
-def _is_of_a_file(error: SyntaxError) -> bool:
-    """Whether it is about a source file, and not about code that is made as it runs."""
+def _is_in_a_file(error: SyntaxError) -> bool:
+    """Return whether the error is in a source file, and not in code generated at run time."""
     return error.filename is not None and Path(error.filename).is_file()
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     try:
         return " ".join(str(error).split())
-    except BaseException:  # noqa: BLE001 - a broken __str__ must not take the location down
+    except BaseException:  # noqa: BLE001 - a broken __str__ must not break the code location
         return ""
 
 
 def _shows_source_only(error: BaseException, text: str, source: str) -> bool:
     if is_ours(error) or text in source:
         return True
-    if not isinstance(error, _OF_NAMES):
+    if not isinstance(error, _NAME_ERRORS):
         return False
     if isinstance(error, ImportError) and error.path:
         text = text.replace(f"({error.path})", "")
-    quoted = [one or other for one, other in _QUOTED.findall(text)]
+    quoted = [single or double for single, double in _QUOTED.findall(text)]
     words = _WORD.findall(_COUNT.sub("", _QUOTED.sub("", text)))
-    known = _OF_PYTHON | set(_WORD.findall(source))
-    names = all(each in source or hasattr(builtins, each) for each in quoted)
-    return names and all(each in known or each.lower() in known for each in words)
+    known = _PYTHON_WORDS | set(_WORD.findall(source))
+    names_are_known = all(each in source or hasattr(builtins, each) for each in quoted)
+    return names_are_known and all(each in known or each.lower() in known for each in words)
 
 
 def _text(file: Path) -> str:

@@ -1,8 +1,8 @@
-"""Finds the study pipelines of a package: one module, one or more marked functions.
+"""Finds the study pipelines of a package: the marked functions of its modules.
 
-What is broken costs nobody else anything: a file that can't be imported, or a pipeline that can't
-be part of the code location, becomes an asset that fails for each study and says why. The others
-load as if it were not there.
+A broken pipeline doesn't affect the others. A file that can't be imported, or a pipeline that can't
+be part of the code location, becomes an asset that fails for each study with the reason. All other
+pipelines load normally.
 """
 
 import importlib
@@ -23,22 +23,22 @@ from orch_assets.defs.state_machines.deployments import deployment_key, takes_al
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 
-# Assets of the code location that are no pipelines.
-_TAKEN: Final = frozenset({"study_results"})
+# Assets of the code location that aren't pipelines.
+_RESERVED: Final = frozenset({"study_results"})
 
 
 @dataclass(frozen=True)
 class BrokenFunction:
-    """Stands for a pipeline that can't be run; fails for each study.
+    """Takes the place of a pipeline that can't be run, and fails for each study.
 
     Attributes:
-        reason: the file, the line and the cause, in one sentence without data values.
+        reason: The file, the line and the cause, in one sentence without data values.
     """
 
     reason: str
 
     def __call__(self, study_key: str, sdk: Any, study_logger: Any) -> None:  # noqa: ARG002
-        """Raise the reason."""
+        """Raise an error with the reason."""
         raise PipelineDefinitionError(self.reason)
 
 
@@ -47,36 +47,41 @@ def discover_pipelines(
 ) -> list[StudyPipeline]:
     """Return the pipelines that a package's modules define, by module and order of definition.
 
-    A pipeline that a module imports from elsewhere is not its own and is left out. In the place of
-    a broken pipeline, and of a file that can't be imported, stands one that fails for each study;
-    :func:`broken_pipelines` tells which those are. An imported file that stays broken is named
-    after the module; the pipelines that its text declares stand beside it, so that what takes them
-    fails as their dependant.
+    Pipelines that a module imports from elsewhere are left out. A broken pipeline, or a file that
+    can't be imported, is replaced by a pipeline that fails for each study;
+    :func:`broken_pipelines` returns which ones these are. The replacement of a file has the name of
+    its module. The pipelines that its text declares are replaced too, so that pipelines that depend
+    on them fail as their dependants.
+
+    Args:
+        package: The package.
+        resources: Keys of the resources, to check each pipeline's IO manager; None skips the check.
     """
-    found: list[StudyPipeline] = []
-    files: list[tuple[str, Sequence[str], str]] = []
+    loaded: list[StudyPipeline] = []
+    broken_files: list[tuple[str, Sequence[str], str]] = []
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
         file = _file(module)
         try:
-            found += _load(f"{package.__name__}.{module.name}")
-        except Exception as error:  # noqa: BLE001 - whatever somebody's file does at import
+            loaded += _load(f"{package.__name__}.{module.name}")
+        except Exception as error:  # noqa: BLE001 - a user's file can raise anything
             inner = f"{module.name}/{file.name}" if module.ispkg else file.name
-            shown = f"{package.__name__.rpartition('.')[2]}/{inner}"
-            reason = f"{line_of(error, file, shown)}: {cause_of(error, file)}"
-            files.append((module.name, names_in(file), reason))
-    sound = _one_of_each_name(found, resources)
-    taken = _TAKEN | {name for each in sound for kind, name in _claims(each) if kind == "asset"}
-    stands: list[StudyPipeline] = []
-    for name, declared, reason in files:
+            display_name = f"{package.__name__.rpartition('.')[2]}/{inner}"
+            reason = f"{line_of(error, file, display_name)}: {cause_of(error, file)}"
+            broken_files.append((module.name, names_in(file), reason))
+    pipelines = _with_unique_names(loaded, resources)
+    claims = {claim for each in pipelines for claim in _claims(each)}
+    used = _RESERVED | {name for kind, name in claims if kind == "asset"}
+    replacements: list[StudyPipeline] = []
+    for name, declared, reason in broken_files:
         for asset in dict.fromkeys([name, *declared]):
-            if asset not in taken or asset == name:
-                stands.append(_stand_in(_free(asset, taken), reason))
-                taken |= {stands[-1].name}
-    return _with_upstreams([*sound, *stands])
+            if asset not in used or asset == name:
+                replacements.append(_replacement(_unused_name(asset, used), reason))
+                used |= {replacements[-1].name}
+    return _with_upstreams([*pipelines, *replacements])
 
 
 def broken_pipelines(pipelines: Iterable[StudyPipeline]) -> dict[str, str]:
-    """Return why pipelines are broken, by name; empty when all are sound."""
+    """Return the reason of each broken pipeline, by name."""
     return {
         each.name: each.function.reason
         for each in pipelines
@@ -93,16 +98,16 @@ def _file(module: pkgutil.ModuleInfo) -> Path:
 
 
 def _load(name: str) -> list[StudyPipeline]:
-    """Import a module; return its own pipelines.
+    """Import a module and return the pipelines that it defines.
 
     Raises:
-        Exception: whatever its import raised; what isn't an Exception, such as SystemExit, is the
-            cause of an ImportError. A real Ctrl-C is raised as it is.
+        Exception: The exception that its import raised. One that isn't an Exception, such as
+            SystemExit, becomes the cause of an ImportError. A real Ctrl-C is raised unchanged.
     """
     with noting_interrupts() as interrupts:
         try:
             module = importlib.import_module(name)
-            members = [_mark(member) for member in list(vars(module).values())]
+            members = [_pipeline_or_none(member) for member in list(vars(module).values())]
         except Exception:
             if interrupts:
                 raise KeyboardInterrupt from None
@@ -118,8 +123,8 @@ def _load(name: str) -> list[StudyPipeline]:
     ]
 
 
-def _mark(member: object) -> object:
-    """Return what ``@study_pipeline`` noted; a proxy of something else may refuse to be asked."""
+def _pipeline_or_none(member: object) -> object:
+    """Return the pipeline of a marked function, else None; a proxy object may raise when read."""
     with suppress(Exception):
         return pipeline_of(member)
     return None
@@ -128,126 +133,133 @@ def _mark(member: object) -> object:
 # --- pipelines ---
 
 
-def _one_of_each_name(
-    found: Sequence[StudyPipeline], resources: Container[str] | None
+def _with_unique_names(
+    loaded: Sequence[StudyPipeline], resources: Container[str] | None
 ) -> list[StudyPipeline]:
-    """Return the pipelines; of those that share a name, and of unsound ones, a stand-in.
+    """Return the pipelines, replacing those with a duplicate name or an invalid definition.
 
-    The name is kept by the pipeline of the module that bears it, else by the first.
+    Of several pipelines with the same name, the one in the module of that name keeps it, else the
+    first.
     """
-    owners: dict[tuple[str, str], StudyPipeline | None] = {("asset", name): None for name in _TAKEN}
-    for each in sorted(found, key=lambda each: _module(each) != each.name):
+    owners: dict[tuple[str, str], StudyPipeline | None] = {
+        ("asset", name): None for name in _RESERVED
+    }
+    for each in sorted(loaded, key=lambda each: _module(each) != each.name):
         for claim in _claims(each):
             owners.setdefault(claim, each)
-    taken = {name for kind, name in owners if kind == "asset"}
-    chosen: list[StudyPipeline] = []
-    for each in found:
-        lost = next((claim for claim in _claims(each) if owners[claim] is not each), None)
-        if lost is not None:
-            kind, name = lost
-            owner = owners[lost]
-            who = f"{_place(owner)} has" if owner else "the code location has"
-            reason = f"{_place(each)}: {who} the {kind} {name}, too. Rename one."
-            own = owners["asset", each.name] is each
-            chosen.append(_stand_in(each.name if own else _free(_module(each), taken), reason))
-            taken.add(chosen[-1].name)
+    used = {name for kind, name in owners if kind == "asset"}
+    pipelines: list[StudyPipeline] = []
+    for each in loaded:
+        conflict = next((claim for claim in _claims(each) if owners[claim] is not each), None)
+        if conflict is not None:
+            kind, name = conflict
+            owner = owners[conflict]
+            holder = _location(owner) if owner else "the code location"
+            reason = f"{_location(each)}: {holder} has the {kind} {name}, too. Rename one."
+            owns_name = owners["asset", each.name] is each
+            new_name = each.name if owns_name else _unused_name(_module(each), used)
+            pipelines.append(_replacement(new_name, reason))
+            used.add(pipelines[-1].name)
             continue
         try:
             check_buildable(each)
             _check_io_manager(each, resources)
-        except Exception as error:  # noqa: BLE001 - Dagster's many refusals of a definition
-            chosen.append(_broken(each, " ".join(str(error).split()), taken))
+        except Exception as error:  # noqa: BLE001 - Dagster rejects definitions with many types
+            pipelines.append(_broken(each, " ".join(str(error).split()), used))
         else:
-            chosen.append(each)
-    return chosen
+            pipelines.append(each)
+    return pipelines
 
 
 def _check_io_manager(pipeline: StudyPipeline, resources: Container[str] | None) -> None:
     key = pipeline.io_manager_key
     if resources is not None and key not in resources:
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name}: io_manager_key is {key!r}, and definitions.py has no such "
-            "resource."
+            f"Pipeline {pipeline.name}: io_manager_key is {key!r}, but definitions.py has no "
+            "resource with this key."
         )
 
 
 def _with_upstreams(pipelines: Sequence[StudyPipeline]) -> list[StudyPipeline]:
-    """Return the pipelines; a stand-in for one that takes what isn't there, or takes itself."""
+    """Return the pipelines, with replacements for those with a missing or circular upstream."""
     by_name = {each.name: each for each in pipelines}
-    chosen = []
+    checked = []
     for each in pipelines:
-        # A study graph can't take what is made of all studies of an earlier run.
+        # A study graph can't use the results of a pipeline that runs after it, for all its studies.
         known = [n for n, other in by_name.items() if takes_all(each) or not takes_all(other)]
         missing = [name for name in each.upstreams if name not in known]
         if missing:
-            fault = (
-                f"Pipeline {each.name} takes a parameter {missing[0]!r}, and no pipeline has that "
-                f"name. Give it a default if it is none. Pipelines: {', '.join(sorted(known))}."
+            problem = (
+                f"Pipeline {each.name} takes a parameter {missing[0]!r}, but no pipeline has that "
+                "name. If the parameter is not an upstream, give it a default. Pipelines: "
+                f"{', '.join(sorted(known))}."
             )
-            chosen.append(_broken(each, fault, ()))
+            checked.append(_broken(each, problem, ()))
         elif cycle := _cycle(each, by_name):
-            fault = f"The pipelines' upstreams form a cycle: {' → '.join(cycle)}."
-            chosen.append(_broken(each, fault, ()))
+            problem = f"The pipelines' upstreams form a cycle: {' → '.join(cycle)}."
+            checked.append(_broken(each, problem, ()))
         else:
-            chosen.append(each)
-    return chosen
+            checked.append(each)
+    return checked
 
 
 def _cycle(start: StudyPipeline, by_name: dict[str, StudyPipeline]) -> list[str] | None:
-    """Return a way from a pipeline through its upstreams back to itself."""
-    ways = [[start.name, name] for name in start.upstreams]
-    seen: set[str] = set()
-    for way in ways:  # grows as it goes
-        if way[-1] == start.name:
-            return way
-        if way[-1] in by_name and way[-1] not in seen:
-            seen.add(way[-1])
-            ways += [[*way, name] for name in by_name[way[-1]].upstreams]
+    """Return a path from a pipeline through its upstreams back to itself; None if there is none."""
+    paths = [[start.name, name] for name in start.upstreams]
+    visited: set[str] = set()
+    for path in paths:  # the loop appends to the list
+        if path[-1] == start.name:
+            return path
+        if path[-1] in by_name and path[-1] not in visited:
+            visited.add(path[-1])
+            paths += [[*path, name] for name in by_name[path[-1]].upstreams]
     return None
 
 
 def _claims(pipeline: StudyPipeline) -> Iterator[tuple[str, str]]:
-    """Yield what none but this pipeline may have: the kind of thing and its name."""
+    """Yield the kind and the name of everything that must be unique to this pipeline."""
     yield "asset", pipeline.name
     if pipeline.machine is not None:
         yield "asset", deployment_key(pipeline).to_user_string()
         yield "state machine", pipeline.machine.name or pipeline.name
 
 
-def _broken(pipeline: StudyPipeline, fault: str, taken: Iterable[str]) -> StudyPipeline:
-    stand = _stand_in(pipeline.name, f"{_place(pipeline)}: {fault}")
-    if not _can_be(stand):  # it is the name that Dagster refuses
-        stand = replace(stand, name=_free(f"{pipeline.name}_pipeline", taken))
-    return replace(stand, on_request=pipeline.on_request)
+def _broken(pipeline: StudyPipeline, problem: str, used: Iterable[str]) -> StudyPipeline:
+    replacement = _replacement(pipeline.name, f"{_location(pipeline)}: {problem}")
+    if not _is_buildable(replacement):  # Dagster rejects the name
+        replacement = replace(replacement, name=_unused_name(f"{pipeline.name}_pipeline", used))
+    return replace(replacement, on_request=pipeline.on_request)
 
 
-def _stand_in(name: str, reason: str) -> StudyPipeline:
+def _replacement(name: str, reason: str) -> StudyPipeline:
     return StudyPipeline(
         BrokenFunction(reason), name, (), description=f"Broken: {reason}", kinds=("broken",)
     )
 
 
-def _can_be(pipeline: StudyPipeline) -> bool:
+def _is_buildable(pipeline: StudyPipeline) -> bool:
     try:
         check_buildable(pipeline)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - Dagster rejects definitions with many types
         return False
     return True
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
-    """Return a name that an asset can have and that none has: this one, if possible."""
+def _unused_name(name: str, used: Iterable[str]) -> str:
+    """Return a valid asset name that isn't in use: this one, if possible."""
     name = re.sub(r"\W", "_", name, flags=re.ASCII)
-    tries = chain([name, f"{name}_file"], (f"{name}_file{number}" for number in count(2)))
-    return next(each for each in tries if each not in taken and _can_be(_stand_in(each, "")))
+    candidates = chain([name, f"{name}_file"], (f"{name}_file{number}" for number in count(2)))
+    return next(
+        each for each in candidates if each not in used and _is_buildable(_replacement(each, ""))
+    )
 
 
 def _module(pipeline: StudyPipeline) -> str:
     return str(pipeline.function.__module__).rpartition(".")[2]
 
 
-def _place(pipeline: StudyPipeline) -> str:
-    """Return the file and line where a pipeline is defined, as a person would name them."""
+def _location(pipeline: StudyPipeline) -> str:
+    """Return the file and line where a pipeline is defined, for messages."""
     code = getattr(pipeline.function, "__code__", None)
     file = f"{'/'.join(str(pipeline.function.__module__).split('.')[-2:])}.py"
     return f"{file}, line {code.co_firstlineno}" if code else file

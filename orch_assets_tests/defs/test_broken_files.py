@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_imported_is_an_asset_with_file_line_and_cause(
 
 
 UNSOUND = {
-    "no such upstream": (pipeline("bad", "nowhere"), "takes a parameter 'nowhere', and no pipeline"),
+    "no such upstream": (pipeline("bad", "nowhere"), "takes a parameter 'nowhere', but no pipeline"),
     "takes itself": (pipeline("bad", "bad"), "form a cycle: bad → bad."),
     "a name that Dagster keeps": (pipeline("input"), "input"),
     "the location's own name": (pipeline("study_results"), "the code location has the asset study_results, too"),
