@@ -1,8 +1,8 @@
-"""The command ``orch-assets``: runs of the main job, and the studies that it is for.
+"""The command ``orch-assets``: runs the main job and manages its studies.
 
-It does all by the code location's own jobs: what it leaves in the Dagster instance
-(``DAGSTER_HOME``) is what a run from the UI leaves there. Dagster is imported in the subcommands
-that need it, so that ``--help`` costs nothing and asks nobody.
+The command runs the jobs of the code location, so it leaves the same records in the Dagster
+instance (``DAGSTER_HOME``) as a run from the UI. Only the subcommands that need Dagster import it,
+so that ``--help`` is fast and makes no requests.
 """
 
 import shlex
@@ -16,7 +16,7 @@ from orch_assets.commands.check import check
 from orch_assets.commands.failures import failures
 from orch_assets.commands.location import location_resources, read_settings
 from orch_assets.commands.simulator import demo_server
-from orch_assets.commands.unfinished_runs import name_abandoned_runs, runs
+from orch_assets.commands.unfinished_runs import runs, warn_of_abandoned_runs
 from orch_assets.commands.verify import verify
 from orch_assets.errors import OrchAssetsError
 from orch_assets.signals import interrupting, undisturbed
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from orch_assets.defs.runs.command_runs import PlannedRun
 
-# As docs/reference/commands.md lists them.
+# Exit codes, as listed in docs/reference/commands.md.
 SUCCEEDED: Final = 0
 FAILED: Final = 1
 NONE_COULD_RUN: Final = 2
@@ -42,15 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code.
 
     Args:
-        arguments: those of the command line, without its name; None takes the process's own.
+        arguments: Command-line arguments without the command's name. None uses those of the
+            process.
     """
     with interrupting(last=arguments is None) as first_signal:
         try:
             code = _exit_code(arguments)
-        except KeyboardInterrupt:  # while an error was printed
+        except KeyboardInterrupt:  # while an error is printed
             code = INTERRUPTED
-        by_host = code == INTERRUPTED and first_signal() == signal.SIGTERM
-    return TERMINATED if by_host else code
+        is_terminated = code == INTERRUPTED and first_signal() == signal.SIGTERM
+    return TERMINATED if is_terminated else code
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
@@ -72,28 +73,32 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 def cli() -> None:
     """Clinical-data pipelines over every study of an iMednet account.
 
-    The registry, the filter and the stores are read from the environment and from .env in the
-    working folder; Dagster's state is in DAGSTER_HOME.
+    Settings for the API, the study filter and the stores come from environment variables and from
+    .env in the working folder. Dagster keeps its state in DAGSTER_HOME.
     """
 
 
 @cli.command()
-@click.option("--study", "study_keys", multiple=True, metavar="KEY", help="Only this; repeatable.")
-@click.option("--failed", is_flag=True, help="Only what failed in the last run over studies.")
+@click.option(
+    "--study", "study_keys", multiple=True, metavar="KEY", help="Run only this study. Repeatable."
+)
+@click.option(
+    "--failed", is_flag=True, help="Run only what failed or was interrupted in the last run."
+)
 def run(study_keys: Sequence[str], *, failed: bool) -> int:
-    """Run every pipeline for every study that the filter selects.
+    """Run every pipeline for every selected study.
 
-    New studies of the registry are added; none is retired.
+    Adds studies that are new in the registry. No study is retired.
     """
     if failed and study_keys:
-        raise click.UsageError("Give --failed or --study, not both.")
+        raise click.UsageError("Use either --failed or --study, not both.")
     read_settings()
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.runs.readiness import try_stores
 
     with home_instance() as instance, location_resources(instance) as resources:
-        try_stores(resources._asdict())  # before a run that would mark every study as failed
-        name_abandoned_runs(instance)
+        try_stores(resources._asdict())  # before a run, in which every study would fail
+        warn_of_abandoned_runs(instance)
         if failed:
             return _run_failed(instance, resources)
         return _run_studies(instance, resources, study_keys)
@@ -105,29 +110,31 @@ def _run_studies(instance: "dg.DagsterInstance", resources: Any, study_keys: Seq
 
     console = new_console()
     try:
-        chosen, in_vain = _choose(instance, resources, study_keys, console)
+        to_run, not_run = _add_studies(instance, resources, study_keys, console)
     except KeyboardInterrupt:
-        click.echo("Interrupted before any study was run; `orch-assets run` begins.", err=True)
+        click.echo(
+            "Interrupted before any study ran. Start again with `orch-assets run`.", err=True
+        )
         return INTERRUPTED
-    if not chosen:
-        click.echo("\n".join(in_vain) or "The registry has no study: nothing to run.", err=True)
+    if not to_run:
+        click.echo("\n".join(not_run) or "The registry lists no studies: nothing to run.", err=True)
         return NONE_COULD_RUN
-    say(console, f"Studies ({len(chosen)}): {', '.join(chosen)}")
-    planned = plan_runs(instance, _MAIN_JOB, chosen)
-    return _execute(instance, resources, console, planned, in_vain)
+    say(console, f"Studies ({len(to_run)}): {', '.join(to_run)}")
+    planned = plan_runs(instance, _MAIN_JOB, to_run)
+    return _execute(instance, resources, console, planned, not_run)
 
 
-def _choose(
+def _add_studies(
     instance: "dg.DagsterInstance", resources: Any, study_keys: Sequence[str], console: "Console"
 ) -> tuple[list[str], list[str]]:
-    """Add the new ones of the studies to run; return all of them, and why others can't be run."""
+    """Add new studies; return the keys of all studies to run, and why others can't be run."""
     from orch_assets.defs.partitions import STUDIES_NAME
     from orch_assets.defs.study_sensor import look_at_registry, read_selection
     from orch_assets.orchestration.selection import choose_studies
     from orch_assets.terminal import say
 
     registry, orchestration = resources.registry, resources.orchestration
-    say(console, f"Reading the studies of the registry, {registry.label} …")
+    say(console, f"Reading the list of studies: {registry.label} …")
     if study_keys:
         choice = choose_studies(read_selection(registry, orchestration), study_keys)
         instance.add_dynamic_partitions(STUDIES_NAME, choice.chosen)
@@ -147,14 +154,14 @@ def _run_failed(instance: "dg.DagsterInstance", resources: Any) -> int:
     console = new_console()
     planned = plan_resumption(instance, graph_keys)
     if planned is None:
-        click.echo("No run over studies has been made yet: `orch-assets run` makes one.", err=True)
+        click.echo("No studies have been run yet. Start with `orch-assets run`.", err=True)
         return NONE_COULD_RUN
     if not planned:
-        say(console, "Nothing failed in the last run: nothing to run again.")
+        say(console, "Nothing failed in the last run: nothing to re-execute.")
         return SUCCEEDED
     for each in planned:
         say(console, each.resumption)
-    return _execute(instance, resources, console, planned, in_vain=[])
+    return _execute(instance, resources, console, planned, not_run=[])
 
 
 def _execute(
@@ -162,9 +169,9 @@ def _execute(
     resources: Any,
     console: "Console",
     planned: Sequence["PlannedRun"],
-    in_vain: Sequence[str],
+    not_run: Sequence[str],
 ) -> int:
-    """Run what is planned, show what came of it; return the exit code."""
+    """Execute the planned runs and print their results; return the exit code."""
     from orch_assets.definitions import defs
     from orch_assets.defs.runs.command_runs import failure_of, new_command_id, run_planned
     from orch_assets.terminal import result_count, say
@@ -193,24 +200,24 @@ def _execute(
     stored = _store_results(instance)
     for failure in failures:
         say(console, f"\n{failure.text}")
-    _print_conclusion(console, resources.io_manager, in_vain, failed=bool(failures))
-    return SUCCEEDED if stored and not (failures or in_vain) else FAILED
+    _print_conclusion(console, resources.io_manager, not_run, failed=bool(failures))
+    return SUCCEEDED if stored and not (failures or not_run) else FAILED
 
 
-def _print_interruption(results: str, not_begun: Sequence["PlannedRun"]) -> int:
+def _print_interruption(results: str, not_started: Sequence["PlannedRun"]) -> int:
     click.echo(
-        f"Interrupted with {results} results. What had succeeded is materialized; "
+        f"Interrupted after {results} results. Completed results are materialized; "
         "`orch-assets run --failed` runs the rest.",
         err=True,
     )
-    if others := [key for each in not_begun for key in each.study_keys]:
-        options = " ".join(f"--study {shlex.quote(key)}" for key in others)
-        click.echo(f"Not begun yet: `orch-assets run {options}`.", err=True)
+    if study_keys := [key for each in not_started for key in each.study_keys]:
+        options = " ".join(f"--study {shlex.quote(key)}" for key in study_keys)
+        click.echo(f"Not started yet: `orch-assets run {options}`.", err=True)
     return INTERRUPTED
 
 
 def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:
-    """Print the matrix of what the command's runs have recorded, whatever the store can do now."""
+    """Print the matrix of results that this command's runs recorded, even if the store is down."""
     from orch_assets.defs.runs.command_runs import runs_of_command
     from orch_assets.defs.study_results import results_of_runs
     from orch_assets.terminal import print_matrix
@@ -220,14 +227,16 @@ def _print_results(instance: "dg.DagsterInstance", console: "Console", command_i
 
 
 def _store_results(instance: "dg.DagsterInstance") -> bool:
-    """Refresh the matrix of all results in the store; return whether it worked."""
+    """Refresh the stored matrix of all results; return whether that succeeded."""
     from orch_assets.definitions import defs
     from orch_assets.defs.runs.command_runs import failure_of, run_job
 
     try:
         refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
     except KeyboardInterrupt:
-        click.echo("Every result is stored; the matrix study_results may be older.", err=True)
+        click.echo(
+            "Every result is stored, but the matrix study_results may be out of date.", err=True
+        )
         raise
     if failure := failure_of(instance, refreshed):
         click.echo(f"The matrix study_results could not be stored: {failure.text}", err=True)
@@ -235,28 +244,28 @@ def _store_results(instance: "dg.DagsterInstance") -> bool:
 
 
 def _print_conclusion(
-    console: "Console", io_manager: Any, in_vain: Sequence[str], *, failed: bool
+    console: "Console", io_manager: Any, not_run: Sequence[str], *, failed: bool
 ) -> None:
     from orch_assets.defs.io.io_manager import StudyIOManager
     from orch_assets.terminal import say
 
-    for sentence in in_vain:
+    for sentence in not_run:
         say(console, f"\nNot run: {sentence}")
     outcome = "" if failed else "Every study that was run succeeded. "
-    if not (failed or in_vain):
+    if not (failed or not_run):
         outcome = "Every study succeeded. "
-    is_ours = isinstance(io_manager, StudyIOManager)
-    where = f"Artifacts: {io_manager.store.location()}." if is_ours else ""
-    say(console, f"\n{outcome}{where}")
+    has_store = isinstance(io_manager, StudyIOManager)
+    location = f"Artifacts: {io_manager.store.location()}." if has_store else ""
+    say(console, f"\n{outcome}{location}")
 
 
 @cli.group(invoke_without_command=True)
 @click.pass_context
 def studies(context: click.Context) -> int:
-    """Show what a look at the registry would change, and why; change nothing.
+    """Show which studies would be added or retired, and why. Changes nothing.
 
-    The known studies are those of the Dagster instance in DAGSTER_HOME; without one, none is
-    known yet.
+    Compares the registry and the study filter with the known studies, which are the partitions in
+    DAGSTER_HOME. If DAGSTER_HOME is not set, no study is known yet.
     """
     return SUCCEEDED if context.invoked_subcommand else _show_studies()
 
@@ -268,43 +277,48 @@ def _show_studies() -> int:
     from orch_assets.defs import environment as settings
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.study_sensor import look_at_registry
+    from orch_assets.orchestration.study_sync import TICKS_BEFORE_RETIRING
     from orch_assets.terminal import print_keys
 
     home = settings.text("DAGSTER_HOME")
     with (
         home_instance() if home else dg.DagsterInstance.ephemeral() as instance,
-        location_resources(instance) as found,
+        location_resources(instance) as resources,
     ):
-        change = look_at_registry(instance, found.registry, found.orchestration, absences={})
-        click.echo(f"Registry: {found.registry.label}")
+        change = look_at_registry(
+            instance, resources.registry, resources.orchestration, absences={}
+        )
+        click.echo(f"Registry: {resources.registry.label}")
     selection = change.selection
-    closest = {key: f"did you mean {near}?" for key, near in selection.closest.items()}
+    hints = {key: f"did you mean {closest}?" for key, closest in selection.closest.items()}
     absent = dict.fromkeys(key for key in change.absences if key not in change.retire)
     print_keys("Selected", dict.fromkeys(selection.selected))
     print_keys("Excluded by the filter", dict.fromkeys(selection.excluded))
     print_keys(
-        "Unknown to the registry, named by the filter",
-        {key: closest.get(key) for key in selection.unknown},
+        "In the filter, but not in the registry",
+        {key: hints.get(key) for key in selection.unknown},
     )
     print_keys("Refused", selection.refused)
     print_keys("Would be added", dict.fromkeys(change.add, "new in the registry"))
     print_keys("Would be retired", change.retire)
     print_keys(
-        "Not in the registry, retired after three looks in a row by study_registry_sensor", absent
+        "Not in the registry, retired by study_registry_sensor after "
+        f"{TICKS_BEFORE_RETIRING} consecutive ticks",
+        absent,
     )
     if not home:
-        click.echo("DAGSTER_HOME is not set: no study is known yet, so every one is new.")
+        click.echo("DAGSTER_HOME is not set: no study is known yet, so every study is new.")
     click.echo("Nothing was changed.")
     return SUCCEEDED
 
 
 @studies.command()
 @click.argument("study_keys", nargs=-1, metavar="[KEY ...]")
-@click.option("--yes", is_flag=True, help="Don't ask first.")
+@click.option("--yes", is_flag=True, help="Retire without asking for confirmation.")
 def retire(study_keys: Sequence[str], *, yes: bool) -> int:
-    """Retire studies: remove their partitions; their artifacts stay.
+    """Retire studies: remove their partitions, but not their artifacts.
 
-    Without KEY, these are all known studies that the registry no longer lists or that the filter
+    Without KEY, retires every known study that the registry no longer lists or that the filter
     excludes.
     """
     read_settings()
@@ -323,12 +337,12 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
             click.echo("Nothing was retired.", err=True)
             return FAILED
         retire_studies(instance, list(reasons), graph_keys)
-    click.echo(f"Retired: {', '.join(reasons)}. Their artifacts stay.")
+    click.echo(f"Retired: {', '.join(reasons)}. Their artifacts are not removed.")
     return SUCCEEDED
 
 
 def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dict[str, str | None]:
-    """Return the studies to retire, each with the reason, if it is not that a person named it."""
+    """Return the studies to retire and why; None is the reason for a study that a person named."""
     from orch_assets.defs.partitions import STUDIES_NAME
     from orch_assets.defs.study_sensor import look_at_registry
     from orch_assets.orchestration.selection import closest_key, did_you_mean
@@ -337,11 +351,13 @@ def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dic
     for key in study_keys:
         if key not in known:
             hint = did_you_mean(closest_key(key, known))
-            raise click.BadParameter(f"no partition {key} is known.{hint} Nothing was retired.")
+            raise click.BadParameter(f"{key} is not a known study.{hint} Nothing was retired.")
     if study_keys:
         return dict.fromkeys(study_keys)
-    with location_resources(instance) as found:
-        change = look_at_registry(instance, found.registry, found.orchestration, absences={})
+    with location_resources(instance) as resources:
+        change = look_at_registry(
+            instance, resources.registry, resources.orchestration, absences={}
+        )
     absent = dict.fromkeys(change.absences, "the registry doesn't list it")
     return {**absent, **change.retire}
 

@@ -1,1 +1,1 @@
-"""Commands of ``orch-assets`` beside ``run`` and ``studies``; one file each."""
+"""Subcommands of ``orch-assets`` other than ``run`` and ``studies``, one file each."""

@@ -1,4 +1,4 @@
-"""``orch-assets check``: whether a run could begin, without running anything."""
+"""``orch-assets check``: checks whether a run could start, without running anything."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,26 +9,26 @@ import click
 
 @click.command()
 def check() -> int:
-    """Check the settings, the pipelines, the stores and the keys; run nothing.
+    """Check settings, pipelines, stores and API keys.
 
-    Each store is tried with one small object (`.orch/_probe`). Ends with 2 if a run could not
-    begin.
+    Runs nothing. Writes one small object (`.orch/_probe`) to each store and reads it back. The exit
+    code is 2 if a run could not start.
     """
     from orch_assets.commands.location import read_settings
 
     read_settings()
-    problems = [_tried(what, step) for what, step in _steps()]
-    return 2 if any(problems) else 0
+    failures = [_fails(name, step) for name, step in _steps()]
+    return 2 if any(failures) else 0
 
 
-def _tried(what: str, step: Callable[[], str]) -> bool:
-    """Do a step, and say how it went; return whether something is wrong."""
+def _fails(name: str, step: Callable[[], str]) -> bool:
+    """Run a step and print its outcome; return whether it failed."""
     from orch_assets.errors import OrchAssetsError
 
     try:
-        click.echo(f"ok     {what}: {step()}")
+        click.echo(f"ok     {name}: {step()}")
     except OrchAssetsError as error:
-        click.echo(f"wrong  {what}: {type(error).__name__}: {error}")
+        click.echo(f"wrong  {name}: {type(error).__name__}: {error}")
         return True
     return False
 

@@ -1,4 +1,4 @@
-"""``orch-assets failures``: why studies failed."""
+"""``orch-assets failures``: shows why studies failed."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--run", "run_id", metavar="ID", help="Of this run; default: the last over studies.")
-@click.option("--study", "study_key", metavar="KEY", help="Of this study alone, one by one.")
+@click.option(
+    "--run",
+    "run_id",
+    metavar="ID",
+    help="Show failures of this run. Default: the last run of studies.",
+)
+@click.option(
+    "--study", "study_key", metavar="KEY", help="Show each failed pipeline of this study."
+)
 def failures(run_id: str | None, study_key: str | None) -> int:
-    """Show why studies failed: each cause with its place, studies, pipelines and failure report.
+    """Show why studies failed.
 
-    With --study, each failed pipeline of that study with its error and its failure report.
+    Groups the failures by cause, and shows each cause with its location in the code, studies,
+    pipelines and failure report. With --study, shows the error and the failure report of each
+    failed pipeline of that study.
     """
     with settled_instance() as instance:
         from orch_assets.defs.study_results import failed_steps
@@ -27,7 +36,7 @@ def failures(run_id: str | None, study_key: str | None) -> int:
         runs = _runs(instance, run_id)
         failed = [step for each in runs for step in failed_steps(instance, each)]
     if not runs:
-        click.echo("No study was run yet; `orch-assets run` begins.")
+        click.echo("No studies have been run yet. Start with `orch-assets run`.")
     else:
         click.echo(_causes(failed) if study_key is None else _of_study(failed, study_key))
     return 0
@@ -40,7 +49,7 @@ def _runs(instance: "dg.DagsterInstance", run_id: str | None) -> list[str]:
     if run_id is None:
         return [run.run_id for run in last_runs(instance, frozenset(graph_keys))]
     if instance.get_run_by_id(run_id) is None:
-        raise click.UsageError(f"No run has the ID {run_id}. The UI lists runs with their IDs.")
+        raise click.UsageError(f"No run has the ID {run_id}. The UI lists the IDs of all runs.")
     return [run_id]
 
 

@@ -1,4 +1,4 @@
-"""The code location as a command finds it: its settings and its resources."""
+"""Settings and resources of the code location, for commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import dagster as dg
 
-# By these keys study graphs know what a command needs, too.
+# Resource keys that commands need; study graphs use the same keys.
 _RESOURCES: Final = frozenset({"registry", "orchestration", "io_manager"})
 
 
@@ -16,7 +16,7 @@ def read_settings() -> None:
     """Read .env in the working folder, as Dagster does.
 
     Raises:
-        SettingError: the file and the environment disagree.
+        SettingError: The file contradicts the environment.
     """
     from orch_assets.defs.environment import read_env_file
 
@@ -25,10 +25,10 @@ def read_settings() -> None:
 
 @contextmanager
 def settled_instance() -> "Iterator[dg.DagsterInstance]":
-    """Read the settings, and lend the instance in DAGSTER_HOME.
+    """Read the settings and yield the instance in ``DAGSTER_HOME``.
 
     Raises:
-        SettingError: a setting can't be read, or DAGSTER_HOME names no folder.
+        SettingError: A setting can't be read, or ``DAGSTER_HOME`` is not an existing folder.
     """
     from orch_assets.defs.runs.home import home_instance
 
@@ -39,19 +39,20 @@ def settled_instance() -> "Iterator[dg.DagsterInstance]":
 
 @contextmanager
 def location_resources(instance: "dg.DagsterInstance") -> "Iterator[Any]":
-    """Lend the resources of the code location, made as for a run, by their keys."""
+    """Yield the resources of the code location by key, built as for a run."""
     import dagster as dg
 
     from orch_assets.definitions import defs
     from orch_assets.defs.set_in_code import SetInCode
 
-    chosen = {
+    definitions = {
         key: resource
         for key, resource in (defs.resources or {}).items()
         if key in _RESOURCES or isinstance(resource, SetInCode)
     }
     try:
-        with dg.build_resources(chosen, instance=instance) as resources:
+        with dg.build_resources(definitions, instance=instance) as resources:
             yield resources
-    except dg.DagsterExecutionInterruptedError as interruption:  # of making or closing one
+    except dg.DagsterExecutionInterruptedError as interruption:
+        # Raised while a resource is built or closed.
         raise KeyboardInterrupt from interruption

@@ -1,4 +1,4 @@
-"""``orch-assets verify URI``: read all that is stored, and name what is wrong."""
+"""``orch-assets verify URI``: reads every stored version and reports what is wrong."""
 
 import os
 from collections.abc import Sequence
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("uri")
 def verify(uri: str) -> int:
-    """Read every version of every artifact at URI, and name what is wrong.
+    """Verify every version of every artifact at URI.
 
-    URI is a folder, s3://bucket/prefix or gs://bucket/prefix. A bucket that ORCH_STORE or
-    ORCH_RESTRICTED_STORE names is opened with that store's settings. Ends with 1 if anything is
-    wrong. What a killed process left behind, and versions with values that are withheld by now, are
-    listed and are no error.
+    Reads all of them and reports what is wrong. URI is a folder, s3://bucket/prefix or
+    gs://bucket/prefix. If ORCH_STORE or ORCH_RESTRICTED_STORE names the bucket, that store's
+    settings are used. The exit code is 1 if anything is wrong. Files that a killed process left
+    behind, and versions with values that have been blinded since, are listed but are not errors.
     """
     from orch_assets.stores.store_settings import store_at
 
     store = store_at(uri, lambda variable: os.environ.get(variable, "").strip() or None)
-    faults, objects = _read(store)
+    problems, objects = _read(store)
     blinded_since = store.blinded_since()
-    for fault in faults:
-        click.echo(f"{'leftover: ' if fault.leftover else ''}{fault}")
-    for each in blinded_since:
-        click.echo(f"blinded since: {each}")
+    for problem in problems:
+        click.echo(f"{'leftover: ' if problem.leftover else ''}{problem}")
+    for version in blinded_since:
+        click.echo(f"blinded since: {version}")
     if not objects:
         click.echo(f"No artifact is stored at {uri}. Check the address.", err=True)
         return 2
-    leftovers = sum(fault.leftover for fault in faults)
-    counts = [_count(objects, "object"), _count(len(faults) - leftovers, "fault")]
+    leftovers = sum(problem.leftover for problem in problems)
+    counts = [_count(objects, "object"), _count(len(problems) - leftovers, "fault")]
     counts += [_count(leftovers, "leftover")] if leftovers else []
     counts += [f"{_count(len(blinded_since), 'version')} blinded since"] if blinded_since else []
     click.echo(f"{', '.join(counts)}.")
-    return 1 if len(faults) > leftovers else 0
+    return 1 if len(problems) > leftovers else 0
 
 
 def _read(store: "PipelineStore") -> "tuple[Sequence[Problem], int]":
@@ -59,11 +59,11 @@ def _read(store: "PipelineStore") -> "tuple[Sequence[Problem], int]":
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("Verifying", total=None)
-        faults = store.verify(
+        problems = store.verify(
             progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
-        return faults, int(bar.tasks[0].total or 0)
+        return problems, int(bar.tasks[0].total or 0)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -238,7 +238,7 @@ def test_the_plan_says_what_would_change_and_why_and_changes_nothing(outcomes, s
         f"  {third}",
         "Excluded by the filter: 1",
         f"  {second}",
-        "Unknown to the registry, named by the filter: 1",
+        "In the filter, but not in the registry: 1",
         "  NOBODY",
         "Refused: 1",
         "  A/B: holds '/', which no partition key can carry",
@@ -246,7 +246,7 @@ def test_the_plan_says_what_would_change_and_why_and_changes_nothing(outcomes, s
         f"  {third}: new in the registry",
         "Would be retired: 1",
         f"  {second}: the filter excludes it",
-        "Not in the registry, retired after three looks in a row by study_registry_sensor: 9",
+        "Not in the registry, retired by study_registry_sensor after 3 consecutive ticks: 9",
         *(f"  {key}" for key in old),
         "Nothing was changed.",
     ]

@@ -36,7 +36,8 @@ def test_check_goes_on_and_ends_with_2_where_something_is_wrong(account, setting
 
 def test_failures_shows_each_cause_with_its_report_and_a_study_one_by_one(account):
     first, second, _ = account.server.registry.study_keys()
-    assert account.command("failures").out == "No study was run yet; `orch-assets run` begins.\n"
+    before = account.command("failures").out
+    assert before == "No studies have been run yet. Start with `orch-assets run`.\n"
     account.server.registry.forbid_study(second)
     ran = account.command("run")
     assert ran.code == 1

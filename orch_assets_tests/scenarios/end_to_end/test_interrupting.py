@@ -43,7 +43,7 @@ def test_while_the_registry_is_read_nothing_was_run(server, tmp_path, sign, code
     home = Home(tmp_path / "home", registry_settings(server))
     done = interrupted(home, lambda: server.traffic.in_flight, "a request", sign)
     assert done.returncode == code
-    assert done.stderr == "Interrupted before any study was run; `orch-assets run` begins.\n"
+    assert done.stderr == "Interrupted before any study ran. Start again with `orch-assets run`.\n"
     with home.instance() as real:
         assert real.get_runs() == []
 
@@ -73,7 +73,7 @@ def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_r
     assert done.returncode == code, done.stderr
     matrix = done.stdout.partition("Rows of each study's tables; ✗ is a failure.")[2]
     assert f"\n{first} " in matrix.replace("\n ", "\n"), done.stdout
-    assert "of 26 results. What had succeeded is materialized" in done.stderr
+    assert "of 26 results. Completed results are materialized" in done.stderr
     assert "`orch-assets run --failed` runs the rest." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     server.faults.clear()
@@ -99,7 +99,7 @@ def test_what_had_not_begun_is_named_with_the_command_that_runs_it(server, tmp_p
 
     done = interrupted(home, at_sites, "a request for sites")
     assert done.returncode == 130, done.stderr
-    assert f"Not begun yet: `orch-assets run --study {second}`." in done.stderr
+    assert f"Not started yet: `orch-assets run --study {second}`." in done.stderr
     with home.instance() as real:
         assert in_state(real, "forms", "MATERIALIZED") == [first]
     assert home.run(*_RUN, "--study", second).returncode == 0

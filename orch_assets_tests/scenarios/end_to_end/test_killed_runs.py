@@ -60,17 +60,18 @@ def test_killed_while_it_runs(home, server):
         until(first_ended, 240, "the first study's results")
         run = only_run(home)
         shown = home.run(*_COMMAND, "runs")
-        assert shown.stdout.startswith(f"Go on: 1\n  {run.run_id}: study_pipelines, STARTED")
+        assert shown.stdout.startswith(f"In progress: 1\n  {run.run_id}: study_pipelines, STARTED")
         assert f"by process {process.pid} of " in shown.stdout
         assert home.run(*_COMMAND, "runs", "close", "--yes").returncode == 0
         refused = home.run(*_COMMAND, "runs", "close", run.run_id, "--yes")
-        assert (refused.returncode, "goes on" in refused.stderr) == (2, True)
+        assert (refused.returncode, "is in progress" in refused.stderr) == (2, True)
         assert status_of(home, run.run_id) == dg.DagsterRunStatus.STARTED
         process.send_signal(signal.SIGKILL)
         process.wait()
     server.faults.clear()
     shown = home.run(*_COMMAND, "runs")
-    assert shown.stdout.startswith(f"Nobody executes: 1\n  {run.run_id}: study_pipelines, STARTED")
+    line = f"{run.run_id}: study_pipelines, STARTED"
+    assert shown.stdout.startswith(f"Not executed by any process: 1\n  {line}")
     assert f"studies {first} to {second}" in shown.stdout
     retired = home.run(*_COMMAND, "studies", "retire", first, "--yes")
     assert (retired.returncode, "`orch-assets runs` tells" in retired.stderr) == (2, True)
@@ -98,7 +99,7 @@ def test_killed_before_it_began(home, server):
     study = server.registry.study_keys()[0]
     next_run = home.run(*_COMMAND, "run", "--study", study)
     assert next_run.returncode == 0, next_run.stderr
-    assert f"Nobody executes {run.run_id} any more: `orch-assets runs`" in next_run.stderr
+    assert f"No process executes {run.run_id} any more: `orch-assets runs`" in next_run.stderr
     assert home.run(*_COMMAND, "runs", "close", "--yes").returncode == 0
     assert status_of(home, run.run_id) == dg.DagsterRunStatus.FAILURE
     assert home.run(*_COMMAND, "runs").stdout == "Every run is finished.\n"

@@ -139,7 +139,7 @@ def test_the_command_leaves_alone_what_the_ui_re_executed(account, failed_run, m
     with user_interface(account, monkeypatch) as ui:
         ui.reexecute(failed_run)
     done = account.command("run", "--failed")
-    assert (done.code, done.out) == (0, "Nothing failed in the last run: nothing to run again.\n")
+    assert (done.code, done.out) == (0, "Nothing failed in the last run: nothing to re-execute.\n")
 
 
 def test_the_uis_re_execution_from_asset_failure_takes_the_assets_without_a_success(
@@ -169,7 +169,7 @@ def test_the_command_runs_only_what_failed_in_the_last_run(account, studies, fai
         carried, run = carried_and_run(real, "forms", failed_run)
     assert (carried, run) == ({studies[0], studies[2]}, {studies[1]})
     nothing = account.command("run", "--failed")
-    assert (nothing.code, "nothing to run again" in nothing.out) == (0, True)
+    assert (nothing.code, "nothing to re-execute" in nothing.out) == (0, True)
     assert len(account.runs()) == 2
 
 
@@ -229,7 +229,7 @@ def test_a_run_whose_studies_were_retired_says_what_to_do_instead(account, studi
 def test_without_a_run_there_is_nothing_that_failed(account):
     done = account.command("run", "--failed")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "No run over studies has been made yet: `orch-assets run` makes one.\n"
+    assert done.err == "No studies have been run yet. Start with `orch-assets run`.\n"
     assert account.command("run", "--failed", "--study", "S").code == 2
 
 
