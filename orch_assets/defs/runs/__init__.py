@@ -1,1 +1,1 @@
-"""Runs: how a command starts one, what it needs, carries forward, and how it ends."""
+"""Runs: starting them from a command, what they need, what they carry forward, how they end."""

@@ -1,8 +1,9 @@
-"""Runs that seem to go on and that nobody executes: found, and closed.
+"""Finds and closes unfinished runs whose process is gone.
 
-A process that is killed (SIGKILL, no memory, a power cut) can't say so, and Dagster takes its run
-for one that goes on. A run of the command names its process, so that it is known to be gone. Of
-other runs, the daemon's run monitoring may know more than can be known here.
+A process that is killed (SIGKILL, out of memory, a power cut) can't record the end of its run, so
+Dagster considers the run to be in progress. A run that the command starts is tagged with its
+process, so that this module can check whether the process still exists. It can't check other runs;
+the daemon's run monitoring may know more about them.
 """
 
 from collections.abc import Mapping
@@ -22,27 +23,27 @@ from orch_assets.defs.runs.processes import Process
 
 PROCESS_TAG: Final = "orch_assets/process"
 
-# The person at the command sees how it ended: no daemon runs it a second time behind their back.
+# Whoever types the command sees how the run ends, so the daemon must not retry it unasked.
 NO_RETRIES: Final = {"dagster/max_retries": "0"}
 
 
 def process_tag(run_id: str) -> dict[str, str]:
-    """Return the tag by which a run names this process as the one that executes it.
+    """Return the tag that names this process as the one that executes a run.
 
-    The run's own ID is in it: the UI gives a run's tags to its re-executions.
+    The tag includes the run's ID, because the UI copies a run's tags to its re-executions.
     """
     return {PROCESS_TAG: f"{run_id} {Process.this().to_json()}"}
 
 
 @dataclass(frozen=True)
 class UnfinishedRun:
-    """A run that Dagster takes for one that goes on, or that is to begin.
+    """A run that hasn't ended according to Dagster; it may not have started either.
 
     Attributes:
-        run: as Dagster has it.
-        created: when, UTC.
-        process: what executes it; None where the run doesn't name it.
-        is_executed: whether somebody does; None where that isn't known.
+        run: The run.
+        created: When the run was created, in UTC.
+        process: The process that executes the run. None if the run doesn't name one.
+        is_executed: Whether a process executes the run. None if that isn't known.
     """
 
     run: dg.DagsterRun
@@ -51,15 +52,15 @@ class UnfinishedRun:
     is_executed: bool | None
 
     def describe(self) -> str:
-        """Say for people what it is, how old, of which process and of which studies."""
+        """Describe the run for people: its job, status, age, process and studies."""
         age = datetime.now(UTC) - self.created
         parts = [
             self.run.job_name,
             self.run.status.value,
-            f"made {_duration(age.total_seconds())} ago",
+            f"created {_duration(age.total_seconds())} ago",
         ]
         if self.process is not None:
-            parts.append(f"by process {self.process.pid} of {self.process.host}")
+            parts.append(f"by process {self.process.pid} on {self.process.host}")
         if is_run_over_studies(self.run):
             first, last = range_of(self.run)
             parts.append(f"study {first}" if first == last else f"studies {first} to {last}")
@@ -67,22 +68,24 @@ class UnfinishedRun:
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[UnfinishedRun]:
-    """Return the runs of an instance that aren't finished, oldest first."""
+    """Return the unfinished runs of an instance, oldest first."""
     filters = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
-    found = []
+    unfinished = []
     for record in reversed(instance.get_run_records(filters)):
         run = record.dagster_run
         process = _process_of(run.run_id, run.tags)
         created = record.create_timestamp.replace(tzinfo=UTC)
-        found.append(UnfinishedRun(run, created, process, process.lives() if process else None))
-    return found
+        is_executed = process.lives() if process else None
+        unfinished.append(UnfinishedRun(run, created, process, is_executed))
+    return unfinished
 
 
 def close_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """End a run that nobody executes, unless it has ended meanwhile.
+    """End a run that no process executes, unless it has ended in the meantime.
 
-    It fails, as if its host had stopped it, and isn't retried: what had succeeded stays, and
-    ``orch-assets run --failed`` goes on from there. One that somebody was cancelling is cancelled.
+    The run is marked as failed, as if its host had stopped it, and isn't retried. Completed results
+    are kept, and ``orch-assets run --failed`` continues from there. A run that was being cancelled
+    is marked as cancelled instead.
     """
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
@@ -97,8 +100,8 @@ def close_run(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def _process_of(run_id: str, tags: Mapping[str, str]) -> Process | None:
-    named_by, _, process = tags.get(PROCESS_TAG, "").partition(" ")
-    return Process.from_json(process) if named_by == run_id else None
+    tagged_run_id, _, process = tags.get(PROCESS_TAG, "").partition(" ")
+    return Process.from_json(process) if tagged_run_id == run_id else None
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Runs that a command starts in its own process, made so that the UI can re-execute them."""
+"""Runs that a command executes in its own process, and that the UI can re-execute."""
 
 import sys
 import uuid
@@ -29,18 +29,19 @@ from orch_assets.defs.runs.abandoned_runs import NO_RETRIES, process_tag
 from orch_assets.errors import OrchestratorError
 from orch_assets.signals import undisturbed
 
-# workspace.yaml and pyproject.toml have this name, too; `dagster -m orch_assets` derives it.
+# Also the name in workspace.yaml and pyproject.toml, and the one that `dagster -m orch_assets`
+# derives.
 LOCATION_NAME: Final = "orch_assets"
 COMMAND_TAG: Final = "orch_assets/command"
 
 _REPOSITORY: Final = "__repository__"
 _MODULE: Final = "orch_assets.definitions"
-_RUNS_LOOKED_AT: Final = 50
+_RUNS_PER_QUERY: Final = 50
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def job_origin(job_name: str) -> RemoteJobOrigin:
-    """Return where a job is found again: in the code location ``orch_assets``."""
+    """Return a job's origin in the code location ``orch_assets``, where the UI finds it again."""
     target = LoadableTargetOrigin(
         executable_path=sys.executable,
         module_name=_MODULE,
@@ -56,9 +57,9 @@ class PlannedRun:
     """A run over studies that a command is about to start.
 
     Attributes:
-        study_keys: its studies, which stand together in partition order.
-        job_name: what runs.
-        parent: the run that it re-executes from failure; None for a new run.
+        study_keys: Keys of its studies, which are contiguous in partition order.
+        job_name: Name of the job.
+        parent: The run that it re-executes from failure. None for a new run.
     """
 
     study_keys: list[str]
@@ -67,27 +68,27 @@ class PlannedRun:
 
     @property
     def resumption(self) -> str:
-        """What the run re-executes, for people."""
+        """A line that says which run and studies are re-executed."""
         first, last, count = self.study_keys[0], self.study_keys[-1], len(self.study_keys)
-        of = f"of {count} studies, {first} to {last}" if count > 1 else f"of study {first}"
+        scope = f"of {count} studies, {first} to {last}" if count > 1 else f"of study {first}"
         parent = self.parent.run_id if self.parent else None
-        return f"Re-executing from failure: run {parent} {of} …"
+        return f"Re-executing from failure: run {parent} {scope} …"
 
     def results(self, job: dg.JobDefinition) -> int:
-        """Return how many results the run will have: one for each study and asset."""
+        """Return the number of results that the run will have: one for each study and asset."""
         selection = self.parent.asset_selection if self.parent else None
         return len(self.study_keys) * len(selection or job.asset_layer.selected_asset_keys)
 
 
 def new_command_id() -> str:
-    """Return what the runs of one command are tagged with, so that they are known as its own."""
+    """Return a new ID with which all runs of one command are tagged."""
     return str(uuid.uuid4())
 
 
 def plan_runs(
     instance: dg.DagsterInstance, job_name: str, study_keys: Collection[str]
 ) -> list[PlannedRun]:
-    """Return the runs of a job over studies: one, or one for each piece between other studies."""
+    """Return the runs that cover the studies: one for each contiguous range of partitions."""
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     return [PlannedRun(piece, job_name) for piece in contiguous_pieces(study_keys, known)]
 
@@ -95,28 +96,29 @@ def plan_runs(
 def plan_resumption(
     instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]
 ) -> list[PlannedRun] | None:
-    """Return the runs that re-execute from failure what failed last; None if nothing ran yet.
+    """Return runs that re-execute the last failed runs from failure; None if nothing ran yet.
 
-    What ran last is the newest run over studies, with the other runs of the command that started
-    it. A run that was interrupted is re-executed likewise.
+    The last runs are the newest run over studies and the other runs of the command that started it.
+    Interrupted runs are re-executed in the same way.
 
     Args:
-        instance: whose runs.
-        keys: assets of the study graphs.
+        instance: The instance that recorded the runs.
+        keys: Keys of the assets of the study graphs.
 
     Raises:
-        OrchestratorError: a run goes on, or lost a study at an end of its range.
+        OrchestratorError: A run is in progress, or the first or last study of its range is retired.
     """
     last = last_runs(instance, frozenset(keys))
     if not last:
         return None
-    if going_on := [run.run_id for run in last if not run.is_finished]:
+    if in_progress := [run.run_id for run in last if not run.is_finished]:
         raise OrchestratorError(
-            f"Run {', '.join(going_on)} goes on. Wait for its end; or, if its process is gone, "
-            f"close it with `orch-assets runs close {' '.join(going_on)}`."
+            f"Run {', '.join(in_progress)} is in progress. Wait until it ends or, if its process "
+            f"is gone, close it with `orch-assets runs close {' '.join(in_progress)}`."
         )
     known = instance.get_dynamic_partitions(STUDIES_NAME)
-    # The UI gives a re-execution its parent's tags: what it took over isn't run again.
+    # The UI copies a run's tags to its re-executions, so the last runs may include both. What a
+    # re-execution has taken over isn't run again.
     taken_over = {run.parent_run_id for run in last}
     return [
         PlannedRun(_studies_of(run, known), run.job_name, run)
@@ -127,15 +129,15 @@ def plan_resumption(
 
 def runs_of_command(instance: dg.DagsterInstance, command_id: str) -> list[str]:
     """Return the IDs of the runs over studies that a command has started, oldest first."""
-    wanted = dg.RunsFilter(tags={COMMAND_TAG: command_id})
-    return [run.run_id for run in reversed(instance.get_runs(filters=wanted))]
+    tagged = instance.get_runs(filters=dg.RunsFilter(tags={COMMAND_TAG: command_id}))
+    return [run.run_id for run in reversed(tagged)]
 
 
 def _studies_of(run: dg.DagsterRun, known: Sequence[str]) -> list[str]:
     first, last = range_of(run)
-    if gone := [study_key for study_key in (first, last) if study_key not in known]:
+    if retired := [study_key for study_key in (first, last) if study_key not in known]:
         raise OrchestratorError(
-            f"Run {run.run_id} was over the studies {first} to {last}, and {gone[0]} is retired: "
+            f"Run {run.run_id} covered the studies {first} to {last}, but {retired[0]} is retired: "
             "it can't be re-executed. Run all with `orch-assets run`, or one with --study."
         )
     return list(known[known.index(first) : known.index(last) + 1])
@@ -144,7 +146,7 @@ def _studies_of(run: dg.DagsterRun, known: Sequence[str]) -> list[str]:
 def last_runs(
     instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]
 ) -> Sequence[dg.DagsterRun]:
-    """Return the newest run over studies, with the other runs of the command that started it."""
+    """Return the newest run over studies and the other runs of the command that started it."""
     newest = next(_runs_over_studies(instance, keys), None)
     command_id = newest.tags.get(COMMAND_TAG) if newest else None
     if newest is None or command_id is None:
@@ -158,7 +160,7 @@ def _runs_over_studies(
 ) -> Iterator[dg.DagsterRun]:
     """Yield the runs over studies, newest first."""
     cursor = None
-    while runs := instance.get_runs(cursor=cursor, limit=_RUNS_LOOKED_AT):
+    while runs := instance.get_runs(cursor=cursor, limit=_RUNS_PER_QUERY):
         yield from (run for run in runs if is_run_over_studies(run, keys))
         cursor = runs[-1].run_id
 
@@ -171,17 +173,17 @@ def run_planned(
     *,
     on_event: Callable[[Any], None],
 ) -> dg.DagsterRun:
-    """Run or re-execute the job over studies in this process; return the ended run.
+    """Execute a planned run in this process; return the run after its end.
 
     Args:
-        instance: where the run is recorded.
-        job: the planned run's job.
-        planned: what to run.
-        command_id: is the same for all runs of one command.
-        on_event: is called with each entry of the run's log.
+        instance: The instance that records the run.
+        job: The job of the planned run.
+        planned: The run to execute.
+        command_id: The ID of the command, the same for all its runs.
+        on_event: Called with each entry of the run's log.
 
     Raises:
-        KeyboardInterrupt: as ``run_job``.
+        KeyboardInterrupt: The run was interrupted; see ``run_job``.
     """
     tags = range_tags(planned.study_keys[0], planned.study_keys[-1]) | {COMMAND_TAG: command_id}
     if planned.parent is not None:
@@ -197,17 +199,17 @@ def run_job(
     on_event: Callable[[Any], None] | None = None,
     parent: dg.DagsterRun | None = None,
 ) -> dg.DagsterRun:
-    """Run a job of the code location in this process; return the ended run.
+    """Run a job of the code location in this process; return the run after its end.
 
     Args:
-        instance: where the run is recorded.
-        job: what to run.
-        tags: the run's tags.
-        on_event: is called with each entry of the run's log.
-        parent: the run that this one re-executes.
+        instance: The instance that records the run.
+        job: The job.
+        tags: Additional tags of the run.
+        on_event: Called with each entry of the run's log.
+        parent: The run that this one re-executes.
 
     Raises:
-        KeyboardInterrupt: the run was interrupted; what had ended by then is recorded.
+        KeyboardInterrupt: The run was interrupted. What had ended by then is recorded.
     """
     selection = parent.asset_selection if parent else None
     run_id = str(uuid.uuid4())
@@ -224,7 +226,7 @@ def run_job(
     if on_event is not None:
         instance.add_event_listener(run.run_id, on_event)
     try:
-        # Not raised: Dagster would take a failed study for a broken run.
+        # With raise_on_error, Dagster would treat a failed study as a broken run.
         execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interruption:
         with undisturbed():
@@ -237,9 +239,9 @@ def run_job(
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> None:
-    """End a run that was interrupted where Dagster doesn't end it, such as before its first step.
+    """Cancel an interrupted run that Dagster hasn't ended, such as before its first step.
 
-    Else it would seem to go on for ever.
+    Otherwise Dagster would consider it to be in progress for ever.
     """
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished:
@@ -247,7 +249,7 @@ def _end(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def _was_interrupted(run: dg.DagsterRun) -> bool:
-    """Whether a run was stopped: Dagster records that, and doesn't raise it."""
+    """Whether a run was interrupted: Dagster records that instead of raising an error."""
     reason = run.tags.get("dagster/failure_reason")
     return run.status == dg.DagsterRunStatus.CANCELED or reason == "UNEXPECTED_TERMINATION"
 
@@ -257,8 +259,8 @@ class RunFailure:
     """Why a run failed.
 
     Attributes:
-        text: for people.
-        of_studies: whether studies were run and some failed; else the run itself couldn't go on.
+        text: The reason, for people.
+        of_studies: Whether studies were run and some failed. Otherwise the run itself failed.
     """
 
     text: str
@@ -266,14 +268,15 @@ class RunFailure:
 
 
 def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunFailure | None:
-    """Return why a run failed; None for one that succeeded."""
+    """Return why a run failed; None if it succeeded."""
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return None
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         failed = entry.get_dagster_event().step_failure_data
-        told = failed.user_failure_data
-        if told is not None and told.description is not None:
-            return RunFailure(told.description, of_studies="failed_studies" in told.metadata)
+        reported = failed.user_failure_data
+        if reported is not None and reported.description is not None:
+            of_studies = "failed_studies" in reported.metadata
+            return RunFailure(reported.description, of_studies=of_studies)
         return RunFailure(_error_text(run, failed.error), of_studies=False)
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
         error = entry.get_dagster_event().job_failure_data.error
@@ -282,14 +285,17 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunFailure |
 
 
 def _error_text(run: dg.DagsterRun, error: Any) -> str:
-    """Return the message of an error of ours, which holds no data, else the error's type."""
+    """Return the message of this package's own error, or else only the type of the error.
+
+    Messages of other errors may contain data.
+    """
     chain = []
     while error is not None:
         chain.append(error)
         error = error.cause
-    for each in chain:  # ours says what the error below it means
+    for each in chain:  # this package's error explains the error that caused it
         if each.cls_name is not None and hasattr(errors, each.cls_name):
             return str(each.message).strip().removeprefix(f"{errors.__name__}.")
     name = chain[-1].cls_name if chain else None
-    what = f"{name} " if name else ""
-    return f"{what}ended run {run.run_id} ({run.job_name}); the run's log in the UI says more."
+    cause = f" with {name}" if name else ""
+    return f"Run {run.run_id} ({run.job_name}) failed{cause}. See the run's log in the UI."

@@ -1,4 +1,4 @@
-"""The Dagster instance of the environment, for commands that a person types."""
+"""The Dagster instance that the environment configures, for commands."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def home_instance() -> dg.DagsterInstance:
     """Return the instance in ``DAGSTER_HOME``.
 
     Raises:
-        SettingError: the variable is unset, or names no folder by an absolute path.
+        SettingError: The variable is unset, or isn't the absolute path of an existing folder.
     """
     home = settings.text("DAGSTER_HOME")
     if home is None:
@@ -20,5 +20,7 @@ def home_instance() -> dg.DagsterInstance:
             "DAGSTER_HOME", "is not set; give an existing folder for Dagster's state."
         )
     if not Path(home).is_absolute() or not Path(home).is_dir():
-        raise SettingError("DAGSTER_HOME", f"is {home!r}; give an existing folder, from its root.")
+        raise SettingError(
+            "DAGSTER_HOME", f"is {home!r}; give the absolute path of an existing folder."
+        )
     return dg.DagsterInstance.get()

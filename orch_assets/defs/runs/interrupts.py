@@ -1,4 +1,4 @@
-"""Who ended a run: a person at the keyboard, or the host that it ran on."""
+"""Distinguishes who interrupted a run: a person with Ctrl-C, or the host."""
 
 import functools
 import multiprocessing
@@ -22,12 +22,14 @@ _CTRL_C: Final = "Ctrl-C: the run is cancelled."
 def ctrl_c_cancels(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[None]:
     """Let Ctrl-C cancel the run that a command executes in its own process.
 
-    Dagster knows of a cancellation only what was asked of it, in the UI or by GraphQL. It takes any
-    other interrupt for the host's: the run is FAILURE, and is retried. Here a SIGINT asks Dagster
-    to cancel the run, which then ends as CANCELED. A SIGTERM stays the host's.
+    Dagster cancels a run only if that is requested in the UI or by GraphQL. It attributes any other
+    interrupt to the host: the run ends as FAILURE and is retried. Inside this context, a SIGINT
+    requests the cancellation, so that the run ends as CANCELED. A SIGTERM is still attributed to
+    the host.
 
-    In a process that a code server started for the run, a SIGINT is Dagster's own message, or goes
-    to all processes of a service that somebody stops: the host's, too.
+    Does nothing in a process that a code server started for the run. There, a SIGINT comes from
+    Dagster itself, or is sent to all processes of a service that is being stopped, so it is the
+    host's as well.
     """
     if multiprocessing.parent_process() is not None:
         yield
@@ -38,39 +40,39 @@ def ctrl_c_cancels(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             if interrupts[:1] == [signal.SIGINT]:
                 with capture_interrupts():
-                    _report(instance, run.run_id)
+                    _request_cancellation(instance, run.run_id)
             raise
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[list[int]]:
-    """Give a list that fills with the signals that interrupt the block.
+    """Yield a list to which the signals that interrupt the block are added.
 
-    They are handled as before. Python handles signals in the main thread alone: elsewhere the list
-    stays empty.
+    The signals are still handled by their previous handlers. Python handles signals only in the
+    main thread; in other threads the list stays empty.
     """
-    noted: list[int] = []
+    received: list[int] = []
     handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
     if threading.current_thread() is threading.main_thread():
         for each in (signal.SIGINT, signal.SIGTERM):
             if callable(handler := signal.getsignal(each)):
                 handlers[each] = handler
 
-    def note(number: int, frame: FrameType | None) -> None:
-        noted.append(number)
+    def record(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         handlers[number](number, frame)
 
     try:
         for number in handlers:
-            signal.signal(number, note)
-        yield noted
+            signal.signal(number, record)
+        yield received
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 def cancelled_by_ctrl_c(function: F) -> F:
-    """Do as :func:`ctrl_c_cancels` around an op that takes its context first."""
+    """Wrap an op, whose first argument is its context, in :func:`ctrl_c_cancels`."""
 
     @functools.wraps(function)
     def op(context: Any, *arguments: Any, **named: Any) -> Any:
@@ -80,8 +82,8 @@ def cancelled_by_ctrl_c(function: F) -> F:
     return cast(F, op)
 
 
-def _report(instance: dg.DagsterInstance, run_id: str) -> None:
+def _request_cancellation(instance: dg.DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
-    # One that somebody else ended meanwhile stays as it is.
+    # A run that ended in the meantime, or is already being cancelled, stays as it is.
     if run is not None and run.status == dg.DagsterRunStatus.STARTED:
         instance.report_run_canceling(run, _CTRL_C)

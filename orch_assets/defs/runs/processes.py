@@ -1,4 +1,4 @@
-"""Which process executes a run: written down where it begins, asked for when nobody hears of it."""
+"""Identifies the process that executes a run, and checks later whether it still exists."""
 
 import hashlib
 import json
@@ -12,27 +12,29 @@ from typing import Final
 _MACHINE: Final = Path("/etc/machine-id")
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = Path("/proc/self/ns/pid")
-# Linux's own, which every machine has outside of containers.
+# The initial PID namespace of Linux, which every machine has outside containers.
 _FIRST_NAMESPACE: Final = "pid:[4026531836]"
 _DEAD: Final = frozenset("ZX")
-# Of /proc/<pid>/stat behind the name, which stands in parentheses and may hold anything: proc(5).
+# Indexes of fields in /proc/<pid>/stat after the name, which is in parentheses and may contain any
+# characters: see proc(5).
 _STATE: Final = 0
 _START: Final = 19
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process, so that no other one is taken for it.
+    """A process, identified so that it can't be mistaken for another one.
 
-    Where a system doesn't tell something, it is empty.
+    What a system doesn't provide is empty.
 
     Attributes:
-        host: the machine's name; a container's.
-        pid: the process's number, which another one gets sooner or later.
-        started: ticks from the machine's start to the process's: no clock changes them.
-        machine: a hash of the machine's identity, which stays when it starts anew.
-        boot: the machine's start.
-        namespace: inside which the number means this process; another one in each container.
+        host: Name of the machine or the container.
+        pid: ID of the process, which the system reuses sooner or later.
+        started: Clock ticks between the machine's boot and the start of the process. Setting the
+            clock doesn't change them.
+        machine: A hash of the machine's ID, which doesn't change when it reboots.
+        boot: ID of the machine's boot.
+        namespace: The PID namespace in which the ID is valid. Each container has its own.
     """
 
     host: str
@@ -44,7 +46,7 @@ class Process:
 
     @classmethod
     def this(cls) -> "Process":
-        """Return the process that asks."""
+        """Return the current process."""
         pid, machine = os.getpid(), _text(_MACHINE) or f"{uuid.getnode():x}"
         return cls(
             host=socket.gethostname(),
@@ -56,44 +58,44 @@ class Process:
         )
 
     def to_json(self) -> str:
-        """Return it as text."""
+        """Return the process as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Process | None":
-        """Return what text tells; None where it tells of no process."""
+        """Return the process in a text; None if the text doesn't describe one."""
         try:
-            found = cls(**json.loads(text))
+            process = cls(**json.loads(text))
         except (ValueError, TypeError, RecursionError):
             return None
-        is_one = type(found.pid) is int and found.pid > 0 and isinstance(found.host, str)
-        return found if is_one else None
+        is_valid = type(process.pid) is int and process.pid > 0 and isinstance(process.host, str)
+        return process if is_valid else None
 
     def lives(self) -> bool | None:
-        """Tell whether it still runs; None where that can't be known from here."""
+        """Whether the process still runs; None if that can't be known from this process."""
         here = Process.this()
         if (self.host, self.machine) != (here.host, here.machine):
             return None
         if self.boot != here.boot:
-            # Of a container, it may be another one on another machine.
+            # A container with the same name and machine ID may run on another machine.
             was_here = self.namespace == here.namespace == _FIRST_NAMESPACE
             return False if was_here else None
         return self._lives_here() if self.namespace == here.namespace else None
 
     def _lives_here(self) -> bool:
         try:
-            os.kill(self.pid, 0)  # sends nothing
+            os.kill(self.pid, 0)  # signal 0 only checks that the process exists
         except (ProcessLookupError, OverflowError):
             return False
         except PermissionError:
-            pass  # another user's
+            pass  # it exists, and belongs to another user
         state, started = _state_and_start(self.pid)
         is_same = not (self.started and started) or self.started == started
         return is_same and state not in _DEAD
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    """Return a process's state and its start, as Linux has them; empty where it doesn't tell."""
+    """Return the state and the start time of a process from Linux's /proc; empty if unavailable."""
     fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     return (fields[_STATE], fields[_START]) if len(fields) > _START else ("", "")
 

@@ -1,4 +1,4 @@
-"""What a run needs, tried before its first study: its stores, and the registry's keys."""
+"""Checks before the first study of a run that the stores can be used and the keys are accepted."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -24,20 +24,23 @@ _KEYS_REFUSED = {401, 403}
 def try_stores(resources: Mapping[str, Any]) -> None:
     """Write and read back one small object in each store among the resources.
 
-    Restricted stores come after the others: by default they lie below one of those, whose setting
-    is then the one to name. Dagster gives resources in an order that differs from run to run.
+    Restricted stores are checked last. By default they are inside another store, whose setting is
+    then the one to report. The stores are sorted, because the order in which Dagster provides
+    resources differs from run to run.
 
     Args:
-        resources: by key; those that keep nothing in a store of this package are passed over.
+        resources: Resources by key. Those without a store of this package are skipped.
 
     Raises:
-        SettingError: a setting can't be read.
-        StoreError: a store can't be used; names the setting and what to do. Where no store can be
-            at its address, that is a StoreAddressError.
+        SettingError: A setting can't be read.
+        StoreError: A store can't be used. The message names the setting and what to do. It is a
+            StoreAddressError if no store can exist at the address.
     """
-    found = sorted(_stores(resources), key=lambda each: each[:2])
-    stores = {(last, place): (name, resource) for last, place, name, resource in found}
-    # Every setting before the first request.
+    ordered = sorted(_stores(resources), key=lambda each: each[:2])
+    stores = {
+        (restricted, location): (name, resource) for restricted, location, name, resource in ordered
+    }
+    # All settings are read before the first request.
     opened = [(name, _in_setting(name, partial(_opened, each))) for name, each in stores.values()]
     for name, store in opened:
         _in_setting(name, store.try_access)
@@ -51,7 +54,7 @@ def _opened(resource: Any) -> PipelineStore:
 
 
 def _in_setting(name: str, step: Callable[[], T]) -> T:
-    """Do a step; where a store can't be used, say which setting it is."""
+    """Run a step; if a store can't be used, name its setting in the error."""
     problem: StoreError
     try:
         return step()
@@ -63,11 +66,13 @@ def _in_setting(name: str, step: Callable[[], T]) -> T:
 
 
 def try_keys(registry: RegistryResource) -> None:
-    """Ask the registry one thing that the keys must allow; the embedded one has its own keys.
+    """Make one API request that the keys must allow, except with the simulator.
+
+    The simulator has its own keys.
 
     Raises:
-        CredentialsError: there are no keys.
-        RegistryRefusedError: the registry doesn't take them.
+        CredentialsError: There are no keys.
+        RegistryRefusedError: The API refuses the keys.
     """
     if registry.is_demo:
         return
@@ -77,11 +82,11 @@ def try_keys(registry: RegistryResource) -> None:
         if error.status in _KEYS_REFUSED:
             raise
     except RegistryError:
-        pass  # it says nothing about the keys: each study tells what it meets
+        pass  # this says nothing about the keys; each study reports the errors that it meets
 
 
 def _stores(resources: Mapping[str, Any]) -> Iterator[tuple[bool, str, str, Any]]:
-    """Yield whether a store is restricted, where it is, what people call it, and its resource."""
+    """Yield whether a store is restricted, its location, its name in errors, and its resource."""
     for key, resource in resources.items():
         store = resource.store if isinstance(resource, StudyIOManager) else resource
         if isinstance(store, StoreResource):
@@ -91,7 +96,7 @@ def _stores(resources: Mapping[str, Any]) -> Iterator[tuple[bool, str, str, Any]
 
 
 def _setting_of(store: StoreResource, key: str) -> str:
-    if store.uri:  # not repeated: a password may be in it
+    if store.uri:  # not included, because it may contain a password
         return f"The resource {key}"
     if store.restricted:
         return "ORCH_RESTRICTED_STORE (by default the folder restricted in ORCH_STORE)"

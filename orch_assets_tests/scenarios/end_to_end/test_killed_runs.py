@@ -61,7 +61,7 @@ def test_killed_while_it_runs(home, server):
         run = only_run(home)
         shown = home.run(*_COMMAND, "runs")
         assert shown.stdout.startswith(f"In progress: 1\n  {run.run_id}: study_pipelines, STARTED")
-        assert f"by process {process.pid} of " in shown.stdout
+        assert f"by process {process.pid} on " in shown.stdout
         assert home.run(*_COMMAND, "runs", "close", "--yes").returncode == 0
         refused = home.run(*_COMMAND, "runs", "close", run.run_id, "--yes")
         assert (refused.returncode, "is in progress" in refused.stderr) == (2, True)

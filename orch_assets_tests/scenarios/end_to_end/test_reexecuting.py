@@ -210,7 +210,7 @@ def test_a_run_that_goes_on_is_not_re_executed_until_it_is_closed(account, studi
         real.add_run(gone)
     done = account.command("run", "--failed")
     assert done.code == 2
-    assert f"Run {gone.run_id} goes on. Wait for its end; or, if its process is gone" in done.err
+    assert f"Run {gone.run_id} is in progress. Wait until it ends or, if its" in done.err
     assert f"`orch-assets runs close {gone.run_id}`" in done.err
     assert account.command("runs", "close", gone.run_id, "--yes").code == 0
     assert account.command("run", "--failed").code == 0
