@@ -1,1 +1,1 @@
-"""IO managers: artifacts into the stores and out of them."""
+"""IO managers: store results as artifacts, and load them."""

@@ -1,4 +1,4 @@
-"""Which names an IO manager may tell: those of the asset's source, and keys that Dagster shows."""
+"""Names that an IO manager may show: those in the asset's source, and keys that Dagster shows."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,33 +19,34 @@ from orch_assets.orchestration.reporting.known_names import (
 
 
 def names_known_in(context: dg.OutputContext | dg.InputContext) -> KnownNames:
-    """Return the names that can't be data where an asset, or an op, is stored or loaded."""
-    here = current_known_names()
-    if here is not None:  # a study pipeline's
-        return here
+    """Return the names that can't be data while an asset or an output of an op is stored or loaded."""
+    current = current_known_names()
+    if current is not None:  # inside a study pipeline
+        return current
     step = step_of(context)
     compute = getattr(step.op_def, "compute_fn", None) if step is not None else None
     known = names_known_to(getattr(compute, "decorated_fn", None))
-    return replace(known, others=frozenset(_of_the_asset(context)))
+    return replace(known, others=frozenset(_names_of_asset(context)))
 
 
 @contextlib.contextmanager
 def with_known_names_only(known: KnownNames) -> Iterator[None]:
-    """Leave other names out of our errors: Dagster logs the text of whatever an asset raises.
+    """Remove all other names from this package's errors.
 
-    A study pipeline's errors stay as they are, for its failure report.
+    Dagster logs the text of any error that an asset raises. Errors of a study pipeline are not
+    changed, because its failure report needs them.
     """
     try:
         yield
     except OrchAssetsError as error:
         if current_known_names() is None:
             error.args = (with_known_names(error.marked, known.knows), *error.args[1:])
-            error.__cause__ = None  # of the disk's own, which has the whole path
+            error.__cause__ = None  # an error of the disk contains the whole path
         raise
 
 
-def _of_the_asset(context: Any) -> Iterator[str]:
-    """Yield the parts of artifacts' names that are keys of assets and partitions."""
+def _names_of_asset(context: Any) -> Iterator[str]:
+    """Yield the parts of artifact names that are keys of assets and partitions."""
     if context.has_asset_key:
         yield artifact_name(context.asset_key, None)
         yield from context.asset_key.path

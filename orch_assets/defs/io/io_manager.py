@@ -1,4 +1,4 @@
-"""The IO managers over the artifact stores; for study pipelines and for any other asset."""
+"""IO managers on the artifact stores, for study pipelines and any other asset."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from orch_assets.defs.io.loading import (
     is_table_type,
     load,
     load_together,
-    table_wanted,
+    requested_table_type,
     without_none,
 )
 from orch_assets.defs.io.step_inputs import publishing, reading
@@ -38,37 +38,38 @@ if TYPE_CHECKING:
 
 
 class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
-    """Keeps each asset's result in a store, one artifact a partition: ``<asset>/<partition>``.
+    """Stores each asset's result as one artifact per partition, named ``<asset>/<partition>``.
 
-    A table (pandas, Arrow, Polars, a Polars query) or a stream of record batches becomes a table,
-    and so does a series; a mapping from names to such tables one artifact set; anything else a JSON
-    value, in which NaN is null and keys are text. Manifests tell the run, the asset, and the
-    versions of what the step has loaded.
+    A table (pandas, Arrow, Polars or a Polars query), a series or a stream of record batches is
+    stored as a table. A mapping from names to tables is stored as one artifact set. Any other value
+    is stored as JSON, in which NaN becomes null and keys become text. Manifests record the run, the
+    asset, and the versions that the step has loaded.
 
-    A downstream asset gets a table as its annotation says: ``pandas.DataFrame`` (the default),
-    ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame``, ``polars.LazyFrame``.
-    Several partitions come as a dict by partition, or, where the annotation is a table, as one
-    table with the partition's key in a column: ``study_key`` for studies, else ``partition_key``,
-    and with several dimensions one column for each, called as the dimension. An input's metadata
-    ``{"allow_missing_partitions": True}`` leaves out what was never stored. Where there is no
-    partition to load at all, ``<table> | None`` gets None.
+    A downstream asset loads a table as the type of its annotation: ``pandas.DataFrame`` (the
+    default), ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame`` or
+    ``polars.LazyFrame``. Several partitions are loaded as a dict by partition. If the annotation is
+    a table, they are loaded as one table with the partition's key in a column. The column is
+    ``study_key`` for studies and ``partition_key`` for other partitions; with several dimensions,
+    there is one column per dimension, with the dimension's name. With the input metadata
+    ``{"allow_missing_partitions": True}``, partitions that were never stored are skipped. If there
+    are no partitions to load, ``<table> | None`` is None.
 
-    What ops hand to each other inside a graph is kept below ``~ops``.
+    Values that ops pass to each other inside a graph are stored under ``~ops``.
     """
 
     @abstractmethod
     def pipeline_store(self) -> "PipelineStore":
-        """Return the store; the same one each time."""
+        """Return the store. Every call returns the same object."""
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Publish a result and tell its rows, bytes, URI, hash and columns as metadata.
+        """Publish a result, and add its rows, bytes, URI, hash and columns as metadata.
 
-        A column is named where its name stands in the source file of the asset's function, or is
-        one of a shipped table; else the metadata have its position, ``column 7``, counted from 0,
-        and so have errors. The manifest has all names.
+        A column's name is shown only if it occurs in the source file of the asset's function or in
+        a shipped table. Otherwise the metadata and errors show its position, such as ``column 7``,
+        counted from 0. The manifest contains all names.
 
         Raises:
-            StoreError: it can't be stored; nothing was published.
+            StoreError: The result can't be stored; nothing was published.
         """
         name = _output_name(context)
         known = names_known_in(context)
@@ -80,36 +81,36 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         """Return a result, or the results of several partitions.
 
         Raises:
-            ArtifactNotFoundError: it was never stored.
-            ArtifactCorruptError: what is stored is not what was published.
-            StoreError: tables of several partitions don't fit together.
+            ArtifactNotFoundError: The result was never stored.
+            ArtifactCorruptError: The stored bytes are not those that were published.
+            StoreError: The tables of several partitions have incompatible schemas.
         """
         with reading(context), with_known_names_only(names_known_in(context)):
-            return self._loaded(context)
+            return self._load(context)
 
-    def _loaded(self, context: dg.InputContext) -> Any:
+    def _load(self, context: dg.InputContext) -> Any:
         store, annotation = self.pipeline_store(), _annotation(context)
         optional, annotation = without_none(annotation)
-        wanted = table_wanted(annotation)
+        table_type = requested_table_type(annotation)
         if not context.has_asset_key and context.upstream_output:
-            return load(store, op_output_name(context.upstream_output), wanted)
+            return load(store, op_output_name(context.upstream_output), table_type)
         if not context.has_asset_partitions:
-            return load(store, artifact_name(context.asset_key, None), wanted)
+            return load(store, artifact_name(context.asset_key, None), table_type)
         names = {key: artifact_name(context.asset_key, key) for key in partition_keys(context)}
-        if not _asks_for_many(context, list(names)):
-            return load(store, next(iter(names.values())), wanted)
-        if _may_miss(context):
+        if not _requests_many(context, list(names)):
+            return load(store, next(iter(names.values())), table_type)
+        if _allows_missing(context):
             names = {key: name for key, name in names.items() if _is_stored(store, name)}
         if is_table_type(annotation):
             if optional and not names:
                 return None
-            together = {name: key_columns(context, key) for key, name in names.items()}
-            return load_together(store, together, wanted)
-        return {str(key): load(store, name, wanted) for key, name in names.items()}
+            columns = {name: key_columns(context, key) for key, name in names.items()}
+            return load_together(store, columns, table_type)
+        return {str(key): load(store, name, table_type) for key, name in names.items()}
 
 
 class StudyIOManager(PipelineIOManager):
-    """Keeps results in the store of the code location, which ``ORCH_STORE`` chooses.
+    """Stores results in the code location's store, which ``ORCH_STORE`` selects.
 
     Example:
         >>> StudyIOManager(store=StoreResource(uri="/data/artifacts")).store.location()
@@ -119,15 +120,15 @@ class StudyIOManager(PipelineIOManager):
     store: StoreResource
 
     def pipeline_store(self) -> "PipelineStore":
-        """Return the store, made on first use."""
+        """Return the store, which is created on first use."""
         return self.store.store
 
 
 class ConfiguredStoreIOManager(PipelineIOManager):
-    """Keeps results in a store that its own fields describe."""
+    """Stores results in a store that is configured by the IO manager's own fields."""
 
-    prefix: str = Field(default="", description="Goes before every name.")
-    format: str = Field(default="parquet", description="Of tables: `parquet` or `csv`.")
+    prefix: str = Field(default="", description="Prefix of every artifact's name.")
+    format: str = Field(default="parquet", description="Format of tables: `parquet` or `csv`.")
     escape_formulas: bool = Field(
         default=False, description="Write CSV so that spreadsheets don't evaluate text as formulas."
     )
@@ -135,24 +136,24 @@ class ConfiguredStoreIOManager(PipelineIOManager):
     _store: "PipelineStore | None" = PrivateAttr(default=None)
 
     def pipeline_store(self) -> "PipelineStore":
-        """Return the store, made on first use."""
+        """Return the store, which is created on first use."""
         if self._store is None:
             self._store = self._opened_store(StorageFormat(self.format))
         return self._store
 
     @abstractmethod
     def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
-        """Make the store."""
+        """Create the store."""
 
 
 class LocalPipelineIOManager(ConfiguredStoreIOManager):
-    """Keeps results in a folder of the local disk.
+    """Stores results in a folder on the local disk.
 
     Example:
         >>> io_manager = LocalPipelineIOManager(root="/data/artifacts", prefix="prod")
     """
 
-    root: str = Field(description="The folder.")
+    root: str = Field(description="Folder in which artifacts are stored.")
 
     def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
         return LocalPipelineStore(
@@ -165,7 +166,7 @@ def _output_name(context: dg.OutputContext) -> str:
         return op_output_name(context)
     partition = None
     if context.has_asset_partitions:
-        _ = context.asset_partition_key  # Dagster's own error where there are several
+        _ = context.asset_partition_key  # raises Dagster's own error if there are several
         (partition,) = partition_keys(context)
     return artifact_name(context.asset_key, partition)
 
@@ -176,7 +177,9 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         return store.publish(value, name)
     if is_table_stream(value):
         return store.publish_stream(value, value.schema, name)
-    if isinstance(value, Mapping):  # an empty one comes back as such from a set, too
+    if isinstance(
+        value, Mapping
+    ):  # an empty mapping is also stored as a set, and loads as an empty dict
         tables = {member: _as_arrow(table) for member, table in value.items()}
         if all(is_table(table) or is_table_stream(table) for table in tables.values()):
             return store.publish_set(tables, name)
@@ -192,20 +195,20 @@ def _as_arrow(value: Any) -> Any:
 def _annotation(context: dg.InputContext) -> Any:
     try:
         return context.dagster_type.typing_type
-    except dg.DagsterInvariantViolationError:  # a context that somebody built without a type
+    except dg.DagsterInvariantViolationError:  # the context was built without a type
         return None
 
 
-def _asks_for_many(context: dg.InputContext, keys: list[str]) -> bool:
-    """Whether an input is a collection of partitions, if only of one at the moment."""
+def _requests_many(context: dg.InputContext, keys: list[str]) -> bool:
+    """Whether an input is a collection of partitions, even if it has only one at the moment."""
     if len(keys) != 1 or not context.has_partition_key:
         return True
-    # A study of a study × date asset: all its dates, even where it has only one.
-    several = isinstance(keys[0], dg.MultiPartitionKey)
-    return several and not isinstance(context.partition_key, dg.MultiPartitionKey)
+    # A study as the input from a study × date asset means all its dates, even if there is only one.
+    has_dimensions = isinstance(keys[0], dg.MultiPartitionKey)
+    return has_dimensions and not isinstance(context.partition_key, dg.MultiPartitionKey)
 
 
-def _may_miss(context: dg.InputContext) -> bool:
+def _allows_missing(context: dg.InputContext) -> bool:
     return bool((context.definition_metadata or {}).get("allow_missing_partitions"))
 
 
@@ -218,7 +221,7 @@ def _is_stored(store: "PipelineStore", name: str) -> bool:
 def _metadata(
     published: "Published", known: KnownNames, definition: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the metadata of an artifact, without columns that the asset's definition declares."""
+    """Return an artifact's metadata, without columns if the asset's definition declares them."""
     metadata: dict[str, Any] = {
         URI: dg.MetadataValue.text(published.uri),
         "bytes": published.bytes,

@@ -1,4 +1,4 @@
-"""Artifacts as an input's type annotation asks for them."""
+"""Loads artifacts as the type that an input's annotation requests."""
 
 import typing
 from collections.abc import Iterator, Mapping
@@ -21,18 +21,18 @@ POLARS: Final = "polars.DataFrame"
 LAZY: Final = "polars.LazyFrame"
 
 
-def table_wanted(annotation: Any) -> str:
-    """Return the table type that an annotation asks for; of a dict, that of its values."""
+def requested_table_type(annotation: Any) -> str:
+    """Return the table type that an annotation requests; for a dict, the type of its values."""
     if is_mapping(annotation):
         values = typing.get_args(annotation)[1:]
-        return table_wanted(values[0]) if values else PANDAS
+        return requested_table_type(values[0]) if values else PANDAS
     module = getattr(annotation, "__module__", "").partition(".")[0]
-    found = f"{module}.{getattr(annotation, '__name__', '')}"
-    return found if found in {ARROW, READER, POLARS, LAZY} else PANDAS
+    name = f"{module}.{getattr(annotation, '__name__', '')}"
+    return name if name in {ARROW, READER, POLARS, LAZY} else PANDAS
 
 
 def without_none(annotation: Any) -> tuple[bool, Any]:
-    """Return whether an annotation is ``<type> | None``, and the type."""
+    """Return whether an annotation is ``<type> | None``, and the annotation without None."""
     choices = typing.get_args(annotation)
     others = [choice for choice in choices if choice is not NoneType]
     optional = typing.get_origin(annotation) in {typing.Union, UnionType} and NoneType in choices
@@ -40,80 +40,84 @@ def without_none(annotation: Any) -> tuple[bool, Any]:
 
 
 def is_mapping(annotation: Any) -> bool:
-    """Whether an annotation is of a dict or mapping."""
+    """Whether an annotation is a dict or another mapping type."""
     origin = typing.get_origin(annotation) or annotation
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def is_table_type(annotation: Any) -> bool:
-    """Whether an annotation is of one table."""
-    named = getattr(annotation, "__name__", "") == "DataFrame" or table_wanted(annotation) != PANDAS
-    return named and not is_mapping(annotation)
+    """Whether an annotation is the type of a single table."""
+    name = getattr(annotation, "__name__", "")
+    is_table = name == "DataFrame" or requested_table_type(annotation) != PANDAS
+    return is_table and not is_mapping(annotation)
 
 
-def load(store: "PipelineStore", name: str, wanted: str) -> Any:
-    """Return an artifact: a table of the wanted type, a dict of them, or a JSON value."""
+def load(store: "PipelineStore", name: str, table_type: str) -> Any:
+    """Return an artifact: a table of a type, a dict of such tables, or a JSON value."""
     kind = _newest_kind(store, name)
     if kind is ArtifactKind.JSON:
         return store.download_json(name)
     if kind is ArtifactKind.SET:
-        return _load_set(store, name, wanted)
-    if wanted == READER:
+        return _load_set(store, name, table_type)
+    if table_type == READER:
         return store.open_reader(name)
-    if wanted == PANDAS:
+    if table_type == PANDAS:
         return store.download(name)
-    return _converted(store.download_table(name), wanted)
+    return _converted(store.download_table(name), table_type)
 
 
-def _load_set(store: "PipelineStore", name: str, wanted: str) -> dict[str, Any]:
-    if wanted == PANDAS:
+def _load_set(store: "PipelineStore", name: str, table_type: str) -> dict[str, Any]:
+    if table_type == PANDAS:
         return dict(store.download_set(name))
-    if wanted == READER:
+    if table_type == READER:
         version = store.manifest(name, kind=ArtifactKind.SET).content.sha256
         members = store.members(name, version)
         return {each: store.open_reader(name, version, member=each) for each in members}
     tables = store.download_set_tables(name)
-    return {member: _converted(table, wanted) for member, table in tables.items()}
+    return {member: _converted(table, table_type) for member, table in tables.items()}
 
 
 def load_together(
-    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], wanted: str
+    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], table_type: str
 ) -> Any:
     """Return many artifacts as one table, with the keys of their partitions as columns.
 
     Args:
-        store: has them.
-        names: of the artifacts; the key columns and values of each.
-        wanted: the type of the table.
+        store: The store of the artifacts.
+        names: Names of the artifacts, with the key columns of each and their values.
+        table_type: Type of the table.
 
     Raises:
-        StoreError: the tables don't fit together, or are sets of tables.
+        ArtifactNotFoundError: There are no artifacts, or one was never stored.
+        StoreError: The schemas of the tables are incompatible, or an artifact is a set of tables.
     """
     if not names:
-        raise ArtifactNotFoundError("There are no partitions, so there is no table of them.")
+        raise ArtifactNotFoundError("There are no partitions to load as one table.")
     try:
-        return _together(store, names, wanted)
+        return _together(store, names, table_type)
     except ArtifactNotFoundError as error:
         if error.artifact and store.exists(error.artifact, kind=ArtifactKind.SET):
             raise StoreError(
-                f"{_named(error.artifact)} is a set of tables, not one: ask for a dict of "
-                "dicts of tables.",
+                f"{_named(error.artifact)} is a set of tables, not a single table. Annotate "
+                "the input as a dict of dicts of tables.",
                 artifact=error.artifact,
             ) from None
         raise
 
 
-def _together(store: "PipelineStore", names: Mapping[str, Mapping[str, str]], wanted: str) -> Any:
-    if wanted == PANDAS:
+def _together(
+    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], table_type: str
+) -> Any:
+    if table_type == PANDAS:
         return _frames_together(store, names)
-    if wanted == READER:
+    if table_type == READER:
         return _readers_together(store, names)
     from orch_assets.stores.joining import join_tables
 
     tables = {
         name: _with_keys(store.download_table(name), keys, name) for name, keys in names.items()
     }
-    return _converted(join_tables(tables), wanted)
+    return _converted(join_tables(tables), table_type)
 
 
 def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, str]]) -> Any:
@@ -126,7 +130,9 @@ def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, st
         frame = store.download(name)
         for position, (column, key) in enumerate(keys.items()):
             if column not in frame:
-                text = pd.Series([key], dtype=pd.Index([key]).dtype)  # as pandas has text
+                text = pd.Series(
+                    [key], dtype=pd.Index([key]).dtype
+                )  # the text type of this pandas version
                 frame = _with_column(frame, position, column, text)
             elif not (frame[column] == key).all():
                 raise _other_key(name, column)
@@ -135,7 +141,7 @@ def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, st
 
 
 def _with_column(frame: Any, position: int, column: str, value: Any) -> Any:
-    """Return a frame with one value in a column more, whatever its columns' index holds."""
+    """Insert a column with a constant value, whatever the type of the columns' index."""
     import pandas as pd
 
     if isinstance(frame.columns, pd.CategoricalIndex):
@@ -150,16 +156,16 @@ def _readers_together(
 ) -> "pa.RecordBatchReader":
     import pyarrow as pa
 
-    # Read later, one after the other, and noted as an input where all of them are asked for.
-    here = copy_context()
+    # The artifacts are read later, one at a time. The context of this call records them as inputs.
+    context = copy_context()
 
     def pieces() -> "Iterator[tuple[str, pa.Table]]":
         for name, keys in names.items():
-            for batch in here.run(store.open_reader, name):
+            for batch in context.run(store.open_reader, name):
                 yield name, _with_keys(pa.Table.from_batches([batch]), keys, name)
 
-    rest = (piece for piece in pieces() if piece[1].num_rows)
-    first = next(rest, None)
+    remaining = (piece for piece in pieces() if piece[1].num_rows)
+    first = next(remaining, None)
     if first is None:
         name = next(iter(names))
         schema = store.open_reader(name).schema
@@ -167,7 +173,7 @@ def _readers_together(
     schema = first[1].schema
 
     def batches() -> "Iterator[pa.RecordBatch]":
-        for name, piece in chain([first], rest):
+        for name, piece in chain([first], remaining):
             if not piece.schema.equals(schema):
                 raise _other_schema(name, piece.schema, first[0], schema)
             yield from piece.to_batches()
@@ -187,17 +193,20 @@ def _with_keys(table: "pa.Table", keys: Mapping[str, str], name: str) -> "pa.Tab
     return table
 
 
-def _converted(table: "pa.Table", wanted: str) -> Any:
-    if wanted in {POLARS, LAZY}:
+def _converted(table: "pa.Table", table_type: str) -> Any:
+    if table_type in {POLARS, LAZY}:
         import polars as pl
 
         frame: Any = pl.from_arrow(table)
-        return frame.lazy() if wanted == LAZY else frame
-    return table.to_reader() if wanted == READER else table
+        return frame.lazy() if table_type == LAZY else frame
+    return table.to_reader() if table_type == READER else table
 
 
 def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
-    """Return what was last published under a name: a pipeline may come to return another kind."""
+    """Return the kind of the newest artifact with a name.
+
+    A changed pipeline may return another kind than before.
+    """
     kinds = [kind for kind in ArtifactKind if store.exists(name, kind=kind)]
     if not kinds:
         raise ArtifactNotFoundError(
@@ -210,15 +219,15 @@ def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
     )
 
 
-def _other_schema(name: str, schema: "pa.Schema", other: str, wanted: "pa.Schema") -> StoreError:
-    """Say how a stream's schema differs from that of the first: a stream can't be converted."""
+def _other_schema(name: str, schema: "pa.Schema", other: str, expected: "pa.Schema") -> StoreError:
+    """Return the error for a stream whose schema differs from the first: it can't be converted."""
     types = {field.name: named_column_type(field.type) for field in schema}
-    expected = {field.name: named_column_type(field.type) for field in wanted}
+    expected_types = {field.name: named_column_type(field.type) for field in expected}
     column = next(
         (
             (position, each)
-            for position, each in enumerate({**expected, **types})
-            if types.get(each) != expected.get(each)
+            for position, each in enumerate({**expected_types, **types})
+            if types.get(each) != expected_types.get(each)
         ),
         None,
     )
@@ -226,7 +235,7 @@ def _other_schema(name: str, schema: "pa.Schema", other: str, wanted: "pa.Schema
         "its columns are in another order"
         if column is None
         else f"its column {named(column[1], str(column[0]))} is "
-        f"{types.get(column[1], 'missing')} here and {expected.get(column[1], 'missing')} there"
+        f"{types.get(column[1], 'missing')} here and {expected_types.get(column[1], 'missing')} there"
     )
     return StoreError(
         f"The table {_named(name)} doesn't fit together with {_named(other)}: {differs}. Ask for "

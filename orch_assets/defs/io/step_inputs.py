@@ -1,4 +1,4 @@
-"""What a step reads and who it is, for the manifests of what it stores."""
+"""Records a step's identity and inputs in the manifests of the artifacts that it stores."""
 
 import contextlib
 from collections.abc import Iterator, MutableMapping
@@ -10,30 +10,30 @@ import dagster as dg
 from orch_assets.defs.dagster_internals import step_of
 from orch_assets.stores import derived_from, noting_inputs, published_by
 
-# By step: a step loads its inputs, works and stores its outputs in one process, and its context is
-# one object all along.
-_read: MutableMapping[Any, dict[str, str]] = WeakKeyDictionary()
+# Versions read, by step context. A step loads its inputs, runs and stores its outputs in one process
+# and with the same context object.
+_versions_read: MutableMapping[Any, dict[str, str]] = WeakKeyDictionary()
 
 
 @contextlib.contextmanager
 def reading(context: dg.InputContext) -> Iterator[None]:
-    """Note the versions that are read inside as inputs of the step, if there is one."""
+    """Record the versions that are read in this context as inputs of the step, if there is one."""
     step = step_of(context)
-    if step is None:  # a study of a study graph, whose runner notes what it reads
+    if step is None:  # a study of a study graph, whose runner records what it reads
         yield
         return
-    with noting_inputs(_read.setdefault(step, {})):
+    with noting_inputs(_versions_read.setdefault(step, {})):
         yield
 
 
 @contextlib.contextmanager
 def publishing(context: dg.OutputContext) -> Iterator[None]:
-    """Name the step and its inputs in the manifests of what is published inside."""
+    """Record the step and its inputs in the manifests of artifacts published in this context."""
     step = step_of(context)
     if step is None:
         yield
         return
-    with published_by(_facts(context)), derived_from(_read.setdefault(step, {})):
+    with published_by(_facts(context)), derived_from(_versions_read.setdefault(step, {})):
         yield
 
 

@@ -1,4 +1,4 @@
-"""The table types that pipelines return and ask for, told apart without importing either."""
+"""Table types that pipelines return and request, recognized without importing their packages."""
 
 import json
 from collections.abc import Mapping
@@ -13,23 +13,23 @@ _SERIES: Final = frozenset({"pandas.Series", "polars.Series"})
 
 
 def type_name(value: Any) -> str:
-    """Return a value's class with its package: ``pandas.DataFrame``, ``pyarrow.Table``."""
+    """Return a value's type and top-level package: ``pandas.DataFrame``, ``pyarrow.Table``."""
     return f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
 
 
 def is_table(value: Any) -> bool:
-    """Whether a value is a pandas frame or an Arrow table."""
+    """Whether a value is a pandas DataFrame or an Arrow table."""
     return type_name(value) in {PANDAS, ARROW}
 
 
 def is_polars(value: Any) -> bool:
-    """Whether a value is one of Polars' own."""
+    """Whether the type of a value is from Polars."""
     return type_name(value).startswith("polars.")
 
 
 def is_table_stream(value: Any) -> bool:
-    """Whether a value is a stream of record batches that knows its Arrow schema."""
-    if is_polars(value):  # a lazy frame would work its schema out
+    """Whether a value is a stream of record batches with an Arrow schema."""
+    if is_polars(value):  # reading a LazyFrame's schema would resolve its query
         return False
     schema = getattr(value, "schema", None)
     return (
@@ -38,7 +38,7 @@ def is_table_stream(value: Any) -> bool:
 
 
 def table_class(name: str) -> type:
-    """Return the class of ``pandas.DataFrame`` or of a name in ``pyarrow``."""
+    """Return the class ``pandas.DataFrame``, or the class with this name in ``pyarrow``."""
     package, _, class_name = name.partition(".")
     if package == "pyarrow":
         import pyarrow as pa
@@ -51,11 +51,11 @@ def table_class(name: str) -> type:
 
 
 def as_result(returned: Any) -> Any:
-    """Return what a pipeline or an asset returned as what is kept of it.
+    """Convert what a pipeline or an asset returned to the value that is stored.
 
-    A series becomes a table of its one column, called ``value`` where it has no name; what is no
-    table becomes what JSON gives back, NaN None. What JSON has not stays as it is: its IO manager
-    says what it does of it.
+    A series becomes a table with one column, named ``value`` if the series has no name. Any other
+    value that is not a table becomes what a round trip through JSON returns, with None for NaN. A
+    value that is not JSON-serializable is returned unchanged; the IO manager decides about it.
     """
     if _is_series(returned):
         return _as_frame(returned)
@@ -75,9 +75,10 @@ def as_result(returned: Any) -> Any:
 
 
 def handed_on(value: Any) -> bool:
-    """Whether what a store gives back of a result is known without reading it.
+    """Whether the value that the store returns for a result is known without reading it.
 
-    Parquet keeps dictionaries of text only, and CSV none, so that of others the order is lost.
+    Parquet preserves only dictionary columns of text, and CSV preserves none, so the order of other
+    dictionaries is lost.
     """
     members = list(value.values()) if isinstance(value, Mapping) else [value]
     if members and all(map(is_table, members)):
@@ -86,12 +87,12 @@ def handed_on(value: Any) -> bool:
 
 
 def as_handed(value: Any, name: str) -> Any:
-    """Return a result as the stores would give it back, its tables as the named type.
+    """Return a result as the stores would return it, with its tables as the named type.
 
-    Nothing is shared with what is handed to another pipeline.
+    Each call returns new objects, so that pipelines don't share them.
 
     Raises:
-        UnstorableTableError: the stores would not take a frame.
+        UnstorableTableError: A DataFrame can't be stored.
     """
     if is_table(value):
         return as_table_type(value, name)
@@ -101,10 +102,10 @@ def as_handed(value: Any, name: str) -> Any:
 
 
 def as_table_type(value: Any, name: str) -> Any:
-    """Return a table as the named type, as the stores would.
+    """Return a table as the named type, as the stores would return it.
 
     Raises:
-        UnstorableTableError: the stores would not take it.
+        UnstorableTableError: The table can't be stored.
     """
     from orch_assets.stores.formats.frames import arrow_to_frame, frame_to_arrow
     from orch_assets.stores.tables import without_notes
@@ -123,7 +124,7 @@ def as_table_type(value: Any, name: str) -> Any:
 
 
 def is_tabular(value: Any) -> bool:
-    """Whether a value is a table, a stream, or one of Polars' own."""
+    """Whether a value is a table, a stream of record batches, or from Polars."""
     return is_table(value) or is_polars(value) or is_table_stream(value)
 
 
