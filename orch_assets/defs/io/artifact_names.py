@@ -16,7 +16,7 @@ def artifact_name(key: dg.AssetKey, partition: str | None) -> str:
     """
     asset = ".".join(_quoted(part, "/.") for part in key.path)
     if asset.startswith("~"):
-        asset = f"%7E{asset[1:]}"  # names that start with ~ are reserved for artifacts that are not assets
+        asset = f"%7E{asset[1:]}"  # ~ is reserved for artifacts that are not assets
     if partition is None:
         return asset
     return "/".join([asset, *map(_quoted, dimension_keys(partition).values())])

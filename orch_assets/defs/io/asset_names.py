@@ -19,7 +19,7 @@ from orch_assets.orchestration.reporting.known_names import (
 
 
 def names_known_in(context: dg.OutputContext | dg.InputContext) -> KnownNames:
-    """Return the names that can't be data while an asset or an output of an op is stored or loaded."""
+    """Return the names that can't be data while an asset or an op's output is stored or loaded."""
     current = current_known_names()
     if current is not None:  # inside a study pipeline
         return current

@@ -41,7 +41,7 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     """Stores each asset's result as one artifact per partition, named ``<asset>/<partition>``.
 
     A table (pandas, Arrow, Polars or a Polars query), a series or a stream of record batches is
-    stored as a table. A mapping from names to tables is stored as one artifact set. Any other value
+    stored as a table. A mapping from names to such tables is stored as one artifact set. Any other value
     is stored as JSON, in which NaN becomes null and keys become text. Manifests record the run, the
     asset, and the versions that the step has loaded.
 

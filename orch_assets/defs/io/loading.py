@@ -235,7 +235,8 @@ def _other_schema(name: str, schema: "pa.Schema", other: str, expected: "pa.Sche
         "its columns are in another order"
         if column is None
         else f"its column {named(column[1], str(column[0]))} is "
-        f"{types.get(column[1], 'missing')} here and {expected_types.get(column[1], 'missing')} there"
+        f"{types.get(column[1], 'missing')} here and "
+        f"{expected_types.get(column[1], 'missing')} there"
     )
     return StoreError(
         f"The table {_named(name)} doesn't fit together with {_named(other)}: {differs}. Ask for "

@@ -10,8 +10,8 @@ import dagster as dg
 from orch_assets.defs.dagster_internals import step_of
 from orch_assets.stores import derived_from, noting_inputs, published_by
 
-# Versions read, by step context. A step loads its inputs, runs and stores its outputs in one process
-# and with the same context object.
+# Versions read, by step context. A step loads its inputs, runs and stores its outputs in one
+# process, with the same context object.
 _versions_read: MutableMapping[Any, dict[str, str]] = WeakKeyDictionary()
 
 
