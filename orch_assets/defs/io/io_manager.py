@@ -41,9 +41,9 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     """Stores each asset's result as one artifact per partition, named ``<asset>/<partition>``.
 
     A table (pandas, Arrow, Polars or a Polars query), a series or a stream of record batches is
-    stored as a table. A mapping from names to such tables is stored as one artifact set. Any other value
-    is stored as JSON, in which NaN becomes null and keys become text. Manifests record the run, the
-    asset, and the versions that the step has loaded.
+    stored as a table. A mapping from names to such tables is stored as one artifact set. Any other
+    value is stored as JSON, in which NaN becomes null and keys become text. Manifests record the
+    run, the asset, and the versions that the step has loaded.
 
     A downstream asset loads a table as the type of its annotation: ``pandas.DataFrame`` (the
     default), ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame`` or

@@ -130,9 +130,7 @@ def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, st
         frame = store.download(name)
         for position, (column, key) in enumerate(keys.items()):
             if column not in frame:
-                text = pd.Series(
-                    [key], dtype=pd.Index([key]).dtype
-                )  # the text type of this pandas version
+                text = pd.Series([key], dtype=pd.Index([key]).dtype)  # the text type of this pandas
                 frame = _with_column(frame, position, column, text)
             elif not (frame[column] == key).all():
                 raise _other_key(name, column)
@@ -141,7 +139,7 @@ def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, st
 
 
 def _with_column(frame: Any, position: int, column: str, value: Any) -> Any:
-    """Insert a column with a constant value, whatever the type of the columns' index."""
+    """Return a frame with a constant column added, whatever the type of the columns' index."""
     import pandas as pd
 
     if isinstance(frame.columns, pd.CategoricalIndex):
