@@ -63,7 +63,7 @@ def _partitions_def(
 ) -> "dg.PartitionsDefinition[str] | None":
     try:
         return context.asset_partitions_def
-    except Exception:  # noqa: BLE001 - contexts built for one study have none, and raise various errors
+    except Exception:  # noqa: BLE001 - a context for one study has none, and raises various errors
         return None
 
 
