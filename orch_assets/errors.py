@@ -1,50 +1,50 @@
 """The errors of orch-assets.
 
-In parentheses: the error of Python's that it is as well. What is wrong with an argument, or with a
-setting, is a ``ValueError``; what isn't there is a ``LookupError``; what isn't installed is an
-``ImportError``.
+Some errors are also one of Python's built-in errors, shown in parentheses. An invalid argument or
+setting is a ``ValueError``, something that doesn't exist is a ``LookupError``, and a package that
+isn't installed is an ``ImportError``.
 
 ::
 
     OrchAssetsError
-    ├── StudyKeyError (ValueError)    a key that can't name a study here
+    ├── StudyKeyError (ValueError)    an invalid study key
     ├── StudyCancelledError       a study that timed out or was cancelled tried to publish
-    ├── UncaughtFailureError      a study whose thread or finalizer failed tried to publish
-    ├── PipelineDefinitionError (ValueError)   a study pipeline or graph that can't be built
-    ├── SettingError (ValueError)     a setting that can't be read as what it must be
-    ├── MissingExtraError (ImportError)   a package of an extra that isn't installed
-    ├── ImednetError                  the registry, and what runs over it
-    │   ├── CredentialsError          keys are missing
-    │   ├── StudyNotFoundError (LookupError)   the registry lists no such study
-    │   ├── RegistryError             the registry's answer, or none
-    │   │   ├── RegistryUnreachableError   no answer in time, after all tries
+    ├── UncaughtFailureError      a study with a failed thread or finalizer tried to publish
+    ├── PipelineDefinitionError (ValueError)   a study pipeline or graph can't be built
+    ├── SettingError (ValueError)     a setting is invalid
+    ├── MissingExtraError (ImportError)   a package of an extra isn't installed
+    ├── ImednetError                  the iMednet API, and runs over its studies
+    │   ├── CredentialsError          the API keys are missing
+    │   ├── StudyNotFoundError (LookupError)   the registry doesn't list the study
+    │   ├── RegistryError             a request to the API failed
+    │   │   ├── RegistryUnreachableError   no answer in time, at any attempt
     │   │   ├── RegistryRefusedError       400, 401, 403 or an error envelope
     │   │   │   └── RegistryNotFoundError (LookupError)   404
-    │   │   ├── RegistryFailedError        408, 425, 429 or 5xx, after all tries
-    │   │   ├── RegistryDataError          an answer that isn't what the API promises
-    │   │   └── IncompleteTableError       what arrived doesn't reconcile with the totals
-    │   │       └── TableChangedError        rows moved behind a stream; reading anew may help
-    │   │           └── DictionaryChangedError    a variable was withheld while rows were read
-    │   ├── WithheldValueError        records hold what the data dictionary withholds by now
-    │   └── OrchestratorError         a run over studies that can't start
-    │       ├── OrchestratorArgumentError (ValueError)   what it was given is wrong
-    │       │   └── FilterConflictError   whitelist and blacklist at once
-    │       ├── NoStudiesError (LookupError)   the filter leaves no study
-    │       ├── StudiesInUseError     a run over studies that would lose its studies goes on
+    │   │   ├── RegistryFailedError        408, 425, 429 or 5xx, at every attempt
+    │   │   ├── RegistryDataError          an answer isn't what the API documents
+    │   │   └── IncompleteTableError       the rows don't reconcile with the API's totals
+    │   │       └── TableChangedError        rows moved in pages that a stream had passed on
+    │   │           └── DictionaryChangedError    a variable became withheld during reading
+    │   ├── WithheldValueError        open records hold values that must now be withheld
+    │   └── OrchestratorError         a run over studies can't start
+    │       ├── OrchestratorArgumentError (ValueError)   an argument is invalid
+    │       │   └── FilterConflictError   both a whitelist and a blacklist
+    │       ├── NoStudiesError (LookupError)   the filter selects no study
+    │       ├── StudiesInUseError     a study to retire is in use by a run or backfill
     │       └── StudyLossError        the registry lacks too many known studies at once
-    ├── StoreError                    artifacts
-    │   ├── StoreAddressError (ValueError)    an address that no store can be at
-    │   ├── ArtifactNameError (ValueError)    a name that can't be stored
-    │   ├── ArtifactNotFoundError (LookupError)   nothing of that name
-    │   ├── ArtifactCorruptError      bytes and manifest disagree
-    │   ├── UnstorableTableError (ValueError)   a table that would not come back as it is
-    │   ├── UnstorableValueError (ValueError)   a value that JSON has not
+    ├── StoreError                    artifact stores
+    │   ├── StoreAddressError (ValueError)    an invalid address of a store
+    │   ├── ArtifactNameError (ValueError)    an invalid artifact name
+    │   ├── ArtifactNotFoundError (LookupError)   there is no such artifact or version
+    │   ├── ArtifactCorruptError      bytes and manifest don't match
+    │   ├── UnstorableTableError (ValueError)   a table can't be stored without changing it
+    │   ├── UnstorableValueError (ValueError)   a value is not JSON-serializable
     │   └── StoreUnavailableError     the store can't be read or written
-    └── StateMachineError             AWS Step Functions: its branch is in step_functions/errors.py
+    └── StateMachineError             AWS Step Functions; see step_functions/execution_errors.py
 
-Every message names the study, endpoint, artifact or setting, and what to do. No message holds a
-value of a data row or a key. A name in it that a pipeline may have made of data is marked, so that
-logs can leave it out; see ``marked_names``.
+Every message names the study, endpoint, artifact or setting, and says what to do. No message holds
+a value of a data row or an API key. A name that a pipeline may have made from data is marked in the
+message, so that logs can leave it out; see ``marked_names``.
 """
 
 from collections.abc import Collection
@@ -54,15 +54,15 @@ from orch_assets.marked_names import MarkedError, named, named_path
 
 
 class OrchAssetsError(MarkedError):
-    """Base of every error of this package."""
+    """Base class of every error of this package."""
 
 
 class StudyKeyError(OrchAssetsError, ValueError):
-    """A key that can't be a study's: it would not survive as a path, a partition or a URL.
+    """A study key is invalid: it can't be part of a path, a partition key or a URL.
 
     Attributes:
-        study_key: the key as it came.
-        reason: why it is refused, a clause such as ``"is empty"``.
+        study_key: The key that was passed.
+        reason: Why it is invalid; a clause such as ``"is empty"``.
     """
 
     def __init__(self, study_key: object, reason: str) -> None:
@@ -72,7 +72,7 @@ class StudyKeyError(OrchAssetsError, ValueError):
 
 
 class StudyCancelledError(OrchAssetsError):
-    """A study that was timed out or cancelled tried to publish; nothing was published."""
+    """A study tried to publish after it timed out or was cancelled. Nothing was published."""
 
     def __init__(self, study_key: str) -> None:
         self.study_key = study_key
@@ -83,25 +83,26 @@ class StudyCancelledError(OrchAssetsError):
 
 
 class UncaughtFailureError(OrchAssetsError):
-    """A study tried to publish after one of its threads or finalizers failed; nothing was."""
+    """A study tried to publish after a thread or finalizer failed. Nothing was published."""
 
     def __init__(self, study_key: str) -> None:
         self.study_key = study_key
         super().__init__(
             f"A thread, finalizer or callback of study {named(study_key, shown=study_key)} failed, "
-            "so the study fails and publishes nothing more. The log names the type and place."
+            "so the study fails and publishes nothing more. The log names the error's type and "
+            "location."
         )
 
 
 class PipelineDefinitionError(OrchAssetsError, ValueError):
-    """A study pipeline, or a graph of them, that can't be built; says which and why."""
+    """A study pipeline or a graph of them can't be built. The message says which and why."""
 
 
 class SettingError(OrchAssetsError, ValueError):
-    """A setting that can't be read.
+    """A setting is invalid.
 
     Attributes:
-        setting: the environment variable's (or parameter's) name.
+        setting: Name of the environment variable or parameter.
     """
 
     def __init__(self, setting: str, problem: str) -> None:
@@ -110,11 +111,11 @@ class SettingError(OrchAssetsError, ValueError):
 
 
 class MissingExtraError(OrchAssetsError, ImportError):
-    """A package that an extra of orch-assets brings is not installed.
+    """A package that belongs to an extra of orch-assets is not installed.
 
     Attributes:
-        package: its name for pip.
-        extra: the extra's name.
+        package: The package's name for pip.
+        extra: Name of the extra.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -124,29 +125,29 @@ class MissingExtraError(OrchAssetsError, ImportError):
 
 
 class ImednetError(OrchAssetsError):
-    """Base of what the registry, and the orchestration over it, can raise."""
+    """Base class of the errors of the iMednet client and of the orchestration."""
 
 
 class CredentialsError(ImednetError):
-    """The registry's keys are missing.
+    """The API keys are missing.
 
     Attributes:
-        missing: names of the environment variables that would supply them.
+        missing: Names of the environment variables that aren't set.
     """
 
     def __init__(self, missing: Collection[str]) -> None:
         self.missing = tuple(missing)
         super().__init__(
             f"No iMednet keys: set {' and '.join(self.missing)} in the environment, "
-            "or ORCH_REGISTRY=demo for the embedded registry."
+            "or ORCH_REGISTRY=demo for the built-in simulator."
         )
 
 
 class StudyNotFoundError(ImednetError, LookupError):
-    """The registry doesn't list a study, or lists it twice.
+    """The registry doesn't list a study, or lists it more than once.
 
     Attributes:
-        study_key: the study.
+        study_key: Key of the study.
     """
 
     def __init__(self, study_key: str, listed: int) -> None:
@@ -158,14 +159,14 @@ class StudyNotFoundError(ImednetError, LookupError):
 
 
 class RegistryError(ImednetError):
-    """The registry answered wrongly, or not at all.
+    """A request to the API failed: there was no answer, or none that can be used.
 
     Attributes:
-        endpoint: path of the request below ``/api/v1/edc``, without its query.
-        study_key: the study asked for; None for requests about no single study.
-        page: 0-based page; None where the request isn't paged.
-        status: HTTP status; None where there was no answer.
-        code: the API's own error code (1000, 9000, 9001, …); None where it gave none.
+        endpoint: Path of the request below ``/api/v1/edc``, without its query.
+        study_key: Study of the request; None if the request isn't about a single study.
+        page: 0-based page; None if the request isn't paged.
+        status: HTTP status; None if there was no answer.
+        code: The API's error code (1000, 9000, 9001, …); None if the answer had none.
     """
 
     def __init__(
@@ -192,27 +193,27 @@ class RegistryUnreachableError(RegistryError):
 
 
 class RegistryRefusedError(RegistryError):
-    """The registry said no: 400, 401, 403, 404, or an error envelope, at 200 too."""
+    """The API refused the request: 400, 401, 403, 404, or an error envelope (even at 200)."""
 
 
 class RegistryNotFoundError(RegistryRefusedError, LookupError):
-    """The registry said 404: there is no such study, or job, for these keys."""
+    """The API answered 404: these API keys can see no such study or job."""
 
 
 class RegistryFailedError(RegistryError):
-    """The registry kept failing: 408, 425, 429 or 5xx at every try."""
+    """The API failed at every attempt, with status 408, 425, 429 or 5xx."""
 
 
 class RegistryDataError(RegistryError):
-    """An answer that isn't what the API promises: no JSON, no data, a field of another type."""
+    """An answer isn't what the API documents: no JSON, no data, or a field of another type."""
 
 
 class IncompleteTableError(RegistryError):
-    """What arrived doesn't reconcile with the registry's own totals; no table is made of it.
+    """The rows that arrived don't reconcile with the API's totals. No table was written.
 
     Attributes:
-        expected: the registry's ``totalElements``.
-        arrived: rows with distinct IDs that arrived.
+        expected: The API's ``totalElements``.
+        arrived: Number of rows with distinct IDs that arrived.
     """
 
     def __init__(
@@ -231,16 +232,16 @@ class IncompleteTableError(RegistryError):
 
 
 class TableChangedError(IncompleteTableError):
-    """Rows moved in pages that a stream had handed on: nothing but a new reading can help."""
+    """Rows moved in pages that a stream had already passed on. Only a new reading can help."""
 
 
 class DictionaryChangedError(TableChangedError):
-    """A variable that was open when reading began is withheld now; nothing was stored."""
+    """A variable became withheld while its values were being read. Nothing was stored."""
 
     def __init__(self, study_key: str) -> None:
         super().__init__(
-            "the data dictionary changed while the table was read, and withholds what it had "
-            "shown; nothing was stored. Run it again.",
+            "the data dictionary changed while the table was read, and withholds a variable that "
+            "was open before; nothing was stored. Run it again.",
             expected=None,
             arrived=None,
             endpoint="/variables",
@@ -249,29 +250,30 @@ class DictionaryChangedError(TableChangedError):
 
 
 class WithheldValueError(ImednetError):
-    """Records were split by an older data dictionary, and hold what is withheld by now."""
+    """Records were split by an older data dictionary, and hold values that must now be withheld."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The open records hold values of variables that the data dictionary withholds by now: "
-            "they were split by an older one. Materialize variables and records, then this again."
+            "The open records hold values of variables that the data dictionary now withholds, "
+            "because they were split by an older one. Materialize variables and records, then this "
+            "asset again."
         )
 
 
 class OrchestratorError(ImednetError):
-    """A run over studies that can't start. A study's own failure is a result, never raised."""
+    """A run over studies can't start. The failure of one study is a result, and isn't raised."""
 
 
 class OrchestratorArgumentError(OrchestratorError, ValueError):
-    """An argument, of the orchestrator or of the call, that no run can start with."""
+    """An argument of the orchestrator or of the run is invalid."""
 
 
 class FilterConflictError(OrchestratorArgumentError):
-    """Whitelist and blacklist are both non-empty; raised before any request.
+    """Whitelist and blacklist are both non-empty. Raised before any request.
 
     Attributes:
-        whitelist: as given.
-        blacklist: as given.
+        whitelist: The whitelist that was passed.
+        blacklist: The blacklist that was passed.
     """
 
     def __init__(self, whitelist: Collection[str], blacklist: Collection[str]) -> None:
@@ -285,15 +287,15 @@ class FilterConflictError(OrchestratorArgumentError):
 
 
 class NoStudiesError(OrchestratorError, LookupError):
-    """The filter leaves none of the registry's studies."""
+    """The filter selects none of the studies in the registry."""
 
 
 class StudiesInUseError(OrchestratorError):
-    """Studies can't be retired: that would break a run or a backfill that goes on.
+    """Studies can't be retired, because that would break a run or a backfill in progress.
 
     Attributes:
-        study_keys: the studies to retire.
-        work: the runs and backfills, such as ``"run 2f3a…"``.
+        study_keys: The studies to retire.
+        work: The runs and backfills, such as ``"run 2f3a…"``.
     """
 
     def __init__(self, study_keys: Collection[str], work: Collection[str]) -> None:
@@ -301,35 +303,35 @@ class StudiesInUseError(OrchestratorError):
         self.work = tuple(work)
         super().__init__(
             f"Retiring {', '.join(self.study_keys)} would break {', '.join(self.work)}. Wait for "
-            "its end, or terminate it in the UI; `orch-assets runs` tells whether its process is "
+            "its end, or terminate it in the UI; `orch-assets runs` shows whether its process is "
             "gone, and how to close it then. Nothing was retired."
         )
 
 
 class StudyLossError(OrchestratorError):
-    """The registry lacks so many known studies at once that it may be its mistake.
+    """The registry lacks so many known studies at once that its answer may be wrong.
 
     Attributes:
-        lost: the known studies that it did not list.
-        known: how many studies are known.
+        lost: The known studies that the registry doesn't list.
+        known: Number of known studies.
     """
 
     def __init__(self, lost: Collection[str], known: int) -> None:
         self.lost = tuple(lost)
         self.known = known
-        named = ", ".join(self.lost[:20]) + (", …" if len(self.lost) > 20 else "")  # noqa: PLR2004 - enough to recognise
+        shown = ", ".join(self.lost[:20]) + (", …" if len(self.lost) > 20 else "")  # noqa: PLR2004 - enough to recognise
         super().__init__(
-            f"The registry lacks {len(self.lost)} of {known} known studies ({named}). Nothing was "
+            f"The registry lacks {len(self.lost)} of {known} known studies ({shown}). Nothing was "
             "changed. If they are really gone, accept the loss for as long as it takes: "
             f"ORCH_ACCEPT_STUDY_LOSS={len(self.lost)}."
         )
 
 
 class StoreError(OrchAssetsError):
-    """Base of what an artifact store can raise.
+    """Base class of the errors of artifact stores.
 
     Attributes:
-        artifact: the artifact's name or URI; None where the whole store is meant.
+        artifact: Name or URI of the artifact; None if the error is about the whole store.
     """
 
     def __init__(self, problem: str, *, artifact: str | None = None) -> None:
@@ -338,27 +340,27 @@ class StoreError(OrchAssetsError):
 
 
 class StoreAddressError(StoreError, ValueError):
-    """An address, or a bucket's name, that no store can be at."""
+    """The address of a store, or the name of its bucket, is invalid."""
 
 
 class ArtifactNameError(StoreError, ValueError):
-    """A name that can't be stored: empty, ``..``, control characters, too long."""
+    """An artifact name is invalid: empty, ``..``, with control characters, or too long."""
 
 
 class ArtifactNotFoundError(StoreError, LookupError):
-    """Nothing of that name (or version) is in the store."""
+    """The store has no artifact of that name, or no such version of it."""
 
 
 class ArtifactCorruptError(StoreError):
-    """The bytes and the manifest disagree, or one of them is missing; nothing is returned."""
+    """Bytes and manifest don't match, or one of them is missing. Nothing is returned."""
 
 
 class UnstorableTableError(StoreError, ValueError):
-    """A table that would not come back as it went in; names the column, never a value."""
+    """A table can't be stored without changing it. The message names the column, never a value."""
 
 
 class UnstorableValueError(StoreError, ValueError):
-    """A value that is no table, and that JSON has not."""
+    """A value is neither a table nor JSON-serializable."""
 
 
 class StoreUnavailableError(StoreError):
@@ -366,7 +368,7 @@ class StoreUnavailableError(StoreError):
 
 
 class StateMachineError(OrchAssetsError):
-    """Base of what building, deploying and executing a state machine can raise."""
+    """Base class of the errors of building, deploying and executing a state machine."""
 
 
 _FORMER = {"StudyGivenUpError": "StudyCancelledError", "TableMovedError": "TableChangedError"}

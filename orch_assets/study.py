@@ -1,9 +1,9 @@
-"""What a study is to every part: the rules of its key, its context, its logger, its lease.
+"""Study keys, and the context, logger and publishing lease of a running study.
 
-The *lease* is a study's right to publish. Whoever gives a study up (timeout, cancel) revokes it;
-whoever publishes does so inside :func:`publishing`, so that a study that was given up can't change
-an artifact afterwards, however long its thread lives on. Nor can a study in whose threads or
-finalizers something was raised that nobody caught.
+The *lease* is a study's right to publish. A timeout or a cancellation revokes it. Stores publish
+inside :func:`publishing`, so a cancelled study can't change an artifact afterwards, however long
+its thread goes on running. The same applies to a study with an uncaught exception in one of its
+threads or finalizers.
 """
 
 import contextlib
@@ -23,23 +23,23 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_KEY_LENGTH = 100
-# A key is a part of an artifact's path, escaped, and 240 bytes are a part. What remains is for the
-# case of an asset's letters, which is told at the end of the path.
+# An escaped key is one part of an artifact's path, and a part may have 240 bytes. The other 40 are
+# for the suffix of the path that encodes the upper and lower case of an asset's letters.
 MAX_STORED_BYTES = 200
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.=-")
+_UNESCAPED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.=-")
 
-# What Dagster can't carry in a partition key: "/" nests paths, "|" joins multi-partitions,
+# A partition key in Dagster can't contain these: "/" nests paths, "|" joins multi-partitions,
 # "," splits a backfill's list in the UI, "..." is a range on the command line.
-_UNCARRIABLE = ("/", "|", ",", "...")
+_NOT_IN_PARTITION_KEYS = ("/", "|", ",", "...")
 
 
 def check_study_key(study_key: object) -> str:
-    """Return the key as it is, or raise.
+    """Return a valid study key unchanged.
 
     Raises:
-        StudyKeyError: it is no text, empty, ``.`` or ``..``, begins or ends with white space, is
-            longer than 100 characters, takes over 200 bytes where artifacts are stored, or holds a
-            control character, a lone surrogate or one of ``/ | , ...``.
+        StudyKeyError: The key is not text, is empty, ``.`` or ``..``, begins or ends with white
+            space, is longer than 100 characters, takes more than 200 bytes in the names of stored
+            artifacts, or contains a control character, a lone surrogate or one of ``/ | , ...``.
     """
     if not isinstance(study_key, str):
         raise StudyKeyError(study_key, f"is {type(study_key).__name__}, not text")
@@ -55,30 +55,31 @@ def check_study_key(study_key: object) -> str:
         )
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in study_key):
         raise StudyKeyError(study_key, "holds a control character")
-    for text in _UNCARRIABLE:
+    for text in _NOT_IN_PARTITION_KEYS:
         if text in study_key:
             raise StudyKeyError(study_key, f"holds {text!r}, which no partition key can carry")
-    if (size := _stored_bytes(study_key)) > MAX_STORED_BYTES:
+    if (size := _size_in_path(study_key)) > MAX_STORED_BYTES:
         raise StudyKeyError(
             study_key,
-            f"takes {size} bytes in the names of its artifacts; {MAX_STORED_BYTES} are possible, "
-            "and characters other than letters from A to Z and digits take from 3 to 12",
+            f"takes {size} bytes in the names of its artifacts; at most {MAX_STORED_BYTES} are "
+            "possible, and characters other than letters from A to Z and digits take from 3 to 12",
         )
     return study_key
 
 
-def _stored_bytes(study_key: str) -> int:
-    """Return how long a key is in a path, at most: escaped, with a bit for each letter's case."""
+def _size_in_path(study_key: str) -> int:
+    """Return a key's maximum size in a path: escaped, plus a bit for the case of each letter."""
     letters = sum(character.isascii() and character.isalpha() for character in study_key)
-    # A percent sign may come twice: as "%25", then escaped.
+    # A percent sign may be escaped twice: it becomes "%25", whose "%" is escaped again.
     sizes = (
-        1 if each in _PLAIN else 5 if each == "%" else 3 * len(each.encode()) for each in study_key
+        1 if character in _UNESCAPED else 5 if character == "%" else 3 * len(character.encode())
+        for character in study_key
     )
     return sum(sizes) + letters // 4
 
 
 class PublishingLease:
-    """A study's right to publish, until somebody revokes it."""
+    """A study's right to publish, which can be revoked."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -86,17 +87,17 @@ class PublishingLease:
 
     @property
     def revoked(self) -> bool:
-        """Whether the study was given up."""
+        """Whether the lease was revoked."""
         return self._revoked.is_set()
 
     def revoke(self, within: float = 10.0) -> None:
-        """Give the study up: no commit begins after this returns.
+        """Revoke the lease: no commit begins after this returns.
 
-        A commit is one rename or one PUT. One that is under way is waited for, so that "given up"
-        is decided before or after it, never in between.
+        A commit is one rename or one PUT. This waits for a commit in progress, so that the lease is
+        revoked either before or after it, never during it.
 
         Args:
-            within: seconds to wait for a commit that is under way.
+            within: Seconds to wait for a commit in progress.
         """
         locked = self._lock.acquire(timeout=within)
         self._revoked.set()
@@ -105,10 +106,10 @@ class PublishingLease:
 
     @contextlib.contextmanager
     def commit(self, study_key: str) -> Iterator[None]:
-        """Hold the right to publish for the length of one commit.
+        """Hold the lease during one commit.
 
         Raises:
-            StudyCancelledError: the lease was revoked.
+            StudyCancelledError: The lease was revoked.
         """
         with self._lock:
             if self._revoked.is_set():
@@ -116,25 +117,30 @@ class PublishingLease:
             yield
 
 
-# Kept until the try's end, with all that their frames hold.
-_MOST_UNCAUGHT = 100
+# Uncaught exceptions are held until the end of the attempt, with all objects of their frames.
+_MAX_UNCAUGHT = 100
 
 
 class Raised(NamedTuple):
-    """An exception, and where Python reported it; empty where a pipeline raised it itself."""
+    """An exception, and where Python reported it.
+
+    Attributes:
+        error: The exception.
+        where: Where Python reported it; empty if the pipeline itself raised it.
+    """
 
     error: BaseException
     where: str = ""
 
 
 class UncaughtErrors:
-    """What was raised in one try of a study where its pipeline can't catch it.
+    """The exceptions of one attempt of a study that its pipeline can't catch.
 
-    That is in its threads, in finalizers, in callbacks.
+    They are raised in threads, finalizers and callbacks.
     """
 
     def __init__(self) -> None:
-        # A finalizer may run, and fail, in the midst of this code.
+        # Reentrant: a finalizer may run, and fail, while this thread holds the lock.
         self._lock = threading.RLock()
         self._raised: list[Raised] = []
         self._ended = False
@@ -143,14 +149,14 @@ class UncaughtErrors:
         return bool(self._raised)
 
     def note(self, raised: Raised) -> bool:
-        """Keep an exception for the try's end; False when that was before."""
+        """Record an exception; return False if the attempt has already ended."""
         with self._lock:
-            if not self._ended and len(self._raised) < _MOST_UNCAUGHT:
+            if not self._ended and len(self._raised) < _MAX_UNCAUGHT:
                 self._raised.append(raised)
             return not self._ended
 
     def end(self) -> list[Raised]:
-        """End the try; return what was raised in it, in order."""
+        """End the attempt, and return its exceptions in order."""
         with self._lock:
             self._ended = True
             raised, self._raised = self._raised, []
@@ -159,14 +165,15 @@ class UncaughtErrors:
 
 @dataclass(frozen=True)
 class StudyContext:
-    """The study that the calling code works for.
+    """The study that the calling code runs for.
 
     Attributes:
-        study_key: its key.
-        provenance: who publishes: text facts (run, pipeline, code version, registry, …) that go
-            into the manifest of whatever is published inside. No data values, no keys.
-        lease: its right to publish.
-        uncaught: takes what its threads and finalizers raise; None where nobody would ask for it.
+        study_key: Key of the study.
+        provenance: The origin of what the study publishes, as text (run, pipeline, code version,
+            registry, …). It is written to the manifest of everything published in this context.
+            It holds no data values and no API keys.
+        lease: The study's right to publish.
+        uncaught: Collects the exceptions of its threads and finalizers; None to collect none.
     """
 
     study_key: str
@@ -179,17 +186,17 @@ _current: ContextVar[StudyContext | None] = ContextVar("orch_assets_study", defa
 
 
 def current_context() -> StudyContext | None:
-    """Return the whole context of the study at work here; None outside of one."""
+    """Return the context of the running study; None outside a study's context."""
     return _current.get()
 
 
 def study_in(context: Context) -> StudyContext | None:
-    """Return the study that code in these context variables works for."""
+    """Return the study of these context variables; None if they have none."""
     return context.get(_current)
 
 
 def get_current_study() -> str | None:
-    """Return the key of the study at work here; None outside a study's context."""
+    """Return the key of the running study; None outside a study's context."""
     context = _current.get()
     return context.study_key if context else None
 
@@ -202,13 +209,16 @@ def study_context(
     lease: PublishingLease | None = None,
     uncaught: UncaughtErrors | None = None,
 ) -> Iterator[StudyContext]:
-    """Work for one study: ``get_current_study()`` answers its key inside.
+    """Run the block for one study: inside it, ``get_current_study()`` returns the study's key.
 
     Args:
-        study_key: the study's key; checked.
-        provenance: facts for the manifests of what is published inside.
-        lease: the right to publish; a fresh one by default.
-        uncaught: takes what the study's threads and finalizers raise.
+        study_key: Key of the study.
+        provenance: The origin of what is published in the block, for its manifests.
+        lease: The right to publish; a new one by default.
+        uncaught: Collects the exceptions of the study's threads and finalizers.
+
+    Raises:
+        StudyKeyError: The study key is invalid.
 
     Example:
         >>> with study_context("ONC-301"):
@@ -227,11 +237,11 @@ def study_context(
 
 @contextlib.contextmanager
 def publishing() -> Iterator[None]:
-    """Hold the current study's right to publish around one commit; free outside a study.
+    """Hold the running study's lease during one commit. Outside a study, nothing is checked.
 
     Raises:
-        StudyCancelledError: the study was given up; the commit must not happen.
-        UncaughtFailureError: one of its threads or finalizers has failed; likewise.
+        StudyCancelledError: The study timed out or was cancelled, so the commit must not happen.
+        UncaughtFailureError: One of the study's threads or finalizers failed; likewise.
     """
     context = _current.get()
     if context is None:
@@ -244,14 +254,14 @@ def publishing() -> Iterator[None]:
 
 
 def in_study_context(function: Callable[P, T]) -> Callable[P, T]:
-    """Return the function for threads that a pipeline starts: they work for the same study.
+    """Wrap a function for threads that a pipeline starts, so that they run for the same study.
 
-    A new thread starts with no context variables. What this returns runs in those of the code
-    that called ``in_study_context``: ``get_current_study()`` answers, a study that was given up
-    can't publish, and OpenTelemetry's spans have their parent. Many threads may call it at once.
+    A new thread starts without context variables. The wrapped function runs in those of the code
+    that called ``in_study_context``: ``get_current_study()`` returns the study, a cancelled study
+    can't publish, and OpenTelemetry spans have their parent. Several threads may call it at once.
 
-    An exception that nobody catches in such a thread fails the study. One that an executor's future
-    holds is yours to ask for: call ``result()`` of every future.
+    An uncaught exception in such a thread fails the study. A future of an executor catches the
+    exception, so call ``result()`` on every future.
 
     Example:
         >>> from concurrent.futures import ThreadPoolExecutor
@@ -273,9 +283,9 @@ def _run_in(context: Context, function: Callable[P, T], *args: P.args, **kwargs:
 
 
 def study_behind(error: BaseException) -> StudyContext | None:
-    """Return the study of the ``in_study_context`` function that an exception came out of.
+    """Return the study of the ``in_study_context`` function that raised an exception.
 
-    The thread has left the study's context variables when Python asks what to do with it.
+    When Python reports the exception, the thread has already left the study's context variables.
     """
     for frame, _ in walk_tb(error.__traceback__):
         if frame.f_code is _run_in.__code__:
@@ -284,9 +294,9 @@ def study_behind(error: BaseException) -> StudyContext | None:
 
 
 class StudyContextLogAdapter(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose records carry their study as ``study_key`` and ``studyKey``.
+    """A logger that adds the study to its records, as ``study_key`` and ``studyKey``.
 
-    The caller's own ``extra`` is kept beside them.
+    The caller's own ``extra`` is retained.
     """
 
     def __init__(self, logger: logging.Logger, study_key: str) -> None:
@@ -295,16 +305,16 @@ class StudyContextLogAdapter(logging.LoggerAdapter[logging.Logger]):
 
     @property
     def study_key(self) -> str:
-        """The study that this logger is bound to."""
+        """Key of the study that this logger is bound to."""
         return self._study_key
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[Any, MutableMapping[str, Any]]:
-        """Add the study to the record's ``extra``."""
+        """Add the study to the ``extra`` of the record."""
         return msg, {**kwargs, "extra": {**(kwargs.get("extra") or {}), **(self.extra or {})}}
 
 
 def make_study_logger(study_key: str) -> StudyContextLogAdapter:
-    """Return a logger bound to a study, over the logger ``orch_assets.study``."""
+    """Return a logger that is bound to a study and writes to the logger ``orch_assets.study``."""
     return StudyContextLogAdapter(logging.getLogger("orch_assets.study"), study_key)
