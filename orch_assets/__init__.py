@@ -1,6 +1,6 @@
 """Clinical-data pipelines over every study of an iMednet EDC account.
 
-Everything public is here, and is imported when it is first used; nothing here imports Dagster.
+This package has all public names. Each is imported on first use, and none imports Dagster.
 """
 
 import importlib
@@ -101,8 +101,8 @@ __all__ = [
 ]
 
 
-# For `dagster -m orch_assets`: a location is named by its module, and must be called the same
-# everywhere. Dagster looks through `dir` of the module for what it can load.
+# For `dagster -m orch_assets`: Dagster names a code location after its module, and the name must be
+# the same everywhere. Dagster searches the `dir` of the module for definitions.
 _CODE_LOCATION = "code_location"
 
 _public, _ = attributes_of(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""``python -m orch_assets``: the command ``orch-assets``, where it isn't installed."""
+"""``python -m orch_assets``: the command ``orch-assets`` if it isn't installed."""
 
 import sys
 

@@ -1,26 +1,27 @@
-"""How studies at work at once come to a cloud's package and to clients of it.
+"""Imports of the cloud packages and creation of their clients, one thread at a time.
 
-One thread at a time imports a cloud's package and makes a client of it. Studies at work at once may
-each be the first to need one, and boto3 that two threads import at the same time, from different
-ends, is there by half for one of them.
+Studies that run at the same time may each be the first to need a cloud's package. If two threads
+import boto3 at the same time, starting at different modules, one of them gets a partly initialized
+package.
 """
 
 import functools
 import threading
 from typing import Any
 
+# Held while a cloud's package is imported or one of its clients is created.
 connecting = threading.RLock()
 
 
 def boto3_session(profile: str | None = None, region: str | None = None) -> Any:
-    """Return a boto3 session; to be called by one thread at a time.
+    """Return a boto3 session. Call it while holding ``connecting``.
 
     Args:
-        profile: a named profile of the AWS configuration; None takes what boto3 finds.
-        region: None takes what boto3 finds.
+        profile: Named profile of the AWS configuration; None for boto3's default.
+        region: AWS region; None for boto3's default.
 
     Raises:
-        botocore.exceptions.ProfileNotFound: there is no such profile.
+        botocore.exceptions.ProfileNotFound: There is no such profile.
     """
     from boto3.session import Session
 
@@ -30,8 +31,9 @@ def boto3_session(profile: str | None = None, region: str | None = None) -> Any:
 def botocore_session(profile: str | None = None) -> Any:
     """Return the botocore session of a boto3 session.
 
-    All share one reader of AWS's definitions. A session of its own reads and parses megabytes of
-    them for its first client, which takes longer than to publish a table.
+    All sessions share one loader of AWS's service definitions. With a loader of its own, a session
+    would read and parse megabytes of them for its first client, which takes longer than publishing
+    a table.
     """
     from botocore.session import get_session
 
@@ -39,7 +41,7 @@ def botocore_session(profile: str | None = None) -> Any:
     if profile is not None:
         session.set_config_variable("profile", profile)
     definitions = _definitions(session.get_config_variable("data_path"))
-    # Each boto3 session adds the folder of boto3.
+    # Each boto3 session adds the folder of boto3 again.
     definitions.search_paths[:] = dict.fromkeys(definitions.search_paths)
     session.register_component("data_loader", definitions)
     return session

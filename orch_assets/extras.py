@@ -1,4 +1,4 @@
-"""What the extras of the package bring, and what to install where one is missing."""
+"""The package's extras, and the error that says which one to install."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,8 @@ from orch_assets.errors import MissingExtraError
 
 Extra = Literal["aws", "dagster", "gcp"]
 
-# Of each extra: the package that it is named for, and the modules whose absence means that the
-# extra is missing. Any other missing module is somebody's fault, and is told as it is.
+# For each extra, the package that errors name, and the modules whose absence means that the extra
+# isn't installed. The error for any other missing module is raised unchanged.
 _PACKAGES: Final[Mapping[Extra, str]] = {
     "aws": "boto3",
     "dagster": "dagster",
@@ -24,10 +24,13 @@ _MODULES: Final[Mapping[Extra, frozenset[str]]] = {
 
 @contextlib.contextmanager
 def needing(extra: Extra) -> Iterator[None]:
-    """Say which extra to install, where the block imports a module that it would bring.
+    """Raise an error that says which extra to install, if the block can't import its modules.
+
+    Args:
+        extra: Name of the extra that the block needs.
 
     Raises:
-        MissingExtraError: such a module is missing.
+        MissingExtraError: A module of the extra is missing.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Names of modules that are looked up when they are first used."""
+"""Module attributes that are imported on first use, and deprecated names of attributes."""
 
 import importlib
 import sys
@@ -13,9 +13,9 @@ def attributes_of(
     """Return ``__getattr__`` and ``__dir__`` of a package that imports its names on first use.
 
     Args:
-        package: the package's own name.
-        homes: its public names, each with the module that defines it, named from the package on.
-        former: as :func:`former_names` has it; None for none.
+        package: Name of the package.
+        homes: Its public names, each with the module that defines it, relative to the package.
+        former: Deprecated names, as for :func:`former_names`; None for none.
     """
     renamed = former_names(package, former or {})
 
@@ -28,11 +28,11 @@ def attributes_of(
 
 
 def former_names(module: str, former: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return ``__getattr__`` of a module whose names of the release before go on working.
+    """Return ``__getattr__`` of a module in which the names of the previous release still work.
 
     Args:
-        module: the module's own name.
-        former: the names of the release before, each with today's name.
+        module: Name of the module.
+        former: The names of the previous release, each with its current name.
     """
 
     def get(name: str) -> Any:

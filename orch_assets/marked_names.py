@@ -1,11 +1,12 @@
-"""Names in the text of an error that may be made of data, marked so that a log can leave them out.
+"""Marks names in error messages that may be made of data, so that logs can leave them out.
 
-A set's member may be called by a subject's key, a pivot's column by a value. Whoever raises an
-error writes such a name as ``named(name)``. ``str(error)`` has it in full, for the caller and for
-the failure report; ``error.marked`` has the marks, and :func:`with_known_names` makes of it what
-may be logged: a name that is known to be none of the data, else what stands for it.
+A table of a set may be named after a subject, and a pivot's column after a value. Code that raises
+an error writes such a name as ``named(name)``. ``str(error)`` shows the name in full, for the
+caller and for the failure report. ``error.marked`` contains the marks. From it,
+:func:`with_known_names` makes the text for a log: it shows the names that are known not to be data,
+and replaces all others.
 
-The marks are characters that Unicode reserves for such use, and that no text should hold.
+The marks are characters that Unicode reserves for such internal use. No text should contain them.
 """
 
 import functools
@@ -22,13 +23,14 @@ _NAMED: Final = re.compile(
     f"{_BEGIN}([^{_BETWEEN}]*){_BETWEEN}([^{_BETWEEN}]*){_BETWEEN}([^{_END}]*){_END}"
 )
 
-# Types of these are called as their sources have it.
+# The source code of these packages fixes the names of their types, so they can't be data.
 _LIBRARIES: Final = {"numpy", "pandas", "polars", "pyarrow", "pytz", "dateutil", "orch_assets"}
 
-# What the text of an Arrow or pandas type is made of, beside names of fields and zones.
+# The tokens in the text of an Arrow or pandas type.
 _TYPE_PARTS: Final = re.compile(
     r"\(\d+(?:, -?\d+)?\)|\[\d+\]|=\d\b|=?[+-]\d\d:\d\d|[^<>\[\](),:=\s]+"
 )
+# Tokens that are not names of fields or time zones.
 _TYPE_WORDS: Final = frozenset(
     [
         "null",
@@ -128,7 +130,7 @@ _TYPE_WORDS: Final = frozenset(
 )
 _NUMPY_CODE: Final = re.compile("[biufcmMOSUV][0-9]{1,3}")
 
-# What a URI of a store has beside the parts of a name.
+# Parts of a URI in a store that are not parts of a name.
 _STORE_PARTS: Final = re.compile(
     r"|\.orch(?:-spool)?|_probe|versions|members|manifests|parquet|csv|json|set|[0-9a-f]{64}"
 )
@@ -137,25 +139,25 @@ _HOST: Final = re.compile(r"[a-z0-9]+://[^/]*/")
 
 
 class MarkedError(Exception):
-    """An error whose text may have marked names.
+    """An error whose text may contain marked names.
 
     Attributes:
-        marked: the text with its marks, for :func:`with_known_names` and for an error that quotes
+        marked: The text with its marks, for :func:`with_known_names` and for an error that quotes
             this one.
     """
 
     def __init__(self, *args: object) -> None:
         self.marked = args[0] if args and isinstance(args[0], str) else ""
-        super().__init__(*(in_full(each) if isinstance(each, str) else each for each in args))
+        super().__init__(*(in_full(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 def named(name: object, instead: str = "…", *, shown: str | None = None) -> str:
-    """Return a name for an error's text.
+    """Return a marked name for the text of an error.
 
     Args:
-        name: as it came; a log has it where it is known.
-        instead: what a log has else, such as the position of a column.
-        shown: how the text has the name; by default in quotes.
+        name: The name. A log shows it if it is known.
+        instead: What a log shows if the name is not known, such as the position of a column.
+        shown: The name as the text shows it; by default in quotes.
 
     Example:
         >>> text = f"Column {named('AESTDAT', '7')} is no date."
@@ -168,33 +170,34 @@ def named(name: object, instead: str = "…", *, shown: str | None = None) -> st
     return _BEGIN + _BETWEEN.join(_MARKS.sub("?", part) for part in parts) + _END
 
 
-def named_type(kind: type) -> str:
-    """Return a type's name for an error's text; one that a pipeline makes may be made of data."""
-    package = str(kind.__module__).partition(".")[0]
+def named_type(type_: type) -> str:
+    """Return a type's name for an error's text, marked if a pipeline may have created the type."""
+    package = str(type_.__module__).partition(".")[0]
     if package in _LIBRARIES or package in sys.stdlib_module_names:
-        module = sys.modules.get(kind.__module__)
-        if getattr(module, kind.__name__, None) is kind:
-            return str(kind.__name__)
-    return named(kind.__name__, shown=kind.__name__)
+        module = sys.modules.get(type_.__module__)
+        if getattr(module, type_.__name__, None) is type_:
+            return str(type_.__name__)
+    return named(type_.__name__, shown=type_.__name__)
 
 
 def named_column_type(column_type: object) -> str:
-    """Return the text of an Arrow or pandas type: names of fields and zones in it are marked."""
+    """Return the text of an Arrow or pandas type, with its fields and unknown time zones marked."""
 
-    def mark(found: "re.Match[str]") -> str:
-        part = found[0]
-        plain = part[0] in "([=+-" or part in _TYPE_WORDS or _NUMPY_CODE.fullmatch(part)
-        return part if plain or part in _zones() else named(part, shown=part)
+    def mark(match: "re.Match[str]") -> str:
+        token = match[0]
+        is_fixed = token[0] in "([=+-" or token in _TYPE_WORDS or _NUMPY_CODE.fullmatch(token)
+        return token if is_fixed or token in _time_zones() else named(token, shown=token)
 
     return _TYPE_PARTS.sub(mark, _MARKS.sub("?", str(column_type)))
 
 
 def named_uri(uri: str, key: str | None = None) -> str:
-    """Return a URI for an error's text: each part of its key is a name.
+    """Return a URI for an error's text, with the names in its key marked.
 
     Args:
-        uri: of an object of a store.
-        key: the object's, which the URI ends with; by default what follows a bucket's name.
+        uri: URI of an object in a store.
+        key: Key of the object, which is the end of the URI; by default all that follows the name of
+            a bucket.
     """
     uri = _MARKS.sub("?", uri)
     if key is None:
@@ -205,35 +208,35 @@ def named_uri(uri: str, key: str | None = None) -> str:
         pieces = uri.split("/")
         count = len(pieces) - len(key.split("/"))
         root, parts = "/".join([*pieces[:count], ""]), pieces[count:]
-    return root + "/".join(map(_part_of_uri, parts))
+    return root + "/".join(map(_marked_part, parts))
 
 
 def named_path(endpoint: str) -> str:
-    """Return an endpoint's path for an error's text: studies and jobs in it are names."""
+    """Return an endpoint's path for an error's text, with its study and job marked."""
     parts = endpoint.split("/")
     return "/".join(
-        named(unquote(part), shown=part) if place in {2, 4} else part
-        for place, part in enumerate(parts)
+        named(unquote(part), shown=part) if position in {2, 4} else part
+        for position, part in enumerate(parts)
     )
 
 
 def in_full(text: str) -> str:
-    """Return a text with all of its names."""
-    return _MARKS.sub("", _NAMED.sub(lambda found: found[2], text))
+    """Return a text that shows all of its names."""
+    return _MARKS.sub("", _NAMED.sub(lambda match: match[2], text))
 
 
 def with_known_names(text: str, is_known: Callable[[str], bool]) -> str:
-    """Return a text with the names that are known, and with what stands for the others."""
-    chosen = _NAMED.sub(lambda found: found[2] if is_known(found[1]) else found[3], text)
-    return _MARKS.sub("", chosen)
+    """Return a text that shows its known names, and the substitutes of all others."""
+    loggable = _NAMED.sub(lambda match: match[2] if is_known(match[1]) else match[3], text)
+    return _MARKS.sub("", loggable)
 
 
-def _part_of_uri(part: str) -> str:
+def _marked_part(part: str) -> str:
     if _STORE_PARTS.fullmatch(part):
         return part
     return named(unquote(_NAME_ENDING.sub("", part)), shown=part)
 
 
 @functools.cache
-def _zones() -> frozenset[str]:
+def _time_zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())

@@ -1,4 +1,7 @@
-"""Signals that end a command: which one came, whoever handled it, and peace to wind up."""
+"""Handling of the signals that end a command.
+
+It finds out which signal came first, and protects cleanup from interruption.
+"""
 
 import contextlib
 import signal
@@ -13,30 +16,33 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def interrupting(*, last: bool) -> Iterator[Callable[[], int | None]]:
-    """Let SIGTERM interrupt the block as Ctrl-C does; tell which of them came first.
+    """Let SIGTERM interrupt the block as Ctrl-C does, and report which of them came first.
 
-    Dagster handles both while a run goes on, without telling them apart, and gives SIGTERM the
-    handler of SIGINT afterwards. What the interpreter notes of each signal, it can't hide.
+    Dagster handles both signals during a run, doesn't distinguish them, and gives SIGTERM the
+    handler of SIGINT afterwards. The interpreter's wakeup file descriptor receives the number of
+    every signal all the same.
 
     Args:
-        last: whether the process ends after the block: what it has said of its end stays true,
-            so both signals are ignored from then on.
+        last: Whether the process ends after the block. If so, both signals are ignored from then
+            on, so that they can't change the outcome that was reported.
 
     Yields:
-        A function that returns the number of the first of these signals; None where none came, or
-        where another thread than the main one asks.
+        A function that returns the number of the first of these signals. It returns None if none
+        came, or if the block isn't run by the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
     reader, writer = socket.socketpair()
-    noted = bytearray()
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as in the background of a script
+    received = bytearray()
+    ignored = (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    )  # as in a script's background job
 
     def first() -> int | None:
         with contextlib.suppress(BlockingIOError):
-            noted.extend(reader.recv(1024))
-        return next((number for number in noted if number in _ENDING), None)
+            received.extend(reader.recv(1024))
+        return next((number for number in received if number in _ENDING), None)
 
     def interrupt(number: int, _: FrameType | None) -> None:
         if not (ignored and number == signal.SIGINT):
@@ -45,16 +51,16 @@ def interrupting(*, last: bool) -> Iterator[Callable[[], int | None]]:
     with reader, writer, _handled_by(interrupt, signal.SIG_IGN if last else None):
         reader.setblocking(False)
         writer.setblocking(False)
-        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
             yield first
         finally:
-            signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(previous)
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let neither signal interrupt the block: what an interruption leaves must be put in order."""
+    """Ignore both signals in the block, so that cleanup after an interruption is complete."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -66,11 +72,11 @@ def undisturbed() -> Iterator[None]:
 def _handled_by(
     handler: Callable[[int, FrameType | None], None], afterwards: signal.Handlers | None = None
 ) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in _ENDING}
+    previous = {number: signal.getsignal(number) for number in _ENDING}
     try:
         for number in _ENDING:
             signal.signal(number, handler)
         yield
     finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier if afterwards is None else afterwards)
+        for number, handler_before in previous.items():
+            signal.signal(number, handler_before if afterwards is None else afterwards)

@@ -9,7 +9,7 @@ _MIN_BLOCK_ROWS = 1 << 8
 
 
 def block_rows(columns: int) -> int:
-    """Return the rows of a block: a power of two, 16,384 up to 16 columns, never less than 256."""
+    """Return the rows per block: a power of two, 16,384 up to 16 columns, and at least 256."""
     rows = _MAX_BLOCK_ROWS
     while rows > _MIN_BLOCK_ROWS and rows * columns > _BLOCK_CELLS:
         rows //= 2

@@ -1,4 +1,4 @@
-"""What ``orch-assets`` shows: how far a run is, the matrix of the results, studies by title."""
+"""Output of ``orch-assets``: the progress of a run, the matrix of results, lists of studies."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from orch_assets.orchestration.reporting.results import MatrixEntry
 
 _PLAIN_WIDTH: Final = 200
-_CARRIED: Final = "carried_from"  # metadata of a result that an earlier run had made
+_CARRIED: Final = "carried_from"  # metadata of a result that an earlier run made
 _RESULTS: Final = frozenset({"ASSET_MATERIALIZATION", "ASSET_OBSERVATION"})
 
 
 def new_console() -> "Console":
-    """Return where to print: a file or a CI log wraps nothing."""
+    """Return a console. For a file or a CI log it is wide, so that lines aren't wrapped."""
     from rich.console import Console
 
     console = Console()
@@ -29,18 +29,21 @@ def new_console() -> "Console":
 
 
 def say(console: "Console", text: str) -> None:
-    """Print text that holds names: no mark-up, no colours, no line breaks of rich's own."""
+    """Print text that contains names, without rich's markup, highlighting and line breaks."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @dataclass
 class ResultCount:
-    """Counts the results of runs as their log's entries come, and shows them.
+    """Counts the results of a run from the entries of its log, and shows the count.
 
     Attributes:
-        total: how many results are to come.
-        done: how many have come.
-        new: how many of them are this run's own, and not carried forward from an earlier one.
+        console: Where to print the count if there is no terminal.
+        progress: The progress display of a terminal.
+        bar: The progress bar that is advanced.
+        total: Number of expected results.
+        done: Number of results so far.
+        new: Number of these that the run made itself, and didn't carry forward from an earlier run.
     """
 
     console: "Console"
@@ -51,7 +54,7 @@ class ResultCount:
     new: int = 0
 
     def on_event(self, entry: Any) -> None:
-        """Take an entry of a run's log."""
+        """Count an entry of a run's log if it is a result."""
         if not entry.is_dagster_event or entry.dagster_event.event_type_value not in _RESULTS:
             return
         self.done += 1
@@ -64,7 +67,7 @@ class ResultCount:
 
 @contextmanager
 def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
-    """Show how many results are in: a bar on a terminal, a line per tenth elsewhere."""
+    """Show the number of results: a progress bar on a terminal, else a line for each tenth."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
     from orch_assets.orchestration.reporting.terminal_progress import progress_with_readings
@@ -76,7 +79,7 @@ def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
 
 
 def agreed(question: str, otherwise: str) -> bool:
-    """Ask; without a terminal or an answer, it is a no, and the other way to say yes is told."""
+    """Ask for confirmation. If the input ends without an answer, print ``otherwise`` and refuse."""
     try:
         return click.confirm(question, err=True)
     except click.Abort:
@@ -87,15 +90,15 @@ def agreed(question: str, otherwise: str) -> bool:
 
 
 def print_keys(title: str, lines: Mapping[str, str | None]) -> None:
-    """Print a title with study keys below it, each with what is said of it; nothing for none."""
+    """Print a title, and keys below it, each with its reason; print nothing if there are none."""
     if lines:
         click.echo(f"{title}: {len(lines)}")
-        for key, why in lines.items():
-            click.echo(f"  {key}{f': {why}' if why else ''}")
+        for key, reason in lines.items():
+            click.echo(f"  {key}{f': {reason}' if reason else ''}")
 
 
 def print_matrix(console: "Console", entries: Sequence["MatrixEntry"]) -> None:
-    """Print the newest results: a table where it fits, else a paragraph for each study."""
+    """Print the newest results: as a table if it fits, else as a paragraph for each study."""
     from rich.markup import escape
 
     from orch_assets.orchestration.reporting.results import as_grid

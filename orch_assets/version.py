@@ -1,4 +1,4 @@
-"""Which code this is: its version and, in a checkout, the commit."""
+"""The version of this code and, in a checkout, its commit."""
 
 import functools
 import os
@@ -11,21 +11,21 @@ VERSION = "0.2.0"
 
 _PACKAGE: Final = Path(__file__).resolve().parent
 _GIT_SECONDS: Final = 10.0
-_asking = threading.Lock()
+_git_lock = threading.Lock()
 
 
 def code_version() -> str:
-    """Return the version of this code, with the commit where it runs from a checkout.
+    """Return the version of this code, with the commit if it runs from a checkout.
 
-    Git is asked once in a process. Where there is no git, or it doesn't answer, the version
-    stands alone.
+    Git runs once per process. If git isn't installed, fails or doesn't answer in time, the version
+    is returned without a commit.
 
     Returns:
-        ``0.2.0``; from a checkout ``0.2.0+<commit>``, the commit's 40 digits, with ``.modified``
-        where the checkout differs from it: a tracked file was changed, or the package has a file
-        that git doesn't know.
+        ``0.2.0``; from a checkout ``0.2.0+<commit>``, with the 40 digits of the commit. The
+        suffix ``.modified`` follows if the checkout differs from the commit: a tracked file was
+        changed, or the package contains an untracked file.
     """
-    with _asking:  # studies at work at once would each ask
+    with _git_lock:  # else each of the studies that run at the same time would run git
         return _version_of(_PACKAGE)
 
 
@@ -38,25 +38,26 @@ def _version_of(package: Path) -> str:
 
 
 def _commit(package: Path) -> str:
-    """Return what a checkout adds to the version; nothing for a package in others' repository."""
+    """Return a checkout's suffix of the version; empty if the package is in another repository."""
     folder = package.parent
     root, commit = _git(folder, "rev-parse", "--show-toplevel", "HEAD").splitlines()
     if not Path(root).samefile(folder):
         return ""
     _git(folder, "ls-files", "--error-unmatch", f"{package.name}/__init__.py")
     changes = _git(folder, "status", "--porcelain", "-z", "--untracked-files=all").split("\0")
-    unknown, ours = "?? ", f"?? {package.name}/"
+    untracked, in_package = "?? ", f"?? {package.name}/"
     modified = any(
-        change and (change.startswith(ours) or not change.startswith(unknown)) for change in changes
+        change and (change.startswith(in_package) or not change.startswith(untracked))
+        for change in changes
     )
     return f"+{commit}{'.modified' if modified else ''}"
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    # Git's own variables, as a hook has them, would name another repository; its monitor of files
-    # would outlive the question.
+    # Git's environment variables, which are set inside a hook, may name another repository. Git's
+    # file system monitor would go on running after the command.
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
-    answer = subprocess.run(  # noqa: S603 - fixed words and our own folder
+    completed = subprocess.run(  # noqa: S603 - fixed arguments and this package's folder
         ["git", "-c", "core.fsmonitor=false", *arguments],  # noqa: S607 - the user's own git
         cwd=folder,
         env={**environment, "GIT_OPTIONAL_LOCKS": "0"},
@@ -65,4 +66,4 @@ def _git(folder: Path, *arguments: str) -> str:
         timeout=_GIT_SECONDS,
         check=True,
     )
-    return os.fsdecode(answer.stdout)
+    return os.fsdecode(completed.stdout)
