@@ -1,13 +1,13 @@
-# Every target makes what it needs: an environment in .venv, state in .dagster.
-# PYTHON is any Python from 3.11 to 3.13.
+# Every target creates what it needs: an environment in .venv, state in .dagster.
+# PYTHON may be any Python from 3.11 to 3.13.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := orch_assets_tests/step_functions/node
 
-# Made-up studies and an account's never share a Dagster instance: to the one, the other's studies
-# would be lost ones.
+# The simulator and an account never share a Dagster instance: a run on one of them would find that
+# the studies of the other are missing.
 DEMO_HOME := $(CURDIR)/.dagster/demo
 RUN_HOME := $(CURDIR)/.dagster/account
 AWS_HOME := $(CURDIR)/.dagster/aws
@@ -16,26 +16,27 @@ demo dev: export ORCH_REGISTRY = demo
 run studies: export DAGSTER_HOME = $(RUN_HOME)
 demo-aws: export DAGSTER_HOME = $(AWS_HOME)
 
-# A home holds names of studies, in databases that others on this machine need not read.
+# A home contains databases with the names of studies, which other users of this machine need not
+# read.
 CLOSE_HOME = @chmod 700 "$$DAGSTER_HOME"
 
-# A lock file is complete: nothing is resolved, every file is checked against its hash.
+# A lock file is complete: pip resolves nothing, and checks every file against its hash.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
 .PHONY: help demo demo-aws dev run studies test test-pandas3 test-dagster-lowest check bench screenshot lock clean
 
 help:
-	@echo "make demo      run the main job on the embedded registry (no account needed)"
+	@echo "make demo      run the main job on the simulator (no account needed)"
 	@echo "make demo-aws  execute a state machine for every study, on a local server (no account)"
-	@echo "make dev       open the Dagster UI on the embedded registry"
-	@echo "make studies   show which studies of your account a run is for, and why"
+	@echo "make dev       open the Dagster UI on the simulator"
+	@echo "make studies   show which studies of your account a run selects, and why"
 	@echo "make run       run the main job on the account whose keys are in the environment"
 	@echo "make test      run the tests"
 	@echo "make test-pandas3   run the tests of the stores and IO managers with pandas 3"
-	@echo "make test-dagster-lowest   run the tests of Dagster's own ways with its lowest release"
+	@echo "make test-dagster-lowest   run the tests of Dagster's behaviour with its lowest release"
 	@echo "make check     lint and types"
 	@echo "make bench     measure speed and memory, as ratios"
-	@echo "make clean     remove what can be made again"
+	@echo "make clean     remove everything that can be made again"
 
 demo: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 	$(CLOSE_HOME)
@@ -45,7 +46,8 @@ demo-aws: $(VENV)/.installed-dev $(AWS_HOME)/dagster.yaml
 	$(CLOSE_HOME)
 	$(BIN)/python -m examples.state_machines
 
-# In a folder of its own: Dagster would read .env, and take the account's keys and stores from it.
+# Runs in another folder: here, Dagster would read .env, and take the account's keys and stores from
+# it.
 dev: export PYTHONPATH = $(CURDIR)
 dev: $(VENV)/.installed $(DEMO_HOME)/dagster.yaml
 	$(CLOSE_HOME)
@@ -59,17 +61,18 @@ studies: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
 	$(CLOSE_HOME)
 	$(BIN)/python -m orch_assets studies
 
-# In the files' order: sorted by their number of tests, the longest would come last, one by one.
+# Keeps the order of the files. If they were sorted by their number of tests, the longest ones would
+# run last, without others beside them.
 test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(NODE)/node_modules
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-# Beside pandas 2: dagster-gcp holds the project's own environment there.
+# In an environment of its own: dagster-gcp keeps the project's environment at pandas 2.
 test-pandas3: $(VENV)-pandas3/.installed
 	$(VENV)-pandas3/bin/python -m pytest -q --numprocesses auto --dist loadfile \
 		orch_assets_tests/stores orch_assets_tests/defs/test_io_manager.py \
 		orch_assets_tests/defs/test_io_manager_inputs.py orch_assets_tests/defs/test_handing_on.py
 
-# The newest release of the range is the project's own: `make test`.
+# `make test` runs with the newest release of the range.
 test-dagster-lowest: $(VENV)-dagster-lowest/.installed
 	$(VENV)-dagster-lowest/bin/python -m pytest -q --numprocesses auto --dist loadfile \
 		orch_assets_tests/defs/test_state_table.py orch_assets_tests/defs/test_failed_state.py \
@@ -91,7 +94,7 @@ screenshot: $(VENV)/.installed-dev
 
 # --- environments ---
 
-# The project last: without it there is no command orch-assets.
+# The project comes last; it installs the command orch-assets.
 $(VENV)/.installed: locks/run.txt locks/install.txt pyproject.toml | $(VENV)
 	@echo "Installing into $(VENV); this takes a minute or two …"
 	$(BIN)/python $(INSTALL) --require-hashes -r locks/run.txt -r locks/install.txt
@@ -106,7 +109,7 @@ $(VENV)/.installed-dev: locks/dev.txt $(VENV)/.installed
 $(VENV):
 	$(PYTHON) -m venv $(VENV)
 
-# The public client and schemathesis, which can't live beside the project's own dependencies.
+# The public client and schemathesis can't be installed beside the project's dependencies.
 $(VENV)-peers/.installed: locks/peers.txt
 	@echo "Installing the peers of the tests into $(VENV)-peers …"
 	$(PYTHON) -m venv $(VENV)-peers
@@ -131,8 +134,8 @@ $(DEMO_HOME)/dagster.yaml $(RUN_HOME)/dagster.yaml $(AWS_HOME)/dagster.yaml: dag
 	@cp dagster.yaml $@
 	@chmod 600 $@
 
-# An independent validator of state machines, and JSONata's own engine; without npm, the tests that
-# ask them are skipped.
+# An independent validator of state machines, and the reference implementation of JSONata. Without
+# npm, the tests that use them are skipped.
 $(NODE)/node_modules: $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(NODE); \
 	else echo "npm is not here: tests of state machines are skipped, and named at the end."; fi
@@ -142,7 +145,7 @@ $(NODE)/node_modules: $(NODE)/package-lock.json
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
-# Needs uv. A lock file names no index, so that it serves behind any mirror.
+# Needs uv. A lock file names no index, so that it works with any mirror.
 lock:
 	$(COMPILE) pyproject.toml --all-extras --group dagster-clouds -o locks/run.txt
 	$(COMPILE) pyproject.toml -c locks/run.txt -o locks/core.txt
@@ -152,7 +155,8 @@ lock:
 	$(COMPILE) --group pyproject.toml:pandas3 -o locks/pandas3.txt
 	$(COMPILE) pyproject.toml --extra dagster --group dagster-lowest -o locks/dagster-lowest.txt
 
-# Never an account's home: its tables, their versions and restricted values can't be made again.
+# Never removes an account's home: its tables, their versions and withheld values can't be made
+# again.
 clean:
 	rm -rf $(VENV) $(VENV)-peers $(VENV)-pandas3 $(VENV)-dagster-lowest $(NODE)/node_modules
 	rm -rf $(DEMO_HOME) $(AWS_HOME)

@@ -35,9 +35,7 @@ def interrupting(*, last: bool) -> Iterator[Callable[[], int | None]]:
         return
     reader, writer = socket.socketpair()
     received = bytearray()
-    ignored = (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    )  # as in a script's background job
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as in a script's background job
 
     def first() -> int | None:
         with contextlib.suppress(BlockingIOError):

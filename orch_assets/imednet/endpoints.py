@@ -62,9 +62,9 @@ class Access:
         """
         if self.window is not None:
             return self.window
-        readings, most = readings_under_way(), self.http.worthwhile
-        ahead = 1 < len(readings) <= most and readings[0] is reading
-        return most // max(len(readings), 1) + 1 + ahead
+        readings, worthwhile = readings_under_way(), self.http.worthwhile
+        is_oldest_of_few = 1 < len(readings) <= worthwhile and readings[0] is reading
+        return worthwhile // max(len(readings), 1) + 1 + is_oldest_of_few
 
 
 @dataclass(frozen=True)
@@ -170,12 +170,12 @@ class TableEndpoint(Generic[Row]):
         hold: bool = False,
     ) -> TableRead[T]:
         access, kind = self._access, self._kind
-        request = self._call(study_key, filters)
+        request = self._request(study_key, filters)
         pages = TablePages(access.http, request, kind.model, kind.id_key, read)
         window = access.pages_at_once
         return TableRead(request, pages, size=access.page_size, window=window, hold=hold)
 
-    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
+    def _request(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
         study = study_of(study_key, self._kind.name)
         parameters = self._parameters(filters)
         return ApiRequest(
@@ -201,7 +201,7 @@ class TableEndpoint(Generic[Row]):
 class StudiesEndpoint(TableEndpoint[Row]):
     """The studies that the keys can see; ``study_key`` is a filter like any other."""
 
-    def _call(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
+    def _request(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
         if study_key is not None:
             filters = {"study_key": study_key, **filters}
         return ApiRequest("/studies", parameters=self._parameters(filters))
@@ -214,12 +214,12 @@ class StudiesEndpoint(TableEndpoint[Row]):
             RegistryError: There was no usable answer, which says nothing about the keys.
         """
         parameters = {**self._parameters({}), "size": "1"}
-        call = ApiRequest("/studies", parameters=parameters).at(0)
-        self._access.http.fetch(call)
+        request = ApiRequest("/studies", parameters=parameters).at(0)
+        self._access.http.fetch(request)
 
 
 class JobsEndpoint:
-    """The batch jobs of a study, and their states."""
+    """The batch jobs of a study and their states."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -238,9 +238,9 @@ class JobsEndpoint:
         study = study_of(study_key, "jobs")
         if not isinstance(batch_id, str) or batch_id.strip() in {"", ".", ".."}:
             raise ValueError("jobs: batch_id must be text and not blank.")
-        call = ApiRequest(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
-        answer = self._access.http.fetch(call)
-        job = attempted(call, lambda: read_row(Job, decode_object(call, answer.content)))
+        request = ApiRequest(f"/studies/{segment(study)}/jobs/{segment(batch_id)}", study)
+        answer = self._access.http.fetch(request)
+        job = attempted(request, lambda: read_row(Job, decode_object(request, answer.content)))
         if isinstance(job, FailedAttempt):
             raise job.error
         return job
@@ -304,7 +304,7 @@ def _with_callback(
 def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":
     import pyarrow as pa
 
-    columns = (column.combine_chunks() for column in rows.columns)  # works without rows, too
+    columns = (column.combine_chunks() for column in rows.columns)  # also works without rows
     return pa.record_batch(list(columns), schema=rows.schema)
 
 
@@ -313,11 +313,11 @@ def _rows_of(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:
         yield from rows
 
 
-def _table_metadata(call: ApiRequest, counts: ReadingCounts) -> bytes:
+def _table_metadata(request: ApiRequest, counts: ReadingCounts) -> bytes:
     """Return a table's metadata, which is the same for the same rows however they were read."""
     facts = {
-        "endpoint": call.endpoint,
-        "study_key": call.study_key,
+        "endpoint": request.endpoint,
+        "study_key": request.study_key,
         "expected": counts.expected,
         "arrived": counts.arrived,
     }
