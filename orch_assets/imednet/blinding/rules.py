@@ -36,9 +36,9 @@ class BlindingRules:
 
     def _add(self, name: str, is_open: bool, form: list[object]) -> None:
         self._anywhere[name] = self._anywhere.get(name, True) and is_open
-        if not is_open and not all(map(_is_given, form)):
+        if not is_open and not all(map(_is_set, form)):
             self._withheld_everywhere.add(name)
-        for part in filter(_is_given, form):
+        for part in filter(_is_set, form):
             names = self._by_form.setdefault(part, {})
             names[name] = names.get(name, True) and is_open
 
@@ -51,7 +51,7 @@ class BlindingRules:
         If both ID and key are given, the variable must be open by both. If neither is, the answer
         is that of ``is_open_everywhere``.
         """
-        form_names = [part for part in (form_id, form_key) if _is_given(part)]
+        form_names = [part for part in (form_id, form_key) if _is_set(part)]
         if not form_names:
             return self.is_open_everywhere(variable)
         name = (variable or "").casefold()
@@ -100,5 +100,5 @@ class BlindingRules:
         return all(other.is_open(name, *id_and_key) for name in names)
 
 
-def _is_given(part: object) -> bool:
+def _is_set(part: object) -> bool:
     return part is not None and part != ""

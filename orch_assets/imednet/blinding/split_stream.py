@@ -65,16 +65,16 @@ class SplitStream:
             for batch in self._source:
                 shown, hidden = self._split(pa.Table.from_batches([batch]))
                 for withheld in hidden.to_batches():
-                    self._hand(withheld)
+                    self._pass_on(withheld)
                 yield from shown.to_batches()
             self._confirm()
             end = _COMPLETE
         finally:
             self._source.close()
             self._began.set()
-            self._hand(end)
+            self._pass_on(end)
 
-    def _hand(self, item: Any) -> None:
+    def _pass_on(self, item: Any) -> None:
         """Pass an item to the withheld stream: a batch, or the marker for its end."""
         # A failure does not wait for the withheld reader: one that starts later finds it.
         if item is not _BROKEN and not self._withheld_began.wait(_ALONE_SECONDS):

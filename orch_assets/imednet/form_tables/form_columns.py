@@ -111,12 +111,12 @@ def _system_columns(variables: Mapping[str, Any]) -> Iterator[Column]:
 def _by_name(variables: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return a form's variables by name; of two with the same name, the one in use."""
     by_name: dict[str, dict[str, Any]] = {}
-    for row in sorted(variables, key=lambda row: (_is_gone(row), *_position(row))):
+    for row in sorted(variables, key=lambda row: (_is_inactive(row), *_position(row))):
         by_name.setdefault(row["variable_name"], row)
     return dict(sorted(by_name.items(), key=lambda item: _position(item[1])))
 
 
-def _is_gone(row: Mapping[str, Any]) -> bool:
+def _is_inactive(row: Mapping[str, Any]) -> bool:
     return bool(row["deleted"] or row["disabled"])
 
 
@@ -145,7 +145,7 @@ def _variable_metadata(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Return facts as metadata: without those that are None, and booleans as JSON has them."""
+    """Return facts as text for metadata: without None, and with booleans as in JSON."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in facts.items()
