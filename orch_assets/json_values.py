@@ -159,7 +159,7 @@ def _advice(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return "; convert it to text with isoformat()"
     if isinstance(value, (set, frozenset)):
-        return "; convert it to a list with sorted()"
+        return "; make a list of it with sorted()"
     if hasattr(value, "tolist"):
-        return "; convert it to a list with tolist()"
+        return "; make a list of it with tolist()"
     return ""

@@ -40,7 +40,7 @@ def former_names(module: str, former: Mapping[str, str]) -> Callable[[str], Any]
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         warnings.warn(
             f"{module}.{name} is now {module}.{former[name]}; "
-            "the old name goes with the next release.",
+            "the old name will be removed in the next release.",
             DeprecationWarning,
             stacklevel=3,
         )

@@ -6,7 +6,8 @@ from typing import Any
 from orch_assets import demo
 
 warnings.warn(
-    "orch_assets.registry.demo is now orch_assets.demo; the old name goes with the next release.",
+    "orch_assets.registry.demo is now orch_assets.demo; "
+    "the old name will be removed in the next release.",
     DeprecationWarning,
     stacklevel=2,
 )
