@@ -8,7 +8,7 @@
 # the same type, and equals() returns True. to_pandas() returns fewer items than there were: no
 # exception, no warning. Only validate(), to_pylist() and the writers notice it. With any other item
 # type the same cast is correct. The error of to_pylist() is reported as apache/arrow issue 43838
-# (2024, open); the shorter lists of to_pandas() are not mentioned there.
+# (2024), which does not mention the shorter lists of to_pandas().
 #
 # Why it matters: Arrow infers the type null for a variable that has no value yet, as most variables of
 # a young study have none. Tables of many studies are cast to one schema before they are put together.

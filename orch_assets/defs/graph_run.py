@@ -107,7 +107,7 @@ class GraphRun:
     def _studies(self) -> list[str]:
         if not (self.context.has_partition_key or self.context.has_partition_key_range):
             raise dg.Failure(
-                "No studies were selected for this run. Select partitions in the launch dialog, "
+                "This run has no study. Select partitions in the launch dialog, "
                 "pass --partition or --partition-range to `dagster asset materialize`, or use "
                 "`orch-assets run`.",
                 allow_retries=False,

@@ -234,7 +234,7 @@ def test_a_declaration_that_makes_no_sense_is_refused():
     with pytest.raises(PipelineDefinitionError, match="no steps"):
         StudyMachine([])
     for steps in (step, "Score"[:0], iter([step])):
-        with pytest.raises(PipelineDefinitionError, match="a list of at least one"):
+        with pytest.raises(PipelineDefinitionError, match="a list with at least one step"):
             StudyMachine(steps)
     for number in (0, 41, -1, "20"):
         with pytest.raises(PipelineDefinitionError, match="studies_at_once"):

@@ -80,8 +80,8 @@ def _read(variable: str, text: str) -> Proxy:
     if proxy is None:
         raise SettingError(
             variable,
-            "is not a proxy's address, such as http://host:3128. Special characters in its user "
-            "name or password must be percent-encoded.",
+            "is not the address of a proxy, such as http://host:3128. Special characters in its "
+            "user name or password must be percent-encoded.",
         )
     return proxy
 
