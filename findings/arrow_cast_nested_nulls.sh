@@ -4,15 +4,15 @@
 # Versions: pandas 3.1.1, pyarrow 26.0.1, numpy as pandas requires it, Python 3.11.
 #
 # Behaviour: ChunkedArray.cast to a nested type that contains the type null, even to the column's own
-# type, returns a column whose innermost array has too few nulls. Both columns have the same length and
-# the same type, and equals() returns True. to_pandas() returns fewer items than there were: no
-# exception, no warning. Only validate(), to_pylist() and the writers notice it. With any other item
-# type the same cast is correct. The error of to_pylist() is reported as apache/arrow issue 43838
-# (2024), which does not mention the shorter lists of to_pandas().
+# type, returns a column whose innermost array has too few nulls. The new column has the same length
+# and the same type, and equals() returns True. to_pandas() returns fewer items than there were, without
+# an exception or a warning. Only validate(), to_pylist() and the writers detect it. With any other item
+# type, the same cast is correct. The error of to_pylist() is reported as apache/arrow issue 43838
+# (2024, open), which doesn't mention the shorter lists of to_pandas().
 #
-# Why it matters: Arrow infers the type null for a variable that has no value yet, as most variables of
-# a young study have none. Tables of many studies are cast to one schema before they are put together.
-# A count of repeated measurements per visit, taken from the frame, is then too low, and nothing fails.
+# Why it matters: Arrow infers the type null for a variable that has no value yet. Early in a study, this
+# is true of most variables. To combine the tables of many studies, they are cast to one schema. A count
+# of repeated measurements per visit, taken from the resulting frame, is then too low, and nothing fails.
 #
 # Output seen:
 #   null items: before [[1, 2], [1]], after [[1, 1], [0]], equal: True, valid: False
@@ -28,7 +28,7 @@ trap 'rm -rf "$folder"' EXIT
 cat >"$folder/check.py" <<'PYTHON'
 import pyarrow as pa
 
-# Two subjects: measurements of two visits and of one, none of which has a value yet.
+# Two subjects, with two visits and one visit; none of the measurements has a value yet.
 measurements = [[[None], [None, None]], [[None]]]
 
 

@@ -7,12 +7,12 @@
 # Behaviour: DataFrame.to_parquet succeeds for a frame whose column labels are a CategoricalIndex,
 # a PeriodIndex or an IntervalIndex. The labels are written as text and their dtype as "categorical",
 # "period[M]" or "interval[int64, right]" in the file's pandas metadata. read_parquet passes that
-# name to numpy, which doesn't know it, and raises TypeError. The numbers are in the file, but only
+# name to numpy, which doesn't know it, and raises TypeError. The data are in the file, but only
 # pyarrow or another reader can read them.
 #
-# Why it matters: everyday statistics code produces such labels: counts by age group (pd.cut and
-# crosstab), visits by month (periods), an ordered severity in the columns of a pivot. The run that
-# writes the table succeeds, and the next step can't open it.
+# Why it matters: common statistics code produces such labels, for example counts by age group (pd.cut
+# and crosstab), visits by month (periods), or an ordered severity in the columns of a pivot. The run
+# that writes the table succeeds, and the next step can't read it.
 #
 # Output seen:
 #   categorical labels: written, then TypeError: data type 'categorical' not understood
