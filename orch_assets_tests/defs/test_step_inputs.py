@@ -180,4 +180,4 @@ def test_steps_that_are_over_are_forgotten(run):
     for _ in range(3):
         run(first, second, both)
     gc.collect()
-    assert len(step_inputs._read) <= 1
+    assert len(step_inputs._versions_read) <= 1
