@@ -49,7 +49,7 @@ def test_a_run_whose_process_is_gone_is_told_with_its_studies(instance, status) 
     add(instance, status, dead_process_tag(RUN))
     (found,) = unfinished_runs(instance)
     assert found.is_executed is False
-    assert found.describe().startswith(f"some, {status.value}, made ")
+    assert found.describe().startswith(f"some, {status.value}, created ")
     assert found.describe().endswith(", studies A to B")
 
 
