@@ -8,7 +8,7 @@
 # and the same type, and equals() returns True. to_pandas() returns fewer items than there were, without
 # an exception or a warning. Only validate(), to_pylist() and the writers detect it. With any other item
 # type, the same cast is correct. The error of to_pylist() is reported as apache/arrow issue 43838
-# (2024, open), which doesn't mention the shorter lists of to_pandas().
+# (2024), which doesn't mention the shorter lists of to_pandas().
 #
 # Why it matters: Arrow infers the type null for a variable that has no value yet. Early in a study, this
 # is true of most variables. To combine the tables of many studies, they are cast to one schema. A count
