@@ -152,7 +152,10 @@ def test_a_key_too_long_to_be_stored_is_refused_with_the_reason(study_key: str) 
         check_study_key(study_key)
     selection = select_studies(["ONC-301", study_key], StudyFilter())
     assert selection.selected == ["ONC-301"]
-    assert "bytes in the names of its artifacts; 200 are possible" in selection.refused[study_key]
+    assert (
+        "bytes in the names of its artifacts; at most 200 are possible"
+        in selection.refused[study_key]
+    )
 
 
 @pytest.mark.parametrize(
