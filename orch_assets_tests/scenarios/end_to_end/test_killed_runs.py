@@ -74,7 +74,7 @@ def test_killed_while_it_runs(home, server):
     assert shown.stdout.startswith(f"Not executed by any process: 1\n  {line}")
     assert f"studies {first} to {second}" in shown.stdout
     retired = home.run(*_COMMAND, "studies", "retire", first, "--yes")
-    assert (retired.returncode, "`orch-assets runs` tells" in retired.stderr) == (2, True)
+    assert (retired.returncode, "`orch-assets runs` shows" in retired.stderr) == (2, True)
     closed = home.run(*_COMMAND, "runs", "close", "--yes")
     assert closed.returncode == 0, closed.stderr
     assert status_of(home, run.run_id) == dg.DagsterRunStatus.FAILURE
