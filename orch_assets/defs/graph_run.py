@@ -53,7 +53,7 @@ class GraphRun:
     executions: StudyExecutions | None = None
 
     def __post_init__(self) -> None:
-        self.checks = ReconciliationChecks(self.context.instance, self.context.run.run_id)
+        self.checks = ReconciliationChecks(self.context.instance)
         self.reconciled = {self.keys[each.name] for each in self.pipelines if each.reconciled}
 
     def execute(self) -> None:

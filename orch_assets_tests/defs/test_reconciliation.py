@@ -5,6 +5,7 @@ import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from orch_assets import study_pipeline
+from orch_assets.defs.checks.reconciliation_check import ReconciliationChecks
 from orch_assets.defs.partitions import studies as studies_partitions
 from orch_assets.demo import DemoRegistry, DemoServer, Fault
 from orch_assets.pipelines.sites import sites
@@ -199,3 +200,17 @@ def test_a_resumed_run_keeps_the_evaluations_of_what_it_carries(server, keys, ag
         assert told(evaluations(real, "sites")[keys[2]][-1])["expected"] == len(
             server.registry.rows("sites", keys[2])
         )
+
+
+def test_an_evaluation_names_the_materialization_that_is_newest_when_it_is_logged():
+    """Another run may have materialized the study since: its ID and its run belong together."""
+    event = dg.AssetMaterialization("subjects", partition="ONC-301", metadata={"expected": 3})
+    with dg.DagsterInstance.ephemeral() as instance:
+        checks = ReconciliationChecks(instance)
+        checks.add(event)
+        instance.report_runless_asset_event(event)
+        (newest,) = instance.fetch_materializations(event.asset_key, limit=1).records
+        (evaluation,) = checks.passed()
+        target = evaluation.target_materialization_data
+        assert (target.storage_id, target.run_id) == (newest.storage_id, newest.run_id)
+        assert [*checks.passed()] == []

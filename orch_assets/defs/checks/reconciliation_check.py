@@ -1,7 +1,6 @@
 """The check ``reconciled``: whether a study's table arrived complete."""
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ import dagster as dg
 
 from orch_assets.defs.dagster_internals import AssetCheckEvaluationTargetMaterializationData
 from orch_assets.defs.partitions import study_check_spec
+from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import IncompleteTableError, TableChangedError
 from orch_assets.orchestration.reporting.results import Failure
 
@@ -33,41 +33,29 @@ class ReconciliationChecks:
     """Evaluates the check for the results of a run.
 
     An evaluation must name the materialization that it refers to: Dagster shows only a check of the
-    newest one. Looking up its ID takes two SQL statements, so that is done for many studies
-    together, after they were logged.
+    newest one. Looking it up takes two SQL statements, so that is done for many studies together,
+    after they were logged.
 
     Attributes:
-        instance: holds the materializations.
-        run_id: the run that logs the results.
+        instance: Holds the materializations.
     """
 
     instance: dg.DagsterInstance
-    run_id: str
-    _passed: dict[dg.AssetKey, dict[str, tuple[dict[str, Any], float]]] = field(
-        default_factory=dict
-    )
+    _passed: dict[dg.AssetKey, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def add(self, event: dg.AssetMaterialization) -> None:
         """Add a success that the run has just logged, if its metadata has counts of a reading."""
         counts = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
         if counts and event.partition is not None:
-            of_table = self._passed.setdefault(event.asset_key, {})
-            of_table[event.partition] = counts, time.time()
+            self._passed.setdefault(event.asset_key, {})[event.partition] = counts
 
     def passed(self) -> Iterator[dg.AssetCheckEvaluation]:
         """Yield the evaluations of the successes added since the last call."""
         while self._passed:
             key, studies = self._passed.popitem()
-            newest = self.instance.event_log_storage.get_latest_storage_id_by_partition(
-                key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(studies)
-            )
-            for study_key, (counts, logged_at) in studies.items():
-                target = None
-                if study_key in newest:
-                    target = AssetCheckEvaluationTargetMaterializationData(
-                        storage_id=newest[study_key], run_id=self.run_id, timestamp=logged_at
-                    )
-                yield _evaluation(key, study_key, counts, target, passed=True)
+            targets = self._targets(key, studies)
+            for study_key, counts in studies.items():
+                yield _evaluation(key, study_key, counts, targets.get(study_key), passed=True)
 
     def failed(
         self, key: dg.AssetKey, study_key: str, cause: Failure
@@ -79,17 +67,19 @@ class ReconciliationChecks:
         if cause.kind not in _INCOMPLETE:
             return None
         error = {"error": dg.MetadataValue.text(cause.loggable)}
-        return _evaluation(key, study_key, error, self._newest(key, study_key), passed=False)
+        target = self._targets(key, [study_key]).get(study_key)
+        return _evaluation(key, study_key, error, target, passed=False)
 
-    def _newest(
-        self, key: dg.AssetKey, study_key: str
-    ) -> AssetCheckEvaluationTargetMaterializationData | None:
-        wanted = dg.AssetRecordsFilter(key, asset_partitions=[study_key])
-        for record in self.instance.fetch_materializations(wanted, limit=1).records:
-            return AssetCheckEvaluationTargetMaterializationData(
+    def _targets(
+        self, key: dg.AssetKey, study_keys: Iterable[str]
+    ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+        """Return the newest materialization of each study, which another run may have logged."""
+        return {
+            study_key: AssetCheckEvaluationTargetMaterializationData(
                 storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
             )
-        return None
+            for study_key, record in newest_materializations(self.instance, key, study_keys)
+        }
 
 
 def _evaluation(

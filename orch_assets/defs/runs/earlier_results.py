@@ -61,8 +61,8 @@ def _by_storage_id(
 ) -> Iterator[tuple[str, dg.EventLogRecord]]:
     if not storage_ids:
         return
-    wanted = dg.AssetRecordsFilter(key, storage_ids=storage_ids)
-    for record in instance.fetch_materializations(wanted, limit=len(storage_ids)).records:
+    records_filter = dg.AssetRecordsFilter(key, storage_ids=storage_ids)
+    for record in instance.fetch_materializations(records_filter, limit=len(storage_ids)).records:
         if record.partition_key is not None:
             yield record.partition_key, record
 
