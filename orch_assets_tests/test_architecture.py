@@ -49,16 +49,7 @@ MAY_IMPORT = {
     "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},
     "terminal": {"orchestration"},
-    "cli": {
-        "errors",
-        "version",
-        "defs",
-        "definitions",
-        "orchestration",
-        "commands",
-        "signals",
-        "terminal",
-    },
+    "cli": {"", "commands", "errors", "signals", "version"},
     "commands": {
         "",
         "demo",
@@ -66,13 +57,14 @@ MAY_IMPORT = {
         "definitions",
         "errors",
         "orchestration",
+        "signals",
         "stores",
         "terminal",
     },
     "__main__": {"cli"},
     "studies": {"cli"},
 }
-MAY_IMPORT_DAGSTER = {"defs", "definitions", "cli", "commands"}
+MAY_IMPORT_DAGSTER = {"defs", "definitions", "commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
 TABLES = {"pandas", "pyarrow", "numpy"}
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from orch_assets.commands.exit_codes import NONE_COULD_RUN, SUCCEEDED
+
 
 @click.command()
 def check() -> int:
@@ -18,7 +20,7 @@ def check() -> int:
 
     read_settings()
     failures = [_fails(name, step) for name, step in _steps()]
-    return 2 if any(failures) else 0
+    return NONE_COULD_RUN if any(failures) else SUCCEEDED
 
 
 def _fails(name: str, step: Callable[[], str]) -> bool:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orch_assets.commands.exit_codes import SUCCEEDED
 from orch_assets.commands.location import settled_instance
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def failures(run_id: str | None, study_key: str | None) -> int:
         click.echo("No studies have been run yet. Start with `orch-assets run`.")
     else:
         click.echo(_causes(failed) if study_key is None else _of_study(failed, study_key))
-    return 0
+    return SUCCEEDED
 
 
 def _runs(instance: "dg.DagsterInstance", run_id: str | None) -> list[str]:

@@ -2,6 +2,8 @@
 
 import click
 
+from orch_assets.commands.exit_codes import SUCCEEDED
+
 
 @click.command("demo-server")
 @click.option("--studies", default=12, show_default=True, help="Number of studies.")
@@ -33,4 +35,4 @@ def demo_server(studies: int, subjects: int, seed: int, host: str, port: int) ->
             threading.Event().wait()
         except KeyboardInterrupt:
             click.echo("Stopped.")
-    return 0
+    return SUCCEEDED

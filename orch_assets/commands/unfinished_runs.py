@@ -1,19 +1,17 @@
 """``orch-assets runs``: shows and closes runs whose process is gone."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
 from orch_assets.commands.location import settled_instance
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from orch_assets.defs.runs.abandoned_runs import UnfinishedRun
-
-_SUCCEEDED: Final = 0
-_FAILED: Final = 1
 
 
 @click.group(invoke_without_command=True)
@@ -24,7 +22,7 @@ def runs(context: click.Context) -> int:
     Shows which of the unfinished runs no process executes any more. A process that is killed leaves
     its run unfinished. Studies can't be retired while they are in an unfinished run.
     """
-    return _SUCCEEDED if context.invoked_subcommand else _show_runs()
+    return SUCCEEDED if context.invoked_subcommand else _show_runs()
 
 
 def _show_runs() -> int:
@@ -49,7 +47,7 @@ def _show_runs() -> int:
             "`orch-assets runs close` closes the runs that no process executes. To close another "
             "run that you know is dead, use `orch-assets runs close ID`."
         )
-    return _SUCCEEDED
+    return SUCCEEDED
 
 
 @runs.command()
@@ -71,18 +69,18 @@ def close(run_ids: Sequence[str], *, yes: bool) -> int:
         chosen = _to_close(unfinished_runs(instance), run_ids)
         if not chosen:
             click.echo("No unfinished run is known to have lost its process: nothing to close.")
-            return _SUCCEEDED
+            return SUCCEEDED
         print_keys("To close", _descriptions(chosen))
         if not yes and not agreed("Close?", "--yes closes without asking."):
             click.echo("Nothing was closed.", err=True)
-            return _FAILED
+            return FAILED
         for each in chosen:
             close_run(instance, each.run.run_id)
     click.echo(
         f"Closed: {', '.join(each.run.run_id for each in chosen)}. Their results are kept; "
         "`orch-assets run --failed` runs what is missing from the last run."
     )
-    return _SUCCEEDED
+    return SUCCEEDED
 
 
 def warn_of_abandoned_runs(instance: "dg.DagsterInstance") -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orch_assets.commands.exit_codes import FAILED, NONE_COULD_RUN, SUCCEEDED
+
 if TYPE_CHECKING:
     from orch_assets.stores import Problem
     from orch_assets.stores.store import PipelineStore
@@ -32,13 +34,13 @@ def verify(uri: str) -> int:
         click.echo(f"blinded since: {version}")
     if not objects:
         click.echo(f"No artifact is stored at {uri}. Check the address.", err=True)
-        return 2
+        return NONE_COULD_RUN
     leftovers = sum(problem.leftover for problem in problems)
     counts = [_count(objects, "object"), _count(len(problems) - leftovers, "fault")]
     counts += [_count(leftovers, "leftover")] if leftovers else []
     counts += [f"{_count(len(blinded_since), 'version')} blinded since"] if blinded_since else []
     click.echo(f"{', '.join(counts)}.")
-    return 1 if len(problems) > leftovers else 0
+    return FAILED if len(problems) > leftovers else SUCCEEDED
 
 
 def _read(store: "PipelineStore") -> "tuple[Sequence[Problem], int]":

@@ -3,6 +3,7 @@
 import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -59,11 +60,13 @@ class PlannedRun:
     Attributes:
         study_keys: Keys of its studies, which are contiguous in partition order.
         job_name: Name of the job.
+        selection: Keys of the assets to run. None means all of the job.
         parent: The run that it re-executes from failure. None for a new run.
     """
 
     study_keys: list[str]
     job_name: str
+    selection: AbstractSet[dg.AssetKey] | None = None
     parent: dg.DagsterRun | None = None
 
     @property
@@ -76,8 +79,7 @@ class PlannedRun:
 
     def results(self, job: dg.JobDefinition) -> int:
         """Return the number of results that the run will have: one for each study and asset."""
-        selection = self.parent.asset_selection if self.parent else None
-        return len(self.study_keys) * len(selection or job.asset_layer.selected_asset_keys)
+        return len(self.study_keys) * len(self.selection or job.asset_layer.selected_asset_keys)
 
 
 def new_command_id() -> str:
@@ -86,11 +88,22 @@ def new_command_id() -> str:
 
 
 def plan_runs(
-    instance: dg.DagsterInstance, job_name: str, study_keys: Collection[str]
+    instance: dg.DagsterInstance,
+    job_name: str,
+    study_keys: Collection[str],
+    selection: Collection[dg.AssetKey] = (),
 ) -> list[PlannedRun]:
-    """Return the runs that cover the studies: one for each contiguous range of partitions."""
+    """Return the runs that cover the studies: one for each contiguous range of partitions.
+
+    Args:
+        instance: The instance that knows the studies.
+        job_name: Name of the job.
+        study_keys: Keys of the studies to run.
+        selection: Keys of the assets to run. Empty means all of the job.
+    """
     known = instance.get_dynamic_partitions(STUDIES_NAME)
-    return [PlannedRun(piece, job_name) for piece in contiguous_pieces(study_keys, known)]
+    chosen = frozenset(selection) or None
+    return [PlannedRun(piece, job_name, chosen) for piece in contiguous_pieces(study_keys, known)]
 
 
 def plan_resumption(
@@ -121,7 +134,7 @@ def plan_resumption(
     # re-execution has taken over isn't run again.
     taken_over = {run.parent_run_id for run in last}
     return [
-        PlannedRun(_studies_of(run, known), run.job_name, run)
+        PlannedRun(_studies_of(run, known), run.job_name, run.asset_selection, run)
         for run in last
         if run.status != dg.DagsterRunStatus.SUCCESS and run.run_id not in taken_over
     ]
@@ -188,7 +201,14 @@ def run_planned(
     tags = range_tags(planned.study_keys[0], planned.study_keys[-1]) | {COMMAND_TAG: command_id}
     if planned.parent is not None:
         tags["dagster/is_resume_retry"] = "true"
-    return run_job(instance, job, tags=tags, on_event=on_event, parent=planned.parent)
+    return run_job(
+        instance,
+        job,
+        tags=tags,
+        on_event=on_event,
+        selection=planned.selection,
+        parent=planned.parent,
+    )
 
 
 def run_job(
@@ -197,6 +217,7 @@ def run_job(
     *,
     tags: Mapping[str, str] | None = None,
     on_event: Callable[[Any], None] | None = None,
+    selection: AbstractSet[dg.AssetKey] | None = None,
     parent: dg.DagsterRun | None = None,
 ) -> dg.DagsterRun:
     """Run a job of the code location in this process; return the run after its end.
@@ -206,12 +227,12 @@ def run_job(
         job: The job.
         tags: Additional tags of the run.
         on_event: Called with each entry of the run's log.
+        selection: Keys of the assets to run. None means all of the job.
         parent: The run that this one re-executes.
 
     Raises:
         KeyboardInterrupt: The run was interrupted. What had ended by then is recorded.
     """
-    selection = parent.asset_selection if parent else None
     run_id = str(uuid.uuid4())
     run = instance.create_run_for_job(
         job.get_subset(asset_selection=selection) if selection else job,

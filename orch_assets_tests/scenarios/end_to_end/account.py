@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from orch_assets.cli import main
-from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.demo import DemoServer
 from orch_assets_tests.defs.instances import copy_databases
 from orch_assets_tests.support.processes import ROOT, registry_settings
@@ -85,9 +85,9 @@ class Account:
             return list(real.get_dynamic_partitions(STUDIES_NAME))
 
     def runs(self) -> list[dg.DagsterRun]:
-        """Return the runs of the main job, oldest first."""
+        """Return the runs over studies, oldest first."""
         with self.instance() as real:
-            return [run for run in reversed(real.get_runs()) if run.job_name == "study_pipelines"]
+            return [run for run in reversed(real.get_runs()) if is_run_over_studies(run)]
 
 
 def add_study_key(server: DemoServer, study_key: str) -> None:

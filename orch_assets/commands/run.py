@@ -1,0 +1,247 @@
+"""``orch-assets run``: runs the pipelines for every selected study, in this process.
+
+The command runs the jobs of the code location, so it leaves the same records in the Dagster
+instance (``DAGSTER_HOME``) as a run from the UI.
+"""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from orch_assets.commands.exit_codes import FAILED, INTERRUPTED, NONE_COULD_RUN, SUCCEEDED
+from orch_assets.commands.location import location_resources, read_settings
+from orch_assets.commands.unfinished_runs import warn_of_abandoned_runs
+from orch_assets.signals import undisturbed
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from rich.console import Console
+
+    from orch_assets.defs.runs.command_runs import PlannedRun
+
+_MAIN_JOB: Final = "study_pipelines"
+
+
+@click.command()
+@click.option(
+    "--study", "study_keys", multiple=True, metavar="KEY", help="Run only this study. Repeatable."
+)
+@click.option(
+    "--pipeline",
+    "pipelines",
+    multiple=True,
+    metavar="NAME",
+    help="Run only this pipeline, on the stored results of its upstreams. Repeatable.",
+)
+@click.option(
+    "--failed", is_flag=True, help="Run only what failed or was interrupted in the last run."
+)
+def run(study_keys: Sequence[str], pipelines: Sequence[str], *, failed: bool) -> int:
+    """Run every pipeline for every selected study.
+
+    Adds studies that are new in the registry. No study is retired. A pipeline that runs on request
+    is run only if --pipeline names it.
+    """
+    if failed and (study_keys or pipelines):
+        raise click.UsageError("--failed can't be combined with --study or --pipeline.")
+    read_settings()
+    scope = _Scope(study_keys, pipelines, _asset_keys(pipelines))
+    from orch_assets.defs.runs.home import home_instance
+    from orch_assets.defs.runs.readiness import try_stores
+
+    with home_instance() as instance, location_resources(instance) as resources:
+        try_stores(resources._asdict())  # before a run, in which every study would fail
+        warn_of_abandoned_runs(instance)
+        if failed:
+            return _run_failed(instance, resources)
+        return _run_studies(instance, resources, scope)
+
+
+class _Scope(NamedTuple):
+    """What ``run`` was asked to run; empty means all studies or all pipelines."""
+
+    study_keys: Sequence[str]
+    pipelines: Sequence[str]
+    asset_keys: Sequence["dg.AssetKey"]
+
+
+def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
+    """Return the asset keys of pipelines by name."""
+    if not pipelines:
+        return []
+    from orch_assets.definitions import graph_keys
+    from orch_assets.orchestration.selection import closest_key, did_you_mean
+
+    by_name = {key.to_user_string(): key for key in graph_keys}
+    for name in pipelines:
+        if name not in by_name:
+            hint = did_you_mean(closest_key(name, sorted(by_name)))
+            raise click.ClickException(f"There is no pipeline {name}.{hint} Nothing was run.")
+    return [by_name[name] for name in pipelines]
+
+
+def _run_studies(instance: "dg.DagsterInstance", resources: Any, scope: _Scope) -> int:
+    from orch_assets.definitions import defs
+    from orch_assets.defs.runs.command_runs import plan_runs
+    from orch_assets.terminal import new_console, say
+
+    console = new_console()
+    try:
+        to_run, not_run = _add_studies(instance, resources, scope.study_keys, console)
+    except KeyboardInterrupt:
+        click.echo(
+            "Interrupted before any study ran. Start again with `orch-assets run`.", err=True
+        )
+        return INTERRUPTED
+    if not to_run:
+        click.echo("\n".join(not_run) or "The registry lists no studies: nothing to run.", err=True)
+        return NONE_COULD_RUN
+    say(console, f"Studies ({len(to_run)}): {', '.join(to_run)}")
+    # The main job leaves out pipelines that run on request. Dagster's job of all assets, which the
+    # UI uses for assets that a person selects, has them.
+    of_all_assets = defs.resolve_implicit_global_asset_job_def().name
+    job_name = of_all_assets if scope.asset_keys else _MAIN_JOB
+    planned = plan_runs(instance, job_name, to_run, scope.asset_keys)
+    return _execute(instance, resources, console, planned, not_run, scope.pipelines)
+
+
+def _add_studies(
+    instance: "dg.DagsterInstance", resources: Any, study_keys: Sequence[str], console: "Console"
+) -> tuple[list[str], list[str]]:
+    """Add new studies; return the keys of all studies to run, and why others can't be run."""
+    from orch_assets.defs.partitions import STUDIES_NAME
+    from orch_assets.defs.study_sensor import look_at_registry, read_selection
+    from orch_assets.orchestration.selection import choose_studies
+    from orch_assets.terminal import say
+
+    registry, orchestration = resources.registry, resources.orchestration
+    say(console, f"Reading the list of studies: {registry.label} …")
+    if study_keys:
+        choice = choose_studies(read_selection(registry, orchestration), study_keys)
+        instance.add_dynamic_partitions(STUDIES_NAME, choice.chosen)
+        return choice.chosen, choice.not_runnable
+    change = look_at_registry(instance, registry, orchestration, absences={})
+    for sentence in (*change.sentences, *change.left_to_sensor):
+        say(console, sentence)
+    instance.add_dynamic_partitions(STUDIES_NAME, change.add)
+    return change.selection.selected, change.selection.not_runnable
+
+
+def _run_failed(instance: "dg.DagsterInstance", resources: Any) -> int:
+    from orch_assets.definitions import graph_keys
+    from orch_assets.defs.runs.command_runs import plan_resumption
+    from orch_assets.terminal import new_console, say
+
+    console = new_console()
+    planned = plan_resumption(instance, graph_keys)
+    if planned is None:
+        click.echo("No studies have been run yet. Start with `orch-assets run`.", err=True)
+        return NONE_COULD_RUN
+    if not planned:
+        say(console, "Nothing failed in the last run: nothing to re-execute.")
+        return SUCCEEDED
+    for each in planned:
+        say(console, each.resumption)
+    return _execute(instance, resources, console, planned, not_run=[])
+
+
+def _execute(
+    instance: "dg.DagsterInstance",
+    resources: Any,
+    console: "Console",
+    planned: Sequence["PlannedRun"],
+    not_run: Sequence[str],
+    pipelines: Sequence[str] = (),
+) -> int:
+    """Execute the planned runs and print their results; return the exit code."""
+    from orch_assets.definitions import defs
+    from orch_assets.defs.runs.command_runs import failure_of, new_command_id, run_planned
+    from orch_assets.terminal import result_count, say
+
+    jobs = {each.job_name: defs.resolve_job_def(each.job_name) for each in planned}
+    total = sum(each.results(jobs[each.job_name]) for each in planned)
+    command_id, failures, remaining = new_command_id(), [], list(planned)
+    interrupted = False
+    with result_count(console, total) as count:
+        try:
+            while remaining:
+                each = remaining.pop(0)
+                job = jobs[each.job_name]
+                ended = run_planned(instance, job, each, command_id, on_event=count.on_event)
+                failures += [failure] if (failure := failure_of(instance, ended)) else []
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        with undisturbed():
+            _print_results(instance, console, command_id)
+            return _print_interruption(f"{count.done} of {total}", remaining, pipelines)
+    if failures and not (count.new or any(failure.of_studies for failure in failures)):
+        click.echo("\n".join(dict.fromkeys(failure.text for failure in failures)), err=True)
+        return NONE_COULD_RUN
+    _print_results(instance, console, command_id)
+    stored = _store_results(instance)
+    for failure in failures:
+        say(console, f"\n{failure.text}")
+    _print_conclusion(console, resources.io_manager, not_run, failed=bool(failures))
+    return SUCCEEDED if stored and not (failures or not_run) else FAILED
+
+
+def _print_interruption(
+    results: str, not_started: Sequence["PlannedRun"], pipelines: Sequence[str]
+) -> int:
+    click.echo(
+        f"Interrupted after {results} results. Completed results are materialized; "
+        "`orch-assets run --failed` runs the rest.",
+        err=True,
+    )
+    if study_keys := [key for each in not_started for key in each.study_keys]:
+        options = [("--study", key) for key in study_keys]
+        options += [("--pipeline", name) for name in pipelines]
+        arguments = shlex.join(argument for option in options for argument in option)
+        click.echo(f"Not started yet: `orch-assets run {arguments}`.", err=True)
+    return INTERRUPTED
+
+
+def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:
+    """Print the matrix of results that this command's runs recorded, even if the store is down."""
+    from orch_assets.defs.runs.command_runs import runs_of_command
+    from orch_assets.defs.study_results import results_of_runs
+    from orch_assets.terminal import print_matrix
+
+    if entries := results_of_runs(instance, runs_of_command(instance, command_id)):
+        print_matrix(console, entries)
+
+
+def _store_results(instance: "dg.DagsterInstance") -> bool:
+    """Refresh the stored matrix of all results; return whether that succeeded."""
+    from orch_assets.definitions import defs
+    from orch_assets.defs.runs.command_runs import failure_of, run_job
+
+    try:
+        refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
+    except KeyboardInterrupt:
+        click.echo(
+            "Every result is stored, but the matrix study_results may be out of date.", err=True
+        )
+        raise
+    if failure := failure_of(instance, refreshed):
+        click.echo(f"The matrix study_results could not be stored: {failure.text}", err=True)
+    return failure is None
+
+
+def _print_conclusion(
+    console: "Console", io_manager: Any, not_run: Sequence[str], *, failed: bool
+) -> None:
+    from orch_assets.defs.io.io_manager import StudyIOManager
+    from orch_assets.terminal import say
+
+    for sentence in not_run:
+        say(console, f"\nNot run: {sentence}")
+    outcome = "" if failed else "Every study that was run succeeded. "
+    if not (failed or not_run):
+        outcome = "Every study succeeded. "
+    has_store = isinstance(io_manager, StudyIOManager)
+    location = f"Artifacts: {io_manager.store.location()}." if has_store else ""
+    say(console, f"\n{outcome}{location}")
