@@ -26,9 +26,9 @@ def server():
         running.faults.clear()
 
 
-def interrupted(home, condition, what, *signs):
+def interrupted(home, condition, what, *signs, options=()):
     """Start a run, send signals (Ctrl-C) when a condition holds; return the ended process."""
-    with home.start(*_RUN) as process:
+    with home.start(*_RUN, *options) as process:
         until(condition, 240, what)
         for sign in signs or (signal.SIGINT,):
             process.send_signal(sign)
@@ -87,7 +87,10 @@ def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_r
 
 
 def test_what_had_not_begun_is_named_with_the_command_that_runs_it(server, tmp_path):
-    """Studies that others stand between are runs of their own, one after the other."""
+    """Studies that others stand between are runs of their own, one after the other.
+
+    The command that runs the rest names the same pipelines.
+    """
     first, second = server.registry.study_keys()
     server.faults.add(Fault("delay", endpoint="sites", study_key=first, seconds=_SLOW))
     home = Home(tmp_path / "home", registry_settings(server))
@@ -97,9 +100,11 @@ def test_what_had_not_begun_is_named_with_the_command_that_runs_it(server, tmp_p
     def at_sites():
         return any(entry.endpoint == "sites" for entry in server.traffic.log)
 
-    done = interrupted(home, at_sites, "a request for sites")
+    pipelines = ("--pipeline", "forms", "--pipeline", "sites")
+    done = interrupted(home, at_sites, "a request for sites", options=pipelines)
     assert done.returncode == 130, done.stderr
-    assert f"Not started yet: `orch-assets run --study {second}`." in done.stderr
+    rest = f"--study {second} --pipeline forms --pipeline sites"
+    assert f"Not started yet: `orch-assets run {rest}`." in done.stderr
     with home.instance() as real:
         assert in_state(real, "forms", "MATERIALIZED") == [first]
     assert home.run(*_RUN, "--study", second).returncode == 0
