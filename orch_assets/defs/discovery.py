@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from orch_assets.defs.broken_files import cause_of, line_of, names_in
 from orch_assets.defs.graph import check_buildable
-from orch_assets.defs.runs.interrupts import noting_interrupts
+from orch_assets.defs.runs.interrupts import record_interrupts
 from orch_assets.defs.state_machines.deployments import deployment_key, takes_all
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
@@ -104,7 +104,7 @@ def _load(name: str) -> list[StudyPipeline]:
         Exception: The exception that its import raised. One that isn't an Exception, such as
             SystemExit, becomes the cause of an ImportError. A real Ctrl-C is raised unchanged.
     """
-    with noting_interrupts() as interrupts:
+    with record_interrupts() as interrupts:
         try:
             module = importlib.import_module(name)
             members = [_pipeline_or_none(member) for member in list(vars(module).values())]

@@ -30,7 +30,7 @@ from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.reporting.failure_summary import FailedStep, summarize_failures
 from orch_assets.orchestration.reporting.results import CANCELLED, describe_failure
-from orch_assets.orchestration.reporting.warning_texts import leave_out_texts
+from orch_assets.orchestration.reporting.warning_texts import hide_warning_texts
 from orch_assets.orchestration.steps import LaneStep, StepResult
 
 _PROGRESS_SECONDS: Final = 10.0
@@ -68,7 +68,7 @@ class GraphRun:
         self._check_settings()
         registry: RegistryResource = self.context.resources.registry
         if not registry.is_demo:
-            leave_out_texts()
+            hide_warning_texts()
         orchestration: OrchestrationResource = self.context.resources.orchestration
         steps = {
             study_key: [

@@ -1,4 +1,4 @@
-"""Warnings show only type and place once their texts are left out."""
+"""Warnings show only type and place once their texts are hidden."""
 
 import asyncio
 import gc
@@ -14,11 +14,11 @@ from orch_assets.orchestration.reporting import warning_texts
 
 @pytest.fixture
 def said(monkeypatch, caplog):
-    """Leave warning texts out during a test; yield the loggers' output."""
+    """Hide the texts of warnings during a test; yield the loggers' output."""
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     monkeypatch.setattr(logging.getLogger("asyncio"), "filters", [])
-    warning_texts.leave_out_texts()
-    warning_texts.leave_out_texts()
+    warning_texts.hide_warning_texts()
+    warning_texts.hide_warning_texts()
     return caplog
 
 
@@ -35,8 +35,8 @@ def test_warnings_of_a_process_are_formatted_so() -> None:
     """Python writes every warning to stderr with it, those of pandas included."""
     program = (
         "import warnings\n"
-        "from orch_assets.orchestration.reporting.warning_texts import leave_out_texts\n"
-        "leave_out_texts(); warnings.warn('plan' + 'ted')"
+        "from orch_assets.orchestration.reporting.warning_texts import hide_warning_texts\n"
+        "hide_warning_texts(); warnings.warn('plan' + 'ted')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

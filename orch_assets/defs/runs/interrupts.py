@@ -34,7 +34,7 @@ def ctrl_c_cancels(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
     if multiprocessing.parent_process() is not None:
         yield
         return
-    with noting_interrupts() as interrupts:
+    with record_interrupts() as interrupts:
         try:
             yield
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
@@ -45,7 +45,7 @@ def ctrl_c_cancels(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator
 
 
 @contextmanager
-def noting_interrupts() -> Iterator[list[int]]:
+def record_interrupts() -> Iterator[list[int]]:
     """Yield a list to which the signals that interrupt the block are added.
 
     The signals are still handled by their previous handlers. Python handles signals only in the

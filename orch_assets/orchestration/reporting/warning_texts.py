@@ -13,7 +13,7 @@ from orch_assets.orchestration.reporting.results import describe_failure
 _LEFT_OUT: Final = "its text may hold data and is left out"
 
 
-def leave_out_texts() -> None:
+def hide_warning_texts() -> None:
     """Make warnings, including those that asyncio logs, show only their type and place.
 
     This holds for the rest of the process: objects that a pipeline leaves behind may be collected
