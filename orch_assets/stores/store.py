@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from orch_assets.errors import StoreError, UnstorableTableError, UnstorableValueError
 from orch_assets.json_values import NotJsonError, json_value, to_json
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from orch_assets.stores.tables import Incoming, Table
+
+
+T = TypeVar("T")
 
 
 class PipelineStore(ArtifactHistory):
@@ -226,13 +229,13 @@ class PipelineStore(ArtifactHistory):
 
     def download_set(self, name: str, version: str | None = None) -> "dict[str, pd.DataFrame]":
         """Return the tables of a set as pandas frames; raises as :meth:`download`."""
-        return {member: _as_frame(table, name) for member, table in self._members(name, version)}
+        return dict(self._members(name, version, _as_frame))
 
     def download_set_tables(self, name: str, version: str | None = None) -> "dict[str, pa.Table]":
         """Return the tables of a set as Arrow tables; raises as :meth:`download`."""
         from orch_assets.stores.tables import without_notes
 
-        return {member: without_notes(table) for member, table in self._members(name, version)}
+        return dict(self._members(name, version, lambda table, _: without_notes(table)))
 
     def members(self, name: str, version: str | None = None) -> Mapping[str, Content]:
         """Return the content of each table of a set, by name; raises as :meth:`download`."""
@@ -278,12 +281,14 @@ class PipelineStore(ArtifactHistory):
         with self._input(keys, version) as (file, manifest):
             return self._files.read(file, manifest.content, name)
 
-    def _members(self, name: str, version: str | None) -> "Iterator[tuple[str, pa.Table]]":
+    def _members(
+        self, name: str, version: str | None, convert: "Callable[[pa.Table, str], T]"
+    ) -> Iterator[tuple[str, T]]:
         keys = self._keys(name, ArtifactKind.SET)
         files, index = self._index(keys, version)
         for member, content in index.members.items():
             with self._publisher.open_member(keys, content.sha256) as table:
-                yield member, files.read(table, content, name)
+                yield member, convert(files.read(table, content, name), name)
 
     def _index(self, keys: ArtifactKeys, version: str | None) -> tuple[TableFiles, SetIndex]:
         with self._input(keys, version) as (file, _):
@@ -311,8 +316,10 @@ def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
 
     from orch_assets.stores.formats.frames import arrow_to_frame
 
+    tables = [table]
+    del table  # so that each column can be freed once it is in the frame
     try:
-        return arrow_to_frame(table)
+        return arrow_to_frame(tables.pop())
     except (pa.ArrowException, ValueError, OverflowError):  # their messages hold values
         raise StoreError(
             f"{named(name)} holds a value that pandas can't represent; read it with "

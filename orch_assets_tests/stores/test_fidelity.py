@@ -352,6 +352,18 @@ def test_what_pandas_can_not_hold_is_said_without_its_value(tmp_path: Path) -> N
 
 
 @EACH_FORMAT
+@pytest.mark.parametrize("dtype", ["int64", "float64", "bool", "datetime64[ns]", "timedelta64[s]"])
+def test_a_column_of_numpy_that_comes_back_can_be_changed_in_place(
+    format_: StorageFormat, dtype: str
+) -> None:
+    frame = pd.DataFrame({"a": np.array([1, 0, 1]).astype(dtype)})
+    found = came_back(frame, format_)
+    values = found["a"].array
+    values[0] = values[1]
+    assert_frame_equal(found, frame.iloc[[1, 1, 2]].reset_index(drop=True))
+
+
+@EACH_FORMAT
 def test_decimals_come_back_by_value(format_: StorageFormat) -> None:
     frame = pd.DataFrame({"dose": [Decimal("0.10"), None, Decimal("12345678901234567890.5")]})
     assert list(came_back(frame, format_)["dose"]) == list(frame["dose"])

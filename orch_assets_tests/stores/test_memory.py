@@ -58,6 +58,18 @@ for batch in store.open_reader("big"):
 assert rows == 4_000_000
 print(peak() - before)
 """
+DOWNLOAD = """
+frame = pd.DataFrame({f"f{n}": numbers.integers(0, 99, 1_000_000) for n in range(16)})
+store.publish_set({"a": frame, "b": frame[::2]}, "set")
+store.upload(frame, "big")
+total = frame.memory_usage().sum() >> 20
+del frame
+before = begin()
+frame = store.download("big")
+assert len(frame) == 1_000_000
+print((peak() - before) / total)
+"""
+DOWNLOAD_SET = DOWNLOAD.replace('store.download("big")', 'store.download_set("set")["a"]')
 
 
 def growth(what: str, folder: Path, format_: str) -> float:
@@ -92,3 +104,12 @@ def test_streams_of_a_set_take_no_more_than_one_stream(tmp_path: Path) -> None:
     assert growth(SET, tmp_path, "parquet") < 192
     read = READ.replace('open_reader("big")', 'open_reader("big", member="b")')
     assert growth(read.replace("4_000_000", "2_000_000"), tmp_path, "parquet") < 130
+
+
+@pytest.mark.parametrize("what", [DOWNLOAD, DOWNLOAD_SET])
+def test_a_downloaded_frame_takes_little_more_memory_than_its_values(
+    tmp_path: Path, what: str
+) -> None:
+    """The table that was read and the frame made of it are never both in memory as a whole."""
+    bound = 1.8 if what == DOWNLOAD else 2.6  # the set holds one and a half frames
+    assert growth(what, tmp_path, "parquet") < bound

@@ -107,25 +107,31 @@ def as_table_type(value: Any, name: str) -> Any:
     Raises:
         UnstorableTableError: The table can't be stored.
     """
-    from orch_assets.stores.formats.frames import arrow_to_frame, frame_to_arrow
+    from orch_assets.stores.formats.frames import arrow_to_frame
     from orch_assets.stores.tables import without_notes
 
-    if type_name(value) == ARROW:
-        table = without_notes(value)
-    else:
-        import pyarrow as pa
-
-        schema, batches = frame_to_arrow(value)
-        table = pa.Table.from_batches(batches, schema)
     if name == PANDAS:
-        return arrow_to_frame(table)
-    table = without_notes(table)
+        return arrow_to_frame(_stored_form(value))
+    table = without_notes(_stored_form(value))
     return table.to_reader() if name == READER else table
 
 
 def is_tabular(value: Any) -> bool:
     """Whether a value is a table, a stream of record batches, or from Polars."""
     return is_table(value) or is_polars(value) or is_table_stream(value)
+
+
+def _stored_form(value: Any) -> Any:
+    """Return the Arrow table that the stores would hold of a frame or a table."""
+    import pyarrow as pa
+
+    from orch_assets.stores.formats.frames import frame_to_arrow
+    from orch_assets.stores.tables import without_notes
+
+    if type_name(value) == ARROW:
+        return without_notes(value)
+    schema, batches = frame_to_arrow(value)
+    return pa.Table.from_batches(batches, schema)
 
 
 def _is_series(value: Any) -> bool:

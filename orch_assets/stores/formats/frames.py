@@ -8,7 +8,7 @@ from orch_assets.errors import UnstorableTableError
 from orch_assets.json_values import exact_json
 from orch_assets.marked_names import named, named_type
 from orch_assets.stores.formats.arrow_types import contains_null
-from orch_assets.stores.formats.column_plans import NOTES, ColumnPlan, column_label
+from orch_assets.stores.formats.column_plans import NOTES, ColumnPlan, Note, column_label
 from orch_assets.stores.formats.columns import (
     frequency_note,
     pack_values,
@@ -24,6 +24,9 @@ from orch_assets.table_blocks import block_rows
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+# Freed memory of this size is released; less is not worth a call.
+_RELEASED_BYTES = 1 << 22
 
 
 def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
@@ -66,6 +69,8 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     In the latter, integers and booleans have pandas' nullable types, and lists, structs and maps
     ``pandas.ArrowDtype``, whatever the rows hold: a missing value must neither change a column's
     type nor round its large numbers.
+
+    Each column is freed as soon as it is restored, unless the caller keeps the table.
     """
     import pandas as pd
 
@@ -77,13 +82,12 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
         return converted
     if is_earlier(notes):
         notes = current_notes(notes, table)
-    arrays = [
-        restore_column(column, note)
-        for column, note in zip(table.columns, notes["notes"], strict=True)
-    ]
-    names = table.column_names
+    names, stored = table.column_names, table.columns
+    del table  # it would keep the columns
     count = len(names) - len(notes["index"]["levels"])
-    index = _restore_index(notes["index"], table.columns[count:], arrays[count:])
+    levels = stored[count:]
+    arrays = _restore_arrays(stored, notes["notes"])
+    index = _restore_index(notes["index"], levels, arrays[count:])
     columns = dict(zip(names[:count], arrays, strict=False))
     frame: pd.DataFrame = pd.DataFrame(columns, index=None if columns else index, copy=False)
     frame.index = index
@@ -92,6 +96,26 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     if notes.get("unique_labels"):
         frame = frame.set_flags(allows_duplicate_labels=False)
     return frame
+
+
+def _restore_arrays(stored: "list[pa.ChunkedArray]", notes: list[Note]) -> list[Any]:
+    """Return the pandas arrays of stored columns; empties the list, to free each column.
+
+    Arrow's allocator keeps freed memory, which numpy can't use, so it is told to release it.
+    """
+    import pyarrow as pa
+
+    if len(stored) != len(notes):
+        raise ValueError(f"{len(stored)} columns have {len(notes)} notes.")
+    stored.reverse()
+    arrays, freed = [], 0
+    for note in notes:
+        freed += stored[-1].nbytes
+        arrays.append(restore_column(stored.pop(), note))
+        if freed >= _RELEASED_BYTES:
+            pa.default_memory_pool().release_unused()
+            freed = 0
+    return arrays
 
 
 def _batches(plans: list[ColumnPlan], schema: "pa.Schema", rows: int) -> "Iterator[pa.RecordBatch]":
