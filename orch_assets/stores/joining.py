@@ -226,12 +226,27 @@ def _fitted(series: "pd.Series[Any]", dtype: Any, name: str, label: str) -> "pd.
 
     if series.dtype == dtype:
         return series
+    if isinstance(dtype, pd.ArrowDtype):
+        return _cast_series(series, dtype.pyarrow_dtype, name, label)
     try:
         fitted = series.astype(dtype)
     except (ValueError, TypeError, OverflowError, pd.errors.OutOfBoundsDatetime):
         raise _lossy(name, label, series.dtype, dtype) from None
     if not _same_numbers(series, fitted):
         raise _lossy(name, label, series.dtype, dtype)
+    return fitted
+
+
+def _cast_series(
+    series: "pd.Series[Any]", type_: "pa.DataType", name: str, label: str
+) -> "pd.Series[Any]":
+    """Return a column of Arrow's types as another one; pandas' cast shortens nested nulls."""
+    import pandas as pd
+    import pyarrow as pa
+
+    column = pa.chunked_array([pa.array(series.array)])
+    array = pd.arrays.ArrowExtensionArray(_cast(column, type_, name, label))
+    fitted: pd.Series[Any] = pd.Series(array)
     return fitted
 
 

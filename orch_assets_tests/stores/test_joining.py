@@ -84,6 +84,23 @@ def test_arrow_and_polars_columns_that_fit_keep_every_value(
         assert polars.to_arrow()["c"].cast(type_).to_pylist() == found
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "type_"), [each for each in FITTING if each[1] is not None]
+)
+def test_frames_of_arrow_types_are_joined_as_arrow_tables_are(
+    first: pa.Array, second: pa.Array, type_: pa.DataType
+) -> None:
+    """A cast by pandas would shorten nested lists of nulls."""
+    frames_ = [
+        pd.DataFrame({"c": pd.arrays.ArrowExtensionArray(pa.chunked_array([each]))})
+        for each in (first, second)
+    ]
+    found = pa.table(join_frames(both(*frames_)))["c"]
+    found.validate(full=True)
+    joined = join_tables(both(pa.table({"c": first}), pa.table({"c": second})))["c"]
+    assert found.to_pylist() == joined.to_pylist()
+
+
 FITTING_FRAMES = [
     ([BIG], "int64", None, None, "Int64"),
     ([True], "bool", None, None, "boolean"),
