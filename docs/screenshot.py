@@ -16,7 +16,7 @@ _FAILED_STUDY = "NEURO-410"
 
 
 def main() -> None:
-    """Run the main job on a registry that forbids one study; picture the table ``records``."""
+    """Run the main job on the simulator, which forbids one study; picture the table ``records``."""
     from playwright.sync_api import expect
 
     with DemoServer() as server, tempfile.TemporaryDirectory(prefix="orch-") as folder:

@@ -33,7 +33,7 @@ def nothing_else_is_there() -> None:
 
 
 def quick_start_runs() -> None:
-    """The quick start, as it was published, over the embedded registry."""
+    """The quick start, as it was published, over the simulator."""
     from orch_assets.demo import DemoServer
 
     with DemoServer(studies=3, subjects=5) as server:

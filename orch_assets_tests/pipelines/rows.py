@@ -66,7 +66,7 @@ def _api_name(column: str) -> str:
 def withheld_variables(registry: DemoRegistry, study_key: str) -> set[tuple[str, str]]:
     """Return form key and name of each variable whose flag is true, null or missing.
 
-    In the embedded registry no other variable of a form shares such a name.
+    In the simulator no other variable of a form shares such a name.
     """
     return {
         (row["formKey"], row["variableName"])

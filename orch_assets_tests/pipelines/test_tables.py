@@ -1,4 +1,4 @@
-"""Every shipped pipeline against the rows of the embedded registry, through the real client."""
+"""Every shipped pipeline against the rows of the simulator, through the real client."""
 
 import json
 import subprocess

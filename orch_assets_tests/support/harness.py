@@ -42,7 +42,7 @@ def definitions(
 
 
 class Account(RegistryResource):
-    """The embedded registry as an account's: nobody knows that its data is made up."""
+    """The simulator as if it were a real account: nothing says that its data is made up."""
 
     kind: str | None = "imednet"
 

@@ -9,7 +9,7 @@ MAIN_JOB = ("python", "-m", "orch_assets", "run")
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
-    """A DAGSTER_HOME after one run of the main job on the embedded registry, and that run."""
+    """A DAGSTER_HOME after one run of the main job on the simulator, and that run."""
     home = Home(tmp_path_factory.mktemp("demo"), {"ORCH_REGISTRY": "demo"})
     return home, home.run(*MAIN_JOB, timeout=240)
 

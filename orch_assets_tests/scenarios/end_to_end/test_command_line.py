@@ -18,7 +18,7 @@ PIPELINES = {each.name for each in discover_pipelines(pipelines) if not each.on_
 LOCATION = "orch_assets.definitions"
 MATERIALIZE = ("dagster", "asset", "materialize", "-m", LOCATION)
 
-# --- the main job on the embedded registry ---
+# --- the main job on the simulator ---
 
 
 def test_the_demo_succeeds_and_prints_the_matrix(demo):

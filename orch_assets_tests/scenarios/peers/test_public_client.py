@@ -1,4 +1,4 @@
-"""The public ``imednet`` package reads the embedded registry as it would read the real one."""
+"""The public ``imednet`` package reads the simulator as it would read the real one."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""schemathesis finds no difference between the embedded registry and its description."""
+"""schemathesis finds no difference between the simulator and its description."""
 
 import json
 import subprocess
