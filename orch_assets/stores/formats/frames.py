@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# Freed memory of this size is released; less is not worth a call.
-_RELEASED_BYTES = 1 << 22
+_RELEASED_BYTES = 1 << 22  # less is not worth a call
 
 
 def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
@@ -70,7 +69,7 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
     ``pandas.ArrowDtype``, whatever the rows hold: a missing value must neither change a column's
     type nor round its large numbers.
 
-    Each column is freed as soon as it is restored, unless the caller keeps the table.
+    Each column is freed once it is restored, unless the caller keeps the table.
     """
     import pandas as pd
 
@@ -84,8 +83,7 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
         notes = current_notes(notes, table)
     names, stored = table.column_names, table.columns
     del table  # it would keep the columns
-    count = len(names) - len(notes["index"]["levels"])
-    levels = stored[count:]
+    levels = stored[(count := len(names) - len(notes["index"]["levels"])) :]
     arrays = _restore_arrays(stored, notes["notes"])
     index = _restore_index(notes["index"], levels, arrays[count:])
     columns = dict(zip(names[:count], arrays, strict=False))
@@ -99,20 +97,14 @@ def arrow_to_frame(table: "pa.Table") -> "pd.DataFrame":
 
 
 def _restore_arrays(stored: "list[pa.ChunkedArray]", notes: list[Note]) -> list[Any]:
-    """Return the pandas arrays of stored columns; empties the list, to free each column.
-
-    Arrow's allocator keeps freed memory, which numpy can't use, so it is told to release it.
-    """
+    """Return the pandas arrays of stored columns; empties the list, to free each column."""
     import pyarrow as pa
 
-    if len(stored) != len(notes):
-        raise ValueError(f"{len(stored)} columns have {len(notes)} notes.")
-    stored.reverse()
     arrays, freed = [], 0
-    for note in notes:
-        freed += stored[-1].nbytes
-        arrays.append(restore_column(stored.pop(), note))
-        if freed >= _RELEASED_BYTES:
+    for _, note in zip(range(len(stored)), notes, strict=True):
+        freed += stored[0].nbytes
+        arrays.append(restore_column(stored.pop(0), note))
+        if freed >= _RELEASED_BYTES:  # numpy can't use freed memory that Arrow's allocator keeps
             pa.default_memory_pool().release_unused()
             freed = 0
     return arrays
