@@ -18,7 +18,7 @@ def main() -> bool:
     dagster = median([figure["dagster"] for figure in figures])
     location = median([figure["location"] for figure in figures])
     print(f"  import dagster {dagster:.2f} CPU s, the code location {location:.2f} CPU s more")
-    is_fast = verdict("code location", location, 0.5, unit=" CPU s")
+    is_fast = verdict("code location / import dagster", location / dagster, 0.5)
     return verdict(f"imports of {', '.join(HEAVY)}", imported, 0) and is_fast
 
 

@@ -27,7 +27,7 @@ for _reason in dict.fromkeys(broken.values()):
 
 _study_pipelines = dg.define_asset_job(
     "study_pipelines",
-    selection=[pipeline.name for pipeline in _all if not runs_on_request(pipeline)],
+    selection=[dg.AssetKey(each.name) for each in _all if not runs_on_request(each)],
     description="Runs every pipeline for the selected studies, except those that run on request.",
 )
 _refresh_results = dg.define_asset_job("refresh_study_results", selection=[_study_results])

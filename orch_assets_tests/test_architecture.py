@@ -220,6 +220,12 @@ def test_loading_the_code_location_loads_no_table_no_http_and_no_cloud(entry):
     assert not heavy & loaded_by(f"import {entry}")
 
 
+def test_loading_the_code_location_loads_no_store_and_no_backfills():
+    """The import of what only a run or a sensor needs was a third of the time to load."""
+    needed_later = {"orch_assets.stores.store", "dagster._core.execution.backfill"}
+    assert not needed_later & loaded_by("import orch_assets.definitions")
+
+
 def test_the_public_api_is_exactly_this():
     assert orch_assets.__all__ == [
         "CancelHandle",

@@ -7,11 +7,7 @@ from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs.dagster_internals import (
-    BulkActionsFilter,
-    BulkActionStatus,
-    UnresolvedAssetJobDefinition,
-)
+from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition, requested_backfills
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
@@ -151,10 +147,9 @@ def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) 
         for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
         if is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
     ]
-    requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
     return runs + [
         f"backfill {backfill.backfill_id}"
-        for backfill in instance.get_backfills(filters=requested)
+        for backfill in requested_backfills(instance)
         if not keys.isdisjoint(backfill.asset_selection or keys)
     ]
 

@@ -31,10 +31,9 @@ from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.marked_names import named_column_type, with_known_names
 from orch_assets.orchestration.reporting.known_names import KnownNames
-from orch_assets.stores import LocalPipelineStore, StorageFormat
 
 if TYPE_CHECKING:
-    from orch_assets.stores import PipelineStore, Published
+    from orch_assets.stores import PipelineStore, Published, StorageFormat
 
 
 class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
@@ -138,11 +137,13 @@ class ConfiguredStoreIOManager(PipelineIOManager):
     def pipeline_store(self) -> "PipelineStore":
         """Return the store, which is created on first use."""
         if self._store is None:
+            from orch_assets.stores import StorageFormat
+
             self._store = self._opened_store(StorageFormat(self.format))
         return self._store
 
     @abstractmethod
-    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+    def _opened_store(self, table_format: "StorageFormat") -> "PipelineStore":
         """Create the store."""
 
 
@@ -155,7 +156,9 @@ class LocalPipelineIOManager(ConfiguredStoreIOManager):
 
     root: str = Field(description="Folder in which artifacts are stored.")
 
-    def _opened_store(self, table_format: StorageFormat) -> "PipelineStore":
+    def _opened_store(self, table_format: "StorageFormat") -> "PipelineStore":
+        from orch_assets.stores import LocalPipelineStore
+
         return LocalPipelineStore(
             self.root, self.prefix, table_format, escape_formulas=self.escape_formulas
         )
