@@ -1,5 +1,7 @@
 """Real processes on a DAGSTER_HOME of their own, stopped with all that they started."""
 
+import contextlib
+import io
 import os
 import shutil
 import signal
@@ -9,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import dagster as dg
@@ -47,6 +49,24 @@ class Home:
         with self.start(*command) as process:
             out, err = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def run_here(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``orch-assets`` in this process, which imports Dagster once for all commands.
+
+        It sees what :meth:`run` would show it of the environment, and nothing else.
+        """
+        from orch_assets.cli import main
+
+        out, err, before = io.StringIO(), io.StringIO(), dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        try:
+            with contextlib.chdir(ROOT), redirect_stdout(out), redirect_stderr(err):
+                code = main(list(arguments))
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     @contextmanager
     def start(self, *command: str, log: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
