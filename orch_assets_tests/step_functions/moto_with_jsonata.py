@@ -15,6 +15,7 @@ from moto.stepfunctions.parser.asl.jsonata import jsonata
 
 from orch_assets_tests.step_functions.jsonata_engine import NODE, Engine
 from orch_assets_tests.step_functions.lambda_functions import LambdaFunctions
+from orch_assets_tests.support.quick_moto import make_quick
 
 
 def _evaluate(engine: Engine, expression: str) -> Any:
@@ -50,6 +51,7 @@ def _with_lambda(functions: LambdaFunctions) -> None:
 
 
 if __name__ == "__main__":
+    make_quick()
     if (NODE / "node_modules" / "jsonata").exists():
         engine = Engine()
         jsonata._eval_jsonata = lambda expression: _evaluate(engine, expression)

@@ -11,7 +11,7 @@ from orch_assets.stores.names import encode_name
 from orch_assets_tests.support.harness import materializations, states
 from orch_assets_tests.support.processes import Home
 
-STUDIES = DemoRegistry(12, 40).study_keys()[:4]
+STUDIES = DemoRegistry(12, 40).study_keys()[:2]
 PIPELINES = sorted(each.name for each in discover_pipelines(pipelines) if not each.on_request)
 MATERIALIZE = ("dagster", "asset", "materialize", "-m", "orch_assets.definitions", "--select")
 

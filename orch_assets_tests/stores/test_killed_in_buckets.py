@@ -25,7 +25,7 @@ class Ahead(datetime):
 
 manifest.datetime = Ahead
 address, what = sys.argv[1:]
-old, new = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
+old, new = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(20_000)})
 
 store = open_store(address)
 store._backend._client  # before the forks: to make one takes longer than all the rest
@@ -64,7 +64,7 @@ while status:
 print(step)
 """
 
-OLD, NEW = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
+OLD, NEW = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(20_000)})
 
 
 def read(store: PipelineStore, kind: ArtifactKind, name: str) -> int:
@@ -110,5 +110,5 @@ def test_killed_at_each_step(
     assert left, "the version is there before anything points at it"
     assert all(fault.leftover for fault in left)
     assert seen[0] == 2
-    assert seen[-1] == 50_000
-    assert seen == [2] * seen.count(2) + [50_000] * seen.count(50_000), "one step commits"
+    assert seen[-1] == 20_000
+    assert seen == [2] * seen.count(2) + [20_000] * seen.count(20_000), "one step commits"

@@ -50,7 +50,7 @@ _AWS = {
 def s3_server() -> Iterator[dict[str, str]]:
     """Run moto's server; give the variables by which the vendor's library finds it."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "orch_assets_tests.support.quick_moto", str(port)]
     with _running(command, port):
         yield {**_AWS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
