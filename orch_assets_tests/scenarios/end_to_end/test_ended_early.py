@@ -25,6 +25,11 @@ run_launcher:
 run_coordinator: {module: orch_assets.defs.run_coordinator, class: CancellingRunCoordinator}
 """
 RETRY_SECONDS = 20  # the daemon looks for runs to retry every five
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) { __typename }
+}
+"""
 TERMINATE = """
 mutation ($run: String!) {
   terminateRuns(runIds: [$run]) { ... on TerminateRunsResult {
@@ -53,6 +58,14 @@ def half_done(real, home, times=1):
 
 def newest(real):
     return real.get_runs(limit=1)[0]
+
+
+def asked(url, query, **variables):
+    """Return the UI's answer to a query, as text."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/graphql", body, headers)) as answer:
+        return answer.read().decode()
 
 
 # --- in the command's own process ---
@@ -101,9 +114,19 @@ def service(request, home):
         home.start("dagster-daemon", "run", *workspace, log=home.folder / "daemon.log"),
         home.webserver(*workspace) as url,
     ):
-        launch = ("job", "launch", *workspace, "-j", "everything", "--tags", json.dumps(TAGS))
-        launched = home.run("dagster", *launch)
-        assert launched.returncode == 0, launched.stderr
+        params = {
+            "selector": {
+                "repositoryLocationName": LOCATION,
+                "repositoryName": "__repository__",
+                "jobName": "everything",
+            },
+            "runConfigData": {},
+            "executionMetadata": {
+                "tags": [{"key": key, "value": value} for key, value in TAGS.items()]
+            },
+        }
+        launched = asked(url, LAUNCH, params=params)
+        assert "LaunchRunSuccess" in launched, launched
         until(lambda: half_done(real, home), 240, f"the first study; see {home.folder}")
         yield real, url
 
@@ -112,10 +135,7 @@ def service(request, home):
 def test_a_run_that_is_terminated_in_the_ui_is_canceled_and_stays_so(home, service):
     real, url = service
     run = newest(real)
-    body = json.dumps({"query": TERMINATE, "variables": {"run": run.run_id}}).encode()
-    headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/graphql", body, headers)) as answer:
-        assert "TerminateRunSuccess" in answer.read().decode()
+    assert "TerminateRunSuccess" in asked(url, TERMINATE, run=run.run_id)
     until(lambda: newest(real).is_finished, 60, "the end of the run")
     time.sleep(RETRY_SECONDS)
     (ended,) = real.get_runs()
