@@ -1,5 +1,6 @@
 """A run that the command started is re-executed from failure, in the UI and by the command."""
 
+import shutil
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,8 +22,9 @@ from dagster._utils.hosted_user_process import recon_job_from_origin
 import orch_assets
 from orch_assets.definitions import defs, graph_keys
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
+from orch_assets.demo import DemoServer
 from orch_assets_tests.support.harness import in_state, materializations
-from orch_assets_tests.support.processes import ROOT, registry_settings
+from orch_assets_tests.support.processes import ROOT, Home, registry_settings
 
 _REEXECUTE = """
 mutation($params: ReexecutionParams!) {
@@ -88,14 +90,22 @@ def studies(account):
     return account.server.registry.study_keys()
 
 
+@pytest.fixture(scope="module")
+def failed_home(tmp_path_factory):
+    """A DAGSTER_HOME after a run in which the second of three studies failed."""
+    with DemoServer(studies=3, subjects=1) as server:
+        server.registry.forbid_study(server.registry.study_keys()[1])
+        home = Home(tmp_path_factory.mktemp("failed"), registry_settings(server))
+        done = home.run_here("run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "re-execute from failure in the UI, or use `orch-assets run --failed`" in done.stdout
+    return home.folder
+
+
 @pytest.fixture
-def failed_run(account, studies):
+def failed_run(account, failed_home):
     """The run in which the second of three studies failed; it would succeed now."""
-    account.server.registry.forbid_study(studies[1])
-    done = account.command("run")
-    assert done.code == 1, done.said
-    account.server.registry.allow_study(studies[1])
-    assert "re-execute from failure in the UI, or use `orch-assets run --failed`" in done.out
+    shutil.copytree(failed_home, account.home, dirs_exist_ok=True)
     (run,) = account.runs()
     return run
 
