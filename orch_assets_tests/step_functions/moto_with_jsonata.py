@@ -1,4 +1,4 @@
-"""moto's server with what it lacks: a JSONata engine, and Lambda functions that run.
+"""moto's server with what it lacks: JSONata, Lambda functions that run, and one creation at a time.
 
 ``python -m … PORT``.
 """
@@ -6,11 +6,13 @@
 import importlib.util
 import signal
 import sys
+import threading
 from typing import Any
 
 from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.server import main
+from moto.stepfunctions.models import StepFunctionBackend
 from moto.stepfunctions.parser.asl.jsonata import jsonata
 
 from orch_assets_tests.step_functions.jsonata_engine import NODE, Engine
@@ -50,8 +52,23 @@ def _with_lambda(functions: LambdaFunctions) -> None:
     LambdaSimpleBackend.invoke = invoke
 
 
+def _create_one_at_a_time() -> None:
+    """Create state machines one at a time, as AWS does.
+
+    In moto, two requests can both find that the name is free, and create two machines.
+    """
+    create, lock = StepFunctionBackend.create_state_machine, threading.Lock()
+
+    def create_alone(*arguments: Any, **options: Any) -> Any:
+        with lock:
+            return create(*arguments, **options)
+
+    StepFunctionBackend.create_state_machine = create_alone
+
+
 if __name__ == "__main__":
     make_quick()
+    _create_one_at_a_time()
     if (NODE / "node_modules" / "jsonata").exists():
         engine = Engine()
         jsonata._eval_jsonata = lambda expression: _evaluate(engine, expression)
