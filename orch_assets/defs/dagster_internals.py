@@ -6,8 +6,11 @@ with the lowest and the newest release that pyproject.toml allows: if an upgrade
 test fails and shows which one.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 import dagster as dg
 
@@ -37,7 +40,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 # Closing a run whose process is gone, so that no daemon retries it: `report_run_failed` is public,
 # but the reason that it takes isn't.
-from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.events import JobFailureData, RunFailureReason, StepMaterializationData
 from dagster._core.execution.api import execute_run
 
 # The input of one partition: `build_input_context` can't take the resources of a run, and creates
@@ -75,14 +78,27 @@ __all__ = [
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",
     "RunFailureReason",
+    "StepMaterializationData",
     "UnresolvedAssetJobDefinition",
     "cached_method",
+    "can_store_batches",
     "capture_interrupts",
     "execute_run",
+    "log_entry",
     "process_config",
     "requested_backfills",
     "step_of",
+    "store_batch",
 ]
+
+# Dagster's own storages, whose tables `store_batch` fills as they do. A subclass may do more for
+# each event, so it isn't one of them.
+_BATCHING: Final = frozenset(
+    {
+        "dagster._core.storage.event_log.sqlite.sqlite_event_log.SqliteEventLogStorage",
+        "dagster_postgres.event_log.event_log.PostgresEventLogStorage",
+    }
+)
 
 
 def requested_backfills(instance: dg.DagsterInstance) -> Sequence[Any]:
@@ -103,3 +119,111 @@ def step_of(context: dg.InputContext | dg.OutputContext) -> Any:
     The inputs and outputs of a step share no other object that lives exactly as long as the step.
     """
     return context._step_context  # noqa: SLF001 - private access is the purpose of this module
+
+
+def log_entry(
+    context: dg.AssetExecutionContext, event: dg.AssetMaterialization | dg.AssetCheckEvaluation
+) -> dg.EventLogEntry:
+    """Return an event as the run logs it now.
+
+    ``context.log_event`` adds a kilobyte that describes the step, the same for each event.
+    """
+    if isinstance(event, dg.AssetMaterialization):
+        event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
+        message, data = f"Materialized value {event.label}.", StepMaterializationData(event)
+    else:
+        event_type, data = dg.DagsterEventType.ASSET_CHECK_EVALUATION, event
+        asset, outcome = (
+            event.asset_key.to_user_string(),
+            "passed" if event.passed else "did not pass",
+        )
+        message = f"Asset check '{event.check_name}' on '{asset}' {outcome}."
+    run, step_key = context.run, context.get_step_execution_context().step.key
+    return dg.EventLogEntry(
+        error_info=None,
+        level=logging.DEBUG,
+        user_message="",
+        run_id=run.run_id,
+        timestamp=time.time(),
+        step_key=step_key,
+        job_name=run.job_name,
+        dagster_event=dg.DagsterEvent(
+            event_type_value=event_type.value,
+            job_name=run.job_name,
+            message=message,
+            event_specific_data=data,
+            step_key=step_key,
+        ),
+    )
+
+
+def can_store_batches(storage: Any) -> bool:
+    """Return whether :func:`store_batch` knows this event log storage.
+
+    Dagster's storages have a batch operation of their own, but SQLite's stores one event after the
+    other, and that of Postgres takes events of one asset and doesn't return their IDs.
+    """
+    name = f"{type(storage).__module__}.{type(storage).__qualname__}"
+    return name in _BATCHING and hasattr(storage, "_store_asset_event")
+
+
+def store_batch(storage: Any, entries: Sequence[dg.EventLogEntry]) -> Sequence[int]:
+    """Store materializations or evaluations of checks of one run; return their storage IDs.
+
+    A run's own database, which SQLite has, is written first, like ``store_event`` does it. All else
+    is one transaction.
+    """
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as EventLogs
+
+    rows = [storage._event_to_row(entry) for entry in entries]  # noqa: SLF001
+    if storage.is_run_sharded:
+        with storage.run_connection(entries[0].run_id) as connection:
+            connection.execute(EventLogs.insert(), rows)
+    with storage.index_transaction() as connection:
+        ids = _insert(storage, connection, EventLogs, rows)
+        newest = {}
+        for entry, storage_id in zip(entries, ids, strict=True):
+            if entry.asset_materialization is None:
+                _update_check(storage, connection, entry, storage_id)
+            else:
+                newest[entry.asset_materialization.asset_key] = entry, storage_id
+        if newest:
+            storage._store_asset_event_tags(connection, entries, ids)  # noqa: SLF001
+        for entry, storage_id in newest.values():  # an asset's own row has only its last event
+            storage._store_asset_event(connection, entry, storage_id)  # noqa: SLF001
+    return ids
+
+
+def _insert(storage: Any, connection: Any, table: Any, rows: Sequence[Any]) -> Sequence[int]:
+    """Insert rows into the event log; return their IDs."""
+    from dagster._core.storage.sqlalchemy_compat import db_select
+    from sqlalchemy import func
+
+    if storage.is_run_sharded:  # SQLite: nobody else writes during the transaction
+        connection.execute(table.insert(), rows)
+        last = connection.execute(db_select([func.max(table.c.id)])).scalar()
+        return range(last - len(rows) + 1, last + 1)
+    inserted = connection.execute(table.insert().values(rows).returning(table.c.id))
+    return [row[0] for row in inserted]
+
+
+def _update_check(storage: Any, connection: Any, entry: dg.EventLogEntry, storage_id: int) -> None:
+    """Record an evaluation as that of the planned check, in an open transaction."""
+    opened = _OpenStorage(storage, connection)
+    type(storage)._update_asset_check_evaluation(opened, entry, storage_id)  # noqa: SLF001
+
+
+class _OpenStorage:
+    """A storage whose only connection is one that is open."""
+
+    def __init__(self, storage: Any, connection: Any) -> None:
+        self._storage = storage
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    @contextmanager
+    def index_connection(self) -> Iterator[Any]:
+        """Give the open connection."""
+        yield self._connection

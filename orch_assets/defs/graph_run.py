@@ -10,7 +10,7 @@ import dagster as dg
 
 from orch_assets.defs import events
 from orch_assets.defs.checks import blinding_check as blinding
-from orch_assets.defs.checks.reconciliation_check import ReconciliationChecks
+from orch_assets.defs.checks import reconciliation_check as reconciliation
 from orch_assets.defs.dagster_internals import capture_interrupts
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
@@ -18,9 +18,10 @@ from orch_assets.defs.runs.earlier_results import (
     carried_events,
     done_in_parent,
     newest_materializations,
-    past_durations,
 )
+from orch_assets.defs.runs.past_durations import past_durations
 from orch_assets.defs.runs.readiness import try_keys, try_stores
+from orch_assets.defs.runs.result_log import ResultLog
 from orch_assets.defs.state_machines.former_executions import executions_of
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import TableChangedError
@@ -34,6 +35,8 @@ from orch_assets.orchestration.reporting.warning_texts import hide_warning_texts
 from orch_assets.orchestration.steps import LaneStep, StepResult
 
 _PROGRESS_SECONDS: Final = 10.0
+# Successes are logged together this often.
+_FLUSH_SECONDS: Final = 1.0
 # Retries of a table whose rows changed while it was read.
 _CHANGED_TABLE_RETRIES: Final = 2
 
@@ -53,8 +56,8 @@ class GraphRun:
     executions: StudyExecutions | None = None
 
     def __post_init__(self) -> None:
-        self.checks = ReconciliationChecks(self.context.instance)
         self.reconciled = {self.keys[each.name] for each in self.pipelines if each.reconciled}
+        self.successes = ResultLog(self.context, self.reconciled)
 
     def execute(self) -> None:
         """Run the studies.
@@ -130,7 +133,10 @@ class GraphRun:
         if len(studies) <= workers:
             return studies  # all start at once
         keys = [self.keys[pipeline.name] for pipeline in selected]
-        return longest_first(studies, past_durations(self.context.instance, keys, studies))
+        resources = self.context.resources
+        return longest_first(
+            studies, past_durations(self.context.instance, keys, studies, resources)
+        )
 
     def _carry(
         self, selected: Sequence[StudyPipeline], studies: Sequence[str]
@@ -144,10 +150,9 @@ class GraphRun:
         carried: dict[str, set[str]] = {name: set() for name in names.values()}
         for key, study_keys in done_in_parent(instance, self.context.run, names).items():
             for event in carried_events(instance, key, study_keys & set(studies)):
-                self.context.log_event(event)
-                self._add_check(event)
+                self.successes.add(event)
                 carried[names[key]].add(str(event.partition))
-        self._log_checks()
+        self.successes.flush()
         return carried
 
     def _runner(
@@ -208,28 +213,28 @@ class GraphRun:
     def _log_results(
         self, lanes: Lanes, steps: Mapping[str, Sequence[LaneStep]], registry: str
     ) -> None:
-        """Log each result as it arrives; after an interrupt, also those that had finished."""
+        """Log results as they arrive; after an interrupt, also those that had finished."""
         logged: set[tuple[str, str]] = set()
+        lanes.call_every(_FLUSH_SECONDS, self.successes.flush)
         try:
             for result in lanes.run(steps):
                 self._log_result(result, registry)
                 logged.add((result.study_key, result.step))
                 self._report_progress(len(logged), steps)
+            self.successes.flush()
         except BaseException:
             with capture_interrupts():
                 for result in lanes.cancel_and_drain():
                     ended = result.failure is None or result.failure.kind != CANCELLED
                     if ended and (result.study_key, result.step) not in logged:
                         self._log_result(result, registry)
-                self._log_checks()
+                self.successes.flush()
             raise
-        self._log_checks()
 
     def _report_progress(self, done: int, steps: Mapping[str, Sequence[LaneStep]]) -> None:
         if time.monotonic() - self.reported_at < _PROGRESS_SECONDS:
             return
         self.reported_at = time.monotonic()
-        self._log_checks()
         total = sum(len(each) for each in steps.values())
         self.context.log.info(
             "%d of %d results, %d studies failed so far.", done, total, len(self.failed)
@@ -245,8 +250,7 @@ class GraphRun:
             except Exception as error:  # noqa: BLE001 - a user's IO manager gave bad metadata
                 cause = describe_failure(error, show_all=registry == "demo")
             else:
-                self.context.log_event(event)
-                self._add_check(event)
+                self.successes.add(event)
                 return
         self.context.log_event(
             events.failure(
@@ -259,8 +263,10 @@ class GraphRun:
                 self.executions.metadata(result.step, study_key) if self.executions else None,
             )
         )
-        if key in self.reconciled and (check := self.checks.failed(key, study_key, cause)):
-            self.context.log_event(check)
+        if key in self.reconciled:
+            check = reconciliation.failed(self.context.instance, key, study_key, cause)
+            if check is not None:
+                self.context.log_event(check)
         loggable = replace(cause, message="", trace="")  # small: kept until the end of the run
         self._record_failure(FailedStep(study_key, result.step, loggable, result.report))
 
@@ -278,15 +284,6 @@ class GraphRun:
         self.context.log.error(
             "[%s] %s failed: %s %s", failed.study_key, failed.pipeline, failed.text, report
         )
-
-    def _add_check(self, event: dg.AssetMaterialization) -> None:
-        if event.asset_key in self.reconciled:
-            self.checks.add(event)
-
-    def _log_checks(self) -> None:
-        """Log that the tables of the results logged so far reconciled."""
-        for evaluation in self.checks.passed():
-            self.context.log_event(evaluation)
 
     def _log_blinded_since(self, steps: Mapping[str, Sequence[LaneStep]]) -> None:
         """Log the check ``blinded_since`` for each study whose dictionary was read."""

@@ -151,6 +151,18 @@ class Lanes:
         """Cancel the run when the clock reads ``due`` seconds."""
         self._timers.at(due, partial(self.cancel, cause))
 
+    def call_every(self, seconds: float, call: Callable[[], object]) -> None:
+        """Make a call on the caller's thread every so many seconds of :meth:`run`.
+
+        An exception of the call is raised by :meth:`run`.
+        """
+
+        def call_again() -> None:
+            call()
+            self._timers.after(seconds, call_again)
+
+        self._timers.after(seconds, call_again)
+
     def _next_result(self) -> Iterator[StepResult]:
         result = self._results[0]
         yield result

@@ -1,7 +1,8 @@
 """A run expects of its studies what they took before."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import dagster as dg
 from sqlalchemy import event
@@ -9,7 +10,8 @@ from sqlalchemy.engine import Engine
 
 from orch_assets import study_pipeline
 from orch_assets.defs.resources import OrchestrationResource
-from orch_assets.defs.runs.earlier_results import past_durations
+from orch_assets.defs.runs.past_durations import past_durations
+from orch_assets.defs.study_results import build_study_results
 from orch_assets_tests.support.harness import definitions, execute, instance
 
 
@@ -39,16 +41,45 @@ def test_a_first_run_looks_for_durations_once_for_all_assets():
         assert _statements_of_durations(real, ["a", "b", "c", "d"]) == one
 
 
+def test_durations_are_read_from_the_matrix_and_not_from_events(tmp_path):
+    """Reading an event for each study and pipeline took minutes for thousands of studies."""
+    begun = []
+
+    @study_pipeline
+    def work(study_key, sdk, study_logger):
+        begun.append(study_key)
+        time.sleep(0.2 if study_key == "C" else 0)
+
+    defs = definitions(tmp_path, work, orchestration=OrchestrationResource(max_workers=1))
+    matrix = build_study_results([dg.AssetKey("work")])
+    refresh = dg.define_asset_job("refresh", selection=[matrix])
+    defs = dg.Definitions.merge(defs, dg.Definitions(assets=[matrix], jobs=[refresh]))
+    with instance("A", "B", "C") as real:
+        execute(defs, real, "A", "C")
+        defs.resolve_job_def("refresh").execute_in_process(instance=real)
+        with _counted() as statements:
+            execute(defs, real, "A", "C")
+    assert begun[3:] == ["C", "A", "B"]
+    assert not [each for each in statements if "latest_event_ids_by_partition" in each]
+
+
 def _statements_of_durations(real: dg.DagsterInstance, assets: Sequence[str]) -> int:
     """Return how many SQL statements it takes to find that no asset has a duration."""
-    statements = []
+    with _counted() as statements:
+        assert not past_durations(real, [dg.AssetKey(each) for each in assets], ["A", "B"])
+    return len(statements)
+
+
+@contextmanager
+def _counted() -> Iterator[list[str]]:
+    """Give the SQL statements that are executed meanwhile."""
+    statements: list[str] = []
 
     def count(_connection, _cursor, statement, *_):
         statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", count)
     try:
-        assert not past_durations(real, [dg.AssetKey(each) for each in assets], ["A", "B"])
+        yield statements
     finally:
         event.remove(Engine, "before_cursor_execute", count)
-    return len(statements)

@@ -5,7 +5,6 @@ import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from orch_assets import study_pipeline
-from orch_assets.defs.checks.reconciliation_check import ReconciliationChecks
 from orch_assets.defs.partitions import studies as studies_partitions
 from orch_assets.demo import DemoRegistry, DemoServer, Fault
 from orch_assets.pipelines.sites import sites
@@ -202,15 +201,19 @@ def test_a_resumed_run_keeps_the_evaluations_of_what_it_carries(server, keys, ag
         )
 
 
-def test_an_evaluation_names_the_materialization_that_is_newest_when_it_is_logged():
-    """Another run may have materialized the study since: its ID and its run belong together."""
-    event = dg.AssetMaterialization("subjects", partition="ONC-301", metadata={"expected": 3})
-    with dg.DagsterInstance.ephemeral() as instance:
-        checks = ReconciliationChecks(instance)
-        checks.add(event)
-        instance.report_runless_asset_event(event)
-        (newest,) = instance.fetch_materializations(event.asset_key, limit=1).records
-        (evaluation,) = checks.passed()
-        target = evaluation.target_materialization_data
-        assert (target.storage_id, target.run_id) == (newest.storage_id, newest.run_id)
-        assert [*checks.passed()] == []
+def test_an_evaluation_names_the_materialization_that_it_was_logged_with(server, keys, tmp_path):
+    """Each refresh of a study has its own check: of the storage ID and the run of its table."""
+    with instance(*keys) as real:
+        defs = location(tmp_path, small_pages(server), sites)
+        runs = [run_all(defs, real, keys).run_id for _ in range(2)]
+        records = real.fetch_materializations(sites_key := dg.AssetKey("sites"), limit=99).records
+        found = evaluations(real, sites_key.to_user_string())
+    for study_key in keys:
+        stored = [
+            (each.storage_id, each.run_id, each.timestamp)
+            for each in reversed(records)
+            if each.partition_key == study_key
+        ]
+        targets = [each.target_materialization_data for each in found[study_key]]
+        assert [(each.storage_id, each.run_id, each.timestamp) for each in targets] == stored
+        assert [run_id for _, run_id, _ in stored] == runs

@@ -1,12 +1,12 @@
 """The check ``reconciled``: whether a study's table arrived complete."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.dagster_internals import AssetCheckEvaluationTargetMaterializationData
+from orch_assets.defs.dagster_internals import (
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
 from orch_assets.defs.partitions import study_check_spec
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import IncompleteTableError, TableChangedError
@@ -28,65 +28,47 @@ def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     return study_check_spec(CHECK_NAME, key, _DESCRIPTION)
 
 
-@dataclass
-class ReconciliationChecks:
-    """Evaluates the check for the results of a run.
+def passed(event: dg.AssetMaterialization, target: Target | None) -> dg.AssetCheckEvaluation | None:
+    """Return the evaluation of a success; None if its metadata has no counts of a reading.
 
-    An evaluation must name the materialization that it refers to: Dagster shows only a check of the
-    newest one. Looking it up takes two SQL statements, so that is done for many studies together,
-    after they were logged.
-
-    Attributes:
-        instance: Holds the materializations.
+    Args:
+        event: The materialization.
+        target: The materialization as stored. Dagster shows only a check of the newest one.
     """
+    counts = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
+    if not counts:
+        return None
+    return _evaluation(event.asset_key, str(event.partition), counts, target, passed=True)
 
-    instance: dg.DagsterInstance
-    _passed: dict[dg.AssetKey, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
-    def add(self, event: dg.AssetMaterialization) -> None:
-        """Add a success that the run has just logged, if its metadata has counts of a reading."""
-        counts = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
-        if counts and event.partition is not None:
-            self._passed.setdefault(event.asset_key, {})[event.partition] = counts
+def failed(
+    instance: dg.DagsterInstance, key: dg.AssetKey, study_key: str, cause: Failure
+) -> dg.AssetCheckEvaluation | None:
+    """Return the evaluation of a failure; None if it says nothing about the table.
 
-    def passed(self) -> Iterator[dg.AssetCheckEvaluation]:
-        """Yield the evaluations of the successes added since the last call."""
-        while self._passed:
-            key, studies = self._passed.popitem()
-            targets = self._targets(key, studies)
-            for study_key, counts in studies.items():
-                yield _evaluation(key, study_key, counts, targets.get(study_key), passed=True)
+    That is so if the pipeline failed before or after the reading. The check is shown at the study's
+    newest materialization, which an earlier run logged.
+    """
+    if cause.kind not in _INCOMPLETE:
+        return None
+    error = {"error": dg.MetadataValue.text(cause.loggable)}
+    return _evaluation(key, study_key, error, latest_target(instance, key, study_key), passed=False)
 
-    def failed(
-        self, key: dg.AssetKey, study_key: str, cause: Failure
-    ) -> dg.AssetCheckEvaluation | None:
-        """Return the evaluation of a failure; None if it says nothing about the table.
 
-        That is so if the pipeline failed before or after the reading.
-        """
-        if cause.kind not in _INCOMPLETE:
-            return None
-        error = {"error": dg.MetadataValue.text(cause.loggable)}
-        target = self._targets(key, [study_key]).get(study_key)
-        return _evaluation(key, study_key, error, target, passed=False)
-
-    def _targets(
-        self, key: dg.AssetKey, study_keys: Iterable[str]
-    ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
-        """Return the newest materialization of each study, which another run may have logged."""
-        return {
-            study_key: AssetCheckEvaluationTargetMaterializationData(
-                storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
-            )
-            for study_key, record in newest_materializations(self.instance, key, study_keys)
-        }
+def latest_target(instance: dg.DagsterInstance, key: dg.AssetKey, study_key: str) -> Target | None:
+    """Return the newest materialization of a study; None without one."""
+    for _, record in newest_materializations(instance, key, [study_key]):
+        return Target(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+    return None
 
 
 def _evaluation(
     key: dg.AssetKey,
     study_key: str,
     metadata: dict[str, Any],
-    target: AssetCheckEvaluationTargetMaterializationData | None,
+    target: Target | None,
     *,
     passed: bool,
 ) -> dg.AssetCheckEvaluation:

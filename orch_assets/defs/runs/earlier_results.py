@@ -1,4 +1,4 @@
-"""Results of earlier runs: what a resumed run carries forward, and how long studies took."""
+"""Results of earlier runs: what a resumed run carries forward."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -77,30 +77,3 @@ def carried_events(
     """
     for study_key, record in newest_materializations(instance, key, study_keys):
         yield carried(record, study_key)
-
-
-def past_durations(
-    instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey], study_keys: Iterable[str]
-) -> dict[str, float]:
-    """Return each study's working seconds, summed over the newest materializations of the assets.
-
-    A study without any is left out.
-    """
-    studies = list(study_keys)
-    durations: dict[str, float] = {}
-    for key in _materialized(instance, keys):
-        for study_key, record in newest_materializations(instance, key, studies):
-            event = record.asset_materialization
-            seconds = event.metadata.get("duration_seconds") if event else None
-            if seconds is not None and isinstance(seconds.value, (int, float)):
-                durations[study_key] = durations.get(study_key, 0.0) + seconds.value
-    return durations
-
-
-def _materialized(
-    instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]
-) -> Iterator[dg.AssetKey]:
-    """Yield the assets that were ever materialized, found with one query for all of them."""
-    for record in instance.get_asset_records(list(keys)):
-        if record.asset_entry.last_materialization_record is not None:
-            yield record.asset_entry.asset_key
