@@ -78,7 +78,8 @@ test-dagster-lowest: $(VENV)-dagster-lowest/.installed
 		orch_assets_tests/defs/test_state_table.py orch_assets_tests/defs/test_failed_state.py \
 		orch_assets_tests/defs/test_partition_facts.py \
 		orch_assets_tests/defs/test_dagster_internals.py \
-		orch_assets_tests/defs/test_reconciliation.py
+		orch_assets_tests/defs/test_reconciliation.py \
+		orch_assets_tests/defs/test_result_log.py -k "not postgres"
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

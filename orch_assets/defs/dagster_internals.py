@@ -85,6 +85,7 @@ __all__ = [
     "capture_interrupts",
     "execute_run",
     "log_entry",
+    "notify_listeners",
     "process_config",
     "requested_backfills",
     "step_of",
@@ -128,6 +129,7 @@ def log_entry(
 
     ``context.log_event`` adds a kilobyte that describes the step, the same for each event.
     """
+    data: Any
     if isinstance(event, dg.AssetMaterialization):
         event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
         message, data = f"Materialized value {event.label}.", StepMaterializationData(event)
@@ -139,7 +141,7 @@ def log_entry(
         )
         message = f"Asset check '{event.check_name}' on '{asset}' {outcome}."
     run, step_key = context.run, context.get_step_execution_context().step.key
-    return dg.EventLogEntry(
+    return dg.EventLogEntry(  # type: ignore[no-untyped-call]
         error_info=None,
         level=logging.DEBUG,
         user_message="",
@@ -192,6 +194,13 @@ def store_batch(storage: Any, entries: Sequence[dg.EventLogEntry]) -> Sequence[i
         for entry, storage_id in newest.values():  # an asset's own row has only its last event
             storage._store_asset_event(connection, entry, storage_id)  # noqa: SLF001
     return ids
+
+
+def notify_listeners(instance: dg.DagsterInstance, entries: Sequence[dg.EventLogEntry]) -> None:
+    """Pass stored events of a run to its listeners, as an instance does after storing one."""
+    for entry in entries:
+        for listener in instance._subscribers[entry.run_id]:  # noqa: SLF001
+            listener(entry)
 
 
 def _insert(storage: Any, connection: Any, table: Any, rows: Sequence[Any]) -> Sequence[int]:

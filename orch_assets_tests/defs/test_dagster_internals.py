@@ -86,6 +86,17 @@ def test_a_materialization_is_stored_as_the_event_of_a_step() -> None:
     assert internals.StepMaterializationData(event).materialization == event
 
 
+def test_listeners_of_a_run_get_its_events(instance: dg.DagsterInstance) -> None:
+    heard: list[dg.EventLogEntry] = []
+    instance.add_event_listener("run", heard.append)
+    entries = [
+        dg.EventLogEntry(error_info=None, level=10, user_message="", run_id=run_id, timestamp=1.0)
+        for run_id in ("run", "another")
+    ]
+    internals.notify_listeners(instance, entries)
+    assert heard == entries[:1]
+
+
 def test_an_input_has_one_partition_of_no_definition() -> None:
     subset = internals.KeyRangeNoPartitionsDefPartitionsSubset(dg.PartitionKeyRange("s", "s"))
     context = dg.InputContext(

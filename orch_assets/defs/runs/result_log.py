@@ -5,8 +5,16 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.checks.reconciliation_check import Target, latest_target, passed
-from orch_assets.defs.dagster_internals import can_store_batches, log_entry, store_batch
+from orch_assets.defs.checks.reconciliation_check import latest_target, passed
+from orch_assets.defs.dagster_internals import (
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
+from orch_assets.defs.dagster_internals import (
+    can_store_batches,
+    log_entry,
+    notify_listeners,
+    store_batch,
+)
 
 # More in one transaction would keep other processes from writing for too long.
 _BATCH: Final = 200
@@ -59,6 +67,7 @@ class ResultLog:
             return [*self._log_each(events)]
         entries = [log_entry(self._context, event) for event in events]
         ids = store_batch(self._storage, entries)
+        notify_listeners(self._context.instance, entries)
         return [
             Target(storage_id=storage_id, run_id=entry.run_id, timestamp=entry.timestamp)
             for entry, storage_id in zip(entries, ids, strict=True)
