@@ -32,7 +32,7 @@ def failures(run_id: str | None, study_key: str | None) -> int:
     failed pipeline of that study.
     """
     with settled_instance() as instance:
-        from orch_assets.defs.study_results import failed_steps
+        from orch_assets.defs.runs.recorded_results import failed_steps
 
         runs = _runs(instance, run_id)
         failed = [step for each in runs for step in failed_steps(instance, each)]

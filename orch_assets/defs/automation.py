@@ -2,20 +2,16 @@
 
 import warnings
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs.partitions import is_run_over_studies
+from orch_assets.defs.runs.run_states import is_being_planned
 
 # Two clocks that never tick together: a study must be missing at a tick of the first, and still be
 # missing at a tick of the second, five minutes later.
 _FIRST_CLOCK: Final = "*/10 * * * *"
 _SECOND_CLOCK: Final = "5-59/10 * * * *"
-
-# A run that hasn't started after this time never will: the process that created it is gone.
-_TIME_TO_CREATE: Final = timedelta(hours=1)
 
 # Every run writes at least one of these events for each of its studies.
 _RUN_EVENTS: Final = (
@@ -45,7 +41,7 @@ class NeverRun(dg.AutomationCondition[dg.AssetKey]):
         subset = context.candidate_subset
         keys = set(subset.expensively_compute_partition_keys())
         instance = context.asset_graph_view.instance
-        if keys and _is_run_being_created(instance, context.key):
+        if keys and is_being_planned(instance, frozenset({context.key})):
             subset = context.get_empty_subset()
         elif keys:
             for event_type in _RUN_EVENTS:
@@ -53,13 +49,6 @@ class NeverRun(dg.AutomationCondition[dg.AssetKey]):
                 keys -= planned.keys()
             subset = subset.compute_intersection_with_partition_keys(keys)
         return dg.AutomationResult(context, true_subset=subset)
-
-
-def _is_run_being_created(instance: dg.DagsterInstance, key: dg.AssetKey) -> bool:
-    """Return whether a run's studies are still being planned; for thousands, it takes minutes."""
-    created_after = datetime.now(UTC) - _TIME_TO_CREATE
-    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_after=created_after)
-    return any(is_run_over_studies(run, frozenset({key})) for run in instance.get_runs(filters))
 
 
 def still_missing() -> dg.AutomationCondition[dg.AssetKey]:

@@ -1,46 +1,34 @@
 """``study_results``: the newest result of each study and pipeline, refreshed by a sensor."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs import events
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
-from orch_assets.defs.runs.earlier_results import records_of_run
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
+from orch_assets.defs.runs.recorded_results import never_ended, new_entries
+from orch_assets.defs.runs.run_states import run_that_waits
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
-from orch_assets.orchestration.reporting.failure_summary import FailedStep
 from orch_assets.orchestration.reporting.results import (
     COLUMNS,
     FAILED,
-    Failure,
     MatrixEntry,
     as_columns,
     as_markdown,
     newest,
 )
 
-T = TypeVar("T")
-
 RESULTS_KEY: Final = dg.AssetKey("study_results")
 
 _BATCH: Final = 1000
-# Events of two writers may become visible in another order than that of their IDs, so the last ones
-# are read again. This is harmless: the newest event of a study and pipeline wins, however often it
-# is read.
-_OVERLAP: Final = 500
 # The end of a run may be stored later than that of a run which ended after it.
 _LOOK_BACK_SECONDS: Final = 300.0
-_RESULT_EVENTS: Final = {
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-    dg.DagsterEventType.ASSET_OBSERVATION,
-}
 _FINISHED: Final = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -70,10 +58,11 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
     def study_results(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         instance = context.instance
         stored, read_up_to = _stored_results(instance, context.resources.io_manager)
-        new = [entry for key in keys for entry in _new_entries(instance, key, read_up_to)]
+        studies = instance.get_dynamic_partitions(STUDIES_NAME)
+        new = new_entries(instance, keys, studies, stored, read_up_to)
         entries = newest(
-            [*stored, *new],
-            instance.get_dynamic_partitions(STUDIES_NAME),
+            [*stored, *new, *never_ended(instance, keys)],
+            studies,
             [key.to_user_string() for key in keys],
         )
         return dg.MaterializeResult(
@@ -88,7 +77,8 @@ def build_results_sensor(
 ) -> dg.SensorDefinition:
     """Return the sensor that refreshes ``study_results`` after runs of the graph have ended.
 
-    It requests one refresh for all runs that ended since the last tick.
+    It requests one refresh for all runs that ended since the last tick, and none while a refresh
+    waits to begin, because that one will include them.
     """
     keys = frozenset(graph_keys)
 
@@ -100,26 +90,48 @@ def build_results_sensor(
         description="Refreshes study_results after runs of studies have ended.",
     )
     def study_results_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        up_to, seen = json.loads(context.cursor) if context.cursor else (0.0, [])
-        records = context.instance.get_run_records(
-            filters=dg.RunsFilter(
-                statuses=_FINISHED,
-                updated_after=datetime.fromtimestamp(max(0.0, up_to - _LOOK_BACK_SECONDS), tz=UTC),
-            ),
-            order_by="update_timestamp",
-            ascending=True,
-            limit=_BATCH,
-        )
-        ended = [r for r in records if is_run_over_studies(r.dagster_run, keys)]
-        new = [r for r in ended if r.dagster_run.run_id not in set(seen)]
+        up_to, seen, left_to = _read_cursor(context.cursor)
+        records = _ended_runs(context.instance, up_to - _LOOK_BACK_SECONDS)
+        ended = [r.dagster_run.run_id for r in records if is_run_over_studies(r.dagster_run, keys)]
+        # The order matters: a refresh that waits now begins after these runs ended, by any clock.
+        waits = run_that_waits(context.instance, job.name)
+        lost = left_to not in (None, waits) and _never_began(context.instance, left_to)
+        due = lost or not set(ended) <= set(seen)
         latest = max((r.update_timestamp.timestamp() for r in records), default=up_to)
+        skipped = "A refresh waits to begin." if due else "No run of studies has ended."
+        is_requested = due and waits is None
         return dg.SensorResult(
-            run_requests=[dg.RunRequest()] if new else [],
-            skip_reason=None if new else dg.SkipReason("No run of studies has ended."),
-            cursor=json.dumps([latest, [r.dagster_run.run_id for r in ended]]),
+            run_requests=[dg.RunRequest()] if is_requested else [],
+            skip_reason=None if is_requested else dg.SkipReason(skipped),
+            cursor=json.dumps([latest, ended, waits if due or waits == left_to else None]),
         )
 
     return study_results_sensor
+
+
+def _read_cursor(cursor: str | None) -> tuple[float, list[str], str | None]:
+    """Return what the last tick knew.
+
+    That is when the last run ended, which runs ended before that, and the refresh to which it left
+    some of them.
+    """
+    up_to, seen, *left_to = json.loads(cursor) if cursor else (0.0, [])
+    return up_to, seen, left_to[0] if left_to else None
+
+
+def _ended_runs(instance: dg.DagsterInstance, since: float) -> Sequence[dg.RunRecord]:
+    filters = dg.RunsFilter(
+        statuses=_FINISHED, updated_after=datetime.fromtimestamp(max(0.0, since), tz=UTC)
+    )
+    return instance.get_run_records(
+        filters, order_by="update_timestamp", ascending=True, limit=_BATCH
+    )
+
+
+def _never_began(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Return whether a run ended, or was deleted, before it began."""
+    record = instance.get_run_record_by_id(run_id)
+    return record is None or (record.dagster_run.is_finished and record.start_time is None)
 
 
 def load_results(
@@ -145,16 +157,6 @@ def load_results(
     return entries, max((entry.event_id for entry in entries), default=0)
 
 
-def results_of_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[MatrixEntry]:
-    """Return the newest result of each study and pipeline among the events of some runs.
-
-    Studies are in partition order. A study and pipeline that hasn't ended yet has no entry.
-    """
-    entries = [entry for run_id in run_ids for entry in _entries_of_run(instance, run_id)]
-    pipelines = sorted({entry.pipeline for entry in entries})
-    return newest(entries, instance.get_dynamic_partitions(STUDIES_NAME), pipelines)
-
-
 def _stored_results(
     instance: dg.DagsterInstance, io_manager: dg.IOManager
 ) -> tuple[list[MatrixEntry], int]:
@@ -163,114 +165,6 @@ def _stored_results(
         return load_results(instance, io_manager)
     except StoreError:
         return [], 0
-
-
-def failed_steps(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedStep]:
-    """Yield the failures that a run recorded, in the order of its events."""
-    for record in records_of_run(instance, run_id, _RESULT_EVENTS):
-        entry = _entry(record.asset_key, record) if record.asset_key else None
-        observation = record.event_log_entry.asset_observation
-        if entry is None or observation is None or entry.status != FAILED:
-            continue
-        report = observation.metadata.get("failure_report")
-        yield FailedStep(
-            entry.study_key,
-            entry.pipeline,
-            Failure.from_loggable(entry.error or ""),
-            None if report is None else str(report.value),
-        )
-
-
-# --- events ---
-
-
-def _new_entries(
-    instance: dg.DagsterInstance, key: dg.AssetKey, read_up_to: int
-) -> Iterator[MatrixEntry]:
-    records_filter = dg.AssetRecordsFilter(key, after_storage_id=max(0, read_up_to - _OVERLAP))
-    for fetch in (instance.fetch_materializations, instance.fetch_observations):
-        cursor = None
-        while True:
-            page = fetch(records_filter, limit=_BATCH, cursor=cursor, ascending=True)
-            for record in page.records:
-                if (entry := _entry(key, record)) is not None:
-                    yield entry
-            if not page.has_more:
-                break
-            cursor = page.cursor
-    yield from _never_ended(instance, key)
-
-
-def _entries_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[MatrixEntry]:
-    for record in records_of_run(instance, run_id, _RESULT_EVENTS):
-        key = record.asset_key
-        if key is not None and (entry := _entry(key, record)) is not None:
-            yield entry
-
-
-def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
-    """Return the result that an event records; None if it isn't a result of this package."""
-    event = record.asset_materialization or record.event_log_entry.asset_observation
-    if event is None or event.partition is None or "status" not in event.metadata:
-        return None
-    values: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
-    data = values.get("data")
-    return MatrixEntry(
-        study_key=event.partition,
-        pipeline=key.to_user_string(),
-        status=str(values["status"]),
-        data=None if data is None else json.dumps(data),
-        error=_typed(values.get("error"), str),
-        duration_seconds=_typed(values.get("duration_seconds"), float),
-        rows=_typed(events.value_of(values, events.ROW_COUNT), int),
-        uri=_typed(events.value_of(values, events.URI), str),
-        sha256=_typed(values.get("sha256"), str),
-        run_id=record.run_id,
-        finished_at=datetime.fromtimestamp(record.timestamp, tz=UTC),
-        event_id=record.storage_id,
-    )
-
-
-def _typed(value: Any, type_: type[T]) -> T | None:
-    """Return a value if it has the expected type; a user's IO manager may set any value."""
-    return value if isinstance(value, type_) else None
-
-
-def _never_ended(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[MatrixEntry]:
-    """Yield a failure for each study whose run ended (killed, cancelled, no keys) before it did."""
-    storage = instance.event_log_storage
-    # This reads from the first event on: a run may have been planned long before the last refresh
-    # and killed after it. Only partitions whose last attempt didn't succeed are returned.
-    planned = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-        key
-    )
-    runs = {run_id: instance.get_run_by_id(run_id) for run_id, _ in planned.values()}
-    for study_key, (run_id, event_id) in planned.items():
-        run = runs[run_id]
-        if run is None or not run.is_failure_or_canceled:
-            continue
-        yield MatrixEntry(
-            study_key=study_key,
-            pipeline=key.to_user_string(),
-            status=FAILED,
-            data=None,
-            error="RunEnded: the run ended before this study did",
-            duration_seconds=None,
-            rows=None,
-            uri=None,
-            sha256=None,
-            run_id=run_id,
-            finished_at=datetime.fromtimestamp(_ended_at(instance, run_id), tz=UTC),
-            event_id=event_id,
-        )
-
-
-def _ended_at(instance: dg.DagsterInstance, run_id: str) -> float:
-    record = instance.get_run_record_by_id(run_id)
-    return (record.end_time if record else None) or 0.0
-
-
-# --- the table ---
 
 
 def _table(entries: Sequence[MatrixEntry]) -> Any:

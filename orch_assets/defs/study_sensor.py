@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition, requested_backfills
-from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies, range_requests, studies
+from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
+from orch_assets.defs.partitions import STUDIES_NAME, range_requests, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
+from orch_assets.defs.runs.run_states import unfinished_work
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StudiesInUseError
 from orch_assets.orchestration.selection import Selection, select_studies
@@ -18,14 +18,6 @@ from orch_assets.orchestration.study_sync import StudySyncPlan, plan_study_sync
 
 MAX_KEYS_PER_TICK: Final = 500
 _SECONDS_BETWEEN_TICKS: Final = 300
-_TIME_TO_BEGIN: Final = timedelta(hours=1)
-_UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def look_at_registry(
@@ -138,26 +130,6 @@ def _skip_reason(change: StudySyncPlan, retire: Sequence[str]) -> str:
     # The UI's list of ticks shows the skip reason, but not the log.
     not_runnable = "".join(f" {sentence}" for sentence in change.selection.not_runnable)
     return f"No new studies. Studies that the filter selects: {count}.{retired}{not_runnable}"
-
-
-def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
-    """Return the queued and unfinished runs and backfills of these assets over studies."""
-    runs = [
-        f"run {record.dagster_run.run_id}"
-        for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
-        if is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
-    ]
-    return runs + [
-        f"backfill {backfill.backfill_id}"
-        for backfill in requested_backfills(instance)
-        if not keys.isdisjoint(backfill.asset_selection or keys)
-    ]
-
-
-def _never_began(record: dg.RunRecord) -> bool:
-    """Return whether a run was created but never started, because its command was interrupted."""
-    age = datetime.now(UTC) - record.create_timestamp.replace(tzinfo=UTC)
-    return record.dagster_run.status == dg.DagsterRunStatus.NOT_STARTED and age > _TIME_TO_BEGIN
 
 
 def retire_studies(

@@ -1,15 +1,25 @@
 """``study_results``: the newest result of each study and pipeline, and the sensor behind it."""
 
 import json
+import time
+from contextlib import contextmanager
+from datetime import timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.execution.api import execute_run
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from orch_assets import study_pipeline
 from orch_assets.defs import events
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.io.io_manager import StudyIOManager
+from orch_assets.defs.partitions import range_tags
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
+from orch_assets.defs.runs import recorded_results, run_states
 from orch_assets.defs.study_results import (
     RESULTS_KEY,
     build_results_sensor,
@@ -94,9 +104,7 @@ def test_the_matrix_has_the_newest_result_of_each_study_and_pipeline(location):
 
 
 def test_a_refresh_reads_what_is_new_and_keeps_the_rest(location, monkeypatch):
-    from orch_assets.defs import study_results as results
-
-    monkeypatch.setattr(results, "_OVERLAP", 0)
+    monkeypatch.setattr(recorded_results, "_OVERLAP", 0)
     with instance("S1", "S2") as real:
         execute(location.defs, real, "S1")
         assert location.refresh(real)[1]["new_results"] == 2
@@ -105,6 +113,81 @@ def test_a_refresh_reads_what_is_new_and_keeps_the_rest(location, monkeypatch):
         entries, told = location.refresh(real)
         assert told["new_results"] == 2
         assert len(entries) == 4
+
+
+@contextmanager
+def counted_statements():
+    """Give the list of the SQL statements that Dagster executes meanwhile."""
+    statements = []
+
+    def count(*details):
+        statements.append(details[2])
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+def statements_of_refresh(location, real, made):
+    """Return how many statements look for results in a refresh, without those that write events."""
+    with counted_statements() as statements:
+        entries, _ = location.refresh(real)
+    assert len(entries) == made
+    return sum(each.startswith("SELECT") for each in statements)
+
+
+def test_a_table_that_is_lost_costs_the_same_however_often_the_studies_ran(location, tmp_path):
+    with instance("S1", "S2") as real:
+        counts = []
+        for runs in (1, 4):
+            for _ in range(runs):
+                execute(location.defs, real, "S1", "S2")
+            location.refresh(real)
+            (tmp_path / "artifacts" / "study_results.parquet").unlink()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(recorded_results, "_BATCH", 2)
+                counts.append(statements_of_refresh(location, real, 4))
+    assert counts[0] == counts[1]
+
+
+def test_studies_that_never_ended_cost_the_same_however_many_they_are(location):
+    counts = []
+    for number in (1, 8):
+        study_keys = [f"S{each}" for each in range(number)]
+        with instance(*study_keys) as real:
+            tags = range_tags(study_keys[0], study_keys[-1])
+            job = location.defs.resolve_job_def("everything")
+            real.report_run_failed(real.create_run_for_job(job, tags=tags))
+            location.refresh(real)
+            counts.append(statements_of_refresh(location, real, 2 * number))
+    assert counts[0] == counts[1]
+
+
+def test_a_users_own_event_hides_no_result_of_a_lost_table(location, tmp_path):
+    """Neither a materialization nor an observation that somebody reported by hand."""
+    with instance("S1", "S2") as real:
+        location.failing = {"S2"}
+        execute(location.defs, real, "S1", "S2")
+        for study_key in ("S1", "S2"):
+            for kind in (dg.AssetMaterialization, dg.AssetObservation):
+                for _ in range(3):
+                    real.report_runless_asset_event(kind("one", partition=study_key))
+        before, _ = location.refresh(real)
+        (tmp_path / "artifacts" / "study_results.parquet").unlink()
+        assert location.refresh(real)[0] == before
+        assert [entry.status for entry in before] == ["SUCCESS"] * 2 + ["FAILED"] * 2
+
+
+def test_a_study_that_returns_shows_its_newest_results_at_once(location):
+    with instance("S1", "S2") as real:
+        execute(location.defs, real, "S1", "S2")
+        real.delete_dynamic_partition("studies", "S1")
+        location.refresh(real)
+        real.add_dynamic_partitions("studies", ["S1"])
+        entries, _ = location.refresh(real)
+        assert {entry.study_key for entry in entries} == {"S1", "S2"}
 
 
 def test_a_lost_table_is_made_anew_from_the_events(location, tmp_path):
@@ -171,28 +254,110 @@ def test_the_matrix_is_rendered_with_failures_first(location):
     ]
 
 
+def ticks(location, real):
+    """Return a function that evaluates the sensor and says whether it requests a refresh."""
+    cursor = None
+
+    def tick():
+        nonlocal cursor
+        with dg.build_sensor_context(instance=real, cursor=cursor) as context:
+            result = location.sensor(context)
+        cursor = result.cursor
+        assert len(result.run_requests) <= 1
+        return bool(result.run_requests)
+
+    return tick
+
+
+def waiting_refresh(location, real):
+    job = location.defs.resolve_job_def("refresh")
+    return real.create_run_for_job(job, status=dg.DagsterRunStatus.STARTING)
+
+
 def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):
     with instance("S1", "S2") as real:
-
-        def tick(cursor):
-            with dg.build_sensor_context(instance=real, cursor=cursor) as context:
-                return location.sensor(context)
-
-        assert not tick(None).run_requests
+        tick = ticks(location, real)
+        assert not tick()
         execute(location.defs, real, "S1")
         execute(location.defs, real, "S2")
-        first = tick(None)
-        assert len(first.run_requests) == 1
+        assert tick()
         location.refresh(real)
-        assert not tick(first.cursor).run_requests
+        assert not tick()
         assert len(materializations(real, "one")) == 2
+
+
+def test_a_refresh_that_waits_includes_the_runs_that_end_before_it_begins(location):
+    with instance("S1", "S2") as real:
+        tick = ticks(location, real)
+        execute(location.defs, real, "S1")
+        assert tick()
+        refresh = waiting_refresh(location, real)
+        execute(location.defs, real, "S2")
+        assert not tick()
+        assert not tick()
+        job = InMemoryJob(location.defs.resolve_job_def("refresh"))
+        assert execute_run(job, refresh, real).success
+        assert not tick()
+        assert len(load_results(real, location.io_manager)[0]) == 4
+        real.delete_run(refresh.run_id)
+        assert not tick()
+
+
+def test_a_run_that_ends_when_a_refresh_has_begun_gets_another(location):
+    with instance("S1", "S2") as real:
+        tick = ticks(location, real)
+        execute(location.defs, real, "S1")
+        assert tick()
+        real.handle_new_event(started(waiting_refresh(location, real)))
+        execute(location.defs, real, "S2")
+        assert tick()
+        assert not tick()
+
+
+def started(run):
+    """Return the event with which a run begins."""
+    begun = DagsterEvent(DagsterEventType.RUN_START.value, run.job_name)
+    return dg.EventLogEntry(
+        error_info=None,
+        level="debug",
+        user_message="",
+        run_id=run.run_id,
+        timestamp=time.time(),
+        dagster_event=begun,
+    )
+
+
+@pytest.mark.parametrize("ends", ["is cancelled", "is deleted"])
+def test_runs_left_to_a_refresh_that_never_begins_get_another(location, ends):
+    with instance("S1", "S2") as real:
+        tick = ticks(location, real)
+        execute(location.defs, real, "S1")
+        assert tick()
+        refresh = waiting_refresh(location, real)
+        execute(location.defs, real, "S2")
+        assert not tick()
+        if ends == "is cancelled":
+            real.report_run_canceled(refresh)
+        else:
+            real.delete_run(refresh.run_id)
+        assert tick()
+        assert not tick()
+
+
+def test_a_refresh_that_was_never_launched_holds_nothing_up_for_long(location, monkeypatch):
+    with instance("S1", "S2") as real:
+        tick = ticks(location, real)
+        real.create_run_for_job(location.defs.resolve_job_def("refresh"))
+        execute(location.defs, real, "S1")
+        assert not tick()
+        monkeypatch.setattr(run_states, "_TIME_TO_BEGIN", timedelta(0))
+        execute(location.defs, real, "S2")
+        assert tick()
 
 
 def test_the_table_of_one_refresh_and_the_event_of_another_lose_nothing(location, monkeypatch):
     """Two refreshes at once: the earlier one's table is the last that is stored."""
-    from orch_assets.defs import study_results as results
-
-    monkeypatch.setattr(results, "_OVERLAP", 0)
+    monkeypatch.setattr(recorded_results, "_OVERLAP", 0)
     with instance("S1", "S2") as real:
         execute(location.defs, real, "S1")
         location.refresh(real)
@@ -213,6 +378,6 @@ def test_a_run_that_is_stored_late_is_seen_all_the_same(location):
                 return location.sensor(context)
 
         execute(location.defs, real, "S1")
-        up_to, seen = json.loads(tick(None).cursor)
-        assert tick(json.dumps([up_to + 60, []])).run_requests
+        up_to, seen, _ = json.loads(tick(None).cursor)
+        assert tick(json.dumps([up_to + 60, []])).run_requests, "a cursor of release 0.2.0"
         assert not tick(json.dumps([up_to + 60, seen])).run_requests

@@ -5,9 +5,9 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from orch_assets.defs import study_sensor
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.runs import run_states
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job, retire_studies
 from orch_assets.demo import DemoServer
 from orch_assets.errors import (
@@ -147,7 +147,7 @@ def test_a_run_that_was_made_and_never_begun_holds_nothing_up_for_long(server, m
         for _ in range(4):
             account.tick()
         assert len(account.known) == 6
-        monkeypatch.setattr(study_sensor, "_TIME_TO_BEGIN", timedelta(0))
+        monkeypatch.setattr(run_states, "_TIME_TO_BEGIN", timedelta(0))
         account.tick()
         assert len(account.known) == 5
 

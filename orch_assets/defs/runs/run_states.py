@@ -1,0 +1,82 @@
+"""Runs and backfills over studies that haven't ended, or haven't begun."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from orch_assets.defs.dagster_internals import requested_backfills
+from orch_assets.defs.partitions import is_run_over_studies
+
+_UNFINISHED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_NOT_BEGUN: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+]
+# A run that is still being created or launched after this time never begins: the process that did
+# it is gone.
+_TIME_TO_BEGIN: Final = timedelta(hours=1)
+
+
+def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
+    """Return the queued and unfinished runs and backfills of these assets over studies."""
+    runs = [
+        f"run {record.dagster_run.run_id}"
+        for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
+        if is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
+    ]
+    return runs + [f"backfill {each}" for each in _backfills(instance, keys)]
+
+
+def is_being_planned(
+    instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey], *, backfills: bool = False
+) -> bool:
+    """Return whether a run of these assets is still being created; for thousands, it takes minutes.
+
+    Until then, the event log doesn't tell which studies it is over.
+
+    Args:
+        instance: The instance.
+        keys: The assets.
+        backfills: Whether a requested backfill counts, because it may still create runs.
+    """
+    created_after = datetime.now(UTC) - _TIME_TO_BEGIN
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_after=created_after)
+    if any(is_run_over_studies(run, keys) for run in instance.get_runs(filters)):
+        return True
+    return backfills and bool(_backfills(instance, keys))
+
+
+def run_that_waits(instance: dg.DagsterInstance, job_name: str) -> str | None:
+    """Return the ID of a run of a job that hasn't begun yet, but will; None without one."""
+    filters = dg.RunsFilter(job_name=job_name, statuses=_NOT_BEGUN)
+    for record in instance.get_run_records(filters):
+        queued = record.dagster_run.status == dg.DagsterRunStatus.QUEUED
+        if queued or _age(record.update_timestamp) <= _TIME_TO_BEGIN:
+            return record.dagster_run.run_id
+    return None
+
+
+def _backfills(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
+    return [
+        backfill.backfill_id
+        for backfill in requested_backfills(instance)
+        if not keys.isdisjoint(backfill.asset_selection or keys)
+    ]
+
+
+def _never_began(record: dg.RunRecord) -> bool:
+    """Return whether a run was created but never launched, because its command was interrupted."""
+    is_created = record.dagster_run.status == dg.DagsterRunStatus.NOT_STARTED
+    return is_created and _age(record.create_timestamp) > _TIME_TO_BEGIN
+
+
+def _age(timestamp: datetime) -> timedelta:
+    return datetime.now(UTC) - timestamp.replace(tzinfo=UTC)
