@@ -6,18 +6,13 @@ from typing import Final
 
 import dagster as dg
 
+from orch_assets.defs.runs.first_runs import RUN_EVENTS, left_to_registry_sensor
 from orch_assets.defs.runs.run_states import is_being_planned
 
 # Two clocks that never tick together: a study must be missing at a tick of the first, and still be
 # missing at a tick of the second, five minutes later.
 _FIRST_CLOCK: Final = "*/10 * * * *"
 _SECOND_CLOCK: Final = "5-59/10 * * * *"
-
-# Every run writes at least one of these events for each of its studies.
-_RUN_EVENTS: Final = (
-    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-)
 
 
 class NeverRun(dg.AutomationCondition[dg.AssetKey]):
@@ -41,13 +36,15 @@ class NeverRun(dg.AutomationCondition[dg.AssetKey]):
         subset = context.candidate_subset
         keys = set(subset.expensively_compute_partition_keys())
         instance = context.asset_graph_view.instance
+        if keys:
+            keys -= left_to_registry_sensor(instance)
         if keys and is_being_planned(instance, frozenset({context.key})):
-            subset = context.get_empty_subset()
-        elif keys:
-            for event_type in _RUN_EVENTS:
+            keys = set()
+        for event_type in RUN_EVENTS:
+            if keys:
                 planned = instance.get_latest_storage_id_by_partition(context.key, event_type, keys)
                 keys -= planned.keys()
-            subset = subset.compute_intersection_with_partition_keys(keys)
+        subset = subset.compute_intersection_with_partition_keys(keys)
         return dg.AutomationResult(context, true_subset=subset)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import time
-from contextlib import contextmanager
 from datetime import timedelta
 
 import dagster as dg
@@ -10,8 +9,6 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.execution.api import execute_run
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from orch_assets import study_pipeline
 from orch_assets.defs import events
@@ -27,6 +24,7 @@ from orch_assets.defs.study_results import (
     load_results,
 )
 from orch_assets_tests.support.harness import Account, execute, instance, materializations
+from orch_assets_tests.support.statements import counted_statements
 
 
 class Location:
@@ -113,21 +111,6 @@ def test_a_refresh_reads_what_is_new_and_keeps_the_rest(location, monkeypatch):
         entries, told = location.refresh(real)
         assert told["new_results"] == 2
         assert len(entries) == 4
-
-
-@contextmanager
-def counted_statements():
-    """Give the list of the SQL statements that Dagster executes meanwhile."""
-    statements = []
-
-    def count(*details):
-        statements.append(details[2])
-
-    event.listen(Engine, "before_cursor_execute", count)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)
 
 
 def statements_of_refresh(location, real, made):
