@@ -13,6 +13,7 @@ from orch_assets.defs.runs.run_states import is_being_planned
 # missing at a tick of the second, five minutes later.
 _FIRST_CLOCK: Final = "*/10 * * * *"
 _SECOND_CLOCK: Final = "5-59/10 * * * *"
+_IN_TIME_MINUTES: Final = 2
 
 
 class NeverRun(dg.AutomationCondition[dg.AssetKey]):
@@ -48,25 +49,45 @@ class NeverRun(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, true_subset=subset)
 
 
+class InTime(dg.AutomationCondition[dg.AssetKey]):
+    """True if the first clock ticked at most two minutes ago.
+
+    After a pause of the daemon, the second clock may tick directly after an evaluation. The grace
+    period of the studies found by that evaluation begins with the next tick of the first clock.
+    """
+
+    @property
+    def description(self) -> str:
+        """The text that the UI shows beside the condition."""
+        return "Evaluated at most two minutes after a full ten minutes"
+
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Return all candidates or none."""
+        in_time = context.evaluation_time.minute % 10 < _IN_TIME_MINUTES
+        subset = context.candidate_subset if in_time else context.get_empty_subset()
+        return dg.AutomationResult(context, true_subset=subset)
+
+
 def still_missing() -> dg.AutomationCondition[dg.AssetKey]:
-    """Return the condition for studies that are missing and that nothing else has started.
+    """Return the condition for studies that no run was ever created for and none is about to be.
 
     The sensor that finds a new study also starts it. This condition starts only the studies that
     have no run (the sensor's run was lost, or the pipeline is new), after a grace period of five
     to fifteen minutes without a run or a backfill. A study whose run failed or was cancelled isn't
     started again: a user or the schedule does that.
+
+    The event log is read when a clock ticks, not at each evaluation: with thousands of studies, an
+    evaluation in between costs almost nothing.
     """
-    idle = dg.AutomationCondition.missing() & ~dg.AutomationCondition.in_progress()
-    begins = (
-        idle.newly_true()
-        | dg.AutomationCondition.initial_evaluation()
-        | dg.AutomationCondition.newly_requested()
-    )
-    seen = dg.AutomationCondition.cron_tick_passed(_FIRST_CLOCK).since(begins)
-    waited = dg.AutomationCondition.cron_tick_passed(_SECOND_CLOCK).since(seen.newly_true())
-    return (
-        idle & seen & waited & ~dg.AutomationCondition.execution_failed() & NeverRun()
-    ).with_label("still missing after its grace period")
+    first = dg.AutomationCondition.cron_tick_passed(_FIRST_CLOCK)
+    second = dg.AutomationCondition.cron_tick_passed(_SECOND_CLOCK)
+    idle = NeverRun() & ~dg.AutomationCondition.backfill_in_progress()
+    # A study stays here when it is run: at the second clock, `idle` leaves it out.
+    seen = (first & InTime() & idle).since(dg.AutomationCondition.newly_requested())
+    # If the first clock ticked, too, since the last evaluation, `seen` is new.
+    return (second & ~first & seen & idle).with_label("still missing after its grace period")
 
 
 def build_automation_sensor(keys: Iterable[dg.AssetKey]) -> dg.AutomationConditionSensorDefinition:
@@ -77,6 +98,7 @@ def build_automation_sensor(keys: Iterable[dg.AssetKey]) -> dg.AutomationConditi
         return dg.AutomationConditionSensorDefinition(
             "study_automation_sensor",
             target=dg.AssetSelection.assets(*keys),
+            minimum_interval_seconds=60,  # the conditions only change when one of the clocks ticks
             default_status=dg.DefaultSensorStatus.RUNNING,
             description="Runs studies that have never run: new studies, new pipelines, lost runs.",
             use_user_code_server=True,  # the daemon knows only Dagster's own conditions

@@ -151,7 +151,8 @@ def load_results(
         dagster_type=dg.PythonObjectDagsterType(table_class("pyarrow.Table")),
     ) as context:
         table = io_manager.load_input(context)
-    entries = [MatrixEntry(**row) for row in table.select(COLUMNS).to_pylist()]
+    columns = [table.column(name).to_pylist() for name in COLUMNS]
+    entries = [MatrixEntry(*row) for row in zip(*columns, strict=True)]
     # The ID is taken from the rows, not from the event: two refreshes at the same time may leave
     # the table of one and the event of the other.
     return entries, max((entry.event_id for entry in entries), default=0)

@@ -3,7 +3,7 @@
 import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, TypedDict
 
@@ -244,8 +244,7 @@ def newest(
 
 def as_columns(entries: Sequence[MatrixEntry]) -> dict[str, list[Any]]:
     """Return the entries as columns of a table."""
-    rows = [asdict(entry) for entry in entries]
-    return {name: [row[name] for row in rows] for name in COLUMNS}
+    return {name: [getattr(entry, name) for entry in entries] for name in COLUMNS}
 
 
 def as_grid(entries: Iterable[MatrixEntry]) -> dict[str, dict[str, str]]:
