@@ -24,7 +24,11 @@ from orch_assets.defs.runs.first_runs import (
     waiting_studies,
 )
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
-from orch_assets.defs.runs.run_states import is_being_planned, unfinished_work
+from orch_assets.defs.runs.run_states import (
+    is_backfill_requested,
+    studies_underway,
+    unfinished_work,
+)
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StudiesInUseError
 from orch_assets.orchestration.selection import Selection, select_studies
@@ -178,20 +182,22 @@ class _Tick:
         added, staying = set(change.add), set(remaining)
         to_check = [key for key in after(partitions, self.memory.begun) if key in staying]
         # What others added waits for the next tick, because they may be about to run it.
-        by_others = set(after(partitions, self.memory.seen)) - added
+        left_out = set(after(partitions, self.memory.seen)) - added | change.retire.keys()
+        if to_check:
+            left_out |= studies_underway(self.instance, self.keys, partitions)
         since = self.memory.since
         plan = plan_first_runs(
             waiting_studies(self.instance, self.keys, to_check, since=since, added=added),
             remaining,
             since=since,
             added=added,
-            left_out=by_others | change.retire.keys(),
+            left_out=left_out,
             limit=self.limit,
             newest_event=newest_event,
         )
         waited = not added.issuperset(plan.batch)
-        if waited and is_being_planned(self.instance, self.keys, backfills=True):
-            self.log.info("No first run is requested while another run is being created.")
+        if waited and is_backfill_requested(self.instance, self.keys):
+            self.log.info("No first run is requested before the backfill has ended.")
             return replace(plan, batch=[], more=True)
         if plan.more:
             self.log.info("More studies wait for their first run; the next ticks request it.")

@@ -6,6 +6,7 @@ import time
 import dagster as dg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteInstigatorOrigin,
@@ -23,7 +24,7 @@ from orch_assets.defs.resources import OrchestrationResource
 from orch_assets.defs.runs import first_runs
 from orch_assets.defs.study_sensor import build_study_sensor
 from orch_assets.demo import DemoServer
-from orch_assets_tests.defs.test_study_sensor import JOB, RAW, Account
+from orch_assets_tests.defs.test_study_sensor import JOB, RAW, Account, raw
 from orch_assets_tests.support.harness import instance
 from orch_assets_tests.support.statements import counted_statements
 
@@ -151,17 +152,46 @@ def test_what_somebody_else_added_is_left_to_them_for_one_tick(server):
         assert account.asked[-1] == "NEW-2"
 
 
-def test_nothing_is_asked_for_while_another_run_is_being_created(server):
-    """Nobody knows yet which studies it is over. New studies can't be among them."""
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING"])
+def test_a_run_that_was_not_planned_completely_is_left_its_studies(server, status):
+    """It is being created, or the daemon was killed while it created the run."""
     with instance() as real:
         account = Patient(server, real)
         account.ticks(1)
-        run = real.add_run(make_run("S-0003", "S-0003", dg.DagsterRunStatus.NOT_STARTED))
-        assert account.ticks(2) == [0, 0]
+        run = real.add_run(make_run("S-0003", "S-0004", dg.DagsterRunStatus(status)))
+        assert account.ticks(3) == [3, 2, 0]
         assert "wait for their first run" in account.tick().skip_reason.skip_message
         real.report_run_failed(run)
+        assert account.ticks(2) == [2, 0]
+        assert sorted(account.asked) == keys_of(10)
+
+
+def test_nothing_is_asked_for_while_a_backfill_may_create_runs(server):
+    """New studies can't be among them."""
+    with instance() as real:
+        account = Patient(server, real)
+        account.ticks(1)
+        backfill = backfill_of(real)
+        real.add_backfill(backfill)
+        assert account.ticks(2) == [0, 0]
+        real.update_backfill(backfill.with_status(BulkActionStatus.CANCELED))
         assert account.ticks(1) == [3]
-        assert account.asked == keys_of(6)
+
+
+def backfill_of(real):
+    return PartitionBackfill.from_asset_partitions(
+        backfill_id="backfill",
+        asset_graph=dg.Definitions(assets=[raw]).resolve_asset_graph(),
+        partition_names=["S-0004"],
+        asset_selection=[RAW],
+        backfill_timestamp=time.time(),
+        tags={},
+        dynamic_partitions_store=real,
+        all_partitions=False,
+        title=None,
+        description=None,
+        run_config=None,
+    )
 
 
 def test_a_filter_that_changes_back_loses_no_study(server):

@@ -1,12 +1,13 @@
 """Runs and backfills over studies that haven't ended, or haven't begun."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import requested_backfills
-from orch_assets.defs.partitions import is_run_over_studies
+from orch_assets.defs.partitions import is_run_over_studies, range_of
 
 _UNFINISHED: Final = [
     dg.DagsterRunStatus.QUEUED,
@@ -27,31 +28,40 @@ _TIME_TO_BEGIN: Final = timedelta(hours=1)
 
 def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
     """Return the queued and unfinished runs and backfills of these assets over studies."""
-    runs = [
-        f"run {record.dagster_run.run_id}"
-        for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
-        if is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
-    ]
+    runs = [f"run {run.run_id}" for run in _unfinished_runs(instance, keys)]
     return runs + [f"backfill {each}" for each in _backfills(instance, keys)]
 
 
-def is_being_planned(
-    instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey], *, backfills: bool = False
-) -> bool:
+def is_being_planned(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> bool:
     """Return whether a run of these assets is still being created; for thousands, it takes minutes.
 
     Until then, the event log doesn't tell which studies it is over.
-
-    Args:
-        instance: The instance.
-        keys: The assets.
-        backfills: Whether a requested backfill counts, because it may still create runs.
     """
     created_after = datetime.now(UTC) - _TIME_TO_BEGIN
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED], created_after=created_after)
-    if any(is_run_over_studies(run, keys) for run in instance.get_runs(filters)):
-        return True
-    return backfills and bool(_backfills(instance, keys))
+    return any(is_run_over_studies(run, keys) for run in instance.get_runs(filters))
+
+
+def studies_underway(
+    instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey], partitions: Sequence[str]
+) -> set[str]:
+    """Return the studies of queued and unfinished runs of these assets, according to their tags.
+
+    The event log may lack some of them: if the daemon dies while it creates a run, it completes the
+    run later, but not the run's planned events.
+    """
+    positions = {study_key: position for position, study_key in enumerate(partitions)}
+    studies: set[str] = set()
+    for run in _unfinished_runs(instance, keys):
+        first, last = (positions.get(study_key) for study_key in range_of(run))
+        if first is not None and last is not None:
+            studies.update(partitions[first : last + 1])
+    return studies
+
+
+def is_backfill_requested(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> bool:
+    """Return whether a backfill of these assets may still create runs."""
+    return bool(_backfills(instance, keys))
 
 
 def run_that_waits(instance: dg.DagsterInstance, job_name: str) -> str | None:
@@ -62,6 +72,16 @@ def run_that_waits(instance: dg.DagsterInstance, job_name: str) -> str | None:
         if queued or _age(record.update_timestamp) <= _TIME_TO_BEGIN:
             return record.dagster_run.run_id
     return None
+
+
+def _unfinished_runs(
+    instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]
+) -> list[dg.DagsterRun]:
+    return [
+        record.dagster_run
+        for record in instance.get_run_records(filters=dg.RunsFilter(statuses=_UNFINISHED))
+        if is_run_over_studies(record.dagster_run, keys) and not _never_began(record)
+    ]
 
 
 def _backfills(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:

@@ -7,7 +7,7 @@ import dagster as dg
 from orch_assets import definitions
 
 
-def _impatient(sensor: dg.SensorDefinition) -> dg.SensorDefinition:
+def impatient(sensor: dg.SensorDefinition) -> dg.SensorDefinition:
     hurried = copy.copy(sensor)
     hurried._min_interval = 1
     return hurried
@@ -16,7 +16,7 @@ def _impatient(sensor: dg.SensorDefinition) -> dg.SensorDefinition:
 defs = dg.Definitions(
     assets=definitions.defs.assets,
     jobs=definitions.defs.jobs,
-    sensors=[_impatient(sensor) for sensor in definitions.defs.sensors or []],
+    sensors=[impatient(sensor) for sensor in definitions.defs.sensors or []],
     # Without the schedule: a test at five in the morning would see one run more.
     resources=definitions.defs.resources,
     executor=definitions.defs.executor,
