@@ -221,10 +221,12 @@ class RegistryHttp:
             raise ImednetError("The ImednetSDK is closed; open a new one to read on.")
 
     def _http_request(self, request: ApiRequest) -> httpx.Request:
+        # As one text: given separately, httpx takes twice as long for them.
+        url = f"{self._settings.base_url}{API_PATH}{request.endpoint}"
+        query = str(self._client.params.merge(dict(request.parameters)))
         return httpx.Request(
             "GET",
-            f"{self._settings.base_url}{API_PATH}{request.endpoint}",
-            params=self._client.params.merge(dict(request.parameters)),
+            f"{url}?{query}" if query else url,
             headers=self._headers,
             cookies=self._client.cookies,
             extensions={"timeout": self._timeout},

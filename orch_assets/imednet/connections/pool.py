@@ -84,7 +84,7 @@ class StandardTransport(httpx.BaseTransport):
                     request.method,
                     url.raw_path.decode("ascii"),
                     body=request.read() or None,
-                    headers=dict(request.headers),
+                    headers=dict(request.headers.items()),
                 )
                 # Closed explicitly: the last answer of a connection keeps its socket open.
                 with connection.getresponse() as answer:
@@ -103,7 +103,7 @@ class StandardTransport(httpx.BaseTransport):
         # As the original bytes: httpx refuses non-ASCII text, and quotes it in its error.
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in answer.headers.items()
+            for name, value in answer.headers.raw_items()
         ]
         return httpx.Response(answer.status, headers=headers, stream=httpx.ByteStream(body))
 
@@ -187,12 +187,13 @@ class _LimitedReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int:
         seconds, timeout = self._remaining.seconds(), self._sock.gettimeout()
         if timeout is None or seconds < timeout:
             self._sock.settimeout(seconds)
-        received: int | None = self._raw.readinto(buffer)
-        self._remaining.take(received or 0)
+        # Not by `_raw`, which adds Python code to each read: TLS takes twenty reads for a page.
+        received = self._sock.recv_into(buffer)
+        self._remaining.take(received)
         return received
 
     def close(self) -> None:
