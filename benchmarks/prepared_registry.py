@@ -11,6 +11,7 @@ import functools
 import json
 import re
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,19 +29,29 @@ _STUDY = "PREPARED"  # placeholder of the study's key
 
 
 @contextmanager
-def prepared_registry(records: int, milliseconds: float) -> Iterator[str]:
-    """Serve in a separate process during the block; yield the base URL."""
+def prepared_registry(
+    records: int, milliseconds: float, certificate: str | None = None
+) -> Iterator[str]:
+    """Serve in a separate process during the block; yield the base URL.
+
+    Args:
+        records: For each study.
+        milliseconds: Delay of each answer.
+        certificate: A PEM file with key and certificate for TLS; None serves plain http.
+    """
     command = [
         sys.executable,
         "-m",
         "benchmarks.prepared_registry",
         str(records),
         str(milliseconds),
+        *([certificate] if certificate else []),
     ]
+    scheme = "https" if certificate else "http"
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+            yield f"{scheme}://127.0.0.1:{int(server.stdout.readline())}"
         finally:
             server.terminate()
 
@@ -169,13 +180,17 @@ def _parse(path: str) -> tuple[str, str, int]:
     return study_key, endpoint, int(page[1]) if page else 0
 
 
-async def _serve(records: int, seconds: float) -> None:
+async def _serve(records: int, seconds: float, certificate: str | None = None) -> None:
     pages = _Pages(records)
+    tls = None
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(pages, seconds), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _Connection(pages, seconds), "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]) / 1000, *sys.argv[3:]))
