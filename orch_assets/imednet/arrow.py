@@ -5,8 +5,10 @@ the same schema. Objects without a fixed shape are JSON text, as the API sent it
 and ``extra`` for what the API description does not name.
 """
 
+import contextlib
 import functools
 import re
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import msgspec
 
 from orch_assets.imednet.fields import (
     MOMENT,
+    NUMBER,
     OBJECT,
     Field,
     FieldError,
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NO_ELEMENTS = {b"", b"null", b"[]"}
+
+# Ends each text of a page while its texts are one: no text of a clinical study holds it.
+_END = "\0"
+_MAX_BYTES = 2**31 - 1
 
 
 @functools.cache
@@ -60,80 +67,65 @@ def record_batch(model: type[RegistryRow], rows: WireRows) -> "pa.RecordBatch":
     import pyarrow as pa
 
     schema = arrow_schema(model)
-    scalars = _scalar_columns(model, rows)
+    texts = _text_columns(model, rows)
     columns = [
-        scalars[field.name]
-        if field.name in scalars
-        else _column(field, rows.column(field.name), schema.field(field.name).type)
-        for field in fields_of(model)
+        _column(field, rows.column(field.name), type_, texts.get(field.name))
+        for field, type_ in zip(fields_of(model), schema.types, strict=False)  # without `extra`
     ]
-    texts = pa.string()
-    columns.append(
-        pa.nulls(len(rows.rows), texts) if rows.extra is None else pa.array(rows.extra, texts)
-    )
+    extra = [None] * len(rows.rows) if rows.extra is None else rows.extra
+    columns.append(pa.array(extra, pa.string()))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 @dataclass(frozen=True)
-class _ScalarPlan:
-    """How a model's scalar columns (neither objects nor lists) are made, all at once.
-
-    Arrow releases the interpreter lock at every call. Where many threads wait for the lock, each
-    call costs a switch. So a page's scalar columns are made in three calls, instead of one or more
-    calls for each column.
+class _Texts:
+    """A column of texts, none of which is null.
 
     Attributes:
-        names: The columns.
-        lengths: For each column of dates, or of dates and times: the length that its texts must
-            have.
-        types: The struct types of the three steps: the values as sent, as parsed, and in the end.
+        column: The texts.
+        length: The length in bytes that all of them have; None if they differ.
     """
 
-    names: Sequence[str]
-    lengths: Mapping[str, int]
-    types: "tuple[pa.StructType, pa.StructType, pa.StructType]"
+    column: "pa.StringArray"
+    length: int | None
 
 
-@functools.cache
-def _scalar_plan(model: type[RegistryRow]) -> _ScalarPlan:
-    import pyarrow as pa
+def _text_columns(model: type[RegistryRow], rows: WireRows) -> Mapping[str, _Texts]:
+    """Return the columns that are sent as text, all made at once; those with nulls are left out.
 
-    schema = arrow_schema(model)
-    kinds = {field.name: field.kind for field in fields_of(model) if field.kind.is_scalar}
-    lengths = {name: kind.length for name, kind in kinds.items() if kind.length is not None}
-    final = [schema.field(name) for name in kinds]
-    parsed = [
-        field.with_type(pa.timestamp("us")) if pa.types.is_timestamp(field.type) else field
-        for field in final
-    ]
-    sent = [field.with_type(pa.string()) if field.name in lengths else field for field in final]
-    types = tuple(map(pa.struct, (sent, parsed, final)))
-    return _ScalarPlan(tuple(kinds), lengths, types)
-
-
-def _scalar_columns(model: type[RegistryRow], rows: WireRows) -> "dict[str, pa.Array]":
-    """Return the scalar columns, if all dates and times are written in the API's usual form.
-
-    Otherwise return nothing: the columns are then read one by one, which also names the field of
-    a wrong value.
+    For a page, calling Arrow and numpy once for each column takes as long as all the values.
     """
+    import numpy as np
     import pyarrow as pa
 
-    plan = _scalar_plan(model)
-    for name, length in plan.lengths.items():
-        texts = rows.column(name)
-        if not {len(text) for text in texts if text is not None} <= {length}:
-            return {}
-    sent, parsed, final = plan.types
-    try:
-        structs = pa.array(rows.values(len(plan.names)), sent, size=len(rows.rows))
-        structs = structs.cast(parsed).view(final) if plan.lengths else structs
-    except (pa.ArrowException, TypeError, OverflowError):
+    joined: dict[str, str] = {}
+    for field in fields_of(model):
+        if field.kind.is_text:
+            with contextlib.suppress(TypeError):  # null, or numbers for a date
+                joined[field.name] = _END.join(rows.column(field.name))
+    ended = (_END.join(joined.values()) + _END).encode()
+    ends = np.flatnonzero(np.frombuffer(ended, np.uint8) == 0)
+    count, texts = len(rows.rows), len(rows.rows) * len(joined)
+    if len(ends) != texts or len(ended) > _MAX_BYTES:  # also if a text holds the character
         return {}
-    return dict(zip(plan.names, structs.flatten(), strict=True))
+    offsets = np.zeros(texts + 1, np.int32)
+    offsets[1:] = ends - np.arange(texts)
+    lengths = np.diff(offsets).reshape(len(joined), count)
+    are_equal = (lengths == lengths[:, :1]).all(axis=1).tolist()
+    buffers = pa.py_buffer(offsets), pa.py_buffer(ended.replace(_END.encode(), b""))
+    every = pa.StringArray.from_buffers(texts, *buffers)
+    return {
+        name: _Texts(
+            every.slice(position * count, count),
+            int(lengths[position, 0]) if are_equal[position] else None,
+        )
+        for position, name in enumerate(joined)
+    }
 
 
-def _column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Array":
+def _column(
+    field: Field, values: Sequence[Any], type_: "pa.DataType", texts: _Texts | None
+) -> "pa.Array":
     import pyarrow as pa
 
     kind = field.kind
@@ -141,12 +133,40 @@ def _column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Ar
         return _list_column(field, kind.row, values, type_)
     if kind is OBJECT:
         return _object_column(field, values)
-    if kind.read is not None:
-        return _read_column(field, values, type_)
+    if kind.length is not None:
+        return _date_column(field, values, type_, texts)
+    if texts is not None:
+        return texts.column
+    if kind is NUMBER:
+        with contextlib.suppress(struct.error):  # null, or beyond 64 bits
+            # A sixth of the time that Arrow takes.
+            packed = struct.pack(f"{len(values)}q", *values)
+            return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(packed)])
     try:
         return pa.array(values, type_)
     except OverflowError:  # beyond 64 bits
         raise field.error() from None
+
+
+def _date_column(
+    field: Field, values: Sequence[Any], type_: "pa.DataType", texts: _Texts | None
+) -> "pa.Array":
+    """Make a column of dates, or of dates and times.
+
+    Arrow parses them if all are written in the API's usual form.
+    """
+    import pyarrow as pa
+
+    length, column = field.kind.length, None
+    if texts is not None:
+        column = texts.column if texts.length == length else None
+    elif {*map(len, filter(None, values))} <= {length}:
+        with contextlib.suppress(pa.ArrowException):  # numbers
+            column = pa.array(values, pa.string())
+    if column is not None:
+        with contextlib.suppress(pa.ArrowException):  # no date
+            return column.cast(pa.timestamp("us") if field.kind is MOMENT else type_).view(type_)
+    return _read_column(field, values, type_)
 
 
 def _object_column(field: Field, values: Sequence[msgspec.Raw]) -> "pa.Array":

@@ -81,6 +81,11 @@ class FieldType:
         """Whether the value is a single one, and neither an object nor a list of rows."""
         return self.wire is not msgspec.Raw
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the value is usually sent as text."""
+        return str in self.accepts
+
 
 @dataclass(frozen=True)
 class Field:

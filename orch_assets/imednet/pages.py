@@ -3,9 +3,8 @@
 import contextlib
 import functools
 import hashlib
-import operator
 import re
-from array import array
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -34,7 +33,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _SHORT = 4096
-_STUDY_KEY = operator.attrgetter("study_key")
 UNKNOWN_ERROR = "9000"  # the API's code for an error that it can't explain: worth another attempt
 
 
@@ -87,8 +85,8 @@ class Page(Generic[T_co]):
     def digest(self) -> bytes:
         """A hash of the rows' IDs."""
         try:
-            encoded = array("q", self.ids).tobytes()
-        except (TypeError, OverflowError):  # text, or beyond 64 bits
+            encoded = struct.pack(f"{len(self.ids)}q", *self.ids)
+        except struct.error:  # text, or beyond 64 bits
             encoded = repr(list(self.ids)).encode()
         return hashlib.blake2b(encoded, digest_size=16).digest()
 
@@ -118,7 +116,7 @@ def page_of_objects(
     counts, rows = _checked(request, answer)
     ids = [row.get(id_key) for row in rows]
     read = [read_row(model, row) for row in rows]
-    _check_study(request, model, read)
+    _check_study(request, [getattr(row, "study_key", None) for row in read])
     return _page(request, counts, ids, read, lone_surrogates(body))
 
 
@@ -135,10 +133,10 @@ def page_of_columns(
         if replaced:
             decoded, texts_as_sent = as_sent(model, decoded, body)
             replaced -= sum(lone_surrogates(text.encode()) for text in texts_as_sent)
-        _check_study(request, model, decoded.rows)
+        _check_study(request, decoded.column("study_key"))
         batch = record_batch(model, decoded)
         id_name = next(field.name for field in fields_of(model) if field.key == id_key)
-        return _page(request, counts, decoded.column(id_name), batch, replaced)
+        return _page(request, counts, list(decoded.column(id_name)), batch, replaced)
 
     page: Page[pa.RecordBatch] = _decoded(request, read, body)
     return page
@@ -152,11 +150,11 @@ def _page(
     return Page(number, counts.current_page, *totals, ids, content, replaced)
 
 
-def _check_study(request: ApiRequest, model: type[RegistryRow], rows: Sequence[Any]) -> None:
+def _check_study(request: ApiRequest, study_keys: Sequence[str | None]) -> None:
     """Refuse rows that name another study; not every table's rows name one."""
-    if request.study_key is None or "studyKey" not in keys_of(model):
+    if request.study_key is None:
         return
-    others = set(map(_STUDY_KEY, rows)) - {request.study_key, None}
+    others = {*study_keys} - {request.study_key, None}
     # Whether the API takes a key in another case isn't documented.
     if {other.casefold() for other in others} - {request.study_key.casefold()}:
         problem = "received rows of another study; does a cache or a gateway mix up the answers?"

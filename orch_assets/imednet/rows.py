@@ -5,9 +5,8 @@ fields, the rows are decoded a second time, for those fields only.
 """
 
 import functools
-import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +35,16 @@ class WireRows:
     rows: Sequence[msgspec.Struct]
     extra: Sequence[str | None] | None
 
-    def column(self, name: str) -> list[Any]:
+    def column(self, name: str) -> tuple[Any, ...]:
         """Return the values of a field."""
-        return list(map(operator.attrgetter(name), self.rows))
+        return self._columns.get(name, ())
 
-    def values(self, count: int) -> Iterator[tuple[Any, ...]]:
-        """Yield each row's values of its first ``count`` scalar fields."""
-        return map(operator.itemgetter(slice(count)), map(msgspec.structs.astuple, self.rows))
+    @functools.cached_property
+    def _columns(self) -> Mapping[str, tuple[Any, ...]]:
+        """The values of each field; empty without rows."""
+        # All at once take as long as five of them one by one.
+        columns = zip(*map(msgspec.structs.astuple, self.rows), strict=True)
+        return dict(zip(self.rows[0].__struct_fields__, columns, strict=True)) if self.rows else {}
 
 
 @functools.cache
@@ -55,9 +57,7 @@ def row_type(model: type[RegistryRow], *, closed: bool) -> type[msgspec.Struct]:
         model: The rows' model.
         closed: Whether a field that the model does not have is refused. Otherwise it is ignored.
     """
-    # Scalars come first, so that :meth:`WireRows.values` takes them all with one slice.
-    ordered = sorted(fields_of(model), key=lambda field: field.kind.is_scalar, reverse=True)
-    fields = [_wire_field(field) for field in ordered]
+    fields = [_wire_field(field) for field in fields_of(model)]
     return msgspec.defstruct(
         f"Wire{model.__name__}", fields, forbid_unknown_fields=closed, gc=False
     )

@@ -246,6 +246,30 @@ def test_any_record_data_and_any_unknown_key_survive(data: dict[str, Any]) -> No
     assert json.loads(columns["extra"] or "{}") == unknown
 
 
+some_texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+some_dates = st.sampled_from([None, "", "2025-06-05 21:12:09", "2025-06-05", [2025, 6, 5]])
+some_subjects = st.fixed_dictionaries(
+    {},
+    optional={
+        "subjectId": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "subjectKey": some_texts,
+        "siteName": st.sampled_from(["", "\0", "Ä\0", "plain"]),
+        "deleted": st.none() | st.booleans(),
+        "dateCreated": st.just("2025-06-05 21:12:09"),
+        "dateModified": some_dates,
+    },
+)
+
+
+@given(st.lists(some_subjects, max_size=5))
+def test_any_scalars_are_the_same_in_objects_and_in_columns(rows: list[dict[str, Any]]) -> None:
+    objects = [read_row(Subject, row) for row in rows]
+    for name, column in zip(arrow_schema(Subject).names, batch_of(Subject, rows), strict=True):
+        column.validate(full=True)
+        if name != "extra":
+            assert column.to_pylist() == [getattr(row, name) for row in objects]
+
+
 def test_an_unknown_key_named_like_our_own_is_kept() -> None:
     assert read_row(Site, {"extra": 1, "site_id": 2}).extra == {"extra": 1, "site_id": 2}
 
