@@ -3,6 +3,9 @@
 ``python -m benchmarks.earlier COMMIT [RUNS]`` checks the commit out into a temporary folder. It
 runs the benchmark modules of both trees alternately, with the same servers, and prints the medians
 and their ratios (this tree / the commit). The clone must have the commit.
+
+``python -m benchmarks.earlier COMMIT RUNS records`` compares what a record costs, in the same way:
+with the commit, with a bare loop, with only the bytes, and with the objects of the public package.
 """
 
 import json
@@ -14,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.extraction import LATENCY, RECORDS
+from benchmarks.extraction import LATENCY, RECORDS, STUDIES, rate_of
 from benchmarks.measuring import median, verdict
-from benchmarks.prepared_registry import prepared_registry
+from benchmarks.prepared_registry import PAGE, prepared_registry
 from orch_assets_tests.support.cloud_servers import s3_client, s3_server
 
 HERE = Path(__file__).parents[1]
@@ -46,8 +49,9 @@ def main() -> bool:
     """Print the ratios; return whether none exceeds the bound."""
     commit, *options = sys.argv[1:]
     runs = int(options[0]) if options else RUNS
+    ratios = _record_ratios if "records" in options else _all_ratios
     with checkout(commit) as before:
-        return all([*_all_ratios(before, runs)])
+        return all([*ratios(before, runs)])
 
 
 def _all_ratios(before: Path, runs: int) -> Iterator[bool]:
@@ -74,6 +78,44 @@ def _all_ratios(before: Path, runs: int) -> Iterator[bool]:
     events = ["-m", "benchmarks.event_overhead", "graph"]
     yield from _ratios(before, runs, "200 studies × 10 empty pipelines", events, ["cpu"])
     yield from _ratios(before, 1, "the same run", ["-c", _STATEMENTS], ["statements"], bound=1)
+
+
+def _record_ratios(before: Path, runs: int) -> Iterator[bool]:
+    """Print what a record costs, compared with the commit and with the peers of `extraction`."""
+    print(f"{len(STUDIES)} studies × {RECORDS:,} records, 0 ms a page")
+    with prepared_registry(RECORDS, 0) as url, prepared_registry(PAGE, 0) as short:
+        now, then = _medians(before, runs, "pipeline", url)
+        least, least_before = _medians(before, runs, "pipeline", short)
+        yield verdict("CPU", now["cpu"] / then["cpu"], 0.7)
+        of_records = (now["cpu"] - least["cpu"]) / (then["cpu"] - least_before["cpu"])
+        yield verdict("CPU without that of a run of one page a study", of_records, 0.7)
+        rate = now["rows_per_second"]
+        yield verdict("rows/s", rate / then["rows_per_second"], 1.5, at_least=True)
+        yield verdict("added memory", now["mb"] / then["mb"], 1)
+        for peer, bound in (("bare_one", 0.75), ("bare_threads", 0.75), ("package_objects", 5)):
+            peers_rate = median([rate_of(peer, url) for _ in range(runs)])
+            yield verdict(f"rows/s / {peer}", rate / peers_rate, bound, at_least=True)
+    print(f"The same at {LATENCY:g} ms a page; 12 studies, all tables")
+    with prepared_registry(RECORDS, LATENCY) as url:
+        rates = [(rate_of("pipeline", url), rate_of("bytes_only", url)) for _ in range(runs)]
+        bytes_share = median([rate / peers_rate for rate, peers_rate in rates])
+        yield verdict("rows/s / bytes_only", bytes_share, 0.9, at_least=True)
+        now, then = _medians(before, runs, "twelve", url)
+        twelve = now["rows_per_second"] / then["rows_per_second"]
+        yield verdict("12 studies, rows/s", twelve, 1.5, at_least=True)
+
+
+def _medians(
+    before: Path, runs: int, kind: str, url: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Run a kind of `extraction` in both trees alternately; return the medians of each."""
+    command = ["-m", "benchmarks.extraction", kind, url]
+    pairs = [(_report(HERE, command), _report(before, command)) for _ in range(runs)]
+    medians = []
+    for tree in zip(*pairs, strict=True):
+        medians.append({figure: median([run[figure] for run in tree]) for figure in tree[0]})
+        print(f"  {kind}:", {figure: round(value, 3) for figure, value in medians[-1].items()})
+    return medians[0], medians[1]
 
 
 def _ratios(

@@ -1,5 +1,7 @@
 """The pipeline `records`, compared with bare loops, the public package and the request limit.
 
+The bare loops have the transport and the decoder of the pipeline, and nothing else of it.
+
 Each measurement has a separate process, and reads from a server of prepared pages. The *window* is
 the number of requests in flight.
 """
@@ -59,14 +61,15 @@ def _throughput() -> Iterator[bool]:
 
 
 def _rates(kinds: tuple[str, ...], url: str) -> dict[str, float]:
-    runs = [{kind: _rate(kind, url) for kind in kinds} for _ in range(REPETITIONS)]
+    runs = [{kind: rate_of(kind, url) for kind in kinds} for _ in range(REPETITIONS)]
     rates = {kind: median([run[kind] for run in runs]) for kind in kinds}
     for kind, rate in rates.items():
         print(f"  {kind}: {rate:,.0f}")
     return rates
 
 
-def _rate(kind: str, url: str) -> float:
+def rate_of(kind: str, url: str) -> float:
+    """Measure one kind in a process of its own, and return its rows per second."""
     if kind not in _PACKAGE:
         return float(report_of(MODULE, kind, url)["rows_per_second"])
     with tempfile.TemporaryDirectory() as folder:
@@ -150,9 +153,9 @@ def _pages() -> list[tuple[str, int]]:
 
 
 def _getter(url: str) -> Callable[[str, int], bytes]:
-    import httpx
+    from orch_assets import ImednetSDK
 
-    client = httpx.Client(headers={"x-api-key": "key", "x-imn-security-key": "key"})
+    client = ImednetSDK("key", "key", url)._client  # noqa: SLF001 - the pipeline's transport
 
     def get(study: str, page: int) -> bytes:
         address = f"{url}/api/v1/edc/studies/{study}/records?size={PAGE}&page={page}"
@@ -230,7 +233,7 @@ def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
         )
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         for job in ("before", "timed"):
-            _begun[:] = [resource.getrusage(resource.RUSAGE_SELF)]
+            begin()
             defs.resolve_job_def(job).execute_in_process(
                 instance=instance, tags=range_tags(studies[0], studies[-1]), run_config=quiet
             )
@@ -238,8 +241,20 @@ def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
         return _records_of(instance, studies)
 
 
-_begun: list[Any] = []
+_begun: list[resource.struct_rusage] = []
 _elapsed: list[float] = []
+
+
+def begin() -> None:
+    """Count CPU and memory from now on."""
+    _begun[:] = [resource.getrusage(resource.RUSAGE_SELF)]
+
+
+def cpu_seconds() -> float:
+    """Return the CPU seconds of this process since it began to count."""
+    (before,) = _begun
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _work_seconds(instance: Any, folder: str, studies: list[str]) -> float:
@@ -328,25 +343,29 @@ _LOADED = (
 )
 
 
-def _report(kind: str, url: str) -> None:
-    """Measure one kind in this process, and print the figures as JSON."""
-    # Modules are loaded first, so that the memory of reading doesn't include them.
+def load_modules() -> None:
+    """Load what a run needs, so that its memory and CPU don't include it."""
     for module in _LOADED:
         importlib.import_module(module)
-    _begun.append(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def _report(kind: str, url: str) -> None:
+    """Measure one kind in this process, and print the figures as JSON."""
+    load_modules()
+    begin()
     begun = time.perf_counter()
     rows = globals()[kind](url)
-    (before,) = _begun
     seconds = _elapsed[-1] if _elapsed else time.perf_counter() - begun
-    after = resource.getrusage(resource.RUSAGE_SELF)
+    (before,) = _begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         json.dumps(
             {
                 "rows": rows,
                 "seconds": seconds,
                 "rows_per_second": rows / seconds,
-                "mb": (after.ru_maxrss - before.ru_maxrss) / 1024,
-                "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+                "mb": (peak - before.ru_maxrss) / 1024,
+                "cpu": cpu_seconds(),
             }
         )
     )
