@@ -2,11 +2,12 @@
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +19,7 @@ from orch_assets.demo.envelope import (
     UNKNOWN,
     Pagination,
     RefusedError,
+    ValidationError,
     error_response,
     json_response,
     metadata,
@@ -92,8 +94,9 @@ def _list(registry: DemoRegistry, keys: Keys, endpoint: Endpoint) -> Handler:
         study_key = request.path_params.get("study_key")
         table = await _table(registry, endpoint, study_key)
         requested = page_request(request.query_params, endpoint)
-        rows = table.select(_selection(request, endpoint, requested))
-        body = _page(request, requested, rows, request.scope.get("state", {}).get("fault"))
+        fault: Fault | None = request.scope["state"].get("fault")
+        rows = table.select(_selection(request, endpoint, requested, fault))
+        body = _page(request, requested, rows, fault)
         registry.page_served(endpoint.name, study_key, requested.page)
         return json_response(body)
 
@@ -132,19 +135,20 @@ async def _table(registry: DemoRegistry, endpoint: Endpoint, study_key: str | No
     return registry.table(endpoint.name, study_key)
 
 
-def _selection(request: Request, endpoint: Endpoint, requested: PageRequest) -> RowSelection:
+def _selection(
+    request: Request, endpoint: Endpoint, requested: PageRequest, fault: Fault | None
+) -> RowSelection:
     params = request.query_params
     conditions: list[Callable[[Row], bool]] = []
     key: list[object] = []
-    if "filter" in endpoint.parameters and (text := single(params, "filter")) is not None:
-        conditions.append(row_filter(text, endpoint.scalars))
-        key.append(("filter", text))
-    if (
-        "recordDataFilter" in endpoint.parameters
-        and (text := single(params, "recordDataFilter")) is not None
-    ):
-        conditions.append(record_data_filter(text))
-        key.append(("recordDataFilter", text))
+    for name, text in _filters(params, endpoint, fault):
+        hours = fault.hours if fault and fault.kind == "other_zone" else 0.0
+        conditions.append(
+            row_filter(text, endpoint.scalars, hours)
+            if name == "filter"
+            else record_data_filter(text)
+        )
+        key.append((name, text, hours))
     if "includeInactive" in endpoint.parameters and not flag(params, "includeInactive"):
         conditions.append(lambda user: bool(user["userActiveInStudy"]))
         key.append("active")
@@ -152,10 +156,25 @@ def _selection(request: Request, endpoint: Endpoint, requested: PageRequest) -> 
     return RowSelection(requested.sort, tuple(key), matches)
 
 
+def _filters(
+    params: QueryParams, endpoint: Endpoint, fault: Fault | None
+) -> Iterator[tuple[str, str]]:
+    """Yield the filters of a request that count: their parameters and texts."""
+    for name in ("filter", "recordDataFilter"):
+        text = single(params, name) if name in endpoint.parameters else None
+        if text is None or (fault and fault.kind == "ignored_filter"):
+            continue
+        if fault and fault.kind == "refused_filter":
+            raise ValidationError("Simulated fault.", attribute=name, value=text)
+        yield name, text
+
+
 def _page(
     request: Request, requested: PageRequest, rows: Sequence[bytes], fault: Fault | None
 ) -> bytes:
     kind = fault.kind if fault else None
+    if kind == "other_order":
+        rows = rows[::-1]
     last = max(0, -(-len(rows) // requested.size) - 1)
     if kind == "wrong_page":
         number = requested.page + 1 if requested.page < last else requested.page - 1

@@ -117,7 +117,9 @@ class DemoServer:
 
     def _make_server(self) -> uvicorn.Server:
         app = create_app(self.registry, Keys(self.api_key, self.security_key))
-        self._middleware = SimulatorMiddleware(app, self.traffic, self.faults, self._find_transport)
+        self._middleware = SimulatorMiddleware(
+            app, self.registry.clock, self.traffic, self.faults, self._find_transport
+        )
         config = uvicorn.Config(
             self._middleware,
             host=self._host,

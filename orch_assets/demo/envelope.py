@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -75,12 +74,15 @@ class Pagination:
 
 
 def metadata(request: Request, error: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the envelope's metadata. The status is ``ERROR`` if there is an error."""
+    """Return the envelope's metadata, with the account's time.
+
+    The status is ``ERROR`` if there is an error.
+    """
     return {
         "status": "ERROR" if error else "OK",
         "method": request.method,
         "path": request.scope["raw_path"].decode("ascii"),
-        "timestamp": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
+        "timestamp": request.scope["state"]["clock"].text,
         "error": dict(error or {}),
     }
 

@@ -18,12 +18,20 @@ FaultKind = Literal[
     "missing",  # an answer without the key `data`
     "shrunk",  # the correct rows, with half of the correct totals
     "other_study",  # the correct rows, with another study's key
+    "other_order",  # the correct rows in the reverse order, with the requested `sort`
+    "ignored_filter",  # all rows, as if the request had no filter
+    "refused_filter",  # a validation error (status 400) about the filter
+    "other_zone",  # the filter's dates are read in a zone that is `hours` ahead of UTC
 ]
+
+_FILTER_KINDS = {"ignored_filter", "refused_filter", "other_zone"}
 
 
 @dataclass(frozen=True)
 class Fault:
     """One fault, and the requests that it affects.
+
+    The kinds that concern a filter affect, and count, only requests that have one.
 
     Attributes:
         kind: What happens; see :data:`FaultKind`.
@@ -34,6 +42,7 @@ class Fault:
         status: The HTTP status of the kind ``status``.
         retry_after: The header ``Retry-After`` of the kind ``status``; None to send none.
         seconds: The duration of the kind ``delay``.
+        hours: How far the zone of the kind ``other_zone`` is ahead of UTC; negative for behind.
 
     Example:
         >>> Fault("status", endpoint="records", times=2, status=429, retry_after="1").times
@@ -48,16 +57,20 @@ class Fault:
     status: int = 500
     retry_after: str | None = None
     seconds: float = 0.0
+    hours: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
             kinds = ", ".join(get_args(FaultKind))
             raise ValueError(f"There is no fault {self.kind!r}. Choose one of: {kinds}.")
 
-    def hits(self, endpoint: str | None, study_key: str | None, page: int | None) -> bool:
+    def hits(
+        self, endpoint: str | None, study_key: str | None, page: int | None, *, filtered: bool
+    ) -> bool:
         """Return whether the fault affects such a request."""
         return (
-            self.endpoint in {None, endpoint}
+            (filtered or self.kind not in _FILTER_KINDS)
+            and self.endpoint in {None, endpoint}
             and self.study_key in {None, study_key}
             and self.page in {None, page}
         )
@@ -97,13 +110,20 @@ class Faults:
                 if remaining != 0
             ]
 
-    def take(self, endpoint: str | None, study_key: str | None, page: int | None) -> list[Fault]:
+    def take(
+        self,
+        endpoint: str | None,
+        study_key: str | None,
+        page: int | None,
+        *,
+        filtered: bool = False,
+    ) -> list[Fault]:
         """Return the faults of one request, and count them as used."""
         taken: list[Fault] = []
         with self._lock:
             for index, fault in enumerate(self._faults):
                 remaining = self._remaining[index]
-                if remaining == 0 or not fault.hits(endpoint, study_key, page):
+                if remaining == 0 or not fault.hits(endpoint, study_key, page, filtered=filtered):
                     continue
                 if fault.kind != "delay" and any(other.kind != "delay" for other in taken):
                     continue

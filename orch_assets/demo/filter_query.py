@@ -19,10 +19,12 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from orch_assets.demo.api_fields import ApiField, Kind
 from orch_assets.demo.envelope import ValidationError
+from orch_assets.demo.studies.plans import parsed_stamp, stamp
 
 Row = Mapping[str, Any]
 Predicate = Callable[[Row], bool]
@@ -119,18 +121,19 @@ def quote(value: str) -> str:
     return f'"{escaped}"'
 
 
-def row_filter(text: str, fields: Mapping[str, ApiField]) -> Predicate:
+def row_filter(text: str, fields: Mapping[str, ApiField], ahead: float = 0.0) -> Predicate:
     """Compile ``filter`` for an endpoint's rows.
 
     Args:
         text: The filter.
         fields: The fields that rows can be filtered by, by name.
+        ahead: The hours by which the zone of the filter's dates is ahead of UTC. The API's is UTC.
 
     Raises:
         ValidationError: The text is not a filter, an attribute is unknown, or a value has the
             wrong type.
     """
-    return _any_of(parse(text, "filter"), lambda condition: _field_test(condition, fields))
+    return _any_of(parse(text, "filter"), lambda condition: _field_test(condition, fields, ahead))
 
 
 def record_data_filter(text: str) -> Predicate:
@@ -150,7 +153,7 @@ def _any_of(
     return lambda row: any(all(test(row) for test in group) for group in tests)
 
 
-def _field_test(condition: Condition, fields: Mapping[str, ApiField]) -> Predicate:
+def _field_test(condition: Condition, fields: Mapping[str, ApiField], ahead: float) -> Predicate:
     name, value = condition.attribute, condition.value
     field = fields.get(name)
     if field is None:
@@ -169,17 +172,18 @@ def _field_test(condition: Condition, fields: Mapping[str, ApiField]) -> Predica
         raise ValidationError(
             f"The value must have the type {field.kind}.", attribute=name, value=value
         )
-    return _comparison(name, _COMPARISONS[condition.operator], _typed(field.kind, value))
+    return _comparison(name, _COMPARISONS[condition.operator], _typed(field.kind, value, ahead))
 
 
-def _typed(kind: Kind, value: str) -> Any:
+def _typed(kind: Kind, value: str, ahead: float) -> Any:
     if kind == "integer":
         return int(value)
     if kind == "boolean":
         return value == "true"
     if kind == "date_time":  # rows write the same time as "2025-06-05 21:12:08"
         day, _, time = value.partition("T")
-        return f"{day} {time.rstrip('Z') or '00:00:00'}"
+        text = f"{day} {time.rstrip('Z') or '00:00:00'}"
+        return stamp(parsed_stamp(text) - timedelta(hours=ahead)) if ahead else text
     return value
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orch_assets.demo.changes.account_clock import AccountClock
 from orch_assets.demo.envelope import UNKNOWN, RefusedError, error_response
 from orch_assets.demo.faults import Fault, Faults
 from orch_assets.demo.page_request import DEFAULT_SIZE
@@ -31,13 +32,20 @@ class SimulatorMiddleware:
     """An ASGI application around that of the API.
 
     It handles the faults of a connection and a status. It passes those that change the content of
-    a page to the application, as ``scope["state"]["fault"]``.
+    a page to the application, as ``scope["state"]["fault"]``, and the account's clock as
+    ``scope["state"]["clock"]``.
     """
 
     def __init__(
-        self, api: ASGIApp, traffic: Traffic, faults: Faults, find_transport: FindTransport
+        self,
+        api: ASGIApp,
+        clock: AccountClock,
+        traffic: Traffic,
+        faults: Faults,
+        find_transport: FindTransport,
     ) -> None:
         self._api = api
+        self._clock = clock
         self._traffic = traffic
         self._faults = faults
         self._find_transport = find_transport
@@ -52,6 +60,7 @@ class SimulatorMiddleware:
         if scope["type"] != "http":
             await self._api(scope, receive, send)
             return
+        scope.setdefault("state", {})["clock"] = self._clock
         entry = _entry(scope)
 
         async def log(message: Message) -> None:
@@ -68,15 +77,17 @@ class SimulatorMiddleware:
                 limited = Fault("status", status=429, retry_after=self._traffic.retry_after)
                 await _refuse(limited, scope, receive, log)
                 return
-            for fault in self._faults.take(entry.endpoint, entry.study_key, entry.page):
+            for fault in self._faults.take(
+                entry.endpoint, entry.study_key, entry.page, filtered=entry.filtered
+            ):
                 if fault.kind == "delay":
                     await self._delay(fault.seconds)
                 else:
-                    scope.setdefault("state", {})["fault"] = fault
+                    scope["state"]["fault"] = fault
             await self._answer(scope, receive, log)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fault: Fault | None = scope.get("state", {}).get("fault")
+        fault: Fault | None = scope["state"].get("fault")
         kind = fault.kind if fault else None
         if fault and kind == "status":
             await _refuse(fault, scope, receive, send)
@@ -134,6 +145,7 @@ def _entry(scope: Scope) -> RequestEntry:
         study_key=study_key,
         page=_number(params.get("page", "0")) if paged else None,
         size=_number(params.get("size", str(DEFAULT_SIZE))) if paged else None,
+        filtered="filter" in params or "recordDataFilter" in params,
     )
 
 

@@ -7,12 +7,11 @@ from starlette.datastructures import QueryParams
 
 from orch_assets.demo.envelope import ValidationError
 from orch_assets.demo.read_api import Endpoint
+from orch_assets.demo.row_tables import Sort
 
 MAX_PAGE = 2**31 - 1
 MAX_SIZE = 500
 DEFAULT_SIZE = 25
-
-Sort = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from orch_assets.demo.page_request import Sort
 from orch_assets.demo.read_api import Endpoint
 
 Row = dict[str, Any]
+Sort = tuple[tuple[str, str], ...]
 
 # How many filtered or sorted selections are cached for the further pages of the same request.
 _CACHED_SELECTIONS = 32
@@ -48,7 +48,18 @@ class Table:
     def __init__(self, endpoint: Endpoint, rows: Iterable[Row]) -> None:
         self._endpoint = endpoint
         self._encoder = msgspec.json.Encoder()
+        self._last_id = 0
         self._keep(sorted(rows, key=self._id))
+
+    @property
+    def id_name(self) -> str:
+        """The field that holds a row's ID."""
+        return self._endpoint.id
+
+    @property
+    def last_id(self) -> int:
+        """The largest number that was ever a row's ID; 0 if there was none."""
+        return self._last_id
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -71,6 +82,10 @@ class Table:
         """Return the row with this ID; None if there is none."""
         return next((row for row in self.rows if self._id(row) == row_id), None)
 
+    def by_id(self) -> dict[Any, Row]:
+        """Return a new dictionary of all rows by ID, in the order of the IDs."""
+        return {self._id(row): row for row in self.rows}
+
     def insert(self, row: Row) -> None:
         """Add a row, in the order of the IDs."""
         self._keep(sorted([*self.rows, row], key=self._id))
@@ -81,8 +96,7 @@ class Table:
         Raises:
             KeyError: There is no such row.
         """
-        old = self._existing(row_id)
-        self._keep([{**row, **changes} if row is old else row for row in self.rows])
+        self.apply({row_id: {**self._existing(row_id), **changes}})
 
     def delete(self, row_id: object) -> None:
         """Remove the row with this ID.
@@ -90,8 +104,30 @@ class Table:
         Raises:
             KeyError: There is no such row.
         """
-        old = self._existing(row_id)
-        self._keep([row for row in self.rows if row is not old])
+        self._existing(row_id)
+        self.apply({row_id: None})
+
+    def apply(self, changes: Mapping[Any, Row | None]) -> None:
+        """Replace, add and remove rows at once; the other rows are not encoded again.
+
+        Args:
+            changes: The new rows by the ID of the row that they replace or add. None removes it.
+        """
+        old, added = self._snapshot, dict(changes)
+        pairs: list[tuple[Row, bytes]] = []
+        for row, encoded in zip(old.rows, old.encoded, strict=True):
+            row_id = self._id(row)
+            if row_id not in changes:
+                pairs.append((row, encoded))
+                continue
+            added.pop(row_id, None)
+            if new := changes[row_id]:
+                pairs.append((new, self._encode(new)))
+        new_rows = [row for row in added.values() if row]
+        pairs.extend((row, self._encode(row)) for row in new_rows)
+        if new_rows:
+            pairs.sort(key=lambda pair: self._id(pair[0]))
+        self._publish([row for row, _ in pairs], [encoded for _, encoded in pairs])
 
     def _existing(self, row_id: object) -> Row:
         row = self.get(row_id)
@@ -103,7 +139,12 @@ class Table:
         return row[self._endpoint.id]
 
     def _keep(self, rows: Sequence[Row]) -> None:
-        self._snapshot = _Snapshot(rows, [self._encode(row) for row in rows], {})
+        self._publish(rows, [self._encode(row) for row in rows])
+
+    def _publish(self, rows: Sequence[Row], encoded: Sequence[bytes]) -> None:
+        numbers = (row_id for row in rows if isinstance(row_id := self._id(row), int))
+        self._last_id = max(self._last_id, max(numbers, default=0))
+        self._snapshot = _Snapshot(rows, encoded, {})
 
     def _encode(self, row: Row) -> bytes:
         try:

@@ -17,6 +17,7 @@ class RequestEntry:
         study_key: The requested study; None if the path names none.
         page: The 0-based page number; None if the endpoint has no pages or the value is invalid.
         size: The requested number of rows; None in the same cases.
+        filtered: Whether it has a filter.
         started: When the request arrived, in monotonic seconds.
         ended: When its answer was complete, in monotonic seconds; None while it is in flight.
         status: The HTTP status of the answer; None without an answer (in flight, or reset).
@@ -27,6 +28,7 @@ class RequestEntry:
     study_key: str | None = None
     page: int | None = None
     size: int | None = None
+    filtered: bool = False
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     status: int | None = None

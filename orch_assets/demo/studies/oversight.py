@@ -21,10 +21,11 @@ from orch_assets.demo.studies.vocabulary import (
 _CODED_SHARE = 0.9
 _QUERY_SHARE = 0.12
 _CLOSED_SHARE = 0.65
-_DICTIONARIES = {
+DICTIONARIES = {
     "AETERM": ("MedDRA", "27.1", {term: code for term, _, code in ADVERSE_EVENTS}),
     "CMTRT": ("WHODrug", "2025 MAR 1", {name: code for name, _, code, *_ in MEDICATIONS}),
 }
+"""The dictionary of each coded variable: its name, its version, and the codes by term."""
 
 
 def make_revisions(plan: StudyPlan, records: list[Row], users: list[Row]) -> list[Row]:
@@ -86,7 +87,7 @@ def make_codings(
     coder = next(user for user in users if user["roles"][0]["name"] == "Medical Coder")
     rows: list[Row] = []
     for record in records:
-        for variable, (dictionary, version, codes) in _DICTIONARIES.items():
+        for variable, (dictionary, version, codes) in DICTIONARIES.items():
             value = record["recordData"].get(variable)
             if not value or not chance(rng, _CODED_SHARE):
                 continue

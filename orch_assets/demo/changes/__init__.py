@@ -1,0 +1,1 @@
+"""How the simulated account changes over time: edits, its clock, and a life of its own."""
