@@ -59,6 +59,8 @@ class DemoRegistry:
         studies: The number of studies.
         subjects: The average number of subjects per study. Each study's own number varies.
         seed: The random seed of all data.
+        days: How many days the account has lived since, by :meth:`live_day`. With 0, a study's rows
+            are created when they are first used; otherwise, those of all studies at once.
 
     Attributes:
         clock: The account's clock, which gives edits their dates.
@@ -77,7 +79,7 @@ class DemoRegistry:
         '2025-06-30 12:00:01'
     """
 
-    def __init__(self, studies: int = 12, subjects: int = 40, seed: int = 7) -> None:
+    def __init__(self, studies: int = 12, subjects: int = 40, seed: int = 7, days: int = 0) -> None:
         self._subjects = subjects
         self._seed = seed
         self.clock = AccountClock()
@@ -85,6 +87,8 @@ class DemoRegistry:
         self._studies = {plan.key: _Study(plan) for plan in plan_studies(studies, subjects, seed)}
         self._hooks: list[_PageHook] = []
         self._listing = self._list_studies()
+        for _ in range(days):
+            self.live_day()
 
     def study_keys(self) -> list[str]:
         """Return the keys of the listed studies, in the order of the studies' IDs."""
@@ -187,7 +191,7 @@ class DemoRegistry:
             at: The date of the changes, with a time zone; None for the clock's.
 
         Raises:
-            KeyError: There is no such study.
+            KeyError: There is no such study or user.
             ValueError: ``at`` has no time zone.
         """
         study = self._studies[study_key]
@@ -196,6 +200,7 @@ class DemoRegistry:
         with study.editing:
             moment = self.clock.next_edit() if at is None else at.astimezone(UTC)
             edit = StudyEdit(study.plan, study.made(), moment, user)
+            edit.user()
             yield edit
             with self._lock:
                 for endpoint, changes in edit.changes.items():

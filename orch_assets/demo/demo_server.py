@@ -23,10 +23,11 @@ class DemoServer:
     """The simulator over HTTP, in a daemon thread.
 
     Args:
-        registry: The data to serve. None creates it from the next three arguments.
+        registry: The data to serve. None creates it from the next four arguments.
         studies: See :class:`DemoRegistry`.
         subjects: See :class:`DemoRegistry`.
         seed: See :class:`DemoRegistry`.
+        days: See :class:`DemoRegistry`.
         host: The address to listen on.
         port: The port; 0 for a free one.
         api_key: The expected value of the header ``x-api-key``.
@@ -52,12 +53,13 @@ class DemoServer:
         studies: int = 12,
         subjects: int = 40,
         seed: int = 7,
+        days: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str = "demo-api-key",
         security_key: str = "demo-security-key",
     ) -> None:
-        self.registry = registry or DemoRegistry(studies, subjects, seed)
+        self.registry = registry or DemoRegistry(studies, subjects, seed, days)
         self.api_key = api_key
         self.security_key = security_key
         self.faults = Faults()

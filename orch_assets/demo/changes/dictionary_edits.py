@@ -37,8 +37,8 @@ class VariableEdits(FlaggedEdits):
             KeyError: There is no such form.
             ValueError: The form has a variable of this name.
         """
+        form = self._draft.form(form_key)
         others = self._check_new(form_key, variable_name)
-        (form,) = self._draft.related("forms", "formKey", form_key)
         sequence = max((row["sequence"] for row in others), default=0) + 1
         return self._new(
             variableType=variable_type,

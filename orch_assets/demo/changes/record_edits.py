@@ -120,8 +120,8 @@ class RecordEdits(TableEdits):
             KeyError: There is no such form, subject or visit, or the form has no such variable.
         """
         subject = self._draft.row("subjects", subject_id)
+        form = self._draft.form(form_key)
         self._check(form_key, answers, {})
-        (form,) = self._draft.related("forms", "formKey", form_key)
         links: dict[str, Any] = {} if parent_id is None else {"parentRecordId": parent_id}
         if visit_id is not None:
             visit = self._draft.row("visits", visit_id)
@@ -150,8 +150,6 @@ class RecordEdits(TableEdits):
         return record
 
     def _check(self, form_key: str, answers: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-        if not self._draft.related("forms", "formKey", form_key):
-            raise KeyError(f"The study has no form {form_key}.")
         variables = self._draft.related("variables", "formKey", form_key)
         known = (set(data) | {row["variableName"] for row in variables}) - set(_SYSTEM_KEYS)
         if wrong := sorted(set(answers) - known):

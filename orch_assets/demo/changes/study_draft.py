@@ -56,6 +56,16 @@ class StudyDraft:
             raise KeyError(f"{endpoint} has no row {row_id!r}")
         return self.rows(endpoint)[row_id]
 
+    def form(self, form_key: str) -> Row:
+        """Return the form with this key.
+
+        Raises:
+            KeyError: There is no such form.
+        """
+        for form in self.related("forms", "formKey", form_key):
+            return form
+        raise KeyError(f"The study has no form {form_key}.")
+
     def related(self, endpoint: str, field: str, value: object) -> list[Row]:
         """Return the rows whose link ``field`` has a value. Such links never change."""
         rows = self.rows(endpoint)
