@@ -183,8 +183,15 @@ def _typed(kind: Kind, value: str, ahead: float) -> Any:
     if kind == "date_time":  # rows write the same time as "2025-06-05 21:12:08"
         day, _, time = value.partition("T")
         text = f"{day} {time.rstrip('Z') or '00:00:00'}"
-        return stamp(parsed_stamp(text) - timedelta(hours=ahead)) if ahead else text
+        return _moved(text, -ahead) if ahead else text
     return value
+
+
+def _moved(text: str, hours: float) -> str:
+    try:
+        return stamp(parsed_stamp(text) + timedelta(hours=hours))
+    except (ValueError, OverflowError):
+        raise ValidationError("There is no such date.", attribute="filter", value=text) from None
 
 
 def _comparison(name: str, compare: Callable[[Any, Any], bool], expected: Any) -> Predicate:
