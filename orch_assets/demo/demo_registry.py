@@ -261,7 +261,7 @@ class DemoRegistry:
 
     def page_served(self, endpoint: str, study_key: str | None, page: int) -> None:
         """Run the changes that :meth:`after_page` stored for a page. The server calls this."""
-        with self._lock:
+        with self._lock:  # waits for an edit that is being stored: answers show all of it
             due = [
                 hook
                 for hook in self._hooks

@@ -1,6 +1,7 @@
 """The rows of one endpoint, encoded once; a change replaces them, and readers need no lock."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,7 @@ class Table:
 
     def by_id(self) -> dict[Any, Row]:
         """Return a new dictionary of all rows by ID, in the order of the IDs."""
-        return {self._id(row): row for row in self.rows}
+        return {row[self.id_name]: row for row in self.rows}
 
     def insert(self, row: Row) -> None:
         """Add a row, in the order of the IDs."""
@@ -113,21 +114,25 @@ class Table:
         Args:
             changes: The new rows by the ID of the row that they replace or add. None removes it.
         """
-        old, added = self._snapshot, dict(changes)
-        pairs: list[tuple[Row, bytes]] = []
-        for row, encoded in zip(old.rows, old.encoded, strict=True):
-            row_id = self._id(row)
-            if row_id not in changes:
-                pairs.append((row, encoded))
+        rows, encoded = list(self._snapshot.rows), list(self._snapshot.encoded)
+        positions = {row[self.id_name]: position for position, row in enumerate(rows)}
+        removed = []
+        for row_id, row in changes.items():
+            position = positions.get(row_id)
+            if position is None:
                 continue
-            added.pop(row_id, None)
-            if new := changes[row_id]:
-                pairs.append((new, self._encode(new)))
-        new_rows = [row for row in added.values() if row]
-        pairs.extend((row, self._encode(row)) for row in new_rows)
-        if new_rows:
-            pairs.sort(key=lambda pair: self._id(pair[0]))
-        self._publish([row for row, _ in pairs], [encoded for _, encoded in pairs])
+            if row is None:
+                removed.append(position)
+            else:
+                rows[position], encoded[position] = row, self._encode(row)
+        for position in sorted(removed, reverse=True):
+            del rows[position], encoded[position]
+        for row_id, row in changes.items():
+            if row is not None and row_id not in positions:
+                position = bisect_left(rows, self._id(row), key=self._id)
+                rows.insert(position, row)
+                encoded.insert(position, self._encode(row))
+        self._publish(rows, encoded, changes)
 
     def _existing(self, row_id: object) -> Row:
         row = self.get(row_id)
@@ -139,10 +144,10 @@ class Table:
         return row[self._endpoint.id]
 
     def _keep(self, rows: Sequence[Row]) -> None:
-        self._publish(rows, [self._encode(row) for row in rows])
+        self._publish(rows, [self._encode(row) for row in rows], map(self._id, rows))
 
-    def _publish(self, rows: Sequence[Row], encoded: Sequence[bytes]) -> None:
-        numbers = (row_id for row in rows if isinstance(row_id := self._id(row), int))
+    def _publish(self, rows: Sequence[Row], encoded: Sequence[bytes], ids: Iterable[Any]) -> None:
+        numbers = (row_id for row_id in ids if isinstance(row_id, int))
         self._last_id = max(self._last_id, max(numbers, default=0))
         self._snapshot = _Snapshot(rows, encoded, {})
 
