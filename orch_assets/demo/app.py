@@ -152,8 +152,13 @@ def _selection(
     if "includeInactive" in endpoint.parameters and not flag(params, "includeInactive"):
         conditions.append(lambda user: bool(user["userActiveInStudy"]))
         key.append("active")
-    matches = (lambda row: all(condition(row) for condition in conditions)) if conditions else None
-    return RowSelection(requested.sort, tuple(key), matches)
+    return RowSelection(requested.sort, tuple(key), _all_of(conditions))
+
+
+def _all_of(conditions: list[Callable[[Row], bool]]) -> Callable[[Row], bool] | None:
+    if len(conditions) <= 1:
+        return conditions[0] if conditions else None
+    return lambda row: all(condition(row) for condition in conditions)
 
 
 def _filters(

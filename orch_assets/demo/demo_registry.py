@@ -200,7 +200,8 @@ class DemoRegistry:
         with study.editing:
             moment = self.clock.next_edit() if at is None else at.astimezone(UTC)
             edit = StudyEdit(study.plan, study.made(), moment, user)
-            edit.user()
+            if user is not None:
+                edit.user()  # refuse an unknown one before anything is edited
             yield edit
             with self._lock:
                 for endpoint, changes in edit.changes.items():

@@ -150,6 +150,8 @@ def _any_of(
     alternatives: list[list[Condition]], compile_one: Callable[[Condition], Predicate]
 ) -> Predicate:
     tests = [[compile_one(condition) for condition in group] for group in alternatives]
+    if len(tests) == 1 and len(tests[0]) == 1:  # several times faster, and the most frequent
+        return tests[0][0]
     return lambda row: any(all(test(row) for test in group) for group in tests)
 
 

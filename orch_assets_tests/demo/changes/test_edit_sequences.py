@@ -128,10 +128,11 @@ class Account(RuleBasedStateMachine):
 
     @rule(choice=choices, term=st.sampled_from(TERMS))
     def change_a_record(self, choice: int, term: str) -> None:
-        record = self.pick(choice, "records")
+        coding = self.pick(choice, "codings") if choice % 2 else None
+        record = self.pick(choice, "records", **_recorded(coding))
         assert record is not None
         names = record["recordData"].keys() - {"dateCreated", "dateModified", "unvnum"}
-        name = "AETERM" if "AETERM" in names else min(names)
+        name = next((name for name in ("AETERM", "CMTRT") if name in names), min(names))
         waiting = {
             row["codingId"]
             for row in self.before["codings"].values()
@@ -163,7 +164,8 @@ class Account(RuleBasedStateMachine):
     @precondition(lambda self: len(self.before["records"]) > 10)
     @rule(choice=choices)
     def remove_a_record(self, choice: int) -> None:
-        record = self.pick(choice, "records")
+        newest = max(self.before["records"]) if choice % 2 else None
+        record = self.pick(choice, "records", **_recorded(self.before["records"].get(newest)))
         assert record is not None
         gone = {
             row["recordId"]
@@ -313,6 +315,11 @@ class Account(RuleBasedStateMachine):
         for name in ("records", "recordRevisions"):
             answer = self.client.get(f"/studies/S/{name}", size=1).json()
             assert answer["pagination"]["totalElements"] == len(self.before[name])
+
+
+def _recorded(row: Row | None) -> Row:
+    """Return what finds the record that a row is about; what finds any without one."""
+    return {"recordId": row["recordId"]} if row else {}
 
 
 def _plain(row: Row) -> Row:
