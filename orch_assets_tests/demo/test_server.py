@@ -92,7 +92,7 @@ def test_importing_the_package_loads_no_tables_library() -> None:
 def test_the_command_line_serves_until_it_is_interrupted() -> None:
     command = [sys.executable, "-m", "orch_assets.demo", "--studies", "3"]
     with subprocess.Popen(
-        [*command, "--subjects", "2"],
+        [*command, "--subjects", "2", "--days", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -113,3 +113,4 @@ def test_the_command_line_serves_until_it_is_interrupted() -> None:
         assert process.wait(20) == 0
         assert (process.stdout.read(), process.stderr.read()) == ("Stopped.\n", "")
     assert len(json.loads(answer.text)["data"]) == 3
+    assert json.loads(answer.text)["metadata"]["timestamp"] == "2025-07-02 12:00:01"  # after 2 days

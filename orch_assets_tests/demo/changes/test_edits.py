@@ -363,6 +363,25 @@ def test_forms_are_added_disabled_and_removed(registry: DemoRegistry) -> None:
         edit.forms.remove(new["formId"])
 
 
+def test_a_user_becomes_inactive(registry: DemoRegistry) -> None:
+    """Its row has no date that could move."""
+    user = registry.rows("users", STUDY)[0]["userId"]
+    with watched(registry) as difference, registry.edit(STUDY) as edit:
+        edit.users.change(user, userActiveInStudy=False)
+    assert ids(difference) == {"users": [user]}
+    assert fields(difference, "users", user) == {"userActiveInStudy"}
+
+
+def test_a_removed_record_can_come_back_as_it_was(registry: DemoRegistry) -> None:
+    """With its old date, so that no date tells."""
+    record = registry.rows("records", STUDY)[-1]
+    with watched(registry) as difference:
+        with registry.edit(STUDY) as edit:
+            edit.records.remove(record["recordId"])
+        registry.insert_row("records", STUDY, record)
+    assert "records" not in difference
+
+
 def test_a_new_subject_has_visits_and_records(registry: DemoRegistry) -> None:
     site, interval = (registry.rows(name, STUDY)[0] for name in ("sites", "intervals"))
     with watched(registry) as difference, registry.edit(STUDY) as edit:

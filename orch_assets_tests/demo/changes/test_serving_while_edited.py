@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets_tests.demo.conftest import Client
 
 STUDY = "ONC-301"
 EDITS = 60
@@ -70,3 +71,16 @@ def test_an_edit_is_served_as_a_whole() -> None:
         answers = [answer for reader in readers for answer in reader.result()]
         assert len({answer["records"] for answer in answers}) > 5
         assert [each for each in answers if each["recordRevisions"] < 3 * each["records"]] == []
+
+
+def test_an_edit_happens_between_two_pages(server: DemoServer, client: Client) -> None:
+    first, *_ = [row["recordId"] for row in server.registry.rows("records", STUDY)]
+
+    def remove(registry: DemoRegistry) -> None:
+        with registry.edit(STUDY) as edit:
+            edit.records.remove(first)
+
+    server.registry.after_page("records", 0, remove)
+    records = f"/studies/{STUDY}/records"
+    assert client.ids(records, "recordId", size=1) == [first]
+    assert first not in client.ids(records, "recordId", size=500)
