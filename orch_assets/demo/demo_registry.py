@@ -32,7 +32,8 @@ class _Study:
     forbidden: bool = False
     tables: Mapping[str, Table] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
-    editing: threading.Lock = field(default_factory=threading.Lock)
+    editing: threading.RLock = field(default_factory=threading.RLock)
+    edited: bool = False
 
     def made(self) -> Mapping[str, Table]:
         with self.lock:
@@ -42,6 +43,22 @@ class _Study:
                     for name, rows in make_study(self.plan).items()
                 }
         return self.tables
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait for the edits of other threads, and let them wait.
+
+        Raises:
+            RuntimeError: This thread has an edit of the study open.
+        """
+        with self.editing:
+            if self.edited:
+                raise RuntimeError(f"An edit of study {self.plan.key} is open in this thread.")
+            self.edited = True
+            try:
+                yield
+            finally:
+                self.edited = False
 
 
 @dataclass(frozen=True)
@@ -193,11 +210,12 @@ class DemoRegistry:
         Raises:
             KeyError: There is no such study or user.
             ValueError: ``at`` has no time zone.
+            RuntimeError: This thread has an edit of the study open.
         """
         study = self._studies[study_key]
         if at is not None and at.tzinfo is None:
             raise ValueError("The date of an edit needs a time zone, such as UTC.")
-        with study.editing:
+        with study.alone():
             moment = self.clock.next_edit() if at is None else at.astimezone(UTC)
             edit = StudyEdit(study.plan, study.made(), moment, user)
             if user is not None:

@@ -423,6 +423,14 @@ def test_an_edit_sees_its_own_changes_and_others_do_not_before_its_end(
     assert new["deleted"] is True
 
 
+def test_an_edit_within_an_edit_of_the_study_is_refused(registry: DemoRegistry) -> None:
+    """It would wait for itself."""
+    with registry.edit(STUDY), pytest.raises(RuntimeError, match="is open in this thread"):
+        registry.live_day()
+    with registry.edit(STUDY) as edit:
+        edit.records.change(edit.records.find()["recordId"], {})
+
+
 def test_a_change_of_other_rows_during_an_edit_is_kept(registry: DemoRegistry) -> None:
     one, other = registry.rows("records", STUDY)[:2]
     with registry.edit(STUDY) as edit:
