@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -115,6 +116,17 @@ def test_the_same_seed_and_days_give_the_same_account_in_every_process() -> None
 def digest(registry: DemoRegistry) -> str:
     tables = {key: rows_of(registry, key) for key in registry.study_keys()}
     return hashlib.sha256(json.dumps(tables).encode()).hexdigest()
+
+
+def test_a_late_account_dates_its_day_earlier() -> None:
+    registry = DemoRegistry(studies=1, subjects=10)
+    before = len(registry.rows("recordRevisions", STUDY))
+    registry.clock.late = timedelta(days=1)
+    registry.live_day()
+    new = registry.rows("recordRevisions", STUDY)[before:]
+    assert new
+    assert all("2025-06-29 12:00:01" <= row["dateCreated"] < BEFORE for row in new)
+    assert registry.clock.text == AFTER
 
 
 def test_another_seed_gives_another_day() -> None:
