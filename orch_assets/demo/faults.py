@@ -18,12 +18,16 @@ FaultKind = Literal[
     "missing",  # an answer without the key `data`
     "shrunk",  # the correct rows, with half of the correct totals
     "other_study",  # the correct rows, with another study's key
+]
+
+QueryFaultKind = Literal[  # how the server misunderstands the query of a request
     "other_order",  # the correct rows in the reverse order, with the requested `sort`
     "ignored_filter",  # all rows, as if the request had no filter
     "refused_filter",  # a validation error (status 400) about the filter
     "other_zone",  # the filter's dates are read in a zone that is `hours` ahead of UTC
 ]
 
+_KINDS = (*get_args(FaultKind), *get_args(QueryFaultKind))
 _FILTER_KINDS = {"ignored_filter", "refused_filter", "other_zone"}
 
 
@@ -34,7 +38,7 @@ class Fault:
     The kinds that concern a filter affect, and count, only requests that have one.
 
     Attributes:
-        kind: What happens; see :data:`FaultKind`.
+        kind: What happens; see :data:`FaultKind` and :data:`QueryFaultKind`.
         endpoint: The affected endpoint, such as ``"records"``; None for all.
         study_key: The affected study; None for all.
         page: The affected 0-based page; None for all.
@@ -49,7 +53,7 @@ class Fault:
         2
     """
 
-    kind: FaultKind
+    kind: FaultKind | QueryFaultKind
     endpoint: str | None = None
     study_key: str | None = None
     page: int | None = None
@@ -60,8 +64,8 @@ class Fault:
     hours: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(FaultKind):
-            kinds = ", ".join(get_args(FaultKind))
+        if self.kind not in _KINDS:
+            kinds = ", ".join(_KINDS)
             raise ValueError(f"There is no fault {self.kind!r}. Choose one of: {kinds}.")
 
     def hits(
