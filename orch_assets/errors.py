@@ -37,6 +37,7 @@ isn't installed is an ``ImportError``.
     │   ├── ArtifactNameError (ValueError)    an invalid artifact name
     │   ├── ArtifactNotFoundError (LookupError)   there is no such artifact or version
     │   ├── ArtifactCorruptError      bytes and manifest don't match
+    │   ├── ArtifactReplacedError     the version to be replaced is no longer the current one
     │   ├── UnstorableTableError (ValueError)   a table can't be stored without changing it
     │   ├── UnstorableValueError (ValueError)   a value is not JSON-serializable
     │   └── StoreUnavailableError     the store can't be read or written
@@ -353,6 +354,25 @@ class ArtifactNotFoundError(StoreError, LookupError):
 
 class ArtifactCorruptError(StoreError):
     """Bytes and manifest don't match, or one of them is missing. Nothing is returned."""
+
+
+class ArtifactReplacedError(StoreError):
+    """The version that a publication was to replace is no longer current. Nothing was published.
+
+    Attributes:
+        replaces: The version that was to be replaced.
+        current: The current version; None if there is none, or another program wrote it.
+    """
+
+    def __init__(self, artifact: str, replaces: str, current: str | None) -> None:
+        self.replaces = replaces
+        self.current = current
+        now = f"version {current} has replaced it" if current else "it is no longer current"
+        super().__init__(
+            f"{named(artifact)} was to replace version {replaces}, but {now} meanwhile. Nothing "
+            "was published. Read the current version, make the table from it, and publish that.",
+            artifact=artifact,
+        )
 
 
 class UnstorableTableError(StoreError, ValueError):

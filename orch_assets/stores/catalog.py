@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import BinaryIO, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
+from orch_assets.stores.as_of import VersionsAtMoments, moment_of
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.maintenance.inventory import find_objects
 from orch_assets.stores.maintenance.retention import Retention
@@ -37,6 +39,7 @@ class ArtifactHistory:
         self._prefix = check_prefix(prefix)
         self._format = StorageFormat(format)
         self._publisher = Publisher(backend)
+        self._at_moments = VersionsAtMoments(self._publisher)
         self._misplaced = MisplacedArtifacts(backend, self._publisher, self._prefix)
 
     def try_access(self) -> None:
@@ -105,25 +108,38 @@ class ArtifactHistory:
         return False
 
     def manifest(
-        self, name: str, version: str | None = None, *, kind: ArtifactKind = ArtifactKind.TABLE
+        self,
+        name: str,
+        version: str | None = None,
+        *,
+        kind: ArtifactKind = ArtifactKind.TABLE,
+        as_of: datetime | str | None = None,
     ) -> Manifest:
         """Return the manifest of a version, by default of the current one.
 
+        Args:
+            name: Name of the artifact.
+            version: SHA-256 of one of its :meth:`versions`.
+            kind: Kind of the artifact.
+            as_of: Take the version that was current at this moment. This is an aware ``datetime``,
+                or text in ISO 8601 with a time zone.
+
         Raises:
+            ValueError: Both a version and a moment are given, or the moment has no time zone.
             ArtifactNotFoundError: There is no such artifact or version.
             ArtifactCorruptError: The bytes are not those that were published.
             StoreUnavailableError: The store can't be read.
         """
         keys = self._keys(name, kind)
-        with self._opened(keys, version) as (_, manifest):
+        with self._opened(keys, version, as_of) as (_, manifest):
             sha256 = manifest.content.sha256
         return self._publisher.manifests(keys, sha256)[0]
 
     def versions(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> list[Manifest]:
         """Return the manifests of all versions, in order of their last publication.
 
-        The order is that of the publications, whatever the clocks said. A publication that was
-        killed before its end may come last without having become current.
+        The order is that of the publications, whatever the clocks said: that of their ``number``.
+        A publication that was killed before its end may come last without having become current.
         """
         keys = self._keys(name, kind)
         manifests = self._publisher.manifests(keys)
@@ -167,9 +183,12 @@ class ArtifactHistory:
             StoreUnavailableError: The store can't be written.
         """
         keys = self._keys(name, kind)
-        if not self._backend.exists(keys.current):
+        is_stored = self._backend.exists(keys.current)
+        if not is_stored:
             self._misplaced.refuse_earlier(keys)
         with publishing():
+            if is_stored and not history:
+                self._publisher.note_deletion(keys)
             self._backend.delete(keys.current)
         if history:
             for each in (
@@ -250,8 +269,10 @@ class ArtifactHistory:
 
     @contextmanager
     def _opened(
-        self, keys: ArtifactKeys, version: str | None
+        self, keys: ArtifactKeys, version: str | None, as_of: datetime | str | None = None
     ) -> Iterator[tuple[BinaryIO, Manifest]]:
+        if version is not None and as_of is not None:
+            raise ValueError("Give either a version or as_of.")
         if version is not None and not re.fullmatch("[0-9a-f]{64}", version):
             raise ArtifactNotFoundError(
                 f"{named(version)} is not a version of {named(keys.name)}: a version is a SHA-256 "
@@ -260,10 +281,12 @@ class ArtifactHistory:
             )
         with ExitStack() as stack:
             try:
+                if as_of is not None:
+                    version = self._at_moments.version(keys, moment_of(as_of))
                 opened = stack.enter_context(self._publisher.open(keys, version))
             except ArtifactNotFoundError as error:
                 self._misplaced.refuse_earlier(keys)
-                hint = "" if version else self._misplaced.hint(keys)
+                hint = "" if version or as_of else self._misplaced.hint(keys)
                 raise ArtifactNotFoundError(f"{error.marked}{hint}", artifact=keys.name) from None
             yield opened
 
@@ -273,8 +296,9 @@ class ArtifactHistory:
         size: int,
         content: Content,
         members: Mapping[str, Content] | None = None,
+        replaces: str | None = None,
     ) -> Published:
-        manifest = self._publisher.commit(keys, size, content)
+        manifest = self._publisher.commit(keys, size, content, replaces)
         return Published(
             uri=self._backend.uri(keys.current),
             artifact=keys.name,

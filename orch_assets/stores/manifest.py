@@ -8,10 +8,9 @@ import os
 import platform
 import socket
 import sys
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -61,6 +60,10 @@ class Publication:
         inputs: What it was made from: versions by artifact URI.
         libraries: Versions of Python, of this package (see ``version.code_version``) and of the
             libraries that wrote the bytes.
+        number: Place in the order of the artifact's publications, from 1. Publications of the
+            version that was current already have the same number. None for those of releases 0.1.0
+            and 0.2.0, which come first.
+        replaces: The version that was current before; None if there was none.
     """
 
     published_at: str
@@ -70,6 +73,8 @@ class Publication:
     provenance: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
+    number: int | None = None
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)
@@ -159,30 +164,6 @@ class Entry:
             )
         )
         return cls(key, manifest, ids, is_known)
-
-
-def new_entry_id(publication: Publication, newest: str = "") -> str:
-    """Return a unique name for the entry of a publication.
-
-    Names begin with the instant by which entries are sorted. This is the time of the publication,
-    or one microsecond after the newest entry if this machine's clock is not ahead of that.
-
-    Args:
-        publication: Gives the time by this machine's clock.
-        newest: Name of the artifact's newest entry; empty if there is none.
-    """
-    instant = datetime.fromisoformat(publication.published_at)
-    instant = max(instant, entry_instant(newest) + timedelta(microseconds=1))
-    digits = "".join(filter(str.isalnum, instant.isoformat(timespec="microseconds")))
-    return f"{digits}-{uuid.uuid4().hex[:8]}"
-
-
-def entry_instant(name: str) -> datetime:
-    """Return the instant in the name of an entry; the earliest possible one for other names."""
-    try:
-        return datetime.fromisoformat(f"{name[:15]}.{name[15:21]}+00:00")
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
 
 
 def manifests_of(entries: Iterable[Entry]) -> list[Manifest]:

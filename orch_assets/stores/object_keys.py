@@ -4,7 +4,8 @@ The table ``features/windows``, stored as Parquet, has these objects below the s
 
     features/windows.parquet                                         the current object
     features/.orch/windows/parquet/versions/<sha256>                 one for each version
-    features/.orch/windows/parquet/manifests/<sha256>/<time>-<token> one for each publication
+    features/.orch/windows/parquet/manifests/<sha256>/<place>-<time> one for each publication
+    features/.orch/windows/parquet/places/<number>                   one for each new current object
 
 Only this module turns names into paths: ``subjects/onc-301`` becomes ``subjects/onc-301~~7``.
 Hidden objects (``.orch``) appear in no listing and have no extension, so that ``**/*.parquet``
@@ -83,8 +84,17 @@ class ArtifactKeys:
         return f"{self.hidden}/manifests" + (f"/{sha256}" if sha256 else "")
 
     @property
+    def places(self) -> str:
+        """Folder of the claims of places."""
+        return f"{self.hidden}/places"
+
+    def place(self, number: int) -> str:
+        """Key of the claim of a place."""
+        return f"{self.places}/{number:09}"
+
+    @property
     def hidden(self) -> str:
-        """Folder of the versions, members and manifests."""
+        """Folder of the versions, members, manifests and places."""
         folder, slash, leaf = self.path.rpartition("/")
         return f"{folder}{slash}.orch/{leaf}/{self.extension}"
 
@@ -100,8 +110,9 @@ class ParsedKey:
 
     Attributes:
         keys: Keys of the artifact that the object belongs to.
-        role: ``versions``, ``members``, ``manifests`` or ``current``.
-        sha256: Version of the object; empty for the current object, whose key doesn't contain it.
+        role: ``versions``, ``members``, ``manifests``, ``places`` or ``current``.
+        sha256: Version of the object; empty for the current object and for places, whose keys don't
+            contain it.
         own_key: The object's key by the artifact's name. It differs from the parsed key at most in
             the case of folders. None if no name leads there.
         is_named: Whether the parsed key is the own key.
@@ -117,7 +128,7 @@ class ParsedKey:
 _ENDINGS = "|".join(extension[1:] for extension in EXTENSIONS)
 _HIDDEN = re.compile(
     rf"(?P<folder>(?:.*/)?)\.orch/(?P<leaf>[^/]+)/(?P<extension>{_ENDINGS})/"
-    r"(?P<role>versions|members|manifests)/(?P<sha256>[0-9a-f]{64})(?:/[^/]+)?",
+    r"(?:(?P<role>versions|members|manifests)/(?P<sha256>[0-9a-f]{64})(?:/[^/]+)?|places/\d{9})",
     re.DOTALL,
 )
 _CURRENT = re.compile(rf"(?P<path>.*)\.(?P<extension>{_ENDINGS})", re.DOTALL)
@@ -138,7 +149,8 @@ def parse_key(key: str, prefix: str) -> ParsedKey | None:
     """Parse a key below a prefix; return None if it belongs to no artifact."""
     match = _HIDDEN.fullmatch(key)
     if match:
-        path, role, sha256 = match["folder"] + match["leaf"], match["role"], match["sha256"]
+        path, role = match["folder"] + match["leaf"], match["role"] or "places"
+        sha256 = match["sha256"] or ""
     else:
         match = _CURRENT.fullmatch(key)
         if not match or "/." in f"/{key}":

@@ -4,29 +4,32 @@ Writing the current object is the commit. It is a copy of its version, so that e
 change the version. There are no pointers: the hash of the current object says which version is
 current, and reading requires a manifest with that hash.
 
-The names of manifest entries give the order of publications. A new name sorts after all existing
-ones, even if the clock was set back or another machine's clock is ahead.
+The names of manifest entries give the order of publications, whatever the clocks say; see the
+module ``places``.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import BinaryIO, Final
 
-from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    ArtifactReplacedError,
+)
 from orch_assets.marked_names import named, named_uri
-from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.backends.base import Backend, Copied
 from orch_assets.stores.manifest import (
     Content,
     Entry,
     Manifest,
-    entry_instant,
     manifests_of,
-    new_entry_id,
     publication_here_and_now,
 )
 from orch_assets.stores.object_keys import ArtifactKeys
+from orch_assets.stores.places import DELETED, Place
+from orch_assets.stores.publication_order import Head, PublicationOrder
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
 
@@ -41,6 +44,7 @@ class Publisher:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.order = PublicationOrder(backend)
 
     def store(self, write: Callable[[HashingFile], object], key: Callable[[str], str]) -> Spooled:
         """Write a file and store it under the key for its hash, unless it is already stored."""
@@ -51,31 +55,34 @@ class Publisher:
                 self._backend.put(spooled, target)
         return spooled
 
-    def commit(self, keys: ArtifactKeys, size: int, content: Content) -> Manifest:
+    def commit(
+        self, keys: ArtifactKeys, size: int, content: Content, replaces: str | None = None
+    ) -> Manifest:
         """Make a stored version the current one.
 
         Args:
             keys: Keys of the artifact.
             size: Size of the version's object in bytes.
             content: Content of the version.
+            replaces: Do it only if this version is current; by default in any case.
 
         Raises:
+            ArtifactReplacedError: Another version is current; nothing changed.
             StudyCancelledError: The running study may no longer publish; nothing changed.
         """
-        publication = publication_here_and_now()
-        manifest = Manifest(keys.name, keys.kind, content, (publication,))
-        version, _, newest = self._newest_entry(keys).rpartition("/")
-        entry_id = new_entry_id(publication, newest)
-        entry = Entry(f"{keys.manifests(content.sha256)}/{entry_id}", manifest, (entry_id,))
-        is_repeated = version == keys.manifests(content.sha256)
-        with (
-            self._new_current(keys, content.sha256, size, is_repeated=is_repeated) as make_current,
-            self._put(entry) as put,
-            publishing(),
-        ):
-            put()
-            make_current()
-        return manifest
+        head = self.order.head(keys)
+        _require(keys, replaces, head)
+        manifest = Manifest(keys.name, keys.kind, content, (publication_here_and_now(),))
+        stored = head.stored
+        is_current = stored and (stored.sha256, stored.size) == (content.sha256, size)
+        if is_current and self.order.is_newest(keys, head.place):
+            return self._publish_again(keys, manifest)
+        return self._replace(keys, size, manifest, head, replaces)
+
+    def note_deletion(self, keys: ArtifactKeys) -> None:
+        """Claim a place for the deletion of the current object, which is to follow."""
+        published_at = publication_here_and_now().published_at
+        self.order.claim(keys, self.order.head(keys), DELETED, published_at)
 
     def put_entry(self, entry: Entry) -> None:
         """Store an entry; for publications that other entries record already."""
@@ -132,29 +139,36 @@ class Publisher:
             spooled = spool(path, lambda file: file.write(entry.to_bytes()))
             yield lambda: self._backend.put(spooled, entry.key)
 
-    def _newest_entry(self, keys: ArtifactKeys) -> str:
-        """Return the key of the entry of the newest publication; empty if there is none."""
+    def _publish_again(self, keys: ArtifactKeys, manifest: Manifest) -> Manifest:
+        """Record that the current version was published again."""
+        sha256, (publication,) = manifest.content.sha256, manifest.publications
+        last = max(self.order.places(keys, sha256))
+        name = last.again(publication.published_at).new_name()
+        manifest = _numbered(manifest, name, sha256)
+        with self._put(_entry(keys, name, manifest)) as put, publishing():
+            put()
+        return manifest
 
-        def order(key: str) -> tuple[datetime, str]:
-            name = key.rpartition("/")[2]
-            return entry_instant(name), name
-
-        return max(self.entries(keys), key=order, default="")
-
-    @contextlib.contextmanager
-    def _new_current(
-        self, keys: ArtifactKeys, sha256: str, size: int, *, is_repeated: bool
-    ) -> Iterator[Callable[[], None]]:
-        """Prepare the current object, and yield the function that makes it visible.
-
-        If the newest version is published again, the existing object is used, but only after a
-        check: its publisher may have been killed, or the object changed or deleted since.
-        """
-        if is_repeated and self._backend.holds(keys.current, sha256, size):
-            yield lambda: None
-            return
-        with self._backend.copying(keys.version(sha256), keys.current, sha256, size) as commit:
-            yield commit
+    def _replace(
+        self, keys: ArtifactKeys, size: int, manifest: Manifest, head: Head, replaces: str | None
+    ) -> Manifest:
+        sha256, (publication,) = manifest.content.sha256, manifest.publications
+        with publishing():
+            name, head = self.order.claim(keys, head, sha256, publication.published_at)
+        _require(keys, replaces, head)
+        manifest = _numbered(manifest, name, head.version)
+        source = Copied(keys.version(sha256), sha256, size, name)
+        over = head.stored if replaces else None
+        with (
+            self._backend.copying(source, keys.current, over=over) as make_current,
+            self._put(_entry(keys, name, manifest)) as put,
+            publishing(),
+        ):
+            put()
+            if not make_current():
+                # It may be this very publication, if the answer to a first attempt was lost.
+                _require(keys, sha256, self.order.head(keys), replaces)
+        return manifest
 
     @contextlib.contextmanager
     def _opened(self, keys: ArtifactKeys, key: str) -> Iterator[BinaryIO]:
@@ -242,3 +256,28 @@ class Publisher:
             f"{problem}. Publish it again, or read one of versions().",
             artifact=keys.name,
         )
+
+
+def _entry(keys: ArtifactKeys, name: str, manifest: Manifest) -> Entry:
+    return Entry(f"{keys.manifests(manifest.content.sha256)}/{name}", manifest, (name,))
+
+
+def _numbered(manifest: Manifest, name: str, replaced: str | None) -> Manifest:
+    (publication,) = manifest.publications
+    numbered = replace(publication, number=Place.of(name).number, replaces=replaced)
+    return replace(manifest, publications=(numbered,))
+
+
+def _require(
+    keys: ArtifactKeys, version: str | None, head: Head, replaces: str | None = None
+) -> None:
+    """Raise if a version is not the current one; None stands for any.
+
+    Args:
+        keys: Keys of the artifact.
+        version: The version.
+        head: What is current.
+        replaces: The version that was to be replaced, if it is another one.
+    """
+    if version is not None and head.version != version:
+        raise ArtifactReplacedError(keys.name, replaces or version, head.version)

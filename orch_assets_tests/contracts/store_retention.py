@@ -312,7 +312,7 @@ class RetentionContract(StoreFixtures):
             store.upload(FRAME, "x")
         for key in manifests(objects):
             value = json.loads(objects()[key])
-            value["publications"][0]["replaces"] = "0"
+            value["publications"][0]["of_a_later_release"] = "0"
             overwrite(key, json.dumps(value).encode())
         before = objects()
         store.retain(keep_last=1)

@@ -77,7 +77,7 @@ def test_a_private_store_of_another_user_is_told_not_changed(tmp_path: Path) -> 
     folder.chmod(0o777)
     code = (
         "import logging, os, pathlib; logging.basicConfig();"
-        "from orch_assets.stores.backends.local import _close_to_others as close;"
+        "from orch_assets.stores.backends.local_files import close_to_others as close;"
         f"os.setuid(65534); close(pathlib.Path({str(folder)!r}))"
     )
     done = subprocess.run(

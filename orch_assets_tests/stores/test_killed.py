@@ -57,7 +57,7 @@ def kill_at(last, root):
             writes = flags & (os.O_WRONLY | os.O_RDWR)
             if writes and not isinstance(path, int) and os.fspath(path).startswith(root):
                 step()
-        elif event in ("os.rename", "os.mkdir", "os.remove"):
+        elif event in ("os.rename", "os.link", "os.mkdir", "os.remove"):
             step()
     sync = os.fsync
     os.fsync = lambda descriptor: (step(), sync(descriptor))

@@ -15,12 +15,16 @@ from orch_assets.clouds import botocore_session
 
 _GCS = """
 import sys, threading
+from http import HTTPStatus
 from http.server import ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 from gcp_storage_emulator import server, storage
+from gcp_storage_emulator.handlers import objects
 
 # The emulator serves one connection at a time, so that one that is kept open stops all others;
 # its storage is made for one request at a time; and it stores what it got of a body that was cut.
-# At every change it writes a list of all objects that ever were, for a later start.
+# At every change it writes a list of all objects that ever were, for a later start. It ignores
+# conditions, and the new metadata of a copy.
 lock, handle, read = threading.Lock(), server.Router.handle, server._read_raw_data
 
 def handle_alone(router, method):
@@ -33,10 +37,59 @@ def read_whole(handler):
         raise ConnectionAbortedError
     return data
 
+def on_condition(handler):
+    def handled(request, response, storage, *args, **kwargs):
+        wanted = request.query.get("ifGenerationMatch")
+        bucket = request.params.get("dest_bucket_name") or request.params["bucket_name"]
+        name = request.params.get("dest_object_id") or request.query.get("name", [""])[0]
+        if wanted:
+            name = name or request.data["meta"]["name"]
+            found = storage.objects.get(bucket, {}).get(name, {}).get("generation", "0")
+            if found != wanted[0]:
+                response.status = HTTPStatus.PRECONDITION_FAILED
+                return
+        handler(request, response, storage, *args, **kwargs)
+        if handler is rewrite and request.data:
+            objects._patch(storage, bucket, name, request.data)
+    return handled
+
+rewrite = objects.rewrite
+for path, handlers in server.HANDLERS:
+    for method, handler in handlers.items():
+        if handler in (objects.insert, objects.rewrite):
+            handlers[method] = on_condition(handler)
 storage.Storage._write_config_to_file = lambda _: None
 server.server.HTTPServer, server.Router.handle = ThreadingHTTPServer, handle_alone
 server._read_raw_data = read_whole
 server.create_server("127.0.0.1", int(sys.argv[1]), True).run()
+"""
+_S3 = """
+import sys, threading
+from moto import server
+from moto.s3 import responses
+from moto.s3.exceptions import PreconditionFailed
+from orch_assets_tests.support.quick_moto import make_quick
+
+make_quick()
+# moto looks at a condition and then stores, so that two requests at once may both meet it; and it
+# ignores the condition of a copy.
+S3 = responses.S3Response
+lock, put, copy = threading.RLock(), S3._key_response_put, S3.copy_object
+
+def put_alone(response, *args):
+    with lock:
+        return put(response, *args)
+
+def copy_on_condition(response):
+    wanted = response.headers.get("If-Match")
+    found = response.backend.get_object(response.bucket_name, response.parse_key_name())
+    if wanted and (not found or found.etag != wanted):
+        raise PreconditionFailed("If-Match")
+    return copy(response)
+
+S3._key_response_put = put_alone
+S3.copy_object = copy_on_condition
+server.main(["-H", "127.0.0.1", "-p", sys.argv[1]])
 """
 # Without these, boto3 looks for a role of the machine.
 _AWS = {
@@ -50,8 +103,7 @@ _AWS = {
 def s3_server() -> Iterator[dict[str, str]]:
     """Run moto's server; give the variables by which the vendor's library finds it."""
     port = free_port()
-    command = [sys.executable, "-m", "orch_assets_tests.support.quick_moto", str(port)]
-    with _running(command, port):
+    with _running([sys.executable, "-c", _S3, str(port)], port):
         yield {**_AWS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 

@@ -3,12 +3,48 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named_uri
 from orch_assets.stores.spooling import Spooled
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it is stored now.
+
+    Attributes:
+        sha256: SHA-256 of its bytes; None if the backend can't say, because another program wrote
+            them.
+        size: Number of its bytes.
+        note: What :meth:`Backend.copying` noted with it; empty if nothing, or if the backend can't.
+        state: Changes when the object is replaced.
+    """
+
+    sha256: str | None
+    size: int
+    note: str
+    state: Any
+
+
+@dataclass(frozen=True)
+class Copied:
+    """An object to be copied.
+
+    Attributes:
+        key: Its key.
+        sha256: SHA-256 of its bytes.
+        size: Number of its bytes.
+        note: A short text to keep with the copy, on backends that can.
+    """
+
+    key: str
+    sha256: str
+    size: int
+    note: str
 
 
 class Backend(Protocol):
@@ -35,19 +71,32 @@ class Backend(Protocol):
         ...
 
     @abstractmethod
+    def put_new(self, spooled: Spooled, key: str) -> bool:
+        """Store a file as :meth:`put` does, unless there is an object; return whether it did.
+
+        If several do it at once, only one of them succeeds.
+        """
+        ...
+
+    @abstractmethod
     def copying(
-        self, source: str, target: str, sha256: str, size: int
-    ) -> AbstractContextManager[Callable[[], None]]:
+        self, source: Copied, target: str, *, over: Stored | None = None
+    ) -> AbstractContextManager[Callable[[], bool]]:
         """Prepare the copy of an object and yield the function that makes it visible, durably.
 
-        That call is the commit of a publication: short, and all or nothing.
+        That call is the commit of a publication: short, and all or nothing. It returns whether it
+        was made.
 
         Args:
-            source: Key of the object.
+            source: The object.
             target: Key of the copy.
-            sha256: SHA-256 of the object's bytes.
-            size: Number of the object's bytes.
+            over: Make it only if the target is still this object; by default in any case.
         """
+        ...
+
+    @abstractmethod
+    def stored(self, key: str) -> Stored | None:
+        """Return what is stored at a key; None if nothing."""
         ...
 
     @abstractmethod

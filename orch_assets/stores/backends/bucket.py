@@ -17,6 +17,8 @@ Client = TypeVar("Client")
 # The metadata field with an object's hash. A bucket keeps it with the bytes, and whoever replaces
 # the bytes replaces or drops the field: if the field and the size are right, the bytes are right.
 SHA256_FIELD = "sha256"
+# The field with the note of a copy.
+NOTE_FIELD = "publication"
 
 # Valid in S3 and GCS, for old and new buckets; S3 also takes the ARN of an access point.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|arn:[A-Za-z0-9._:-]+")
@@ -70,6 +72,11 @@ class Bucket(Backend, Generic[Client]):
             self._fetch(key, file)
             file.seek(0)
             yield file
+
+    def holds(self, key: str, sha256: str, size: int) -> bool:
+        """Compare the object's size and hash with its metadata."""
+        stored = self.stored(key)
+        return stored is not None and (stored.sha256, stored.size) == (sha256, size)
 
     def exists(self, key: str) -> bool:
         """Return whether the object exists; a missing bucket is an error."""

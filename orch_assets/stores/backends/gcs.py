@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.base import nothing_stored
-from orch_assets.stores.backends.bucket import SHA256_FIELD, Bucket, ListingPage
+from orch_assets.stores.backends.base import Copied, Stored, nothing_stored
+from orch_assets.stores.backends.bucket import NOTE_FIELD, SHA256_FIELD, Bucket, ListingPage
 from orch_assets.stores.backends.gcs_errors import reporting
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.store import PipelineStore
@@ -50,32 +50,48 @@ class GCSBucket(Bucket[Any]):
                 str(spooled.path), checksum="crc32c", retry=_retry()
             )
 
+    def put_new(self, spooled: Spooled, key: str) -> bool:
+        """Upload the file, on the condition that there is no object."""
+        with reporting(self.uri(key)):
+            from google.api_core.exceptions import PreconditionFailed
+
+            try:
+                self._new_blob(key, spooled.sha256).upload_from_filename(
+                    str(spooled.path), checksum="crc32c", if_generation_match=0, retry=_retry()
+                )
+            except PreconditionFailed:
+                return False
+        return True
+
     @contextlib.contextmanager
     def copying(
-        self,
-        source: str,
-        target: str,
-        sha256: str,
-        size: int,  # noqa: ARG002 - Google copies objects of any size in the same way
-    ) -> Iterator[Callable[[], None]]:
+        self, source: Copied, target: str, *, over: Stored | None = None
+    ) -> Iterator[Callable[[], bool]]:
         """Copy by a rewrite inside Google's storage.
 
         It takes one request, unless the two objects are encrypted differently.
         """
 
-        def commit() -> None:
+        def commit() -> bool:
             with reporting(self.uri(target)):
-                blob, token = self._new_blob(target, sha256), None
-                original = self._blob(source)
-                while True:
-                    token, _, _ = blob.rewrite(original, token=token, retry=_retry())
-                    if token is None:
-                        return
+                from google.api_core.exceptions import PreconditionFailed
+
+                blob, token = self._new_blob(target, source.sha256, source.note), None
+                condition = {"if_generation_match": over.state} if over else {}
+                try:
+                    while True:
+                        token, _, _ = blob.rewrite(
+                            self._blob(source.key), token=token, retry=_retry(), **condition
+                        )
+                        if token is None:
+                            return True
+                except PreconditionFailed:
+                    return False
 
         yield commit
 
-    def holds(self, key: str, sha256: str, size: int) -> bool:
-        """Compare the object's size and hash with its metadata."""
+    def stored(self, key: str) -> Stored | None:
+        """Read the object's metadata."""
         with reporting(self.uri(key)):
             from google.api_core.exceptions import NotFound
 
@@ -83,8 +99,10 @@ class GCSBucket(Bucket[Any]):
             try:
                 blob.reload(retry=_retry())
             except NotFound:
-                return False
-            return bool(blob.size == size and (blob.metadata or {}).get(SHA256_FIELD) == sha256)
+                return None
+            metadata = blob.metadata or {}
+            note = metadata.get(NOTE_FIELD, "")
+            return Stored(metadata.get(SHA256_FIELD), blob.size, note, blob.generation)
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -124,10 +142,10 @@ class GCSBucket(Bucket[Any]):
             key, chunk_size=None, kms_key_name=self._kms_key_name
         )
 
-    def _new_blob(self, key: str, sha256: str) -> Any:
+    def _new_blob(self, key: str, sha256: str, note: str = "") -> Any:
         blob = self._blob(key)
         blob.chunk_size = _UPLOAD_BYTES
-        blob.metadata = {**self._tags, SHA256_FIELD: sha256}
+        blob.metadata = {**self._tags, SHA256_FIELD: sha256, **({NOTE_FIELD: note} if note else {})}
         blob.content_type = "application/octet-stream"
         return blob
 
@@ -159,7 +177,7 @@ class GCSPipelineStore(PipelineStore):
         kms_key_name: Full name of a Cloud KMS key that encrypts every object; by default the
             bucket's own encryption.
         tags: Added to every object as custom metadata, the closest that Google has to S3's tags.
-            The name ``sha256`` is reserved for the store.
+            The names ``sha256`` and ``publication`` are reserved for the store.
         escape_formulas: See :class:`~orch_assets.stores.formats.csv_text.CsvFormat`.
         client: A ``google.cloud.storage.Client`` to use; the parameters of the connection are then
             ignored.

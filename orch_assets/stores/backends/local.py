@@ -7,36 +7,38 @@ folders of other modes.
 """
 
 import contextlib
-import logging
 import os
-import re
 import shutil
-import stat
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from orch_assets.errors import StoreAddressError, StoreUnavailableError
+from orch_assets.errors import ArtifactNotFoundError, StoreAddressError, StoreUnavailableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.base import Backend, nothing_stored
+from orch_assets.stores.backends.base import Backend, Copied, Stored, nothing_stored
+from orch_assets.stores.backends.local_files import (
+    PRIVATE_FOLDER,
+    alone_in,
+    close_to_others,
+    is_old_spool_file,
+    linked,
+    mode_of_new_files,
+    raise_unless_gone,
+    state,
+    state_of,
+    sync,
+)
 from orch_assets.stores.names import holds_control
 from orch_assets.stores.spooling import Spooled, create_private, sha256_of
 from orch_assets.stores.store import PipelineStore
 
 # Files are written here first. It is in the root, and so on the same file system.
 _SPOOL_FOLDER = ".orch-spool"
-# Files left behind by killed processes are removed once no process can still be writing them.
-_SPOOL_SECONDS = 7 * 24 * 3600.0
-_SPOOLED = re.compile("[0-9a-f]{32}")
 
-_PRIVATE_FOLDER = 0o700
+
 _PRIVATE_FILE = 0o600
-_OTHERS = 0o077
-
-_log = logging.getLogger("orch_assets.stores")
 
 
 class LocalDisk(Backend):
@@ -81,27 +83,38 @@ class LocalDisk(Backend):
     def put(self, spooled: Spooled, key: str) -> None:
         """Sync the file to the disk, then move it to its key."""
         with self._reporting():
-            _sync(spooled.path)
+            sync(spooled.path)
             self._move(spooled.path, key)
+
+    def put_new(self, spooled: Spooled, key: str) -> bool:
+        """Sync the file to the disk, then link it to its key."""
+        with self._reporting():
+            sync(spooled.path)
+            return self._link(spooled.path, key)
 
     @contextlib.contextmanager
     def copying(
-        self,
-        source: str,
-        target: str,
-        sha256: str,  # noqa: ARG002 - files have no metadata
-        size: int,  # noqa: ARG002
-    ) -> Iterator[Callable[[], None]]:
-        """Copy into the spool folder; the commit is one rename.
+        self, source: Copied, target: str, *, over: Stored | None = None
+    ) -> Iterator[Callable[[], bool]]:
+        """Copy into the spool folder; the commit is one rename. Files have no place for a note.
 
         It is a copy, not a link: editing the current file must not change its version.
         """
         with self.spool() as path:
             with self._reporting():
                 create_private(path).close()
-                shutil.copyfile(self._path(source), path)
-                _sync(path)
-            yield lambda: self._commit(path, target)
+                shutil.copyfile(self._path(source.key), path)
+                sync(path)
+            yield lambda: self._commit(path, target, over)
+
+    def stored(self, key: str) -> Stored | None:
+        """Hash the file."""
+        try:
+            with self.open(key) as file:
+                status = os.fstat(file.fileno())
+                return Stored(sha256_of(file), status.st_size, "", state(status))
+        except ArtifactNotFoundError:
+            return None
 
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
@@ -131,7 +144,7 @@ class LocalDisk(Backend):
     def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
         """Walk the folder, skipping links, and hidden files and folders unless requested."""
         with self._reporting():
-            for parent, folders, files in os.walk(self._path(folder), onerror=_raise_unless_gone):
+            for parent, folders, files in os.walk(self._path(folder), onerror=raise_unless_gone):
                 folders[:] = [name for name in folders if hidden or not name.startswith(".")]
                 for name in files:
                     if (hidden or not name.startswith(".")) and not Path(parent, name).is_symlink():
@@ -142,7 +155,7 @@ class LocalDisk(Backend):
         with self._reporting(), contextlib.suppress(FileNotFoundError):
             path = self._path(key)
             path.unlink()
-            _sync(path.parent)
+            sync(path.parent)
 
     def _path(self, key: str) -> Path:
         """Return the path of a key.
@@ -161,16 +174,30 @@ class LocalDisk(Backend):
                 )
         return path
 
-    def _commit(self, path: Path, key: str) -> None:
+    def _commit(self, path: Path, key: str, over: Stored | None) -> bool:
         with self._reporting():
-            self._move(path, key)
+            return self._move(path, key, over)
 
-    def _move(self, path: Path, key: str) -> None:
+    def _move(self, path: Path, key: str, over: Stored | None = None) -> bool:
         target = self._path(key)
         self._make_folder(target.parent)
         path.chmod(self._file_mode)
-        path.replace(target)
-        _sync(target.parent)
+        with alone_in(target.parent):
+            if over and state_of(target) != over.state:
+                return False
+            path.replace(target)
+        sync(target.parent)
+        return True
+
+    def _link(self, path: Path, key: str) -> bool:
+        """Give a file its final name unless there is such a file; return whether it has it."""
+        target = self._path(key)
+        self._make_folder(target.parent)
+        path.chmod(self._file_mode)
+        if not linked(path, target):
+            return False
+        sync(target.parent)
+        return True
 
     def _make_folder(self, folder: Path) -> None:
         """Create a folder and its parents, each durably."""
@@ -181,11 +208,11 @@ class LocalDisk(Backend):
         for each in reversed(missing):
             is_in_store = each == self._root or self._root in each.parents
             if is_in_store and (self._private or each.name == _SPOOL_FOLDER):
-                each.mkdir(_PRIVATE_FOLDER, exist_ok=True)
-                each.chmod(_PRIVATE_FOLDER)  # the umask may restrict even the owner
+                each.mkdir(PRIVATE_FOLDER, exist_ok=True)
+                each.chmod(PRIVATE_FOLDER)  # the umask may restrict even the owner
             else:
                 each.mkdir(exist_ok=True)
-            _sync(each.parent)
+            sync(each.parent)
 
     def _prepare(self, folder: Path) -> None:
         """Before the first write: close private folders, learn the umask, remove old files."""
@@ -193,12 +220,12 @@ class LocalDisk(Backend):
             return
         self._prepared = True
         for each in (folder, self._root) if self._private else (folder,):
-            _close_to_others(each)
+            close_to_others(each)
         if not self._private:
-            self._file_mode = _mode_of_new_files(folder)
+            self._file_mode = mode_of_new_files(folder)
         for path in folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if _is_old_spool_file(path):
+                if is_old_spool_file(path):
                     path.unlink()
 
     @contextlib.contextmanager
@@ -212,54 +239,6 @@ class LocalDisk(Backend):
                 f"({named(file, 'a file in it', shown=file)}). Check that the folder can be "
                 "read and written."
             ) from error
-
-
-def _close_to_others(folder: Path) -> None:
-    """Deny other users access to a folder; log a warning if only its owner can."""
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    if not mode & _OTHERS:
-        return
-    try:
-        folder.chmod(_PRIVATE_FOLDER)
-    except PermissionError:
-        _log.warning(
-            "Other users of this machine may read %s (mode %o), and this process may not change "
-            "that: the folder's owner should set its mode to 700.",
-            folder,
-            mode,
-        )
-
-
-def _mode_of_new_files(folder: Path) -> int:
-    """Return the mode of new files, found by creating one: reading the umask means changing it."""
-    path = folder / uuid.uuid4().hex
-    try:
-        path.touch(exist_ok=False)
-        return stat.S_IMODE(path.stat().st_mode)
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _is_old_spool_file(path: Path) -> bool:
-    """Return whether a file is one of ours and so old that no process can be writing it."""
-    if not _SPOOLED.fullmatch(path.name):
-        return False
-    status = path.lstat()
-    return stat.S_ISREG(status.st_mode) and status.st_mtime < time.time() - _SPOOL_SECONDS
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or the entries of a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _raise_unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
 
 
 class LocalPipelineStore(PipelineStore):

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from orch_assets.clouds import boto3_session, botocore_session
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.base import nothing_stored
-from orch_assets.stores.backends.bucket import SHA256_FIELD, Bucket, ListingPage
+from orch_assets.stores.backends.base import Copied, Stored, nothing_stored
+from orch_assets.stores.backends.bucket import NOTE_FIELD, SHA256_FIELD, Bucket, ListingPage
 from orch_assets.stores.backends.s3_errors import code_of, reporting
 from orch_assets.stores.spooling import Spooled
 from orch_assets.stores.store import PipelineStore
@@ -22,6 +22,8 @@ _PARTS_AT_ONCE = 4
 _COPY_AT_ONCE = 1 << 30
 _ATTEMPTS = 3
 _MISSING = {"404", "NoSuchKey"}
+# Another writer was faster, or is writing the same object right now.
+_TAKEN = {"409", "412", "ConditionalRequestConflict", "PreconditionFailed"}
 # Errors that boto3 itself doesn't retry: the object was replaced between two of its parts, or the
 # response was cut short.
 _RETRYABLE = {
@@ -73,32 +75,48 @@ class S3Bucket(Bucket[Any]):
                 Config=_transfer(),
             )
 
+    def put_new(self, spooled: Spooled, key: str) -> bool:
+        """Upload the file in one request, on the condition that there is no object."""
+
+        def put() -> None:
+            with spooled.path.open("rb") as file:
+                self._client.put_object(
+                    Bucket=self._name,
+                    Key=key,
+                    Body=file,
+                    IfNoneMatch="*",
+                    **self._extra(spooled.sha256),
+                )
+
+        return self._unless_taken(put, key)
+
     @contextlib.contextmanager
     def copying(
-        self, source: str, target: str, sha256: str, size: int
-    ) -> Iterator[Callable[[], None]]:
+        self, source: Copied, target: str, *, over: Stored | None = None
+    ) -> Iterator[Callable[[], bool]]:
         """Copy in one request; or copy a large object in parts, which the commit joins."""
-        if size > _COPY_AT_ONCE:
-            with self._copying_parts(source, target, sha256, size) as commit:
+        condition = {"IfMatch": over.state} if over else {}
+        if source.size > _COPY_AT_ONCE:
+            with self._copying_parts(source, target, condition) as commit:
                 yield commit
             return
 
-        def commit_at_once() -> None:
+        def copy() -> None:
             directive = {"TaggingDirective": "REPLACE"} if self._tagging else {}
-            with reporting(self.uri(target)):
-                self._client.copy_object(
-                    Bucket=self._name,
-                    Key=target,
-                    CopySource={"Bucket": self._name, "Key": source},
-                    MetadataDirective="REPLACE",
-                    **directive,
-                    **self._extra(sha256),
-                )
+            self._client.copy_object(
+                Bucket=self._name,
+                Key=target,
+                CopySource={"Bucket": self._name, "Key": source.key},
+                MetadataDirective="REPLACE",
+                **condition,
+                **directive,
+                **self._extra(source.sha256, source.note),
+            )
 
-        yield commit_at_once
+        yield lambda: self._unless_taken(copy, target)
 
-    def holds(self, key: str, sha256: str, size: int) -> bool:
-        """Compare the object's size and hash with its metadata."""
+    def stored(self, key: str) -> Stored | None:
+        """Read the object's metadata."""
         with reporting(self.uri(key)):
             from botocore.exceptions import ClientError
 
@@ -106,10 +124,11 @@ class S3Bucket(Bucket[Any]):
                 head = self._client.head_object(Bucket=self._name, Key=key)
             except ClientError as error:
                 if code_of(error) in _MISSING:
-                    return False
+                    return None
                 raise
-        stored = (head["ContentLength"], head["Metadata"].get(SHA256_FIELD))
-        return bool(stored == (size, sha256))
+        note = head["Metadata"].get(NOTE_FIELD, "")
+        sha256 = head["Metadata"].get(SHA256_FIELD)
+        return Stored(sha256, head["ContentLength"], note, head["ETag"])
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -153,46 +172,58 @@ class S3Bucket(Bucket[Any]):
 
     @contextlib.contextmanager
     def _copying_parts(
-        self, source: str, target: str, sha256: str, size: int
-    ) -> Iterator[Callable[[], None]]:
+        self, source: Copied, target: str, condition: Mapping[str, Any]
+    ) -> Iterator[Callable[[], bool]]:
         where = {"Bucket": self._name, "Key": target}
+        extra = self._extra(source.sha256, source.note)
         with reporting(self.uri(target)):
-            upload = self._client.create_multipart_upload(**where, **self._extra(sha256))
+            upload = self._client.create_multipart_upload(**where, **extra)
         where["UploadId"] = upload["UploadId"]
         try:
             with reporting(self.uri(target)):
                 parts = [
-                    self._copied_part(where, source, number, size)
-                    for number in range(1, -(-size // _COPY_AT_ONCE) + 1)
+                    self._copied_part(where, source, number)
+                    for number in range(1, -(-source.size // _COPY_AT_ONCE) + 1)
                 ]
 
-            def commit() -> None:
-                with reporting(self.uri(target)):
-                    self._client.complete_multipart_upload(
-                        **where, MultipartUpload={"Parts": parts}
-                    )
+            def join() -> None:
+                self._client.complete_multipart_upload(
+                    **where, **condition, MultipartUpload={"Parts": parts}
+                )
 
-            yield commit
+            yield lambda: self._unless_taken(join, target)
         except BaseException:
             with contextlib.suppress(Exception):  # the first error is the one to report
                 self._client.abort_multipart_upload(**where)
             raise
 
-    def _copied_part(
-        self, where: Mapping[str, str], source: str, number: int, size: int
-    ) -> dict[str, Any]:
+    def _copied_part(self, where: Mapping[str, str], source: Copied, number: int) -> dict[str, Any]:
         first = (number - 1) * _COPY_AT_ONCE
-        last = min(first + _COPY_AT_ONCE, size) - 1
+        last = min(first + _COPY_AT_ONCE, source.size) - 1
         response = self._client.upload_part_copy(
             **where,
             PartNumber=number,
-            CopySource={"Bucket": self._name, "Key": source},
+            CopySource={"Bucket": self._name, "Key": source.key},
             CopySourceRange=f"bytes={first}-{last}",
         )
         return {"PartNumber": number, "ETag": response["CopyPartResult"]["ETag"]}
 
-    def _extra(self, sha256: str) -> dict[str, Any]:
-        return {"Metadata": {SHA256_FIELD: sha256}, **self._encryption, **self._tagging}
+    def _unless_taken(self, request: Callable[[], None], key: str) -> bool:
+        """Send a conditional request, and return whether its condition was met."""
+        with reporting(self.uri(key)):
+            from botocore.exceptions import ClientError
+
+            try:
+                request()
+            except ClientError as error:
+                if code_of(error) in _TAKEN:
+                    return False
+                raise
+        return True
+
+    def _extra(self, sha256: str, note: str = "") -> dict[str, Any]:
+        metadata = {SHA256_FIELD: sha256, **({NOTE_FIELD: note} if note else {})}
+        return {"Metadata": metadata, **self._encryption, **self._tagging}
 
 
 def _transfer() -> Any:

@@ -1,6 +1,7 @@
 """Compacting the manifest entries of repeated publications into one object.
 
-A *period* is a sequence of publications of one version, with none of another version in between.
+A *period* is a sequence of publications of one version in one place, and so with none of another
+version in between.
 Its first entry stays unchanged. The others become one object, which is written and read back before
 any of them is removed. Readers that find a publication in two objects count it once, by its ID, so
 that an interruption neither loses nor duplicates anything.
@@ -16,6 +17,7 @@ from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.manifest import Entry
 from orch_assets.stores.object_keys import ArtifactKeys
+from orch_assets.stores.places import Place
 from orch_assets.stores.publishing import COMPACTED, Publisher
 
 
@@ -71,7 +73,7 @@ def surplus_entries(entries: Collection[Entry], versions: Collection[str]) -> li
 def _first_of_period(entries: Iterable[Entry]) -> dict[tuple[str, str], str]:
     """Return the ID of the first publication of each publication's period, by ID and version."""
     first_of: dict[tuple[str, str], str] = {}
-    first, period = "", ("", "")
+    first, period = "", (0, "", "")
     # The same CSV text may be a table of other types; the schema makes the difference.
     publications = {
         (id_, _version(entry), entry.manifest.content.schema or "")
@@ -79,8 +81,8 @@ def _first_of_period(entries: Iterable[Entry]) -> dict[tuple[str, str], str]:
         for id_ in entry.ids
     }
     for id_, version, schema in sorted(publications):
-        if (version, schema) != period:
-            first, period = id_, (version, schema)
+        if (Place.of(id_).number, version, schema) != period:
+            first, period = id_, (Place.of(id_).number, version, schema)
         first_of[id_, version] = first
     return first_of
 

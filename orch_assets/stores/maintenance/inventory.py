@@ -22,6 +22,7 @@ class ArtifactObjects:
         versions: SHA-256 of the stored versions.
         members: SHA-256 of the stored tables of a set.
         manifests: Keys of the entries, oldest first, by version.
+        places: Numbers of the places that were claimed.
     """
 
     keys: ArtifactKeys
@@ -30,11 +31,13 @@ class ArtifactObjects:
     versions: set[str] = field(default_factory=set)
     members: set[str] = field(default_factory=set)
     manifests: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    places: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         """Return the number of objects."""
         entries = sum(map(len, self.manifests.values()))
-        return self.has_current + len(self.versions) + len(self.members) + entries
+        data = len(self.versions) + len(self.members)
+        return self.has_current + data + entries + len(self.places)
 
 
 def collect_objects(backend: Backend, folder: str, prefix: str) -> list[ArtifactObjects]:
@@ -55,6 +58,8 @@ def collect_objects(backend: Backend, folder: str, prefix: str) -> list[Artifact
             objects.has_current = True
         elif parsed.role == "manifests":
             objects.manifests[parsed.sha256].append(key)
+        elif parsed.role == "places":
+            objects.places.add(int(key.rpartition("/")[2]))
         else:
             (objects.versions if parsed.role == "versions" else objects.members).add(parsed.sha256)
     return [artifacts[current] for current in sorted(artifacts)]

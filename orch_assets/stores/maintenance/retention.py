@@ -16,6 +16,7 @@ from orch_assets.stores.maintenance.inventory import (
 )
 from orch_assets.stores.manifest import Entry, Manifest, manifests_of
 from orch_assets.stores.object_keys import ArtifactKeys, below
+from orch_assets.stores.places import Place
 from orch_assets.stores.publishing import Publisher
 
 # A key at which nothing is ever stored.
@@ -31,12 +32,14 @@ class _Plan:
         manifests: Keys of the manifest entries to be removed.
         data: Keys of the versions and set members to be removed.
         surplus: Groups of entries to be compacted.
+        places: Keys of the claims to be removed.
     """
 
     keys: ArtifactKeys
     manifests: Sequence[str]
     data: Sequence[str]
     surplus: Sequence[Sequence[Entry]]
+    places: Sequence[str]
 
 
 class Retention:
@@ -63,7 +66,7 @@ class Retention:
             retained[current] = self._by_rules(objects, manifests[current], keep_last, keep_days)
         self._add_inputs(retained, manifests)
         plans = [self._plan(objects, retained, entries) for objects in chosen]
-        if any(plan.manifests or plan.data or plan.surplus for plan in plans):
+        if any(plan.manifests or plan.data or plan.surplus or plan.places for plan in plans):
             self._check_permission()
         return [uri for plan in plans for uri in self._carry_out(plan)]
 
@@ -85,6 +88,7 @@ class Retention:
             manifests=[entry for sha256 in removed for entry in objects.manifests.get(sha256, ())],
             data=[*map(keys.version, removed), *map(keys.member, unused)],
             surplus=surplus_entries(entries[keys.current], versions),
+            places=[keys.place(number) for number in _unused_places(objects, versions)],
         )
 
     def _check_permission(self) -> None:
@@ -100,7 +104,7 @@ class Retention:
     def _carry_out(self, plan: _Plan) -> list[str]:
         # Manifests first: a version without a manifest is a harmless leftover, but a manifest
         # without its version is damage.
-        for key in (*plan.manifests, *plan.data):
+        for key in (*plan.manifests, *plan.data, *plan.places):
             self._backend.delete(key)
         Compaction(self._publisher, self._backend).run(plan.keys, plan.surplus)
         return [self._backend.uri(key) for key in plan.data]
@@ -148,6 +152,18 @@ class Retention:
             for sha256 in stored
             for member in stored_members(self._backend, objects.keys, sha256)
         }
+
+
+def _unused_places(objects: ArtifactObjects, versions: Collection[str]) -> list[int]:
+    """Return the places before all retained versions.
+
+    The first and the last one stay: they show that an artifact has been published before, and that
+    a number is taken. So do those in between, by which ``as_of`` finds its way.
+    """
+    entries = [entry for sha256 in versions for entry in objects.manifests.get(sha256, ())]
+    retained = {Place.of(entry.rpartition("/")[2]).number for entry in entries}
+    oldest = min({*retained, max(objects.places, default=0)})
+    return sorted(number for number in objects.places if 1 < number < oldest)
 
 
 def _is_young(manifest: Manifest, keep_days: float | None) -> bool:

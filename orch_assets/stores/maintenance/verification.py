@@ -15,6 +15,7 @@ from orch_assets.stores.maintenance.inventory import (
 )
 from orch_assets.stores.names import leads_from_below
 from orch_assets.stores.object_keys import inside
+from orch_assets.stores.places import Place
 from orch_assets.stores.publishing import Publisher
 
 _LEFTOVER: Final = "belongs to no publication: one was interrupted, or is still under way"
@@ -61,6 +62,7 @@ class Verification:
         # All manifests first, since they say which data must exist.
         for problem in chain(
             chain.from_iterable(map(self._manifest_checks, artifacts)),
+            chain.from_iterable(map(self._place_checks, artifacts)),
             chain.from_iterable(map(self._data_checks, artifacts)),
         ):
             if problem:
@@ -80,6 +82,22 @@ class Verification:
             if sha256 not in objects.versions:
                 missing = "this version is missing, although it has a manifest"
                 yield self._problem(objects, objects.keys.version(sha256), missing)
+
+    def _place_checks(self, objects: ArtifactObjects) -> Iterator[Problem | None]:
+        keys = objects.keys
+        for number in sorted(objects.places):
+            try:
+                self._publisher.order.claim_at(keys, number)
+                problem = None
+            except ArtifactCorruptError:
+                problem = "this place in the order of the publications can't be read"
+            yield self._problem(objects, keys.place(number), problem)
+        entries = chain.from_iterable(objects.manifests.values())
+        numbers = {Place.of(entry.rpartition("/")[2]).number for entry in entries}
+        for number in sorted(numbers - objects.places - {0}):
+            if self._publisher.order.claim_at(keys, number) is None:  # none came since the listing
+                missing = "this place is missing, although a manifest has it"
+                yield self._problem(objects, keys.place(number), missing)
 
     def _data_checks(self, objects: ArtifactObjects) -> Iterator[Problem | None]:
         keys = objects.keys

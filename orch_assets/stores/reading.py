@@ -1,0 +1,218 @@
+"""Reading artifacts: tables, sets of tables and JSON values, verified, now or as of a moment."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
+
+from orch_assets.errors import StoreError
+from orch_assets.marked_names import named
+from orch_assets.stores.artifacts import ArtifactKind, SetIndex, StorageFormat
+from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.catalog import ArtifactHistory
+from orch_assets.stores.formats.csv_text import plain_csv
+from orch_assets.stores.formats.table_files import TableFiles, table_format
+from orch_assets.stores.lineage import note_input
+from orch_assets.stores.manifest import Content, Manifest
+from orch_assets.stores.names import check_location
+from orch_assets.stores.object_keys import ArtifactKeys, below
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Moment: TypeAlias = datetime | str
+T = TypeVar("T")
+
+
+class StoredArtifacts(ArtifactHistory):
+    """Artifacts by name, to be read.
+
+    Args:
+        backend: Holds the bytes.
+        prefix: Folder on the backend, for all artifacts of the store.
+        format: Format of tables.
+        escape_formulas: See :class:`~orch_assets.stores.formats.csv_text.CsvFormat`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        prefix: str,
+        format: StorageFormat,  # noqa: A002, the seeds' name
+        *,
+        escape_formulas: bool = False,
+    ) -> None:
+        super().__init__(backend, prefix, format)
+        self._files = TableFiles(
+            self._publisher, table_format(self._format, escape_formulas=escape_formulas)
+        )
+
+    def download(
+        self, name: str, version: str | None = None, *, as_of: Moment | None = None
+    ) -> "pd.DataFrame":
+        """Return a table as a pandas frame, after verifying it.
+
+        Args:
+            name: Name of the artifact.
+            version: SHA-256 of one of its :meth:`versions`; by default the current one. A version
+                of a CSV table identifies its text; the column types are those with which that text
+                was last published.
+            as_of: Read the version that was current at this moment instead: an aware ``datetime``,
+                or text in ISO 8601 with a time zone.
+
+        Raises:
+            ArtifactNotFoundError: There is no such artifact or version, or nothing was published
+                at that moment, or the version of that moment was removed.
+            ValueError: Both a version and a moment are given, or the moment has no time zone.
+            ArtifactCorruptError: The bytes are not those that were published.
+            StoreUnavailableError: The store can't be read.
+            StoreError: The table was not published as a frame, and pandas can't represent it.
+        """
+        return _as_frame(self._read(name, version, as_of), name)
+
+    def download_table(
+        self, name: str, version: str | None = None, *, as_of: Moment | None = None
+    ) -> "pa.Table":
+        """Return a table as an Arrow table, after verifying it; raises as :meth:`download`."""
+        from orch_assets.stores.tables import without_notes
+
+        return without_notes(self._read(name, version, as_of))
+
+    def open_reader(
+        self,
+        name: str,
+        version: str | None = None,
+        *,
+        member: str | None = None,
+        as_of: Moment | None = None,
+    ) -> "pa.RecordBatchReader":
+        """Return a table's record batches; all bytes are verified before the first one.
+
+        Only one row group is held in memory. The fetched file exists until the reader reaches its
+        end or is dropped. Raises as :meth:`download`.
+
+        Args:
+            name: Name of the artifact.
+            version: See :meth:`download`.
+            member: Name of a table in the set ``name``, to be read instead of a table ``name``.
+            as_of: See :meth:`download`.
+        """
+        from orch_assets.stores.tables import reader_of
+
+        with contextlib.ExitStack() as stack:
+            if member is None:
+                keys = self._keys(name, ArtifactKind.TABLE)
+                file, manifest = stack.enter_context(self._input(keys, version, as_of))
+                files, content = self._files, manifest.content
+            else:
+                keys = self._keys(name, ArtifactKind.SET)
+                files, index = self._index(keys, version, as_of)
+                content = index.member(member, name)
+                file = stack.enter_context(self._publisher.open_member(keys, content.sha256))
+            schema, batches = files.stream(file, content, name)
+            return reader_of(batches, schema, stack.pop_all())
+
+    def download_plain_csv(self, name: str, *, infer_types: bool = False) -> "pd.DataFrame":
+        """Return a CSV file that no store published; it can't be verified.
+
+        Args:
+            name: Name of the file, without ``.csv``.
+            infer_types: Whether pandas infers types. By default, every column is text; an empty
+                field is null, and ``""`` is empty text.
+
+        Raises:
+            ArtifactNotFoundError: There is no such file.
+            ArtifactCorruptError: The file is not CSV in UTF-8 with a header.
+            StoreUnavailableError: The store can't be read.
+        """
+        # The name is not encoded: the file was named by whoever put it there.
+        key = f"{below(self._prefix, check_location(name, 'file'))}.csv"
+        with self._backend.open(key) as file:
+            return plain_csv(file, name, infer_types=infer_types)
+
+    def download_set(
+        self, name: str, version: str | None = None, *, as_of: Moment | None = None
+    ) -> "dict[str, pd.DataFrame]":
+        """Return the tables of a set as pandas frames; raises as :meth:`download`."""
+        return dict(self._members(name, version, as_of, _as_frame))
+
+    def download_set_tables(
+        self, name: str, version: str | None = None, *, as_of: Moment | None = None
+    ) -> "dict[str, pa.Table]":
+        """Return the tables of a set as Arrow tables; raises as :meth:`download`."""
+        from orch_assets.stores.tables import without_notes
+
+        return dict(self._members(name, version, as_of, lambda table, _: without_notes(table)))
+
+    def members(
+        self, name: str, version: str | None = None, *, as_of: Moment | None = None
+    ) -> Mapping[str, Content]:
+        """Return the content of each table of a set, by name; raises as :meth:`download`."""
+        return self._index(self._keys(name, ArtifactKind.SET), version, as_of)[1].members
+
+    def download_json(
+        self, name: str, version: str | None = None, *, as_of: Moment | None = None
+    ) -> Any:
+        """Return a JSON value; raises as :meth:`download`."""
+        keys = self._keys(name, ArtifactKind.JSON)
+        with self._input(keys, version, as_of) as (file, _):
+            return json.load(file)
+
+    def _read(self, name: str, version: str | None, as_of: Moment | None) -> "pa.Table":
+        keys = self._keys(name, ArtifactKind.TABLE)
+        with self._input(keys, version, as_of) as (file, manifest):
+            return self._files.read(file, manifest.content, name)
+
+    def _members(
+        self,
+        name: str,
+        version: str | None,
+        as_of: Moment | None,
+        convert: "Callable[[pa.Table, str], T]",
+    ) -> Iterator[tuple[str, T]]:
+        keys = self._keys(name, ArtifactKind.SET)
+        files, index = self._index(keys, version, as_of)
+        for member, content in index.members.items():
+            with self._publisher.open_member(keys, content.sha256) as table:
+                yield member, convert(files.read(table, content, name), name)
+
+    def _index(
+        self, keys: ArtifactKeys, version: str | None, as_of: Moment | None
+    ) -> tuple[TableFiles, SetIndex]:
+        with self._input(keys, version, as_of) as (file, _):
+            index = SetIndex.read(file)
+        return TableFiles(self._publisher, table_format(index.format)), index
+
+    @contextlib.contextmanager
+    def _input(
+        self, keys: ArtifactKeys, version: str | None, as_of: Moment | None
+    ) -> Iterator[tuple[BinaryIO, Manifest]]:
+        with self._opened(keys, version, as_of) as (file, manifest):
+            note_input(self._backend.uri(keys.current), manifest.content.sha256)
+            yield file, manifest
+
+    def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
+        if keys.kind != ArtifactKind.SET.value:
+            return
+        for sha256 in SetIndex.read(file).hashes():
+            with self._publisher.open_member(keys, sha256):
+                pass  # opening it verifies it
+
+
+def _as_frame(table: "pa.Table", name: str) -> "pd.DataFrame":
+    import pyarrow as pa
+
+    from orch_assets.stores.formats.frames import arrow_to_frame
+
+    tables = [table]
+    del table  # so that each column can be freed once it is in the frame
+    try:
+        return arrow_to_frame(tables.pop())
+    except (pa.ArrowException, ValueError, OverflowError):  # their messages hold values
+        raise StoreError(
+            f"{named(name)} holds a value that pandas can't represent; read it with "
+            "download_table().",
+            artifact=name,
+        ) from None
