@@ -9,7 +9,7 @@ of the current version is the one.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -62,9 +62,9 @@ class PublicationOrder:
             return Head(Place.of(stored.note), stored)
         places = self.places(keys, stored.sha256) if stored.sha256 else []
         if places:
-            return Head(max(places), stored)
+            return Head(_newest(places), stored)
         # Another program wrote it, over what was published last.
-        return Head(max(self.places(keys), default=NOWHERE), replace(stored, sha256=None))
+        return Head(_newest(self.places(keys)), replace(stored, sha256=None))
 
     def places(self, keys: ArtifactKeys, version: str | None = None) -> list[Place]:
         """Return the place of each entry of all versions, or of one, in any order."""
@@ -137,3 +137,10 @@ class PublicationOrder:
             if claim and claim.version == DELETED:
                 return claim.place
         return NOWHERE
+
+
+def _newest(places: Collection[Place]) -> Place:
+    """Return the newest place, as the first publication in it has it."""
+    newest = max(places, default=NOWHERE)
+    same = [place for place in places if place.number == newest.number]
+    return min(same) if newest.number else newest

@@ -166,9 +166,14 @@ class Publisher:
         ):
             put()
             if not make_current():
-                # It may be this very publication, if the answer to a first attempt was lost.
-                _require(keys, sha256, self.order.head(keys), replaces)
+                self._require_own(keys, replaces or "", name)
         return manifest
+
+    def _require_own(self, keys: ArtifactKeys, replaces: str, name: str) -> None:
+        """Raise unless a refused commit was made: the answer to a first attempt may be lost."""
+        head = self.order.head(keys)
+        if not head.stored or head.stored.note != name:
+            raise ArtifactReplacedError(keys.name, replaces, head.version)
 
     @contextlib.contextmanager
     def _opened(self, keys: ArtifactKeys, key: str) -> Iterator[BinaryIO]:
@@ -268,16 +273,7 @@ def _numbered(manifest: Manifest, name: str, replaced: str | None) -> Manifest:
     return replace(manifest, publications=(numbered,))
 
 
-def _require(
-    keys: ArtifactKeys, version: str | None, head: Head, replaces: str | None = None
-) -> None:
-    """Raise if a version is not the current one; None stands for any.
-
-    Args:
-        keys: Keys of the artifact.
-        version: The version.
-        head: What is current.
-        replaces: The version that was to be replaced, if it is another one.
-    """
-    if version is not None and head.version != version:
-        raise ArtifactReplacedError(keys.name, replaces or version, head.version)
+def _require(keys: ArtifactKeys, replaces: str | None, head: Head) -> None:
+    """Raise if the version to be replaced is not the current one; None stands for any."""
+    if replaces is not None and head.version != replaces:
+        raise ArtifactReplacedError(keys.name, replaces, head.version)

@@ -27,10 +27,12 @@ class Clock:
 
     Attributes:
         ahead: of the right time; it may be behind.
+        shows: this time, if it has stopped.
     """
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self.shows: datetime | None = None
 
     def shown(self) -> type[datetime]:
         """Return the substitute for ``datetime`` that reads this clock."""
@@ -38,7 +40,7 @@ class Clock:
         class Shown(datetime):
             @classmethod
             def now(cls, tz=None):
-                return datetime.now(tz) + self.ahead
+                return self.shows or datetime.now(tz) + self.ahead
 
         return Shown
 

@@ -25,6 +25,7 @@ from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, Op
 from orch_assets_tests.contracts.store_history import HistoryContract
 from orch_assets_tests.contracts.store_names import NamesContract
 from orch_assets_tests.contracts.store_order import OrderContract
+from orch_assets_tests.contracts.store_places import PlacesContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 
@@ -34,6 +35,7 @@ class StoreContract(
     HistoryContract,
     NamesContract,
     OrderContract,
+    PlacesContract,
     RetentionContract,
     ShippedTablesContract,
 ):

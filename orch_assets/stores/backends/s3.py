@@ -113,7 +113,7 @@ class S3Bucket(Bucket[Any]):
                 **self._extra(source.sha256, source.note),
             )
 
-        yield lambda: self._unless_taken(copy, target)
+        yield lambda: self._unless_taken(copy, target, when=bool(condition))
 
     def stored(self, key: str) -> Stored | None:
         """Read the object's metadata."""
@@ -191,7 +191,7 @@ class S3Bucket(Bucket[Any]):
                     **where, **condition, MultipartUpload={"Parts": parts}
                 )
 
-            yield lambda: self._unless_taken(join, target)
+            yield lambda: self._unless_taken(join, target, when=bool(condition))
         except BaseException:
             with contextlib.suppress(Exception):  # the first error is the one to report
                 self._client.abort_multipart_upload(**where)
@@ -208,15 +208,15 @@ class S3Bucket(Bucket[Any]):
         )
         return {"PartNumber": number, "ETag": response["CopyPartResult"]["ETag"]}
 
-    def _unless_taken(self, request: Callable[[], None], key: str) -> bool:
-        """Send a conditional request, and return whether its condition was met."""
+    def _unless_taken(self, request: Callable[[], None], key: str, *, when: bool = True) -> bool:
+        """Send a request that has a condition, or has none; return whether it was met."""
         with reporting(self.uri(key)):
             from botocore.exceptions import ClientError
 
             try:
                 request()
             except ClientError as error:
-                if code_of(error) in _TAKEN:
+                if when and code_of(error) in _TAKEN:
                     return False
                 raise
         return True
