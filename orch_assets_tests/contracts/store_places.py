@@ -62,8 +62,9 @@ class Dying:
         def counted(*args: Any) -> Any:
             if not self._left:
                 raise Killed
-            self._left -= 1
-            return change(*args)
+            done = change(*args)
+            self._left -= done is not False  # a refused change is none
+            return done
 
         return counted
 
@@ -103,6 +104,7 @@ class Moments(RuleBasedStateMachine):
         self.clock.shows = NOON
         # The versions that were current, each from its moment; None if it was deleted.
         self.was: list[tuple[datetime, str | None]] = []
+        self.number: int | None = None
         self.queries = [NOON - HOUR]
         self.ever_removed: set[str] = set()
 
@@ -150,11 +152,15 @@ class Moments(RuleBasedStateMachine):
         self.ever_removed |= {sha256 for _, sha256 in self.was if sha256} - self.remaining()
 
     def noted(self, version: str | None) -> None:
-        if version != self.current:
+        before, self.number = self.number, version and self.newest_number()
+        if version != self.current or self.number != before:
             before = self.was[-1][0] if self.was else datetime.min.replace(tzinfo=UTC)
             moment = max(self.clock.shows, before + timedelta(microseconds=1))
             self.was.append((moment, version))
             self.queries += [moment - timedelta(microseconds=1), moment]
+
+    def newest_number(self) -> int | None:
+        return self.store.manifest("x", kind=JSON).publications[-1].number
 
     def remaining(self) -> set[str]:
         return {each.content.sha256 for each in self.store.versions("x", kind=JSON)}

@@ -13,6 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import StoreError, StoreUnavailableError
 from orch_assets.stores import GCSPipelineStore, PipelineStore, S3PipelineStore, open_store
+from orch_assets.stores.spooling import spool
 from orch_assets_tests.contracts.faulty import FaultyServer, faulty
 from orch_assets_tests.support.cloud_servers import free_port
 
@@ -355,3 +356,27 @@ def test_a_key_file_that_is_not_there_is_said_so(tmp_path) -> None:
     path = tmp_path / "none.json"
     error = refused(lambda: GCSPipelineStore("bucket", credentials_path=path).exists("x"))
     assert "credentials_path" in str(error)
+
+
+def test_a_publication_takes_as_many_requests_whatever_was_published_before(
+    store: PipelineStore, proxy: FaultyServer
+) -> None:
+    """Two more versions than a listing's page, which were published before."""
+    counts = []
+    for number in range(2):
+        store.upload(FRAME, "x")
+        for work in (
+            lambda number=number: store.upload(FRAME[: number + 1], "x"),
+            lambda number=number: store.upload(FRAME[: number + 1], "x"),
+            lambda: store.download("x"),
+        ):
+            proxy.seen.clear()
+            work()
+            counts.append(len(proxy.seen))
+        with store._backend.spool() as path:
+            spooled = spool(path, lambda file: file.write(b""))
+            version = f"prod/.orch/x/parquet/manifests/{'0' * 64}"
+            for entry in range(1_002 if not number else 0):
+                at = f"20251128T1318{entry:08}0000"
+                store._backend.put(spooled, f"{version}/{at}-00000000")
+    assert counts == [6, 5, 3] * 2

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,13 @@ def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
 
 
 def _is_newest_when_published(store: LocalPipelineStore, kind: ArtifactKind) -> None:
-    """Publish the old state; it comes after the killed publication, whose clock was ahead."""
+    """Publish the old state; it comes after the killed publication, whose clock was ahead.
+
+    A killed publication that was not current then never was.
+    """
+    then = datetime.now(UTC) + timedelta(hours=2)
+    before = store.manifest("folder/x", kind=kind)
+    assert store.manifest("folder/x", kind=kind, as_of=then) == before
     if kind is ArtifactKind.TABLE:
         published = store.publish(OLD, "folder/x")
     elif kind is ArtifactKind.SET:
@@ -137,6 +144,7 @@ def _is_newest_when_published(store: LocalPipelineStore, kind: ArtifactKind) -> 
     else:
         published = store.publish_json({"n": 1}, "folder/x")
     assert read(store, kind) == STATES[kind][0]
+    assert store.manifest("folder/x", kind=kind).publications[-1].replaces == before.content.sha256
     assert store.versions("folder/x", kind=kind)[-1].content.sha256 == published.sha256
     store.retain(keep_last=1)
     assert len(store.versions("folder/x", kind=kind)) == 1

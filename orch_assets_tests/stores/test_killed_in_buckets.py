@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -99,6 +100,9 @@ def test_killed_at_each_step(
     for step in range(1, steps + 1):
         name = f"{step}/x"
         seen.append(read(store, kind, name))
+        moment = datetime.now(UTC) + timedelta(hours=2)
+        then = store.manifest(name, kind=kind, as_of=moment)
+        assert then == store.manifest(name, kind=kind), "a killed publication was never current"
         if kind is ArtifactKind.TABLE:
             published = store.publish(NEW, name)
         else:

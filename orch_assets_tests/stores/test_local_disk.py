@@ -1,5 +1,6 @@
 """What only a store in a local folder does."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pandas.testing import assert_frame_equal
 from orch_assets.errors import StoreError, StoreUnavailableError
 from orch_assets.stores import LocalPipelineStore, PipelineStore, StorageFormat, open_store
 from orch_assets.stores.backends.local import LocalDisk
+from orch_assets.stores.spooling import spool
 
 FRAME = pd.DataFrame({"n": [1, 2]})
 
@@ -51,6 +53,28 @@ def test_a_disk_that_is_blind_to_case_keeps_all_names_apart(tmp_path: Path) -> N
     store.delete("labs/s1", history=True)
     assert store.list_artifacts("Labs") == ["Labs/ONC-301", "Labs/S1"]
     assert store.verify() == []
+
+
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.ENOTSUP])
+def test_a_disk_without_hard_links_gives_each_place_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    """Such as exFAT, or a share of Windows."""
+
+    def link(*paths: object) -> None:
+        raise OSError(refusal, os.strerror(refusal), *paths)
+
+    monkeypatch.setattr(os, "link", link)
+    disk = LocalDisk(tmp_path)
+    for data, is_new in ((b"first", True), (b"second", False)):
+        with disk.spool() as path:
+            spooled = spool(path, lambda file, data=data: file.write(data))
+            assert disk.put_new(spooled, "x") is is_new
+    assert (tmp_path / "x").read_bytes() == b"first"
+    store = LocalPipelineStore(tmp_path / "store")
+    store.upload(FRAME, "x")
+    store.upload(FRAME[:1], "x")
+    assert [version.publications[0].number for version in store.versions("x")] == [1, 2]
 
 
 def test_the_uri_is_the_files_own(tmp_path: Path) -> None:
