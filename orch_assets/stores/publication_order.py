@@ -4,8 +4,8 @@ The current object says which version is current. What was current before is a c
 names the one that it follows. A place that is not current and that none follows never was: its
 publisher was killed before the commit, or another one was faster.
 
-A bucket keeps the name of its manifest entry with the current object. On a disk, the newest entry
-of the current version is the one.
+The name of its manifest entry is kept with the current object: in a bucket as metadata, on a disk
+as an attribute of the file. Where it was lost, the newest entry of the current version is the one.
 """
 
 import itertools
@@ -48,14 +48,15 @@ class PublicationOrder:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def head(self, keys: ArtifactKeys, *, deleted: bool = False) -> Head:
+    def head(self, keys: ArtifactKeys, *, verify: str | None = None, deleted: bool = False) -> Head:
         """Return what is current.
 
         Args:
             keys: Keys of the artifact.
+            verify: If this version is current, make sure that its bytes are the right ones.
             deleted: Whether to search for the deletion if there is no current object.
         """
-        stored = self._backend.stored(keys.current)
+        stored = self._backend.stored(keys.current, verify)
         if stored is None:
             return Head(self._deletion(keys) if deleted else NOWHERE)
         if stored.note:

@@ -70,7 +70,7 @@ class Publisher:
             ArtifactReplacedError: Another version is current; nothing changed.
             StudyCancelledError: The running study may no longer publish; nothing changed.
         """
-        head = self.order.head(keys)
+        head = self.order.head(keys, verify=content.sha256)
         _require(keys, replaces, head)
         manifest = Manifest(keys.name, keys.kind, content, (publication_here_and_now(),))
         stored = head.stored

@@ -77,6 +77,41 @@ def test_a_disk_without_hard_links_gives_each_place_once(
     assert [version.publications[0].number for version in store.versions("x")] == [1, 2]
 
 
+@pytest.mark.parametrize("attributes", ["lost", "stale"])
+def test_what_is_current_is_known_without_the_files_attributes(
+    tmp_path: Path, attributes: str
+) -> None:
+    """A program that copies a store may lose them, or keep them with other bytes."""
+    store = LocalPipelineStore(tmp_path)
+    first = store.publish(FRAME, "x").sha256
+    store.upload(FRAME, "y")
+    path = tmp_path / "x.parquet"
+    if attributes == "lost":
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+    else:
+        store.upload(FRAME[:1], "x")
+        path.write_bytes((tmp_path / f".orch/x/parquet/versions/{first}").read_bytes())
+    second = store.publish(FRAME[:0], "x", replaces=first)
+    assert store.versions("x")[-1].publications[-1].replaces == first
+    assert len(store.download("x", as_of=second.published_at)) == 0
+    assert store.verify() == []
+
+
+def test_a_changed_byte_is_repaired_although_the_attributes_are_right(tmp_path: Path) -> None:
+    """As a disk changes it, which leaves the time of modification as it was."""
+    store = LocalPipelineStore(tmp_path)
+    store.upload(FRAME, "x")
+    path = tmp_path / "x.parquet"
+    modified = path.stat().st_mtime_ns
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"?")
+    os.utime(path, ns=(modified, modified))
+    store.upload(FRAME, "x")
+    assert path.read_bytes() == data
+
+
 def test_the_uri_is_the_files_own(tmp_path: Path) -> None:
     uri = LocalPipelineStore(tmp_path / "a b", "prod").upload(FRAME, "features/w1")
     path = tmp_path / "a b" / "prod" / "features" / "w1.parquet"

@@ -68,12 +68,12 @@ def chain(store: PipelineStore) -> list[int]:
         version.content.sha256: version.publications
         for version in store.versions("x", kind=ArtifactKind.JSON)
     }
-    version, numbers = store.manifest("x", kind=ArtifactKind.JSON).content.sha256, []
-    while version:
-        (publication,) = publications[version]
-        numbers.append(publication.number)
-        version = publication.replaces
-    return numbers[::-1]
+    version, numbers = store.manifest("x", kind=ArtifactKind.JSON).content.sha256, [10**9]
+    while version:  # a refused merge may have made the same version
+        earlier = [each for each in publications[version] if each.number < numbers[-1]]
+        numbers.append(earlier[-1].number)
+        version = earlier[-1].replaces
+    return numbers[:0:-1]
 
 
 def test_merges_of_several_processes_lose_no_update(address: str) -> None:

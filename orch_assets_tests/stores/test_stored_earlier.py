@@ -62,17 +62,17 @@ def test_a_publication_of_the_same_frame_follows_the_earlier_one(store: LocalPip
 
 
 def test_numbered_publications_come_after_those_of_an_earlier_release(store: LocalPipelineStore):
-    (before,) = store.versions("range")
+    (before,) = store.versions("levels")
     version, (publication,) = before.content.sha256, before.publications
-    changed = frames()["range"].iloc[:1]
-    store.publish(changed, "range", replaces=version)
-    (new,) = store.versions("range")[-1].publications
+    changed = frames()["levels"].iloc[:1]
+    store.publish(changed, "levels", replaces=version)
+    (new,) = store.versions("levels")[-1].publications
     assert (publication.number, new.number, new.replaces) == (None, 1, version)
-    then = store.download("range", as_of=publication.published_at)
-    pd.testing.assert_frame_equal(then, frames()["range"])
+    then = store.download("levels", as_of=publication.published_at)
+    pd.testing.assert_frame_equal(then, frames()["levels"])
     with pytest.raises(ArtifactNotFoundError, match="nothing had been published"):
-        store.download("range", as_of=datetime.fromisoformat(publication.published_at) - SECOND)
-    assert len(store.download("range", as_of=datetime.now(UTC))) == 1
+        store.download("levels", as_of=datetime.fromisoformat(publication.published_at) - SECOND)
+    assert len(store.download("levels", as_of=datetime.now(UTC))) == 1
     assert store.verify() == []
 
 

@@ -20,7 +20,7 @@ class Stored:
         sha256: SHA-256 of its bytes; None if the backend can't say, because another program wrote
             them.
         size: Number of its bytes.
-        note: What :meth:`Backend.copying` noted with it; empty if nothing, or if the backend can't.
+        note: What :meth:`Backend.copying` noted with it; empty if nothing.
         state: Changes when the object is replaced.
     """
 
@@ -38,7 +38,7 @@ class Copied:
         key: Its key.
         sha256: SHA-256 of its bytes.
         size: Number of its bytes.
-        note: A short text to keep with the copy, on backends that can.
+        note: A short text to keep with the copy. It may be lost, on file systems that can't.
     """
 
     key: str
@@ -95,8 +95,14 @@ class Backend(Protocol):
         ...
 
     @abstractmethod
-    def stored(self, key: str) -> Stored | None:
-        """Return what is stored at a key; None if nothing."""
+    def stored(self, key: str, verify: str | None = None) -> Stored | None:
+        """Return what is stored at a key; None if nothing.
+
+        Args:
+            key: Key of the object.
+            verify: If the object should have this hash, its bytes are read to make sure, unless
+                they can't change unnoticed.
+        """
         ...
 
     @abstractmethod

@@ -90,7 +90,7 @@ class GCSBucket(Bucket[Any]):
 
         yield commit
 
-    def stored(self, key: str) -> Stored | None:
+    def stored(self, key: str, verify: str | None = None) -> Stored | None:  # noqa: ARG002
         """Read the object's metadata."""
         with reporting(self.uri(key)):
             from google.api_core.exceptions import NotFound

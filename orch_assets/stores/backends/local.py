@@ -25,6 +25,8 @@ from orch_assets.stores.backends.local_files import (
     is_old_spool_file,
     linked,
     mode_of_new_files,
+    note_in,
+    noted,
     raise_unless_gone,
     state,
     state_of,
@@ -96,7 +98,7 @@ class LocalDisk(Backend):
     def copying(
         self, source: Copied, target: str, *, over: Stored | None = None
     ) -> Iterator[Callable[[], bool]]:
-        """Copy into the spool folder; the commit is one rename. Files have no place for a note.
+        """Copy into the spool folder; the commit is one rename.
 
         It is a copy, not a link: editing the current file must not change its version.
         """
@@ -104,15 +106,20 @@ class LocalDisk(Backend):
             with self._reporting():
                 create_private(path).close()
                 shutil.copyfile(self._path(source.key), path)
+                note_in(path, source.sha256, source.note)
                 sync(path)
             yield lambda: self._commit(path, target, over)
 
-    def stored(self, key: str) -> Stored | None:
-        """Hash the file."""
+    def stored(self, key: str, verify: str | None = None) -> Stored | None:
+        """Read the file's attribute; hash the file if it has none, or should be verified."""
         try:
             with self.open(key) as file:
                 status = os.fstat(file.fileno())
-                return Stored(sha256_of(file), status.st_size, "", state(status))
+                sha256, note = noted(file.fileno(), status)
+                if sha256 in {None, verify}:
+                    found = sha256_of(file)
+                    sha256, note = found, note if found == sha256 else ""
+                return Stored(sha256, status.st_size, note, state(status))
         except ArtifactNotFoundError:
             return None
 

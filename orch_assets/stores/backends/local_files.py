@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import stat
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Final
 
 from orch_assets.stores.spooling import create_private
 
+_ATTRIBUTE: Final = "user.orch_assets.publication"
 PRIVATE_FOLDER: Final = 0o700
 _OTHERS: Final = 0o077
 # Files left behind by killed processes are removed once no process can still be writing them.
@@ -52,6 +54,30 @@ def state_of(path: Path) -> tuple[int, ...] | None:
 def state(status: os.stat_result) -> tuple[int, ...]:
     """Return what changes when a file is replaced or written."""
     return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def note_in(path: Path, sha256: str, note: str) -> None:
+    """Keep a hash and a note in an attribute of a file, if the file system has attributes.
+
+    They are valid for the file's time of modification, which is set to a nanosecond that the
+    kernel, with its coarser clock, is unlikely to set.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            now = time.time_ns()
+            os.utime(path, ns=(now, now))
+            valid = path.stat().st_mtime_ns
+            os.setxattr(path, _ATTRIBUTE, f"{sha256} {note} {valid}".encode())
+
+
+def noted(descriptor: int, status: os.stat_result) -> tuple[str | None, str]:
+    """Return the hash and the note in a file's attribute; None and no note if none is valid."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, ValueError):
+            sha256, note, valid = os.getxattr(descriptor, _ATTRIBUTE).decode().split(" ")
+            if int(valid) == status.st_mtime_ns:
+                return sha256, note
+    return None, ""
 
 
 def close_to_others(folder: Path) -> None:

@@ -115,7 +115,7 @@ class S3Bucket(Bucket[Any]):
 
         yield lambda: self._unless_taken(copy, target, when=bool(condition))
 
-    def stored(self, key: str) -> Stored | None:
+    def stored(self, key: str, verify: str | None = None) -> Stored | None:  # noqa: ARG002
         """Read the object's metadata."""
         with reporting(self.uri(key)):
             from botocore.exceptions import ClientError
