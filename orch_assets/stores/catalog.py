@@ -233,6 +233,8 @@ class ArtifactHistory:
         The current version may be published again at the same time. Older versions may not: a
         publisher that finds its version already stored relies on it.
 
+        ``as_of`` says of a moment whose version was removed that it was.
+
         Args:
             prefix: See :meth:`list_artifacts`.
             keep_last: Keep this many versions of each artifact, those published last.

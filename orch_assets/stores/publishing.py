@@ -76,7 +76,7 @@ class Publisher:
         stored = head.stored
         is_current = stored and (stored.sha256, stored.size) == (content.sha256, size)
         if is_current and self.order.is_newest(keys, head.place):
-            return self._publish_again(keys, manifest)
+            return self._publish_again(keys, manifest, head.place)
         return self._replace(keys, size, manifest, head, replaces)
 
     def note_deletion(self, keys: ArtifactKeys) -> None:
@@ -139,10 +139,10 @@ class Publisher:
             spooled = spool(path, lambda file: file.write(entry.to_bytes()))
             yield lambda: self._backend.put(spooled, entry.key)
 
-    def _publish_again(self, keys: ArtifactKeys, manifest: Manifest) -> Manifest:
+    def _publish_again(self, keys: ArtifactKeys, manifest: Manifest, place: Place) -> Manifest:
         """Record that the current version was published again."""
         sha256, (publication,) = manifest.content.sha256, manifest.publications
-        last = max(self.order.places(keys, sha256))
+        last = max(self.order.places(keys, sha256), default=place)
         name = last.again(publication.published_at).new_name()
         manifest = _numbered(manifest, name, sha256)
         with self._put(_entry(keys, name, manifest)) as put, publishing():
