@@ -58,9 +58,9 @@ class VersionsAtMoments:
                 the version was removed since.
             ArtifactCorruptError: The order of the publications can't be read.
         """
-        entries = _entries(self._publisher.entries(keys))
-        claims = _first_claims(entries)
         head = self._publisher.order.head(keys, deleted=True)
+        entries = _entries(self._publisher.entries(keys))  # after that, so that the head is in it
+        claims = _first_claims(entries)
         number, lowest = head.place.number, None
         while number:
             claim = claims.get(number) or self._publisher.order.claim_at(keys, number)
