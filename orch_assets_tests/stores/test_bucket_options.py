@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from orch_assets.errors import StudyCancelledError
+from orch_assets.errors import ArtifactReplacedError, StudyCancelledError
 from orch_assets.stores import GCSPipelineStore, S3PipelineStore, StorageFormat
 from orch_assets.stores.backends import s3 as s3_bucket_module
 from orch_assets.study import study_context
@@ -127,6 +128,27 @@ def test_a_huge_object_is_copied_in_parts(
     before = s3.head_object(Bucket=s3_bucket, Key="x.parquet")["LastModified"]
     store.upload(BIG, "x")
     assert s3.head_object(Bucket=s3_bucket, Key="x.parquet")["LastModified"] == before
+
+
+def test_a_merge_that_is_copied_in_parts_replaces_no_other_version(
+    s3, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_bucket_module, "_COPY_AT_ONCE", 5 << 20)
+    store = S3PipelineStore(s3_bucket)
+    base = store.publish(BIG[1:], "x").sha256
+    base = store.publish(BIG, "x", replaces=base).sha256
+    put_new = store._backend.put_new
+
+    def overtaken(*args: Any) -> bool:
+        done = put_new(*args)
+        S3PipelineStore(s3_bucket).upload(BIG[:1], "x")
+        return done
+
+    monkeypatch.setattr(store._backend, "put_new", overtaken)
+    with pytest.raises(ArtifactReplacedError):
+        store.publish(BIG[2:], "x", replaces=base)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=s3_bucket)
+    assert len(store.download("x")) == 1
 
 
 def test_a_copy_in_parts_that_is_given_up_leaves_none(

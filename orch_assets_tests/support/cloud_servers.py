@@ -72,22 +72,33 @@ from orch_assets_tests.support.quick_moto import make_quick
 
 make_quick()
 # moto looks at a condition and then stores, so that two requests at once may both meet it; and it
-# ignores the condition of a copy.
+# ignores the condition of a copy, and of one in parts.
 S3 = responses.S3Response
-lock, put, copy = threading.RLock(), S3._key_response_put, S3.copy_object
+lock = threading.RLock()
+put, post, copy = S3._key_response_put, S3._key_response_post, S3.copy_object
 
 def put_alone(response, *args):
     with lock:
         return put(response, *args)
 
+def post_alone(response, *args):
+    with lock:
+        check(response)
+        return post(response, *args)
+
 def copy_on_condition(response):
-    wanted = response.headers.get("If-Match")
-    found = response.backend.get_object(response.bucket_name, response.parse_key_name())
-    if wanted and (not found or found.etag != wanted):
-        raise PreconditionFailed("If-Match")
+    check(response)
     return copy(response)
 
+def check(response):
+    wanted = response.headers.get("If-Match")
+    if wanted:
+        found = response.backend.get_object(response.bucket_name, response.parse_key_name())
+        if not found or found.etag != wanted:
+            raise PreconditionFailed("If-Match")
+
 S3._key_response_put = put_alone
+S3._key_response_post = post_alone
 S3.copy_object = copy_on_condition
 server.main(["-H", "127.0.0.1", "-p", sys.argv[1]])
 """
