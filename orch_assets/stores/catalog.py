@@ -9,7 +9,6 @@ from typing import BinaryIO, Final
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
-from orch_assets.stores.as_of import VersionsAtMoments, moment_of
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.maintenance.inventory import find_objects
 from orch_assets.stores.maintenance.retention import Retention
@@ -18,6 +17,7 @@ from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.misplaced import MisplacedArtifacts
 from orch_assets.stores.names import check_prefix, encode_folders
 from orch_assets.stores.object_keys import ArtifactKeys, below, inside, probe_key
+from orch_assets.stores.order.as_of import VersionsAtMoments, moment_of
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.spooling import spool
 from orch_assets.study import publishing

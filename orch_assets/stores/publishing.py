@@ -5,7 +5,7 @@ change the version. There are no pointers: the hash of the current object says w
 current, and reading requires a manifest with that hash.
 
 The names of manifest entries give the order of publications, whatever the clocks say; see the
-module ``places``.
+module ``order.places``.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ from orch_assets.stores.manifest import (
     publication_here_and_now,
 )
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.places import DELETED, Place
-from orch_assets.stores.publication_order import Head, PublicationOrder
+from orch_assets.stores.order.places import DELETED, Place
+from orch_assets.stores.order.publication_order import Head, PublicationOrder
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
 

@@ -130,3 +130,7 @@ def without_numbers(root: Path) -> None:
         entry.unlink()
     for claim in list(root.rglob("places/*")):
         claim.unlink()
+    for current in list(root.glob("*.parquet")):
+        data = current.read_bytes()
+        current.unlink()
+        current.write_bytes(data)  # without attributes

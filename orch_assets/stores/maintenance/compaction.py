@@ -17,7 +17,7 @@ from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.manifest import Entry
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.places import Place
+from orch_assets.stores.order.places import Place
 from orch_assets.stores.publishing import COMPACTED, Publisher
 
 

@@ -16,7 +16,7 @@ from orch_assets.stores.maintenance.inventory import (
 )
 from orch_assets.stores.manifest import Entry, Manifest, manifests_of
 from orch_assets.stores.object_keys import ArtifactKeys, below
-from orch_assets.stores.places import Place
+from orch_assets.stores.order.places import Place
 from orch_assets.stores.publishing import Publisher
 
 # A key at which nothing is ever stored.

@@ -15,7 +15,7 @@ from orch_assets.stores.maintenance.inventory import (
 )
 from orch_assets.stores.names import leads_from_below
 from orch_assets.stores.object_keys import inside
-from orch_assets.stores.places import Place
+from orch_assets.stores.order.places import Place
 from orch_assets.stores.publishing import Publisher
 
 _LEFTOVER: Final = "belongs to no publication: one was interrupted, or is still under way"

@@ -17,7 +17,7 @@ from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backends.base import Backend, Stored
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.places import DELETED, NOWHERE, Claim, Place, claim_bytes
+from orch_assets.stores.order.places import DELETED, NOWHERE, Claim, Place, claim_bytes
 from orch_assets.stores.spooling import spool
 
 # How many numbers are tried one by one before all claims are listed.

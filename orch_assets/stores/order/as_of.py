@@ -13,8 +13,8 @@ from typing import Final
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.places import DELETED, Claim, Place
-from orch_assets.stores.publication_order import Head
+from orch_assets.stores.order.places import DELETED, Claim, Place
+from orch_assets.stores.order.publication_order import Head
 from orch_assets.stores.publishing import Publisher
 
 # How many of the versions that remain an error names.
