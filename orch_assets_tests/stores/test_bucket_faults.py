@@ -347,6 +347,7 @@ def test_missing_aws_credentials_are_said_to_be_missing(options: dict[str, str])
 @pytest.mark.parametrize(
     ("code", "said"),
     [
+        ("NotImplemented", "conditional writes"),
         ("AuthorizationHeaderMalformed", "region"),
         ("PermanentRedirect", "region"),
         ("ExpiredToken", "credentials"),

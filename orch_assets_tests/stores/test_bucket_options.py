@@ -194,7 +194,7 @@ def test_every_google_object_is_encrypted_with_the_key(
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.url)
         GCSPipelineStore(gcs_bucket, kms_key_name=key).upload(FRAME, "x")
         posted = [seen for seen in proxy.seen if seen.startswith("POST")]
-    assert len(posted) == 3
+    assert len(posted) == 4
     assert all("KmsKeyName=" in each or "kmsKeyName=" in each for each in posted)
 
 
@@ -204,7 +204,7 @@ def test_every_google_object_is_tagged(gcs, gcs_bucket: str) -> None:
     store.upload(FRAME, "x")
     store.publish_set({"a": FRAME}, "x")
     objects = list(gcs.list_blobs(gcs_bucket))
-    assert len(objects) == 7
+    assert len(objects) == 9
     assert {each.metadata["trial"] for each in objects} == {"A + B"}
     assert {len(each.metadata["sha256"]) for each in objects} == {64}
 

@@ -19,6 +19,8 @@ _REASONS = {
     "InvalidBucketName": "Not a valid bucket name. Correct it.",
     "AccessDenied": "Access is denied ({code}). Allow s3:ListBucket, s3:GetObject, s3:PutObject "
     "and s3:DeleteObject on the bucket, and the use of its KMS key.",
+    "NotImplemented": "The service doesn't implement the request ({code}). Publishing needs "
+    "conditional writes (If-None-Match).",
     "SlowDown": "S3 is busy ({code}). Try again later.",
     "ParamValidationError": "boto3 rejects a parameter. Check the bucket name and the KMS key.",
     "ValueError": "The endpoint is not a URL. Correct AWS_ENDPOINT_URL, or the parameter endpoint.",
