@@ -26,9 +26,9 @@ def verify(uri: str) -> "subprocess.CompletedProcess[str]":
 def test_a_sound_folder_ends_with_0(tmp_path: Path) -> None:
     LocalPipelineStore(tmp_path, "prod").upload(FRAME, "x")
     done = verify(str(tmp_path))
-    assert (done.returncode, done.stdout) == (0, "3 objects, no faults.\n")
+    assert (done.returncode, done.stdout) == (0, "4 objects, no faults.\n")
     assert "Verifying" in done.stderr
-    assert "3/3" in done.stderr
+    assert "4/4" in done.stderr
 
 
 def test_a_fault_ends_with_1_and_is_named(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_fault_ends_with_1_and_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     first, last = done.stdout.splitlines()
     assert first.startswith(f"{path.as_uri()}: no manifest has the hash of its bytes (")
-    assert last == "3 objects, 1 fault."
+    assert last == "4 objects, 1 fault."
 
 
 def test_what_a_killed_publication_left_is_told_and_no_fault(
@@ -55,7 +55,7 @@ def test_what_a_killed_publication_left_is_told_and_no_fault(
     told, last = capsys.readouterr().out.splitlines()
     version = tmp_path / ".orch/x/parquet/versions" / first
     assert told.startswith(f"leftover: {version.as_uri()}: belongs to no publication")
-    assert last == "4 objects, no faults, 1 leftover."
+    assert last == "6 objects, no faults, 1 leftover."
 
 
 def test_a_name_of_a_development_version_is_a_fault_that_says_what_to_do(
@@ -69,7 +69,7 @@ def test_a_name_of_a_development_version_is_a_fault_that_says_what_to_do(
     current = tmp_path / "ae2~~3" / "ONC-301.parquet"
     assert told.startswith(f"{current.as_uri()}: a development version stored it under a name")
     assert "publish 'ae2/ONC-301' again, then remove this object and " in told
-    assert last == "3 objects, 1 fault."
+    assert last == "4 objects, 1 fault."
 
 
 def test_a_removed_manifest_of_the_current_object_ends_with_1(tmp_path: Path) -> None:

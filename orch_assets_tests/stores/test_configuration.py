@@ -377,7 +377,7 @@ def test_verify_reads_a_bucket_by_the_settings_of_its_store(
     set_to(ORCH_STORE_ENDPOINT=endpoint)
     StoreResource().store.upload(FRAME, "x")
     assert verify_main(["verify", f"s3://{s3_bucket}/trials"]) == 0
-    assert "3 objects, no faults." in capsys.readouterr().out
+    assert "4 objects, no faults." in capsys.readouterr().out
     set_to(ORCH_STORE_ESCAPE_FORMULAS="maybe")
     assert verify_main(["verify", f"s3://{s3_bucket}/trials"]) == 2
     assert capsys.readouterr().err.startswith("SettingError: ORCH_STORE_ESCAPE_FORMULAS is 'maybe'")
