@@ -1,6 +1,7 @@
 """Artifact names are plain text; their paths differ on every disk and lead back to the names."""
 
 import unicodedata
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import dagster as dg
@@ -20,6 +21,7 @@ from orch_assets.stores.names import (
     encode_name,
 )
 from orch_assets.stores.object_keys import MAX_PATH_BYTES, ArtifactKeys, parse_key
+from orch_assets.stores.order.places import Place
 from orch_assets.study import check_study_key
 
 PARTS = st.text(
@@ -240,7 +242,8 @@ def test_a_name_that_fits_no_key_with_its_prefix_is_refused_with_the_reason() ->
 def test_the_longest_names_fit_disks_and_buckets() -> None:
     """A file name may have 255 bytes, a key of S3 and GCS 1,024."""
     keys = ArtifactKeys("", "a" * MAX_PATH_BYTES, "table", "parquet")
-    entry = f"{'0' * 26}-{'0' * 8}-{'0' * 16}-compacted"
+    place = Place(10**9 - 1, 10**9 - 2, datetime(2026, 3, 31, tzinfo=UTC))
+    entry = f"{place.new_name()}-{'0' * 16}-compacted"
     assert len(f"{keys.manifests('0' * 64)}/{entry}") <= 1024
     assert MAX_PART_BYTES + len(".parquet") <= 255
 
