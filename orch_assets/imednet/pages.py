@@ -154,9 +154,9 @@ def _check_study(request: ApiRequest, study_keys: Sequence[str | None]) -> None:
     """Refuse rows that name another study; not every table's rows name one."""
     if request.study_key is None:
         return
-    others = {*study_keys} - {request.study_key}
+    others = {key for key in {*study_keys} if key is not None} - {request.study_key}
     # Whether the API takes a key in another case isn't documented.
-    if {key.casefold() for key in others if key is not None} - {request.study_key.casefold()}:
+    if {other.casefold() for other in others} - {request.study_key.casefold()}:
         problem = "received rows of another study; does a cache or a gateway mix up the answers?"
         raise request.error(RegistryDataError, problem, status=200)
 
