@@ -54,7 +54,7 @@ class Access:
     def pages_at_once(self, reading: ReadingProgress) -> int:
         """Return how many pages a reading may have in progress.
 
-        The number is the reading's share of the pages worth requesting at once, plus one. More
+        The number is the reading's share of the requests that may be in flight, plus one. More
         pages would only wait, and waiting threads slow down the working ones. If there are only a
         few readings, the oldest gets one page more. Then the tables finish one after the other,
         and the work at the end of one is done while the others still arrive. (Many readings
@@ -62,9 +62,9 @@ class Access:
         """
         if self.window is not None:
             return self.window
-        readings, worthwhile = readings_under_way(), self.http.worthwhile
-        is_oldest_of_few = 1 < len(readings) <= worthwhile and readings[0] is reading
-        return worthwhile // max(len(readings), 1) + 1 + is_oldest_of_few
+        readings, most = readings_under_way(), self.http.max_requests
+        is_oldest_of_few = 1 < len(readings) <= most and readings[0] is reading
+        return most // max(len(readings), 1) + 1 + is_oldest_of_few
 
 
 @dataclass(frozen=True)

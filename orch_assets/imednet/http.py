@@ -44,11 +44,6 @@ ATTEMPTS = 5
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 30.0
 
-# The least time that a page of 500 records takes from its bytes to the file (`benchmarks`).
-_PAGE_SECONDS = 0.002
-# Weight of the newest answer in the usual answer time, as in TCP's estimator (RFC 6298).
-_NEWEST_SHARE = 1 / 8
-
 _log = logging.getLogger("orch_assets.imednet")
 
 
@@ -100,19 +95,11 @@ class RegistryHttp:
         self._limiter = limiter
         self._attempts = attempts
         self._sleep = sleep
-        self._usual_seconds: float | None = None
 
     @property
-    def worthwhile(self) -> int:
-        """How many requests in flight are useful now; never more than the limiter's maximum.
-
-        Where an answer arrives faster than a few pages are processed, more requests only add
-        threads that wait for the interpreter, which slows down those that work. Without this,
-        reading from a server without latency takes about a tenth more CPU; from 16 ms an answer
-        on, it has no effect on the usual maximum of 8.
-        """
-        usual, maximum = self._usual_seconds, self._limiter.maximum
-        return maximum if usual is None else min(maximum, int(usual / _PAGE_SECONDS) + 1)
+    def max_requests(self) -> int:
+        """The most requests that may be in flight."""
+        return self._limiter.maximum
 
     def fetch(self, request: ApiRequest, abandoned: threading.Event | None = None) -> Answer:
         """Return an answer's body; a short one is known to be an answer of the API.
@@ -205,9 +192,6 @@ class RegistryHttp:
             seconds = time.monotonic() - began
             if is_busy(response):
                 slot.refuse(retry_after(response))
-            else:
-                usual = seconds if self._usual_seconds is None else self._usual_seconds
-                self._usual_seconds = usual + (seconds - usual) * _NEWEST_SHARE
         _log.debug(
             "GET %s, page %s: HTTP %d, %d bytes in %.3f s",
             request.logged_endpoint,

@@ -78,26 +78,23 @@ def test_the_oldest_of_a_few_readings_has_a_page_more_at_work_than_the_others() 
             assert list(map(fixed.pages_at_once, (first, second))) == [3, 3]
 
 
-@pytest.mark.parametrize(
-    ("milliseconds", "at_once"), [(0, [2, 1, 1, 1]), (5, [4, 3, 3, 1]), (60, [9, 6, 4, 4])]
-)
-def test_no_more_pages_are_at_work_than_arrive_while_others_are_worked_off(
-    server: DemoServer, monkeypatch: pytest.MonkeyPatch, milliseconds: float, at_once: list[int]
+def test_the_limit_of_requests_is_shared_whatever_time_answers_take(
+    server: DemoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(monotonic=itertools.count(0.0, milliseconds / 1000).__next__)
-    monkeypatch.setattr(http, "time", clock)
     keys = server.api_key, server.security_key
     settings = RegistrySettings(*keys, server.base_url, 10.0, None)
-    with httpx.Client() as client, contextlib.ExitStack() as under_way:
-        access = Access(RegistryHttp(settings, client, RequestLimiter(8)), 500, None)
-        assert access.http.worthwhile == 8  # as long as no answer has come
-        access.http.fetch(ApiRequest("/studies"))
-        found = []
-        for _ in at_once:
-            one = progress.ReadingProgress("A", "records", 500, ReadingCounts())
-            under_way.enter_context(progress.under_way(one))
-            found.append(access.pages_at_once(progress.readings_under_way()[0]))
-    assert found == at_once
+    for milliseconds in (0, 60):
+        clock = SimpleNamespace(monotonic=itertools.count(0.0, milliseconds / 1000).__next__)
+        monkeypatch.setattr(http, "time", clock)
+        with httpx.Client() as client, contextlib.ExitStack() as under_way:
+            access = Access(RegistryHttp(settings, client, RequestLimiter(8)), 500, None)
+            access.http.fetch(ApiRequest("/studies"))
+            found = []
+            for _ in range(4):
+                one = progress.ReadingProgress("A", "records", 500, ReadingCounts())
+                under_way.enter_context(progress.under_way(one))
+                found.append(access.pages_at_once(progress.readings_under_way()[0]))
+        assert found == [9, 6, 4, 4]
 
 
 def test_a_long_reading_tells_how_far_it_is_and_a_short_one_does_not(
