@@ -122,4 +122,5 @@ def _report(url: str) -> None:
 
 
 if __name__ == "__main__":
-    _report(*sys.argv[1:])
+    # With a server's URL, this process measures; without one, it starts those that do.
+    sys.exit(_report(*sys.argv[1:]) if sys.argv[1:] else not main())
