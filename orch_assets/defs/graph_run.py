@@ -247,10 +247,10 @@ class GraphRun:
                 event = events.success(
                     key, study_key, result.output, result.duration_seconds, registry
                 )
+                self.successes.add(event)
             except Exception as error:  # noqa: BLE001 - a user's IO manager gave bad metadata
                 cause = describe_failure(error, show_all=registry == "demo")
             else:
-                self.successes.add(event)
                 return
         self.context.log_event(
             events.failure(

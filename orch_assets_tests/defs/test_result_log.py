@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy import event, inspect, text
@@ -21,6 +23,11 @@ from orch_assets_tests.support.harness import definitions, execute, instance, st
 
 STUDIES = [f"S-{number}" for number in range(7)]
 KEYS = [dg.AssetKey("first"), dg.AssetKey(["in", "second"])]
+
+of_batches = pytest.mark.skipif(
+    not hasattr(SqliteEventLogStorage, "_store_asset_event"),
+    reason="This release of Dagster stores events one by one.",
+)
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +141,7 @@ def _tables(connect: Any, run_id: str) -> dict[str, list[Any]]:
     return tables
 
 
+@of_batches
 def test_a_batch_leaves_the_rows_that_dagster_leaves(new_instance):
     """Event log, asset keys, tags and check executions are equal, in every database."""
     with new_instance() as real:
@@ -146,6 +154,7 @@ def test_a_batch_leaves_the_rows_that_dagster_leaves(new_instance):
     assert len(one_by_one["index"]["asset_event_tags"]) == 14
 
 
+@of_batches
 def test_a_batch_costs_a_few_statements(new_instance):
     """One by one, a materialization and its check cost eleven on SQLite."""
     with new_instance() as real:
@@ -226,3 +235,30 @@ def test_a_result_is_logged_while_other_studies_still_run(tmp_path):
         workers = OrchestrationResource(max_workers=2)
         execute(definitions(tmp_path, work, orchestration=workers), real, "A", "B")
     assert logged == ["A"]
+
+
+class OddMetadata(dg.IOManager):
+    """Gives metadata of one study that Dagster takes, and then can't store."""
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Store nothing."""
+        odd = context.partition_key == STUDIES[3]
+        context.add_output_metadata({"mean": np.float64(1) if odd else 1.0})
+
+    def load_input(self, context: dg.InputContext) -> None:
+        """Load nothing."""
+
+
+def test_metadata_that_cannot_be_stored_fails_its_own_study(tmp_path):
+    """The results that are stored together with it are logged."""
+
+    @study_pipeline
+    def work(study_key, sdk, study_logger):
+        return pd.DataFrame({"rows": [3]})
+
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, work, io_manager=OddMetadata())
+        run = execute(defs, real, STUDIES[0], STUDIES[-1])
+        assert run.status is dg.DagsterRunStatus.FAILURE
+        good = [key for key, state in states(real, "work").items() if state == "MATERIALIZED"]
+    assert good == [key for key in STUDIES if key != STUDIES[3]]

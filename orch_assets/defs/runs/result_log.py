@@ -39,7 +39,12 @@ class ResultLog:
         self._checks: list[dg.AssetCheckEvaluation] = []
 
     def add(self, event: dg.AssetMaterialization) -> None:
-        """Add a success, for the next :meth:`flush`."""
+        """Add a success, for the next :meth:`flush`.
+
+        Raises:
+            Exception: Its metadata can't be stored. The others of its batch couldn't be, either.
+        """
+        dg.serialize_value(event)
         self._pending.append(event)
 
     def flush(self) -> None:
