@@ -4,8 +4,8 @@ A *result* is what one pipeline makes of one study. Counted for each are CPU mil
 (user and system, with those of Postgres' backends), SQL statements, and bytes of the event log with
 its indexes. The simulator is a process of its own and isn't counted; nor are imports.
 
-``python -m benchmarks.result_cost TREE [STUDIES [RUNS]]`` compares this tree with a checkout of an
-earlier commit, in turn, on SQLite and on Postgres.
+``python -m benchmarks.result_cost COMMIT [STUDIES [RUNS]]`` compares this tree with an earlier
+commit, in turn, on SQLite and on Postgres. The clone must have the commit.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,40 +32,44 @@ Figures = dict[str, float]
 
 def main() -> bool:
     """Print the ratios; return whether they are within their bounds."""
-    from benchmarks.measuring import median, verdict
-
-    before, *options = sys.argv[1:]
+    commit, *options = sys.argv[1:]
     studies, runs = ([int(each) for each in options] + [STUDIES, RUNS][len(options) :])[:2]
+    from benchmarks.earlier import checkout
+
     within = []
-    with _account(studies) as account:
-        for name, database in _databases():
-            with database as options_of_database:
+    with checkout(commit) as before, _account(studies) as account:
+        for name, server in _servers():
+            with server as database:
                 pairs = [
-                    [_figures(tree, account, options_of_database) for tree in (str(HERE), before)]
+                    (_figures(HERE, account, database), _figures(before, account, database))
                     for _ in range(runs)
                 ]
-            print(f"{studies} studies × the shipped pipelines, {name}, each result")
-            for figure, bound in BOUNDS.items():
-                now, then = (median([pair[side][figure] for pair in pairs]) for side in (0, 1))
-                print(f"  {figure}: {now:.4g}, before {then:.4g}", flush=True)
-                ratio = median([mine[figure] / theirs[figure] for mine, theirs in pairs])
-                within.append(verdict(f"{name}, {figure}", ratio, bound))
+            print(f"{studies} studies × the shipped pipelines on {name}, of each result:")
+            within += _verdicts(name, pairs)
     return all(within)
 
 
-def _databases() -> Iterator[tuple[str, Any]]:
-    from contextlib import nullcontext
+def _verdicts(name: str, pairs: Sequence[tuple[Figures, Figures]]) -> Iterator[bool]:
+    from benchmarks.measuring import median, verdict
 
+    for figure, bound in BOUNDS.items():
+        now, then = (median([pair[side][figure] for pair in pairs]) for side in (0, 1))
+        print(f"  {figure}: {now:.4g}, before {then:.4g}", flush=True)
+        ratio = median([mine[figure] / theirs[figure] for mine, theirs in pairs])
+        yield verdict(f"{name}, {figure}", ratio, bound)
+
+
+def _servers() -> Iterator[tuple[str, AbstractContextManager[dict[str, Any] | None]]]:
     from orch_assets_tests.defs.postgres import postgres_server
 
     yield "SQLite", nullcontext()
     yield "Postgres", postgres_server()
 
 
-def _figures(tree: str, account: Mapping[str, Any], database: Mapping[str, Any] | None) -> Figures:
+def _figures(tree: Path, account: Mapping[str, Any], database: Mapping[str, Any] | None) -> Figures:
     """Run the pipelines once in a tree, in a process of its own."""
     command = [sys.executable, __file__, json.dumps([account, database])]
-    environment = {**os.environ, "PYTHONPATH": tree}
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
     done = subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, check=False
     )
@@ -162,15 +166,13 @@ def _backend_seconds(database: Mapping[str, Any] | None) -> float:
         return 0.0
     import psutil
 
-    for process in psutil.process_iter(["cmdline"]):
-        if f"-p {database['port']}" in " ".join(
-            process.info["cmdline"] or ()
-        ) and "data" in " ".join(process.info["cmdline"]):
+    for process in psutil.process_iter(["name", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        if process.info["name"] == "postgres" and f"-p {database['port']} " in command:
             own = process.cpu_times()
             living = [each.cpu_times() for each in process.children()]
-            return sum(
-                (own.children_user, own.children_system, *(t.user + t.system for t in living))
-            )
+            ended = own.children_user + own.children_system
+            return ended + sum(each.user + each.system for each in living)
     raise SystemExit("no Postgres server")
 
 

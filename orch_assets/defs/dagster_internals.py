@@ -129,19 +129,17 @@ def log_entry(
 
     ``context.log_event`` adds a kilobyte that describes the step, the same for each event.
     """
-    data: Any
+    data: StepMaterializationData | dg.AssetCheckEvaluation
     if isinstance(event, dg.AssetMaterialization):
         event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
         message, data = f"Materialized value {event.label}.", StepMaterializationData(event)
     else:
         event_type, data = dg.DagsterEventType.ASSET_CHECK_EVALUATION, event
-        asset, outcome = (
-            event.asset_key.to_user_string(),
-            "passed" if event.passed else "did not pass",
-        )
+        outcome = "passed" if event.passed else "did not pass"
+        asset = event.asset_key.to_user_string()
         message = f"Asset check '{event.check_name}' on '{asset}' {outcome}."
     run, step_key = context.run, context.get_step_execution_context().step.key
-    return dg.EventLogEntry(  # type: ignore[no-untyped-call]
+    return dg.EventLogEntry(  # type: ignore[no-untyped-call]  # Dagster's
         error_info=None,
         level=logging.DEBUG,
         user_message="",
