@@ -3,6 +3,7 @@
 import threading
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,3 +115,26 @@ def test_every_step_of_every_study_has_exactly_one_result(workers, studies, fail
         broken = {step for study, step in fail if study == result.study_key}
         ancestors = {"a": {"a"}, "b": {"a", "b"}, "c": {"a", "c"}, "d": set("abcd"), "alone": set()}
         assert (result.failure is None) == (not broken & ancestors[result.step])
+
+
+def test_a_repeated_call_is_made_while_steps_run():
+    """It is made on the caller's thread, and what it raises is raised to the caller."""
+    made = []
+
+    class Slow(Runner):
+        def run(self, turn):
+            deadline = time.monotonic() + 30
+            while len(made) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return super().run(turn)
+
+    def call():
+        made.append(threading.current_thread())
+        if len(made) == 2:
+            raise ValueError("the second call")
+
+    lanes = Lanes(Slow(), 1)
+    lanes.call_every(0.05, call)
+    with pytest.raises(ValueError, match="the second call"):
+        list(lanes.run({"S": [LaneStep("a")]}))
+    assert made == [threading.current_thread()] * 2
