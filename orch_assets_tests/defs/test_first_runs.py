@@ -1,4 +1,4 @@
-"""Many new studies: all are added at once, and each is run once, over several ticks."""
+"""Many new studies: each is added and run once, over several ticks."""
 
 import json
 import time
@@ -73,14 +73,25 @@ def test_all_are_added_in_one_tick_and_asked_for_in_pieces(server):
         assert account.asked == keys_of(10)
 
 
-def test_5000_are_added_in_one_tick_and_250_asked_for_in_each():
+def test_5000_are_added_in_five_ticks_and_250_asked_for_in_each(monkeypatch):
     with DemoServer(studies=0, subjects=0) as server, instance() as real:
         for study_key in keys_of(5000):
             server.registry.add_study(study_key, subjects=0)
         account = Account(server, real)
-        requests = [request.tags for request in account.evaluate(account.registry).run_requests]
-        assert requests == [range_tags("S-0000", "S-0249")]
+        monkeypatch.setattr(account, "run", lambda _: None)  # as if no run could be created
+        for tick in range(1, 6):
+            requests = [request.tags for request in account.tick().run_requests]
+            assert requests == [range_tags("S-0000", "S-0249")]
+            assert account.known == keys_of(1000 * tick)
         assert account.known == keys_of(5000)
+
+
+def test_an_evaluation_changes_nothing(server):
+    """As for a preview in the UI."""
+    with instance() as real:
+        account = Patient(server, real)
+        assert account.evaluate(account.registry).run_requests
+        assert account.known == []
 
 
 def test_fewer_are_asked_for_if_there_are_many_pipelines(server):
@@ -116,7 +127,7 @@ def test_a_tick_that_fails_after_it_added_the_studies_loses_none(server):
     with instance() as real:
         account = Patient(server, real)
         account.evaluate(account.registry)
-        assert account.known == keys_of(10)
+        real.add_dynamic_partitions(STUDIES_NAME, keys_of(10))
         assert account.ticks(6) == [0, 3, 3, 3, 1, 0]
         assert account.asked == keys_of(10)
 
@@ -125,6 +136,7 @@ def test_a_run_that_could_not_be_created_is_asked_for_again(server):
     with instance() as real:
         account = Patient(server, real)
         account.cursor = account.evaluate(account.registry).cursor
+        real.add_dynamic_partitions(STUDIES_NAME, keys_of(10))
         assert account.ticks(5) == [3, 3, 3, 1, 0]
         assert account.asked == keys_of(10)
 

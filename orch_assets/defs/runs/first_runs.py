@@ -1,10 +1,9 @@
 """New studies that wait for their first run, and what ``study_registry_sensor`` remembers.
 
-The sensor adds all new studies at once, but requests their runs over several ticks, because
-creating a run takes long. A study waits as long as no run was planned for it: that is read from the
-event log, and new studies are the last partitions. So no restart, failed tick or lost cursor loses
-a study, and one that someone else runs meanwhile isn't run twice. The cursor only says where to
-look.
+The sensor adds more studies in a tick than it requests first runs for, because creating a run takes
+long. A study waits as long as no run was planned for it: that is read from the event log, and new
+studies are the last partitions. So no restart, failed tick or lost cursor loses a study, and one
+that someone else runs meanwhile isn't run twice. The cursor only says where to look.
 """
 
 import json
