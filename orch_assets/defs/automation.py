@@ -20,10 +20,11 @@ _IN_TIME_MINUTES: Final = 2
 class NeverRun(dg.AutomationCondition[dg.AssetKey]):
     """True for a study that no run was ever created for, according to the current event log.
 
-    Dagster determines the missing studies when a tick begins, and those in progress later in the
-    tick. A study that begins or ends in between seems missing and idle. On Postgres, a cached
-    status can miss a materialization permanently. The event log is reliable: a run plans its
-    studies when it is created, and that event remains, however the run ends.
+    Dagster's own conditions determine the missing studies when a tick begins, and those in progress
+    later in the tick. A study that begins or ends in between seems missing and idle. On Postgres, a
+    cached status can miss a materialization permanently. The event log is reliable: a run plans its
+    studies when it is created, and that event remains, however the run ends. Such a study is
+    missing, and has no run that is in progress or failed.
     """
 
     @property
