@@ -10,6 +10,7 @@ import benchmarks
 _COMPARISONS = {"earlier", "result_cost"}
 _NOT_BENCHMARKS = {
     "__main__",
+    "dagster_run",
     "locations",
     "measuring",
     "prepared_registry",

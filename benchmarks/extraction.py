@@ -11,7 +11,6 @@ import importlib
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarks.dagster_run import added_mb, begin, cpu_seconds, materialize
 from benchmarks.measuring import median, report_of, verdict
-from benchmarks.prepared_registry import KEYS, PAGE, prepared_registry
+from benchmarks.prepared_registry import PAGE, prepared_registry
 
 STUDIES = [f"S{number:02d}" for number in range(1, 6)]
 RECORDS = 20_000
@@ -32,6 +32,8 @@ LATENCY = 50.0
 REPETITIONS = 5
 MODULE = "benchmarks.extraction"
 POSSIBLE = WINDOW * PAGE / (LATENCY / 1000)
+
+_elapsed: list[float] = []
 
 _PEERS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 
@@ -197,92 +199,13 @@ def _write(table: Any, path: str) -> None:
 
 def pipeline(url: str) -> int:
     """Run the asset ``records`` for all studies in one Dagster run; its start is not counted."""
-    return _run_assets(url, STUDIES, ["records"])
+    return _materialize(url, STUDIES, ["records"])
 
 
-# --- a Dagster run ---
-
-
-def _run_assets(url: str, studies: list[str], select: list[str]) -> int:
-    """Materialize assets of the code location; append the seconds of the work to ``_elapsed``."""
-    import dagster as dg
-
-    from orch_assets import pipelines
-    from orch_assets.defs.discovery import discover_pipelines
-    from orch_assets.defs.graph import build_study_graph
-    from orch_assets.defs.partitions import STUDIES_NAME, range_tags
-    from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
-    from orch_assets.defs.study_resources import study_resources
-
-    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
-        instance.add_dynamic_partitions(STUDIES_NAME, studies)
-        graph = build_study_graph(discover_pipelines(pipelines))
-        defs = dg.Definitions(
-            assets=[graph],
-            jobs=[
-                dg.define_asset_job("before", selection=["variables"]),
-                dg.define_asset_job("timed", selection=select),
-            ],
-            resources=study_resources(
-                StoreResource(uri=f"{folder}/a"),
-                StoreResource(uri=f"{folder}/r"),
-                registry=RegistryResource(kind="imednet", base_url=url, **KEYS),
-                orchestration=OrchestrationResource(max_workers=len(studies)),
-            ),
-            executor=dg.in_process_executor,
-        )
-        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        for job in ("before", "timed"):
-            begin()
-            defs.resolve_job_def(job).execute_in_process(
-                instance=instance, tags=range_tags(studies[0], studies[-1]), run_config=quiet
-            )
-        _elapsed.append(_work_seconds(instance, f"{folder}/a", studies))
-        return _records_of(instance, studies)
-
-
-_begun: list[resource.struct_rusage] = []
-_elapsed: list[float] = []
-
-
-def begin() -> None:
-    """Count CPU and memory from now on."""
-    _begun[:] = [resource.getrusage(resource.RUSAGE_SELF)]
-
-
-def cpu_seconds() -> float:
-    """Return the CPU seconds of this process since it began to count."""
-    (before,) = _begun
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def _work_seconds(instance: Any, folder: str, studies: list[str]) -> float:
-    """Return the seconds from the start of the first study to the last publication."""
-    from datetime import datetime
-
-    from orch_assets import LocalPipelineStore
-
-    store = LocalPipelineStore(folder)
-    times = []
-    for event in _materializations(instance, studies):
-        manifest = store.manifest(f"records/{event.partition}")
-        published = datetime.fromisoformat(manifest.publications[-1].published_at).timestamp()
-        times.append((published, event.metadata["duration_seconds"].value))
-    return max(end for end, _ in times) - min(end - seconds for end, seconds in times)
-
-
-def _records_of(instance: Any, studies: list[str]) -> int:
-    # Releases up to 0.2.0, with which `earlier` compares, have "rows" instead.
-    metadata = [event.metadata for event in _materializations(instance, studies)]
-    return sum(each.get("dagster/row_count", each.get("rows")).value for each in metadata)
-
-
-def _materializations(instance: Any, studies: list[str]) -> list[Any]:
-    import dagster as dg
-
-    records = instance.fetch_materializations(dg.AssetKey("records"), limit=len(studies)).records
-    return [record.asset_materialization for record in records]
+def _materialize(url: str, studies: list[str], select: list[str]) -> int:
+    rows, seconds = materialize(url, studies, select)
+    _elapsed.append(seconds)
+    return rows
 
 
 # --- memory ---
@@ -301,7 +224,7 @@ def _memory() -> Iterator[bool]:
 
 def memory(url: str) -> int:
     """Read the records of one large study."""
-    return _run_assets(url, ["S01"], ["records"])
+    return _materialize(url, ["S01"], ["records"])
 
 
 # --- twelve studies, all tables ---
@@ -322,7 +245,7 @@ def _twelve_studies() -> Iterator[bool]:
 
 def twelve(url: str) -> int:
     """Run the pipelines of all tables for twelve studies."""
-    return _run_assets(url, [f"S{number:02d}" for number in range(1, 13)], _tables())
+    return _materialize(url, [f"S{number:02d}" for number in range(1, 13)], _tables())
 
 
 def _tables() -> list[str]:
@@ -356,15 +279,13 @@ def _report(kind: str, url: str) -> None:
     begun = time.perf_counter()
     rows = globals()[kind](url)
     seconds = _elapsed[-1] if _elapsed else time.perf_counter() - begun
-    (before,) = _begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         json.dumps(
             {
                 "rows": rows,
                 "seconds": seconds,
                 "rows_per_second": rows / seconds,
-                "mb": (peak - before.ru_maxrss) / 1024,
+                "mb": added_mb(),
                 "cpu": cpu_seconds(),
             }
         )

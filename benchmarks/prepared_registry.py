@@ -21,7 +21,7 @@ from typing import Any
 PAGE = 500
 FORMS = 7
 VARIABLES = [f"VAR{number:02d}" for number in range(20)]
-KEYS = {"api_key": "key", "security_key": "key"}
+KEYS: dict[str, Any] = {"api_key": "key", "security_key": "key"}
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _ID = 987654321987  # placeholder of a record's ID
