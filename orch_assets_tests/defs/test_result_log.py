@@ -262,3 +262,21 @@ def test_metadata_that_cannot_be_stored_fails_its_own_study(tmp_path):
         assert run.status is dg.DagsterRunStatus.FAILURE
         good = [key for key, state in states(real, "work").items() if state == "MATERIALIZED"]
     assert good == [key for key in STUDIES if key != STUDIES[3]]
+
+
+def test_listeners_of_a_run_get_each_result(tmp_path):
+    """The command counts its results by them."""
+    heard = []
+
+    with instance(*STUDIES) as real:
+
+        @study_pipeline
+        def work(study_key, sdk, study_logger):
+            if study_key == STUDIES[0]:
+                (run,) = real.get_runs()
+                real.add_event_listener(run.run_id, heard.append)
+            return {"rows": 3}
+
+        execute(definitions(tmp_path, work), real, STUDIES[0], STUDIES[-1])
+    found = [each.asset_materialization for each in heard if each.asset_materialization]
+    assert sorted(each.partition for each in found) == STUDIES
