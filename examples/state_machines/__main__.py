@@ -38,14 +38,15 @@ def _run(instance: dg.DagsterInstance) -> bool:
     print("Reading the registry's studies …")
     _execute(instance, "sync_studies")
     for when in ("Deploying the state machine", "Deploying it again"):
-        (event,) = _events(_execute(instance, "deploy"))
+        (event,) = _events(instance, _execute(instance, "deploy"))
         changed = "changed" if event["changed"] else "nothing differs"
         print(f"{when} … {changed}: {event['arn']}")
     studies = instance.get_dynamic_partitions(STUDIES_NAME)
     print(f"Executing it for {len(studies)} studies in one run …\n")
     tags = range_tags(studies[0], studies[-1])
     result = _execute(instance, "study_pipelines", tags)
-    for event in sorted(_events(result, "enrollment"), key=lambda e: studies.index(e["study"])):
+    results = _events(instance, result, "enrollment")
+    for event in sorted(results, key=lambda each: studies.index(each["study"])):
         told = event["data"] if event["error"] is None else event["error"]
         print(f"{event['study']:<12} {event['status']}  {told}")
     arn = event["execution_arn"]
@@ -65,19 +66,16 @@ def _execute(
     )
 
 
-def _events(result: dg.ExecuteInProcessResult, asset: str | None = None) -> list[dict[str, Any]]:
+def _events(
+    instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult, asset: str | None = None
+) -> list[dict[str, Any]]:
     """Return the metadata of a run's materializations and of its failures' observations."""
     found: list[dict[str, Any]] = []
-    for event in result.all_events:
-        if event.is_step_materialization:
-            told: Any = event.step_materialization_data.materialization
-        elif event.is_asset_observation:
-            told = event.asset_observation_data.asset_observation
-        else:
-            continue
-        if asset in {None, told.asset_key.to_user_string()}:
-            values = {name: value.value for name, value in told.metadata.items()}
-            found.append({"study": told.partition, **values})
+    for entry in instance.all_logs(result.run_id):
+        event = entry.asset_materialization or entry.asset_observation
+        if event and asset in {None, event.asset_key.to_user_string()}:
+            values = {name: value.value for name, value in event.metadata.items()}
+            found.append({"study": event.partition, **values})
     return found
 
 
