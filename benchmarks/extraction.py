@@ -261,6 +261,12 @@ _LOADED = (
     "pandas",
     "pyarrow.parquet",
     "orch_assets.definitions",
+    "orch_assets.defs.graph_run",
+    "orch_assets.stores.backends.local",
+    "orch_assets.imednet.sdk",
+    "orch_assets.imednet.endpoints",
+    "orch_assets.imednet.arrow",
+    "orch_assets.imednet.connections.retries",
     "orch_assets.imednet.blinding.split_stream",
     "orch_assets.imednet.blinding.split",
 )
