@@ -222,7 +222,7 @@ class TableRead(Generic[T]):
         self.counts.pages = pages
 
     def _accept(self, page: Page[T]) -> None:
-        texts = frozenset(page.ids if page.ids and isinstance(page.ids[0], str) else ())
+        texts = frozenset(row_id for row_id in page.ids if isinstance(row_id, str))
         last_id = page.ids[-1] if page.ids else None
         self._marks.append(
             _Mark(page.total, len(page.ids), last_id, page.digest, texts, page.replaced)
