@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orch_assets import ImednetSDK, study_context
@@ -58,6 +58,16 @@ def test_a_dictionary_is_within_itself(table):
     assert BlindingRules(table).is_within(BlindingRules(table))
 
 
+def table_of(*names):
+    """Return a dictionary whose variables are open, on one form."""
+    return pa.Table.from_pylist(
+        [{"variable_name": n, "blinded": False, "form_id": 1, "form_key": "F1"} for n in names],
+        schema=arrow_schema(Variable),
+    )
+
+
+@example(table_of("ARM"), table_of("ARM", None))
+@example(table_of("ARM", None), table_of("ARM"))
 @given(tables, tables)
 def test_what_two_agree_on_is_open_in_both(given_table, current):
     both = opened(BlindingRules(agreed(given_table, current)))

@@ -196,11 +196,15 @@ def agreed(stored: "pa.Table", current: "pa.Table") -> "pa.Table":
     ]
     if flags != [flag for _, flag, *_ in rows]:
         stored = replaced(stored, "blinded", pa.array(flags, pa.bool_()))
+    # A variable without a name is withheld, whatever its flag says.
     closed = {
-        (row[0], *row[2:]) for row, flag in zip(rows, flags, strict=True) if flag is not False
+        (name, *form)
+        for (name, _, *form), flag in zip(rows, flags, strict=True)
+        if flag is not False or not name
     }
     others = mask_of(
-        (name, *form) not in closed and (flag is not False or _is_new_system_key(name, ours))
+        (name, *form) not in closed
+        and (flag is not False or not name or _is_new_system_key(name, ours))
         for name, flag, *form in rows_of(current, _VARIABLE)
     )
     if not others.true_count:
