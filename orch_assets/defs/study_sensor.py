@@ -139,14 +139,15 @@ class _Tick:
         for sentence in change.sentences:
             self.log.info(sentence)
         add, retire = change.add[:_ADDED_PER_TICK], self._retired(change)
+        retired = set(retire)
         # Dagster adds the studies after this evaluation, so that a preview changes nothing. If it
         # dies before it creates their runs, the next tick finds them among the partitions.
         partitions = [*self.instance.get_dynamic_partitions(STUDIES_NAME), *add]
-        remaining = [key for key in partitions if key not in set(retire)]
+        remaining = [key for key in partitions if key not in retired]
         first_runs = self._first_runs(change, add, partitions, remaining, newest_event)
         pieces = contiguous_pieces(first_runs.batch, remaining)
         memory = SensorMemory(
-            absences={k: count for k, count in change.absences.items() if k not in set(retire)},
+            absences={k: count for k, count in change.absences.items() if k not in retired},
             begun=first_runs.begun,
             seen=remaining[-1] if remaining else None,
             since=first_runs.since,
