@@ -7,7 +7,7 @@ from typing import Final
 import dagster as dg
 
 from orch_assets.defs.partitions import STUDIES_NAME
-from orch_assets.defs.runs.first_runs import RUN_EVENTS, left_to_registry_sensor
+from orch_assets.defs.runs.first_runs import left_to_registry_sensor, without_run
 from orch_assets.defs.runs.run_states import is_being_planned, studies_underway
 
 # Two clocks that never tick together: a study must be missing at a tick of the first, and still be
@@ -39,24 +39,16 @@ class NeverRun(dg.AutomationCondition[dg.AssetKey]):
         subset = context.candidate_subset
         instance = context.asset_graph_view.instance
         keys = set(subset.expensively_compute_partition_keys())
-        if keys := _without_run(instance, context.key, keys):
+        if keys := without_run(instance, context.key, keys):
             partitions = instance.get_dynamic_partitions(STUDIES_NAME)
             keys -= studies_underway(instance, frozenset({context.key}), partitions)
             keys -= left_to_registry_sensor(instance)
             if is_being_planned(instance, frozenset({context.key})):
                 keys = set()
             # Last, because a run that was created meanwhile may have ended.
-            keys = _without_run(instance, context.key, keys)
+            keys = without_run(instance, context.key, keys)
         subset = subset.compute_intersection_with_partition_keys(keys)
         return dg.AutomationResult(context, true_subset=subset)
-
-
-def _without_run(instance: dg.DagsterInstance, key: dg.AssetKey, keys: set[str]) -> set[str]:
-    """Return the studies without any event of a run of the asset."""
-    for event_type in RUN_EVENTS:
-        if keys:
-            keys = keys - instance.get_latest_storage_id_by_partition(key, event_type, keys).keys()
-    return keys
 
 
 class InTime(dg.AutomationCondition[dg.AssetKey]):

@@ -20,7 +20,7 @@ from orch_assets.defs.partitions import STUDIES_NAME
 REGISTRY_SENSOR: Final = "study_registry_sensor"
 
 # Every run writes at least one of these events for each of its studies.
-RUN_EVENTS: Final = (
+_RUN_EVENTS: Final = (
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
 )
@@ -138,13 +138,19 @@ def waiting_studies(
     while batch := list(islice(remaining, _BATCH)):
         unplanned = set(batch) - new
         for asset in assets:
-            for event_type in RUN_EVENTS:
-                if unplanned:
-                    newest = instance.event_log_storage.get_latest_storage_id_by_partition(
-                        asset, event_type, unplanned
-                    )
-                    unplanned -= {key for key, event_id in newest.items() if event_id > since}
+            unplanned = without_run(instance, asset, unplanned, since=since)
         yield from (key for key in batch if key in unplanned or key in new)
+
+
+def without_run(
+    instance: dg.DagsterInstance, key: dg.AssetKey, study_keys: set[str], *, since: int = 0
+) -> set[str]:
+    """Return the studies that no run of an asset was planned for after an event."""
+    for event_type in _RUN_EVENTS:
+        if study_keys:
+            newest = instance.get_latest_storage_id_by_partition(key, event_type, study_keys)
+            study_keys = study_keys - {each for each, event in newest.items() if event > since}
+    return study_keys
 
 
 def after(partitions: Sequence[str], study_key: str | None) -> Sequence[str]:
