@@ -1,6 +1,6 @@
 """Results of earlier runs: what a resumed run carries forward."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -48,23 +48,27 @@ def newest_materializations(
     instance: dg.DagsterInstance, key: dg.AssetKey, study_keys: Iterable[str]
 ) -> Iterator[tuple[str, dg.EventLogRecord]]:
     """Yield each study's newest materialization of an asset. Studies without one are left out."""
+    return newest_records(instance, key, study_keys, dg.DagsterEventType.ASSET_MATERIALIZATION)
+
+
+def newest_records(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    study_keys: Iterable[str],
+    event_type: dg.DagsterEventType,
+) -> Iterator[tuple[str, dg.EventLogRecord]]:
+    """Yield each study's newest materialization or observation; see the event type."""
+    is_observation = event_type is dg.DagsterEventType.ASSET_OBSERVATION
+    fetch = instance.fetch_observations if is_observation else instance.fetch_materializations
     remaining = iter(study_keys)
     while batch := list(islice(remaining, _BATCH)):
-        newest = instance.event_log_storage.get_latest_storage_id_by_partition(
-            key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(batch)
-        )
-        yield from _by_storage_id(instance, key, list(newest.values()))
-
-
-def _by_storage_id(
-    instance: dg.DagsterInstance, key: dg.AssetKey, storage_ids: Sequence[int]
-) -> Iterator[tuple[str, dg.EventLogRecord]]:
-    if not storage_ids:
-        return
-    records_filter = dg.AssetRecordsFilter(key, storage_ids=storage_ids)
-    for record in instance.fetch_materializations(records_filter, limit=len(storage_ids)).records:
-        if record.partition_key is not None:
-            yield record.partition_key, record
+        newest = instance.get_latest_storage_id_by_partition(key, event_type, set(batch))
+        if not newest:
+            continue
+        records_filter = dg.AssetRecordsFilter(key, storage_ids=list(newest.values()))
+        for record in fetch(records_filter, limit=len(newest)).records:
+            if record.partition_key is not None:
+                yield record.partition_key, record
 
 
 def carried_events(

@@ -10,7 +10,7 @@ import dagster as dg
 
 from orch_assets.defs import events
 from orch_assets.defs.partitions import STUDIES_NAME
-from orch_assets.defs.runs.earlier_results import records_of_run
+from orch_assets.defs.runs.earlier_results import newest_records, records_of_run
 from orch_assets.orchestration.reporting.failure_summary import FailedStep
 from orch_assets.orchestration.reporting.results import FAILED, Failure, MatrixEntry, newest
 
@@ -89,23 +89,15 @@ def _newest_entries(
     instance: dg.DagsterInstance, key: dg.AssetKey, study_keys: Collection[str]
 ) -> Iterator[MatrixEntry]:
     """Yield the newest success and the newest failure of each study, found by their event IDs."""
-    remaining = iter(study_keys)
-    while batch := list(islice(remaining, _BATCH)):
-        for event_type, fetch in (
-            (dg.DagsterEventType.ASSET_MATERIALIZATION, instance.fetch_materializations),
-            (dg.DagsterEventType.ASSET_OBSERVATION, instance.fetch_observations),
-        ):
-            ids = instance.event_log_storage.get_latest_storage_id_by_partition(
-                key, event_type, set(batch)
-            )
-            if not ids:
-                continue
-            records_filter = dg.AssetRecordsFilter(key, storage_ids=list(ids.values()))
-            for record in fetch(records_filter, limit=_BATCH).records:
-                # The newest event may be the user's own: then the result is an earlier one.
-                entry = _entry(key, record) or _earlier_entry(fetch, key, record)
-                if entry is not None:
-                    yield entry
+    for event_type, fetch in (
+        (dg.DagsterEventType.ASSET_MATERIALIZATION, instance.fetch_materializations),
+        (dg.DagsterEventType.ASSET_OBSERVATION, instance.fetch_observations),
+    ):
+        for _, record in newest_records(instance, key, study_keys, event_type):
+            # The newest event may be the user's own: then the result is an earlier one.
+            entry = _entry(key, record) or _earlier_entry(fetch, key, record)
+            if entry is not None:
+                yield entry
 
 
 def _earlier_entry(
