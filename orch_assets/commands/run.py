@@ -6,7 +6,7 @@ instance (``DAGSTER_HOME``) as a run from the UI.
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -47,7 +47,7 @@ def run(study_keys: Sequence[str], pipelines: Sequence[str], *, failed: bool) ->
     if failed and (study_keys or pipelines):
         raise click.UsageError("--failed can't be combined with --study or --pipeline.")
     read_settings()
-    scope = _Scope(study_keys, pipelines, _asset_keys(pipelines))
+    selection = _asset_keys(pipelines)
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.runs.readiness import try_stores
 
@@ -56,15 +56,7 @@ def run(study_keys: Sequence[str], pipelines: Sequence[str], *, failed: bool) ->
         warn_of_abandoned_runs(instance)
         if failed:
             return _run_failed(instance, resources)
-        return _run_studies(instance, resources, scope)
-
-
-class _Scope(NamedTuple):
-    """What ``run`` was asked to run; empty means all studies or all pipelines."""
-
-    study_keys: Sequence[str]
-    pipelines: Sequence[str]
-    asset_keys: Sequence["dg.AssetKey"]
+        return _run_studies(instance, resources, study_keys, selection)
 
 
 def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
@@ -82,14 +74,20 @@ def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
     return [by_name[name] for name in pipelines]
 
 
-def _run_studies(instance: "dg.DagsterInstance", resources: Any, scope: _Scope) -> int:
+def _run_studies(
+    instance: "dg.DagsterInstance",
+    resources: Any,
+    study_keys: Sequence[str],
+    selection: Sequence["dg.AssetKey"],
+) -> int:
+    """Run the selected pipelines for studies; an empty argument means all of them."""
     from orch_assets.definitions import defs
     from orch_assets.defs.runs.command_runs import plan_runs
     from orch_assets.terminal import new_console, say
 
     console = new_console()
     try:
-        to_run, not_run = _add_studies(instance, resources, scope.study_keys, console)
+        to_run, not_run = _add_studies(instance, resources, study_keys, console)
     except KeyboardInterrupt:
         click.echo(
             "Interrupted before any study ran. Start again with `orch-assets run`.", err=True
@@ -102,9 +100,9 @@ def _run_studies(instance: "dg.DagsterInstance", resources: Any, scope: _Scope) 
     # The main job leaves out pipelines that run on request. Dagster's job of all assets, which the
     # UI uses for assets that a person selects, has them.
     of_all_assets = defs.resolve_implicit_global_asset_job_def().name
-    job_name = of_all_assets if scope.asset_keys else _MAIN_JOB
-    planned = plan_runs(instance, job_name, to_run, scope.asset_keys)
-    return _execute(instance, resources, console, planned, not_run, scope.pipelines)
+    job_name = of_all_assets if selection else _MAIN_JOB
+    planned = plan_runs(instance, job_name, to_run, selection)
+    return _execute(instance, resources, console, planned, not_run, selection)
 
 
 def _add_studies(
@@ -153,7 +151,7 @@ def _execute(
     console: "Console",
     planned: Sequence["PlannedRun"],
     not_run: Sequence[str],
-    pipelines: Sequence[str] = (),
+    selection: Sequence["dg.AssetKey"] = (),
 ) -> int:
     """Execute the planned runs and print their results; return the exit code."""
     from orch_assets.definitions import defs
@@ -176,7 +174,7 @@ def _execute(
     if interrupted:
         with undisturbed():
             _print_results(instance, console, command_id)
-            return _print_interruption(f"{count.done} of {total}", remaining, pipelines)
+            return _print_interruption(f"{count.done} of {total}", remaining, selection)
     if failures and not (count.new or any(failure.of_studies for failure in failures)):
         click.echo("\n".join(dict.fromkeys(failure.text for failure in failures)), err=True)
         return NONE_COULD_RUN
@@ -189,7 +187,7 @@ def _execute(
 
 
 def _print_interruption(
-    results: str, not_started: Sequence["PlannedRun"], pipelines: Sequence[str]
+    results: str, not_started: Sequence["PlannedRun"], selection: Sequence["dg.AssetKey"]
 ) -> int:
     click.echo(
         f"Interrupted after {results} results. Completed results are materialized; "
@@ -198,7 +196,7 @@ def _print_interruption(
     )
     if study_keys := [key for each in not_started for key in each.study_keys]:
         options = [("--study", key) for key in study_keys]
-        options += [("--pipeline", name) for name in pipelines]
+        options += [("--pipeline", key.to_user_string()) for key in selection]
         arguments = shlex.join(argument for option in options for argument in option)
         click.echo(f"Not started yet: `orch-assets run {arguments}`.", err=True)
     return INTERRUPTED
