@@ -1,18 +1,16 @@
 """A run expects of its studies what they took before."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import dagster as dg
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from orch_assets import study_pipeline
 from orch_assets.defs.resources import OrchestrationResource
 from orch_assets.defs.runs.past_durations import past_durations
 from orch_assets.defs.study_results import build_study_results
 from orch_assets_tests.support.harness import definitions, execute, instance
+from orch_assets_tests.support.statements import counted_statements
 
 
 def test_a_second_run_begins_with_the_study_that_took_the_longest(tmp_path):
@@ -44,11 +42,12 @@ def test_a_first_run_looks_for_durations_once_for_all_assets():
 def test_durations_are_read_from_the_matrix_and_not_from_events(tmp_path):
     """Reading an event for each study and pipeline took minutes for thousands of studies."""
     begun = []
+    seconds = {"A": 0.5, "B": 0.0, "C": 1.5}
 
     @study_pipeline
     def work(study_key, sdk, study_logger):
         begun.append(study_key)
-        time.sleep(1.0 if study_key == "C" else 0)
+        time.sleep(seconds[study_key])
 
     defs = definitions(tmp_path, work, orchestration=OrchestrationResource(max_workers=1))
     matrix = build_study_results([dg.AssetKey("work")])
@@ -57,29 +56,14 @@ def test_durations_are_read_from_the_matrix_and_not_from_events(tmp_path):
     with instance("A", "B", "C") as real:
         execute(defs, real, "A", "C")
         defs.resolve_job_def("refresh").execute_in_process(instance=real)
-        with _counted() as statements:
+        with counted_statements() as statements:
             execute(defs, real, "A", "C")
-    assert begun[3] == "C"
+    assert begun[3:] == ["C", "A", "B"]
     assert not [each for each in statements if "latest_event_ids_by_partition" in each]
 
 
 def _statements_of_durations(real: dg.DagsterInstance, assets: Sequence[str]) -> int:
     """Return how many SQL statements it takes to find that no asset has a duration."""
-    with _counted() as statements:
+    with counted_statements() as statements:
         assert not past_durations(real, [dg.AssetKey(each) for each in assets], ["A", "B"])
     return len(statements)
-
-
-@contextmanager
-def _counted() -> Iterator[list[str]]:
-    """Give the SQL statements that are executed meanwhile."""
-    statements: list[str] = []
-
-    def count(_connection, _cursor, statement, *_):
-        statements.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", count)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", count)

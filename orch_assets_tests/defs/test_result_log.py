@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from sqlalchemy import event, inspect, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import inspect, text
 
 from orch_assets import study_pipeline
 from orch_assets.defs import dagster_internals as internals
@@ -20,6 +19,7 @@ from orch_assets.defs.resources import OrchestrationResource
 from orch_assets_tests.defs.instances import temporary_instance
 from orch_assets_tests.defs.postgres import postgres_instance, postgres_server
 from orch_assets_tests.support.harness import definitions, execute, instance, states
+from orch_assets_tests.support.statements import counted_statements
 
 STUDIES = [f"S-{number}" for number in range(7)]
 KEYS = [dg.AssetKey("first"), dg.AssetKey(["in", "second"])]
@@ -157,27 +157,13 @@ def test_a_batch_leaves_the_rows_that_dagster_leaves(new_instance):
 @of_batches
 def test_a_batch_costs_a_few_statements(new_instance):
     """One by one, a materialization and its check cost eleven on SQLite."""
-    with new_instance() as real:
-        statements = []
-
-        def count(_connection, _cursor, statement, *_):
-            if "EXPLAIN" not in statement:
-                statements.append(statement)
-
-        event.listen(Engine, "before_cursor_execute", count)
-        try:
-            _stored(real, 0)
-            one_by_one = len(statements)
-        finally:
-            event.remove(Engine, "before_cursor_execute", count)
-    with new_instance() as real:
-        statements.clear()
-        event.listen(Engine, "before_cursor_execute", count)
-        try:
-            _stored(real, 14)
-        finally:
-            event.remove(Engine, "before_cursor_execute", count)
-    assert one_by_one - len(statements) > 6 * len(STUDIES) * len(KEYS)
+    counts = []
+    for batch in (0, 14):
+        with new_instance() as real, counted_statements() as statements:
+            _stored(real, batch)
+        counts.append(sum("EXPLAIN" not in each for each in statements))
+    one_by_one, together = counts
+    assert one_by_one - together > 6 * len(STUDIES) * len(KEYS)
 
 
 class OwnStorage(SqliteEventLogStorage):
