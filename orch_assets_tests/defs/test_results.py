@@ -257,6 +257,15 @@ def waiting_refresh(location, real):
     return real.create_run_for_job(job, status=dg.DagsterRunStatus.STARTING)
 
 
+def run_that_ends_while_a_refresh_waits(location, real):
+    tick = ticks(location, real)
+    execute(location.defs, real, "S1")
+    assert tick()
+    refresh = waiting_refresh(location, real)
+    execute(location.defs, real, "S2")
+    return tick, refresh
+
+
 def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):
     with instance("S1", "S2") as real:
         tick = ticks(location, real)
@@ -271,11 +280,7 @@ def test_the_sensor_asks_for_one_refresh_however_many_runs_ended(location):
 
 def test_a_refresh_that_waits_includes_the_runs_that_end_before_it_begins(location):
     with instance("S1", "S2") as real:
-        tick = ticks(location, real)
-        execute(location.defs, real, "S1")
-        assert tick()
-        refresh = waiting_refresh(location, real)
-        execute(location.defs, real, "S2")
+        tick, refresh = run_that_ends_while_a_refresh_waits(location, real)
         assert not tick()
         assert not tick()
         job = InMemoryJob(location.defs.resolve_job_def("refresh"))
@@ -313,11 +318,7 @@ def started(run):
 @pytest.mark.parametrize("ends", ["is cancelled", "is deleted"])
 def test_runs_left_to_a_refresh_that_never_begins_get_another(location, ends):
     with instance("S1", "S2") as real:
-        tick = ticks(location, real)
-        execute(location.defs, real, "S1")
-        assert tick()
-        refresh = waiting_refresh(location, real)
-        execute(location.defs, real, "S2")
+        tick, refresh = run_that_ends_while_a_refresh_waits(location, real)
         assert not tick()
         if ends == "is cancelled":
             real.report_run_canceled(refresh)
