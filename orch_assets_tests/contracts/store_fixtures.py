@@ -1,5 +1,6 @@
 """The fixtures that the contract of stores needs for each backend, and the tables it stores."""
 
+import itertools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ Remove = Callable[[str], None]
 FRAME = pd.DataFrame(
     {"subject": ["001", "", None], "weight": [70.5, None, 0.1], "visit": [1, 2, 3]}
 )
+# Numbers for the prefixes of stores that one test opens one after the other.
+NEW_STORE = itertools.count()
 OTHER = pd.DataFrame({"subject": ["002"], "weight": [71.5], "visit": [4]})
 
 

@@ -1,6 +1,6 @@
 """Publications are ordered as they were made, whatever the clocks say."""
 
-import itertools
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, settings
@@ -11,6 +11,7 @@ from orch_assets.stores import ArtifactKind, PipelineStore
 from orch_assets.study import study_context
 from orch_assets_tests.contracts.store_fixtures import (
     FRAME,
+    NEW_STORE,
     OTHER,
     Objects,
     OpenStore,
@@ -18,7 +19,6 @@ from orch_assets_tests.contracts.store_fixtures import (
     StoreFixtures,
 )
 
-NEW_STORE = itertools.count()
 JSON = ArtifactKind.JSON
 
 
@@ -43,6 +43,25 @@ class Clock:
                 return self.shows or datetime.now(tz) + self.ahead
 
         return Shown
+
+
+def run_machine(
+    machine: Callable[[PipelineStore], RuleBasedStateMachine],
+    open_store: OpenStore,
+    *,
+    examples: int,
+    steps: int,
+) -> None:
+    """Run a state machine several times, each with a new store."""
+    run_state_machine_as_test(
+        lambda: machine(open_store(prefix=f"of/{next(NEW_STORE)}")),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 class Publications(RuleBasedStateMachine):
@@ -175,15 +194,4 @@ class OrderContract(StoreFixtures):
     def test_versions_current_retention_and_verification_agree_whatever_the_clock_does(
         self, open_store: OpenStore, clock: Clock
     ) -> None:
-        def machine() -> Publications:
-            return Publications(open_store(prefix=f"of/{next(NEW_STORE)}"), clock)
-
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=5,
-                stateful_step_count=10,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        run_machine(lambda store: Publications(store, clock), open_store, examples=5, steps=10)

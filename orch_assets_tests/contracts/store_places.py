@@ -1,16 +1,14 @@
 """Publications have an order, and what was current at a moment can be read, on every backend."""
 
 import contextlib
-import itertools
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import (
@@ -27,9 +25,8 @@ from orch_assets_tests.contracts.store_fixtures import (
     Overwrite,
     StoreFixtures,
 )
-from orch_assets_tests.contracts.store_order import Clock
+from orch_assets_tests.contracts.store_order import Clock, run_machine
 
-NEW_STORE = itertools.count()
 JSON = ArtifactKind.JSON
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -474,19 +471,7 @@ class PlacesContract(StoreFixtures):
         self, open_store: OpenStore, clock: Clock
     ) -> None:
         """Publications, merges, deletions, retention and kills, under clocks that jump."""
-
-        def machine() -> Moments:
-            return Moments(open_store(prefix=f"of/{next(NEW_STORE)}"), clock)
-
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=6,
-                stateful_step_count=12,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        run_machine(lambda store: Moments(store, clock), open_store, examples=6, steps=12)
 
 
 def together(work: Callable[[int], Any], numbers: range) -> list[Any]:

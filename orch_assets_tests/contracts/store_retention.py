@@ -1,6 +1,5 @@
 """What retention removes and compacts, on every backend."""
 
-import itertools
 import json
 import threading
 from collections.abc import Callable
@@ -16,14 +15,13 @@ from orch_assets.stores import ArtifactKind, PipelineStore, derived_from
 from orch_assets.study import study_context
 from orch_assets_tests.contracts.store_fixtures import (
     FRAME,
+    NEW_STORE,
     OTHER,
     Objects,
     OpenStore,
     Overwrite,
     StoreFixtures,
 )
-
-NEW_STORE = itertools.count()
 
 
 def manifests(objects: Objects) -> list[str]:
