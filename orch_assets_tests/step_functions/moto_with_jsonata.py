@@ -17,7 +17,7 @@ from moto.stepfunctions.parser.asl.jsonata import jsonata
 
 from orch_assets_tests.step_functions.jsonata_engine import NODE, Engine
 from orch_assets_tests.step_functions.lambda_functions import LambdaFunctions
-from orch_assets_tests.support.quick_moto import make_quick
+from orch_assets_tests.support.moto_server import make_quick
 
 
 def _evaluate(engine: Engine, expression: str) -> Any:

@@ -63,45 +63,6 @@ server.server.HTTPServer, server.Router.handle = ThreadingHTTPServer, handle_alo
 server._read_raw_data = read_whole
 server.create_server("127.0.0.1", int(sys.argv[1]), True).run()
 """
-_S3 = """
-import sys, threading
-from moto import server
-from moto.s3 import responses
-from moto.s3.exceptions import PreconditionFailed
-from orch_assets_tests.support.quick_moto import make_quick
-
-make_quick()
-# moto looks at a condition and then stores, so that two requests at once may both meet it; and it
-# ignores the condition of a copy, and of one in parts.
-S3 = responses.S3Response
-lock = threading.RLock()
-put, post, copy = S3._key_response_put, S3._key_response_post, S3.copy_object
-
-def put_alone(response, *args):
-    with lock:
-        return put(response, *args)
-
-def post_alone(response, *args):
-    with lock:
-        check(response)
-        return post(response, *args)
-
-def copy_on_condition(response):
-    check(response)
-    return copy(response)
-
-def check(response):
-    wanted = response.headers.get("If-Match")
-    if wanted:
-        found = response.backend.get_object(response.bucket_name, response.parse_key_name())
-        if not found or found.etag != wanted:
-            raise PreconditionFailed("If-Match")
-
-S3._key_response_put = put_alone
-S3._key_response_post = post_alone
-S3.copy_object = copy_on_condition
-server.main(["-H", "127.0.0.1", "-p", sys.argv[1]])
-"""
 # Without these, boto3 looks for a role of the machine.
 _AWS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -114,7 +75,7 @@ _AWS = {
 def s3_server() -> Iterator[dict[str, str]]:
     """Run moto's server; give the variables by which the vendor's library finds it."""
     port = free_port()
-    with _running([sys.executable, "-c", _S3, str(port)], port):
+    with _running([sys.executable, "-m", "orch_assets_tests.support.moto_server", str(port)], port):
         yield {**_AWS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 
