@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from orch_assets.imednet.progress import ReadingCounts
+from orch_assets.refreshing import PartRefresh
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,7 @@ class BatchStream(RowStream["pa.RecordBatch"]):
         schema: The schema of every batch, known before the first arrives.
         dictionary: Reads the dictionary of the rows' study; takes the tables ``variables`` and
             ``intervals`` that must agree with it. None if the study isn't known.
+        refresh: How the stream was made from an earlier version; None for any other stream.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class BatchStream(RowStream["pa.RecordBatch"]):
         counts: ReadingCounts,
         schema: "pa.Schema",
         dictionary: "Callable[..., StudyDictionary] | None" = None,
+        refresh: PartRefresh | None = None,
     ) -> None:
         super().__init__(items, counts)
         self.schema = schema
         self.dictionary = dictionary
+        self.refresh = refresh

@@ -1,0 +1,121 @@
+"""Refreshed tables: what a reading of iMednet and a store tell each other about them.
+
+A refresh reads what changed since a stored version, and merges it with that version. The modules of
+``imednet`` make such streams; the stores read the versions and publish the streams. Neither imports
+the other, so they meet here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class StoredTable(Protocol):
+    """A version of a table in a store. All bytes are verified before the first row is returned."""
+
+    @property
+    def uri(self) -> str:
+        """URI of the artifact's current object."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """SHA-256 of the version."""
+        ...
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What was stored in the manifest with the version's last publication; empty if nothing."""
+        ...
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """Schema of the table."""
+        ...
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    def columns(self, names: Sequence[str]) -> "pa.Table":
+        """Return some columns of all rows; only these are read, if the format allows it."""
+        ...
+
+    def batches(self) -> "Iterator[pa.RecordBatch]":
+        """Yield all rows; one row group at a time is in memory."""
+        ...
+
+
+@dataclass(frozen=True)
+class PreviousResult:
+    """The current result of a pipeline, which its next run may start from.
+
+    Attributes:
+        table: The table, or its open part.
+        withheld: Its withheld part; None if none is stored.
+        read_whole: Whether everything must be read again: somebody asked for it.
+        accept_other_registry: Whether a result of another account may be replaced.
+    """
+
+    table: StoredTable
+    withheld: StoredTable | None = None
+    read_whole: bool = False
+    accept_other_registry: bool = False
+
+
+@dataclass
+class RowChanges:
+    """What a refresh found; complete when the last row has been passed on.
+
+    Attributes:
+        reading: ``counted`` if only what changed was read, and the rows after the merge are as many
+            as the API counts; ``read whole`` if all rows were read.
+        reason: Why all rows were read; None if they were not.
+        new: Rows that the earlier version lacks.
+        changed: Rows with another date than in the earlier version.
+        deleted: Rows that are marked as deleted since; they count as changed, too.
+        vanished: Rows of the earlier version that the API no longer returns.
+        unchanged: All other rows.
+        requests: Requests of this refresh, without retries.
+        requests_saved: Requests that reading the whole table would have taken beyond these.
+    """
+
+    reading: str = "read whole"
+    reason: str | None = None
+    new: int = 0
+    changed: int = 0
+    deleted: int = 0
+    vanished: int = 0
+    unchanged: int = 0
+    requests: int = 0
+    requests_saved: int = 0
+
+
+def _nothing() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class PartRefresh:
+    """How a stream of one part of a table was made, for whoever stores it.
+
+    Attributes:
+        earlier: The version that the stream was made from, or compared with; None if there is none.
+        unchanged: Whether the earlier version is still right. The stream then has no batches, and
+            must not be stored.
+        merged: Whether the stream has rows of the earlier version. It may be published only if
+            that version is still the current one.
+        state: Returns what the manifest must hold for the next refresh, as JSON values without
+            data; complete when the last row has been passed on.
+        changes: What the refresh found.
+    """
+
+    earlier: StoredTable | None = None
+    unchanged: bool = False
+    merged: bool = False
+    state: Callable[[], Mapping[str, Any]] = _nothing
+    changes: RowChanges = field(default_factory=RowChanges)
