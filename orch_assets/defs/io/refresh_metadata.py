@@ -11,6 +11,8 @@ from orch_assets.refreshing import PartRefresh
 
 REFRESH: Final = "refresh"
 REFRESH_REASON: Final = "refresh_reason"
+# The reading of a table of which only what changed was read.
+COUNTED: Final = "counted"
 
 _COUNTED_ROWS: Final = ("new", "changed", "deleted", "vanished", "unchanged")
 
