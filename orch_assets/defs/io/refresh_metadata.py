@@ -40,9 +40,10 @@ def refresh_metadata(refresh: PartRefresh) -> Mapping[str, Any]:
 def refresh_line(pipeline: str, refresh: PartRefresh) -> str:
     """Return a finished refresh as a line for the study's log."""
     changes = refresh.changes
-    if changes.reason is not None:
-        return f"{pipeline}: {changes.reading}, {changes.reason}"
     rows = f"{changes.unchanged:,} unchanged"
     if not refresh.unchanged:
         rows = f"{changes.text}, {rows}"
-    return f"{pipeline}: {rows}; {changes.requests_saved:,} requests saved"
+    how = f"{changes.requests_saved:,} requests saved"
+    if changes.reading != COUNTED:
+        how = f"{changes.reading}: {changes.reason}"
+    return f"{pipeline}: {rows}; {how}"
