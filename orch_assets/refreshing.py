@@ -7,6 +7,7 @@ the other, so they meet here.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -91,6 +92,58 @@ class PreviousResult:
             the version of its open part was removed. Without an open part there is no result.
         """
         return self.upstreams(name)
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """A version of a table that is current, or was.
+
+    Attributes:
+        version: SHA-256 of the version.
+        number: Its place in the order of the artifact's publications.
+        published_at: When it became current.
+    """
+
+    version: str
+    number: int
+    published_at: datetime
+
+
+class PartHistory(Protocol):
+    """The versions of a stored table, or of one part of it, in order of publication."""
+
+    @property
+    def current(self) -> PublishedVersion | None:
+        """The current version; None if nothing is stored."""
+        ...
+
+    def since(self, number: int) -> Sequence[PublishedVersion]:
+        """Return what became current after this place, oldest first, and ends with ``current``.
+
+        Versions that retention removed are left out.
+        """
+        ...
+
+    def at(self, moment: datetime) -> str | None:
+        """Return the SHA-256 of what was current at a moment; None if it is unknown or removed."""
+        ...
+
+    def table(self, version: str) -> StoredTable | None:
+        """Return a version; None if it was removed."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableHistory:
+    """The stored versions of an upstream's result, for a parameter annotated with this class.
+
+    Attributes:
+        table: Those of the table, or of its open part.
+        withheld: Those of its withheld part; None if it can't have one.
+    """
+
+    table: PartHistory
+    withheld: PartHistory | None = None
 
 
 @dataclass

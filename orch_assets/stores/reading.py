@@ -18,6 +18,7 @@ from orch_assets.stores.lineage import note_input
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
+from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.stored_versions import SetVersion, StoredMember, TableVersion
 
 if TYPE_CHECKING:
@@ -187,6 +188,17 @@ class StoredArtifacts(ArtifactHistory):
         open_verified = partial(self._publisher.open_version, keys, manifest.content.sha256)
         uri = self._backend.uri(keys.current)
         return TableVersion(uri, manifest, self._files, open_verified)
+
+    def history(self, name: str) -> TableVersions:
+        """Return the versions of a table, for whoever compares them one after the other.
+
+        What is read is not noted as an input of what is published.
+
+        Raises:
+            ArtifactNameError: The name can't be stored.
+        """
+        keys = self._keys(name, ArtifactKind.TABLE)
+        return TableVersions(keys, self._publisher, self._at_moments, partial(self.previous, name))
 
     def previous_members(self, name: str, version: str | None = None) -> SetVersion | None:
         """Return the version of a set that its next version is made from.

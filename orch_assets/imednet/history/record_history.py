@@ -1,0 +1,271 @@
+"""The changes between the publications of a study's ``records``, field by field.
+
+The result is two tables, open and withheld, that only grow. Their states name the publication of
+``records`` to which they are complete. The withheld part is committed first. If the open part was
+not committed after it, the next run drops the rows that only the withheld part has, and makes them
+again.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from orch_assets.imednet.blinding import extra_fields
+from orch_assets.imednet.blinding.masking import rows_of
+from orch_assets.imednet.blinding.rules import BlindingRules
+from orch_assets.imednet.history.appended_tables import NewRows, appended, first_rows, schema_of
+from orch_assets.imednet.history.audit_trail import Attribution, AuditTrail
+from orch_assets.imednet.history.change_columns import RECORD_CHANGES
+from orch_assets.imednet.history.changed_records import changed_records
+from orch_assets.imednet.history.field_changes import (
+    CONTEXT,
+    DATE,
+    FieldComparison,
+    RecordVersions,
+)
+from orch_assets.imednet.history.publications import (
+    Step,
+    position_of,
+    steps_of_one_account,
+    steps_since,
+    stored_at,
+)
+from orch_assets.imednet.history.reblinding import Reblinding
+from orch_assets.imednet.streams import BatchStream
+from orch_assets.refreshing import (
+    PartRefresh,
+    PreviousResult,
+    PublishedVersion,
+    RowChanges,
+    StoredTable,
+    TableHistory,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_APPENDED: Final = "appended"
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def record_change_tables(
+    records: TableHistory,
+    revisions: TableHistory,
+    variables: "pa.Table",
+    previous: PreviousResult | None = None,
+) -> tuple[BatchStream, BatchStream]:
+    """Return the open and the withheld part of ``record_changes``, as streams to be stored.
+
+    All versions are compared before this returns.
+
+    Args:
+        records: The versions of ``records``.
+        revisions: The versions of ``record_revisions``.
+        variables: The study's dictionary as it is now.
+        previous: The result so far; None if there is none, and so nothing to compare with.
+
+    Raises:
+        SettingError: ``ORCH_EXTRA_FIELDS`` is neither ``open`` nor ``withheld``.
+    """
+    extra_is_open = extra_fields.are_open()
+    comparison = FieldComparison(BlindingRules(variables), extra_is_open=extra_is_open)
+    current = {
+        "records": position_of(records),
+        "record_revisions": position_of(revisions),
+        "blinding": _fingerprint(variables, extra_is_open=extra_is_open),
+    }
+    earlier = _Earlier(previous.table, previous.withheld) if previous else _Earlier()
+    if records.table.current is None or earlier.is_at(current):
+        return _unchanged(earlier)
+    rows = _NewRows(comparison, _trail(revisions, earlier.state))
+    kept = earlier
+    if earlier.table is not None:
+        steps = steps_since(records, earlier.state.get("records"))
+        comparable = steps_of_one_account(steps or [])
+        if steps is None:
+            rows.add_unknown(records.table.current)
+        elif len(comparable) < len(steps):
+            kept = _Earlier()
+        for step in comparable:
+            rows.add(step)
+    is_reblinded = earlier.state.get("blinding") != current["blinding"]
+    reblinding = Reblinding(comparison) if is_reblinded else None
+    return _grown(earlier, kept, rows, current, reblinding)
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """The result so far."""
+
+    table: StoredTable | None = None
+    withheld: StoredTable | None = None
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        return self.table.state if self.table else {}
+
+    def is_at(self, current: Mapping[str, Any]) -> bool:
+        """Whether the result is complete to what is current, and split by the rules of now."""
+        return all(self.state.get(name) == current[name] for name in ("records", "blinding"))
+
+    @property
+    def rows(self) -> int:
+        return self.table.num_rows if self.table else 0
+
+    @property
+    def withheld_rows(self) -> int:
+        """How many rows of the withheld part belong to the open one."""
+        if self.withheld is None:
+            return 0
+        state, open_sequence = self.withheld.state, self.state.get("sequence")
+        is_ahead = open_sequence is not None and state.get("sequence") == open_sequence + 1
+        return int(state["rows_before"]) if is_ahead else self.withheld.num_rows
+
+
+def _unchanged(earlier: _Earlier) -> tuple[BatchStream, BatchStream]:
+    changes = RowChanges(_APPENDED, unchanged=earlier.rows + earlier.withheld_rows)
+    opened, withheld = (
+        appended(
+            schema_of(RECORD_CHANGES),
+            [],
+            PartRefresh(earlier=part, unchanged=part is not None, changes=changes),
+        )
+        for part in (earlier.table, earlier.withheld)
+    )
+    return opened, withheld
+
+
+class _NewRows:
+    """The rows that a result gets.
+
+    Attributes:
+        opened: Those of the open part.
+        withheld: Those of the withheld part.
+    """
+
+    def __init__(self, comparison: FieldComparison, trail: AuditTrail) -> None:
+        self._comparison = comparison
+        self._trail = trail
+        self.opened = NewRows(schema_of(RECORD_CHANGES))
+        self.withheld = NewRows(schema_of(RECORD_CHANGES))
+
+    def add(self, step: Step) -> None:
+        """Add a row for each field that differs between two publications."""
+        versions = {
+            "from_version": step.before.table.version,
+            "to_version": step.after.table.version,
+            "published_at": step.after.published_at,
+        }
+        for record in changed_records(step.before, step.after):
+            changes = self._comparison.changes(record)
+            if not changes:
+                continue
+            attribution = self._attribution(record, is_last=step.is_last)
+            common = {**_described(record, attribution), **versions}
+            for change in changes:
+                reason = self._reason(record, attribution, withheld=change.withheld)
+                part = self.withheld if change.withheld else self.opened
+                part.add({**common, **change.columns(), "reason_for_change": reason})
+
+    def add_unknown(self, current: PublishedVersion) -> None:
+        """Add a row that says that changes up to a version are unknown."""
+        self.opened.add(
+            {
+                "kind": "unknown",
+                "attribution": "none",
+                "revision_ids": [],
+                "to_version": current.version,
+                "published_at": current.published_at,
+            }
+        )
+
+    def _attribution(self, record: RecordVersions, *, is_last: bool) -> Attribution:
+        since = record.before.get(DATE) if record.before else None
+        until = record.after.get(DATE) if record.after and not is_last else None
+        since = _EARLIEST if record.kind == "added" else since
+        return self._trail.between(record.row["record_id"], since, until)
+
+    def _reason(
+        self, record: RecordVersions, attribution: Attribution, *, withheld: bool
+    ) -> str | None:
+        if withheld:
+            return attribution.withheld_reason or attribution.reason
+        is_open = self._comparison.is_open_form(record.row.get("form_key"))
+        return attribution.reason if is_open else None
+
+
+def _described(record: RecordVersions, attribution: Attribution) -> dict[str, Any]:
+    """Return the columns that all rows of a changed record share."""
+    return {
+        **{name: record.row.get(name) for name in CONTEXT},
+        "date_modified": record.after.get(DATE) if record.after else None,
+        "revision_ids": list(attribution.revision_ids),
+        "attribution": attribution.kind,
+        "user": attribution.user,
+        "role": attribution.role,
+    }
+
+
+def _grown(
+    earlier: _Earlier,
+    kept: _Earlier,
+    rows: _NewRows,
+    current: Mapping[str, Any],
+    reblinding: Reblinding | None,
+) -> tuple[BatchStream, BatchStream]:
+    """Return both parts: the rows that are kept, and the new ones."""
+    open_rows: Iterable[pa.RecordBatch] = _batches(kept.table)
+    moved: Iterable[pa.RecordBatch] = ()
+    if reblinding is not None:
+        open_rows = reblinding.open_rows(open_rows)
+        moved = reblinding.moved_rows(_batches(kept.table))
+    withheld_rows = first_rows(_batches(kept.withheld), kept.withheld_rows)
+    state = {**current, "sequence": earlier.state.get("sequence", 0) + 1}
+    changes = RowChanges(
+        _APPENDED,
+        new=rows.opened.count + rows.withheld.count,
+        unchanged=kept.rows + kept.withheld_rows,
+    )
+    opened, withheld = (
+        appended(
+            schema_of(RECORD_CHANGES),
+            batches,
+            PartRefresh(part, merged=part is not None, state=state_of, changes=changes),
+        )
+        for part, batches, state_of in (
+            (earlier.table, [open_rows, rows.opened.batches()], lambda: state),
+            (
+                earlier.withheld,
+                [withheld_rows, moved, rows.withheld.batches()],
+                lambda: {**state, "rows_before": kept.withheld_rows},
+            ),
+        )
+    )
+    return opened, withheld
+
+
+def _batches(part: StoredTable | None) -> "Iterator[pa.RecordBatch]":
+    return iter(part.batches() if part else ())
+
+
+def _trail(revisions: TableHistory, state: Mapping[str, Any]) -> AuditTrail:
+    """Return the current revisions, compared with those of the result so far."""
+    known = state.get("record_revisions") or {}
+    now = position_of(revisions)
+    return AuditTrail(
+        stored_at(revisions.table, now["table"]),
+        stored_at(revisions.withheld, now["withheld"]),
+        stored_at(revisions.table, known.get("table")),
+    )
+
+
+def _fingerprint(variables: "pa.Table", *, extra_is_open: bool) -> str:
+    """Return a digest of the rules by which values are withheld."""
+    columns = ("variable_name", "form_id", "form_key", "blinded")
+    rows = {
+        ((name or "").casefold(), form_id, form_key, blinded is False)
+        for name, form_id, form_key, blinded in rows_of(variables, columns)
+    }
+    return hashlib.sha256(repr((sorted(map(repr, rows)), extra_is_open)).encode()).hexdigest()
