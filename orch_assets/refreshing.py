@@ -113,6 +113,14 @@ class PartHistory(Protocol):
     """The versions of a stored table, or of one part of it, in order of publication."""
 
     @property
+    def version(self) -> str | None:
+        """SHA-256 of the current version; None if nothing is stored.
+
+        It is not looked up if the run has published it.
+        """
+        ...
+
+    @property
     def current(self) -> PublishedVersion | None:
         """The current version; None if nothing is stored."""
         ...
@@ -138,11 +146,11 @@ class TableHistory:
     """The stored versions of an upstream's result, for a parameter annotated with this class.
 
     Attributes:
-        table: Those of the table, or of its open part.
+        table: Those of the table, or of its open part; None if a user's own IO manager stores it.
         withheld: Those of its withheld part; None if it can't have one.
     """
 
-    table: PartHistory
+    table: PartHistory | None
     withheld: PartHistory | None = None
 
 

@@ -189,16 +189,22 @@ class StoredArtifacts(ArtifactHistory):
         uri = self._backend.uri(keys.current)
         return TableVersion(uri, manifest, self._files, open_verified)
 
-    def history(self, name: str) -> TableVersions:
+    def history(self, name: str, known: Mapping[str, str] | None = None) -> TableVersions:
         """Return the versions of a table, for whoever compares them one after the other.
 
         What is read is not noted as an input of what is published.
+
+        Args:
+            name: Name of the artifact.
+            known: Current versions that the caller knows, by artifact URI.
 
         Raises:
             ArtifactNameError: The name can't be stored.
         """
         keys = self._keys(name, ArtifactKind.TABLE)
-        return TableVersions(keys, self._publisher, self._at_moments, partial(self.previous, name))
+        uri = self._backend.uri(keys.current)
+        previous, known_version = partial(self.previous, name), (known or {}).get(uri)
+        return TableVersions(uri, keys, self._publisher, self._at_moments, previous, known_version)
 
     def previous_members(self, name: str, version: str | None = None) -> SetVersion | None:
         """Return the version of a set that its next version is made from.

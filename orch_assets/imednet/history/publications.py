@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from orch_assets.refreshing import PartHistory, PublishedVersion, StoredTable, TableHistory
+from orch_assets.refreshing import PartHistory, StoredTable, TableHistory
 
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -49,8 +49,8 @@ class Step:
 def position_of(history: TableHistory) -> dict[str, Any]:
     """Return what is current, as JSON values; :func:`steps_since` continues from there."""
     return {
-        "table": _place(history.table.current),
-        "withheld": _place(history.withheld.current if history.withheld else None),
+        "table": _place(history.table),
+        "withheld": _place(history.withheld),
     }
 
 
@@ -102,7 +102,8 @@ def _is_of_two_accounts(step: Step) -> bool:
 
 def _between(history: TableHistory, number: int) -> Iterator[Publication]:
     """Yield what was published after a place, but is not current any more."""
-    for each in history.table.since(number)[:-1]:
+    published = history.table.since(number) if history.table else ()
+    for each in published[:-1]:
         withheld = None
         if history.withheld and history.withheld.current:
             withheld = history.withheld.at(each.published_at)
@@ -137,5 +138,6 @@ def _parts(history: TableHistory) -> list[PartHistory]:
     return [part for part in (history.table, history.withheld) if part]
 
 
-def _place(published: PublishedVersion | None) -> dict[str, Any] | None:
-    return {"version": published.version, "number": published.number} if published else None
+def _place(part: PartHistory | None) -> dict[str, Any] | None:
+    current = part.current if part else None
+    return {"version": current.version, "number": current.number} if current else None

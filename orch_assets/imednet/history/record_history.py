@@ -70,28 +70,29 @@ def record_change_tables(
         SettingError: ``ORCH_EXTRA_FIELDS`` is neither ``open`` nor ``withheld``.
     """
     extra_is_open = extra_fields.are_open()
-    comparison = FieldComparison(BlindingRules(variables), extra_is_open=extra_is_open)
-    current = {
+    earlier = _Earlier(previous.table, previous.withheld) if previous else _Earlier()
+    current: dict[str, Any] = {
         "records": position_of(records),
-        "record_revisions": position_of(revisions),
         "blinding": _fingerprint(variables, extra_is_open=extra_is_open),
     }
-    earlier = _Earlier(previous.table, previous.withheld) if previous else _Earlier()
-    if records.table.current is None or earlier.is_at(current):
+    now = records.table.current if records.table else None
+    if now is None or current.items() <= earlier.state.items():
         return _unchanged(earlier)
+    comparison = FieldComparison(BlindingRules(variables), extra_is_open=extra_is_open)
     rows = _NewRows(comparison, _trail(revisions, earlier.state))
     kept = earlier
     if earlier.table is not None:
         steps = steps_since(records, earlier.state.get("records"))
         comparable = steps_of_one_account(steps or [])
         if steps is None:
-            rows.add_unknown(records.table.current)
+            rows.add_unknown(now)
         elif len(comparable) < len(steps):
             kept = _Earlier()
         for step in comparable:
             rows.add(step)
     is_reblinded = earlier.state.get("blinding") != current["blinding"]
     reblinding = Reblinding(comparison) if is_reblinded else None
+    current["record_revisions"] = position_of(revisions)
     return _grown(earlier, kept, rows, current, reblinding)
 
 
@@ -105,10 +106,6 @@ class _Earlier:
     @property
     def state(self) -> Mapping[str, Any]:
         return self.table.state if self.table else {}
-
-    def is_at(self, current: Mapping[str, Any]) -> bool:
-        """Whether the result is complete to what is current, and split by the rules of now."""
-        return all(self.state.get(name) == current[name] for name in ("records", "blinding"))
 
     @property
     def rows(self) -> int:

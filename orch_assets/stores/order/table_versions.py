@@ -6,6 +6,7 @@ from functools import cached_property
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.refreshing import PublishedVersion
+from orch_assets.stores.lineage import note_input
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.order.as_of import VersionsAtMoments
 from orch_assets.stores.order.publication_order import Head
@@ -16,20 +17,29 @@ from orch_assets.stores.stored_versions import TableVersion
 class TableVersions:
     """The versions of a table as they are when this object is first asked; later ones are ignored.
 
+    Attributes:
+        uri: URI of the artifact's current object.
+
     Args:
+        uri: URI of the artifact's current object.
         keys: Keys of the artifact.
         publisher: Reads the order of publications.
         at_moments: Walks along it.
         previous: Returns a version by its hash; None if it was removed.
+        known: The version that is current, if the caller knows it.
     """
 
     def __init__(
         self,
+        uri: str,
         keys: ArtifactKeys,
         publisher: Publisher,
         at_moments: VersionsAtMoments,
         previous: Callable[[str], TableVersion | None],
+        known: str | None = None,
     ) -> None:
+        self.uri = uri
+        self._known = known
         self._keys = keys
         self._publisher = publisher
         self._at_moments = at_moments
@@ -38,6 +48,16 @@ class TableVersions:
     @cached_property
     def _head(self) -> Head:
         return self._publisher.order.head(self._keys)
+
+    @property
+    def version(self) -> str | None:
+        """SHA-256 of the current version; None if there is none. Not looked up if it is known."""
+        return self._known or (self.current.version if self.current else None)
+
+    def note(self) -> None:
+        """Note the current version as an input of what is published."""
+        if self.version:
+            note_input(self.uri, self.version)
 
     @property
     def current(self) -> PublishedVersion | None:
