@@ -39,9 +39,7 @@ def record_changes(
     from orch_assets.imednet.history.record_history import record_change_tables
 
     dictionary = sdk.dictionary(study_key, variables)
-    table, withheld = record_change_tables(
-        records, record_revisions, dictionary.variables, previous
-    )
+    table, withheld = record_change_tables(records, record_revisions, dictionary, previous)
     if not (table.refresh and table.refresh.unchanged):
         dictionary.confirm()
     return SplitTable(table, withheld)

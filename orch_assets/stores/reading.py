@@ -194,21 +194,16 @@ class StoredArtifacts(ArtifactHistory):
         return TableVersion(uri, manifest, self._files, open_verified)
 
     def history(self, name: str, known: Mapping[str, str] | None = None) -> TableVersions:
-        """Return the versions of a table, for whoever compares them one after the other.
-
-        What is read is not noted as an input of what is published.
+        """Return the versions of a table; what is read of them is not noted as an input.
 
         Args:
             name: Name of the artifact.
             known: Current versions that the caller knows, by artifact URI.
-
-        Raises:
-            ArtifactNameError: The name can't be stored.
         """
         keys = self._keys(name, ArtifactKind.TABLE)
-        uri = self._backend.uri(keys.current)
-        previous, known_version = partial(self.previous, name), (known or {}).get(uri)
-        return TableVersions(uri, keys, self._publisher, self._at_moments, previous, known_version)
+        uri, previous = self._backend.uri(keys.current), partial(self.previous, name)
+        version = (known or {}).get(uri)
+        return TableVersions(uri, keys, self._publisher, self._at_moments, previous, version)
 
     def previous_members(self, name: str, version: str | None = None) -> SetVersion | None:
         """Return the version of a set that its next version is made from.

@@ -6,15 +6,15 @@ not committed after it, the next run drops the rows that only the withheld part 
 again.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.imednet.blinding import extra_fields
-from orch_assets.imednet.blinding.masking import rows_of
+from orch_assets.imednet.blinding.fingerprint import fingerprint
 from orch_assets.imednet.blinding.rules import BlindingRules
+from orch_assets.imednet.blinding.study_dictionary import StudyDictionary
 from orch_assets.imednet.history.appended_tables import NewRows, appended, first_rows, schema_of
 from orch_assets.imednet.history.audit_trail import Attribution, AuditTrail
 from orch_assets.imednet.history.change_columns import RECORD_CHANGES
@@ -53,7 +53,7 @@ _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 def record_change_tables(
     records: TableHistory,
     revisions: TableHistory,
-    variables: "pa.Table",
+    dictionary: StudyDictionary,
     previous: PreviousResult | None = None,
 ) -> tuple[BatchStream, BatchStream]:
     """Return the open and the withheld part of ``record_changes``, as streams to be stored.
@@ -63,7 +63,7 @@ def record_change_tables(
     Args:
         records: The versions of ``records``.
         revisions: The versions of ``record_revisions``.
-        variables: The study's dictionary as it is now.
+        dictionary: The study's dictionary as it is now.
         previous: The result so far; None if there is none, and so nothing to compare with.
 
     Raises:
@@ -73,12 +73,12 @@ def record_change_tables(
     earlier = _Earlier(previous.table, previous.withheld) if previous else _Earlier()
     current: dict[str, Any] = {
         "records": position_of(records),
-        "blinding": _fingerprint(variables, extra_is_open=extra_is_open),
+        "blinding": fingerprint("records", dictionary, extra_open=extra_is_open),
     }
     now = records.table.current if records.table else None
     if now is None or current.items() <= earlier.state.items():
         return _unchanged(earlier)
-    comparison = FieldComparison(BlindingRules(variables), extra_is_open=extra_is_open)
+    comparison = FieldComparison(BlindingRules(dictionary.variables), extra_is_open=extra_is_open)
     rows = _NewRows(comparison, _trail(revisions, earlier.state))
     kept = earlier
     if earlier.table is not None:
@@ -256,13 +256,3 @@ def _trail(revisions: TableHistory, state: Mapping[str, Any]) -> AuditTrail:
         stored_at(revisions.withheld, now["withheld"]),
         stored_at(revisions.table, known.get("table")),
     )
-
-
-def _fingerprint(variables: "pa.Table", *, extra_is_open: bool) -> str:
-    """Return a digest of the rules by which values are withheld."""
-    columns = ("variable_name", "form_id", "form_key", "blinded")
-    rows = {
-        ((name or "").casefold(), form_id, form_key, blinded is False)
-        for name, form_id, form_key, blinded in rows_of(variables, columns)
-    }
-    return hashlib.sha256(repr((sorted(map(repr, rows)), extra_is_open)).encode()).hexdigest()

@@ -14,6 +14,8 @@ from orch_assets import (
     split_withheld,
 )
 from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets.imednet.history.vanished_rows import tombstone_table
+from orch_assets.imednet.streams import BatchStream
 from orch_assets.pipelines.record_changes import record_changes
 from orch_assets.stores import Published, derived_from
 
@@ -60,6 +62,14 @@ class StoredStudy:
             self.publish(
                 name, split_withheld(name, table, variables, sdk=self.sdk, study_key=STUDY)
             )
+
+    def bury(self, *names: str) -> BatchStream:
+        """Run ``tombstones`` over some tables, and store its result unless it is unchanged."""
+        table = tombstone_table(
+            {name: self.history(name) for name in names}, self.previous("tombstones")
+        )
+        self._store(self.open, "tombstones", table)
+        return table
 
     def publish(self, name: str, value: SplitTable, inputs: dict[str, str] | None = None) -> None:
         """Store both parts, the withheld one first."""

@@ -2,25 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from orch_assets.demo import DemoRegistry
 from orch_assets_tests.imednet.history.stored_study import STUDY, StoredStudy
 
 NOW = datetime(2025, 7, 1, 8, tzinfo=UTC)
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Iterator[StoredStudy]:
-    registry = DemoRegistry(studies=0)
-    registry.add_study(STUDY, subjects=4)
-    registry.clock.set(NOW)
-    opened = StoredStudy(tmp_path, registry)
-    yield opened
-    opened.close()
 
 
 def started(study: StoredStudy) -> StoredStudy:
