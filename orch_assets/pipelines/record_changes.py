@@ -40,6 +40,7 @@ def record_changes(
 
     dictionary = sdk.dictionary(study_key, variables)
     table, withheld = record_change_tables(records, record_revisions, dictionary, previous)
-    if not (table.refresh and table.refresh.unchanged):
+    refresh = table.refresh
+    if refresh and not refresh.unchanged and refresh.changes.new + refresh.changes.unchanged:
         dictionary.confirm()
     return SplitTable(table, withheld)
