@@ -32,6 +32,7 @@ def record_changes(
     - Key: ``record_id``, ``attribute``, ``variable`` and ``to_version``; rows are in the order in
       which they were noticed, then by ``record_id``.
     - Endpoint: none; built from the stored versions of ``records`` and ``record_revisions``.
+    - Refresh: what was published since; earlier rows stay.
     - Withheld: values of withheld variables, and fields that the API's description doesn't name
       (``extra``), in the table of the same name in the restricted store. When a variable becomes
       blinded, its earlier values move there, too. Reasons given on forms with withheld variables.

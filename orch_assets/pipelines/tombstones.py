@@ -36,6 +36,7 @@ def tombstones(
     - Key: ``endpoint``, ``row_id`` and ``version``; rows are in the order in which they were
       noticed.
     - Endpoint: none; built from the stored versions of all tables but ``users``.
+    - Refresh: what was published since; earlier rows stay.
     - Withheld: nothing; the table holds IDs only.
     """
     from orch_assets.imednet.history.vanished_rows import tombstone_table
