@@ -160,8 +160,9 @@ class RowChanges:
 
     Attributes:
         reading: ``counted`` if only what changed was read, and the rows after the merge are as many
-            as the API counts; ``read whole`` if all rows were read.
-        reason: Why all rows were read; None if they were not.
+            as the API counts; ``read whole`` if all rows were read; ``appended`` if rows were added
+            to a table that only grows, and nothing was read.
+        reason: Why all rows were read, or what was compared; None for ``counted``.
         new: Rows that the earlier version lacks.
         changed: Rows with another date than in the earlier version.
         deleted: Rows that are marked as deleted since; they count as changed, too.

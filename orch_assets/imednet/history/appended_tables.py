@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 _MEMORY_BYTES: Final = 32 << 20
 _BATCH_ROWS: Final = 4096
 
+# What the metadata says of how such a table was refreshed, and why.
+APPENDED: Final = "appended"
+NOTHING_TO_COMPARE: Final = "there is no earlier version to compare with"
+NOTHING_PUBLISHED: Final = "nothing was published since the last comparison"
+
+
+def compared(count: int) -> str:
+    """Return how many versions were compared, as a reason."""
+    return f"{count:,} {'version' if count == 1 else 'versions'} compared"
+
 
 def schema_of(columns: Sequence[DescribedColumn]) -> "pa.Schema":
     """Return the Arrow schema of described columns."""

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.imednet.history.field_changes import RecordVersions, Row
-from orch_assets.imednet.history.publications import Publication
+from orch_assets.imednet.history.publications import PublishedParts
 from orch_assets.imednet.history.row_differences import row_differences
 from orch_assets.refreshing import StoredTable
 
@@ -21,7 +21,7 @@ _ROWS = 1024
 _Pair = tuple[int, bool, Row | None, Row | None]
 
 
-def changed_records(before: Publication, after: Publication) -> Iterator[RecordVersions]:
+def changed_records(before: PublishedParts, after: PublishedParts) -> Iterator[RecordVersions]:
     """Yield the records that differ in any part, by ID. Records that are equal cost no object."""
     both = heapq.merge(
         _pairs(before.table, after.table, is_open=True),

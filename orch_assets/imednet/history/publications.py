@@ -12,7 +12,7 @@ _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Publication:
+class PublishedParts:
     """A publication of a table.
 
     Attributes:
@@ -32,7 +32,7 @@ class Publication:
 
 
 @dataclass(frozen=True)
-class Step:
+class VersionStep:
     """Two publications of a table, one after the other.
 
     Attributes:
@@ -41,8 +41,8 @@ class Step:
         is_last: Whether the later one is current.
     """
 
-    before: Publication
-    after: Publication
+    before: PublishedParts
+    after: PublishedParts
     is_last: bool
 
 
@@ -54,7 +54,9 @@ def position_of(history: TableHistory) -> dict[str, Any]:
     }
 
 
-def steps_since(history: TableHistory, position: Mapping[str, Any] | None) -> list[Step] | None:
+def steps_since(
+    history: TableHistory, position: Mapping[str, Any] | None
+) -> list[VersionStep] | None:
     """Return the steps from a position to what is current; empty if nothing was published since.
 
     Publications that were removed are skipped: the one before and the one after are then a step.
@@ -78,10 +80,10 @@ def steps_since(history: TableHistory, position: Mapping[str, Any] | None) -> li
         for before, after in pairwise([start, *between, end])
         if before.versions != after.versions
     ]
-    return [Step(*pair, is_last=pair is pairs[-1]) for pair in pairs]
+    return [VersionStep(*pair, is_last=pair is pairs[-1]) for pair in pairs]
 
 
-def steps_of_one_account(steps: Sequence[Step]) -> Sequence[Step]:
+def steps_of_one_account(steps: Sequence[VersionStep]) -> Sequence[VersionStep]:
     """Return the steps after the last one in which a table of another account was published."""
     crossing = [index for index, step in enumerate(steps) if _is_of_two_accounts(step)]
     return steps[crossing[-1] + 1 :] if crossing else steps
@@ -92,7 +94,7 @@ def stored_at(history: PartHistory | None, place: Mapping[str, Any] | None) -> S
     return history.table(place["version"]) if history and place else None
 
 
-def _is_of_two_accounts(step: Step) -> bool:
+def _is_of_two_accounts(step: VersionStep) -> bool:
     before, after = (
         [each.table.state.get(name) for name in ("registry", "study")]
         for each in (step.before, step.after)
@@ -100,7 +102,7 @@ def _is_of_two_accounts(step: Step) -> bool:
     return before != after and None not in (*before, *after)
 
 
-def _between(history: TableHistory, number: int) -> Iterator[Publication]:
+def _between(history: TableHistory, number: int) -> Iterator[PublishedParts]:
     """Yield what was published after a place, but is not current any more."""
     published = history.table.since(number) if history.table else ()
     for each in published[:-1]:
@@ -118,20 +120,20 @@ def _between(history: TableHistory, number: int) -> Iterator[Publication]:
             yield found
 
 
-def _current(history: TableHistory) -> Publication | None:
+def _current(history: TableHistory) -> PublishedParts | None:
     moments = [part.current.published_at for part in _parts(history) if part.current]
     return _at(history, position_of(history), max(moments)) if moments else None
 
 
 def _at(
     history: TableHistory, position: Mapping[str, Any], published_at: datetime = _UNKNOWN
-) -> Publication | None:
+) -> PublishedParts | None:
     """Return the publication at a position; None if one of its parts was removed."""
     table = stored_at(history.table, position["table"])
     withheld = stored_at(history.withheld, position["withheld"])
     if table is None or (position["withheld"] and withheld is None):
         return None
-    return Publication(table, withheld, published_at)
+    return PublishedParts(table, withheld, published_at)
 
 
 def _parts(history: TableHistory) -> list[PartHistory]:

@@ -15,7 +15,16 @@ from orch_assets.imednet.blinding import extra_fields
 from orch_assets.imednet.blinding.fingerprint import fingerprint
 from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.study_dictionary import StudyDictionary
-from orch_assets.imednet.history.appended_tables import NewRows, appended, first_rows, schema_of
+from orch_assets.imednet.history.appended_tables import (
+    APPENDED,
+    NOTHING_PUBLISHED,
+    NOTHING_TO_COMPARE,
+    NewRows,
+    appended,
+    compared,
+    first_rows,
+    schema_of,
+)
 from orch_assets.imednet.history.audit_trail import Attribution, AuditTrail
 from orch_assets.imednet.history.change_columns import RECORD_CHANGES
 from orch_assets.imednet.history.changed_records import changed_records
@@ -26,7 +35,7 @@ from orch_assets.imednet.history.field_changes import (
     RecordVersions,
 )
 from orch_assets.imednet.history.publications import (
-    Step,
+    VersionStep,
     position_of,
     steps_of_one_account,
     steps_since,
@@ -46,7 +55,6 @@ from orch_assets.refreshing import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_APPENDED: Final = "appended"
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -76,24 +84,29 @@ def record_change_tables(
         "blinding": fingerprint("records", dictionary, extra_open=extra_is_open),
     }
     now = records.table.current if records.table else None
-    if now is None or current.items() <= earlier.state.items():
+    lost = records.withheld is not None and earlier.lacks_withheld
+    if now is None or (current.items() <= earlier.state.items() and not lost):
         return _unchanged(earlier)
     comparison = FieldComparison(BlindingRules(dictionary.variables), extra_is_open=extra_is_open)
     rows = _NewRows(comparison, _trail(revisions, earlier.state))
-    kept = earlier
+    if lost:
+        rows.add_unknown(rows.withheld, now)
+    kept, reason = earlier, NOTHING_TO_COMPARE
     if earlier.table is not None:
         steps = steps_since(records, earlier.state.get("records"))
         comparable = steps_of_one_account(steps or [])
         if steps is None:
-            rows.add_unknown(now)
+            rows.add_unknown(rows.opened, now)
         elif len(comparable) < len(steps):
             kept = _Earlier()
         for step in comparable:
             rows.add(step)
+        reason = compared(len(comparable))
     is_reblinded = earlier.state.get("blinding") != current["blinding"]
     reblinding = Reblinding(comparison) if is_reblinded else None
     current["record_revisions"] = position_of(revisions)
-    return _grown(earlier, kept, rows, current, reblinding)
+    changes = RowChanges(APPENDED, reason, new=rows.count, unchanged=kept.count)
+    return _grown(earlier, kept, rows, current, changes, reblinding)
 
 
 @dataclass(frozen=True)
@@ -108,8 +121,14 @@ class _Earlier:
         return self.table.state if self.table else {}
 
     @property
-    def rows(self) -> int:
-        return self.table.num_rows if self.table else 0
+    def lacks_withheld(self) -> bool:
+        """Whether the withheld part was stored, but is gone."""
+        return "sequence" in self.state and self.withheld is None
+
+    @property
+    def count(self) -> int:
+        """The number of rows of both parts."""
+        return (self.table.num_rows if self.table else 0) + self.withheld_rows
 
     @property
     def withheld_rows(self) -> int:
@@ -122,7 +141,7 @@ class _Earlier:
 
 
 def _unchanged(earlier: _Earlier) -> tuple[BatchStream, BatchStream]:
-    changes = RowChanges(_APPENDED, unchanged=earlier.rows + earlier.withheld_rows)
+    changes = RowChanges(APPENDED, NOTHING_PUBLISHED, unchanged=earlier.count)
     opened, withheld = (
         appended(
             schema_of(RECORD_CHANGES),
@@ -148,7 +167,7 @@ class _NewRows:
         self.opened = NewRows(schema_of(RECORD_CHANGES))
         self.withheld = NewRows(schema_of(RECORD_CHANGES))
 
-    def add(self, step: Step) -> None:
+    def add(self, step: VersionStep) -> None:
         """Add a row for each field that differs between two publications."""
         versions = {
             "from_version": step.before.table.version,
@@ -166,9 +185,14 @@ class _NewRows:
                 part = self.withheld if change.withheld else self.opened
                 part.add({**common, **change.columns(), "reason_for_change": reason})
 
-    def add_unknown(self, current: PublishedVersion) -> None:
-        """Add a row that says that changes up to a version are unknown."""
-        self.opened.add(
+    @property
+    def count(self) -> int:
+        """Their number."""
+        return self.opened.count + self.withheld.count
+
+    def add_unknown(self, part: NewRows, current: PublishedVersion) -> None:
+        """Add a row to a part that says that changes up to a version are unknown."""
+        part.add(
             {
                 "kind": "unknown",
                 "attribution": "none",
@@ -210,6 +234,7 @@ def _grown(
     kept: _Earlier,
     rows: _NewRows,
     current: Mapping[str, Any],
+    changes: RowChanges,
     reblinding: Reblinding | None,
 ) -> tuple[BatchStream, BatchStream]:
     """Return both parts: the rows that are kept, and the new ones."""
@@ -220,11 +245,6 @@ def _grown(
         moved = reblinding.moved_rows(_batches(kept.table))
     withheld_rows = first_rows(_batches(kept.withheld), kept.withheld_rows)
     state = {**current, "sequence": earlier.state.get("sequence", 0) + 1}
-    changes = RowChanges(
-        _APPENDED,
-        new=rows.opened.count + rows.withheld.count,
-        unchanged=kept.rows + kept.withheld_rows,
-    )
     opened, withheld = (
         appended(
             schema_of(RECORD_CHANGES),

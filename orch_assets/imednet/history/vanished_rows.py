@@ -6,11 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.imednet.blinding.split import ID_COLUMNS
-from orch_assets.imednet.history.appended_tables import NewRows, appended, schema_of
+from orch_assets.imednet.history.appended_tables import (
+    APPENDED,
+    NOTHING_PUBLISHED,
+    NOTHING_TO_COMPARE,
+    NewRows,
+    appended,
+    schema_of,
+)
 from orch_assets.imednet.history.change_columns import TOMBSTONES
 from orch_assets.imednet.history.publications import (
-    Publication,
-    Step,
+    PublishedParts,
+    VersionStep,
     position_of,
     steps_of_one_account,
     steps_since,
@@ -47,13 +54,19 @@ def tombstone_table(
     positions: dict[str, Any] = dict(earlier.state.get("tables", {})) if earlier else {}
     rows = _NewTombstones(earlier)
     for endpoint, history in tables.items():
-        compared = history if endpoint in _WITHHELD_ROWS else replace(history, withheld=None)
-        if not _is_at(compared, positions.get(endpoint)):
-            rows.add_since(endpoint, compared, positions.get(endpoint))
-            positions[endpoint] = position_of(compared)
+        ids = history if endpoint in _WITHHELD_ROWS else replace(history, withheld=None)
+        if not _is_at(ids, positions.get(endpoint)):
+            rows.add_since(endpoint, ids, positions.get(endpoint))
+            positions[endpoint] = position_of(ids)
     unchanged = earlier is not None and positions == earlier.state.get("tables")
     kept = None if rows.is_of_another_account else earlier
-    changes = RowChanges("appended", new=rows.new.count, unchanged=kept.num_rows if kept else 0)
+    reason = NOTHING_PUBLISHED if unchanged else compared(rows.comparisons)
+    changes = RowChanges(
+        APPENDED,
+        reason if earlier else NOTHING_TO_COMPARE,
+        new=rows.new.count,
+        unchanged=kept.num_rows if kept else 0,
+    )
     refresh = PartRefresh(
         earlier, unchanged, earlier is not None, lambda: {"tables": positions}, changes
     )
@@ -81,12 +94,14 @@ class _NewTombstones:
 
     Attributes:
         new: The rows.
+        comparisons: How many versions were compared.
         is_of_another_account: Whether a table was replaced by that of another account, so that
             earlier rows say nothing of what is stored now.
     """
 
     def __init__(self, earlier: StoredTable | None) -> None:
         self.new = NewRows(schema_of(TOMBSTONES))
+        self.comparisons = 0
         self.is_of_another_account = False
         self._earlier = earlier
         self._gone: defaultdict[str, set[int]] | None = None
@@ -105,10 +120,11 @@ class _NewTombstones:
             return
         comparable = steps_of_one_account(steps)
         self.is_of_another_account |= len(comparable) < len(steps)
+        self.comparisons += len(comparable)
         for step in comparable:
             self._compare(endpoint, step)
 
-    def _compare(self, endpoint: str, step: Step) -> None:
+    def _compare(self, endpoint: str, step: VersionStep) -> None:
         import numpy as np
 
         before, after = (_ids(each, ID_COLUMNS[endpoint]) for each in (step.before, step.after))
@@ -146,7 +162,7 @@ def _events(earlier: StoredTable | None) -> "list[tuple[Any, ...]]":
     return [*zip(*(table[name].to_pylist() for name in names), strict=True)]
 
 
-def _ids(publication: Publication, column: str) -> "NDArray[np.int64]":
+def _ids(publication: PublishedParts, column: str) -> "NDArray[np.int64]":
     """Return the IDs of all rows, open and withheld, sorted."""
     import numpy as np
 

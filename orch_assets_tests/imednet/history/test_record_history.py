@@ -299,3 +299,32 @@ def test_another_account_begins_a_new_table(study):
         study.open.publish(records, "records", state={"registry": "prod", "study": "1"})
     study.compare()
     assert brief(study.rows()) == [("PULSE", '"81"', '"82"', "changed")]
+
+
+def test_a_withheld_part_that_somebody_deleted_says_so(study):
+    started(study)
+    changed(study, "RAND", KITNO="K-1")
+    study.read()
+    study.compare()
+    study.restricted.delete("record_changes")
+    study.compare()
+    (row,) = study.rows(withheld=True)
+    assert (row["kind"], row["to_version"]) == ("unknown", study.open.history("records").version)
+    assert len(study.rows()) == 1
+    assert study.changes().withheld.refresh.unchanged
+
+
+def test_the_metadata_say_what_was_compared(study):
+    study.read()
+    reasons = [study.changes().table.refresh.changes.reason]
+    study.compare()
+    reasons.append(study.changes().table.refresh.changes.reason)
+    for value in ("80", "81"):
+        changed(study, PULSE=value)
+        study.read()
+    reasons.append(study.changes().table.refresh.changes.reason)
+    assert reasons == [
+        "there is no earlier version to compare with",
+        "nothing was published since the last comparison",
+        "2 versions compared",
+    ]
