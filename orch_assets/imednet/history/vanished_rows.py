@@ -12,6 +12,7 @@ from orch_assets.imednet.history.appended_tables import (
     NOTHING_TO_COMPARE,
     NewRows,
     appended,
+    compared,
     schema_of,
 )
 from orch_assets.imednet.history.change_columns import TOMBSTONES
