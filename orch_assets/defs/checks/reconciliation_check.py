@@ -16,7 +16,8 @@ CHECK_NAME: Final = "reconciled"
 
 _DESCRIPTION: Final = (
     "Whether iMednet returned as many rows as it counts at the start and at the end of the "
-    "download, each with a unique ID. A table that fails is not stored."
+    "download, each with a unique ID. If only what changed was read, whether the rows of the "
+    "merged or unchanged table are as many as iMednet counts. A table that fails is not stored."
 )
 # Metadata of the materialization that the check repeats.
 _COUNTS: Final = ("expected", "arrived", "pages", "retries", "replaced_surrogates")
