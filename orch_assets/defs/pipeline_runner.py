@@ -20,7 +20,7 @@ from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
 from orch_assets.defs.io.previous_results import PreviousResults
-from orch_assets.defs.io.pure_results import CARRIED_FORWARD, PureResults, alike_or_none
+from orch_assets.defs.io.pure_results import PureResults, alike_or_none
 from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
 from orch_assets.defs.runs.reading_options import ReadingOptions
@@ -28,7 +28,7 @@ from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.pipeline import PREVIOUS, READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
-from orch_assets.orchestration.reporting.results import Failure
+from orch_assets.orchestration.reporting.results import CARRIED_FORWARD, Failure
 from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
 from orch_assets.stores import derived_from, noting_inputs

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.imednet.form_tables import FormTables
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.returned_values import SplitTable
-from orch_assets.refreshing import PartRefresh
+from orch_assets.refreshing import PartRefresh, RowChanges
 
 REFRESH: Final = "refresh"
 REFRESH_REASON: Final = "refresh_reason"
@@ -25,14 +26,28 @@ def refresh_metadata(refresh: PartRefresh) -> Mapping[str, Any]:
     """Return the metadata of a finished refresh."""
     changes = refresh.changes
     reason = {} if changes.reason is None else {REFRESH_REASON: changes.reason}
-    rows = {f"rows_{name}": getattr(changes, name) for name in _COUNTED_ROWS}
     return {
         REFRESH: dg.MetadataValue.text(changes.reading),
         **{name: dg.MetadataValue.text(text) for name, text in reason.items()},
-        **{name: dg.MetadataValue.int(count) for name, count in rows.items()},
+        **row_metadata(changes),
         "requests": dg.MetadataValue.int(changes.requests),
         "requests_saved": dg.MetadataValue.int(changes.requests_saved),
     }
+
+
+def rebuild_of(value: Any) -> RowChanges | None:
+    """Return what changed in the rows from which some of a set's tables were built anew.
+
+    None for other results, and if all of its tables were built.
+    """
+    tables = value.table if isinstance(value, SplitTable) else value
+    return tables.changes if isinstance(tables, FormTables) else None
+
+
+def row_metadata(changes: RowChanges) -> dict[str, dg.IntMetadataValue]:
+    """Return the counts of rows."""
+    rows = {f"rows_{name}": getattr(changes, name) for name in _COUNTED_ROWS}
+    return {name: dg.MetadataValue.int(count) for name, count in rows.items()}
 
 
 def refresh_line(pipeline: str, refresh: PartRefresh) -> str:
