@@ -7,6 +7,8 @@ import dagster as dg
 from orch_assets.defs.dagster_internals import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
+from orch_assets.defs.events import ROW_COUNT, value_of
+from orch_assets.defs.io.refresh_metadata import COUNTED, REFRESH
 from orch_assets.defs.partitions import study_check_spec
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import IncompleteTableError, TableChangedError
@@ -32,14 +34,21 @@ def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
 def passed(event: dg.AssetMaterialization, target: Target | None) -> dg.AssetCheckEvaluation | None:
     """Return the evaluation of a success; None if its metadata has no counts of a reading.
 
+    A table that was read whole passed while it was read. Of one that was refreshed, the stored rows
+    are compared with the API's count.
+
     Args:
         event: The materialization.
         target: The materialization as stored. Dagster shows only a check of the newest one.
     """
-    counts = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
-    if not counts:
+    shown = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
+    if not shown:
         return None
-    return _evaluation(event.asset_key, str(event.partition), counts, target, passed=True)
+    rows, complete = value_of(event.metadata, ROW_COUNT), True
+    if value_of(event.metadata, REFRESH) == COUNTED:
+        shown = {REFRESH: event.metadata[REFRESH], "rows": dg.MetadataValue.int(rows), **shown}
+        complete = rows == value_of(event.metadata, "expected")
+    return _evaluation(event.asset_key, str(event.partition), shown, target, passed=complete)
 
 
 def failed(

@@ -12,6 +12,8 @@ from orch_assets.refreshing import PartRefresh, RowChanges
 
 REFRESH: Final = "refresh"
 REFRESH_REASON: Final = "refresh_reason"
+# The reading of a table of which only what changed was read.
+COUNTED: Final = "counted"
 
 _COUNTED_ROWS: Final = ("new", "changed", "deleted", "vanished", "unchanged")
 
@@ -53,9 +55,10 @@ def row_metadata(changes: RowChanges) -> dict[str, dg.IntMetadataValue]:
 def refresh_line(pipeline: str, refresh: PartRefresh) -> str:
     """Return a finished refresh as a line for the study's log."""
     changes = refresh.changes
-    if changes.reason is not None:
-        return f"{pipeline}: {changes.reading}, {changes.reason}"
     rows = f"{changes.unchanged:,} unchanged"
     if not refresh.unchanged:
         rows = f"{changes.text}, {rows}"
-    return f"{pipeline}: {rows}; {changes.requests_saved:,} requests saved"
+    how = f"{changes.requests_saved:,} requests saved"
+    if changes.reading != COUNTED:
+        how = f"{changes.reading}: {changes.reason}"
+    return f"{pipeline}: {rows}; {how}"
