@@ -8,12 +8,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from orch_assets import ImednetSDK, LocalPipelineStore, make_study_logger, split_withheld
+from orch_assets.defs.resources import RegistryResource
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.imednet.form_tables import EarlierForms, build_form_tables
 from orch_assets.pipelines.form_tables import form_tables
+from orch_assets.pipelines.forms import forms
+from orch_assets.pipelines.records import records
+from orch_assets.pipelines.variables import variables
 from orch_assets.refreshing import PreviousResult
 from orch_assets.stores import ArtifactKind
 from orch_assets.stores.stored_versions import StoredMember
+from orch_assets_tests.support.harness import definitions, execute, instance, materializations
 
 STUDY = "ONC-301"
 
@@ -29,15 +34,15 @@ class Study:
 
     def read(self, sdk):
         """Read the tables and publish them; return the arguments of ``form_tables``."""
-        variables, forms = sdk.variables.table(STUDY), sdk.forms.table(STUDY)
-        records = split_withheld(
-            "records", sdk.records.table(STUDY), variables, sdk=sdk, study_key=STUDY
+        taken = {"variables": sdk.variables.table(STUDY), "forms": sdk.forms.table(STUDY)}
+        for name, table in taken.items():
+            self.stores[0].publish(table, name)
+        parts = split_withheld(
+            "records", sdk.records.table(STUDY), taken["variables"], sdk=sdk, study_key=STUDY
         )
-        self.stores[0].publish(variables, "variables")
-        self.stores[0].publish(forms, "forms")
-        for store, part in zip(self.stores, (records.table, records.withheld), strict=True):
+        for store, part in zip(self.stores, (parts.table, parts.withheld), strict=True):
             store.publish(part, "records")
-        return {"records": records, "variables": variables, "forms": forms}
+        return {**taken, "records": parts}
 
     def build(self, sdk, *, previous):
         """Build and publish the form tables, from a previous result or as a whole."""
@@ -219,11 +224,10 @@ def test_only_the_form_of_a_changed_record_is_built(sdk, edited):
 
 
 def test_a_record_that_moves_builds_both_forms(sdk, edited):
-    forms = {row["formKey"]: row["formId"] for row in edited.registry.rows("forms", STUDY)}
+    form_ids = {row["formKey"]: row["formId"] for row in edited.registry.rows("forms", STUDY)}
+    form = {"formKey": "AE", "formId": form_ids["AE"]}
     record = a_record(edited, "DM")
-    edited.registry.update_row(
-        "records", STUDY, record["recordId"], formKey="AE", formId=forms["AE"]
-    )
+    edited.registry.update_row("records", STUDY, record["recordId"], **form)
     opened, _ = built(edited.build(sdk, previous=edited.previous))
     assert opened == {"DM", "AE"}
 
@@ -275,3 +279,42 @@ def test_what_exceeds_the_memory_is_built_the_same(sdk, edited, monkeypatch):
     edited.build(sdk, previous=edited.previous)
     edited.build(sdk, previous=None)
     assert_same_versions(edited)
+
+
+class Edited(RegistryResource):
+    """An account whose studies the test edits."""
+
+    kind: str | None = "imednet"
+    url: str
+    credentials: list[str]
+
+    def _connect(self):
+        return ImednetSDK(*self.credentials, self.url)
+
+
+def test_in_dagster_only_forms_with_changed_records_are_written(tmp_path):
+    registry = DemoRegistry(studies=1, subjects=4)
+    (study_key,) = registry.study_keys()
+    with DemoServer(registry) as server, instance(study_key) as real:
+        account = Edited(url=server.base_url, credentials=[server.api_key, server.security_key])
+        defs = definitions(tmp_path, forms, variables, records, form_tables, registry=account)
+
+        def run():
+            assert execute(defs, real, study_key).is_success
+            members = LocalPipelineStore(tmp_path / "artifacts").members(f"form_tables/{study_key}")
+            hashes = {name: content.sha256 for name, content in members.items()}
+            return materializations(real, "form_tables")[study_key][-1], hashes
+
+        first, before = run()
+        same, _ = run()
+        record = registry.rows("records", study_key)[0]
+        with registry.edit(study_key) as edit:
+            edit.records.set_status(record["recordId"], "Record Locked")
+        changed, after = run()
+    assert (first.get("refresh"), same["refresh"]) == (None, "carried forward")
+    assert (same["sha256"], same["withheld_sha256"]) == (first["sha256"], first["withheld_sha256"])
+    assert "refresh" not in changed
+    counts = [changed[f"rows_{name}"] for name in ("new", "changed", "vanished")]
+    assert counts == [0, 1, 0]
+    assert changed["dagster/row_count"] == changed["rows_unchanged"] + 1
+    assert {name for name in after if after[name] != before[name]} == {record["formKey"]}
