@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of
+from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of, value_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import output_context
-from orch_assets.defs.io.io_manager import PipelineIOManager, is_unchanged
+from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.refresh_metadata import (
     rebuild_of,
     refresh_metadata,
@@ -76,7 +76,7 @@ class OutputWriter:
         else:
             metadata, handover = self._write_one(call, self.io_manager(call.step.name), value)
         if (refresh := refresh_of(value)) is not None:
-            metadata = {**metadata, **refresh_metadata(refresh)}
+            metadata = {**metadata, **refresh_metadata(refresh, value_of(metadata, "sha256"))}
         if (changes := rebuild_of(value)) is not None:
             metadata = {**metadata, **row_metadata(changes)}
         return StepOutput(StoredResult(metadata=metadata, stored=True), handover=handover)
@@ -100,12 +100,13 @@ class OutputWriter:
             return self._store(call, io_manager, value), IN_THE_STORE
         held = _HeldBatches(value.schema)
         with value:
-            if is_unchanged(value):
+            unchanged = value.refresh is not None and value.refresh.unchanged
+            if unchanged:
                 metadata = self._unchanged(call, io_manager, value, before_commit)
             else:
                 stream = _DelayedCommit(value, held.collect(value), before_commit)
                 metadata = self._store(call, io_manager, stream)
-        handover = IN_THE_STORE if is_unchanged(value) else held.table()
+        handover = IN_THE_STORE if unchanged else held.table()
         return {**metadata, **_reading_counts(value.counts)}, handover
 
     def _unchanged(

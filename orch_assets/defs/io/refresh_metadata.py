@@ -15,6 +15,7 @@ REFRESH_REASON: Final = "refresh_reason"
 # The reading of a table of which only what changed was read.
 COUNTED: Final = "counted"
 
+_KNOWN_BY_ID: Final = frozenset({"rows_new", "rows_vanished"})
 _COUNTED_ROWS: Final = ("new", "changed", "deleted", "vanished", "unchanged")
 
 
@@ -24,14 +25,26 @@ def refresh_of(value: Any) -> PartRefresh | None:
     return table.refresh if isinstance(table, BatchStream) else None
 
 
-def refresh_metadata(refresh: PartRefresh) -> Mapping[str, Any]:
-    """Return the metadata of a finished refresh."""
-    changes = refresh.changes
+def refresh_metadata(refresh: PartRefresh, version: str | None) -> Mapping[str, Any]:
+    """Return the metadata of a finished refresh.
+
+    The numbers of changed and unchanged rows are left out if they are unknown: the table changed,
+    but no row's date did, or its rows have none.
+
+    Args:
+        refresh: The refresh.
+        version: SHA-256 of the table that is current now.
+    """
+    changes, earlier = refresh.changes, refresh.earlier
     reason = {} if changes.reason is None else {REFRESH_REASON: changes.reason}
+    rows = row_metadata(changes)
+    same_rows = earlier is not None and changes.unchanged == earlier.num_rows and not changes.new
+    if earlier and same_rows and version != earlier.version:
+        rows = {name: rows[name] for name in rows if name in _KNOWN_BY_ID}
     return {
         REFRESH: dg.MetadataValue.text(changes.reading),
         **{name: dg.MetadataValue.text(text) for name, text in reason.items()},
-        **row_metadata(changes),
+        **rows,
         "requests": dg.MetadataValue.int(changes.requests),
         "requests_saved": dg.MetadataValue.int(changes.requests_saved),
     }

@@ -214,7 +214,8 @@ class MatrixEntry:
         refresh: How the result was refreshed: ``counted``, ``read whole`` or ``carried forward``.
             None for results that are always made anew, and for those of earlier releases.
         rows_new: Rows that the result before lacks; None, as for the next four, if not counted.
-        rows_changed: Rows that changed, including those that were marked as deleted.
+        rows_changed: Rows that changed, including those that were marked as deleted. Also None if
+            the table changed without a change of dates.
         rows_deleted: Rows that were marked as deleted.
         rows_vanished: Rows that iMednet no longer returns.
         requests_saved: Requests that reading the whole table would have taken beyond those made.
@@ -243,16 +244,27 @@ class MatrixEntry:
     def changes(self) -> str | None:
         """How the rows differ from the result before: ``+12 ~3``, or ``=`` if they don't.
 
-        There may be a third number: removed rows. None for a failure, and if the rows were not
-        compared.
+        There may be a third number: removed rows. ``~`` alone is an unknown number of changed rows.
+        None for a failure, for a first result, and if the rows were not compared.
         """
-        compared = self.refresh == CARRIED_FORWARD or self.rows_new is not None
-        if self.status != SUCCESS or self.refresh == READ_WHOLE or not compared:
+        if self.refresh == CARRIED_FORWARD:
+            return "="
+        if self.rows_new is None or self.status != SUCCESS or self._is_first:
             return None
+        if self.rows_changed is None:
+            return " ".join([*self._counted, "~"])
+        return " ".join(self._counted) or "="
+
+    @property
+    def _is_first(self) -> bool:
+        return self.refresh == READ_WHOLE and self.rows_new == self.rows
+
+    @property
+    def _counted(self) -> list[str]:
         counts = (self.rows_new, self.rows_changed, self.rows_deleted, self.rows_vanished)
         new, changed, deleted, vanished = (count or 0 for count in counts)
         found = RowChanges(new=new, changed=changed, deleted=deleted, vanished=vanished)
-        return " ".join(part for part in found.text.split() if part[1:] != "0") or "="
+        return [part for part in found.text.split() if part[1:] != "0"]
 
 
 COLUMNS: Final = tuple(field.name for field in fields(MatrixEntry))
