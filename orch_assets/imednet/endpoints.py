@@ -18,13 +18,10 @@ from orch_assets.imednet.page_source import TablePages
 from orch_assets.imednet.pages import Page, decode_object, page_of_columns, page_of_objects
 from orch_assets.imednet.paging import TableRead
 from orch_assets.imednet.progress import ReadingCounts, ReadingProgress, readings_under_way
-from orch_assets.imednet.refresh.account_reader import AccountReader
 from orch_assets.imednet.refresh.endpoint_rules import RULES
 from orch_assets.imednet.refresh.part_division import PartDivision
-from orch_assets.imednet.refresh.recent_revisions import RecentRevisions
 from orch_assets.imednet.refresh.refresh_plan import RefreshPlan
-from orch_assets.imednet.refresh.refresh_settings import RefreshSettings
-from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
+from orch_assets.imednet.refresh.refreshed_table import RefreshAccess, RefreshedTable
 from orch_assets.imednet.streams import (
     BatchStream,
     RefreshStream,
@@ -54,22 +51,16 @@ class Access:
         http: Sends the requests.
         page_size: Rows per page.
         window: Pages that a reading has in progress; None computes the number.
-        registry: The registry's name in the states of stored tables.
-        refreshes: The settings of refreshes.
+        refreshes: What refreshes share. None for the list of studies, which has none.
         dictionaries: Reads the studies' dictionaries. None for the two endpoints that the
             dictionaries themselves are read from.
-        accounts: Reads which account a study is of.
-        revisions: Keeps the newest record revisions of a run.
     """
 
     http: RegistryHttp
     page_size: int
     window: int | None
-    registry: str
-    refreshes: RefreshSettings
+    refreshes: RefreshAccess | None = None
     dictionaries: DictionaryReader | None = None
-    accounts: AccountReader | None = None
-    revisions: RecentRevisions = field(default_factory=RecentRevisions)
 
     def pages_at_once(self, reading: ReadingProgress) -> int:
         """Return how many pages a reading may have in progress.
@@ -163,7 +154,10 @@ class TableEndpoint(Generic[Row]):
         return BatchStream(batches, reading.counts, self.schema, dictionary)
 
     def refresh(
-        self, study_key: str | None = None, previous: PreviousResult | StoredTable | None = None
+        self,
+        study_key: str | None = None,
+        previous: PreviousResult | StoredTable | None = None,
+        **options: Any,
     ) -> RefreshStream:
         """Read what changed since an earlier version, and merge it with that version.
 
@@ -175,39 +169,42 @@ class TableEndpoint(Generic[Row]):
             study_key: The study; optional inside a ``study_context``.
             previous: The earlier version, as ``store.previous(name)`` returns it. None reads the
                 whole table.
+            options: ``include_inactive`` of ``users``; tables that are read by date have none.
 
         Raises:
+            TypeError: The table has no such option, or can't be refreshed (``studies``).
             OtherRegistryError: The earlier version is of another registry or account.
             RegistryError: The table can't be read completely.
 
-            These are raised by ``refresh``, or while iterating.
+            All but TypeError are raised by the stream.
         """
-        table = self._refreshed(study_of(study_key, self._kind.name))
+        table = self._refreshed(study_of(study_key, self._kind.name), options)
         if previous is not None and not isinstance(previous, PreviousResult):
             previous = PreviousResult(previous)
         plan = RefreshPlan(table, previous, PartDivision())
         return RefreshStream(plan, dictionary=self._dictionary_of(table.study_key))
 
-    def _refreshed(self, study: str) -> RefreshedTable:
+    def _refreshed(self, study: str, options: Mapping[str, Any]) -> RefreshedTable:
         access, kind = self._access, self._kind
+        rule = RULES.get(kind.name)
+        if access.refreshes is None or rule is None:
+            raise TypeError(f"{kind.name} can't be refreshed; read it by list or table.")
+        check_names(options, () if rule.by_date else kind.options, kind.name)
         audit = None
         if kind.audit is not None:
-            audit = TableEndpoint(access, kind.audit)._refreshed(study)  # noqa: SLF001 - this class
+            audit = TableEndpoint(access, kind.audit)._refreshed(study, {})  # noqa: SLF001 - ours
         id_column = next(each.name for each in fields_of(kind.model) if each.key == kind.id_key)
-        accounts = access.accounts
         return RefreshedTable(
             name=kind.name,
             study_key=study,
-            rule=RULES[kind.name],
+            rule=rule,
             id_column=id_column,
             schema=self.schema,
             page_size=access.page_size,
-            settings=access.refreshes,
-            registry=access.registry,
-            account=functools.partial(accounts.digest, study) if accounts else str,
+            access=access.refreshes,
             read=functools.partial(self._reading, study, read=page_of_columns),
             batches=functools.partial(self._batches_of, on_read=self.on_read),
-            recent=access.revisions if kind.name == "record_revisions" else None,
+            options=options,
             audit=audit,
         )
 

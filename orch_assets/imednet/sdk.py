@@ -38,6 +38,7 @@ from orch_assets.imednet.models import (
 from orch_assets.imednet.paging import PAGE_SIZE
 from orch_assets.imednet.refresh.account_reader import AccountReader
 from orch_assets.imednet.refresh.refresh_settings import RefreshSettings
+from orch_assets.imednet.refresh.refreshed_table import RefreshAccess
 from orch_assets.imednet.settings import RegistrySettings
 
 if TYPE_CHECKING:
@@ -147,13 +148,15 @@ class ImednetSDK:
         self._client = client or _open_client(settings.base_url, limiter, transport)
         self._owns_client = client is None
         http = RegistryHttp(settings, self._client, limiter, attempts=attempts, sleep=sleep)
-        registry = registry_name or settings.base_url
+        self._registry_name = registry_name or settings.base_url
         refreshes = RefreshSettings.read(overlap, full_every)
-        self._open_endpoints(Access(http, page_size, window, registry, refreshes))
+        self._open_endpoints(Access(http, page_size, window), refreshes)
 
-    def _open_endpoints(self, access: Access) -> None:
+    def _open_endpoints(self, access: Access, settings: RefreshSettings) -> None:
         self.studies = StudiesEndpoint(access, STUDIES)
-        access = replace(access, accounts=AccountReader(self.studies.list))
+        accounts = AccountReader(self.studies.list)
+        refreshes = RefreshAccess(self._registry_name, settings, accounts)
+        access = replace(access, refreshes=refreshes)
         self.intervals = TableEndpoint(access, INTERVALS)
         self.variables = TableEndpoint(access, VARIABLES)
         self._dictionaries = DictionaryReader(self.variables, self.intervals)

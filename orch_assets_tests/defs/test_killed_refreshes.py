@@ -51,6 +51,10 @@ def test_a_run_that_was_killed_before_a_commit_is_made_good_by_the_next(store, c
                 each: account.store(each).previous(name) for each in ("artifacts", "restricted")
             }
             edit(account)
+            record, other, *_ = account.records(formKey="RAND")
+            with account.registry.edit(study) as study_edit:  # a blinded variable
+                answer = {"KITNO": other["recordData"]["KITNO"]}
+                study_edit.records.change(record["recordId"], answer)
             facts = {
                 "api_key": server.api_key,
                 "security_key": server.security_key,

@@ -39,7 +39,7 @@ def is_same_account(table: RefreshedTable, previous: PreviousResult | None, acco
         return False
     state = previous.table.state
     known = {name: state.get(name) for name in ("registry", "study")}
-    expected = {"registry": table.registry, "study": account}
+    expected = {"registry": table.access.registry, "study": account}
     differing = [name for name, value in expected.items() if known[name] not in {None, value}]
     if not differing:
         return True
@@ -56,7 +56,7 @@ def basis_of(
     parts = [previous.table, previous.withheld][: len(schemas)]
     states = [None if part is None else TableState.of(part.state) for part in parts]
     state = states[0]
-    if state is None or (state.endpoint, state.rule) != (table.name, table.rule.number):
+    if state is None or (state.endpoint, state.rule) != (table.label, table.rule.number):
         return "the stored version has no state of this table and release"
     stored = [
         (part, each, schema)

@@ -98,14 +98,15 @@ class CountedReading:
             if rows is None:
                 return "too many rows have changed"
             total = self._table.total(self._counts, self._changes)
-            if self._is_unchanged(rows.table, total):
+            same = total == self._basis.state.rows and self._holds_tail(rows.table)
+            if same and self._holds_audited(rows.table):
                 return CountedRows(rows, total, unchanged=True)
             problem = self._problem_of(rows.table)
             if problem is not None:
                 return problem
             new = int((self._positions(rows.table) < 0).sum())
             if len(self._earlier) + new == total:
-                return CountedRows(rows, total, unchanged=False)
+                return CountedRows(rows, total, unchanged=same)
         return "the rows after the merge aren't as many as the API counts"
 
     @cached_property
@@ -128,19 +129,18 @@ class CountedReading:
             ids = ids[are_later]
         return ids
 
-    def _is_unchanged(self, rows: "pa.Table", total: int) -> bool:
-        import numpy as np
-        import pyarrow as pa
-
+    def _holds_tail(self, rows: "pa.Table") -> bool:
+        """Return whether an answer holds the newest rows of the earlier version, and no others."""
         state = self._basis.state
-        if total != state.rows or state.since is None or state.tail is None:
-            return False
-        are_tail = dated_since(rows[str(self._table.rule.date)], state.since)
-        tail = rows if are_tail.all() else rows.filter(pa.array(are_tail, pa.bool_()))
-        ids = rows[self._table.id_column].to_numpy()
-        return self._division.is_tail_of(self._basis, tail) and bool(
-            np.isin(np.asarray(self._audited, np.int64), ids).all()
-        )
+        comparable = state.tail is not None and state.since == self._since
+        return comparable and self._division.is_tail_of(self._basis, rows)
+
+    def _holds_audited(self, rows: "pa.Table") -> bool:
+        """Return whether an answer holds all records with new revisions."""
+        import numpy as np
+
+        audited = np.asarray(self._audited, np.int64)
+        return bool(np.isin(audited, rows[self._table.id_column].to_numpy()).all())
 
     def _problem_of(self, rows: "pa.Table") -> str | None:
         """Return why an answer can't be all that changed; None if it can."""

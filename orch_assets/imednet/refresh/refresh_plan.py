@@ -19,7 +19,7 @@ from orch_assets.imednet.refresh.merged_rows import merged_rows
 from orch_assets.imednet.refresh.part_division import PartDivision
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
 from orch_assets.imednet.refresh.row_digest import digest_of
-from orch_assets.imednet.refresh.table_state import TableState, before, shape_of
+from orch_assets.imednet.refresh.table_state import NewestRows, TableState, before, shape_of
 from orch_assets.imednet.refresh.whole_reading import MOST_ROWS, WholeReading, newest_of
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.refreshing import PartRefresh, PreviousResult, RowChanges, StoredTable
@@ -141,7 +141,7 @@ class RefreshPlan:
         self._set_states(
             found.total,
             any(basis.parts[1:]) or any(part.num_rows for part in parts[1:]),
-            (watermark, since, tail if tail.num_rows <= MOST_ROWS else None),
+            NewestRows(watermark, since, tail if tail.num_rows <= MOST_ROWS else None),
             basis.state.read_whole_at,
         )
         ids = rows[table.id_column].to_numpy()
@@ -200,25 +200,24 @@ class RefreshPlan:
         self,
         rows: int,
         withheld: bool,
-        newest: "tuple[datetime | None, datetime | None, pa.Table | None]",
+        newest: NewestRows,
         read_whole_at: datetime,
     ) -> None:
-        watermark, since, tail = newest
-        parts = None if tail is None else self._division.divide(tail)
+        parts = None if newest.rows is None else self._division.divide(newest.rows)
         pair = secrets.token_hex(8)
         self._states = [
             TableState(
-                endpoint=self._table.name,
+                endpoint=self._table.label,
                 rule=self._table.rule.number,
-                registry=self._table.registry,
+                registry=self._table.access.registry,
                 study=self._account,
                 pair=pair,
                 blinding=self._division.blinding,
                 shape=shape_of(schema),
                 rows=rows,
                 withheld=withheld,
-                watermark=watermark,
-                since=since,
+                watermark=newest.watermark,
+                since=newest.since,
                 tail=None if parts is None else digest_of(parts[number].columns),
                 read_whole_at=read_whole_at,
             ).as_json()

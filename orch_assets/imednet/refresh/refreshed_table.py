@@ -1,11 +1,12 @@
 """What a refresh needs of an endpoint: its rules, and ways to read its rows."""
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orch_assets.imednet.progress import ReadingCounts
+from orch_assets.imednet.refresh.account_reader import AccountReader
 from orch_assets.imednet.refresh.earlier_rows import dated_since
 from orch_assets.imednet.refresh.endpoint_rules import EndpointRule
 from orch_assets.imednet.refresh.recent_revisions import ChangedRows, RecentRevisions
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from orch_assets.imednet.paging import TableRead
+
+
+@dataclass(frozen=True)
+class RefreshAccess:
+    """What the refreshes of one SDK share.
+
+    Attributes:
+        registry: The registry's name in the states of stored tables.
+        settings: The settings of refreshes.
+        accounts: Reads which account a study is of.
+        revisions: Keeps the newest record revisions of a run.
+    """
+
+    registry: str
+    settings: RefreshSettings
+    accounts: AccountReader
+    revisions: RecentRevisions = field(default_factory=RecentRevisions)
 
 
 class ReadRows(Protocol):
@@ -39,13 +57,11 @@ class RefreshedTable:
         id_column: The column with the rows' IDs.
         schema: The schema of all rows, before they are split.
         page_size: Rows of a full page.
-        settings: The settings of refreshes.
-        registry: The registry's name in states.
-        account: Returns the digest of the study's row in the account.
+        access: What all refreshes of the SDK share.
         read: Begins a reading.
         batches: Returns the rows of a reading of the whole table.
-        recent: Keeps readings of this table; None for all but ``record_revisions``.
-        audit: The table ``record_revisions`` of the study; None for all but ``records``.
+        options: The keyword arguments that the whole table is read with.
+        audit: The table whose rows tell that a row of this one has changed; None if none does.
     """
 
     name: str
@@ -54,13 +70,31 @@ class RefreshedTable:
     id_column: str
     schema: "pa.Schema"
     page_size: int
-    settings: RefreshSettings
-    registry: str
-    account: Callable[[], str]
+    access: RefreshAccess
     read: ReadRows
     batches: "Callable[[TableRead[pa.RecordBatch]], Generator[pa.RecordBatch, None, None]]"
-    recent: RecentRevisions | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     audit: "RefreshedTable | None" = None
+
+    @property
+    def label(self) -> str:
+        """The table's name in states: the endpoint with its options."""
+        options = [f"{name}={value}" for name, value in sorted(self.options.items())]
+        return " ".join([self.name, *options])
+
+    @property
+    def settings(self) -> RefreshSettings:
+        """The settings of refreshes."""
+        return self.access.settings
+
+    def account(self) -> str:
+        """Return a digest of the study's row in the account's list of studies.
+
+        Raises:
+            StudyNotFoundError: The account doesn't list the study.
+            RegistryError: The list can't be read completely.
+        """
+        return self.access.accounts.digest(self.study_key)
 
     def requests(self, rows: int) -> int:
         """Return how many requests that many rows take: the last page isn't full."""
@@ -96,11 +130,12 @@ class RefreshedTable:
             IncompleteTableError: The rows can't be read consistently.
             RegistryError: The API refuses the filter, or doesn't answer.
         """
-        rows = None if now or self.recent is None else self.recent.get(self.study_key, moment)
+        kept = self.access.revisions if self.name == "record_revisions" else None
+        rows = kept.get(self.study_key, moment) if kept and not now else None
         if rows is None:
             rows = self._read_since(moment, most, counts, changes)
-            if rows is not None and self.recent is not None:
-                self.recent.keep(self.study_key, rows)
+            if kept and rows is not None:
+                kept.keep(self.study_key, rows)
         if rows is None or rows.table.num_rows > most:
             return None
         return ChangedRows(self._since(rows.table, moment), moment, rows.began)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The state of one part of a table: all, open or withheld. It holds no data values.
 
     Attributes:
-        endpoint: The endpoint's name in the SDK.
+        endpoint: The endpoint's name in the SDK, with the options that it was read with.
         rule: The number of the rule that the table was refreshed by.
         registry: The registry's name.
         study: A digest of the study's row in the account.
@@ -60,6 +61,21 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Return the state as JSON values."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         return values
+
+
+@dataclass(frozen=True)
+class NewestRows:
+    """The newest rows of a table, as they are before they are split.
+
+    Attributes:
+        watermark: The newest date; see ``TableState``.
+        since: The date from which the rows are; None if they are all rows of the table.
+        rows: The rows; None if they are too many.
+    """
+
+    watermark: datetime | None
+    since: datetime | None
+    rows: "pa.Table | None"
 
 
 def shape_of(schema: "pa.Schema") -> str:

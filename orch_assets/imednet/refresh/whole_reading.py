@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.earlier_rows import EarlierRows, dated_since
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
-from orch_assets.imednet.refresh.table_state import before
+from orch_assets.imednet.refresh.table_state import NewestRows, before
 from orch_assets.refreshing import RowChanges
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_ROWS: Final = 10_000
 
 
-class NewestRows:
+class NewestRowsKeeper:
     """Keeps the rows whose dates are within the overlap of the newest one.
 
     Args:
@@ -66,19 +66,18 @@ class NewestRows:
                 self._dropped = newest_of(self._newest, self._date, None, self._dropped)
                 self._newest = []
 
-    def result(self) -> "tuple[datetime | None, datetime | None, pa.Table | None]":
-        """Return the newest date, the date from which rows are kept, and these rows.
-
-        The rows are None if they are too many. The second date is None if all rows are kept.
-        """
+    def result(self) -> NewestRows:
+        """Return the newest rows; all rows if they are few."""
         import pyarrow as pa
 
         if self._all is not None:
-            return self._watermark, None, pa.Table.from_batches(self._all, self._schema)
+            rows = pa.Table.from_batches(self._all, self._schema)
+            return NewestRows(self._watermark, None, rows)
         since = None if self._watermark is None else before(self._watermark, self._overlap)
         if since is None or (self._dropped is not None and self._dropped >= since):
-            return self._watermark, since, None
-        return self._watermark, since, pa.Table.from_batches(self._newest, self._schema)
+            return NewestRows(self._watermark, since, None)
+        rows = pa.Table.from_batches(self._newest, self._schema)
+        return NewestRows(self._watermark, since, rows)
 
     def _within(self, batches: "Sequence[pa.RecordBatch]") -> "list[pa.RecordBatch]":
         import pyarrow as pa
@@ -140,12 +139,12 @@ class WholeReading:
     ) -> None:
         rule = table.rule
         all_up_to = table.page_size - 1 if rule.by_date else MOST_ROWS
-        self.newest = NewestRows(table.schema, rule.date, table.settings.overlap, all_up_to)
+        self.newest = NewestRowsKeeper(table.schema, rule.date, table.settings.overlap, all_up_to)
         self._table = table
         self._counts = counts
         self._changes = changes
         self._load_earlier = earlier
-        self._reading = table.read({}, counts=counts)
+        self._reading = table.read(table.options, counts=counts)
         self._batches = table.batches(self._reading)
         self._peeked: list[pa.RecordBatch] = []
 

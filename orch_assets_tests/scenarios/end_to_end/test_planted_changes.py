@@ -4,11 +4,14 @@ import logging
 
 import pytest
 
+from orch_assets import LocalPipelineStore
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets_tests.scenarios.end_to_end.account import Account
 from orch_assets_tests.support.harness import materializations
 
-PLANTED = ("plantagenet-old", "plantagenet-new", "plantagenet-deleted", "plantagenet-blinded")
+PLANTED = tuple(
+    f"plantagenet-{kind}" for kind in ("old", "new", "deleted", "blinded later", "blinded")
+)
 
 
 @pytest.fixture
@@ -32,6 +35,7 @@ def test_no_changed_deleted_or_blinded_value_can_be_read_outside_of_the_stores(a
     (study,) = registry.study_keys()
     rows = [row for row in registry.rows("records", study) if not row["deleted"]]
     vitals = [row for row in rows if row["formKey"] == "VS"]
+    kits = [row for row in rows if row["formKey"] == "RAND"]
     events = [row for row in rows if row["formKey"] == "AE"]
     variable = next(
         row
@@ -41,8 +45,7 @@ def test_no_changed_deleted_or_blinded_value_can_be_read_outside_of_the_stores(a
 
     def answer(record, text):
         with registry.edit(study) as edit:
-            name = next(iter(record["recordData"]))
-            edit.records.change(record["recordId"], {name: text}, reason=text)
+            edit.records.change(record["recordId"], {"SYSBP": text}, reason=text)
 
     def run(*arguments):
         done = account.command("run", *arguments)
@@ -54,21 +57,31 @@ def test_no_changed_deleted_or_blinded_value_can_be_read_outside_of_the_stores(a
     answer(vitals[1], PLANTED[2])
     with registry.edit(study) as edit:
         edit.records.change(events[0]["recordId"], {"AETERM": PLANTED[3]})
+        edit.records.change(kits[0]["recordId"], {"KITNO": PLANTED[4]}, reason=PLANTED[4])
     said.append(run())
     answer(vitals[0], PLANTED[1])
     with registry.edit(study) as edit:
         edit.records.delete(vitals[1]["recordId"], reason=PLANTED[2])
+        edit.records.delete(kits[0]["recordId"], reason=PLANTED[4])
     said.append(run())
     with account.instance() as real:
         told = materializations(real, "records")[study]
     assert [(each["refresh"], each["rows_changed"]) for each in told[1:]] == [
+        ("counted", 4),
         ("counted", 3),
-        ("counted", 2),
     ]
     with registry.edit(study) as edit:
         edit.variables.change(variable["variableId"], blinded=True)
     said.append(run())
     said.append(account.command("failures").said)
+    stored = [
+        " ".join(LocalPipelineStore(folder).download(f"records/{study}")["record_data"])
+        for folder in (account.home / "artifacts", account.home / "artifacts" / "restricted")
+    ]
+    assert [[text for text in PLANTED if text in data] for data in stored] == [
+        [PLANTED[1], PLANTED[2]],
+        [PLANTED[3], PLANTED[4]],
+    ]
     assert readable(account, *said, caplog.text) == set()
 
 
