@@ -124,8 +124,26 @@ def print_matrix(console: "Console", entries: Sequence["MatrixEntry"]) -> None:
         results = [f"{each} {cells.get(each, '-')}" for each in pipelines if each not in unchanged]
         if unchanged:
             results.append(f"{len(unchanged)} unchanged")
-        line = escape(", ".join(results))
-        console.print(f"[bold]{escape(study)}[/bold]  {line}", highlight=False)
+        first, *more = _folded(study, results, console.width)
+        console.print(f"[bold]{escape(study)}[/bold]{escape(first)}", highlight=False)
+        for line in more:
+            say(console, line)
+
+
+def _folded(study: str, results: Sequence[str], width: int) -> list[str]:
+    """Return results in lines that break only between them; the first follows the study's key."""
+    from rich.cells import cell_len
+
+    lines: list[list[str]] = [[]]
+    used = cell_len(study) + 1
+    for text in (*(f"{result}," for result in results[:-1]), *results[-1:]):
+        needed = 1 + cell_len(text)
+        if lines[-1] and used + needed > width:
+            lines.append([])
+            used = 1
+        lines[-1].append(text)
+        used += needed
+    return [f"  {' '.join(line)}" for line in lines]
 
 
 def _table(grid: Mapping[str, Mapping[str, str]], pipelines: Sequence[str]) -> "Table":

@@ -160,6 +160,16 @@ def _count(changes: RowChanges, differences: RowDifferences) -> None:
     changes.new += differences.added.num_rows
     changes.changed += differences.after.num_rows
     changes.vanished += differences.removed.num_rows
+    if "deleted" in differences.after.schema.names:
+        changes.deleted += _marked_since(differences.before, differences.after)
+
+
+def _marked_since(before: "pa.RecordBatch", after: "pa.RecordBatch") -> int:
+    """Return how many records were marked as deleted."""
+    import pyarrow.compute as pc
+
+    then, now = (pc.fill_null(part["deleted"], False) for part in (before, after))
+    return int(pc.and_not(now, then).true_count)
 
 
 def _forms_of(differences: RowDifferences) -> set[FormReference]:
