@@ -25,6 +25,7 @@ isn't installed is an ``ImportError``.
     │   │   └── IncompleteTableError       the rows don't reconcile with the API's totals
     │   │       └── TableChangedError        rows moved in pages that a stream had passed on
     │   │           └── DictionaryChangedError    a variable became withheld during reading
+    │   ├── OtherRegistryError        a stored table was read from another account
     │   ├── WithheldValueError        open records hold values that must now be withheld
     │   └── OrchestratorError         a run over studies can't start
     │       ├── OrchestratorArgumentError (ValueError)   an argument is invalid
@@ -258,6 +259,26 @@ class WithheldValueError(ImednetError):
             "The open records hold values of variables that the data dictionary now withholds, "
             "because they were split by an older one. Materialize variables and records, then this "
             "asset again."
+        )
+
+
+class OtherRegistryError(ImednetError):
+    """A stored table was read from another registry or account. It was neither merged nor replaced.
+
+    Attributes:
+        study_key: The study.
+        table: The table's endpoint in the SDK.
+        differs: What differs: ``"registry"`` or ``"account"``.
+    """
+
+    def __init__(self, study_key: str, table: str, differs: str) -> None:
+        self.study_key = study_key
+        self.table = table
+        self.differs = differs
+        super().__init__(
+            f"The stored table {table} of study {named(study_key)} was read from another "
+            f"{differs}, so it was not replaced. Check ORCH_STORE, IMEDNET_BASE_URL and the API "
+            "keys. To replace it, run with --accept-other-registry."
         )
 
 

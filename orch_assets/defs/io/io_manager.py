@@ -44,6 +44,8 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     value is stored as JSON, in which NaN becomes null and keys become text. Manifests record the
     run, the asset, and the versions that the step has loaded.
 
+    A refreshed table that is unchanged is not stored: its metadata is that of the current version.
+
     A downstream asset loads a table as the type of its annotation: ``pandas.DataFrame`` (the
     default), ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame`` or
     ``polars.LazyFrame``. Several partitions are loaded as a dict by partition. If the annotation is
