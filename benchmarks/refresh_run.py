@@ -129,7 +129,8 @@ def rewrite(url: str, studies: Sequence[str], days: int, home: str) -> dict[str,
     figures = {}
     for name in TABLES:
         endpoint = getattr(sdk, name)
-        store.publish_stream(endpoint.refresh(studies[0]), name)
+        whole = endpoint.refresh(studies[0])
+        store.publish_stream(whole, whole.schema, name)
         ratios = []
         for _ in range(days):
             _get(f"{url}/day")
@@ -137,7 +138,7 @@ def rewrite(url: str, studies: Sequence[str], days: int, home: str) -> dict[str,
             if not stream.refresh.merged:  # this reads what changed
                 raise SystemExit(f"{name} was read whole: {stream.refresh.changes.reason}")
             begun = time.process_time()
-            uri = store.publish_stream(stream, name).uri
+            uri = store.publish_stream(stream, stream.schema, name).uri
             merging = time.process_time() - begun
             ratios.append(merging / _bare_rewrite(uri.removeprefix("file://"), home))
         figures[name] = sorted(ratios)[days // 2]
