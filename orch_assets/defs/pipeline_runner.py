@@ -176,7 +176,7 @@ class PipelineRunner:
                 found[name] = self._upstream(call, pipeline, name)
             # What is handed over in memory was not loaded. The open part comes first in both.
             versions = self.versions.get((name, call.study_key), loaded)
-            if pipeline.table_type(name) != SPLIT and versions is not loaded:
+            if pipeline.table_type(name) not in {SPLIT, HISTORY} and versions is not loaded:
                 uri = self.uris.get((name, call.study_key))
                 versions = {uri: versions[uri]} if uri in versions else {}
             open_parts.update(zip([name], versions.values(), strict=False))

@@ -121,6 +121,12 @@ class StudyPipeline(_PipelineSettings):
         """Whether the pipeline waits on the event loop instead of occupying a worker."""
         return self.machine is not None or inspect.iscoroutinefunction(self.function)
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The upstreams whose values the function receives, not only addresses or histories."""
+        types = {} if self.machine else {name: self.table_type(name) for name in self.upstreams}
+        return tuple(name for name, each in types.items() if each != HISTORY)
+
     def table_type(self, upstream: str) -> str:
         """Return the table type of a parameter, such as ``PANDAS``, ``ARROW`` or ``HISTORY``.
 

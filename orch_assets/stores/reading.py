@@ -19,7 +19,6 @@ from orch_assets.stores.manifest import Content, Manifest, publication_here_and_
 from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.order.marks import Mark, MarkedVersion, check_mark_name
-from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.stored_versions import SetVersion, StoredMember, TableVersion
 from orch_assets.study import check_study_key
 
@@ -198,18 +197,6 @@ class StoredArtifacts(ArtifactHistory):
         open_verified = partial(self._publisher.open_version, keys, manifest.content.sha256)
         uri = self._backend.uri(keys.current)
         return TableVersion(uri, manifest, self._files, open_verified)
-
-    def history(self, name: str, known: Mapping[str, str] | None = None) -> TableVersions:
-        """Return the versions of a table; what is read of them is not noted as an input.
-
-        Args:
-            name: Name of the artifact.
-            known: Current versions that the caller knows, by artifact URI.
-        """
-        keys = self._keys(name, ArtifactKind.TABLE)
-        uri, previous = self._backend.uri(keys.current), partial(self.previous, name)
-        version = (known or {}).get(uri)
-        return TableVersions(uri, keys, self._publisher, self._at_moments, previous, version)
 
     def previous_members(self, name: str, version: str | None = None) -> SetVersion | None:
         """Return the version of a set that its next version is made from.
