@@ -18,7 +18,7 @@ import dagster as dg
 from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
-from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
+from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
 from orch_assets.defs.io.previous_results import PreviousResults
 from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
@@ -192,6 +192,8 @@ class PipelineRunner:
         self, call: StepCall, name: str, handed: Any, io_manager: dg.IOManager, table_type: str
     ) -> Any:
         """Return a result as the requested type, from memory or else from its store."""
+        if isinstance(handed, UnchangedTable):
+            handed = handed.table
         if handed is not IN_THE_STORE:
             with contextlib.suppress(UnstorableTableError):  # a user's IO manager may store it
                 return as_handed(handed, table_type)
