@@ -25,7 +25,7 @@ from orch_assets.defs.io.refresh_metadata import (
     row_metadata,
 )
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
-from orch_assets.errors import ImednetError, UnstorableTableError
+from orch_assets.errors import ImednetError, StoreError, UnstorableTableError
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import current_known_names
@@ -243,11 +243,14 @@ class UnchangedTable:
 
     @cached_property
     def table(self) -> Any:
-        """The table, or ``IN_THE_STORE`` if it is too large to hold."""
+        """The table, or ``IN_THE_STORE`` if it is too large to hold or can't be read here."""
         if self._stored.num_rows > _HELD_ROWS:
             return IN_THE_STORE
-        held = _HeldBatches(self._stored.schema)
-        deque(held.collect(self._stored.batches()), maxlen=0)
+        try:
+            held = _HeldBatches(self._stored.schema)
+            deque(held.collect(self._stored.batches()), maxlen=0)
+        except StoreError:  # the current object may still be right
+            return IN_THE_STORE
         return held.table()
 
 

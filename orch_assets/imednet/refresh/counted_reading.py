@@ -6,7 +6,12 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from orch_assets.errors import IncompleteTableError, RegistryRefusedError
+from orch_assets.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    IncompleteTableError,
+    RegistryRefusedError,
+)
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.basis import Basis
 from orch_assets.imednet.refresh.earlier_rows import EarlierRows, dated_since
@@ -81,6 +86,8 @@ class CountedReading:
             if error.status in _REFUSED_ANYWAY:
                 raise
             return "the API refuses the filter"
+        except (ArtifactCorruptError, ArtifactNotFoundError):
+            return "the stored version can't be read"
         except IncompleteTableError:
             return "the changed rows can't be read consistently"
         if isinstance(found, CountedRows):
@@ -146,6 +153,8 @@ class CountedReading:
         """Return why an answer can't be all that changed; None if it can."""
         import numpy as np
 
+        if not self._basis.has(self._division.schemas(self._table.schema)):
+            return "the columns have changed"
         earlier = self._earlier
         if not earlier.is_in_order or len(earlier) != self._basis.state.rows:
             return "the stored rows aren't in the order of their IDs"
