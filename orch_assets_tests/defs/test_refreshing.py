@@ -249,9 +249,9 @@ def test_the_result_of_another_account_is_replaced_only_if_somebody_accepts_it(a
     with DemoServer(DemoRegistry(studies=1, subjects=5, seed=8)) as other:
         assert other.registry.study_keys() == [account.study]
         elsewhere = Account(other, account.folder, account.real)
-        run = elsewhere.run(*REFRESHED)
+        run = elsewhere.run()
         assert not run.is_success
-        for name in REFRESHED:
+        for name in (each.name for each in SHIPPED):
             error = observations(account.real, name)[account.study]["error"]
             assert error.startswith(("OtherRegistryError", "UpstreamFailed")), (name, error)
         assert "--accept-other-registry" in failure_text(account.real, run)
