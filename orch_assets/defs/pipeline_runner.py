@@ -259,7 +259,9 @@ class PipelineRunner:
             output = self._writer.write(call, value)
         name, study_key = call.step.name, call.study_key
         if (refresh := refresh_of(value)) is not None and refresh.earlier is not None:
-            _logger(study_key).info(refresh_line(name, refresh))
+            # Each line of a run's log costs milliseconds, and most tables are unchanged.
+            level = logging.DEBUG if refresh.unchanged else logging.INFO
+            _logger(study_key).log(level, refresh_line(name, refresh))
         self._note(call, output.result.metadata)
         if self.executions is None:
             return output
