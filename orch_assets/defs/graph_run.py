@@ -9,9 +9,12 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.defs import events
-from orch_assets.defs.checks import blinding_check as blinding
 from orch_assets.defs.checks import reconciliation_check as reconciliation
+from orch_assets.defs.checks.dictionary_checks import DictionaryChecks
+from orch_assets.defs.checks.dictionary_watch import DictionaryWatch, dictionary_watch
+from orch_assets.defs.checks.drift_check import VARIABLES
 from orch_assets.defs.dagster_internals import capture_interrupts
+from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.earlier_results import (
@@ -81,7 +84,9 @@ class GraphRun:
             ]
             for study_key in self._in_order(studies, selected, orchestration.workers())
         }
-        lanes = Lanes(self._runner(registry, selected, studies, done), orchestration.workers())
+        watch = dictionary_watch(self.context.resources, self.keys, self.pipelines, selected)
+        runner = replace(self._runner(registry, selected, studies, done), watch=watch)
+        lanes = Lanes(runner, orchestration.workers())
         try:
             self._log_results(lanes, steps, registry.label)
         finally:
@@ -90,7 +95,7 @@ class GraphRun:
                     self.executions.close()
         for text in lanes.unattributed:
             self.context.log.error("A failure belongs to no study: %s", text)
-        self._log_blinded_since(steps)
+        self._log_dictionary_checks(watch, steps)
         if self.failed:
             raise self._failure(studies)
 
@@ -102,6 +107,12 @@ class GraphRun:
         """Check stores and keys before the first study, so that a wrong setting fails the run."""
         extra_fields.are_open()
         resources = self.context.resources
+        if named := resources.orchestration.drift_modes().by_study:
+            known = self.context.instance.get_dynamic_partitions(STUDIES_NAME)
+            if unknown := sorted(set(named) - set(known)):
+                self.context.log.warning(
+                    "ORCH_DRIFT names studies that don't exist: %s", ", ".join(unknown)
+                )
         keys = [pipeline.io_manager_key for pipeline in self.pipelines]
         keys += ["restricted_io_manager", "restricted_store"]
         try_stores({key: getattr(resources, key) for key in keys})
@@ -285,26 +296,21 @@ class GraphRun:
             "[%s] %s failed: %s %s", failed.study_key, failed.pipeline, failed.text, report
         )
 
-    def _log_blinded_since(self, steps: Mapping[str, Sequence[LaneStep]]) -> None:
-        """Log the check ``blinded_since`` for each study whose dictionary was read."""
-        own = next((each for each in self.pipelines if each.name == blinding.DICTIONARY), None)
-        if own is None:
-            return
-        io_manager = getattr(self.context.resources, own.io_manager_key)
-        in_same_store = [p for p in self.pipelines if p.io_manager_key == own.io_manager_key]
-        assets = [self.keys[each.name] for each in in_same_store]
+    def _log_dictionary_checks(
+        self, watch: DictionaryWatch, steps: Mapping[str, Sequence[LaneStep]]
+    ) -> None:
+        """Log the checks of the table ``variables`` for each study whose dictionary was read."""
+        checks = DictionaryChecks(self.context.instance, self.keys, self.pipelines, watch)
         for study_key, study_steps in steps.items():
-            failed = [each.pipeline for each in self.failed.get(study_key, ())]
-            if own.name in failed or own.name not in {step.name for step in study_steps}:
+            if VARIABLES not in {step.name for step in study_steps}:
                 continue
+            failed = [each.pipeline for each in self.failed.get(study_key, ())]
             try:
-                evaluation = blinding.evaluation(io_manager, self.keys[own.name], assets, study_key)
-            except Exception as error:  # noqa: BLE001 - the results are logged; only the check is lost
-                reason = describe_failure(error).loggable
-                self.context.log.warning("Study %s, blinded_since: %s", study_key, reason)
-            else:
-                if evaluation is not None:
+                for evaluation in checks.evaluations(study_key, failed):
                     self.context.log_event(evaluation)
+            except Exception as error:  # noqa: BLE001 - the results are logged; only checks are lost
+                reason = describe_failure(error).loggable
+                self.context.log.warning("Study %s, dictionary checks: %s", study_key, reason)
 
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [each for study_key in studies for each in self.failed.get(study_key, ())]

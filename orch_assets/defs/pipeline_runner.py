@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
@@ -61,6 +62,8 @@ class PipelineRunner:
         executions: executions of state machines. None if no pipeline has a state machine.
         definition_metadata: metadata of the assets' definitions.
         versions: hashes of this run's artifacts by URI, by pipeline and study.
+        watch: compares the data dictionary that the run reads with the stored one. None for no
+            comparison.
     """
 
     run_id: str
@@ -76,6 +79,7 @@ class PipelineRunner:
     executions: StudyExecutions | None = None
     definition_metadata: Mapping[dg.AssetKey, Mapping[str, Any]] = field(default_factory=dict)
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    watch: DictionaryWatch | None = None
 
     def run(self, call: StepCall) -> StepOutput:
         """Run a synchronous pipeline on a worker thread."""
@@ -203,6 +207,8 @@ class PipelineRunner:
 
     def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Store a result; record its URI, its hashes and the execution that produced it."""
+        if self.watch is not None:
+            value = self.watch.watched(call.step.name, call.study_key, value)
         with derived_from(inputs):
             output = self._writer.write(call, value)
         name, study_key = call.step.name, call.study_key

@@ -4,11 +4,12 @@ Variables and forms are compared by their IDs. One that is deleted or disabled c
 and as added again when it is restored. Revisions, dates, positions and OIDs are not compared.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orch_assets.imednet.blinding.masking import rows_of
+from orch_assets.imednet.blinding.rules import BlindingRules
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +70,24 @@ def variable_changes(earlier: "pa.Table", later: "pa.Table") -> list[DictionaryC
 def form_changes(earlier: "pa.Table", later: "pa.Table") -> list[DictionaryChange]:
     """Return the changes from one table ``forms`` to another, in order of form IDs."""
     return list(_changes(_forms(earlier), _forms(later)))
+
+
+def loggable_changes(changes: Iterable[DictionaryChange], variables: "pa.Table") -> list[str]:
+    """Return a short text for each change that a log may show: ``AE.AETERM retyped``.
+
+    A variable is named only if the table ``variables`` has it open on all forms. Labels, types and
+    former names are left out.
+    """
+    rules = BlindingRules(variables)
+    return [_loggable(each, rules) for each in changes]
+
+
+def _loggable(change: DictionaryChange, rules: BlindingRules) -> str:
+    if change.what == FORM:
+        return f"form {change.form_key} {change.kind}"
+    if rules.is_open_everywhere(change.variable_name):
+        return f"{change.form_key}.{change.variable_name} {change.kind}"
+    return f"a variable that is not open {change.kind}"
 
 
 @dataclass(frozen=True)
