@@ -24,6 +24,7 @@ from orch_assets.defs.runs.earlier_results import (
 )
 from orch_assets.defs.runs.past_durations import past_durations
 from orch_assets.defs.runs.readiness import try_keys, try_stores
+from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.result_log import ResultLog
 from orch_assets.defs.state_machines.former_executions import executions_of
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
@@ -61,6 +62,7 @@ class GraphRun:
     def __post_init__(self) -> None:
         self.reconciled = {self.keys[each.name] for each in self.pipelines if each.reconciled}
         self.successes = ResultLog(self.context, self.reconciled)
+        self.reading = ReadingOptions.of(self.context.run.tags)
 
     def execute(self) -> None:
         """Run the studies.
@@ -189,6 +191,7 @@ class GraphRun:
             none_withheld=none_withheld,
             executions=self.executions,
             definition_metadata={spec.key: spec.metadata for spec in self.context.assets_def.specs},
+            reading=self.reading,
         )
 
     def _earlier(

@@ -20,10 +20,13 @@ from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
+from orch_assets.defs.io.previous_results import PreviousResults
+from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
+from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
-from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.pipeline import PREVIOUS, READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.orchestration.returned_values import SplitTable
@@ -62,6 +65,7 @@ class PipelineRunner:
         executions: executions of state machines. None if no pipeline has a state machine.
         definition_metadata: metadata of the assets' definitions.
         versions: hashes of this run's artifacts by URI, by pipeline and study.
+        reading: how the run reads tables.
         watch: compares the data dictionary that the run reads with the stored one. None for no
             comparison.
     """
@@ -79,6 +83,7 @@ class PipelineRunner:
     executions: StudyExecutions | None = None
     definition_metadata: Mapping[dg.AssetKey, Mapping[str, Any]] = field(default_factory=dict)
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
     watch: DictionaryWatch | None = None
 
     def run(self, call: StepCall) -> StepOutput:
@@ -148,19 +153,27 @@ class PipelineRunner:
         return allow_names(pipeline.function, assets, variables, everything=self.registry == "demo")
 
     def _call(self, study_key: str, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
-        logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)
-        return pipeline.function(study_key, self.sdk, logger, **upstreams)
+        return pipeline.function(study_key, self.sdk, _logger(study_key), **upstreams)
 
     # --- inputs ---
 
     def _upstreams(
         self, call: StepCall, pipeline: StudyPipeline
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Return the upstream results, and the hashes of their artifacts by URI."""
-        with noting_inputs() as inputs:
-            found = {name: self._upstream(call, pipeline, name) for name in pipeline.upstreams}
-        for name in found:  # those handed over in memory were not loaded, so not noted above
-            inputs.update(self.versions.get((name, call.study_key), {}))
+        """Return the pipeline's arguments, and the hashes of the upstreams' artifacts by URI."""
+        found: dict[str, Any] = {}
+        inputs: dict[str, str] = {}
+        open_parts: dict[str, str] = {}
+        for name in pipeline.upstreams:
+            with noting_inputs() as loaded:
+                found[name] = self._upstream(call, pipeline, name)
+            # What is handed over in memory was not loaded. The open part comes first in both.
+            versions = self.versions.get((name, call.study_key), loaded)
+            open_parts.update(zip([name], versions.values(), strict=False))
+            inputs |= {**loaded, **versions}
+        if pipeline.incremental:
+            find = self._previous_results.current
+            found[PREVIOUS] = find(pipeline.name, call.study_key, open_parts)
         return found, inputs
 
     def _upstream(self, call: StepCall, pipeline: StudyPipeline, name: str) -> Any:
@@ -212,6 +225,8 @@ class PipelineRunner:
         with derived_from(inputs):
             output = self._writer.write(call, value)
         name, study_key = call.step.name, call.study_key
+        if (refresh := refresh_of(value)) is not None and refresh.earlier is not None:
+            _logger(study_key).info(refresh_line(name, refresh))
         self.versions[name, study_key] = versions_of(output.result.metadata)
         self.uris[name, study_key] = uri_of(output.result.metadata)
         if self.executions is None:
@@ -225,3 +240,12 @@ class PipelineRunner:
         return OutputWriter(
             self.resources, self.run_id, self.keys, io_manager_keys, self.definition_metadata
         )
+
+    @cached_property
+    def _previous_results(self) -> PreviousResults:
+        restricted = self.resources.restricted_io_manager
+        return PreviousResults(self._writer.io_manager, restricted, self.keys, self.reading)
+
+
+def _logger(study_key: str) -> _RunLogAdapter:
+    return _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)

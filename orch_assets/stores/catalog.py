@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named
@@ -299,8 +299,18 @@ class ArtifactHistory:
         content: Content,
         members: Mapping[str, Content] | None = None,
         replaces: str | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> Published:
-        manifest = self._publisher.commit(keys, size, content, replaces)
+        manifest = self._publisher.commit(keys, size, content, replaces, state)
+        return self._as_published(keys, manifest, members)
+
+    def _as_published(
+        self,
+        keys: ArtifactKeys,
+        manifest: Manifest,
+        members: Mapping[str, Content] | None = None,
+    ) -> Published:
+        content = manifest.content
         return Published(
             uri=self._backend.uri(keys.current),
             artifact=keys.name,
@@ -308,6 +318,6 @@ class ArtifactHistory:
             bytes=content.bytes,
             rows=content.rows,
             columns=content.columns,
-            published_at=manifest.publications[0].published_at,
+            published_at=manifest.publications[-1].published_at,
             members=members or {},
         )

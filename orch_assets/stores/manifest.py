@@ -64,6 +64,8 @@ class Publication:
             version that was current already have the same number. None for those of releases 0.1.0
             and 0.2.0, which come first.
         replaces: The version that was current before; None if there was none.
+        state: What the publisher noted for whoever makes the next version from this one, as JSON
+            values; empty if nothing. See ``publish(…, state=…)``.
     """
 
     published_at: str
@@ -75,6 +77,7 @@ class Publication:
     libraries: Mapping[str, str] = field(default_factory=dict)
     number: int | None = None
     replaces: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Manifest:
     publications: tuple[Publication, ...]
 
 
-def publication_here_and_now() -> Publication:
+def publication_here_and_now(state: Mapping[str, Any] | None = None) -> Publication:
     """Return a publication by the current process, at the current time."""
     context = current_context()
     return Publication(
@@ -109,6 +112,7 @@ def publication_here_and_now() -> Publication:
             "orch-assets": code_version(),
             **_versions(),
         },
+        state=state or {},
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 
 from orch_assets.errors import StoreError
@@ -17,6 +18,7 @@ from orch_assets.stores.lineage import note_input
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
+from orch_assets.stores.stored_versions import SetVersion, StoredMember, TableVersion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,6 +161,57 @@ class StoredArtifacts(ArtifactHistory):
         keys = self._keys(name, ArtifactKind.JSON)
         with self._input(keys, version, as_of) as (file, _):
             return json.load(file)
+
+    def previous(self, name: str, version: str | None = None) -> TableVersion | None:
+        """Return the version of a table that its next version is made from.
+
+        Its data are fetched when they are first needed. They are not noted as an input of what is
+        published.
+
+        Args:
+            name: Name of the artifact.
+            version: SHA-256 of a version; by default the current one.
+
+        Returns:
+            None if nothing is stored, or there is no such version.
+
+        Raises:
+            ArtifactNameError: See :meth:`exists`.
+            ArtifactCorruptError: The manifest can't be read, or no store published what is current.
+            StoreUnavailableError: The store can't be read.
+        """
+        keys = self._keys(name, ArtifactKind.TABLE)
+        manifest = self._last_publication(keys, version)
+        if manifest is None:
+            return None
+        open_verified = partial(self._publisher.open_version, keys, manifest.content.sha256)
+        uri = self._backend.uri(keys.current)
+        return TableVersion(uri, manifest, self._files, open_verified)
+
+    def previous_members(self, name: str, version: str | None = None) -> SetVersion | None:
+        """Return the version of a set that its next version is made from.
+
+        Only the list of its tables is read. :meth:`publish_set` takes tables of it as they are.
+        Arguments, result and errors are those of :meth:`previous`.
+        """
+        keys = self._keys(name, ArtifactKind.SET)
+        manifest = self._last_publication(keys, version)
+        if manifest is None:
+            return None
+        uri, sha256 = self._backend.uri(keys.current), manifest.content.sha256
+        with self._publisher.open_version(keys, sha256) as file:
+            index = SetIndex.read(file)
+        members = {
+            member: StoredMember(uri, sha256, content, index.format)
+            for member, content in index.members.items()
+        }
+        return SetVersion(uri, manifest, members)
+
+    def _last_publication(self, keys: ArtifactKeys, version: str | None) -> Manifest | None:
+        manifest = self._publisher.last_publication(keys, version)
+        if manifest is None:
+            self._misplaced.refuse_earlier(keys)
+        return manifest
 
     def _read(self, name: str, version: str | None, as_of: Moment | None) -> "pa.Table":
         keys = self._keys(name, ArtifactKind.TABLE)

@@ -26,6 +26,7 @@ from orch_assets_tests.contracts.store_history import HistoryContract
 from orch_assets_tests.contracts.store_names import NamesContract
 from orch_assets_tests.contracts.store_order import OrderContract
 from orch_assets_tests.contracts.store_places import PlacesContract
+from orch_assets_tests.contracts.store_previous import PreviousContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 
@@ -36,6 +37,7 @@ class StoreContract(
     NamesContract,
     OrderContract,
     PlacesContract,
+    PreviousContract,
     RetentionContract,
     ShippedTablesContract,
 ):

@@ -6,6 +6,7 @@ import pytest
 from orch_assets import LocalPipelineStore
 from orch_assets.defs.resources import OrchestrationResource
 from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets.pipelines.dictionary_changes import dictionary_changes
 from orch_assets.pipelines.form_tables import form_tables
 from orch_assets.pipelines.forms import forms
 from orch_assets.pipelines.records import records
@@ -25,7 +26,7 @@ from orch_assets_tests.support.runs import small_pages
 
 STUDY, OTHER = "ONC-301", "CARD-202"
 PLANTED = "planted"
-PIPELINES = (sites, variables, forms, records, form_tables)
+PIPELINES = (sites, variables, forms, records, form_tables, dictionary_changes)
 
 
 @pytest.fixture
@@ -83,6 +84,14 @@ class Site:
             PLANTED in str(self.store.download_table(f"records/{study}").to_pylist()),
             PLANTED in str({name: table.to_pylist() for name, table in tables.items()}),
         ]
+
+    def rows(self, *columns):
+        """Return columns of the table ``dictionary_changes``, row by row."""
+        table = self.store.download_table(f"dictionary_changes/{STUDY}")
+        return [tuple(row[name] for name in columns) for row in table.to_pylist()]
+
+    def version(self, name="variables"):
+        return self.store.manifest(f"{name}/{STUDY}").content.sha256
 
     def edit_record(self):
         """Change what one record says, but not its form."""
@@ -165,6 +174,7 @@ def test_a_frozen_study_keeps_its_versions_and_fails_naming_the_change(site):
     assert site.run(f"freeze,{STUDY}=evolve").is_success
     assert site.stored()["label"] == "Secret label"
     assert site.run("freeze").is_success  # the accepted dictionary is the frozen one now
+    assert [kind for (kind,) in site.rows("kind")] == ["relabelled"]  # once
 
 
 def test_a_frozen_study_without_a_change_is_refreshed(site):
@@ -209,6 +219,9 @@ def test_of_a_mixed_change_a_frozen_study_applies_only_the_blinding(site):
     assert (passed, severity) == (False, "ERROR")
     assert told["held"] == ["AE.AESER relabelled", "form DM renamed"]
     assert "AETERM" not in str(told)
+    assert "Only what withholds values was applied." in failure_text(site.real, run)
+    failed = [name for name in before if states(site.real, name)[STUDY] == "FAILED"]
+    assert failed == ["dictionary_changes"]
     run = site.run("freeze")  # from now on, it is frozen as before
     assert not run.is_success
     assert "AE.AESER relabelled" in failure_text(site.real, run)
@@ -242,3 +255,35 @@ def test_blinding_reaches_tables_that_a_killed_run_left_behind(site):
 def test_a_study_that_the_setting_names_but_nobody_knows_is_named_in_the_log(site):
     assert site.run("evolve,ONC-31=freeze").is_success
     assert "ORCH_DRIFT names studies that don't exist: ONC-31" in site.log
+
+
+def test_each_change_is_a_row_with_the_versions_between_which_it_was_noticed(site):
+    assert site.rows("kind") == []
+    before, forms_before = site.version(), site.version("forms")
+    site.edit(blinded=True, label="Secret label")
+    with site.server.registry.edit(STUDY) as edit:
+        edit.forms.add("NEW", "A new form")
+    assert site.run().is_success
+    assert site.run().is_success  # nothing changed: no further row, and no other version
+    after, forms_after = site.version(), site.version("forms")
+    assert site.rows("what", "form_key", "variable_name", "kind", "version_from", "version_to") == [
+        ("variable", "AE", "AETERM", "blinded", before, after),
+        ("variable", "AE", "AETERM", "relabelled", before, after),
+        ("form", "NEW", None, "added", forms_before, forms_after),
+    ]
+    unchanged = site.version("dictionary_changes")
+    assert site.run().is_success
+    assert site.version("dictionary_changes") == unchanged
+    site.edit(blinded=False)
+    assert site.run().is_success
+    assert site.rows("kind", "old", "new")[3:] == [("unblinded", "blinded", "open")]
+
+
+def test_changes_since_a_version_that_is_gone_are_not_silent(site):
+    site.store.delete(f"variables/{STUDY}", history=True)
+    site.edit(label="Secret label")
+    assert site.run().is_success
+    assert site.rows("what", "kind", "version_from") == [("variable", "unknown", None)]
+    site.edit(label="Secret label 2")
+    assert site.run().is_success
+    assert site.rows("kind")[1:] == [("relabelled",)]

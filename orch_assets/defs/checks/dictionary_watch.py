@@ -24,10 +24,11 @@ from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.errors import DictionaryFrozenError, SettingError
 from orch_assets.imednet.dictionary.dictionary_changes import (
+    FORM,
+    VARIABLE,
     DictionaryChange,
-    form_changes,
+    changes_between,
     loggable_changes,
-    variable_changes,
 )
 from orch_assets.imednet.dictionary.frozen_dictionary import with_new_blinding, withholds_more
 from orch_assets.imednet.streams import BatchStream
@@ -144,8 +145,8 @@ class DictionaryWatch:
         stored = self._stored(name, study_key)
         if stored is None or stored.equals(table):
             return table
-        compare = variable_changes if name == VARIABLES else form_changes
-        changes = compare(stored, table)
+        what = VARIABLE if name == VARIABLES else FORM
+        changes = changes_between(what, stored, table)
         if not changes:
             return table
         variables = table if name == VARIABLES else self.current_variables(study_key)
@@ -154,7 +155,7 @@ class DictionaryWatch:
         if self.modes.of(study_key) != DriftMode.FREEZE:
             return table
         kept = with_new_blinding(stored, table) if name == VARIABLES else stored
-        held = tuple(loggable_changes(compare(kept, table), variables))
+        held = tuple(loggable_changes(changes_between(what, kept, table), variables))
         if not held:  # only blinding
             return table
         self.drifts[name, study_key] = Drift(drift.changes, drift.texts, held)
@@ -198,13 +199,12 @@ def dictionary_watch(
         pipelines: The pipelines of the graph.
         selected: Those that the run runs.
     """
-    own = next((each.io_manager_key for each in pipelines if each.name == VARIABLES), None)
-    io_manager = getattr(resources, own, None) if own else None
-    is_ours = isinstance(io_manager, PipelineIOManager)
+    own = next((each.io_manager_key for each in pipelines if each.name == VARIABLES), "")
+    io_manager = getattr(resources, own, None)
     return DictionaryWatch(
         modes=resources.orchestration.drift_modes(),
         current_variables=lambda study_key: resources.registry.sdk.dictionary(study_key).variables,
-        store=io_manager.pipeline_store if is_ours else None,
+        store=io_manager.pipeline_store if isinstance(io_manager, PipelineIOManager) else None,
         artifact=lambda name, study_key: artifact_name(keys[name], study_key),
         rebuilt=[each.name for each in selected if each.io_manager_key == own],
     )

@@ -29,6 +29,7 @@ from orch_assets.defs.io.step_inputs import publishing, reading
 from orch_assets.defs.io.table_types import as_result, is_table, is_table_stream, type_name
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
+from orch_assets.imednet.streams import BatchStream
 from orch_assets.marked_names import named_column_type, with_known_names
 from orch_assets.orchestration.reporting.known_names import KnownNames
 
@@ -43,6 +44,8 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     stored as a table. A mapping from names to such tables is stored as one artifact set. Any other
     value is stored as JSON, in which NaN becomes null and keys become text. Manifests record the
     run, the asset, and the versions that the step has loaded.
+
+    A refreshed table that is unchanged is not stored: its metadata is that of the current version.
 
     A downstream asset loads a table as the type of its annotation: ``pandas.DataFrame`` (the
     default), ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame`` or
@@ -178,6 +181,8 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
     value = _as_arrow(as_result(value))
     if is_table(value):
         return store.publish(value, name)
+    if is_unchanged(value):
+        return store.still_current(name, value.refresh.earlier.version)
     if is_table_stream(value):
         return store.publish_stream(value, value.schema, name)
     if isinstance(
@@ -187,6 +192,15 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         if all(is_table(table) or is_table_stream(table) for table in tables.values()):
             return store.publish_set(tables, name)
     return store.publish_json(value, name, missing_as_null=True)
+
+
+def is_unchanged(value: Any) -> bool:
+    """Whether a value is a refreshed table whose stored version is still right.
+
+    Its stream has no rows, and must not be stored.
+    """
+    refresh = value.refresh if isinstance(value, BatchStream) else None
+    return refresh is not None and refresh.unchanged
 
 
 def _as_arrow(value: Any) -> Any:

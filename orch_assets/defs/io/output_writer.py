@@ -17,9 +17,10 @@ import dagster as dg
 from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import output_context
-from orch_assets.defs.io.io_manager import PipelineIOManager
+from orch_assets.defs.io.io_manager import PipelineIOManager, is_unchanged
+from orch_assets.defs.io.refresh_metadata import refresh_metadata, refresh_of
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
-from orch_assets.errors import ImednetError
+from orch_assets.errors import ImednetError, UnstorableTableError
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import current_known_names
@@ -69,6 +70,8 @@ class OutputWriter:
             metadata, handover = self._write_split(call, value)
         else:
             metadata, handover = self._write_one(call, self.io_manager(call.step.name), value)
+        if (refresh := refresh_of(value)) is not None:
+            metadata = {**metadata, **refresh_metadata(refresh)}
         return StepOutput(StoredResult(metadata=metadata, stored=True), handover=handover)
 
     def io_manager(self, name: str) -> dg.IOManager:
@@ -90,9 +93,35 @@ class OutputWriter:
             return self._store(call, io_manager, value), IN_THE_STORE
         held = _HeldBatches(value.schema)
         with value:
-            batches = _DelayedCommit(held.collect(value), value.counts, value.schema, before_commit)
-            metadata = self._store(call, io_manager, batches)
-        return {**metadata, **_reading_counts(value.counts)}, held.table()
+            if is_unchanged(value):
+                metadata = self._unchanged(call, io_manager, value, before_commit)
+            else:
+                stream = _DelayedCommit(value, held.collect(value), before_commit)
+                metadata = self._store(call, io_manager, stream)
+        handover = IN_THE_STORE if is_unchanged(value) else held.table()
+        return {**metadata, **_reading_counts(value.counts)}, handover
+
+    def _unchanged(
+        self,
+        call: StepCall,
+        io_manager: dg.IOManager,
+        value: BatchStream,
+        before_commit: Callable[[], object],
+    ) -> Metadata:
+        """Return the metadata of the stored version that is still right; nothing is stored.
+
+        Raises:
+            UnstorableTableError: The IO manager is a user's own, so it would store no rows.
+        """
+        if not isinstance(io_manager, PipelineIOManager):
+            raise UnstorableTableError(
+                "The table is unchanged since another version of it, which this IO manager "
+                "doesn't have. Refresh a table only from the previous result that the pipeline "
+                "receives."
+            )
+        deque(value, maxlen=0)  # no batches, but its end ends the other part
+        before_commit()
+        return self._store(call, io_manager, value)
 
     def _write_split(self, call: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
         """Store both parts; commit the withheld part first.
@@ -102,14 +131,18 @@ class OutputWriter:
         write_withheld = partial(self._write_withheld, call, value)
         io_manager = self.io_manager(call.step.name)
         if isinstance(value.table, BatchStream):  # both parts come from the same download
-            background = _BackgroundWrite(write_withheld)
-            batches = background.feed(value.table)
-            stream = BatchStream(batches, value.table.counts, value.table.schema)
-            try:
-                metadata, handover = self._write_one(call, io_manager, stream, background.result)
-            finally:
-                value.table.close()
-                background.wait()  # or a retry would write while this attempt still does
+            with value.table as table:
+                refresh = table.refresh  # a refresh is planned here, on the study's thread
+                background = _BackgroundWrite(write_withheld)
+                batches = background.feed(table)
+                stream = BatchStream(batches, table.counts, table.schema, refresh=refresh)
+                try:
+                    metadata, handover = self._write_one(
+                        call, io_manager, stream, background.result
+                    )
+                finally:
+                    table.close()
+                    background.wait()  # or a retry would write while this attempt still does
             withheld, withheld_handover = background.result()
         else:
             withheld, withheld_handover = write_withheld()
@@ -193,20 +226,19 @@ class _DelayedCommit(BatchStream, DeferredStream):
     (``stores.tables.Incoming``). For other consumers, the stream waits before it ends.
 
     Args:
-        batches: the rows.
-        counts: progress of their download.
-        schema: schema of every batch.
+        stream: the stream.
+        batches: its rows.
         wait: returns when the table may be committed.
     """
 
     def __init__(
         self,
+        stream: BatchStream,
         batches: "Iterable[pa.RecordBatch]",
-        counts: ReadingCounts,
-        schema: "pa.Schema",
         wait: Callable[[], object],
     ) -> None:
-        super().__init__(self._waited(batches), counts, schema)
+        rows = self._waited(batches)
+        super().__init__(rows, stream.counts, stream.schema, refresh=stream.refresh)
         self._wait = wait
         self._taken = False
 

@@ -1,7 +1,8 @@
 """What changed between two dictionaries of a study: its variables and its forms.
 
 Variables and forms are compared by their IDs. One that is deleted or disabled counts as removed,
-and as added again when it is restored. Revisions, dates, positions and OIDs are not compared.
+and as added again when it is restored. It is still compared, because records may hold its values.
+Revisions, dates, positions and OIDs are not compared.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +32,10 @@ _BLINDING: Final[Mapping[bool | None, str]] = {False: "open", True: "blinded", N
 _OPENED: Final = (BLINDED, "open")
 
 
+# The kind of a change of which only that much is known: the earlier dictionary is gone.
+UNKNOWN: Final = "unknown"
+
+
 @dataclass(frozen=True)
 class DictionaryChange:
     """One difference between two dictionaries.
@@ -41,8 +46,8 @@ class DictionaryChange:
         variable_name: The variable's name, by the later dictionary if it has the variable. None for
             a form.
         variable_id: ID of the variable; None for a form.
-        kind: One of :data:`KINDS`. A form is added, removed, renamed (its name or its key) or
-            retyped.
+        kind: One of :data:`KINDS`, or :data:`UNKNOWN`. A form is added, removed, renamed (its name
+            or its key) or retyped.
         old: The earlier type, label or name; ``open``, ``blinded`` or ``unknown`` for a change of
             blinding; the type of what was removed. None for what was added.
         new: The same after the change; None for what was removed. A form's name is followed by its
@@ -58,18 +63,24 @@ class DictionaryChange:
     new: str | None
 
 
-def variable_changes(earlier: "pa.Table", later: "pa.Table") -> list[DictionaryChange]:
-    """Return the changes from one table ``variables`` to another, in order of variable IDs.
+def changes_between(what: str, earlier: "pa.Table", later: "pa.Table") -> list[DictionaryChange]:
+    """Return the changes of variables or forms between two tables, in order of their IDs.
 
     A variable that is blinded when it is added is only ``added``. A variable without a name is
     blinded, whatever its flag says.
+
+    Args:
+        what: ``variable``, to compare two tables ``variables``; ``form`` for tables ``forms``.
+        earlier: The earlier table.
+        later: The later table.
     """
-    return list(_changes(_variables(earlier), _variables(later)))
+    items = _variables if what == VARIABLE else _forms
+    return list(_changes(items(earlier), items(later)))
 
 
-def form_changes(earlier: "pa.Table", later: "pa.Table") -> list[DictionaryChange]:
-    """Return the changes from one table ``forms`` to another, in order of form IDs."""
-    return list(_changes(_forms(earlier), _forms(later)))
+def unknown_change(what: str) -> DictionaryChange:
+    """Return the change that stands for all changes since a dictionary that is gone."""
+    return DictionaryChange(what, None, None, None, UNKNOWN, None, None)
 
 
 def loggable_changes(changes: Iterable[DictionaryChange], variables: "pa.Table") -> list[str]:
@@ -92,17 +103,19 @@ def _loggable(change: DictionaryChange, rules: BlindingRules) -> str:
 
 @dataclass(frozen=True)
 class _Item:
-    """A variable or a form in use.
+    """A variable or a form.
 
     Attributes:
+        in_use: Whether it is neither deleted nor disabled.
         type: Its type, which says in a change what was added or removed.
-        compared: What is compared, by the kind of the change.
+        compared: What else is compared, by the kind of the change.
     """
 
     what: str
     form_key: str | None
     variable_name: str | None
     variable_id: int | None
+    in_use: bool
     type: str | None
     compared: Mapping[str, str | None]
 
@@ -117,11 +130,11 @@ def _changes(
     # A malformed table may have a row without an ID; it comes first.
     for row_id in sorted({*earlier, *later}, key=lambda each: (each is not None, each or 0)):
         old, new = earlier.get(row_id), later.get(row_id)
-        if old is None and new is not None:
+        if new is not None and new.in_use and not (old and old.in_use):
             yield new.change(ADDED, None, new.type)
-        elif old is not None and new is None:
-            yield old.change(REMOVED, old.type, None)
-        elif old is not None and new is not None:
+        elif old is not None and old.in_use and not (new and new.in_use):
+            yield (new or old).change(REMOVED, old.type, None)
+        if old is not None and new is not None:
             for kind, value in old.compared.items():
                 now = new.compared[kind]
                 if value != now:
@@ -132,12 +145,12 @@ def _variables(table: "pa.Table") -> dict[int | None, _Item]:
     columns = ("variable_id", "form_key", "variable_name", "variable_type", "label", "blinded")
     variables = {}
     for *row, deleted, disabled in rows_of(table, (*columns, "deleted", "disabled")):
-        if deleted or disabled:
-            continue
         variable_id, form_key, name, type_, label, blinded = row
         blinding = _BLINDING[blinded if name else True]
         compared = {BLINDED: blinding, RENAMED: name, RETYPED: type_, RELABELLED: label}
-        variables[variable_id] = _Item(VARIABLE, form_key, name, variable_id, type_, compared)
+        in_use = not (deleted or disabled)
+        item = _Item(VARIABLE, form_key, name, variable_id, in_use, type_, compared)
+        variables[variable_id] = item
     return variables
 
 
@@ -145,7 +158,6 @@ def _forms(table: "pa.Table") -> dict[int | None, _Item]:
     forms = {}
     columns = ("form_id", "form_key", "form_name", "form_type", "disabled")
     for form_id, form_key, name, type_, disabled in rows_of(table, columns):
-        if not disabled:
-            compared = {RENAMED: f"{name or ''} ({form_key or ''})", RETYPED: type_}
-            forms[form_id] = _Item(FORM, form_key, None, None, type_, compared)
+        compared = {RENAMED: f"{name or ''} ({form_key or ''})", RETYPED: type_}
+        forms[form_id] = _Item(FORM, form_key, None, None, not disabled, type_, compared)
     return forms

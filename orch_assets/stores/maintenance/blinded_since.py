@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # The table of the shipped pipeline, one for each study.
 _DICTIONARY: Final = re.compile(r"(?:.*/)?variables/[^/]+")
+# What is made of dictionaries alone, and so holds no values either.
+_OF_DICTIONARIES: Final = re.compile(r"(?:.*/)?dictionary_changes/[^/]+")
 _COLUMNS: Final = ("variable_name", "form_key", "form_id", "blinded")
 # The default location of the restricted store, whose readers may see withheld values.
 _RESTRICTED: Final = "restricted/"
@@ -93,8 +95,8 @@ class BlindedVersions:
         if not self._blinded_by_dictionary:
             return
         for uri, keys in sorted(self._by_uri.items(), key=lambda item: item[1].name):
-            if _is_dictionary(keys):
-                continue  # it holds no values
+            if _holds_no_values(keys):
+                continue
             current = stored_hash(self._backend, keys.current)
             for version in self._manifests_of(uri):
                 variables = self._blinded_variables(uri, version)
@@ -133,7 +135,7 @@ class BlindedVersions:
         item = (uri, version)
         if item in self._blinded_by_dictionary:
             return self._blinded_by_dictionary[item]
-        if uri not in self._by_uri or _is_dictionary(self._by_uri[uri]):
+        if uri not in self._by_uri or _holds_no_values(self._by_uri[uri]):
             return _NONE
         if item not in self._blinded:
             self._blinded[item] = _NONE  # ends the recursion if an artifact is among its own inputs
@@ -161,6 +163,11 @@ class BlindedVersions:
 
 def _is_dictionary(keys: ArtifactKeys) -> bool:
     return keys.kind == "table" and bool(_DICTIONARY.fullmatch(keys.name))
+
+
+def _holds_no_values(keys: ArtifactKeys) -> bool:
+    of_dictionaries = keys.kind == "table" and bool(_OF_DICTIONARIES.fullmatch(keys.name))
+    return of_dictionaries or _is_dictionary(keys)
 
 
 def _open_variables(table: "pa.Table") -> frozenset[str]:

@@ -12,11 +12,18 @@ from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.imednet.dictionary.dictionary_changes import (
     KINDS,
     DictionaryChange,
-    form_changes,
-    variable_changes,
+    changes_between,
 )
 
 STUDY = "S"
+
+
+def variable_changes(before, after):
+    return changes_between("variable", before, after)
+
+
+def form_changes(before, after):
+    return changes_between("form", before, after)
 
 
 class Dictionaries:
@@ -99,6 +106,17 @@ def test_forms_are_added_renamed_and_removed_when_they_are_disabled(account):
     )
 
 
+def test_a_deleted_variable_can_be_blinded_and_then_both_are_named(account):
+    with account.edit() as edit:
+        variable_id = edit.variables.find(formKey="AE", variableName="AETERM")["variableId"]
+    before, _ = account.tables()
+    with account.edit() as edit:
+        edit.variables.delete(variable_id)
+        edit.variables.change(variable_id, blinded=True)
+    after, _ = account.tables()
+    assert [each.kind for each in variable_changes(before, after)] == ["removed", "blinded"]
+
+
 def test_a_flag_that_nobody_knows_withholds_and_revisions_are_no_change(account):
     before, _ = account.tables()
     row = next(row for row in account.registry.rows("variables", STUDY) if not row["blinded"])
@@ -157,16 +175,16 @@ class Editor:
 
 
 def state(variables: Any) -> dict[int, dict[str, Any]]:
-    """Return what the comparison says of each variable in use, said in another way."""
+    """Return what the comparison says of each variable, said in another way."""
     return {
         row["variable_id"]: {
+            "in use": not (row["deleted"] or row["disabled"]),
             "renamed": row["variable_name"],
             "retyped": row["variable_type"],
             "relabelled": row["label"],
             "blinded": {True: "blinded", False: "open", None: "unknown"}[row["blinded"]],
         }
         for row in variables.to_pylist()
-        if not row["deleted"]
     }
 
 
@@ -181,19 +199,18 @@ def test_the_changes_of_any_edits_lead_from_the_earlier_dictionary_to_the_later_
         after, forms_after = account.tables()
         found = variable_changes(before, after)
         earlier, later = state(before), state(after)
-        assert {each.variable_id for each in found if each.kind == "added"} == (
-            later.keys() - earlier.keys()
-        )
         for each in found:
-            if each.kind == "removed":
-                del earlier[each.variable_id]
-            elif each.kind == "added":
-                earlier[each.variable_id] = later[each.variable_id]
+            row = earlier.setdefault(each.variable_id, dict(later.get(each.variable_id, {})))
+            if each.kind in {"added", "removed"}:
+                row["in use"] = each.kind == "added"
             else:
                 kind = "blinded" if each.kind == "unblinded" else each.kind
-                assert earlier[each.variable_id][kind] == each.old
-                earlier[each.variable_id][kind] = each.new
-        assert earlier == later
+                assert row[kind] == each.old
+                row[kind] = each.new
+        for variable_id in earlier.keys() - later.keys():  # nothing is said of what isn't in use
+            assert not earlier.pop(variable_id)["in use"]
+        assert earlier == {each: later[each] for each in earlier}
+        assert not any(later[each]["in use"] for each in later.keys() - earlier.keys())
         assert {each.kind for each in found} <= set(KINDS)
         assert variable_changes(after, after) == form_changes(forms_after, forms_after) == []
         different = named_forms(forms_before) ^ named_forms(forms_after)
