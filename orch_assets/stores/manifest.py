@@ -44,7 +44,7 @@ class Content:
     def from_json(cls, value: Mapping[str, Any]) -> "Content":
         """Read a content from its form in JSON, as ``dataclasses.asdict`` returns it."""
         columns = tuple((name, type_) for name, type_ in value["columns"])
-        return cls(**{**_known(cls, value), "columns": columns})
+        return cls(**{**known(cls, value), "columns": columns})
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Entry:
             value = json.loads(data)
             ids = tuple(map(str, value.pop("entries", [key.rpartition("/")[2]])))
             publications = tuple(
-                Publication(**_known(Publication, each)) for each in value["publications"]
+                Publication(**known(Publication, each)) for each in value["publications"]
             )
             content = Content.from_json(value["content"])
             manifest = Manifest(value["artifact"], value["kind"], content, publications)
@@ -193,8 +193,11 @@ def _publications(entries: Iterable[Entry]) -> list[tuple[str, Manifest, Publica
     return list(by_id.values())
 
 
-def _known(class_: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop fields that a later release added: they must not make an artifact unreadable."""
+def known(class_: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a class, without those that a later release added.
+
+    These must not make an artifact unreadable.
+    """
     return {field.name: value[field.name] for field in fields(class_) if field.name in value}
 
 

@@ -23,6 +23,7 @@ from orch_assets.stores.formats import batches
 from orch_assets_tests.contracts.store_damage import DamageContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract
+from orch_assets_tests.contracts.store_marks import MarksContract
 from orch_assets_tests.contracts.store_names import NamesContract
 from orch_assets_tests.contracts.store_order import OrderContract
 from orch_assets_tests.contracts.store_places import PlacesContract
@@ -34,6 +35,7 @@ from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 class StoreContract(
     DamageContract,
     HistoryContract,
+    MarksContract,
     NamesContract,
     OrderContract,
     PlacesContract,
