@@ -25,6 +25,7 @@ isn't installed is an ``ImportError``.
     │   │   └── IncompleteTableError       the rows don't reconcile with the API's totals
     │   │       └── TableChangedError        rows moved in pages that a stream had passed on
     │   │           └── DictionaryChangedError    a variable became withheld during reading
+    │   ├── OtherRegistryError        a stored table was read from another account
     │   ├── WithheldValueError        open records hold values that must now be withheld
     │   ├── DictionaryFrozenError     a frozen study's data dictionary changed
     │   └── OrchestratorError         a run over studies can't start
@@ -285,6 +286,26 @@ class DictionaryFrozenError(ImednetError):
             f"The data dictionary of study {study} is frozen (ORCH_DRIFT) and has changed in "
             f"iMednet: {shown}. {kept} To accept the changes, run the study once with "
             f"ORCH_DRIFT={study}=evolve."
+        )
+
+
+class OtherRegistryError(ImednetError):
+    """A stored table was read from another registry or account. It was neither merged nor replaced.
+
+    Attributes:
+        study_key: The study.
+        table: The table's endpoint in the SDK.
+        differs: What differs: ``"registry"`` or ``"account"``.
+    """
+
+    def __init__(self, study_key: str, table: str, differs: str) -> None:
+        self.study_key = study_key
+        self.table = table
+        self.differs = differs
+        super().__init__(
+            f"The stored table {table} of study {named(study_key)} was read from another "
+            f"{differs}, so it was not replaced. Check ORCH_STORE, IMEDNET_BASE_URL and the API "
+            "keys. To replace it, run with --accept-other-registry."
         )
 
 

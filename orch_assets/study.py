@@ -201,6 +201,12 @@ def get_current_study() -> str | None:
     return context.study_key if context else None
 
 
+def current_run() -> str | None:
+    """Return the ID of the run that the study runs in; None outside a run."""
+    context = _current.get()
+    return context.provenance.get("run") if context else None
+
+
 @contextlib.contextmanager
 def study_context(
     study_key: str,

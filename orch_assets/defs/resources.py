@@ -68,6 +68,16 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
         description="Requests in flight per credential and process. "
         "Default: IMEDNET_MAX_REQUESTS, else 8.",
     )
+    overlap: int | None = Field(
+        default=None,
+        description="Seconds before a table's newest date from which a refresh reads again. "
+        "Default: ORCH_OVERLAP, else 3600.",
+    )
+    full_every: int | None = Field(
+        default=None,
+        description="Days after which a refresh reads a table whole. "
+        "Default: ORCH_FULL_EVERY, else 7.",
+    )
     demo_studies: int = Field(default=12, description="Number of studies in the simulator.")
     demo_subjects: int = Field(
         default=40, description="Subjects in a typical study of the simulator."
@@ -123,6 +133,9 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
             answer_timeout=self.answer_timeout,
             max_answer_mb=self.max_answer_mb,
             max_requests=self.max_requests,
+            registry_name="demo" if self.is_demo else None,  # its port changes
+            overlap=self.overlap,
+            full_every=self.full_every,
         )
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature

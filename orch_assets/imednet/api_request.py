@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from orch_assets.errors import RegistryError
 from orch_assets.marked_names import named_path, with_known_names
-from orch_assets.study import get_current_study
+from orch_assets.study import check_study_key, get_current_study
 
 API_PATH = "/api/v1/edc"
 
@@ -79,3 +79,16 @@ def plain_code(value: Any) -> str | None:
     """
     text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     return text if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+def study_of(study_key: str | None, endpoint: str) -> str:
+    """Return the study key passed, or else that of the current ``study_context``.
+
+    Raises:
+        TypeError: There is neither.
+        StudyKeyError: The key is not a valid study key.
+    """
+    study_key = get_current_study() if study_key is None else study_key
+    if study_key is None:
+        raise TypeError(f"{endpoint}: pass study_key, or call inside study_context(study_key).")
+    return check_study_key(study_key)

@@ -1,26 +1,35 @@
 """The endpoints of the iMednet API: read as objects, as record batches or as one table."""
 
-import contextlib
 import functools
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from orch_assets.imednet.api_request import ApiRequest, segment
+from orch_assets.imednet.api_request import ApiRequest, segment, study_of
 from orch_assets.imednet.arrow import arrow_schema
 from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, StudyDictionary
 from orch_assets.imednet.connections.retries import FailedAttempt, attempted
 from orch_assets.imednet.fields import Field, fields_of, read_row
-from orch_assets.imednet.filters import build_filter, check_names
+from orch_assets.imednet.filters import build_filter, check_names, option_text
 from orch_assets.imednet.http import RegistryHttp
 from orch_assets.imednet.models import Job, RegistryRow
 from orch_assets.imednet.page_source import TablePages
 from orch_assets.imednet.pages import Page, decode_object, page_of_columns, page_of_objects
 from orch_assets.imednet.paging import TableRead
 from orch_assets.imednet.progress import ReadingCounts, ReadingProgress, readings_under_way
-from orch_assets.imednet.streams import BatchStream, RowStream
-from orch_assets.study import check_study_key, get_current_study
+from orch_assets.imednet.refresh.endpoint_rules import RULES
+from orch_assets.imednet.refresh.part_division import PartDivision
+from orch_assets.imednet.refresh.refresh_plan import RefreshPlan
+from orch_assets.imednet.refresh.refreshed_table import RefreshAccess, RefreshedTable
+from orch_assets.imednet.streams import (
+    BatchStream,
+    RefreshStream,
+    RowStream,
+    in_large_batches,
+    with_callback,
+)
+from orch_assets.refreshing import PreviousResult, StoredTable
 from orch_assets.table_blocks import block_rows
 
 if TYPE_CHECKING:
@@ -42,6 +51,7 @@ class Access:
         http: Sends the requests.
         page_size: Rows per page.
         window: Pages that a reading has in progress; None computes the number.
+        refreshes: What refreshes share. None for the list of studies, which has none.
         dictionaries: Reads the studies' dictionaries. None for the two endpoints that the
             dictionaries themselves are read from.
     """
@@ -49,6 +59,7 @@ class Access:
     http: RegistryHttp
     page_size: int
     window: int | None
+    refreshes: RefreshAccess | None = None
     dictionaries: DictionaryReader | None = None
 
     def pages_at_once(self, reading: ReadingProgress) -> int:
@@ -78,6 +89,7 @@ class TableKind(Generic[Row]):
         id_key: The API's name of the ID that the rows are sorted by; unique and never null.
         filtered: Whether the API documents a filter for the endpoint.
         options: Further keyword arguments, each with the API's parameter and its value's type.
+        audit: The table whose rows tell that a row of this one has changed; None if none does.
     """
 
     name: str
@@ -86,6 +98,7 @@ class TableKind(Generic[Row]):
     id_key: str
     filtered: bool = True
     options: Mapping[str, tuple[str, type]] = field(default_factory=dict)
+    audit: "TableKind[Any] | None" = None
 
     @property
     def filterable(self) -> dict[str, Field]:
@@ -136,13 +149,80 @@ class TableEndpoint(Generic[Row]):
         Arguments and errors are those of :meth:`list`.
         """
         reading = self._reading(study_key, filters, page_of_columns)
-        batches = _in_large_batches(reading.contents(), block_rows(len(self.schema)))
-        if self.on_read and reading.request.study_key and not filters:
-            on_read = functools.partial(self.on_read, reading.request.study_key)
-            batches = _with_callback(batches, self.schema, on_read)
-        reader, study = self._access.dictionaries, reading.request.study_key
-        dictionary = functools.partial(StudyDictionary, reader, study) if reader and study else None
+        batches = self._batches_of(reading, self.on_read if not filters else None)
+        dictionary = self._dictionary_of(reading.request.study_key)
         return BatchStream(batches, reading.counts, self.schema, dictionary)
+
+    def refresh(
+        self,
+        study_key: str | None = None,
+        previous: PreviousResult | StoredTable | None = None,
+        **options: Any,
+    ) -> RefreshStream:
+        """Read what changed since an earlier version, and merge it with that version.
+
+        Where that isn't possible, or can't be proven to be complete, the whole table is read. The
+        stream's ``refresh`` says which, and why. Nothing is read before a row, or ``refresh``, is
+        asked for.
+
+        Args:
+            study_key: The study; optional inside a ``study_context``.
+            previous: The earlier version, as ``store.previous(name)`` returns it. None reads the
+                whole table.
+            options: ``include_inactive`` of ``users``; tables that are read by date have none.
+
+        Raises:
+            TypeError: The table has no such option, or can't be refreshed (``studies``).
+            OtherRegistryError: The earlier version is of another registry or account.
+            RegistryError: The table can't be read completely.
+
+            All but TypeError are raised by the stream.
+        """
+        table = self._refreshed(study_of(study_key, self._kind.name), options)
+        if previous is not None and not isinstance(previous, PreviousResult):
+            previous = PreviousResult(previous)
+        plan = RefreshPlan(table, previous, PartDivision())
+        return RefreshStream(plan, dictionary=self._dictionary_of(table.study_key))
+
+    def _refreshed(self, study: str, options: Mapping[str, Any]) -> RefreshedTable:
+        access, kind = self._access, self._kind
+        rule = RULES.get(kind.name)
+        if access.refreshes is None or rule is None:
+            raise TypeError(f"{kind.name} can't be refreshed; read it by list or table.")
+        check_names(options, () if rule.by_date else kind.options, kind.name)
+        audit = None
+        if kind.audit is not None:
+            audit = TableEndpoint(access, kind.audit)._refreshed(study, {})  # noqa: SLF001 - ours
+        id_column = next(each.name for each in fields_of(kind.model) if each.key == kind.id_key)
+        return RefreshedTable(
+            name=kind.name,
+            study_key=study,
+            rule=rule,
+            id_column=id_column,
+            schema=self.schema,
+            page_size=access.page_size,
+            access=access.refreshes,
+            read=functools.partial(self._reading, study, read=page_of_columns),
+            batches=functools.partial(self._batches_of, on_read=self.on_read),
+            options=options,
+            audit=audit,
+        )
+
+    def _batches_of(
+        self,
+        reading: "TableRead[pa.RecordBatch]",
+        on_read: "Callable[[str, pa.Table], object] | None",
+    ) -> "Generator[pa.RecordBatch, None, None]":
+        batches = in_large_batches(reading.contents(), block_rows(len(self.schema)))
+        if on_read and reading.request.study_key:
+            return with_callback(
+                batches, self.schema, functools.partial(on_read, reading.request.study_key)
+            )
+        return batches
+
+    def _dictionary_of(self, study: str | None) -> Callable[..., StudyDictionary] | None:
+        reader = self._access.dictionaries
+        return functools.partial(StudyDictionary, reader, study) if reader and study else None
 
     def table(self, study_key: str | None = None, **filters: Any) -> "pa.Table":
         """Read the whole table into memory; arguments are those of :meth:`list`.
@@ -168,12 +248,16 @@ class TableEndpoint(Generic[Row]):
         read: Callable[[type[Row], str, ApiRequest, bytes], Page[T]],
         *,
         hold: bool = False,
+        counts: ReadingCounts | None = None,
+        size: int | None = None,
     ) -> TableRead[T]:
         access, kind = self._access, self._kind
+        size = size or access.page_size
         request = self._request(study_key, filters)
+        request = replace(request, parameters={**request.parameters, "size": str(size)})
         pages = TablePages(access.http, request, kind.model, kind.id_key, read)
         window = access.pages_at_once
-        return TableRead(request, pages, size=access.page_size, window=window, hold=hold)
+        return TableRead(request, pages, size=size, window=window, hold=hold, counts=counts)
 
     def _request(self, study_key: str | None, filters: Mapping[str, Any]) -> ApiRequest:
         study = study_of(study_key, self._kind.name)
@@ -187,14 +271,14 @@ class TableEndpoint(Generic[Row]):
         fields = kind.filterable
         check_names(filters, {*fields, *kind.options}, kind.name)
         criteria = {name: value for name, value in filters.items() if name not in kind.options}
-        parameters = {"size": str(self._access.page_size), "sort": f"{kind.id_key},ASC"}
+        parameters = {"sort": f"{kind.id_key},ASC"}
         text = build_filter(criteria, fields)
         if text is not None:
             parameters["filter"] = text
         for name, (parameter, type_) in kind.options.items():
             value = filters.get(name)
             if value is not None:
-                parameters[parameter] = _option(name, value, type_)
+                parameters[parameter] = option_text(name, value, type_)
         return parameters
 
 
@@ -244,68 +328,6 @@ class JobsEndpoint:
         if isinstance(job, FailedAttempt):
             raise job.error
         return job
-
-
-def study_of(study_key: str | None, endpoint: str) -> str:
-    """Return the study key passed, or else that of the current ``study_context``.
-
-    Raises:
-        TypeError: There is neither.
-        StudyKeyError: The key is not a valid study key.
-    """
-    study_key = get_current_study() if study_key is None else study_key
-    if study_key is None:
-        raise TypeError(f"{endpoint}: pass study_key, or call inside study_context(study_key).")
-    return check_study_key(study_key)
-
-
-def _option(name: str, value: Any, type_: type) -> str:
-    if type(value) is not type_:
-        raise TypeError(f"{name} must be {type_.__name__}, not {type(value).__name__}.")
-    return str(value).lower() if type_ is bool else str(value)
-
-
-def _in_large_batches(
-    pages: "Iterator[pa.RecordBatch]", size: int
-) -> "Generator[pa.RecordBatch, None, None]":
-    """Yield the rows of the pages in batches of ``size``: each batch costs time downstream."""
-    import pyarrow as pa
-
-    held: list[pa.RecordBatch] = []
-    for page in pages:
-        held.append(page)
-        while sum(each.num_rows for each in held) >= size:
-            rows = pa.Table.from_batches(held)
-            batch = _one_batch(rows[:size])
-            held = rows[size:].to_batches()
-            del rows  # free the pages while the consumer uses the batch
-            yield batch
-            del batch
-    if held:
-        yield _one_batch(pa.Table.from_batches(held))
-
-
-def _with_callback(
-    batches: "Generator[pa.RecordBatch, None, None]",
-    schema: "pa.Schema",
-    on_read: "Callable[[pa.Table], object]",
-) -> "Generator[pa.RecordBatch, None, None]":
-    """Yield the batches, and call ``on_read`` with all of them as a table at the end."""
-    import pyarrow as pa
-
-    held = []
-    with contextlib.closing(batches):
-        for batch in batches:
-            held.append(batch)
-            yield batch
-    on_read(pa.Table.from_batches(held, schema))
-
-
-def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":
-    import pyarrow as pa
-
-    columns = (column.combine_chunks() for column in rows.columns)  # also works without rows
-    return pa.record_batch(list(columns), schema=rows.schema)
 
 
 def _rows_of(pages: Iterator[Sequence[Row]]) -> Generator[Row, None, None]:

@@ -52,6 +52,17 @@ def check_names(names: Collection[str], known: Collection[str], endpoint: str) -
         )
 
 
+def option_text(name: str, value: Any, type_: type) -> str:
+    """Return the value of a parameter that isn't a filter.
+
+    Raises:
+        TypeError: The value has another type.
+    """
+    if type(value) is not type_:
+        raise TypeError(f"{name} must be {type_.__name__}, not {type(value).__name__}.")
+    return str(value).lower() if type_ is bool else str(value)
+
+
 def _criterion(field: Field, value: Any) -> str:
     name, attribute = field.name, field.key
     if isinstance(value, list):

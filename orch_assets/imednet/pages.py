@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -14,7 +15,13 @@ import msgspec
 from orch_assets.errors import RegistryDataError, RegistryRefusedError
 from orch_assets.imednet.api_request import ApiRequest, plain_code
 from orch_assets.imednet.arrow import record_batch
-from orch_assets.imednet.fields import UnreadableFieldError, fields_of, keys_of, read_row
+from orch_assets.imednet.fields import (
+    UnreadableFieldError,
+    fields_of,
+    keys_of,
+    naive_utc,
+    read_row,
+)
 from orch_assets.imednet.json_text import (
     deepest_key,
     key_of_no_number,
@@ -37,10 +44,11 @@ UNKNOWN_ERROR = "9000"  # the API's code for an error that it can't explain: wor
 
 
 class Metadata(msgspec.Struct):
-    """The part of an answer that reports success or an error."""
+    """The part of an answer that reports success or an error, and the API's own time."""
 
     status: Any = None
     error: Any = None
+    timestamp: Any = None
 
 
 class PageCounts(msgspec.Struct, rename="camel"):
@@ -71,6 +79,7 @@ class Page(Generic[T_co]):
         ids: The rows' IDs, in the order of the answer.
         content: The rows.
         replaced: Lone surrogates that were replaced by U+FFFD in the rows' text.
+        sent_at: When the API sent the page, by its own clock; None if it doesn't say so.
     """
 
     number: int
@@ -80,6 +89,7 @@ class Page(Generic[T_co]):
     ids: Sequence[Any]
     content: T_co
     replaced: int = 0
+    sent_at: datetime | None = None
 
     @property
     def digest(self) -> bytes:
@@ -117,7 +127,7 @@ def page_of_objects(
     ids = [row.get(id_key) for row in rows]
     read = [read_row(model, row) for row in rows]
     _check_study(request, [getattr(row, "study_key", None) for row in read])
-    return _page(request, counts, ids, read, lone_surrogates(body))
+    return _page(request, answer, counts, ids, read, lone_surrogates(body))
 
 
 def page_of_columns(
@@ -136,18 +146,35 @@ def page_of_columns(
         _check_study(request, decoded.column("study_key"))
         batch = record_batch(model, decoded)
         id_name = next(field.name for field in fields_of(model) if field.key == id_key)
-        return _page(request, counts, list(decoded.column(id_name)), batch, replaced)
+        ids = list(decoded.column(id_name))
+        return _page(request, answer, counts, ids, batch, replaced)
 
     page: Page[pa.RecordBatch] = _decoded(request, read, body)
     return page
 
 
 def _page(
-    request: ApiRequest, counts: PageCounts, ids: Sequence[Any], content: T, replaced: int
+    request: ApiRequest,
+    answer: PageAnswer[Any],
+    counts: PageCounts,
+    ids: Sequence[Any],
+    content: T,
+    replaced: int,
 ) -> Page[T]:
     number = request.page or 0
     totals = counts.total_elements, counts.total_pages
-    return Page(number, counts.current_page, *totals, ids, content, replaced)
+    sent_at = _time_of(answer.metadata)
+    return Page(number, counts.current_page, *totals, ids, content, replaced, sent_at)
+
+
+def _time_of(metadata: Metadata | None) -> datetime | None:
+    """Return when the API sent an answer; None if that can't be read: no row depends on it."""
+    text = None if metadata is None else metadata.timestamp
+    moment = None
+    if isinstance(text, str):
+        with contextlib.suppress(ValueError):
+            moment = naive_utc(text)
+    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 def _check_study(request: ApiRequest, study_keys: Sequence[str | None]) -> None:

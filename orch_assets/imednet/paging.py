@@ -18,6 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from orch_assets.errors import IncompleteTableError, TableChangedError
@@ -73,10 +74,13 @@ class TableRead(Generic[T]):
         window: Returns how many pages this reading may have in progress now.
         hold: Whether all pages are held back until the whole table has arrived, so that any of
             them can still be read again. Otherwise only the newest is held back.
+        counts: Counts the progress; None for counts of its own.
 
     Attributes:
         request: The request of this reading.
         counts: The progress of the reading.
+        began: When the API sent the first page, by its own clock; None before, or if it doesn't
+            say so.
     """
 
     def __init__(
@@ -87,9 +91,11 @@ class TableRead(Generic[T]):
         size: int = PAGE_SIZE,
         window: Callable[[ReadingProgress], int],
         hold: bool = False,
+        counts: ReadingCounts | None = None,
     ) -> None:
-        self.counts = ReadingCounts()
+        self.counts = ReadingCounts() if counts is None else counts
         self.request = request
+        self.began: datetime | None = None
         endpoint = request.endpoint.rpartition("/")[2]
         study = request.study_key
         shown = study if study is None or is_known_study(study) else "another study"
@@ -113,6 +119,15 @@ class TableRead(Generic[T]):
         """
         with under_way(self._progress):
             yield from self._contents()
+
+    def total(self) -> int:
+        """Return the number of rows in the table by its first page; read nothing else.
+
+        Raises:
+            IncompleteTableError: The page contradicts itself.
+            RegistryError: The page couldn't be fetched or decoded.
+        """
+        return self._sound_page(0).total
 
     def _contents(self) -> Generator[T, None, None]:
         try:
@@ -159,6 +174,7 @@ class TableRead(Generic[T]):
             self.counts.retries += answer.retries
             fault = _fault_of(page, self._size)
             if fault is None:
+                self.began = self.began or page.sent_at
                 return page
             self.counts.retries += 1
             contradictions += 1

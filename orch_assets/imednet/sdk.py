@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from orch_assets.errors import SettingError
+from orch_assets.imednet.api_request import study_of
 from orch_assets.imednet.blinding.study_dictionary import DictionaryReader, StudyDictionary
 from orch_assets.imednet.connections.pool import StandardTransport, StraightClient
 from orch_assets.imednet.connections.proxies import proxy_for
@@ -17,7 +18,6 @@ from orch_assets.imednet.endpoints import (
     StudiesEndpoint,
     TableEndpoint,
     TableKind,
-    study_of,
 )
 from orch_assets.imednet.http import ATTEMPTS, RegistryHttp
 from orch_assets.imednet.limiter import RequestLimiter, limiter_for
@@ -36,6 +36,9 @@ from orch_assets.imednet.models import (
     Visit,
 )
 from orch_assets.imednet.paging import PAGE_SIZE
+from orch_assets.imednet.refresh.account_reader import AccountReader
+from orch_assets.imednet.refresh.refresh_settings import RefreshSettings
+from orch_assets.imednet.refresh.refreshed_table import RefreshAccess
 from orch_assets.imednet.settings import RegistrySettings
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ RECORDS = TableKind(
     Record,
     "recordId",
     options={"record_data_filter": ("recordDataFilter", str)},
+    audit=RECORD_REVISIONS,
 )
 
 
@@ -97,6 +101,12 @@ class ImednetSDK:
         sleep: Waits between attempts, in seconds.
         page_size: Rows per request, 1 to 500.
         window: Pages in progress for each table; by default limited by ``max_requests``.
+        registry_name: The registry's name in the manifests of refreshed tables, by which test and
+            production are told apart; by default the base URL.
+        overlap: ``ORCH_OVERLAP``: seconds before the newest date of a table from which a refresh
+            reads again; 3,600 by default.
+        full_every: ``ORCH_FULL_EVERY``: days after which a refresh reads a table whole; 7 by
+            default, 0 for always.
 
     Raises:
         CredentialsError: A key is missing.
@@ -125,6 +135,9 @@ class ImednetSDK:
         sleep: Callable[[float], None] | None = None,
         page_size: int = PAGE_SIZE,
         window: int | None = None,
+        registry_name: str | None = None,
+        overlap: int | None = None,
+        full_every: int | None = None,
     ) -> None:
         settings = RegistrySettings.read(
             api_key, security_key, base_url, timeout, max_requests, answer_timeout, max_answer_mb
@@ -135,12 +148,19 @@ class ImednetSDK:
         self._client = client or _open_client(settings.base_url, limiter, transport)
         self._owns_client = client is None
         http = RegistryHttp(settings, self._client, limiter, attempts=attempts, sleep=sleep)
-        access = Access(http, page_size, window)
+        self._registry_name = registry_name or settings.base_url
+        refreshes = RefreshSettings.read(overlap, full_every)
+        self._open_endpoints(Access(http, page_size, window), refreshes)
+
+    def _open_endpoints(self, access: Access, settings: RefreshSettings) -> None:
+        self.studies = StudiesEndpoint(access, STUDIES)
+        accounts = AccountReader(self.studies.list)
+        refreshes = RefreshAccess(self._registry_name, settings, accounts)
+        access = replace(access, refreshes=refreshes)
         self.intervals = TableEndpoint(access, INTERVALS)
         self.variables = TableEndpoint(access, VARIABLES)
         self._dictionaries = DictionaryReader(self.variables, self.intervals)
         access = replace(access, dictionaries=self._dictionaries)
-        self.studies = StudiesEndpoint(access, STUDIES)
         self.sites = TableEndpoint(access, SITES)
         self.forms = TableEndpoint(access, FORMS)
         self.visits = TableEndpoint(access, VISITS)

@@ -58,7 +58,8 @@ def split_withheld(
         endpoint: Name in the SDK: ``records``, ``sites``, …. The dictionary is read for
             ``records``, ``codings``, ``queries``, ``visits`` and ``record_revisions``.
         table: The endpoint's table for a study, or its stream. A stream becomes two streams that
-            must be read at the same time, each on its own thread; study graphs do so.
+            must be read at the same time, each on its own thread; study graphs do so. That of
+            ``refresh`` may become two that are independent, or need not be read at all.
         variables: The same study's table ``variables``. A stored table may be out of date, so it
             never opens a value that iMednet withholds now. If a pipeline takes this table, the
             store records it as an input, so that versions with values blinded since can be found.
@@ -73,19 +74,27 @@ def split_withheld(
         RegistryError: The dictionary can't be read completely.
     """
     from orch_assets.imednet.blinding import extra_fields
+    from orch_assets.imednet.blinding.fingerprint import fingerprint
     from orch_assets.imednet.blinding.split import BY_DICTIONARY, all_open, extra_splitter, splitter
     from orch_assets.imednet.blinding.split_stream import SplitStream
-    from orch_assets.imednet.streams import BatchStream
+    from orch_assets.imednet.refresh.part_division import PartDivision
+    from orch_assets.imednet.streams import BatchStream, RefreshStream
 
     split: Split = all_open
     confirm: Callable[[], None] = _nothing
+    dictionary: StudyDictionary | None = None
     if endpoint in BY_DICTIONARY:
         dictionary = _dictionary_of(table, variables, intervals, sdk, study_key)
         schedule = dictionary.intervals if endpoint == "visits" else None
         split, confirm = splitter(endpoint, dictionary.variables, schedule), dictionary.confirm
-    if not extra_fields.are_open():
+    extra_open = extra_fields.are_open()
+    if not extra_open:
         split = extra_splitter(endpoint, split)
     if_any = endpoint not in BY_DICTIONARY
+    if isinstance(table, RefreshStream):
+        blinding = fingerprint(endpoint, dictionary, extra_open=extra_open)
+        parts = table.divided(PartDivision(blinding, split, confirm))
+        return SplitTable(*parts, withheld_if_any=if_any)
     if not isinstance(table, BatchStream):
         parts = split(table)
         confirm()

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets import PreviousResult, SplitTable, split_withheld, study_pipeline
 from orch_assets.imednet.descriptions import described_columns
 from orch_assets.imednet.models import RecordRevision
 
@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     group="registry",
     kinds=("table",),
     reconciled=True,
+    incremental=True,
     columns=described_columns(RecordRevision),
 )
 def record_revisions(
-    study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table"
+    study_key: str,
+    sdk: Any,
+    study_logger: Any,
+    variables: "pa.Table",
+    *,
+    previous: PreviousResult | None = None,
 ) -> SplitTable:
     """Audit trail of a study's records: who saved what when and why.
 
@@ -27,4 +33,6 @@ def record_revisions(
     - Withheld: reasons given on forms with withheld variables, and fields that the API's
       description doesn't name (``extra``).
     """
-    return split_withheld("record_revisions", sdk.record_revisions.batches(study_key), variables)
+    return split_withheld(
+        "record_revisions", sdk.record_revisions.refresh(study_key, previous), variables
+    )

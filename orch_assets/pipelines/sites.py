@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets import PreviousResult, SplitTable, split_withheld, study_pipeline
 from orch_assets.imednet.descriptions import described_columns
 from orch_assets.imednet.models import Site
 
@@ -11,9 +11,12 @@ from orch_assets.imednet.models import Site
     group="registry",
     kinds=("table",),
     reconciled=True,
+    incremental=True,
     columns=described_columns(Site),
 )
-def sites(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
+def sites(
+    study_key: str, sdk: Any, study_logger: Any, *, previous: PreviousResult | None = None
+) -> SplitTable:
     """Sites of a study and their enrolment status.
 
     - Grain: one row for each site.
@@ -21,4 +24,4 @@ def sites(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
     - Endpoint: ``/studies/{studyKey}/sites``.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
-    return split_withheld("sites", sdk.sites.batches(study_key))
+    return split_withheld("sites", sdk.sites.refresh(study_key, previous))

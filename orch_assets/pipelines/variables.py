@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets import PreviousResult, SplitTable, split_withheld, study_pipeline
 from orch_assets.imednet.descriptions import described_columns
 from orch_assets.imednet.models import Variable
 
@@ -11,9 +11,12 @@ from orch_assets.imednet.models import Variable
     group="registry",
     kinds=("table",),
     reconciled=True,
+    incremental=True,
     columns=described_columns(Variable),
 )
-def variables(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
+def variables(
+    study_key: str, sdk: Any, study_logger: Any, *, previous: PreviousResult | None = None
+) -> SplitTable:
     """Variables of a study's forms: the data dictionary; deleted ones too.
 
     - Grain: one row for each variable of a form.
@@ -21,4 +24,4 @@ def variables(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
     - Endpoint: ``/studies/{studyKey}/variables``.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
-    return split_withheld("variables", sdk.variables.batches(study_key))
+    return split_withheld("variables", sdk.variables.refresh(study_key, previous))

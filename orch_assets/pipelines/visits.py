@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets import PreviousResult, SplitTable, split_withheld, study_pipeline
 from orch_assets.imednet.descriptions import described_columns
 from orch_assets.imednet.models import Visit
 
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     group="registry",
     kinds=("table",),
     reconciled=True,
+    incremental=True,
     columns=described_columns(Visit),
 )
 def visits(
-    study_key: str, sdk: Any, study_logger: Any, variables: "pa.Table", intervals: "pa.Table"
+    study_key: str,
+    sdk: Any,
+    study_logger: Any,
+    variables: "pa.Table",
+    intervals: "pa.Table",
+    *,
+    previous: PreviousResult | None = None,
 ) -> SplitTable:
     """Visits of a study's subjects, with their dates; deleted ones too.
 
@@ -27,4 +34,4 @@ def visits(
     - Withheld: dates that answer withheld variables or are counted from such, and fields that the
       API's description doesn't name (``extra``).
     """
-    return split_withheld("visits", sdk.visits.batches(study_key), variables, intervals)
+    return split_withheld("visits", sdk.visits.refresh(study_key, previous), variables, intervals)

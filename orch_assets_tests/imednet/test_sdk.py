@@ -22,7 +22,7 @@ from orch_assets.errors import (
     StudyCancelledError,
     StudyKeyError,
 )
-from orch_assets.imednet import ImednetSDK, Job, RequestLimiter, arrow_schema, endpoints
+from orch_assets.imednet import ImednetSDK, Job, RequestLimiter, arrow_schema
 from orch_assets.imednet.fields import DAY, MOMENT, OBJECT, fields_of, read_row
 from orch_assets.imednet.sdk import (
     CODINGS,
@@ -38,6 +38,7 @@ from orch_assets.imednet.sdk import (
     VARIABLES,
     VISITS,
 )
+from orch_assets.imednet.streams import in_large_batches
 from orch_assets.stores.formats.batches import in_blocks
 from orch_assets.study import PublishingLease, study_context
 from orch_assets.table_blocks import block_rows
@@ -107,7 +108,7 @@ def test_batches_are_cut_as_the_stores_write_the_widest_table() -> None:
     size = block_rows(len(schema))
     page = pa.table([pa.nulls(500, field.type) for field in schema], schema=schema)
     (page,) = page.to_batches()
-    batches = [*endpoints._in_large_batches(iter([page] * 50), size)]
+    batches = [*in_large_batches(iter([page] * 50), size)]
     assert [batch.num_rows for batch in batches] == [size] * (25_000 // size) + [25_000 % size]
     assert [*map(addresses, in_blocks(batches, schema))] == [*map(addresses, batches)]  # no copies
 

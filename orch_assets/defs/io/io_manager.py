@@ -29,7 +29,6 @@ from orch_assets.defs.io.step_inputs import publishing, reading
 from orch_assets.defs.io.table_types import as_result, is_table, is_table_stream, type_name
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
-from orch_assets.imednet.streams import BatchStream
 from orch_assets.marked_names import named_column_type, with_known_names
 from orch_assets.orchestration.reporting.known_names import KnownNames
 
@@ -181,8 +180,6 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
     value = _as_arrow(as_result(value))
     if is_table(value):
         return store.publish(value, name)
-    if is_unchanged(value):
-        return store.still_current(name, value.refresh.earlier.version)
     if is_table_stream(value):
         return store.publish_stream(value, value.schema, name)
     if isinstance(
@@ -192,15 +189,6 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         if all(is_table(table) or is_table_stream(table) for table in tables.values()):
             return store.publish_set(tables, name)
     return store.publish_json(value, name, missing_as_null=True)
-
-
-def is_unchanged(value: Any) -> bool:
-    """Whether a value is a refreshed table whose stored version is still right.
-
-    Its stream has no rows, and must not be stored.
-    """
-    refresh = value.refresh if isinstance(value, BatchStream) else None
-    return refresh is not None and refresh.unchanged
 
 
 def _as_arrow(value: Any) -> Any:

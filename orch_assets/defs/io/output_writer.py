@@ -17,7 +17,7 @@ import dagster as dg
 from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import output_context
-from orch_assets.defs.io.io_manager import PipelineIOManager, is_unchanged
+from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.refresh_metadata import refresh_metadata, refresh_of
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError, UnstorableTableError
@@ -93,12 +93,13 @@ class OutputWriter:
             return self._store(call, io_manager, value), IN_THE_STORE
         held = _HeldBatches(value.schema)
         with value:
-            if is_unchanged(value):
+            unchanged = value.refresh is not None and value.refresh.unchanged
+            if unchanged:
                 metadata = self._unchanged(call, io_manager, value, before_commit)
             else:
                 stream = _DelayedCommit(value, held.collect(value), before_commit)
                 metadata = self._store(call, io_manager, stream)
-        handover = IN_THE_STORE if is_unchanged(value) else held.table()
+        handover = IN_THE_STORE if unchanged else held.table()
         return {**metadata, **_reading_counts(value.counts)}, handover
 
     def _unchanged(

@@ -42,6 +42,12 @@ class BlindingRules:
             names = self._by_form.setdefault(part, {})
             names[name] = names.get(name, True) and is_open
 
+    @property
+    def facts(self) -> list[object]:
+        """All that these rules say: equal for two dictionaries by which all is split alike."""
+        forms = sorted((repr(form), sorted(names.items())) for form, names in self._by_form.items())
+        return [forms, sorted(self._anywhere.items()), sorted(self._withheld_everywhere)]
+
     def __contains__(self, variable: str) -> bool:
         return variable.casefold() in self._anywhere
 

@@ -34,6 +34,7 @@ class SplitStream:
     Attributes:
         table: The open rows. Closing it stops both streams.
         withheld: The rows from which something is withheld.
+        withheld_rows: How many of these there are so far.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class SplitStream:
         self._began = threading.Event()
         self._withheld_began = threading.Event()
         self._withheld_ended = threading.Event()
+        self.withheld_rows = 0
         self.table = BatchStream(_started(self._open_batches()), source.counts, shown.schema)
         self.withheld = BatchStream(
             _started(self._withheld_batches()), source.counts, hidden.schema
@@ -64,6 +66,7 @@ class SplitStream:
             self._began.set()
             for batch in self._source:
                 shown, hidden = self._split(pa.Table.from_batches([batch]))
+                self.withheld_rows += hidden.num_rows
                 for withheld in hidden.to_batches():
                     self._pass_on(withheld)
                 yield from shown.to_batches()

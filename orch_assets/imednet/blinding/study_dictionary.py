@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orch_assets.errors import DictionaryChangedError
 from orch_assets.imednet.blinding.masking import mask_of, replaced, rows_of
 from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, BlindingRules
-from orch_assets.study import current_context
+from orch_assets.study import current_run
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,7 +87,7 @@ class DictionaryReader:
     def _recent_reading(self, name: str, study_key: str) -> _Reading | None:
         with self._lock:
             reading = self._readings.get((name, study_key))
-        run = _current_run()
+        run = current_run()
         if reading is None or run is None or reading.run != run or self._is_old(reading):
             return None
         return reading
@@ -103,7 +103,7 @@ class DictionaryReader:
         return table
 
     def _store(self, name: str, study_key: str, table: "pa.Table") -> None:
-        reading = _Reading(_current_run(), self._clock(), table)
+        reading = _Reading(current_run(), self._clock(), table)
         with self._lock:
             for key in [key for key, each in self._readings.items() if self._is_old(each)]:
                 del self._readings[key]
@@ -111,11 +111,6 @@ class DictionaryReader:
 
     def _is_old(self, reading: _Reading) -> bool:
         return self._clock() - reading.read_at > _RECENT_SECONDS
-
-
-def _current_run() -> str | None:
-    context = current_context()
-    return context.provenance.get("run") if context else None
 
 
 class StudyDictionary:

@@ -1,0 +1,1 @@
+"""Refreshes: what changed is read, merged with an earlier version, and counted."""

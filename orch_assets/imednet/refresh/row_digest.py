@@ -1,0 +1,82 @@
+"""A digest of rows: the same for equal rows however Arrow holds them, and different for others."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def digest_of(columns: "Sequence[pa.Array | pa.ChunkedArray]") -> str:
+    """Return the digest of rows, which depends on their values, nulls, types and order.
+
+    Args:
+        columns: All columns of the rows. Their batches, offsets and unused bits don't matter.
+    """
+    hashed = hashlib.blake2b(digest_size=32)
+    for column in columns:
+        _add(hashed, _whole(column))
+    return hashed.hexdigest()
+
+
+def _whole(column: "pa.Array | pa.ChunkedArray") -> Any:
+    import pyarrow as pa
+
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _add(hashed: Any, array: Any) -> None:
+    import numpy as np
+    import pyarrow as pa
+
+    hashed.update(f"{array.type}/{len(array)}/".encode())
+    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    hashed.update(np.packbits(valid).tobytes())
+    if pa.types.is_struct(array.type):
+        for child in array.flatten():  # nulls of the struct are nulls of its fields
+            _add(hashed, child)
+    elif pa.types.is_list(array.type):
+        _add_lengths(hashed, array)
+        _add(hashed, array.flatten())  # without what null lists hold
+    elif pa.types.is_string(array.type):
+        _add_lengths(hashed, array)
+        hashed.update(_text_of(array.drop_null()))
+    else:
+        hashed.update(_numbers_of(array).tobytes())
+
+
+def _add_lengths(hashed: Any, array: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_text = pa.types.is_string(array.type)
+    lengths = pc.binary_length(array) if is_text else pc.list_value_length(array)
+    hashed.update(lengths.fill_null(0).to_numpy().tobytes())
+
+
+def _text_of(texts: "pa.StringArray") -> Any:
+    """Return all texts, one after the other."""
+    import numpy as np
+
+    _, offsets, values = texts.buffers()
+    if values is None or not len(texts):
+        return b""
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return memoryview(values)[ends[0] : ends[-1]]
+
+
+def _numbers_of(array: Any) -> Any:
+    """Return numbers, booleans, dates or times; 0 for null."""
+    import pyarrow as pa
+
+    kind = array.type
+    if pa.types.is_timestamp(kind):
+        array = array.view(pa.int64())
+    elif pa.types.is_date32(kind):
+        array = array.view(pa.int32())
+    elif pa.types.is_boolean(kind):
+        array = array.cast(pa.uint8())
+    elif not pa.types.is_integer(kind):
+        raise TypeError(f"Rows with {kind} have no digest.")
+    return array.fill_null(0).to_numpy()
