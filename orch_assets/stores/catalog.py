@@ -294,9 +294,18 @@ class ArtifactHistory:
             except ArtifactNotFoundError as error:
                 self._misplaced.refuse_earlier(keys)
                 is_unknown = version is None and not self._publisher.entries(keys)
-                hint = self._misplaced.hint(keys) if is_unknown else ""
+                hint = self._misplaced.hint(keys) if is_unknown else self._redacted(keys, version)
                 raise ArtifactNotFoundError(f"{error.marked}{hint}", artifact=keys.name) from None
             yield opened
+
+    def _redacted(self, keys: ArtifactKeys, version: str | None) -> str:
+        """Return a hint if a version that isn't stored was redacted."""
+        found = [
+            manifest.content.sha256
+            for manifest in (self._publisher.manifests(keys) if version else ())
+            if any(version in publication.redacts for publication in manifest.publications)
+        ]
+        return f" It was redacted: read version {found[-1]} instead." if found else ""
 
     def _refuse_marked(self, keys: ArtifactKeys) -> None:
         marks = self._marks.holding(keys)

@@ -42,6 +42,7 @@ class BlindedSince:
         uri: URI of the version's object.
         artifact: Name of the artifact in the store.
         kind: ``table``, ``set`` or ``json``.
+        extension: Extension of the artifact's current object.
         version: SHA-256 of the version.
         is_current: Whether it is the current version. It can be removed only after a newer one
             has been published.
@@ -51,9 +52,14 @@ class BlindedSince:
     uri: str
     artifact: str
     kind: str
+    extension: str
     version: str
     is_current: bool
     variables: tuple[str, ...]
+
+    def keys(self, prefix: str) -> ArtifactKeys:
+        """Return the keys of the artifact in a store with this prefix."""
+        return ArtifactKeys.of(self.artifact, prefix, self.kind, self.extension)
 
     def __str__(self) -> str:
         what = "the current version" if self.is_current else "an older version"
@@ -105,6 +111,7 @@ class BlindedVersions:
                         uri=self._backend.uri(keys.version(version)),
                         artifact=keys.name,
                         kind=keys.kind,
+                        extension=keys.extension,
                         version=version,
                         is_current=version == current,
                         variables=tuple(sorted(variables)),
@@ -148,7 +155,20 @@ class BlindedVersions:
             ]
             if by_publication:
                 self._blinded[item] = frozenset.intersection(*by_publication)
+            elif manifest is None:
+                self._blinded[item] = self._redacted_variables(uri, version)
         return self._blinded[item]
+
+    def _redacted_variables(self, uri: str, version: str) -> frozenset[str]:
+        """Return the variables whose values a version held that was redacted."""
+        return _NONE.union(
+            *(
+                publication.redacted_variables
+                for manifest in self._manifests_of(uri).values()
+                for publication in manifest.publications
+                if version in publication.redacts
+            )
+        )
 
     def _manifests_of(self, uri: str) -> Mapping[str, Manifest]:
         if uri not in self._manifests:
