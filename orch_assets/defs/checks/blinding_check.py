@@ -13,7 +13,7 @@ import dagster as dg
 from orch_assets.defs.partitions import study_check_spec
 
 if TYPE_CHECKING:
-    from orch_assets.stores import BlindedSince
+    from orch_assets.stores.maintenance.blinded_since import BlindedSince
 
 CHECK_NAME: Final = "blinded_since"
 

@@ -14,7 +14,7 @@ from orch_assets.defs.checks.reconciliation_check import latest_target
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 if TYPE_CHECKING:
-    from orch_assets.stores import BlindedSince
+    from orch_assets.stores.maintenance.blinded_since import BlindedSince
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from orch_assets.imednet.blinding.redaction_rules import Rewrite, rewrite_of
 from orch_assets.refreshing import StoredTable
-from orch_assets.stores import ArtifactKind, BlindedSince
+from orch_assets.stores import ArtifactKind
+from orch_assets.stores.maintenance.blinded_since import BlindedSince
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +59,7 @@ class Step:
 
     found: BlindedSince
     action: Action
-    rewrite: Rewrite | None = None
+    rewrite: "Rewrite | None" = None
     dictionary: StoredTable | None = None
 
 

@@ -24,7 +24,7 @@ _EXTRA: Final = "record_data_extra"
 
 def rewrite_of(
     pipeline: str, variables: "pa.Table", intervals: "pa.Table | None"
-) -> Rewrite | None:
+) -> "Rewrite | None":
     """Return what rewrites a table of a shipped pipeline, or each table of its set.
 
     Args:
