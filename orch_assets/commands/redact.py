@@ -9,7 +9,7 @@ from orch_assets.commands.location import read_settings
 from orch_assets.errors import StoreError
 
 if TYPE_CHECKING:
-    from orch_assets.defs.checks.redacting import RedactionPlan, Step
+    from orch_assets.defs.checks.redacting import RedactionPlan, RedactionStep
 
 # What is said of a step, before and after it is carried out.
 _WOULD: Final = {"rewrite": "would be rewritten without them", "remove": "would be removed"}
@@ -50,7 +50,7 @@ def redact(studies: tuple[str, ...], *, marked: bool, yes: bool) -> int:
     return FAILED if left else SUCCEEDED
 
 
-def _carried_out(plan: "RedactionPlan", step: "Step", *, yes: bool) -> bool:
+def _carried_out(plan: "RedactionPlan", step: "RedactionStep", *, yes: bool) -> bool:
     """Carry out a step if that was asked for, and print it; return whether nothing is left."""
     found, action = step.found, step.action.value
     what = (

@@ -47,7 +47,7 @@ _NAME: Final = re.compile(r"(?P<folder>(?:.*/)?)(?P<pipeline>[^/]+)/(?P<study>[^
 
 
 @dataclass(frozen=True)
-class Step:
+class RedactionStep:
     """A version, and what is to be done with it.
 
     Attributes:
@@ -82,7 +82,7 @@ class RedactionPlan:
         self._dictionaries: dict[str, StoredTable | None] = {}
 
     @cached_property
-    def steps(self) -> Sequence[Step]:
+    def steps(self) -> Sequence[RedactionStep]:
         """The steps, in order of artifacts; each version is in one of them."""
         found = self._redaction.found
         steps = [self._step(each) for each in found if self._is_chosen(each)]
@@ -95,7 +95,7 @@ class RedactionPlan:
                 return steps
             steps = later
 
-    def carry_out(self, step: Step) -> "RedactedVersion | None":
+    def carry_out(self, step: RedactionStep) -> "RedactedVersion | None":
         """Carry out a step; return what became of its version, or None if it stays.
 
         Raises:
@@ -110,9 +110,9 @@ class RedactionPlan:
     def _is_chosen(self, found: BlindedSince) -> bool:
         return not self._studies or found.artifact.rpartition("/")[2] in self._studies
 
-    def _step(self, found: BlindedSince) -> Step:
+    def _step(self, found: BlindedSince) -> RedactionStep:
         if self._redaction.is_marked(found) and not self._with_marked:
-            return Step(found, Action.MARKED)
+            return RedactionStep(found, Action.MARKED)
         match = _NAME.fullmatch(found.artifact)
         if match and found.kind != ArtifactKind.JSON:
             dictionary = self._stored(f"{match['folder']}variables/{match['study']}")
@@ -122,12 +122,14 @@ class RedactionPlan:
                     match["pipeline"], _table(dictionary), intervals and _table(intervals)
                 )
                 if rewrite is not None:
-                    return Step(found, Action.REWRITE, rewrite, dictionary)
-        return Step(found, Action.RUN if found.is_current else Action.REMOVE)
+                    return RedactionStep(found, Action.REWRITE, rewrite, dictionary)
+        return RedactionStep(found, Action.RUN if found.is_current else Action.REMOVE)
 
-    def _unless_needed(self, step: Step, needed: Container[tuple[str, str]]) -> Step:
+    def _unless_needed(
+        self, step: RedactionStep, needed: Container[tuple[str, str]]
+    ) -> RedactionStep:
         if step.action == Action.REMOVE and self._redaction.place(step.found) in needed:
-            return Step(step.found, Action.NEEDED)
+            return RedactionStep(step.found, Action.NEEDED)
         return step
 
     def _stored(self, name: str) -> StoredTable | None:
