@@ -58,7 +58,8 @@ def run(
     """Run every pipeline for every selected study.
 
     Adds studies that are new in the registry. No study is retired. A pipeline that runs on request
-    is run only if --pipeline names it.
+    is run only if --pipeline names it. With the simulator, each run except the first, and except
+    --failed, is a day after the last one.
     """
     if failed and (study_keys or pipelines):
         raise click.UsageError("--failed can't be combined with --study or --pipeline.")
@@ -74,7 +75,19 @@ def run(
         warn_of_abandoned_runs(instance)
         if failed:
             return _run_failed(instance, resources, reading)
+        if resources.registry.is_demo:
+            _begin_demo_day(resources.registry)
         return _run_studies(instance, resources, study_keys, selection, reading)
+
+
+def _begin_demo_day(registry: Any) -> None:
+    """Let the simulator's account change, as an account does between two nights."""
+    from orch_assets.demo.demo_days import MOST_DAYS
+    from orch_assets.terminal import new_console, say
+
+    if days := registry.begin_demo_day():
+        last = " It is the last one: later runs find nothing changed." if days == MOST_DAYS else ""
+        say(new_console(), f"Day {days} of the simulator's account.{last}")
 
 
 def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:

@@ -10,11 +10,10 @@ import dagster as dg
 
 from orch_assets.defs import events
 from orch_assets.defs.checks import reconciliation_check as reconciliation
-from orch_assets.defs.checks.dictionary_checks import DictionaryChecks
-from orch_assets.defs.checks.dictionary_watch import DictionaryWatch, dictionary_watch
-from orch_assets.defs.checks.drift_check import VARIABLES
+from orch_assets.defs.checks.dictionary_checks import DictionaryChecks, warn_of_unknown_studies
+from orch_assets.defs.checks.dictionary_watch import dictionary_watch
 from orch_assets.defs.dagster_internals import capture_interrupts
-from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.earlier_results import (
@@ -97,7 +96,8 @@ class GraphRun:
                     self.executions.close()
         for text in lanes.unattributed:
             self.context.log.error("A failure belongs to no study: %s", text)
-        self._log_dictionary_checks(watch, steps)
+        checks = DictionaryChecks(self.context, self.keys, self.pipelines, watch)
+        checks.log({key: {step.name for step in each} for key, each in steps.items()}, self.failed)
         if self.failed:
             raise self._failure(studies)
 
@@ -109,12 +109,7 @@ class GraphRun:
         """Check stores and keys before the first study, so that a wrong setting fails the run."""
         extra_fields.are_open()
         resources = self.context.resources
-        if named := resources.orchestration.drift_modes().by_study:
-            known = self.context.instance.get_dynamic_partitions(STUDIES_NAME)
-            if unknown := sorted(set(named) - set(known)):
-                self.context.log.warning(
-                    "ORCH_DRIFT names studies that don't exist: %s", ", ".join(unknown)
-                )
+        warn_of_unknown_studies(self.context, resources.orchestration.drift_modes())
         keys = [pipeline.io_manager_key for pipeline in self.pipelines]
         keys += ["restricted_io_manager", "restricted_store"]
         try_stores({key: getattr(resources, key) for key in keys})
@@ -192,7 +187,15 @@ class GraphRun:
             executions=self.executions,
             definition_metadata={spec.key: spec.metadata for spec in self.context.assets_def.specs},
             reading=self.reading,
+            newest=self._newest_pure(selected, studies),
         )
+
+    def _newest_pure(
+        self, selected: Sequence[StudyPipeline], studies: Sequence[str]
+    ) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """Return the metadata of results that might be carried forward: none in a full run."""
+        pipelines = [] if self.reading.read_whole else selected
+        return newest_metadata(self.context.instance, pipelines, self.keys, studies)
 
     def _earlier(
         self,
@@ -298,22 +301,6 @@ class GraphRun:
         self.context.log.error(
             "[%s] %s failed: %s %s", failed.study_key, failed.pipeline, failed.text, report
         )
-
-    def _log_dictionary_checks(
-        self, watch: DictionaryWatch, steps: Mapping[str, Sequence[LaneStep]]
-    ) -> None:
-        """Log the checks of the table ``variables`` for each study whose dictionary was read."""
-        checks = DictionaryChecks(self.context.instance, self.keys, self.pipelines, watch)
-        for study_key, study_steps in steps.items():
-            if VARIABLES not in {step.name for step in study_steps}:
-                continue
-            failed = [each.pipeline for each in self.failed.get(study_key, ())]
-            try:
-                for evaluation in checks.evaluations(study_key, failed):
-                    self.context.log_event(evaluation)
-            except Exception as error:  # noqa: BLE001 - the results are logged; only checks are lost
-                reason = describe_failure(error).loggable
-                self.context.log.warning("Study %s, dictionary checks: %s", study_key, reason)
 
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [each for study_key in studies for each in self.failed.get(study_key, ())]

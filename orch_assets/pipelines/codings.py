@@ -30,6 +30,7 @@ def codings(
     - Grain: one row for each coded value.
     - Key: ``coding_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/codings``.
+    - Refresh: whole.
     - Withheld: codings of withheld variables, and fields that the API's description doesn't name
       (``extra``).
     """

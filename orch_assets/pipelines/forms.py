@@ -22,6 +22,7 @@ def forms(
     - Grain: one row for each form.
     - Key: ``form_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/forms``.
+    - Refresh: what has a new ``date_modified``; merged with the stored table.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
     return split_withheld("forms", sdk.forms.refresh(study_key, previous))

@@ -22,6 +22,7 @@ def intervals(
     - Grain: one row for each interval (visit definition).
     - Key: ``interval_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/intervals``.
+    - Refresh: whole.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
     return split_withheld("intervals", sdk.intervals.refresh(study_key, previous))

@@ -30,6 +30,7 @@ def queries(
     - Grain: one row for each query.
     - Key: ``annotation_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/queries``.
+    - Refresh: what has a new ``date_modified``; merged with the stored table.
     - Withheld: texts of queries that may concern withheld variables, and fields that the API's
       description doesn't name (``extra``).
     """

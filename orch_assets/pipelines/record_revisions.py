@@ -30,6 +30,7 @@ def record_revisions(
     - Grain: one row for each revision of a record.
     - Key: ``record_revision_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/recordRevisions``.
+    - Refresh: what has a new ``date_created``; merged with the stored table.
     - Withheld: reasons given on forms with withheld variables, and fields that the API's
       description doesn't name (``extra``).
     """

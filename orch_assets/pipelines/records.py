@@ -30,6 +30,7 @@ def records(
     - Grain: one row for each record (one eCRF instance).
     - Key: ``record_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/records``.
+    - Refresh: what has a new ``date_modified``; merged with the stored table.
     - Withheld: values of withheld variables, and fields that the API's description doesn't name
       (``extra``).
     """

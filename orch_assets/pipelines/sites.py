@@ -22,6 +22,7 @@ def sites(
     - Grain: one row for each site.
     - Key: ``site_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/sites``.
+    - Refresh: what has a new ``date_modified``; merged with the stored table.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
     return split_withheld("sites", sdk.sites.refresh(study_key, previous))

@@ -14,6 +14,7 @@ def study(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
     - Grain: one row, the study.
     - Key: ``study_id``.
     - Endpoint: ``/studies``.
+    - Refresh: whole.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
     import pyarrow.compute as pc

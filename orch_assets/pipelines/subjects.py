@@ -22,6 +22,7 @@ def subjects(
     - Grain: one row for each subject.
     - Key: ``subject_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/subjects``.
+    - Refresh: what has a new ``date_modified``; merged with the stored table.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
     return split_withheld("subjects", sdk.subjects.refresh(study_key, previous))

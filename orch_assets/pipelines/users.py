@@ -21,6 +21,7 @@ def users(study_key: str, sdk: Any, study_logger: Any) -> Any:
     - Grain: one row for each user.
     - Key: ``user_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/users``.
+    - Refresh: whole.
     - Withheld: the whole table. It holds names and e-mail addresses: it runs only when somebody
       selects it, and is stored in the restricted store.
     """

@@ -22,6 +22,7 @@ def variables(
     - Grain: one row for each variable of a form.
     - Key: ``variable_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/variables``.
+    - Refresh: whole.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
     return split_withheld("variables", sdk.variables.refresh(study_key, previous))

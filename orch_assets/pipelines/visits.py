@@ -31,6 +31,7 @@ def visits(
     - Grain: one row for each visit of a subject.
     - Key: ``visit_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/visits``.
+    - Refresh: what has a new ``date_modified``; merged with the stored table.
     - Withheld: dates that answer withheld variables or are counted from such, and fields that the
       API's description doesn't name (``extra``).
     """

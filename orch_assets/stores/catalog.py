@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any, BinaryIO, Final
 
-from orch_assets.errors import ArtifactNotFoundError, MarkError, StoreUnavailableError
+from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
 from orch_assets.stores.backends.base import Backend
@@ -109,6 +109,10 @@ class ArtifactHistory:
         self._misplaced.refuse_earlier(keys)
         return False
 
+    def uri(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> str:
+        """Return the URI at which an artifact is stored, or would be."""
+        return self._backend.uri(self._keys(name, kind).current)
+
     def manifest(
         self,
         name: str,
@@ -186,7 +190,7 @@ class ArtifactHistory:
         """
         keys = self._keys(name, kind)
         if history:
-            self._refuse_marked(keys)
+            self._marks.refuse_held(keys)
         is_stored = self._backend.exists(keys.current)
         if not is_stored:
             self._misplaced.refuse_earlier(keys)
@@ -294,28 +298,13 @@ class ArtifactHistory:
             except ArtifactNotFoundError as error:
                 self._misplaced.refuse_earlier(keys)
                 is_unknown = version is None and not self._publisher.entries(keys)
-                hint = self._misplaced.hint(keys) if is_unknown else self._redacted(keys, version)
+                hint = (
+                    self._misplaced.hint(keys)
+                    if is_unknown
+                    else self._publisher.redacted_hint(keys, version)
+                )
                 raise ArtifactNotFoundError(f"{error.marked}{hint}", artifact=keys.name) from None
             yield opened
-
-    def _redacted(self, keys: ArtifactKeys, version: str | None) -> str:
-        """Return a hint if a version that isn't stored was redacted."""
-        found = [
-            manifest.content.sha256
-            for manifest in (self._publisher.manifests(keys) if version else ())
-            if any(version in publication.redacts for publication in manifest.publications)
-        ]
-        return f" It was redacted: read version {found[-1]} instead." if found else ""
-
-    def _refuse_marked(self, keys: ArtifactKeys) -> None:
-        marks = self._marks.holding(keys)
-        if marks:
-            listed = "; ".join(f"{mark.name} ({mark})" for mark in marks)
-            raise MarkError(
-                f"{named(keys.name)} has marked versions, so its history can't be removed: "
-                f"{listed}. Remove these marks first.",
-                artifact=keys.name,
-            )
 
     def _version_as_of(self, keys: ArtifactKeys, as_of: datetime | str) -> str:
         if isinstance(as_of, str) and not is_moment(as_of):

@@ -49,9 +49,15 @@ class StoredArtifacts(ArtifactHistory):
         escape_formulas: bool = False,
     ) -> None:
         super().__init__(backend, prefix, format)
+        self._escapes_formulas = escape_formulas and self._format is StorageFormat.CSV
         self._files = TableFiles(
             self._publisher, table_format(self._format, escape_formulas=escape_formulas)
         )
+
+    @property
+    def table_format(self) -> str:
+        """How tables are written: ``parquet``, ``csv`` or ``csv with escaped formulas``."""
+        return f"{self._format}{' with escaped formulas' if self._escapes_formulas else ''}"
 
     def download(
         self, name: str, version: str | None = None, *, as_of: Moment | None = None

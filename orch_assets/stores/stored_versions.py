@@ -77,6 +77,11 @@ class StoredMember:
     content: Content
     format: StorageFormat
 
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return self.content.rows or 0
+
 
 class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
     """A version of a set: its tables by name, none of which was read."""

@@ -100,6 +100,8 @@ class DictionaryWatch:
             return value
         self.drifts.pop((name, study_key), None)  # of an earlier attempt
         stream = value.table if isinstance(value, SplitTable) else None
+        if isinstance(stream, BatchStream) and stream.refresh and stream.refresh.unchanged:
+            return value  # iMednet has what is stored
         if self.store is None or not isinstance(stream, BatchStream):
             if self.modes.of(study_key) == DriftMode.FREEZE:
                 raise SettingError(
@@ -138,7 +140,11 @@ class DictionaryWatch:
 
         compared = batches()
         next(compared)  # so that closing it unread closes the stream
-        return BatchStream(compared, stream.counts, stream.schema, stream.dictionary)
+        # The state of a refresh describes iMednet's table. If another one may be stored, it is left
+        # out, so that the next run reads and compares everything.
+        is_frozen = self.modes.of(study_key) == DriftMode.FREEZE
+        refresh = None if is_frozen else stream.refresh
+        return BatchStream(compared, stream.counts, stream.schema, stream.dictionary, refresh)
 
     def _applied(self, name: str, study_key: str, table: "pa.Table") -> "pa.Table":
         """Note the changes of a table; return the table that is to be stored instead of it."""

@@ -43,7 +43,9 @@ class PartDivision:
 
     def schemas(self, schema: "pa.Schema") -> "Sequence[pa.Schema]":
         """Return the schemas of the parts."""
-        return [part.schema for part in self.divide(schema.empty_table())]
+        if self.split is None:
+            return [schema]
+        return [part.schema for part in self.split(schema.empty_table())]
 
     def is_tail_of(self, basis: Basis, rows: "pa.Table") -> bool:
         """Return whether rows are, part by part, the newest ones of an earlier version."""

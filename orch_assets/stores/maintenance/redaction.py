@@ -154,11 +154,10 @@ class Redaction:
 
     def _successor(self, keys: ArtifactKeys, version: str) -> Content | None:
         """Return the redacted version that a killed redaction has put in a version's place."""
-        for manifest in self._publisher.manifests(keys):
-            sha256 = manifest.content.sha256
-            if sha256 != version and any(version in p.redacts for p in manifest.publications):
-                return manifest.content if self._backend.exists(keys.version(sha256)) else None
-        return None
+        content = self._publisher.redacted(keys, version)
+        if content is None or not self._backend.exists(keys.version(content.sha256)):
+            return None
+        return content
 
     def _rewritten(self, keys: ArtifactKeys, found: BlindedSince, rewrite: Rewrite) -> Content:
         with self._publisher.open(keys, found.version) as (file, manifest):

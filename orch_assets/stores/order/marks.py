@@ -273,6 +273,20 @@ class Marks:
         """Return the marks that hold a version of an artifact."""
         return [mark for mark, version in self._about(keys) if version]
 
+    def refuse_held(self, keys: ArtifactKeys) -> None:
+        """Raise if a mark holds a version of an artifact.
+
+        Raises:
+            MarkError: Names the marks.
+        """
+        if marks := self.holding(keys):
+            listed = "; ".join(f"{mark.name} ({mark})" for mark in marks)
+            raise MarkError(
+                f"{named(keys.name)} has marked versions, so its history can't be removed: "
+                f"{listed}. Remove these marks first.",
+                artifact=keys.name,
+            )
+
     def _about(
         self, keys: ArtifactKeys, name: str | None = None
     ) -> Iterator[tuple[Mark, str | None]]:
