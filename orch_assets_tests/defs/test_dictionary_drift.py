@@ -20,6 +20,7 @@ from orch_assets_tests.support.harness import (
     failure_text,
     instance,
     observations,
+    resume,
     states,
 )
 from orch_assets_tests.support.runs import small_pages
@@ -54,13 +55,20 @@ class Site:
         self.log = ""
 
     def run(self, drift=None, select=None):
-        defs = definitions(
+        return self._logged(execute(self._location(drift), self.real, STUDY, OTHER, select=select))
+
+    def resume(self, run, drift):
+        return self._logged(resume(self._location(drift), self.real, run))
+
+    def _location(self, drift):
+        return definitions(
             self.folder,
             *PIPELINES,
             registry=small_pages(self.server),
             orchestration=OrchestrationResource(max_workers=2, drift=drift),
         )
-        run = execute(defs, self.real, STUDY, OTHER, select=select)
+
+    def _logged(self, run):
         self.log += everything_logged(self.real, run)
         return run
 
@@ -222,6 +230,9 @@ def test_of_a_mixed_change_a_frozen_study_applies_only_the_blinding(site):
     assert "Only what withholds values was applied." in failure_text(site.real, run)
     failed = [name for name in before if states(site.real, name)[STUDY] == "FAILED"]
     assert failed == ["dictionary_changes"]
+    again = site.resume(run, "freeze")
+    assert not again.is_success
+    assert "AE.AESER relabelled, form DM renamed" in failure_text(site.real, again)
     run = site.run("freeze")  # from now on, it is frozen as before
     assert not run.is_success
     assert "AE.AESER relabelled" in failure_text(site.real, run)
@@ -287,3 +298,29 @@ def test_changes_since_a_version_that_is_gone_are_not_silent(site):
     site.edit(label="Secret label 2")
     assert site.run().is_success
     assert site.rows("kind")[1:] == [("relabelled",)]
+
+
+@pytest.mark.parametrize("kind", ["rename", "remove", "add"])
+def test_what_is_renamed_removed_or_added_is_frozen_too(site, kind):
+    before = site.versions()
+    with site.server.registry.edit(STUDY) as edit:
+        row = edit.variables.find(formKey="AE", variableName="AETERM")
+        if kind == "rename":
+            edit.variables.rename(row["variableId"], "AENAME", with_answers=True)
+        elif kind == "remove":
+            edit.variables.remove(row["variableId"])
+        else:
+            edit.variables.add("AE", "AENEW")
+    run = site.run("freeze")
+    assert not run.is_success
+    named = {"rename": "AE.AENAME renamed", "add": "AE.AENEW added"}
+    assert named.get(kind, "a variable that is not open removed") in failure_text(site.real, run)
+    assert site.versions() == before
+
+
+def test_a_new_variable_that_is_withheld_is_blinding(site):
+    """Reasons given on its form may quote it, so they are withheld from now on."""
+    with site.server.registry.edit(STUDY) as edit:
+        edit.variables.add("AE", "AENEW", blinded=True)
+    assert site.run("freeze").is_success
+    assert site.stored("AENEW")["blinded"]

@@ -14,6 +14,7 @@ changes then fails ``dictionary_changes``, on which nothing depends.
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -22,6 +23,7 @@ from orch_assets.defs.checks.drift_check import VARIABLES
 from orch_assets.defs.checks.drift_modes import DriftMode, DriftModes
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
+from orch_assets.defs.resources import RegistryResource
 from orch_assets.errors import DictionaryFrozenError, SettingError
 from orch_assets.imednet.dictionary.dictionary_changes import (
     FORM,
@@ -65,17 +67,17 @@ class DictionaryWatch:
 
     Attributes:
         modes: What a change does to a study.
-        current_variables: Reads a study's current table ``variables`` from iMednet, or returns a
-            recent reading.
+        current: Returns iMednet's current table ``variables`` or ``forms``, by name and study; it
+            may be a recent reading.
         store: The store of the tables ``variables`` and ``forms``; None if it isn't one of this
             package's.
         artifact: Returns the name of a pipeline's artifact for a study.
         rebuilt: Pipelines that this run runs and whose results are in that store.
-        drifts: What was found, by table and study.
+        drifts: What was found, by table and study, in those that this run has read.
     """
 
     modes: DriftModes
-    current_variables: "Callable[[str], pa.Table]"
+    current: "Callable[[str, str], pa.Table]"
     store: "Callable[[], PipelineStore] | None"
     artifact: Callable[[str, str], str]
     rebuilt: Collection[str]
@@ -98,7 +100,7 @@ class DictionaryWatch:
             self._refuse_held(study_key)
         if name not in {VARIABLES, FORMS}:
             return value
-        self.drifts.pop((name, study_key), None)  # of an earlier attempt
+        self.drifts[name, study_key] = Drift()  # also after an earlier attempt
         stream = value.table if isinstance(value, SplitTable) else None
         if isinstance(stream, BatchStream) and stream.refresh and stream.refresh.unchanged:
             return value  # iMednet has what is stored
@@ -124,7 +126,14 @@ class DictionaryWatch:
         )
 
     def _refuse_held(self, study_key: str) -> None:
-        if held := self.of(study_key).held:
+        held = [*self.of(study_key).held]
+        if self.modes.of(study_key) == DriftMode.FREEZE:
+            for name in (VARIABLES, FORMS):  # a resumed run doesn't read them again
+                stored = self._stored(name, study_key)
+                if (name, study_key) not in self.drifts and stored is not None:
+                    changes = _changes(name, stored, self.current(name, study_key))
+                    held += loggable_changes(changes, self.current(VARIABLES, study_key))
+        if held:
             raise DictionaryFrozenError(study_key, held, blinding=True)
 
     def _compared(self, name: str, study_key: str, stream: BatchStream) -> BatchStream:
@@ -151,17 +160,16 @@ class DictionaryWatch:
         stored = self._stored(name, study_key)
         if stored is None or stored.equals(table):
             return table
-        what = VARIABLE if name == VARIABLES else FORM
-        changes = changes_between(what, stored, table)
+        changes = _changes(name, stored, table)
         if not changes:
             return table
-        variables = table if name == VARIABLES else self.current_variables(study_key)
+        variables = table if name == VARIABLES else self.current(VARIABLES, study_key)
         drift = Drift(tuple(changes), tuple(loggable_changes(changes, variables)))
         self.drifts[name, study_key] = drift
         if self.modes.of(study_key) != DriftMode.FREEZE:
             return table
         kept = with_new_blinding(stored, table) if name == VARIABLES else stored
-        held = tuple(loggable_changes(changes_between(what, kept, table), variables))
+        held = tuple(loggable_changes(_changes(name, kept, table), variables))
         if not held:  # only blinding
             return table
         self.drifts[name, study_key] = Drift(drift.changes, drift.texts, held)
@@ -181,6 +189,16 @@ class DictionaryWatch:
     def _stored(self, name: str, study_key: str) -> "pa.Table | None":
         store, artifact = self.store and self.store(), self.artifact(name, study_key)
         return store.download_table(artifact) if store and store.exists(artifact) else None
+
+
+def _changes(name: str, earlier: "pa.Table", later: "pa.Table") -> list[DictionaryChange]:
+    return changes_between(VARIABLE if name == VARIABLES else FORM, earlier, later)
+
+
+def _current(registry: RegistryResource, name: str, study_key: str) -> "pa.Table":
+    if name == VARIABLES:
+        return registry.sdk.dictionary(study_key).variables
+    return registry.sdk.forms.table(study_key)
 
 
 def _in_shape_of(table: "pa.Table", kept: "pa.Table") -> "pa.Table":
@@ -209,7 +227,7 @@ def dictionary_watch(
     io_manager = getattr(resources, own, None)
     return DictionaryWatch(
         modes=resources.orchestration.drift_modes(),
-        current_variables=lambda study_key: resources.registry.sdk.dictionary(study_key).variables,
+        current=partial(_current, resources.registry),
         store=io_manager.pipeline_store if isinstance(io_manager, PipelineIOManager) else None,
         artifact=lambda name, study_key: artifact_name(keys[name], study_key),
         rebuilt=[each.name for each in selected if each.io_manager_key == own],

@@ -99,7 +99,9 @@ class VersionsAtMoments:
             for publication in manifest.publications
             if publication.number == lowest.place.number
         )
-        return next(replaced, None)
+        version = next(replaced, None)
+        redacted = self._publisher.redacted(keys, version) if version else None
+        return redacted.sha256 if redacted else version
 
     def _unnumbered(
         self,
