@@ -327,6 +327,6 @@ def _step(pipeline: StudyPipeline, *, made_up: bool) -> LaneStep:
         retries=max(pipeline.retries, _CHANGED_TABLE_RETRIES if pipeline.reconciled else 0),
         retry_on=(*pipeline.retry_on, *((TableChangedError,) if pipeline.reconciled else ())),
         is_async=pipeline.is_async,
-        takes_values=pipeline.machine is None,
+        takes=pipeline.taken,
         describe=partial(describe_failure, function=pipeline.function, show_all=made_up),
     )

@@ -27,7 +27,7 @@ from orch_assets.defs.io.table_types import as_handed, table_class
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
-from orch_assets.orchestration.pipeline import PREVIOUS, READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.pipeline import HISTORY, PREVIOUS, READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import CARRIED_FORWARD, Failure
 from orch_assets.orchestration.returned_values import SplitTable
@@ -180,7 +180,7 @@ class PipelineRunner:
                 found[name] = self._upstream(call, pipeline, name)
             # What is handed over in memory was not loaded. The open part comes first in both.
             versions = self.versions.get((name, call.study_key), loaded)
-            if pipeline.table_type(name) != SPLIT and versions is not loaded:
+            if pipeline.table_type(name) not in {SPLIT, HISTORY} and versions is not loaded:
                 uri = self.uris.get((name, call.study_key))
                 versions = {uri: versions[uri]} if uri in versions else {}
             open_parts.update(zip([name], versions.values(), strict=False))
@@ -195,6 +195,9 @@ class PipelineRunner:
 
     def _upstream(self, call: StepCall, pipeline: StudyPipeline, name: str) -> Any:
         table_type = pipeline.table_type(name)
+        if table_type == HISTORY:
+            known = self.versions.get((name, call.study_key), {})
+            return self._previous_results.history(name, call.study_key, known)
         handed = call.upstream_values.get(name, IN_THE_STORE)
         if handed is IN_THE_STORE and call.study_key in self.earlier.get(name, {}):
             return as_handed(self.earlier[name][call.study_key], table_type)

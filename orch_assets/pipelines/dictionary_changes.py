@@ -39,7 +39,7 @@ COLUMNS = tuple(
 )
 
 
-@study_pipeline(group="registry", kinds=("table",), incremental=True, columns=COLUMNS)
+@study_pipeline(group="history", kinds=("table",), incremental=True, columns=COLUMNS)
 def dictionary_changes(
     study_key: str,
     sdk: Any,

@@ -20,6 +20,7 @@ from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
 from orch_assets.stores.manifest import Content
 from orch_assets.stores.object_keys import ArtifactKeys
+from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
 from orch_assets.stores.spooling import HashingFile
 from orch_assets.stores.stored_versions import StoredMember
@@ -196,6 +197,18 @@ class PipelineStore(StoredArtifacts):
         return self._published(
             keys, stored.size, content, replaces=replaces, state=_plain(state, name)
         )
+
+    def history(self, name: str, known: Mapping[str, str] | None = None) -> TableVersions:
+        """Return the versions of a table; what is read of them is not noted as an input.
+
+        Args:
+            name: Name of the artifact.
+            known: Current versions that the caller knows, by artifact URI.
+        """
+        keys = self._keys(name, ArtifactKind.TABLE)
+        uri, previous = self._backend.uri(keys.current), partial(self.previous, name)
+        version = (known or {}).get(uri)
+        return TableVersions(uri, keys, self._publisher, self._at_moments, previous, version)
 
     def blinded_since(self, names: Iterable[str] | None = None) -> list[BlindedSince]:
         """Return the versions that may hold values of variables that have been blinded since.

@@ -66,6 +66,32 @@ class VersionsAtMoments:
             number, lowest = claim.place.follows, claim
         return self._unnumbered(keys, moment, entries, self._last_of_earlier(keys, head, lowest))
 
+    def since(self, keys: ArtifactKeys, head: Head, number: int) -> list[Claim]:
+        """Return what became current after a place, oldest first, and is still stored.
+
+        Args:
+            keys: Keys of the artifact.
+            head: What is current.
+            number: Number of the place.
+
+        Raises:
+            ArtifactCorruptError: The order of the publications can't be read.
+        """
+        if head.place.number <= number:
+            return []
+        entries = _entries(self._publisher.entries(keys))
+        claims, stored = _first_claims(entries), {each.version for each in entries.values()}
+        found: list[Claim] = []
+        place = head.place.number
+        while place > number:
+            claim = claims.get(place) or self._publisher.order.claim_at(keys, place)
+            if claim is None:  # retention removed this place and those before it
+                break
+            if claim.version in stored:
+                found.append(claim)
+            place = claim.place.follows
+        return found[::-1]
+
     def _stored(
         self, keys: ArtifactKeys, claim: Claim, moment: datetime, entries: Mapping[str, Claim]
     ) -> str:
