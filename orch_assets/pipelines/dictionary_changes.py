@@ -52,8 +52,10 @@ def dictionary_changes(
     """Changes of a study's data dictionary, as runs of this pipeline noticed them.
 
     - Grain: one row for each change of a variable or a form. No row is ever removed.
-    - Key: none; rows are in the order in which they were noticed.
+    - Key: ``noticed_at``, ``form_key``, ``variable_id`` and ``kind``; rows are in the order in
+      which they were noticed.
     - Endpoint: none; compares ``variables`` and ``forms`` with the versions of the last run.
+    - Refresh: what changed since; earlier rows stay.
     - Withheld: nothing; a dictionary has no subject's data.
 
     The first run has no rows. A change that is undone between two runs is not noticed. Kinds are

@@ -9,6 +9,8 @@ from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.pipelines.dictionary_changes import dictionary_changes
 from orch_assets.pipelines.form_tables import form_tables
 from orch_assets.pipelines.forms import forms
+from orch_assets.pipelines.record_changes import record_changes
+from orch_assets.pipelines.record_revisions import record_revisions
 from orch_assets.pipelines.records import records
 from orch_assets.pipelines.sites import sites
 from orch_assets.pipelines.variables import variables
@@ -27,13 +29,16 @@ from orch_assets_tests.support.runs import small_pages
 
 STUDY, OTHER = "ONC-301", "CARD-202"
 PLANTED = "planted"
-PIPELINES = (sites, variables, forms, records, form_tables, dictionary_changes)
+PIPELINES = (
+    sites, variables, forms, records, record_revisions, record_changes, form_tables,
+    dictionary_changes,
+)  # fmt: skip
 
 
 @pytest.fixture
 def server():
     """Two studies; a value of AETERM is planted, which is open, as all variables are."""
-    registry = DemoRegistry(studies=2, subjects=6)
+    registry = DemoRegistry(studies=2, subjects=3)
     for study in (STUDY, OTHER):
         with registry.edit(study) as edit:
             for row in [*edit.rows("variables").values()]:
@@ -91,6 +96,7 @@ class Site:
         return [
             PLANTED in str(self.store.download_table(f"records/{study}").to_pylist()),
             PLANTED in str({name: table.to_pylist() for name, table in tables.items()}),
+            PLANTED in str(self.store.download_table(f"record_changes/{study}").to_pylist()),
         ]
 
     def rows(self, *columns):
@@ -130,6 +136,11 @@ class Site:
 def site(server, tmp_path):
     with instance(STUDY, OTHER) as real:
         found = Site(server, tmp_path, real)
+        assert found.run().is_success
+        with server.registry.edit(STUDY) as edit:  # so that a change holds the value, too
+            for row in [*edit.rows("records").values()]:
+                if row["formKey"] == "AE" and not row["deleted"]:
+                    edit.records.change(row["recordId"], {"AETERM": f"{PLANTED} again"})
         assert found.run().is_success
         yield found
         # In no event and no log of any test below.
@@ -198,15 +209,16 @@ def test_blinding_alone_is_applied_in_a_frozen_study(site):
     with site.server.registry.edit(STUDY) as edit:  # only the blinding is left
         row = edit.variables.find(formKey="AE", variableName="AETERM")
         edit.variables.change(row["variableId"], label=site.stored()["label"])
-    assert site.shows_planted() == [True, True]
+    assert site.shows_planted() == [True, True, True]
     assert site.run("freeze").is_success
-    assert site.shows_planted() == [False, False]
+    assert site.shows_planted() == [False, False, False]
     passed, severity, told = site.check()
     assert (passed, severity) == (False, "WARN")
     assert told["kinds"] == {"variable blinded": 1}
     assert told["changed"] == ["a variable that is not open blinded"]
-    assert told["artifacts"] == [f"form_tables/{STUDY}", f"records/{STUDY}"]
-    assert (told["versions"], told["current"]) == (2, 0)
+    tables = ("form_tables", "record_changes", "record_revisions", "records")
+    assert told["artifacts"] == [f"{name}/{STUDY}" for name in tables]
+    assert told["current"] == 0
     assert site.run("freeze").is_success
 
 
@@ -219,7 +231,7 @@ def test_of_a_mixed_change_a_frozen_study_applies_only_the_blinding(site):
         edit.forms.change(edit.forms.find(formKey="DM")["formId"], formName="Another name")
     before = site.versions()
     run = site.run("freeze")
-    assert site.shows_planted() == [False, False]
+    assert site.shows_planted() == [False, False, False]
     assert site.stored()["blinded"]
     assert site.stored("AESER")["label"] == label
     assert site.versions()["forms"] == before["forms"]
@@ -247,7 +259,8 @@ def test_a_form_that_changed_keeps_the_form_tables_of_a_frozen_study(site):
     assert "form AE renamed" in failure_text(site.real, run)
     after = site.versions()
     # Variables repeat the name of their form, which is no change of theirs.
-    assert {name for name in after if after[name] != before[name]} == {"records", "variables"}
+    changed = {"records", "record_changes", "record_revisions", "variables"}
+    assert {name for name in after if after[name] != before[name]} == changed
     assert states(site.real, "forms")[STUDY] == "FAILED"
 
 
@@ -256,9 +269,9 @@ def test_blinding_reaches_tables_that_a_killed_run_left_behind(site):
     site.edit(blinded=True)
     assert site.run(select=["variables"]).is_success
     site.edit("AESER", label="Secret label")
-    assert site.shows_planted() == [True, True]
+    assert site.shows_planted() == [True, True, True]
     site.run("freeze")
-    assert site.shows_planted() == [False, False]
+    assert site.shows_planted() == [False, False, False]
     assert site.stored("AESER")["label"] != "Secret label"
     assert site.check()[2]["held"] == ["AE.AESER relabelled"]
 

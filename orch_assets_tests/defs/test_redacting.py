@@ -12,6 +12,7 @@ from orch_assets.pipelines.form_tables import form_tables
 from orch_assets.pipelines.forms import forms
 from orch_assets.pipelines.intervals import intervals
 from orch_assets.pipelines.queries import queries
+from orch_assets.pipelines.record_changes import record_changes
 from orch_assets.pipelines.record_revisions import record_revisions
 from orch_assets.pipelines.records import records
 from orch_assets.pipelines.variables import variables
@@ -22,7 +23,7 @@ from orch_assets_tests.support.runs import location, small_pages
 
 STUDY, OTHER = "ONC-301", "CARD-202"
 PLANTED = "planted answer"
-TABLES = ("codings", "queries", "record_revisions", "records", "visits")
+TABLES = ("codings", "queries", "record_changes", "record_revisions", "records", "visits")
 
 
 @study_pipeline
@@ -38,8 +39,8 @@ def note(study_key, sdk, study_logger, records):
 
 
 PIPELINES = (
-    variables, intervals, forms, records, codings, queries, record_revisions, visits, form_tables,
-    answers, note,
+    variables, intervals, forms, records, codings, queries, record_revisions, record_changes,
+    visits, form_tables, answers, note,
 )  # fmt: skip
 
 
@@ -75,6 +76,12 @@ class Site:
         with self.server.registry.edit(STUDY) as edit:
             row = edit.variables.find(formKey="AE", variableName=name)
             edit.variables.change(row["variableId"], blinded=True)
+
+    def edit_records(self):
+        with self.server.registry.edit(STUDY) as edit:
+            for row in [*edit.rows("records").values()]:
+                if row["formKey"] == "AE" and not row["deleted"]:
+                    edit.records.change(row["recordId"], {"AETERM": f"{PLANTED} again"})
 
     def shows(self, study=STUDY, as_of=None):
         """Return the artifacts that show the planted value."""
@@ -120,9 +127,11 @@ def test_without_yes_nothing_changes(site, capsys):
 
 
 def test_the_older_versions_are_redacted_and_nothing_else(site, capsys):
+    site.edit_records()
+    assert site.run().is_success
     moment = datetime.now(UTC)
     shown = site.shows()
-    assert shown >= {"records", "queries", "record_revisions", "form_tables", "answers"}
+    assert shown >= {"records", "record_changes", "record_revisions", "form_tables", "answers"}
     before = {name: site.store.download_table(f"{name}/{STUDY}") for name in TABLES}
     site.blind()
     assert site.run().is_success
@@ -135,7 +144,7 @@ def test_the_older_versions_are_redacted_and_nothing_else(site, capsys):
         then = site.store.download_table(f"{name}/{STUDY}", as_of=moment)
         assert PLANTED not in str(then.to_pylist())
         kept = [column for column in then.column_names if then[column].equals(before[name][column])]
-        assert len(kept) >= len(then.column_names) - 3 or name == "codings"
+        assert len(kept) >= len(then.column_names) - 3 or name in {"codings", "record_changes"}
     members = site.store.download_set_tables(f"form_tables/{STUDY}", as_of=moment)
     assert {"AETERM", "AETERM_RAW"} & {*members["AE"].column_names} == set()
     assert "AESER" in members["AE"].column_names
@@ -147,7 +156,11 @@ def test_the_older_versions_are_redacted_and_nothing_else(site, capsys):
     assert publication.redacted_variables == ("AE.AETERM",)
     assert main(["redact", "--yes"]) == 0
     assert "No open version" in capsys.readouterr().out
+    changes = site.store.download_table(f"record_changes/{STUDY}").num_rows
     assert site.run().is_success
+    after = site.store.download_table(f"record_changes/{STUDY}")
+    assert after.num_rows == changes  # a redaction is no change
+    assert "unknown" not in after["kind"].to_pylist()
 
 
 def test_what_cant_be_rewritten_is_run_again_first(site, capsys):
