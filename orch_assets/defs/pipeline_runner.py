@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import StoredResult, none_withheld, uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
@@ -68,6 +69,8 @@ class PipelineRunner:
         reading: how the run reads tables.
         newest: metadata of the newest results of pure pipelines, by pipeline and study. Empty if
             nothing is to be carried forward.
+        watch: compares the data dictionary that the run reads with the stored one. None for no
+            comparison.
     """
 
     run_id: str
@@ -85,6 +88,7 @@ class PipelineRunner:
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     reading: ReadingOptions = field(default_factory=ReadingOptions)
     newest: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    watch: DictionaryWatch | None = None
 
     def run(self, call: StepCall) -> StepOutput:
         """Run a synchronous pipeline on a worker thread."""
@@ -258,6 +262,8 @@ class PipelineRunner:
 
     def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Store a result; record its URI, its hashes and the execution that produced it."""
+        if self.watch is not None:
+            value = self.watch.watched(call.step.name, call.study_key, value)
         with derived_from(inputs):
             output = self._writer.write(call, value)
         name, study_key = call.step.name, call.study_key

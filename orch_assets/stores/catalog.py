@@ -298,7 +298,11 @@ class ArtifactHistory:
             except ArtifactNotFoundError as error:
                 self._misplaced.refuse_earlier(keys)
                 is_unknown = version is None and not self._publisher.entries(keys)
-                hint = self._misplaced.hint(keys) if is_unknown else ""
+                hint = (
+                    self._misplaced.hint(keys)
+                    if is_unknown
+                    else self._publisher.redacted_hint(keys, version)
+                )
                 raise ArtifactNotFoundError(f"{error.marked}{hint}", artifact=keys.name) from None
             yield opened
 
