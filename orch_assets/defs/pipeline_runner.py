@@ -178,7 +178,7 @@ class PipelineRunner:
             versions = self.versions.get((name, call.study_key), loaded)
             if pipeline.table_type(name) != SPLIT and versions is not loaded:
                 uri = self.uris.get((name, call.study_key))
-                versions = {uri: versions[uri]} if uri in versions else {}
+                versions = {uri: versions[uri]} if uri and uri in versions else {}
             open_parts.update(zip([name], versions.values(), strict=False))
             inputs |= {**loaded, **versions}
         if pipeline.incremental:
