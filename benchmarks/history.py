@@ -33,7 +33,7 @@ def main() -> bool:
         f"{found['cpu']:.1f} s of CPU; reading both files takes {found['reading']:.1f} s"
     )
     same = verdict("CPU where nothing was published, ms", found["unchanged"] * 1000, 20)
-    cpu = verdict("CPU to CPU of reading both files", found["cpu"] / found["reading"], 1.5)
+    cpu = verdict("CPU to CPU of reading both files", found["cpu"] / found["reading"], 2.5)
     memory = verdict("added memory", found["memory"], 250, unit=" MB")
     return same and cpu and memory
 

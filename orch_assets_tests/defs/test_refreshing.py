@@ -70,9 +70,13 @@ class Account:
         return LocalPipelineStore(self.folder / name)
 
     def stored(self):
-        """Return all tables of all stores, by store, asset and member."""
+        """Return all tables of all stores, by store, asset and member.
+
+        Histories are left out: they depend on what was stored before.
+        """
         found = {}
-        for name, asset in itertools.product(STORES, [each.name for each in SHIPPED]):
+        assets = [each.name for each in SHIPPED if each.group != "history"]
+        for name, asset in itertools.product(STORES, assets):
             store, artifact = self.store(name), f"{asset}/{self.study}"
             if store.exists(artifact):
                 found[name, asset] = store.download_table(artifact)
