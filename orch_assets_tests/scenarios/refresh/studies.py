@@ -16,7 +16,7 @@ from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.pipeline_runner import PipelineRunner
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.runs.reading_options import ReadingOptions
-from orch_assets.demo import DemoServer
+from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.imednet import RequestLimiter
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import in_dependency_order
@@ -42,18 +42,22 @@ class Study:
     """One study, its stores, and runs between them.
 
     Args:
-        server: The simulator, of one study.
+        server: The simulator, or what has its address and its keys.
         location: Folder or URI below which the stores are.
         resources: The IO managers of these stores.
+        key: The study.
     """
 
-    def __init__(self, server: DemoServer, location: str, resources: Any) -> None:
+    def __init__(self, server: DemoServer, location: str, resources: Any, key: str) -> None:
         self.server = server
-        self.registry = server.registry
         self.location = location
+        self.key = key
         self._resources = resources
-        (self.key,) = server.registry.study_keys()
         self._runs = itertools.count(1)
+
+    @property
+    def registry(self) -> DemoRegistry:
+        return self.server.registry
 
     def run(
         self, *names: str, full: bool = False, retries: int | None = None, **options: Any
@@ -134,8 +138,10 @@ def told(result: StepResult) -> Mapping[str, Any]:
 
 
 @contextmanager
-def study(server: DemoServer, location: str) -> Iterator[Study]:
-    """Give the study of a server, with stores below a location."""
+def study(server: DemoServer, location: str, key: str | None = None) -> Iterator[Study]:
+    """Give a study of a server, by default its only one, with stores below a location."""
+    if key is None:
+        (key,) = server.registry.study_keys()
     restricted = StoreResource(uri=f"{location}/restricted", restricted=True)
     given = {
         "io_manager": StudyIOManager(store=StoreResource(uri=f"{location}/artifacts")),
@@ -144,4 +150,4 @@ def study(server: DemoServer, location: str) -> Iterator[Study]:
     }
     with ExitStack() as stack:
         resources = stack.enter_context(dg.build_resources(given))
-        yield Study(server, location, resources)
+        yield Study(server, location, resources, key)
