@@ -12,6 +12,7 @@ from orch_assets.defs import events
 from orch_assets.defs.checks import blinding_check as blinding
 from orch_assets.defs.checks import reconciliation_check as reconciliation
 from orch_assets.defs.dagster_internals import capture_interrupts
+from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.earlier_results import (
@@ -181,7 +182,15 @@ class GraphRun:
             executions=self.executions,
             definition_metadata={spec.key: spec.metadata for spec in self.context.assets_def.specs},
             reading=self.reading,
+            newest=self._newest_pure(selected, studies),
         )
+
+    def _newest_pure(
+        self, selected: Sequence[StudyPipeline], studies: Sequence[str]
+    ) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """Return the metadata of results that might be carried forward: none in a full run."""
+        pipelines = [] if self.reading.read_whole else selected
+        return newest_metadata(self.context.instance, pipelines, self.keys, studies)
 
     def _earlier(
         self,

@@ -88,6 +88,7 @@ class _PipelineSettings:
     on_request: bool = False
     reconciled: bool = False
     incremental: bool = False
+    pure: bool = False
     columns: "Sequence[DescribedColumn]" = ()
     machine: StudyMachine | None = None
 
@@ -214,6 +215,15 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
               None if nothing is stored, or if a user's own IO manager stores the results. A stream
               that was made from the previous result is stored only if that is still current then.
               Outside of Dagster, ``previous`` stays None and everything is read.
+            - ``pure``: The result depends only on the upstream parameters and the function's code:
+              on no request, clock, setting or random number. If the versions of all upstream
+              artifacts are those that the current result was made from, and so are
+              ``code_version``, this package, Python, pyarrow and pandas, the current result stays:
+              the function isn't called, and nothing is read or written. By default,
+              ``code_version`` doesn't cover other files of yours that the function uses: set it,
+              and change it with them. The result must be a table or a set of tables. A pipeline
+              that is also ``incremental`` receives ``previous`` only if the same code and packages
+              made it.
             - ``columns``: Columns of the table, each with a description, if they are the same for
               every study; shown in Dagster's catalogue.
             - ``machine``: State machine that does the work. The function then returns the input
@@ -289,6 +299,11 @@ def _check(pipeline: StudyPipeline) -> None:
         )
     if pipeline.incremental:
         _check_incremental(pipeline)
+    if pipeline.pure and (not pipeline.upstreams or pipeline.machine or pipeline.reconciled):
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name} is pure, so its data must come from upstream parameters. "
+            "Give it at least one, and neither machine nor reconciled."
+        )
     for name, types in _ARGUMENT_TYPES.items():
         if not isinstance(getattr(pipeline, name), types):
             raise PipelineDefinitionError(

@@ -49,9 +49,15 @@ class StoredArtifacts(ArtifactHistory):
         escape_formulas: bool = False,
     ) -> None:
         super().__init__(backend, prefix, format)
+        self._escapes_formulas = escape_formulas and self._format is StorageFormat.CSV
         self._files = TableFiles(
             self._publisher, table_format(self._format, escape_formulas=escape_formulas)
         )
+
+    @property
+    def table_format(self) -> str:
+        """How tables are written: ``parquet``, ``csv`` or ``csv with escaped formulas``."""
+        return f"{self._format}{' with escaped formulas' if self._escapes_formulas else ''}"
 
     def download(
         self, name: str, version: str | None = None, *, as_of: Moment | None = None
@@ -209,7 +215,13 @@ class StoredArtifacts(ArtifactHistory):
             member: StoredMember(uri, sha256, content, index.format)
             for member, content in index.members.items()
         }
-        return SetVersion(uri, manifest, members)
+        files = TableFiles(self._publisher, table_format(index.format))
+
+        def open_table(described: Manifest) -> TableVersion:
+            opened = partial(self._publisher.open_member, keys, described.content.sha256)
+            return TableVersion(uri, described, files, opened)
+
+        return SetVersion(uri, manifest, members, open_table)
 
     def mark(
         self, name: str, versions: Mapping[str, str], *, study: str, run: str | None = None

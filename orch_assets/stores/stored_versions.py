@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from orch_assets.stores.artifacts import StorageFormat
@@ -77,13 +77,37 @@ class StoredMember:
     content: Content
     format: StorageFormat
 
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return self.content.rows or 0
+
 
 class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
-    """A version of a set: its tables by name, none of which was read."""
+    """A version of a set: its tables by name, none of which was read.
 
-    def __init__(self, uri: str, manifest: Manifest, members: Mapping[str, StoredMember]) -> None:
+    Args:
+        uri: URI of the set's current object.
+        manifest: Manifest of the version.
+        members: The tables.
+        open_table: Returns the table that the content of a manifest describes.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        manifest: Manifest,
+        members: Mapping[str, StoredMember],
+        open_table: "Callable[[Manifest], TableVersion]",
+    ) -> None:
         super().__init__(uri, manifest)
+        self._manifest = manifest
         self._members = members
+        self._open_table = open_table
+
+    def table(self, name: str) -> "TableVersion":
+        """Return a table to be read."""
+        return self._open_table(replace(self._manifest, content=self._members[name].content))
 
     def __getitem__(self, name: str) -> StoredMember:
         """Return a table."""

@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of
+from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of, value_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import output_context
 from orch_assets.defs.io.io_manager import PipelineIOManager
-from orch_assets.defs.io.refresh_metadata import refresh_metadata, refresh_of
+from orch_assets.defs.io.refresh_metadata import (
+    rebuild_of,
+    refresh_metadata,
+    refresh_of,
+    row_metadata,
+)
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError, UnstorableTableError
 from orch_assets.imednet.progress import ReadingCounts
@@ -71,7 +76,9 @@ class OutputWriter:
         else:
             metadata, handover = self._write_one(call, self.io_manager(call.step.name), value)
         if (refresh := refresh_of(value)) is not None:
-            metadata = {**metadata, **refresh_metadata(refresh)}
+            metadata = {**metadata, **refresh_metadata(refresh, value_of(metadata, "sha256"))}
+        if (changes := rebuild_of(value)) is not None:
+            metadata = {**metadata, **row_metadata(changes)}
         return StepOutput(StoredResult(metadata=metadata, stored=True), handover=handover)
 
     def io_manager(self, name: str) -> dg.IOManager:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import dagster as dg
 
@@ -49,13 +50,13 @@ class PreviousResults:
     ) -> PreviousResult | None:
         """Return a result in certain versions, by URI; None stands for the current ones."""
         artifact, io_manager = artifact_name(self.keys[name], study_key), self.io_manager(name)
-        table = _stored(io_manager, artifact, versions)
+        table = stored_version(io_manager, artifact, versions)
         if table is None:
             return None
         own = self.restricted is io_manager  # the whole table is withheld
         return PreviousResult(
             table,
-            None if own else _stored(self.restricted, artifact, versions),
+            None if own else stored_version(self.restricted, artifact, versions),
             self.options.read_whole,
             self.options.accept_other_registry,
             upstreams=partial(self._upstream, study_key, table),
@@ -65,17 +66,33 @@ class PreviousResults:
         return self._result(name, study_key, table.inputs) if name in self.keys else None
 
 
-def _stored(
-    io_manager: dg.IOManager, artifact: str, versions: Mapping[str, str] | None
-) -> StoredTable | None:
+def stored_version(
+    io_manager: dg.IOManager, artifact: str, versions: Mapping[str, str] | None = None
+) -> Any:
+    """Return a stored table or set of tables, of which only the manifest is read.
+
+    Args:
+        io_manager: The IO manager that stores it.
+        artifact: Name of the artifact.
+        versions: The version to return, by the artifact's URI; None for the current one.
+
+    Returns:
+        A ``TableVersion`` or a ``SetVersion``. None if there is none, if it is damaged, or if a
+        user's own IO manager stores it.
+    """
     if not isinstance(io_manager, PipelineIOManager):
         return None
     store = io_manager.pipeline_store()
-    try:
-        current = store.previous(artifact)
-        if versions is None or current is None:
-            return current
-        version = versions.get(current.uri)
-        return None if version is None else store.previous(artifact, version)
-    except ArtifactCorruptError:  # everything is read, and published over it
-        return None
+    for find in (store.previous, store.previous_members):
+        try:
+            current = find(artifact)
+            if versions is None or current is None:
+                found = current
+            else:
+                version = versions.get(current.uri)
+                found = None if version is None else find(artifact, version)
+        except ArtifactCorruptError:  # everything is read, and published over it
+            return None
+        if found is not None:
+            return found
+    return None
