@@ -76,13 +76,13 @@ def same(tables: Tables, others: Tables) -> bool:
     )
 
 
-def change(at: Study) -> None:
+def change(at: Study, number: int = 0) -> None:
     """Change, add and delete records, an open answer and a withheld one among them."""
     records = [row for row in at.registry.rows("records", at.key) if not row["deleted"]]
     vitals = [row for row in records if row["formKey"] == "VS"]
     kit, other = [row for row in records if row["formKey"] == "RAND"][:2]
     with at.registry.edit(at.key) as edit:
-        edit.records.change(vitals[0]["recordId"], {"SYSBP": 131})
+        edit.records.change(vitals[0]["recordId"], {"SYSBP": 131 + number})
         edit.records.change(kit["recordId"], {"KITNO": other["recordData"]["KITNO"]})
         edit.records.delete(vitals[1]["recordId"])
         edit.records.add("AE", vitals[0]["subjectId"], {"AETERM": "Headache"})

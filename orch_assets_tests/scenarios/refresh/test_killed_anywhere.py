@@ -4,20 +4,22 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets_tests.scenarios.refresh.studies import study
-from orch_assets_tests.scenarios.refresh.test_faults_of_refreshes import NAMES, change, same
+from orch_assets_tests.scenarios.refresh.test_faults_of_refreshes import NAMES, change
 
 POINTS = 10
 
-# Runs the study in processes of its own, each on stores of its own: first whole; then, when the
-# account has changed, once to its end, to count its steps, and ten times until it kills itself.
-# Steps are changes of a disk and what is sent to a server, the requests of the refresh among them.
-# Forked, as importing all that takes longer than the runs.
+# Runs the study in processes of its own: first whole; then, each time that the account has changed,
+# once to its end, to count its steps, and ten times until it kills itself. Steps are changes of a
+# disk and what is sent to a server, the requests of the refresh among them. Forked, as importing
+# all that takes longer than the runs.
 RUNS = """
 import contextlib, importlib, json, os, signal, sys
 from types import SimpleNamespace
@@ -26,11 +28,9 @@ from orch_assets_tests.scenarios.refresh.studies import study
 facts, location, key, names, points = json.loads(sys.argv[1])
 server = SimpleNamespace(**facts)
 
-def run(*folders):
-    for folder in folders:
-        with study(server, f"{location}/{folder}", key) as at:
-            told = at.succeed(*names)
-    return told["records"]["refresh"]
+def run():
+    with study(server, location, key) as at:
+        return at.succeed(*names)["records"]["refresh"]
 
 def forked(work, *arguments):
     # Returns what the work returns, or the signal that killed it.
@@ -59,18 +59,18 @@ def watched(step):
     sys.addaudithook(watch)
 
 def first():
-    run(*range(points + 1))
+    run()
     return list(sys.modules)
 
 def counted():
     steps = []
     watched(lambda: steps.append(1))
-    return run(0), len(steps)
+    return run(), len(steps)
 
-def killed(folder, last):
+def killed(last):
     left = iter(range(last - 1, -1, -1))
     watched(lambda: next(left) or os.kill(os.getpid(), signal.SIGKILL))
-    run(folder)
+    run()
 
 for module in forked(first):  # else each process would load what a run loads
     with contextlib.suppress(Exception):
@@ -78,10 +78,10 @@ for module in forked(first):  # else each process would load what a run loads
 print("stored", flush=True)
 sys.stdin.readline()
 reading, steps = forked(counted)
-ended = [
-    forked(killed, number, 1 + number * (steps - 2) // points) for number in range(1, points + 1)
-]
-print(json.dumps([reading, steps, ended]))
+print(json.dumps([reading, steps]), flush=True)
+for number in range(points):
+    sys.stdin.readline()
+    print(json.dumps(forked(killed, 2 + number * (steps - 2) // points)), flush=True)
 """
 
 
@@ -93,7 +93,7 @@ def test_after_a_kill_the_next_run_gives_what_a_whole_reading_gives(
     if place != "disk":
         bucket = request.getfixturevalue("s3_bucket" if place == "s3" else "gcs_bucket")
         location = f"{place}://{bucket}"
-    with DemoServer(DemoRegistry(studies=1, subjects=3)) as server:
+    with DemoServer(DemoRegistry(studies=1, subjects=3)) as server, ExitStack() as stack:
         (key,) = server.registry.study_keys()
         facts = {name: getattr(server, name) for name in ("base_url", "api_key", "security_key")}
         arguments = json.dumps([facts, location, key, NAMES, POINTS])
@@ -103,24 +103,23 @@ def test_after_a_kill_the_next_run_gives_what_a_whole_reading_gives(
             stdout=subprocess.PIPE,
             text=True,
         ) as runs:
+            assert runs.stdin is not None
             assert runs.stdout is not None
             assert runs.stdout.readline() == "stored\n"
-            with study(server, f"{location}/1") as at:
-                earlier = at.stored(NAMES)
-                change(at)
-            out, _ = runs.communicate("\n", timeout=200)
-        reading, steps, ended = json.loads(out)
-        assert reading == "counted"
-        assert steps > 2 * POINTS
-        assert ended == [signal.SIGKILL] * POINTS
-        with study(server, str(tmp_path / "anew")) as anew:
-            anew.succeed(*NAMES)
-            expected = anew.stored(NAMES)
-        untouched = 0
-        for folder in range(1, POINTS + 1):
-            with study(server, f"{location}/{folder}") as at:
-                untouched += same(at.stored(NAMES), earlier)
+            at = stack.enter_context(study(server, location))
+
+            def next_run(number: int) -> Any:
+                change(at, number)
+                print(file=runs.stdin, flush=True)
+                return json.loads(runs.stdout.readline())
+
+            reading, steps = next_run(0)
+            assert reading == "counted"
+            assert steps > 2 * POINTS
+            for number in range(1, POINTS + 1):
+                assert next_run(number) == signal.SIGKILL
                 at.succeed(*NAMES)
-                assert same(at.stored(NAMES), expected), folder
-                assert at.store("artifacts").verify() == []
-        assert 0 < untouched <= POINTS
+                at.assert_whole(tmp_path / f"{number}", *NAMES)
+            runs.stdin.close()
+            assert runs.wait(60) == 0
+        assert at.store("artifacts").verify() == []
