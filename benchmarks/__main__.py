@@ -13,7 +13,9 @@ _NOT_BENCHMARKS = {
     "dagster_run",
     "locations",
     "measuring",
+    "changing_registry",
     "prepared_registry",
+    "refresh_run",
     "thousands",
     *_COMPARISONS,
 }

@@ -61,10 +61,10 @@ class _Pages:
 
     def __init__(self, records: int) -> None:
         self._records = records
-        rows = [json.dumps(_record(number), separators=(",", ":")) for number in range(PAGE)]
+        rows = [json.dumps(record(number), separators=(",", ":")) for number in range(PAGE)]
         self._pieces = ",".join(rows).encode().split(str(_ID).encode())
         self._others = {
-            "variables": _body(0, FORMS * len(VARIABLES), _json(_variables())),
+            "variables": _body(0, FORMS * len(VARIABLES), _json(variables())),
             "studies": _body(0, 1, _json([{"studyKey": "S01", "studyId": 1}])),
         }
 
@@ -84,11 +84,11 @@ class _Pages:
             ids = (str(first + n + 1).encode() for n in range(PAGE))
             pieces = [piece + next(ids, b"") for piece in self._pieces]
             return _body(number, self._records, b"[" + b"".join(pieces) + b"]")
-        rows = [_record(n, first + n + 1) for n in range(count)]
+        rows = [record(n, first + n + 1) for n in range(count)]
         return _body(number, self._records, _json(rows))
 
 
-def _record(number: int, record_id: int = _ID) -> dict[str, Any]:
+def record(number: int, record_id: int = _ID) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for position, name in enumerate(VARIABLES):
         answers_by_type: tuple[Any, ...] = (
@@ -119,7 +119,7 @@ def _record(number: int, record_id: int = _ID) -> dict[str, Any]:
     }
 
 
-def _variables() -> list[dict[str, Any]]:
+def variables() -> list[dict[str, Any]]:
     return [
         {
             "studyKey": _STUDY,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         split_withheld,
         study_pipeline,
     )
+    from orch_assets.refreshing import PreviousResult
     from orch_assets.step_functions import PipelineStep, StepFunctionsPipeline
     from orch_assets.stores import (
         GCSPipelineStore,
@@ -54,6 +55,7 @@ _HOMES = {
     "OrchestratorError": "errors",
     "OrchestratorResult": "orchestration",
     "PipelineStep": "step_functions",
+    "PreviousResult": "refreshing",
     "S3PipelineStore": "stores",
     "SplitTable": "orchestration",
     "StepFunctionsPipeline": "step_functions",
@@ -83,6 +85,7 @@ __all__ = [
     "OrchestratorError",
     "OrchestratorResult",
     "PipelineStep",
+    "PreviousResult",
     "S3PipelineStore",
     "SplitTable",
     "StepFunctionsPipeline",

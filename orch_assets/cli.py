@@ -13,6 +13,7 @@ from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEED
 from orch_assets.commands.failures import failures
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.run import run
+from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
 from orch_assets.commands.unfinished_runs import runs
 from orch_assets.commands.verify import verify
@@ -61,5 +62,5 @@ def cli() -> None:
     """
 
 
-for _command in (run, studies, runs, failures, verify, check, demo_server):
+for _command in (run, studies, runs, failures, mark, marks, verify, check, demo_server):
     cli.add_command(_command)

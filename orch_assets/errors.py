@@ -36,6 +36,7 @@ isn't installed is an ``ImportError``.
     ├── StoreError                    artifact stores
     │   ├── StoreAddressError (ValueError)    an invalid address of a store
     │   ├── ArtifactNameError (ValueError)    an invalid artifact name
+    │   ├── MarkError (ValueError)    a mark can't be set, or stands against a removal
     │   ├── ArtifactNotFoundError (LookupError)   there is no such artifact or version
     │   ├── ArtifactCorruptError      bytes and manifest don't match
     │   ├── ArtifactReplacedError     the version to be replaced is no longer the current one
@@ -367,6 +368,13 @@ class StoreAddressError(StoreError, ValueError):
 
 class ArtifactNameError(StoreError, ValueError):
     """An artifact name is invalid: empty, ``..``, with control characters, or too long."""
+
+
+class MarkError(StoreError, ValueError):
+    """A mark can't be set, or stands against the removal of what it holds.
+
+    It can't be set if its name is invalid or taken, or if there is nothing to mark.
+    """
 
 
 class ArtifactNotFoundError(StoreError, LookupError):

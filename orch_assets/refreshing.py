@@ -32,6 +32,11 @@ class StoredTable(Protocol):
         ...
 
     @property
+    def inputs(self) -> Mapping[str, str]:
+        """What the version was last made from: versions by artifact URI."""
+        ...
+
+    @property
     def schema(self) -> "pa.Schema":
         """Schema of the table."""
         ...
@@ -50,6 +55,10 @@ class StoredTable(Protocol):
         ...
 
 
+def _none_stored(_name: str) -> None:
+    """Return no result."""
+
+
 @dataclass(frozen=True)
 class PreviousResult:
     """The current result of a pipeline, which its next run may start from.
@@ -59,12 +68,29 @@ class PreviousResult:
         withheld: Its withheld part; None if none is stored.
         read_whole: Whether everything must be read again: somebody asked for it.
         accept_other_registry: Whether a result of another account may be replaced.
+        inputs: Versions of the upstreams' open parts that the pipeline now receives, by the names
+            of the upstreams; those without a stored version are left out.
+        upstreams: What :meth:`upstream` calls.
     """
 
     table: StoredTable
     withheld: StoredTable | None = None
     read_whole: bool = False
     accept_other_registry: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    upstreams: "Callable[[str], PreviousResult | None]" = _none_stored
+
+    def upstream(self, name: str) -> "PreviousResult | None":
+        """Return the version of an upstream's result from which this result was made.
+
+        Args:
+            name: Name of the upstream pipeline.
+
+        Returns:
+            Its open and its withheld part, or None: the result wasn't made from this upstream, or
+            the version of its open part was removed. Without an open part there is no result.
+        """
+        return self.upstreams(name)
 
 
 @dataclass
@@ -93,6 +119,15 @@ class RowChanges:
     unchanged: int = 0
     requests: int = 0
     requests_saved: int = 0
+
+    @property
+    def text(self) -> str:
+        """The numbers of new, changed and removed rows, for people; a row is in one of them.
+
+        Removed are rows that were deleted or that vanished. Example: ``+12 ~3 \N{MINUS SIGN}1``.
+        """
+        removed = self.deleted + self.vanished
+        return f"+{self.new:,} ~{self.changed - self.deleted:,} \N{MINUS SIGN}{removed:,}"
 
 
 def _nothing() -> Mapping[str, Any]:

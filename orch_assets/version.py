@@ -1,6 +1,7 @@
 """The version of this code and, in a checkout, its commit."""
 
 import functools
+import hashlib
 import os
 import subprocess
 import threading
@@ -35,6 +36,21 @@ def _version_of(package: Path) -> str:
         return VERSION + _commit(package)
     except (OSError, subprocess.SubprocessError, ValueError):
         return VERSION
+
+
+@functools.cache
+def source_digest() -> str | None:
+    """Return a digest of this package's Python files; None if there are none.
+
+    :func:`code_version` is the same for every state of a modified checkout, and for every build
+    between two releases. This digest is not.
+    """
+    files = sorted(_PACKAGE.rglob("*.py"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.relative_to(_PACKAGE).as_posix().encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest() if files else None
 
 
 def _commit(package: Path) -> str:

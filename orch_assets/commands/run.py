@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orch_assets.defs.runs.command_runs import PlannedRun
+    from orch_assets.defs.runs.reading_options import ReadingOptions
 
 _MAIN_JOB: Final = "study_pipelines"
 
@@ -38,11 +39,27 @@ _MAIN_JOB: Final = "study_pipelines"
 @click.option(
     "--failed", is_flag=True, help="Run only what failed or was interrupted in the last run."
 )
-def run(study_keys: Sequence[str], pipelines: Sequence[str], *, failed: bool) -> int:
+@click.option(
+    "--full", is_flag=True, help="Read every table whole, not only what changed since the last run."
+)
+@click.option(
+    "--accept-other-registry",
+    is_flag=True,
+    help="Replace results that were read from another iMednet account.",
+)
+def run(
+    study_keys: Sequence[str],
+    pipelines: Sequence[str],
+    *,
+    failed: bool,
+    full: bool,
+    accept_other_registry: bool,
+) -> int:
     """Run every pipeline for every selected study.
 
     Adds studies that are new in the registry. No study is retired. A pipeline that runs on request
-    is run only if --pipeline names it.
+    is run only if --pipeline names it. With the simulator, each run except the first, and except
+    --failed, is a day after the last one.
     """
     if failed and (study_keys or pipelines):
         raise click.UsageError("--failed can't be combined with --study or --pipeline.")
@@ -50,13 +67,27 @@ def run(study_keys: Sequence[str], pipelines: Sequence[str], *, failed: bool) ->
     selection = _asset_keys(pipelines)
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.runs.readiness import try_stores
+    from orch_assets.defs.runs.reading_options import ReadingOptions
 
+    reading = ReadingOptions(full, accept_other_registry)
     with home_instance() as instance, location_resources(instance) as resources:
         try_stores(resources._asdict())  # before a run, in which every study would fail
         warn_of_abandoned_runs(instance)
         if failed:
-            return _run_failed(instance, resources)
-        return _run_studies(instance, resources, study_keys, selection)
+            return _run_failed(instance, resources, reading)
+        if resources.registry.is_demo:
+            _begin_demo_day(resources.registry)
+        return _run_studies(instance, resources, study_keys, selection, reading)
+
+
+def _begin_demo_day(registry: Any) -> None:
+    """Let the simulator's account change, as an account does between two nights."""
+    from orch_assets.demo.demo_days import MOST_DAYS
+    from orch_assets.terminal import new_console, say
+
+    if days := registry.begin_demo_day():
+        last = " It is the last one: later runs find nothing changed." if days == MOST_DAYS else ""
+        say(new_console(), f"Day {days} of the simulator's account.{last}")
 
 
 def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
@@ -79,6 +110,7 @@ def _run_studies(
     resources: Any,
     study_keys: Sequence[str],
     selection: Sequence["dg.AssetKey"],
+    reading: "ReadingOptions",
 ) -> int:
     """Run the selected pipelines for studies; an empty argument means all of them."""
     from orch_assets.definitions import defs
@@ -101,7 +133,7 @@ def _run_studies(
     # UI uses for assets that a person selects, has them.
     of_all_assets = defs.resolve_implicit_global_asset_job_def().name
     job_name = of_all_assets if selection else _MAIN_JOB
-    planned = plan_runs(instance, job_name, to_run, selection)
+    planned = plan_runs(instance, job_name, to_run, selection, reading)
     return _execute(instance, resources, console, planned, not_run, selection)
 
 
@@ -127,13 +159,13 @@ def _add_studies(
     return change.selection.selected, change.selection.not_runnable
 
 
-def _run_failed(instance: "dg.DagsterInstance", resources: Any) -> int:
+def _run_failed(instance: "dg.DagsterInstance", resources: Any, reading: "ReadingOptions") -> int:
     from orch_assets.definitions import graph_keys
     from orch_assets.defs.runs.command_runs import plan_resumption
     from orch_assets.terminal import new_console, say
 
     console = new_console()
-    planned = plan_resumption(instance, graph_keys)
+    planned = plan_resumption(instance, graph_keys, reading)
     if planned is None:
         click.echo("No studies have been run yet. Start with `orch-assets run`.", err=True)
         return NONE_COULD_RUN
@@ -195,11 +227,21 @@ def _print_interruption(
         err=True,
     )
     if study_keys := [key for each in not_started for key in each.study_keys]:
-        options = [("--study", key) for key in study_keys]
+        options: list[tuple[str, ...]] = [("--study", key) for key in study_keys]
         options += [("--pipeline", key.to_user_string()) for key in selection]
+        options += [(option,) for option in _reading_options(not_started[0].reading)]
         arguments = shlex.join(argument for option in options for argument in option)
         click.echo(f"Not started yet: `orch-assets run {arguments}`.", err=True)
     return INTERRUPTED
+
+
+def _reading_options(reading: "ReadingOptions") -> list[str]:
+    """Return the command-line options that say how tables are read."""
+    chosen = {
+        "--full": reading.read_whole,
+        "--accept-other-registry": reading.accept_other_registry,
+    }
+    return [option for option, is_set in chosen.items() if is_set]
 
 
 def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:

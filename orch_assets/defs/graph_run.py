@@ -12,6 +12,7 @@ from orch_assets.defs import events
 from orch_assets.defs.checks import blinding_check as blinding
 from orch_assets.defs.checks import reconciliation_check as reconciliation
 from orch_assets.defs.dagster_internals import capture_interrupts
+from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.earlier_results import (
@@ -21,6 +22,7 @@ from orch_assets.defs.runs.earlier_results import (
 )
 from orch_assets.defs.runs.past_durations import past_durations
 from orch_assets.defs.runs.readiness import try_keys, try_stores
+from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.result_log import ResultLog
 from orch_assets.defs.state_machines.former_executions import executions_of
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
@@ -58,6 +60,7 @@ class GraphRun:
     def __post_init__(self) -> None:
         self.reconciled = {self.keys[each.name] for each in self.pipelines if each.reconciled}
         self.successes = ResultLog(self.context, self.reconciled)
+        self.reading = ReadingOptions.of(self.context.run.tags)
 
     def execute(self) -> None:
         """Run the studies.
@@ -178,7 +181,16 @@ class GraphRun:
             none_withheld=none_withheld,
             executions=self.executions,
             definition_metadata={spec.key: spec.metadata for spec in self.context.assets_def.specs},
+            reading=self.reading,
+            newest=self._newest_pure(selected, studies),
         )
+
+    def _newest_pure(
+        self, selected: Sequence[StudyPipeline], studies: Sequence[str]
+    ) -> dict[tuple[str, str], Mapping[str, Any]]:
+        """Return the metadata of results that might be carried forward: none in a full run."""
+        pipelines = [] if self.reading.read_whole else selected
+        return newest_metadata(self.context.instance, pipelines, self.keys, studies)
 
     def _earlier(
         self,

@@ -15,16 +15,20 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import uri_of, versions_of
+from orch_assets.defs.events import StoredResult, none_withheld, uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
-from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
+from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
+from orch_assets.defs.io.previous_results import PreviousResults
+from orch_assets.defs.io.pure_results import PureResults, alike_or_none
+from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
+from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
-from orch_assets.orchestration.pipeline import READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.pipeline import PREVIOUS, READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
-from orch_assets.orchestration.reporting.results import Failure
+from orch_assets.orchestration.reporting.results import CARRIED_FORWARD, Failure
 from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
 from orch_assets.stores import derived_from, noting_inputs
@@ -61,6 +65,9 @@ class PipelineRunner:
         executions: executions of state machines. None if no pipeline has a state machine.
         definition_metadata: metadata of the assets' definitions.
         versions: hashes of this run's artifacts by URI, by pipeline and study.
+        reading: how the run reads tables.
+        newest: metadata of the newest results of pure pipelines, by pipeline and study. Empty if
+            nothing is to be carried forward.
     """
 
     run_id: str
@@ -76,11 +83,15 @@ class PipelineRunner:
     executions: StudyExecutions | None = None
     definition_metadata: Mapping[dg.AssetKey, Mapping[str, Any]] = field(default_factory=dict)
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    newest: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self, call: StepCall) -> StepOutput:
         """Run a synchronous pipeline on a worker thread."""
         pipeline = self.pipelines[call.step.name]
         with self._knowing(pipeline, call.study_key):
+            if (current := self._carried_forward(call, pipeline)) is not None:
+                return current
             upstreams, inputs = self._upstreams(call, pipeline)
             value = self._call(call.study_key, pipeline, upstreams)
             if inspect.iscoroutine(value):  # an async function behind a plain wrapper
@@ -101,6 +112,9 @@ class PipelineRunner:
             make_input = partial(self._input, pipeline)
             value = await self.executions.output(pipeline, call.study_key, make_input, on_worker)
         else:
+            current: StepOutput | None = await on_worker(self._carried_forward, call, pipeline)
+            if current is not None:
+                return current
             upstreams, inputs = await on_worker(self._upstreams, call, pipeline)
             value = await self._call(call.study_key, pipeline, upstreams)
         output: StepOutput = await on_worker(self._finish, call, value, inputs)
@@ -126,12 +140,14 @@ class PipelineRunner:
 
     def provenance(self, call: StepCall) -> Mapping[str, str]:
         """Return the provenance for the manifests of what the step publishes."""
+        pipeline = self.pipelines[call.step.name]
         return {
             "run": self.run_id,
             "pipeline": call.step.name,
             "study": call.study_key,
             "registry": self.registry,
-            "code_version": self.pipelines[call.step.name].code_version or "",
+            "code_version": pipeline.code_version or "",
+            **self._pure_results.made_by(pipeline, call.study_key),
         }
 
     def _knowing(
@@ -144,19 +160,33 @@ class PipelineRunner:
         return allow_names(pipeline.function, assets, variables, everything=self.registry == "demo")
 
     def _call(self, study_key: str, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
-        logger = _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)
-        return pipeline.function(study_key, self.sdk, logger, **upstreams)
+        return pipeline.function(study_key, self.sdk, _logger(study_key), **upstreams)
 
     # --- inputs ---
 
     def _upstreams(
         self, call: StepCall, pipeline: StudyPipeline
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Return the upstream results, and the hashes of their artifacts by URI."""
-        with noting_inputs() as inputs:
-            found = {name: self._upstream(call, pipeline, name) for name in pipeline.upstreams}
-        for name in found:  # those handed over in memory were not loaded, so not noted above
-            inputs.update(self.versions.get((name, call.study_key), {}))
+        """Return the pipeline's arguments, and the hashes of the upstreams' artifacts by URI."""
+        found: dict[str, Any] = {}
+        inputs: dict[str, str] = {}
+        open_parts: dict[str, str] = {}
+        for name in pipeline.upstreams:
+            with noting_inputs() as loaded:
+                found[name] = self._upstream(call, pipeline, name)
+            # What is handed over in memory was not loaded. The open part comes first in both.
+            versions = self.versions.get((name, call.study_key), loaded)
+            if pipeline.table_type(name) != SPLIT and versions is not loaded:
+                uri = self.uris.get((name, call.study_key))
+                versions = {uri: versions[uri]} if uri and uri in versions else {}
+            open_parts.update(zip([name], versions.values(), strict=False))
+            inputs |= {**loaded, **versions}
+        if pipeline.incremental:
+            find = self._previous_results.current
+            previous = find(pipeline.name, call.study_key, open_parts)
+            if pipeline.pure:
+                previous = alike_or_none(previous, self.provenance(call))
+            found[PREVIOUS] = previous
         return found, inputs
 
     def _upstream(self, call: StepCall, pipeline: StudyPipeline, name: str) -> Any:
@@ -179,6 +209,8 @@ class PipelineRunner:
         self, call: StepCall, name: str, handed: Any, io_manager: dg.IOManager, table_type: str
     ) -> Any:
         """Return a result as the requested type, from memory or else from its store."""
+        if isinstance(handed, UnchangedTable):
+            handed = handed.table
         if handed is not IN_THE_STORE:
             with contextlib.suppress(UnstorableTableError):  # a user's IO manager may store it
                 return as_handed(handed, table_type)
@@ -201,13 +233,34 @@ class PipelineRunner:
 
     # --- results ---
 
+    def _carried_forward(self, call: StepCall, pipeline: StudyPipeline) -> StepOutput | None:
+        """Return the current result of a pure pipeline if it is still right; otherwise None."""
+        if not pipeline.pure:
+            return None
+        name, study_key = call.step.name, call.study_key
+        metadata = self._pure_results.still_right(pipeline, study_key, self.provenance(call))
+        if metadata is None:
+            return None
+        if none_withheld(metadata):
+            self.none_withheld.add((name, study_key))
+        _logger(study_key).info(f"{name}: {CARRIED_FORWARD}, no input has changed")
+        self._note(call, metadata)
+        both = SplitTable(IN_THE_STORE, IN_THE_STORE)
+        return StepOutput(StoredResult(metadata=metadata, stored=True), handover=both)
+
+    def _note(self, call: StepCall, metadata: Mapping[str, Any]) -> None:
+        """Record a result's URI and hashes for later steps."""
+        self.versions[call.step.name, call.study_key] = versions_of(metadata)
+        self.uris[call.step.name, call.study_key] = uri_of(metadata)
+
     def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Store a result; record its URI, its hashes and the execution that produced it."""
         with derived_from(inputs):
             output = self._writer.write(call, value)
         name, study_key = call.step.name, call.study_key
-        self.versions[name, study_key] = versions_of(output.result.metadata)
-        self.uris[name, study_key] = uri_of(output.result.metadata)
+        if (refresh := refresh_of(value)) is not None and refresh.earlier is not None:
+            _logger(study_key).info(refresh_line(name, refresh))
+        self._note(call, output.result.metadata)
         if self.executions is None:
             return output
         metadata = {**output.result.metadata, **self.executions.metadata(name, study_key)}
@@ -219,3 +272,24 @@ class PipelineRunner:
         return OutputWriter(
             self.resources, self.run_id, self.keys, io_manager_keys, self.definition_metadata
         )
+
+    @cached_property
+    def _pure_results(self) -> PureResults:
+        return PureResults(
+            self._writer.io_manager,
+            self.resources.restricted_io_manager,
+            self.keys,
+            self.versions,
+            self.uris,
+            self.none_withheld,
+            self.newest,
+        )
+
+    @cached_property
+    def _previous_results(self) -> PreviousResults:
+        restricted = self.resources.restricted_io_manager
+        return PreviousResults(self._writer.io_manager, restricted, self.keys, self.reading)
+
+
+def _logger(study_key: str) -> _RunLogAdapter:
+    return _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)

@@ -82,6 +82,11 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
         default=40, description="Subjects in a typical study of the simulator."
     )
     demo_seed: int = Field(default=7, description="Random seed of the simulator.")
+    demo_days: int | None = Field(
+        default=None,
+        description="Days that the simulator's account has lived. Default: one for each "
+        "`orch-assets run` in this DAGSTER_HOME after the first, up to 90; 0 without one.",
+    )
 
     _sdk: "ImednetSDK | None" = PrivateAttr(default=None)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
@@ -118,12 +123,33 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
             return "demo"
         return urlsplit(self.sdk.base_url).hostname or "unknown"
 
+    def begin_demo_day(self) -> int:
+        """Let the simulator's account live one more day; return how many it has lived then.
+
+        Processes with this ``DAGSTER_HOME`` see it when they next connect. ``demo_days``, and the
+        account of the first run, stay.
+
+        Raises:
+            SettingError: The file that counts the days is damaged.
+        """
+        from orch_assets.demo.demo_days import begin_demo_day
+
+        home = _home()
+        return self._days() if self.demo_days is not None or not home else begin_demo_day(home)
+
+    def _days(self) -> int:
+        from orch_assets.demo.demo_days import demo_days
+
+        return demo_days(_home()) if self.demo_days is None else self.demo_days
+
     def _connect(self) -> "ImednetSDK":
         from orch_assets.imednet import ImednetSDK
 
         account: RegistryResource | DemoServer = self
         if self.is_demo:
-            account = _demo_server(self.demo_studies, self.demo_subjects, self.demo_seed)
+            account = _demo_server(
+                self.demo_studies, self.demo_subjects, self.demo_seed, self._days()
+            )
         return ImednetSDK(
             api_key=account.api_key,
             security_key=account.security_key,
@@ -149,21 +175,25 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
                 self._sdk = None
 
 
-_demo_servers: dict[tuple[int, int, int], "DemoServer"] = {}
+def _home() -> Path | None:
+    home = settings.text("DAGSTER_HOME")
+    return Path(home) if home else None
+
+
+_demo_servers: dict[tuple[int, int, int, int], "DemoServer"] = {}
 _demo_lock = threading.Lock()
 
 
-def _demo_server(studies: int, subjects: int, seed: int) -> "DemoServer":
+def _demo_server(studies: int, subjects: int, seed: int, days: int = 0) -> "DemoServer":
     """Return this process's simulator with these parameters, started on first use."""
     from orch_assets.demo import DemoServer
 
+    parameters = studies, subjects, seed, days
     with _demo_lock:
-        server = _demo_servers.get((studies, subjects, seed))
-        if server is None:
-            server = DemoServer(studies=studies, subjects=subjects, seed=seed)
-            server.start()
-            _demo_servers[studies, subjects, seed] = server
-        return server
+        if parameters not in _demo_servers:
+            server = DemoServer(studies=studies, subjects=subjects, seed=seed, days=days)
+            _demo_servers[parameters] = server.start()
+        return _demo_servers[parameters]
 
 
 class OrchestrationResource(SetInCode, dg.ConfigurableResource[Any]):

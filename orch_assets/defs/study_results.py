@@ -11,7 +11,7 @@ from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
-from orch_assets.defs.runs.recorded_results import never_ended, new_entries
+from orch_assets.defs.runs.recorded_results import COUNTS, never_ended, new_entries
 from orch_assets.defs.runs.run_states import run_that_waits
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
@@ -151,8 +151,9 @@ def load_results(
         dagster_type=dg.PythonObjectDagsterType(table_class("pyarrow.Table")),
     ) as context:
         table = io_manager.load_input(context)
-    columns = [table.column(name).to_pylist() for name in COLUMNS]
-    entries = [MatrixEntry(*row) for row in zip(*columns, strict=True)]
+    # A table of an earlier release has fewer columns.
+    names = [name for name in COLUMNS if name in table.column_names]
+    entries = [MatrixEntry(**row) for row in table.select(names).to_pylist()]
     # The ID is taken from the rows, not from the event: two refreshes at the same time may leave
     # the table of one and the event of the other.
     return entries, max((entry.event_id for entry in entries), default=0)
@@ -171,12 +172,11 @@ def _stored_results(
 def _table(entries: Sequence[MatrixEntry]) -> Any:
     import pyarrow as pa
 
-    text, number = pa.string(), pa.int64()
+    text = pa.string()
     types = {
         "duration_seconds": pa.float64(),
-        "rows": number,
         "finished_at": pa.timestamp("us", "UTC"),
-        "event_id": number,
+        **dict.fromkeys(("rows", "event_id", *COUNTS), pa.int64()),
     }
     schema = pa.schema([(name, types.get(name, text)) for name in COLUMNS])
     return pa.table(as_columns(entries), schema=schema)

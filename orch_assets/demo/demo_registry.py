@@ -25,9 +25,10 @@ Change = Callable[["DemoRegistry"], None]
 
 @dataclass
 class _Study:
-    """A study; its tables are created when they are first used."""
+    """A study; its tables are created when they are first used, and then live its first days."""
 
     plan: StudyPlan
+    days: Sequence[tuple[datetime, int]] = ()  # when each began, and its random seed
     hidden: bool = False
     forbidden: bool = False
     tables: Mapping[str, Table] | None = None
@@ -38,11 +39,24 @@ class _Study:
     def made(self) -> Mapping[str, Table]:
         with self.lock:
             if self.tables is None:
-                self.tables = {
+                tables = {
                     name: Table(ENDPOINTS[name], rows)
                     for name, rows in make_study(self.plan).items()
                 }
+                self._live_first_days(tables)
+                self.tables = tables
         return self.tables
+
+    def _live_first_days(self, tables: Mapping[str, Table]) -> None:
+        """Live all days in one edit, which copies the rows once."""
+        if not self.days:
+            return
+        edit = StudyEdit(self.plan, tables, self.days[0][0], None)
+        for start, seed in self.days:
+            edit.moment = start
+            live(edit, _random_day(self.plan, start, seed))
+        for endpoint, changes in edit.changes.items():
+            tables[endpoint].apply(changes)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -61,6 +75,10 @@ class _Study:
                 self.edited = False
 
 
+def _random_day(plan: StudyPlan, start: datetime, seed: int) -> random.Random:
+    return random.Random(f"{seed}/{plan.index}/{start}")
+
+
 @dataclass(frozen=True)
 class _PageHook:
     endpoint: str
@@ -76,8 +94,8 @@ class DemoRegistry:
         studies: The number of studies.
         subjects: The average number of subjects per study. Each study's own number varies.
         seed: The random seed of all data.
-        days: How many days the account has lived since, by :meth:`live_day`. With 0, a study's rows
-            are created when they are first used; otherwise, those of all studies at once.
+        days: How many days the account has lived since, as by :meth:`live_day`. A study's rows are
+            created, and live these days, when they are first used.
 
     Attributes:
         clock: The account's clock, which gives edits their dates.
@@ -101,11 +119,13 @@ class DemoRegistry:
         self._seed = seed
         self.clock = AccountClock()
         self._lock = threading.RLock()
-        self._studies = {plan.key: _Study(plan) for plan in plan_studies(studies, subjects, seed)}
+        lived = [(self.clock.now + timedelta(days=day), seed) for day in range(days)]
+        self._studies = {
+            plan.key: _Study(plan, lived) for plan in plan_studies(studies, subjects, seed)
+        }
         self._hooks: list[_PageHook] = []
         self._listing = self._list_studies()
-        for _ in range(days):
-            self.live_day()
+        self.clock.advance(timedelta(days=days))
 
     def study_keys(self) -> list[str]:
         """Return the keys of the listed studies, in the order of the studies' IDs."""
@@ -236,9 +256,9 @@ class DemoRegistry:
         """
         start = self.clock.now
         for study_key, study in list(self._studies.items()):
-            name = f"{self._seed if seed is None else seed}/{study.plan.index}/{start}"
+            day = _random_day(study.plan, start, self._seed if seed is None else seed)
             with self.edit(study_key, at=start - self.clock.late) as edit:
-                live(edit, random.Random(name))
+                live(edit, day)
         self.clock.advance(timedelta(days=1))
 
     def insert_row(self, endpoint: str, study_key: str, row: Row) -> None:

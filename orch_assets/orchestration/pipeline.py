@@ -29,6 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 
 _LEADING: Final = ("study_key", "sdk", "study_logger")
+# The parameter that receives the previous result of an incremental pipeline.
+PREVIOUS: Final = "previous"
 _ARGUMENT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "group": (str,),
     "owners": (list, tuple, set, frozenset),
@@ -85,6 +87,8 @@ class _PipelineSettings:
     code_version: str | None = None
     on_request: bool = False
     reconciled: bool = False
+    incremental: bool = False
+    pure: bool = False
     columns: "Sequence[DescribedColumn]" = ()
     machine: StudyMachine | None = None
 
@@ -205,6 +209,21 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
               ``sdk.<endpoint>.batches()``. Its asset then has the check ``reconciled``, evaluated
               once for each study. If rows move while the stream is read, the table is read again,
               at most twice.
+            - ``incremental``: The function has a parameter ``previous=None`` and receives its
+              current result for the same study as a ``PreviousResult``, so that it can read only
+              what changed, as ``sdk.<endpoint>.refresh(study_key, previous)`` does. ``previous`` is
+              None if nothing is stored, or if a user's own IO manager stores the results. A stream
+              that was made from the previous result is stored only if that is still current then.
+              Outside of Dagster, ``previous`` stays None and everything is read.
+            - ``pure``: The result depends only on the upstream parameters and the function's code:
+              on no request, clock, setting or random number. If the versions of all upstream
+              artifacts are those that the current result was made from, and so are
+              ``code_version``, this package, Python, pyarrow and pandas, the current result stays:
+              the function isn't called, and nothing is read or written. By default,
+              ``code_version`` doesn't cover other files of yours that the function uses: set it,
+              and change it with them. The result must be a table or a set of tables. A pipeline
+              that is also ``incremental`` receives ``previous`` only if the same code and packages
+              made it.
             - ``columns``: Columns of the table, each with a description, if they are the same for
               every study; shown in Dagster's catalogue.
             - ``machine``: State machine that does the work. The function then returns the input
@@ -278,6 +297,13 @@ def _check(pipeline: StudyPipeline) -> None:
             f"Pipeline {pipeline.name} is async and has a machine; return the execution's input "
             "from a plain function."
         )
+    if pipeline.incremental:
+        _check_incremental(pipeline)
+    if pipeline.pure and (not pipeline.upstreams or pipeline.machine or pipeline.reconciled):
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name} is pure, so its data must come from upstream parameters. "
+            "Give it at least one, and neither machine nor reconciled."
+        )
     for name, types in _ARGUMENT_TYPES.items():
         if not isinstance(getattr(pipeline, name), types):
             raise PipelineDefinitionError(
@@ -297,6 +323,23 @@ def _check(pipeline: StudyPipeline) -> None:
     if pipeline.timeout is not None and not pipeline.timeout > 0:
         raise PipelineDefinitionError(
             f"Pipeline {pipeline.name}: timeout is {pipeline.timeout}; give seconds above 0."
+        )
+
+
+def _check_incremental(pipeline: StudyPipeline) -> None:
+    if pipeline.machine is not None:
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name} is incremental and has a machine, which can't receive the "
+            "previous result. Remove one of the two."
+        )
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    if not any(
+        parameter.name == PREVIOUS and parameter.kind in named and parameter.default is None
+        for parameter in _signature(pipeline.function, pipeline.name)
+    ):
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name} is incremental, so its function needs the keyword parameter "
+            f"{PREVIOUS}=None for its previous result."
         )
 
 

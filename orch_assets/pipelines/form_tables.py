@@ -3,7 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from orch_assets import SplitTable, build_form_tables, study_pipeline
+from orch_assets import PreviousResult, SplitTable, build_form_tables, study_pipeline
+from orch_assets.imednet.form_tables import EarlierForms
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _MEMORY_BYTES = 64 << 20
 
 
-@study_pipeline(group="registry", kinds=("table",))
+@study_pipeline(group="registry", kinds=("table",), pure=True, incremental=True)
 def form_tables(
     study_key: str,
     sdk: Any,
@@ -21,10 +22,13 @@ def form_tables(
     records: SplitTable,
     variables: "pa.Table",
     forms: "pa.Table",
+    *,
+    previous: PreviousResult | None = None,
 ) -> SplitTable:
     """Records of a study as one wide table for each form, with a typed column for each variable.
 
-    Each typed variable also has a column ``<variable>_RAW``, with the answer as entered.
+    Each typed variable also has a column ``<variable>_RAW``, with the answer as entered. If only
+    records changed, only the tables of their forms are built again.
 
     - Grain: one row for each record of the form.
     - Key: ``record_id``; rows are sorted by it.
@@ -39,14 +43,17 @@ def form_tables(
         forms=forms,
         memory_bytes=_MEMORY_BYTES,
     )
-    tables = build(records.table, only_open=True)
-    withheld = build(records.withheld, withheld=True)
+    tables = build(records.table, only_open=True, earlier=EarlierForms.of(previous))
+    withheld_before = EarlierForms.of(previous, withheld=True)
+    withheld = build(records.withheld, withheld=True, earlier=withheld_before)
     dictionary.confirm()
-    both = [*tables.values(), *withheld.values()]
+    both = [part[name] for part in (tables, withheld) for name in part.built]
+    anew = "" if len(tables.built) == len(tables) else f" in {len(tables.built)} forms built anew"
     study_logger.info(
-        "%d forms, %d records, %d values that don't fit their type",
+        "%d forms, %d records, %d values that don't fit their type%s",
         len(tables),
         sum(table.num_rows for table in tables.values()),
         sum(int(table.schema.metadata[b"misfits"]) for table in both),
+        anew,
     )
     return SplitTable(tables, withheld)

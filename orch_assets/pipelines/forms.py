@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orch_assets import SplitTable, split_withheld, study_pipeline
+from orch_assets import PreviousResult, SplitTable, split_withheld, study_pipeline
 from orch_assets.imednet.descriptions import described_columns
 from orch_assets.imednet.models import Form
 
@@ -11,14 +11,18 @@ from orch_assets.imednet.models import Form
     group="registry",
     kinds=("table",),
     reconciled=True,
+    incremental=True,
     columns=described_columns(Form),
 )
-def forms(study_key: str, sdk: Any, study_logger: Any) -> SplitTable:
+def forms(
+    study_key: str, sdk: Any, study_logger: Any, *, previous: PreviousResult | None = None
+) -> SplitTable:
     """Forms (eCRFs) of a study, with their revision; soft-deleted ones too.
 
     - Grain: one row for each form.
     - Key: ``form_id``; rows are sorted by it.
     - Endpoint: ``/studies/{studyKey}/forms``.
+    - Refresh: what has a new ``date_modified``; merged with the stored table.
     - Withheld: fields that the API's description doesn't name (``extra``).
     """
-    return split_withheld("forms", sdk.forms.batches(study_key))
+    return split_withheld("forms", sdk.forms.refresh(study_key, previous))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named
@@ -18,6 +18,7 @@ from orch_assets.stores.misplaced import MisplacedArtifacts
 from orch_assets.stores.names import check_prefix, encode_folders
 from orch_assets.stores.object_keys import ArtifactKeys, below, inside, probe_key
 from orch_assets.stores.order.as_of import VersionsAtMoments, moment_of
+from orch_assets.stores.order.marks import Marks, is_moment
 from orch_assets.stores.publishing import Publisher
 from orch_assets.stores.spooling import spool
 from orch_assets.study import publishing
@@ -40,6 +41,7 @@ class ArtifactHistory:
         self._format = StorageFormat(format)
         self._publisher = Publisher(backend)
         self._at_moments = VersionsAtMoments(self._publisher)
+        self._marks = Marks(backend, self._prefix)
         self._misplaced = MisplacedArtifacts(backend, self._publisher, self._prefix)
 
     def try_access(self) -> None:
@@ -107,6 +109,10 @@ class ArtifactHistory:
         self._misplaced.refuse_earlier(keys)
         return False
 
+    def uri(self, name: str, *, kind: ArtifactKind = ArtifactKind.TABLE) -> str:
+        """Return the URI at which an artifact is stored, or would be."""
+        return self._backend.uri(self._keys(name, kind).current)
+
     def manifest(
         self,
         name: str,
@@ -121,8 +127,7 @@ class ArtifactHistory:
             name: Name of the artifact.
             version: SHA-256 of one of its :meth:`versions`.
             kind: Kind of the artifact.
-            as_of: Take the version that was current at this moment. This is an aware ``datetime``,
-                or text in ISO 8601 with a time zone.
+            as_of: See :meth:`~orch_assets.stores.PipelineStore.download`.
 
         Raises:
             ValueError: Both a version and a moment are given, or the moment has no time zone.
@@ -179,10 +184,13 @@ class ArtifactHistory:
             history: Whether to remove all versions and manifests as well, for good.
 
         Raises:
+            MarkError: A mark holds a version of it, which must not be removed; nothing changed.
             StudyCancelledError: The running study may no longer publish; nothing changed.
             StoreUnavailableError: The store can't be written.
         """
         keys = self._keys(name, kind)
+        if history:
+            self._marks.refuse_held(keys)
         is_stored = self._backend.exists(keys.current)
         if not is_stored:
             self._misplaced.refuse_earlier(keys)
@@ -222,8 +230,9 @@ class ArtifactHistory:
     ) -> list[str]:
         """Remove old versions of all artifacts below a prefix, and compact manifests.
 
-        These versions stay: the current one, those that ``keep_last`` or ``keep_days`` covers, and
-        those that the manifest of a retained version, anywhere in this store, lists as an input.
+        These versions stay: the current one, those that ``keep_last`` or ``keep_days`` covers,
+        marked ones (see :meth:`~orch_assets.stores.PipelineStore.mark`), and those that the
+        manifest of a retained version, anywhere in this store, lists as an input.
 
         Consecutive publications of one version, with no other version between them, are compacted:
         the first one's manifest stays, and the others become one object that still records who
@@ -245,7 +254,7 @@ class ArtifactHistory:
 
         Raises:
             ValueError: Neither is given, or one is negative.
-            ArtifactCorruptError: A manifest can't be read; nothing was removed.
+            ArtifactCorruptError: A manifest or a mark can't be read; nothing was removed.
             StoreUnavailableError: The store can't be read or written; or objects can't be
                 deleted, and nothing was changed.
         """
@@ -284,13 +293,19 @@ class ArtifactHistory:
         with ExitStack() as stack:
             try:
                 if as_of is not None:
-                    version = self._at_moments.version(keys, moment_of(as_of))
+                    version = self._version_as_of(keys, as_of)
                 opened = stack.enter_context(self._publisher.open(keys, version))
             except ArtifactNotFoundError as error:
                 self._misplaced.refuse_earlier(keys)
-                hint = "" if version or as_of else self._misplaced.hint(keys)
+                is_unknown = version is None and not self._publisher.entries(keys)
+                hint = self._misplaced.hint(keys) if is_unknown else ""
                 raise ArtifactNotFoundError(f"{error.marked}{hint}", artifact=keys.name) from None
             yield opened
+
+    def _version_as_of(self, keys: ArtifactKeys, as_of: datetime | str) -> str:
+        if isinstance(as_of, str) and not is_moment(as_of):
+            return self._marks.version(keys, as_of)
+        return self._at_moments.version(keys, moment_of(as_of))
 
     def _published(
         self,
@@ -299,8 +314,18 @@ class ArtifactHistory:
         content: Content,
         members: Mapping[str, Content] | None = None,
         replaces: str | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> Published:
-        manifest = self._publisher.commit(keys, size, content, replaces)
+        manifest = self._publisher.commit(keys, size, content, replaces, state)
+        return self._as_published(keys, manifest, members)
+
+    def _as_published(
+        self,
+        keys: ArtifactKeys,
+        manifest: Manifest,
+        members: Mapping[str, Content] | None = None,
+    ) -> Published:
+        content = manifest.content
         return Published(
             uri=self._backend.uri(keys.current),
             artifact=keys.name,
@@ -308,6 +333,6 @@ class ArtifactHistory:
             bytes=content.bytes,
             rows=content.rows,
             columns=content.columns,
-            published_at=manifest.publications[0].published_at,
+            published_at=manifest.publications[-1].published_at,
             members=members or {},
         )

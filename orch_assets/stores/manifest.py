@@ -44,7 +44,7 @@ class Content:
     def from_json(cls, value: Mapping[str, Any]) -> "Content":
         """Read a content from its form in JSON, as ``dataclasses.asdict`` returns it."""
         columns = tuple((name, type_) for name, type_ in value["columns"])
-        return cls(**{**_known(cls, value), "columns": columns})
+        return cls(**{**known(cls, value), "columns": columns})
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Publication:
             version that was current already have the same number. None for those of releases 0.1.0
             and 0.2.0, which come first.
         replaces: The version that was current before; None if there was none.
+        state: What the publisher noted for whoever makes the next version from this one, as JSON
+            values; empty if nothing. See ``publish(…, state=…)``.
     """
 
     published_at: str
@@ -75,6 +77,7 @@ class Publication:
     libraries: Mapping[str, str] = field(default_factory=dict)
     number: int | None = None
     replaces: str | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Manifest:
     publications: tuple[Publication, ...]
 
 
-def publication_here_and_now() -> Publication:
+def publication_here_and_now(state: Mapping[str, Any] | None = None) -> Publication:
     """Return a publication by the current process, at the current time."""
     context = current_context()
     return Publication(
@@ -109,6 +112,7 @@ def publication_here_and_now() -> Publication:
             "orch-assets": code_version(),
             **_versions(),
         },
+        state=state or {},
     )
 
 
@@ -147,7 +151,7 @@ class Entry:
             value = json.loads(data)
             ids = tuple(map(str, value.pop("entries", [key.rpartition("/")[2]])))
             publications = tuple(
-                Publication(**_known(Publication, each)) for each in value["publications"]
+                Publication(**known(Publication, each)) for each in value["publications"]
             )
             content = Content.from_json(value["content"])
             manifest = Manifest(value["artifact"], value["kind"], content, publications)
@@ -189,8 +193,11 @@ def _publications(entries: Iterable[Entry]) -> list[tuple[str, Manifest, Publica
     return list(by_id.values())
 
 
-def _known(class_: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop fields that a later release added: they must not make an artifact unreadable."""
+def known(class_: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a class, without those that a later release added.
+
+    These must not make an artifact unreadable.
+    """
     return {field.name: value[field.name] for field in fields(class_) if field.name in value}
 
 

@@ -13,7 +13,8 @@ matches a table once. They lie beside the current object, not at the store's roo
 therefore has the same history in every store that reaches it, whatever the store's prefix.
 
 ``.orch/_probe`` below the prefix is written to test whether a store is usable. Listings,
-``verify`` and ``retain`` ignore it.
+``verify`` and ``retain`` ignore it. ``.orch/_marks/<name>/<study>`` is a mark; see the module
+``order.marks``.
 """
 
 import re
@@ -99,6 +100,23 @@ class ArtifactKeys:
         return f"{folder}{slash}.orch/{leaf}/{self.extension}"
 
 
+def marks_folder(prefix: str, name: str | None = None) -> str:
+    """Return the folder of all marks of a store with this prefix, or of those of one name."""
+    folder = below(prefix, ".orch/_marks")
+    return folder if name is None else f"{folder}/{encode_name(name)}"
+
+
+def mark_key(prefix: str, name: str, study: str) -> str:
+    """Return the key of the mark of a study in a store with this prefix."""
+    return f"{marks_folder(prefix, name)}/{encode_name(study)}"
+
+
+def mark_prefix(key: str) -> str | None:
+    """Return the prefix of the store whose mark is at this key; None if it isn't that of a mark."""
+    match = _MARK.fullmatch(key)
+    return match["prefix"].rstrip("/") if match else None
+
+
 def probe_key(prefix: str) -> str:
     """Return the key of the object that tests whether a store with this prefix is usable."""
     return f"{prefix}/.orch/_probe" if prefix else ".orch/_probe"
@@ -132,6 +150,7 @@ _HIDDEN = re.compile(
     re.DOTALL,
 )
 _CURRENT = re.compile(rf"(?P<path>.*)\.(?P<extension>{_ENDINGS})", re.DOTALL)
+_MARK = re.compile(r"(?P<prefix>(?:.*/)?)\.orch/_marks/[^/]+/[^/]+", re.DOTALL)
 _KINDS = {"set": "set", "json": "json"}
 
 

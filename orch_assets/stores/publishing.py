@@ -9,9 +9,9 @@ module ``order.places``.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from orch_assets.errors import (
     ArtifactCorruptError,
@@ -56,7 +56,12 @@ class Publisher:
         return spooled
 
     def commit(
-        self, keys: ArtifactKeys, size: int, content: Content, replaces: str | None = None
+        self,
+        keys: ArtifactKeys,
+        size: int,
+        content: Content,
+        replaces: str | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Make a stored version the current one.
 
@@ -65,6 +70,7 @@ class Publisher:
             size: Size of the version's object in bytes.
             content: Content of the version.
             replaces: Do it only if this version is current; by default in any case.
+            state: State of the publication, as JSON values.
 
         Raises:
             ArtifactReplacedError: Another version is current; nothing changed.
@@ -72,7 +78,7 @@ class Publisher:
         """
         head = self.order.head(keys, verify=content.sha256)
         _require(keys, replaces, head)
-        manifest = Manifest(keys.name, keys.kind, content, (publication_here_and_now(),))
+        manifest = Manifest(keys.name, keys.kind, content, (publication_here_and_now(state),))
         stored = head.stored
         is_current = stored and (stored.sha256, stored.size) == (content.sha256, size)
         if is_current and self.order.is_newest(keys, head.place):
@@ -99,12 +105,21 @@ class Publisher:
             ArtifactNotFoundError: There is no such object.
             ArtifactCorruptError: The bytes are not those that were published.
         """
-        key = keys.version(version) if version else keys.current
-        with self._opened(keys, key) as file:
+        if version:
+            with self.open_version(keys, version) as file:
+                yield file, self._manifest(keys, version)
+        else:
+            with self._opened(keys, keys.current) as file:
+                yield file, self._manifest(keys, sha256_of(file))
+
+    @contextlib.contextmanager
+    def open_version(self, keys: ArtifactKeys, version: str) -> Iterator[BinaryIO]:
+        """Open and verify a version; raises as :meth:`open`."""
+        with self._opened(keys, keys.version(version)) as file:
             sha256 = sha256_of(file)
-            if version and sha256 != version:
+            if sha256 != version:
                 raise self._corrupt(keys, f"version {version} holds other bytes ({sha256})")
-            yield file, self._manifest(keys, sha256)
+            yield file
 
     @contextlib.contextmanager
     def open_member(self, keys: ArtifactKeys, sha256: str) -> Iterator[BinaryIO]:
@@ -117,6 +132,29 @@ class Publisher:
     def manifests(self, keys: ArtifactKeys, version: str | None = None) -> list[Manifest]:
         """Return the manifests of all versions, or of one, in order of their last publication."""
         return manifests_of(self.read_entries(keys, version))
+
+    def last_publication(self, keys: ArtifactKeys, version: str | None = None) -> Manifest | None:
+        """Return the manifest of a version with its last publication only, without reading data.
+
+        Args:
+            keys: Keys of the artifact.
+            version: A version; by default the current one.
+
+        Returns:
+            None if nothing is current, or no such version was published.
+
+        Raises:
+            ArtifactCorruptError: The manifest can't be read, or no store published what is current.
+        """
+        if version:
+            return self._last_publication(keys, version)
+        head = self.order.head(keys)
+        if not head.stored:
+            return None
+        manifest = self._last_publication(keys, head.version) if head.version else None
+        if manifest is None:
+            raise self._corrupt(keys, "no manifest has the hash of its bytes")
+        return manifest
 
     def read_entries(self, keys: ArtifactKeys, version: str | None = None) -> list[Entry]:
         """Return the entries of all versions, or of one.
@@ -232,6 +270,16 @@ class Publisher:
             if entry:
                 return entry.manifest
         raise self._corrupt(keys, f"no manifest has the hash of its bytes ({sha256})")
+
+    def _last_publication(self, keys: ArtifactKeys, sha256: str) -> Manifest | None:
+        for _ in range(_MAX_READS):
+            listed = self.entries(keys, sha256)
+            if not listed:
+                break
+            if entry := self._entry_if_exists(keys, listed[-1]):
+                last = entry.manifest.publications[-1]
+                return replace(entry.manifest, publications=(last,))
+        return None
 
     def _newest_readable(self, keys: ArtifactKeys, listed: Sequence[str]) -> Entry | None:
         """Return the newest entry; if it is damaged, another one if all others agree on the types.

@@ -4,9 +4,10 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
 
-from orch_assets.errors import StoreError
+from orch_assets.errors import ArtifactNotFoundError, MarkError, StoreError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import ArtifactKind, SetIndex, StorageFormat
 from orch_assets.stores.backends.base import Backend
@@ -14,9 +15,12 @@ from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.csv_text import plain_csv
 from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.lineage import note_input
-from orch_assets.stores.manifest import Content, Manifest
+from orch_assets.stores.manifest import Content, Manifest, publication_here_and_now
 from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
+from orch_assets.stores.order.marks import Mark, MarkedVersion, check_mark_name
+from orch_assets.stores.stored_versions import SetVersion, StoredMember, TableVersion
+from orch_assets.study import check_study_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +49,15 @@ class StoredArtifacts(ArtifactHistory):
         escape_formulas: bool = False,
     ) -> None:
         super().__init__(backend, prefix, format)
+        self._escapes_formulas = escape_formulas and self._format is StorageFormat.CSV
         self._files = TableFiles(
             self._publisher, table_format(self._format, escape_formulas=escape_formulas)
         )
+
+    @property
+    def table_format(self) -> str:
+        """How tables are written: ``parquet``, ``csv`` or ``csv with escaped formulas``."""
+        return f"{self._format}{' with escaped formulas' if self._escapes_formulas else ''}"
 
     def download(
         self, name: str, version: str | None = None, *, as_of: Moment | None = None
@@ -60,11 +70,13 @@ class StoredArtifacts(ArtifactHistory):
                 of a CSV table identifies its text; the column types are those with which that text
                 was last published.
             as_of: Read the version that was current at this moment instead: an aware ``datetime``,
-                or text in ISO 8601 with a time zone.
+                or text in ISO 8601 with a time zone. Other text is the name of a mark, whose
+                version is read; see :meth:`mark`.
 
         Raises:
             ArtifactNotFoundError: There is no such artifact or version, or nothing was published
-                at that moment, or the version of that moment was removed.
+                at that moment, or the version of that moment was removed; or there is no such
+                mark, or it doesn't hold the artifact.
             ValueError: Both a version and a moment are given, or the moment has no time zone.
             ArtifactCorruptError: The bytes are not those that were published.
             StoreUnavailableError: The store can't be read.
@@ -159,6 +171,117 @@ class StoredArtifacts(ArtifactHistory):
         keys = self._keys(name, ArtifactKind.JSON)
         with self._input(keys, version, as_of) as (file, _):
             return json.load(file)
+
+    def previous(self, name: str, version: str | None = None) -> TableVersion | None:
+        """Return the version of a table that its next version is made from.
+
+        Its data are fetched when they are first needed. They are not noted as an input of what is
+        published.
+
+        Args:
+            name: Name of the artifact.
+            version: SHA-256 of a version; by default the current one.
+
+        Returns:
+            None if nothing is stored, or there is no such version.
+
+        Raises:
+            ArtifactNameError: See :meth:`exists`.
+            ArtifactCorruptError: The manifest can't be read, or no store published what is current.
+            StoreUnavailableError: The store can't be read.
+        """
+        keys = self._keys(name, ArtifactKind.TABLE)
+        manifest = self._last_publication(keys, version)
+        if manifest is None:
+            return None
+        open_verified = partial(self._publisher.open_version, keys, manifest.content.sha256)
+        uri = self._backend.uri(keys.current)
+        return TableVersion(uri, manifest, self._files, open_verified)
+
+    def previous_members(self, name: str, version: str | None = None) -> SetVersion | None:
+        """Return the version of a set that its next version is made from.
+
+        Only the list of its tables is read. :meth:`publish_set` takes tables of it as they are.
+        Arguments, result and errors are those of :meth:`previous`.
+        """
+        keys = self._keys(name, ArtifactKind.SET)
+        manifest = self._last_publication(keys, version)
+        if manifest is None:
+            return None
+        uri, sha256 = self._backend.uri(keys.current), manifest.content.sha256
+        with self._publisher.open_version(keys, sha256) as file:
+            index = SetIndex.read(file)
+        members = {
+            member: StoredMember(uri, sha256, content, index.format)
+            for member, content in index.members.items()
+        }
+        return SetVersion(uri, manifest, members)
+
+    def mark(
+        self, name: str, versions: Mapping[str, str], *, study: str, run: str | None = None
+    ) -> Mark:
+        """Give a name to versions of a study's artifacts, for ``as_of``.
+
+        :meth:`retain` keeps marked versions and what they were made from. A mark never moves.
+        Setting the same mark again changes nothing.
+
+        Args:
+            name: Name of the mark, by the rules of study keys.
+            versions: Versions (SHA-256) by artifact name.
+            study: Key of the study.
+            run: ID of the run that made them.
+
+        Raises:
+            MarkError: The name is not valid, or the study has another mark of that name.
+            ArtifactNotFoundError: A version is not stored.
+            StoreUnavailableError: The store can't be read or written.
+        """
+        check_mark_name(name)
+        marked = tuple(self._marked(*each) for each in sorted(versions.items()))
+        if not marked:
+            raise MarkError(f"The mark {named(name)} of study {study} would hold nothing.")
+        by = publication_here_and_now()
+        mark, is_new = self._marks.put(
+            Mark(name, check_study_key(study), run, by.published_at, by.user, by.host, marked)
+        )
+        try:
+            for each in sorted(versions.items()):
+                self._marked(*each)  # retention may have removed it before the mark was there
+        except ArtifactNotFoundError:
+            if is_new:
+                self._marks.remove(name, study)
+            raise
+        return mark
+
+    def marks(self) -> list[Mark]:
+        """Return the marks of this store, sorted by name and study."""
+        return self._marks.own()
+
+    def remove_mark(self, name: str, *, study: str) -> None:
+        """Remove the mark of a study; the versions stay until :meth:`retain` removes them.
+
+        Raises:
+            ArtifactNotFoundError: The study has no such mark.
+            StoreUnavailableError: The store can't be read or written.
+        """
+        self._marks.remove(name, study)
+
+    def _marked(self, artifact: str, version: str) -> MarkedVersion:
+        for kind in ArtifactKind:
+            keys = self._keys(artifact, kind)
+            is_stored = self._backend.exists(keys.version(version))
+            if is_stored and self._publisher.entries(keys, version):
+                return MarkedVersion(artifact, keys.kind, keys.extension, version)
+        raise ArtifactNotFoundError(
+            f"Version {version} of {named(artifact)} is not stored here, so it can't be marked.",
+            artifact=artifact,
+        )
+
+    def _last_publication(self, keys: ArtifactKeys, version: str | None) -> Manifest | None:
+        manifest = self._publisher.last_publication(keys, version)
+        if manifest is None:
+            self._misplaced.refuse_earlier(keys)
+        return manifest
 
     def _read(self, name: str, version: str | None, as_of: Moment | None) -> "pa.Table":
         keys = self._keys(name, ArtifactKind.TABLE)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -77,6 +78,47 @@ class HashingFile:
         with _reporting(self._path):
             self._file.flush()
         return Spooled(self._path, self._digest.hexdigest(), self._size)
+
+
+class FileView(io.RawIOBase):
+    """An open file, to be read from a position of its own.
+
+    Args:
+        descriptor: Descriptor of the file.
+        owner: What keeps the file open while it exists.
+    """
+
+    def __init__(self, descriptor: int, owner: object) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._owner = owner
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as there are bytes; return how many there were."""
+        count = os.preadv(self._descriptor, [buffer], self._position)
+        self._position += count
+        return count
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move the position, and return it."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}
+        if whence == io.SEEK_END:
+            start[whence] = os.fstat(self._descriptor).st_size
+        self._position = max(0, start[whence] + offset)
+        return self._position
 
 
 def spool(path: Path, write: Callable[[HashingFile], object]) -> Spooled:

@@ -3,22 +3,33 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from orch_assets.errors import UnstorableTableError, UnstorableValueError
+from orch_assets.errors import (
+    ArtifactNotFoundError,
+    ArtifactReplacedError,
+    UnstorableTableError,
+    UnstorableValueError,
+)
 from orch_assets.json_values import NotJsonError, json_value, to_json
-from orch_assets.marked_names import named, named_type
+from orch_assets.marked_names import named, named_type, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex
 from orch_assets.stores.maintenance.blinded_since import BlindedSince, BlindedVersions
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.manifest import Content
+from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.reading import StoredArtifacts
 from orch_assets.stores.spooling import HashingFile
+from orch_assets.stores.stored_versions import StoredMember
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from orch_assets.refreshing import PartRefresh
     from orch_assets.stores.tables import Incoming, Table
+
+# The state of a publication, or a function that returns it once all rows are written.
+State: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
 
 class PipelineStore(StoredArtifacts):
@@ -45,7 +56,14 @@ class PipelineStore(StoredArtifacts):
         """Publish tables as one set and return the set's URI; see :meth:`publish_set`."""
         return self.publish_set(tables, name).uri
 
-    def publish(self, table: "Table", name: str, *, replaces: str | None = None) -> Published:
+    def publish(
+        self,
+        table: "Table",
+        name: str,
+        *,
+        replaces: str | None = None,
+        state: State | None = None,
+    ) -> Published:
         """Publish a table; ``download`` returns exactly the same table.
 
         A stream with a schema, such as a ``pyarrow.RecordBatchReader``, is published as
@@ -56,17 +74,21 @@ class PipelineStore(StoredArtifacts):
             name: Name of the artifact.
             replaces: Publish it only if this version is current when it becomes visible. Use this
                 for a table that was made from that version. By default, it replaces any version.
+            state: What the manifest must hold for whoever makes the next version from this one:
+                JSON values, and no data. A function is called once all rows are written.
+                :meth:`previous` returns it.
 
         Raises:
             ArtifactNameError: The name can't be stored.
             ArtifactReplacedError: ``replaces`` is no longer current; nothing changed.
             UnstorableTableError: The table can't be stored without a change.
+            UnstorableValueError: The state is not JSON-serializable.
             StudyCancelledError: The running study may no longer publish; nothing changed.
             StoreUnavailableError: The store can't be written.
         """
         from orch_assets.stores.tables import incoming
 
-        return self._publish_rows(partial(incoming, table), name, replaces)
+        return self._publish_rows(partial(incoming, table), name, replaces, state)
 
     def publish_stream(
         self,
@@ -75,18 +97,30 @@ class PipelineStore(StoredArtifacts):
         name: str,
         *,
         replaces: str | None = None,
+        state: State | None = None,
     ) -> Published:
         """Publish a table while its rows arrive.
 
-        Only one row group is held in memory, whatever the number of rows. Raises what
-        :meth:`publish` and ``batches`` raise.
+        Only one row group is held in memory, whatever the number of rows.
+
+        A refreshed stream, such as ``sdk.records.refresh`` returns, is published with its own
+        state. If it holds rows of the earlier version, it replaces only that version. If nothing
+        has changed since, nothing is written: the earlier version is returned, provided that it is
+        still current.
+
+        Raises what :meth:`publish` and ``batches`` raise.
         """
         from orch_assets.stores.tables import incoming_stream
 
-        return self._publish_rows(partial(incoming_stream, batches, schema), name, replaces)
+        return self._publish_rows(partial(incoming_stream, batches, schema), name, replaces, state)
 
     def publish_set(
-        self, tables: "Mapping[str, Table]", name: str, *, replaces: str | None = None
+        self,
+        tables: "Mapping[str, Table | StoredMember]",
+        name: str,
+        *,
+        replaces: str | None = None,
+        state: State | None = None,
     ) -> Published:
         """Publish several tables as one: a reader never sees tables of different publications.
 
@@ -94,23 +128,20 @@ class PipelineStore(StoredArtifacts):
         tables are stored first, in their order, each under its hash, where no reader looks. The
         set's current object, ``<name>.set``, is a small index of their names and hashes. It is
         published like any other artifact, with the only commit and the only manifest.
-        """
-        from orch_assets.stores.tables import incoming
 
+        A table may be one that :meth:`previous_members` returned. It is neither read nor written
+        again. Unless ``replaces`` is given, the new set then replaces only the version that the
+        table comes from.
+
+        Raises:
+            ArtifactNotFoundError: Such a table is no longer stored; nothing changed.
+        """
         keys = self._keys(name, ArtifactKind.SET)
         members: dict[str, Content] = {}
         waits: list[Callable[[], object]] = []
         for member, table in tables.items():
-            if not isinstance(member, str):
-                raise UnstorableTableError(
-                    f"The set {named(name)} has a table whose name is of type "
-                    f"{named_type(type(member))}, not text. Name tables by text: for the key k of "
-                    "a group str(k), or '-'.join(map(str, k)) if it consists of several columns."
-                )
-            with _naming(name, member, len(waits)):
-                rows = incoming(table)
-                members[member] = self._files.write(rows, keys.member)
-            waits.append(rows.before_commit)
+            members[member], wait = self._store_member(keys, len(waits), member, table)
+            waits.append(wait)
         for wait in waits:
             wait()
         index = SetIndex(self._format, members).to_json()
@@ -120,7 +151,10 @@ class PipelineStore(StoredArtifacts):
             stored.size + sum(each.bytes for each in members.values()),
             rows=sum(each.rows or 0 for each in members.values()),
         )
-        return self._published(keys, stored.size, content, members, replaces)
+        sources = {each.set_version for each in tables.values() if isinstance(each, StoredMember)}
+        if replaces is None and len(sources) == 1:
+            (replaces,) = sources
+        return self._published(keys, stored.size, content, members, replaces, _plain(state, name))
 
     def publish_json(
         self,
@@ -129,6 +163,7 @@ class PipelineStore(StoredArtifacts):
         *,
         missing_as_null: bool = False,
         replaces: str | None = None,
+        state: State | None = None,
     ) -> Published:
         """Publish a value as JSON; tuples become lists, and numpy scalars become Python numbers.
 
@@ -138,6 +173,7 @@ class PipelineStore(StoredArtifacts):
             name: Name of the artifact.
             missing_as_null: Whether NaN and pandas' missing values are stored as null.
             replaces: See :meth:`publish`.
+            state: See :meth:`publish`.
 
         Raises:
             UnstorableValueError: The value, or one inside it, is not JSON-serializable; or a key
@@ -155,7 +191,9 @@ class PipelineStore(StoredArtifacts):
             ) from None
         stored = self._publisher.store(_writes(to_json(plain)), keys.version)
         content = Content(stored.sha256, stored.size)
-        return self._published(keys, stored.size, content, replaces=replaces)
+        return self._published(
+            keys, stored.size, content, replaces=replaces, state=_plain(state, name)
+        )
 
     def blinded_since(self, names: Iterable[str] | None = None) -> list[BlindedSince]:
         """Return the versions that may hold values of variables that have been blinded since.
@@ -179,14 +217,85 @@ class PipelineStore(StoredArtifacts):
         return [*BlindedVersions(self._publisher, self._backend, artifacts, self.download_table)]
 
     def _publish_rows(
-        self, open_rows: "Callable[[], Incoming]", name: str, replaces: str | None
+        self,
+        open_rows: "Callable[[], Incoming]",
+        name: str,
+        replaces: str | None,
+        state: State | None,
     ) -> Published:
         keys = self._keys(name, ArtifactKind.TABLE)
         with _naming(name):
             rows = open_rows()
+            refresh = rows.refresh
+            if refresh and refresh.unchanged:
+                rows.before_commit()
+                return self._unchanged(keys, refresh)
             content = self._files.write(rows, keys.version)
         rows.before_commit()
-        return self._published(keys, content.bytes, content, replaces=replaces)
+        if refresh and refresh.merged and refresh.earlier:
+            replaces = replaces or refresh.earlier.version
+        if refresh and state is None:
+            state = refresh.state
+        return self._published(
+            keys, content.bytes, content, replaces=replaces, state=_plain(state, name)
+        )
+
+    def _unchanged(self, keys: ArtifactKeys, refresh: "PartRefresh") -> Published:
+        """Return the earlier version of a table that hasn't changed, if it is still current."""
+        earlier = refresh.earlier.version if refresh.earlier else ""
+        manifest = self._publisher.last_publication(keys)
+        current = manifest.content.sha256 if manifest else None
+        if manifest is None or current != earlier:
+            raise ArtifactReplacedError(keys.name, earlier, current)
+        return self._as_published(keys, manifest)
+
+    def _store_member(
+        self, keys: ArtifactKeys, position: int, member: str, table: "Table | StoredMember"
+    ) -> tuple[Content, Callable[[], object]]:
+        """Store a table of a set; return its description, and what to call before the commit."""
+        from orch_assets.stores.tables import incoming
+
+        if not isinstance(member, str):
+            raise UnstorableTableError(
+                f"The set {named(keys.name)} has a table whose name is of type "
+                f"{named_type(type(member))}, not text. Name tables by text: for the key k of "
+                "a group str(k), or '-'.join(map(str, k)) if it consists of several columns."
+            )
+        with _naming(keys.name, member, position):
+            if isinstance(table, StoredMember):
+                self._check_stored(keys, table, named(member, str(position)))
+                return table.content, lambda: None
+            rows = incoming(table)
+            return self._files.write(rows, keys.member), rows.before_commit
+
+    def _check_stored(self, keys: ArtifactKeys, member: StoredMember, label: str) -> None:
+        if (member.uri, member.format) != (self._backend.uri(keys.current), self._format):
+            raise UnstorableTableError(
+                f"It is stored in {named_uri(member.uri)} as {member.format}. Only the same set, "
+                "in a store with the same format, can take it as it is; otherwise, read it with "
+                "open_reader(member=…)."
+            )
+        if not self._backend.exists(keys.member(member.content.sha256)):
+            raise ArtifactNotFoundError(
+                f"Table {label} of {named(keys.name)} is no longer stored, so the next version of "
+                "the set can't take it as it is. Make it again. Nothing was published.",
+                artifact=keys.name,
+            )
+
+
+def _plain(state: State | None, name: str) -> Mapping[str, Any]:
+    value = state() if callable(state) else state
+    try:
+        plain = json_value(value or {})
+    except NotJsonError as error:
+        raise UnstorableValueError(
+            f"The state of {named(name)} is not JSON-serializable. {error.marked}", artifact=name
+        ) from None
+    if not isinstance(plain, dict):
+        raise UnstorableValueError(
+            f"The state of {named(name)} is not a mapping, such as a dict.", artifact=name
+        )
+    return plain
 
 
 def _writes(data: bytes) -> Callable[[HashingFile], object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.marked_names import named, named_type
+from orch_assets.refreshing import PartRefresh
 from orch_assets.stores.formats.batches import in_blocks
 from orch_assets.stores.formats.column_plans import NOTES
 from orch_assets.stores.formats.frames import frame_to_arrow
@@ -26,12 +27,14 @@ class Incoming:
         blocks: The rows; can be read once.
         rows: Number of rows read so far.
         before_commit: Called when all rows are written; returns once the table may be committed.
+        refresh: How the rows were made from an earlier version; None if they were not.
     """
 
     schema: "pa.Schema"
     blocks: "Iterable[pa.RecordBatch]"
     rows: int = 0
     before_commit: Callable[[], object] = lambda: None
+    refresh: PartRefresh | None = None
 
     def counted(self) -> "Iterator[pa.RecordBatch]":
         """Yield the blocks and count their rows."""
@@ -117,6 +120,8 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
     table = Incoming(schema, in_blocks(_of_schema(batches, schema), schema))
     if isinstance(batches, DeferredStream):
         table.before_commit = batches.take_wait()
+    refresh = getattr(batches, "refresh", None)
+    table.refresh = refresh if isinstance(refresh, PartRefresh) else None
     return table
 
 

@@ -363,7 +363,7 @@ class PlacesContract(StoreFixtures):
 
     @pytest.mark.parametrize(
         "as_of",
-        ["2026-03-31", "2026-03-31T12:00", datetime(2026, 3, 31), "soon"],  # noqa: DTZ001
+        ["2026-03-31", "2026-03-31T12:00", datetime(2026, 3, 31)],  # noqa: DTZ001
     )
     def test_a_moment_without_a_time_zone_is_refused(
         self, store: PipelineStore, as_of: Any

@@ -23,9 +23,11 @@ from orch_assets.stores.formats import batches
 from orch_assets_tests.contracts.store_damage import DamageContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract
+from orch_assets_tests.contracts.store_marks import MarksContract
 from orch_assets_tests.contracts.store_names import NamesContract
 from orch_assets_tests.contracts.store_order import OrderContract
 from orch_assets_tests.contracts.store_places import PlacesContract
+from orch_assets_tests.contracts.store_previous import PreviousContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 
@@ -33,9 +35,11 @@ from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 class StoreContract(
     DamageContract,
     HistoryContract,
+    MarksContract,
     NamesContract,
     OrderContract,
     PlacesContract,
+    PreviousContract,
     RetentionContract,
     ShippedTablesContract,
 ):

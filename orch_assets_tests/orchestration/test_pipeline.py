@@ -5,11 +5,18 @@ import inspect
 import pyarrow as pa
 import pytest
 
-from orch_assets import MultiStudyOrchestrator, StudyWorkerCallable, study_pipeline
+from orch_assets import (
+    MultiStudyOrchestrator,
+    PipelineStep,
+    StudyMachine,
+    StudyWorkerCallable,
+    study_pipeline,
+)
 from orch_assets.errors import OrchestratorError, PipelineDefinitionError
 from orch_assets.orchestration.ordering import in_dependency_order
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 from orch_assets.orchestration.returned_values import showable
+from orch_assets_tests.orchestration.registries import execute
 
 
 def test_a_marked_function_stays_the_same_callable():
@@ -87,6 +94,58 @@ def test_the_decorator_shows_its_options_and_refuses_others():
 
 def named(name, *upstreams):
     return StudyPipeline(lambda: None, name, upstreams)
+
+
+def without_previous(study_key, sdk, study_logger):
+    pass
+
+
+def with_upstream_previous(study_key, sdk, study_logger, previous):
+    pass
+
+
+def with_another_default(study_key, sdk, study_logger, *, previous=()):
+    pass
+
+
+def with_any_keywords(study_key, sdk, study_logger, **previous):
+    pass
+
+
+@pytest.mark.parametrize(
+    "function",
+    [without_previous, with_upstream_previous, with_another_default, with_any_keywords],
+)
+def test_an_incremental_pipeline_must_be_able_to_receive_its_previous_result(function):
+    with pytest.raises(PipelineDefinitionError, match="keyword parameter previous=None"):
+        study_pipeline(incremental=True)(function)
+
+
+def test_an_incremental_pipeline_has_no_state_machine():
+    machine = StudyMachine([PipelineStep("Load", "arn:aws:lambda:eu-west-1:1:function:load")])
+    with pytest.raises(PipelineDefinitionError, match="incremental and has a machine"):
+
+        @study_pipeline(incremental=True, machine=machine)
+        def work(study_key, sdk, study_logger, *, previous=None):
+            pass
+
+
+def test_the_previous_result_of_an_incremental_pipeline_is_no_upstream():
+    @study_pipeline(incremental=True)
+    def work(study_key, sdk, study_logger, sites, *, previous=None):
+        return previous
+
+    pipeline = pipeline_of(work)
+    assert (pipeline.incremental, pipeline.upstreams) == (True, ("sites",))
+    assert not pipeline_of(study_pipeline(without_previous)).incremental
+
+
+def test_without_dagster_an_incremental_pipeline_has_no_previous_result():
+    @study_pipeline(incremental=True)
+    def work(study_key, sdk, study_logger, *, previous=None):
+        return previous is None
+
+    assert execute(work, "A")["A"]["data"] is True
 
 
 def test_a_graph_is_ordered_by_its_upstreams():

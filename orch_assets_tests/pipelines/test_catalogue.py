@@ -12,6 +12,7 @@ from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.imednet.arrow import arrow_schema
 from orch_assets.imednet.descriptions import described_columns
 from orch_assets.imednet.models import RegistryRow
+from orch_assets.imednet.refresh.endpoint_rules import RULES
 
 SHIPPED = {each.name: each for each in discover_pipelines(pipelines)}
 OF_THE_API = {name: each for name, each in SHIPPED.items() if each.columns}
@@ -26,12 +27,21 @@ def test_each_column_is_described_with_its_type(model):
 
 
 @pytest.mark.parametrize("name", OF_THE_API)
-def test_a_table_of_the_api_says_grain_key_endpoint_and_what_is_withheld(name):
+def test_a_table_of_the_api_says_grain_key_endpoint_refresh_and_what_is_withheld(name):
     lines = OF_THE_API[name].description.splitlines()
     terms = [match[1] for line in lines if (match := re.match(r"- (\w+): ", line))]
-    assert terms == ["Grain", "Key", "Endpoint", "Withheld"]
+    assert terms == ["Grain", "Key", "Endpoint", "Refresh", "Withheld"]
     (key,) = re.findall(r"- Key: ``(\w+)``", OF_THE_API[name].description)
     assert key in {column.name for column in OF_THE_API[name].columns}
+
+
+@pytest.mark.parametrize("name", OF_THE_API)
+def test_a_table_is_refreshed_as_its_rule_says(name):
+    rule = RULES.get(name)
+    by_date = rule is not None and rule.by_date
+    said = f"what has a new ``{rule.date}``; merged with the stored table." if by_date else "whole."
+    assert f"- Refresh: {said}\n" in OF_THE_API[name].description
+    assert OF_THE_API[name].incremental or not by_date
 
 
 def test_twelve_tables_are_of_the_api():

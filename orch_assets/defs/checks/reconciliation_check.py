@@ -7,6 +7,8 @@ import dagster as dg
 from orch_assets.defs.dagster_internals import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
+from orch_assets.defs.events import ROW_COUNT, value_of
+from orch_assets.defs.io.refresh_metadata import COUNTED, REFRESH
 from orch_assets.defs.partitions import study_check_spec
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import IncompleteTableError, TableChangedError
@@ -16,7 +18,8 @@ CHECK_NAME: Final = "reconciled"
 
 _DESCRIPTION: Final = (
     "Whether iMednet returned as many rows as it counts at the start and at the end of the "
-    "download, each with a unique ID. A table that fails is not stored."
+    "download, each with a unique ID. If only what changed was read, whether the rows of the "
+    "merged or unchanged table are as many as iMednet counts. A table that fails is not stored."
 )
 # Metadata of the materialization that the check repeats.
 _COUNTS: Final = ("expected", "arrived", "pages", "retries", "replaced_surrogates")
@@ -31,14 +34,21 @@ def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
 def passed(event: dg.AssetMaterialization, target: Target | None) -> dg.AssetCheckEvaluation | None:
     """Return the evaluation of a success; None if its metadata has no counts of a reading.
 
+    A table that was read whole passed while it was read. Of one that was refreshed, the stored rows
+    are compared with the API's count.
+
     Args:
         event: The materialization.
         target: The materialization as stored. Dagster shows only a check of the newest one.
     """
-    counts = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
-    if not counts:
+    shown = {name: event.metadata[name] for name in _COUNTS if name in event.metadata}
+    if not shown:
         return None
-    return _evaluation(event.asset_key, str(event.partition), counts, target, passed=True)
+    rows, complete = value_of(event.metadata, ROW_COUNT), True
+    if value_of(event.metadata, REFRESH) == COUNTED:
+        shown = {REFRESH: event.metadata[REFRESH], "rows": dg.MetadataValue.int(rows), **shown}
+        complete = rows == value_of(event.metadata, "expected")
+    return _evaluation(event.asset_key, str(event.partition), shown, target, passed=complete)
 
 
 def failed(

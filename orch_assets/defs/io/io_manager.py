@@ -40,9 +40,12 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     """Stores each asset's result as one artifact per partition, named ``<asset>/<partition>``.
 
     A table (pandas, Arrow, Polars or a Polars query), a series or a stream of record batches is
-    stored as a table. A mapping from names to such tables is stored as one artifact set. Any other
-    value is stored as JSON, in which NaN becomes null and keys become text. Manifests record the
-    run, the asset, and the versions that the step has loaded.
+    stored as a table. A mapping from names to such tables, or to tables of the set's current
+    version, is stored as one artifact set. Any other value is stored as JSON, in which NaN becomes
+    null and keys become text. Manifests record the run, the asset, and the versions that the step
+    has loaded.
+
+    A refreshed table that is unchanged is not stored: its metadata is that of the current version.
 
     A downstream asset loads a table as the type of its annotation: ``pandas.DataFrame`` (the
     default), ``pyarrow.Table``, ``pyarrow.RecordBatchReader``, ``polars.DataFrame`` or
@@ -184,9 +187,16 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         value, Mapping
     ):  # an empty mapping is also stored as a set, and loads as an empty dict
         tables = {member: _as_arrow(table) for member, table in value.items()}
-        if all(is_table(table) or is_table_stream(table) for table in tables.values()):
+        if all(_is_member(table) for table in tables.values()):
             return store.publish_set(tables, name)
     return store.publish_json(value, name, missing_as_null=True)
+
+
+def _is_member(value: Any) -> bool:
+    """Whether a value is a table, a stream, or a table of an earlier version of a set."""
+    from orch_assets.stores.stored_versions import StoredMember
+
+    return is_table(value) or is_table_stream(value) or isinstance(value, StoredMember)
 
 
 def _as_arrow(value: Any) -> Any:

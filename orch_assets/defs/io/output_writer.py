@@ -9,22 +9,29 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of
+from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of, value_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import output_context
 from orch_assets.defs.io.io_manager import PipelineIOManager
+from orch_assets.defs.io.refresh_metadata import (
+    rebuild_of,
+    refresh_metadata,
+    refresh_of,
+    row_metadata,
+)
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
-from orch_assets.errors import ImednetError
+from orch_assets.errors import ImednetError, StoreError, UnstorableTableError
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable
 from orch_assets.orchestration.steps import StepCall, StepOutput
+from orch_assets.refreshing import StoredTable
 from orch_assets.stores.tables import DeferredStream
 from orch_assets.study import in_study_context
 
@@ -36,6 +43,8 @@ if TYPE_CHECKING:
 IN_THE_STORE: Final = object()
 
 _HELD_BYTES: Final = 16 << 20
+# A stored table with more rows is not loaded to be held.
+_HELD_ROWS: Final = 100_000
 # Keys in the open table's metadata for the metadata of its withheld part.
 _WITHHELD: Final = {ROW_COUNT: "withheld_rows", URI: "withheld_uri", "sha256": "withheld_sha256"}
 
@@ -69,6 +78,10 @@ class OutputWriter:
             metadata, handover = self._write_split(call, value)
         else:
             metadata, handover = self._write_one(call, self.io_manager(call.step.name), value)
+        if (refresh := refresh_of(value)) is not None:
+            metadata = {**metadata, **refresh_metadata(refresh, value_of(metadata, "sha256"))}
+        if (changes := rebuild_of(value)) is not None:
+            metadata = {**metadata, **row_metadata(changes)}
         return StepOutput(StoredResult(metadata=metadata, stored=True), handover=handover)
 
     def io_manager(self, name: str) -> dg.IOManager:
@@ -90,9 +103,37 @@ class OutputWriter:
             return self._store(call, io_manager, value), IN_THE_STORE
         held = _HeldBatches(value.schema)
         with value:
-            batches = _DelayedCommit(held.collect(value), value.counts, value.schema, before_commit)
-            metadata = self._store(call, io_manager, batches)
-        return {**metadata, **_reading_counts(value.counts)}, held.table()
+            refresh = value.refresh
+            stored = refresh.earlier if refresh is not None and refresh.unchanged else None
+            if stored is not None:
+                metadata = self._unchanged(call, io_manager, value, before_commit)
+            else:
+                stream = _DelayedCommit(value, held.collect(value), before_commit)
+                metadata = self._store(call, io_manager, stream)
+        handover = held.table() if stored is None else UnchangedTable(stored)
+        return {**metadata, **_reading_counts(value.counts)}, handover
+
+    def _unchanged(
+        self,
+        call: StepCall,
+        io_manager: dg.IOManager,
+        value: BatchStream,
+        before_commit: Callable[[], object],
+    ) -> Metadata:
+        """Return the metadata of the stored version that is still right; nothing is stored.
+
+        Raises:
+            UnstorableTableError: The IO manager is a user's own, so it would store no rows.
+        """
+        if not isinstance(io_manager, PipelineIOManager):
+            raise UnstorableTableError(
+                "The table is unchanged since another version of it, which this IO manager "
+                "doesn't have. Refresh a table only from the previous result that the pipeline "
+                "receives."
+            )
+        deque(value, maxlen=0)  # no batches, but its end ends the other part
+        before_commit()
+        return self._store(call, io_manager, value)
 
     def _write_split(self, call: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
         """Store both parts; commit the withheld part first.
@@ -102,14 +143,18 @@ class OutputWriter:
         write_withheld = partial(self._write_withheld, call, value)
         io_manager = self.io_manager(call.step.name)
         if isinstance(value.table, BatchStream):  # both parts come from the same download
-            background = _BackgroundWrite(write_withheld)
-            batches = background.feed(value.table)
-            stream = BatchStream(batches, value.table.counts, value.table.schema)
-            try:
-                metadata, handover = self._write_one(call, io_manager, stream, background.result)
-            finally:
-                value.table.close()
-                background.wait()  # or a retry would write while this attempt still does
+            with value.table as table:
+                refresh = table.refresh  # a refresh is planned here, on the study's thread
+                background = _BackgroundWrite(write_withheld)
+                batches = background.feed(table)
+                stream = BatchStream(batches, table.counts, table.schema, refresh=refresh)
+                try:
+                    metadata, handover = self._write_one(
+                        call, io_manager, stream, background.result
+                    )
+                finally:
+                    table.close()
+                    background.wait()  # or a retry would write while this attempt still does
             withheld, withheld_handover = background.result()
         else:
             withheld, withheld_handover = write_withheld()
@@ -186,6 +231,29 @@ class _HeldBatches:
         return pa.Table.from_batches(self._batches, self._schema)
 
 
+class UnchangedTable:
+    """The result of a refresh that found no change; loaded for the first pipeline that takes it.
+
+    Args:
+        stored: the stored version.
+    """
+
+    def __init__(self, stored: StoredTable) -> None:
+        self._stored = stored
+
+    @cached_property
+    def table(self) -> Any:
+        """The table, or ``IN_THE_STORE`` if it is too large to hold or can't be read here."""
+        if self._stored.num_rows > _HELD_ROWS:
+            return IN_THE_STORE
+        try:
+            held = _HeldBatches(self._stored.schema)
+            deque(held.collect(self._stored.batches()), maxlen=0)
+        except StoreError:  # the current object may still be right
+            return IN_THE_STORE
+        return held.table()
+
+
 class _DelayedCommit(BatchStream, DeferredStream):
     """A stream whose table may be committed only after something else has finished.
 
@@ -193,20 +261,19 @@ class _DelayedCommit(BatchStream, DeferredStream):
     (``stores.tables.Incoming``). For other consumers, the stream waits before it ends.
 
     Args:
-        batches: the rows.
-        counts: progress of their download.
-        schema: schema of every batch.
+        stream: the stream.
+        batches: its rows.
         wait: returns when the table may be committed.
     """
 
     def __init__(
         self,
+        stream: BatchStream,
         batches: "Iterable[pa.RecordBatch]",
-        counts: ReadingCounts,
-        schema: "pa.Schema",
         wait: Callable[[], object],
     ) -> None:
-        super().__init__(self._waited(batches), counts, schema)
+        rows = self._waited(batches)
+        super().__init__(rows, stream.counts, stream.schema, refresh=stream.refresh)
         self._wait = wait
         self._taken = False
 

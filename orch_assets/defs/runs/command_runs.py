@@ -27,6 +27,7 @@ from orch_assets.defs.partitions import (
     range_tags,
 )
 from orch_assets.defs.runs.abandoned_runs import NO_RETRIES, process_tag
+from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.errors import OrchestratorError
 from orch_assets.signals import undisturbed
 
@@ -38,6 +39,7 @@ COMMAND_TAG: Final = "orch_assets/command"
 _REPOSITORY: Final = "__repository__"
 _MODULE: Final = "orch_assets.definitions"
 _RUNS_PER_QUERY: Final = 50
+_AS_USUAL: Final = ReadingOptions()
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -62,12 +64,14 @@ class PlannedRun:
         job_name: Name of the job.
         selection: Keys of the assets to run. None means all of the job.
         parent: The run that it re-executes from failure. None for a new run.
+        reading: How it reads tables.
     """
 
     study_keys: list[str]
     job_name: str
     selection: AbstractSet[dg.AssetKey] | None = None
     parent: dg.DagsterRun | None = None
+    reading: ReadingOptions = _AS_USUAL
 
     @property
     def resumption(self) -> str:
@@ -92,6 +96,7 @@ def plan_runs(
     job_name: str,
     study_keys: Collection[str],
     selection: Collection[dg.AssetKey] = (),
+    reading: ReadingOptions = _AS_USUAL,
 ) -> list[PlannedRun]:
     """Return the runs that cover the studies: one for each contiguous range of partitions.
 
@@ -100,23 +105,31 @@ def plan_runs(
         job_name: Name of the job.
         study_keys: Keys of the studies to run.
         selection: Keys of the assets to run. Empty means all of the job.
+        reading: How the runs read tables.
     """
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     chosen = frozenset(selection) or None
-    return [PlannedRun(piece, job_name, chosen) for piece in contiguous_pieces(study_keys, known)]
+    return [
+        PlannedRun(piece, job_name, chosen, reading=reading)
+        for piece in contiguous_pieces(study_keys, known)
+    ]
 
 
 def plan_resumption(
-    instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]
+    instance: dg.DagsterInstance,
+    keys: Iterable[dg.AssetKey],
+    reading: ReadingOptions = _AS_USUAL,
 ) -> list[PlannedRun] | None:
     """Return runs that re-execute the last failed runs from failure; None if nothing ran yet.
 
     The last runs are the newest run over studies and the other runs of the command that started it.
-    Interrupted runs are re-executed in the same way.
+    Interrupted runs are re-executed in the same way. A re-execution keeps the reading options of
+    its run, as one from the UI does.
 
     Args:
         instance: The instance that recorded the runs.
         keys: Keys of the assets of the study graphs.
+        reading: Further options.
 
     Raises:
         OrchestratorError: A run is in progress, or the first or last study of its range is retired.
@@ -134,7 +147,13 @@ def plan_resumption(
     # re-execution has taken over isn't run again.
     taken_over = {run.parent_run_id for run in last}
     return [
-        PlannedRun(_studies_of(run, known), run.job_name, run.asset_selection, run)
+        PlannedRun(
+            _studies_of(run, known),
+            run.job_name,
+            run.asset_selection,
+            run,
+            ReadingOptions.of({**run.tags, **reading.tags}),
+        )
         for run in last
         if run.status != dg.DagsterRunStatus.SUCCESS and run.run_id not in taken_over
     ]
@@ -198,7 +217,8 @@ def run_planned(
     Raises:
         KeyboardInterrupt: The run was interrupted; see ``run_job``.
     """
-    tags = range_tags(planned.study_keys[0], planned.study_keys[-1]) | {COMMAND_TAG: command_id}
+    first, last = planned.study_keys[0], planned.study_keys[-1]
+    tags = {**range_tags(first, last), COMMAND_TAG: command_id, **planned.reading.tags}
     if planned.parent is not None:
         tags["dagster/is_resume_retry"] = "true"
     return run_job(

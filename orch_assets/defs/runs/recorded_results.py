@@ -16,6 +16,9 @@ from orch_assets.orchestration.reporting.results import FAILED, Failure, MatrixE
 
 T = TypeVar("T")
 
+# Metadata of a refreshed table that a result repeats.
+COUNTS: Final = ("rows_new", "rows_changed", "rows_deleted", "rows_vanished", "requests_saved")
+
 _BATCH: Final = 1000
 # Events of two writers may become visible in another order than that of their IDs, so the last ones
 # are read again. This is harmless: the newest event of a study and pipeline wins, however often it
@@ -197,6 +200,8 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         run_id=record.run_id,
         finished_at=datetime.fromtimestamp(record.timestamp, tz=UTC),
         event_id=record.storage_id,
+        refresh=_typed(values.get("refresh"), str),
+        **{name: _typed(values.get(name), int) for name in COUNTS},
     )
 
 

@@ -4,7 +4,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from orch_assets.imednet.blinding.masking import replaced, without
 from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, BlindingRules
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["SYSTEM_KEYS", "RecordSplit"]
+__all__ = ["SYSTEM_KEYS", "FormReference", "RecordSplit", "rows_by_form"]
+
+# The ID and the key of a form, by which records refer to it; either may be missing.
+FormReference: TypeAlias = tuple[int | None, str | None]
 
 _WITHHELD_COLUMNS: Final = (
     "study_key",
@@ -60,7 +63,7 @@ class RecordSplit:
         candidates = table.select(_WITHHELD_COLUMNS)
         texts = table["record_data"].combine_chunks()
         split: dict[int, tuple[str, str]] = {}
-        for form, rows in _by_form(table):
+        for form, rows in rows_by_form(table):
             split.update(self._keys_of(*form).split(texts, rows))
         if not split:
             return table, candidates.slice(0, 0)
@@ -136,20 +139,29 @@ class _FormKeys:
         return [key for key in data if key in self._withheld]
 
 
-def _by_form(
-    table: "pa.Table",
-) -> "Iterator[tuple[tuple[int | None, str | None], NDArray[np.intp]]]":
-    """Yield the ID and key of each form, and the numbers of its rows."""
+def rows_by_form(
+    records: "pa.Table | pa.RecordBatch",
+) -> "Iterator[tuple[FormReference, NDArray[np.intp]]]":
+    """Yield the ID and key of each form that records refer to, and the numbers of its rows.
+
+    Forms come in the order of their first rows.
+    """
     import numpy as np
 
-    columns = (table[name].combine_chunks() for name in ("form_id", "form_key"))
+    columns = (_one_array(records[name]) for name in ("form_id", "form_key"))
     halves = [column.dictionary_encode("encode") for column in columns]
     ids, keys = (half.dictionary.to_pylist() for half in halves)
     id_codes, key_codes = (half.indices.to_numpy() for half in halves)
     codes = id_codes * np.int64(len(keys)) + key_codes
-    for code in np.unique(codes).tolist():
+    found, first_rows = np.unique(codes, return_index=True)
+    for code in found[np.argsort(first_rows)].tolist():
         id_code, key_code = divmod(code, len(keys))
         yield (ids[id_code], keys[key_code]), np.flatnonzero(codes == code)
+
+
+def _one_array(column: "pa.Array | pa.ChunkedArray") -> "pa.Array":
+    combine = getattr(column, "combine_chunks", None)
+    return column if combine is None else combine()
 
 
 def _with_other_keys(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.intp]":

@@ -32,6 +32,7 @@ depend on the records.
 """
 
 from orch_assets.imednet.form_tables.build import build_form_tables
+from orch_assets.imednet.form_tables.changed_forms import EarlierForms, FormTables
 from orch_assets.imednet.form_tables.form_table import FormStream
 
-__all__ = ["FormStream", "build_form_tables"]
+__all__ = ["EarlierForms", "FormStream", "FormTables", "build_form_tables"]

@@ -6,7 +6,12 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from orch_assets.errors import IncompleteTableError, RegistryRefusedError
+from orch_assets.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    IncompleteTableError,
+    RegistryRefusedError,
+)
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.basis import Basis
 from orch_assets.imednet.refresh.earlier_rows import EarlierRows, dated_since
@@ -84,6 +89,8 @@ class CountedReading:
             if error.status in _REFUSED_ANYWAY:
                 raise
             return "the API refuses the filter"
+        except (ArtifactCorruptError, ArtifactNotFoundError):
+            return "the stored version can't be read"
         except IncompleteTableError:
             return "the changed rows can't be read consistently"
         if isinstance(found, CountedRows):
@@ -101,10 +108,9 @@ class CountedReading:
             same = total == self._basis.state.rows and self._holds_tail(rows.table)
             if same and self._holds_audited(rows.table):
                 return CountedRows(rows, total, unchanged=True)
-            if not self._earlier.is_in_order or len(self._earlier) != self._basis.state.rows:
-                return "the stored rows aren't in the order of their IDs"
-            if not self._holds_newest(rows.table):
-                return "the answer lacks rows with a date that was asked for"
+            misfit = self._misfit_of(rows.table)
+            if misfit:
+                return misfit
             problem = self._problem_of(rows.table, total)
             if not problem:
                 return CountedRows(rows, total, unchanged=same)
@@ -154,9 +160,15 @@ class CountedReading:
         audited = np.asarray(self._audited, np.int64)
         return bool(np.isin(audited, rows[self._table.id_column].to_numpy()).all())
 
-    def _holds_newest(self, rows: "pa.Table") -> bool:
-        """Return whether an answer holds all earlier rows with a date that was asked for."""
-        return not (self._earlier.since(self._since) & ~self._answered(rows)).any()
+    def _misfit_of(self, rows: "pa.Table") -> str:
+        """Return why the stored version can't be merged with an answer, or any other; else ""."""
+        if not self._basis.has(self._division.schemas(self._table.schema)):
+            return "the columns have changed"
+        if not self._earlier.is_in_order or len(self._earlier) != self._basis.state.rows:
+            return "the stored rows aren't in the order of their IDs"
+        if (self._earlier.since(self._since) & ~self._answered(rows)).any():
+            return "the answer lacks rows with a date that was asked for"
+        return ""
 
     def _problem_of(self, rows: "pa.Table", total: int) -> str:
         """Return what an answer lacks, perhaps because the study is being edited; else ""."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orch_assets.errors import ImednetError
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError, ImednetError
 from orch_assets.imednet.blinding.split_stream import SplitStream
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.basis import Basis, basis_of, is_same_account, why_whole
@@ -241,10 +241,13 @@ class RefreshPlan:
 
 
 def _rows_of(table: RefreshedTable, previous: PreviousResult | None) -> EarlierRows | None:
-    """Return the earlier version's IDs and dates; None if it has no such columns."""
+    """Return the earlier version's IDs and dates; None if it is damaged or has none of them."""
     if previous is None:
         return None
-    rule, schema = table.rule, previous.table.schema
+    try:
+        rule, schema = table.rule, previous.table.schema
+    except (ArtifactCorruptError, ArtifactNotFoundError):
+        return None
     names = [name for name in (table.id_column, rule.date, rule.deleted) if name]
     if any(
         name not in schema.names or schema.field(name).type != table.schema.field(name).type

@@ -22,9 +22,14 @@ from orch_assets.orchestration.reporting.known_names import (
     file_of,
     names_known_to,
 )
+from orch_assets.refreshing import RowChanges
 
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
+
+# How a result was refreshed.
+READ_WHOLE: Final = "read whole"
+CARRIED_FORWARD: Final = "carried forward"
 
 # First words of the error of a study that ended early, in place of an exception's type.
 TIMEOUT: Final = "Timeout"
@@ -206,6 +211,14 @@ class MatrixEntry:
         run_id: ID of the Dagster run.
         finished_at: When the result was recorded, UTC.
         event_id: ID of the event; a later result has a higher ID.
+        refresh: How the result was refreshed: ``counted``, ``read whole`` or ``carried forward``.
+            None for results that are always made anew, and for those of earlier releases.
+        rows_new: Rows that the result before lacks; None, as for the next four, if not counted.
+        rows_changed: Rows that changed, including those that were marked as deleted. Also None if
+            the table changed without a change of dates.
+        rows_deleted: Rows that were marked as deleted.
+        rows_vanished: Rows that iMednet no longer returns.
+        requests_saved: Requests that reading the whole table would have taken beyond those made.
     """
 
     study_key: str
@@ -220,6 +233,38 @@ class MatrixEntry:
     run_id: str
     finished_at: datetime
     event_id: int
+    refresh: str | None = None
+    rows_new: int | None = None
+    rows_changed: int | None = None
+    rows_deleted: int | None = None
+    rows_vanished: int | None = None
+    requests_saved: int | None = None
+
+    @property
+    def changes(self) -> str | None:
+        """How the rows differ from the result before: ``+12 ~3``, or ``=`` if they don't.
+
+        There may be a third number: removed rows. ``~`` alone is an unknown number of changed rows.
+        None for a failure, for a first result, and if the rows were not compared.
+        """
+        if self.refresh == CARRIED_FORWARD:
+            return "="
+        if self.rows_new is None or self.status != SUCCESS or self._is_first:
+            return None
+        if self.rows_changed is None:
+            return " ".join([*self._counted, "~"])
+        return " ".join(self._counted) or "="
+
+    @property
+    def _is_first(self) -> bool:
+        return self.refresh == READ_WHOLE and self.rows_new == self.rows
+
+    @property
+    def _counted(self) -> list[str]:
+        counts = (self.rows_new, self.rows_changed, self.rows_deleted, self.rows_vanished)
+        new, changed, deleted, vanished = (count or 0 for count in counts)
+        found = RowChanges(new=new, changed=changed, deleted=deleted, vanished=vanished)
+        return [part for part in found.text.split() if part[1:] != "0"]
 
 
 COLUMNS: Final = tuple(field.name for field in fields(MatrixEntry))
@@ -247,18 +292,28 @@ def as_columns(entries: Sequence[MatrixEntry]) -> dict[str, list[Any]]:
     return {name: [getattr(entry, name) for entry in entries] for name in COLUMNS}
 
 
-def as_grid(entries: Iterable[MatrixEntry]) -> dict[str, dict[str, str]]:
-    """Return a cell for each study and pipeline with a result: row count, ``ok`` or ``✗``."""
+def as_grid(entries: Iterable[MatrixEntry], *, brief: bool = False) -> dict[str, dict[str, str]]:
+    """Return a cell for each study and pipeline with a result.
+
+    It has the row count, ``ok`` or ``✗``, and then :attr:`MatrixEntry.changes`.
+
+    Args:
+        entries: The results.
+        brief: Where rows were compared, show only the changes.
+    """
     grid: dict[str, dict[str, str]] = {}
     for entry in entries:
-        grid.setdefault(entry.study_key, {})[entry.pipeline] = _cell(entry)
+        grid.setdefault(entry.study_key, {})[entry.pipeline] = _cell(entry, brief=brief)
     return grid
 
 
-def _cell(entry: MatrixEntry) -> str:
+def _cell(entry: MatrixEntry, *, brief: bool) -> str:
     if entry.status != SUCCESS:
         return FAILURE_MARK
-    return "ok" if entry.rows is None else f"{entry.rows:,}"
+    rows = "ok" if entry.rows is None else f"{entry.rows:,}"
+    if entry.changes is None:
+        return rows
+    return entry.changes if brief else f"{rows} {entry.changes}"
 
 
 def failures(entries: Iterable[MatrixEntry]) -> dict[str, str]:

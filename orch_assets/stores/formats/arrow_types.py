@@ -4,6 +4,8 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
 # Of decimal128. DuckDB and Polars can't read wider decimals.
@@ -37,6 +39,13 @@ def decode_schema(encoded: str | bytes) -> "pa.Schema":
     import pyarrow as pa
 
     return pa.ipc.read_schema(pa.py_buffer(b64decode(encoded)))
+
+
+def schema_of(schema: "pa.Schema", columns: "Sequence[str]") -> "pa.Schema":
+    """Return the schema of some columns of a table, in the given order."""
+    import pyarrow as pa
+
+    return pa.schema([schema.field(name) for name in columns], schema.metadata)
 
 
 # Casts

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orch_assets.errors import ArtifactCorruptError, UnstorableTableError
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.stores.formats.arrow_types import retype_column
+from orch_assets.stores.formats.arrow_types import retype_column, schema_of
 from orch_assets.stores.formats.column_plans import NOTES, column_label
 from orch_assets.stores.formats.nested_json import from_json, has_json, is_nested, to_json
 from orch_assets.stores.refusing import storable
@@ -84,12 +84,20 @@ class CsvFormat:
                     texts = [_escaped(text) for text in texts]
                 writer.write_batch(pa.record_batch(texts, schema=written))
 
-    def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
+    def read(
+        self,
+        file: BinaryIO,
+        schema: "pa.Schema | None",
+        columns: Sequence[str] | None = None,
+    ) -> "pa.Table":
         """Read every field as text, then convert each column to its type."""
         import pyarrow as pa
 
         table_schema, batches = self.stream(file, schema)
-        return pa.Table.from_batches(batches, table_schema)
+        if columns is None:
+            return pa.Table.from_batches(batches, table_schema)
+        wanted = schema_of(table_schema, columns)
+        return pa.Table.from_batches((batch.select(columns) for batch in batches), wanted)
 
     def stream(
         self, file: BinaryIO, schema: "pa.Schema | None"

@@ -3,13 +3,18 @@
 import functools
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from orch_assets.errors import UnstorableTableError
 from orch_assets.marked_names import named_column_type
-from orch_assets.stores.formats.arrow_types import cast_table, decode_schema, encode_schema
+from orch_assets.stores.formats.arrow_types import (
+    cast_table,
+    decode_schema,
+    encode_schema,
+    schema_of,
+)
 from orch_assets.stores.formats.batches import in_row_groups
 from orch_assets.stores.formats.column_plans import column_label
 from orch_assets.stores.refusing import storable
@@ -76,10 +81,12 @@ class ParquetFormat:
         self,
         file: BinaryIO,
         schema: "pa.Schema | None",  # noqa: ARG002 - the file has it
+        columns: Sequence[str] | None = None,
     ) -> "pa.Table":
-        """Read the table and restore its types."""
+        """Read the table, or some of its columns, and restore the types."""
         parquet, original = _opened(file)
-        return cast_table(parquet.read(original.names), original)
+        wanted = original if columns is None else schema_of(original, columns)
+        return cast_table(parquet.read(wanted.names).select(wanted.names), wanted)
 
     def stream(
         self,

@@ -1,10 +1,10 @@
 """Tables as stored files of one format."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from orch_assets.errors import ArtifactCorruptError
+from orch_assets.errors import ArtifactCorruptError, UnstorableTableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.formats.arrow_types import decode_schema, encode_schema
@@ -37,8 +37,13 @@ class TableFormat(Protocol):
         """Write a table in bounded memory."""
         ...
 
-    def read(self, file: BinaryIO, schema: "pa.Schema | None") -> "pa.Table":
-        """Read a table, given the schema from its manifest."""
+    def read(
+        self,
+        file: BinaryIO,
+        schema: "pa.Schema | None",
+        columns: Sequence[str] | None = None,
+    ) -> "pa.Table":
+        """Read a table, or some of its columns, given the schema from its manifest."""
         ...
 
     def stream(
@@ -68,6 +73,11 @@ class TableFiles:
         Raises:
             UnstorableTableError: the table would not come back unchanged.
         """
+        if table.refresh and table.refresh.unchanged:  # it isn't an empty table
+            raise UnstorableTableError(
+                "Nothing has changed since the earlier version, so this stream has no rows. Read "
+                "the earlier version."
+            )
         self._format.check(table.schema)
 
         def fill(file: HashingFile) -> None:
@@ -79,15 +89,21 @@ class TableFiles:
         schema = encode_schema(beside).decode() if beside is not None else None
         return Content(stored.sha256, stored.size, table.rows, columns, schema)
 
-    def read(self, file: BinaryIO, content: Content, name: str) -> "pa.Table":
-        """Return the table in a file.
+    def read(
+        self,
+        file: BinaryIO,
+        content: Content,
+        name: str,
+        columns: Sequence[str] | None = None,
+    ) -> "pa.Table":
+        """Return the table in a file, or some of its columns.
 
         Raises:
             ArtifactCorruptError: the file is not the one that ``content`` describes. The error
                 names the artifact ``name``.
         """
         with _corrupt_if_unreadable(name):
-            return self._format.read(file, _schema(content))
+            return self._format.read(file, _schema(content), columns)
 
     def stream(
         self, file: BinaryIO, content: Content, name: str

@@ -16,6 +16,7 @@ from orch_assets.stores.maintenance.inventory import (
 )
 from orch_assets.stores.manifest import Entry, Manifest, manifests_of
 from orch_assets.stores.object_keys import ArtifactKeys, below
+from orch_assets.stores.order.marks import Marks
 from orch_assets.stores.order.places import Place
 from orch_assets.stores.publishing import Publisher
 
@@ -64,6 +65,8 @@ class Retention:
         for objects in chosen:
             current = objects.keys.current
             retained[current] = self._by_rules(objects, manifests[current], keep_last, keep_days)
+        for current, version in Marks(self._backend, self._prefix).pinned(self._prefix):
+            retained.get(current, set()).add(version)
         self._add_inputs(retained, manifests)
         plans = [self._plan(objects, retained, entries) for objects in chosen]
         if any(plan.manifests or plan.data or plan.surplus or plan.places for plan in plans):

@@ -1,6 +1,6 @@
 """Reading everything that is stored, and reporting what is not as it was published."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -14,7 +14,8 @@ from orch_assets.stores.maintenance.inventory import (
     stored_members,
 )
 from orch_assets.stores.names import leads_from_below
-from orch_assets.stores.object_keys import inside
+from orch_assets.stores.object_keys import ArtifactKeys, inside, mark_prefix
+from orch_assets.stores.order.marks import Marks
 from orch_assets.stores.order.places import Place
 from orch_assets.stores.publishing import Publisher
 
@@ -52,11 +53,15 @@ class Verification:
         self._prefix = prefix
         # Versions that manifests list as inputs: URI of the artifact and SHA-256.
         self._inputs: set[tuple[str, str]] = set()
+        # Keys of the objects that are not as they were published.
+        self._damaged: set[str] = set()
+        self._marks = Marks(backend, prefix)
 
     def run(self, folder: str, progress: Callable[[int, int], object]) -> list[Problem]:
         """Return the problems, in order of artifact names."""
         artifacts = collect_objects(self._backend, folder, self._prefix)
-        done, total = 0, sum(map(len, artifacts))
+        marks = self._marks.keys(folder)
+        done, total = 0, sum(map(len, artifacts)) + len(marks)
         progress(done, total)
         problems = []
         # All manifests first, since they say which data must exist.
@@ -64,6 +69,7 @@ class Verification:
             chain.from_iterable(map(self._manifest_checks, artifacts)),
             chain.from_iterable(map(self._place_checks, artifacts)),
             chain.from_iterable(map(self._data_checks, artifacts)),
+            self._mark_checks(marks, folder, artifacts),
         ):
             if problem:
                 problems.append(problem)
@@ -111,6 +117,37 @@ class Verification:
             yield self._problem(objects, keys.member(sha256), problem, leftover=leftover)
         if objects.has_current:
             yield self._problem(objects, keys.current, self._current_problem(objects, current))
+
+    def _mark_checks(
+        self, marks: Iterable[str], folder: str, artifacts: Iterable[ArtifactObjects]
+    ) -> Iterator[Problem | None]:
+        objects = {each.keys.current: each for each in artifacts}
+        for key in marks:
+            uri = self._backend.uri(key)
+            try:
+                mark = self._marks.read(key)
+            except ArtifactCorruptError:
+                yield Problem(uri, "", "this mark can't be read")
+                continue
+            yield None if mark else Problem(uri, "", _LEFTOVER, leftover=True)
+            for each in mark.versions if mark else ():
+                keys = each.keys(mark_prefix(key) or "")
+                problem = self._marked_problem(objects.get(keys.current), keys, each.version)
+                if problem and keys.current.startswith(f"{folder}/" if folder else ""):
+                    yield Problem(uri, each.artifact, f"it marks version {each.version}, {problem}")
+
+    def _marked_problem(
+        self, objects: ArtifactObjects | None, keys: ArtifactKeys, version: str
+    ) -> str | None:
+        objects = objects or ArtifactObjects(keys)
+        if not self._backend.exists(keys.version(version)):
+            return "which is missing"
+        if not self._has_manifest(objects, version):
+            return "which has no manifest"
+        parts = {keys.version(version)}
+        if not parts & self._damaged:
+            parts |= set(map(keys.member, self._members_of(objects, version)))
+        return "which is damaged" if parts & self._damaged else None
 
     def _current_problem(self, objects: ArtifactObjects, current: str | None) -> str | None:
         if current is None:
@@ -188,4 +225,6 @@ class Verification:
     ) -> Problem | None:
         if not problem and not leftover:
             return None
+        if problem:
+            self._damaged.add(key)
         return Problem(self._backend.uri(key), objects.keys.name, problem or _LEFTOVER, leftover)

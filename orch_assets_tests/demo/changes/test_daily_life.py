@@ -154,6 +154,19 @@ def test_studies_without_subjects_and_with_many_forms_live_too() -> None:
     assert registry.clock.text == "2025-07-05 12:00:01"
 
 
+def test_days_lived_at_first_use_are_those_lived_one_by_one() -> None:
+    """Rows, what is sent, the clock, and which IDs are new."""
+    begun_later, lived = DemoRegistry(studies=2, subjects=10, days=4), DemoRegistry(2, 10)
+    for _ in range(4):
+        lived.live_day()
+    assert not begun_later.made_up(STUDY)
+    assert begun_later.clock.text == lived.clock.text
+    assert digest(begun_later) == digest(lived)
+    for registry in (begun_later, lived):
+        registry.live_day()
+    assert digest(begun_later) == digest(lived)
+
+
 def test_the_server_serves_the_account_after_days() -> None:
     assert rows_of(DemoServer(studies=1, subjects=5, days=2).registry) == rows_of(
         DemoRegistry(studies=1, subjects=5, days=2)

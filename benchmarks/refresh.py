@@ -1,0 +1,132 @@
+"""Refreshing what a day changed, compared with an earlier commit that reads everything again.
+
+12 studies × 20,000 records and 30,000 revisions at 50 ms a page, in Dagster runs of the shipped
+pipelines; between the runs, 0.7 % of the records are edited, 0.2 % added and 0.1 % deleted. The
+commit and this tree run in turn. CPU is that of the run's process, without its imports and without
+the storing of Dagster's events. Wall time is that of the run's step for the two tables, and that of
+the whole run otherwise.
+
+The commit is 2d6f6d3, or the one that ``REFRESH_COMMIT`` names; the clone must have it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.changing_registry import changing_registry
+from benchmarks.earlier import HERE, checkout
+from benchmarks.measuring import median, verdict
+from benchmarks.refresh_run import TABLES
+
+COMMIT = "2d6f6d3"
+STUDIES = [f"S{number:02d}" for number in range(1, 13)]
+RECORDS = 20_000
+LARGE = 1_000_000
+LATENCY = 50.0
+REPETITIONS = 3
+
+_ALL: list[str] = []
+_RUNS = [
+    ("first", _ALL),
+    "day",
+    ("tables changed", TABLES),
+    ("tables unchanged", TABLES),
+    ("between", _ALL),
+    "day",
+    ("changed", _ALL),
+    ("unchanged", _ALL),
+]
+
+Figures = Mapping[str, Any]
+
+
+def main() -> bool:
+    """Print the ratios; return whether all are within their bounds."""
+    return all([*_twelve_studies(), *_rewrites(), *_large_study()])
+
+
+def _twelve_studies() -> Iterator[bool]:
+    print(f"{len(STUDIES)} studies × {RECORDS:,} records, {LATENCY:g} ms a page")
+    with checkout(os.environ.get("REFRESH_COMMIT", COMMIT)) as before:
+        pairs = [(_twelve(HERE), _twelve(before)) for _ in range(REPETITIONS)]
+
+    def ratio(run: str, figure: str) -> float:
+        values = [[each[run][figure] for each in side] for side in zip(*pairs, strict=True)]
+        now, then = map(median, values)
+        print(f"  {run}, {figure}: {now:.3g} s, before {then:.3g} s")
+        return median([mine / theirs for mine, theirs in zip(*values, strict=True)])
+
+    for run, bound in (("tables changed", 5), ("tables unchanged", 4)):
+        requests = max(_requests(mine[run]) for mine, _ in pairs)
+        print(f"  before: {_requests(pairs[0][1][run]):g} requests")
+        yield verdict(f"{run}: requests a study", requests, bound)
+    yield verdict("tables changed: wall time", ratio("tables changed", "step"), 1 / 8)
+    yield verdict("tables changed: CPU", ratio("tables changed", "work"), 0.5)
+    yield verdict("whole run, changed: CPU", ratio("changed", "work"), 1 / 3)
+    yield verdict("whole run, changed: wall time", ratio("changed", "seconds"), 0.5)
+    yield verdict("whole run, unchanged: CPU", ratio("unchanged", "work"), 1 / 8)
+    yield verdict("whole run, unchanged: wall time", ratio("unchanged", "seconds"), 0.5)
+
+
+def _requests(run: Figures) -> float:
+    of_tables = run["requests"].get("records", 0) + run["requests"].get("recordRevisions", 0)
+    return of_tables / len(STUDIES)
+
+
+def _rewrites() -> Iterator[bool]:
+    print("Merging and publishing, compared with pyarrow's bare rewrite of the same file")
+    with changing_registry(RECORDS, 0, STUDIES[:1]) as url, tempfile.TemporaryDirectory() as home:
+        figures = _measured(HERE, url, STUDIES[:1], home, kind="rewrite", days=5)
+    for table, ratio in figures.items():
+        yield verdict(f"{table}: CPU", ratio, 1.5)
+
+
+def _large_study() -> Iterator[bool]:
+    print(f"One study of {LARGE:,} records, {LATENCY:g} ms a page")
+    studies, loading, measured = STUDIES[:1], ["sites", "variables"], TABLES[:1]
+    with changing_registry(LARGE, LATENCY, studies) as url, tempfile.TemporaryDirectory() as home:
+        first, second = (
+            _measured(HERE, url, studies, home, kind="runs", steps=steps)
+            for steps in (
+                [("loading", loading), ("whole", measured)],
+                ["day", ("loading", loading), ("changed", measured)],
+            )
+        )
+    whole, changed = first["whole"], second["changed"]
+    for name, run in (("whole", whole), ("changed", changed)):
+        print(f"  {name}: {run['step']:.1f} s, {run['cpu']:.1f} CPU s, {run['mb']:.0f} MB")
+    yield verdict("added memory", changed["mb"], 250, unit=" MB")
+    yield verdict("wall time / that of a whole reading", changed["step"] / whole["step"], 0.4)
+
+
+def _twelve(tree: Path) -> Figures:
+    """Run the sequence of runs in a tree, on an account of its own."""
+    with (
+        changing_registry(RECORDS, LATENCY, STUDIES) as url,
+        tempfile.TemporaryDirectory() as home,
+    ):
+        return _measured(tree, url, STUDIES, home, kind="runs", steps=_RUNS)
+
+
+def _measured(tree: Path, url: str, studies: Sequence[str], home: str, **arguments: Any) -> Figures:
+    """Run `refresh_run` in a process that imports the package of a tree."""
+    given = json.dumps({"url": url, "studies": studies, "home": home, **arguments})
+    # Without -P, this folder would come before the tree's.
+    command = [sys.executable, "-P", str(HERE / "benchmarks" / "refresh_run.py"), given]
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"The runs failed in {tree}:\n{done.stderr[-3000:]}")
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures

@@ -1,0 +1,98 @@
+"""The stored results that incremental pipelines start from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.io_manager import PipelineIOManager
+from orch_assets.defs.runs.reading_options import ReadingOptions
+from orch_assets.errors import ArtifactCorruptError
+from orch_assets.refreshing import PreviousResult, StoredTable
+
+
+@dataclass(frozen=True)
+class PreviousResults:
+    """Finds the stored results of pipelines.
+
+    Attributes:
+        io_manager: Returns the IO manager of a pipeline, by name.
+        restricted: IO manager of the withheld parts.
+        keys: Asset keys, by pipeline name.
+        options: How the run reads tables.
+    """
+
+    io_manager: Callable[[str], dg.IOManager]
+    restricted: dg.IOManager
+    keys: Mapping[str, dg.AssetKey]
+    options: ReadingOptions
+
+    def current(
+        self, name: str, study_key: str, inputs: Mapping[str, str]
+    ) -> PreviousResult | None:
+        """Return a pipeline's current result for a study.
+
+        None if there is none, if it is damaged, or if a user's own IO manager stores it.
+
+        Args:
+            name: Name of the pipeline.
+            study_key: Key of the study.
+            inputs: See :class:`~orch_assets.refreshing.PreviousResult`.
+        """
+        result = self._result(name, study_key, None)
+        return result and replace(result, inputs=inputs)
+
+    def _result(
+        self, name: str, study_key: str, versions: Mapping[str, str] | None
+    ) -> PreviousResult | None:
+        """Return a result in certain versions, by URI; None stands for the current ones."""
+        artifact, io_manager = artifact_name(self.keys[name], study_key), self.io_manager(name)
+        table = stored_version(io_manager, artifact, versions)
+        if table is None:
+            return None
+        own = self.restricted is io_manager  # the whole table is withheld
+        return PreviousResult(
+            table,
+            None if own else stored_version(self.restricted, artifact, versions),
+            self.options.read_whole,
+            self.options.accept_other_registry,
+            upstreams=partial(self._upstream, study_key, table),
+        )
+
+    def _upstream(self, study_key: str, table: StoredTable, name: str) -> PreviousResult | None:
+        return self._result(name, study_key, table.inputs) if name in self.keys else None
+
+
+def stored_version(
+    io_manager: dg.IOManager, artifact: str, versions: Mapping[str, str] | None = None
+) -> Any:
+    """Return a stored table or set of tables, of which only the manifest is read.
+
+    Args:
+        io_manager: The IO manager that stores it.
+        artifact: Name of the artifact.
+        versions: The version to return, by the artifact's URI; None for the current one.
+
+    Returns:
+        A ``TableVersion`` or a ``SetVersion``. None if there is none, if it is damaged, or if a
+        user's own IO manager stores it.
+    """
+    if not isinstance(io_manager, PipelineIOManager):
+        return None
+    store = io_manager.pipeline_store()
+    for find in (store.previous, store.previous_members):
+        try:
+            current = find(artifact)
+            if versions is None or current is None:
+                found = current
+            else:
+                version = versions.get(current.uri)
+                found = None if version is None else find(artifact, version)
+        except ArtifactCorruptError:  # everything is read, and published over it
+            return None
+        if found is not None:
+            return found
+    return None
