@@ -213,8 +213,8 @@ class PipelineStore(StoredArtifacts):
     def blinded_since(self, names: Iterable[str] | None = None) -> list[BlindedSince]:
         """Return the versions that may hold values of variables that have been blinded since.
 
-        To remove them, publish the current versions again, then call :meth:`retain`. See the
-        module ``blinded_since``.
+        To remove the values, publish the current versions again, then use ``orch-assets redact``.
+        See the module ``blinded_since``.
 
         Args:
             names: Names of the artifacts to check, and of the tables ``variables`` from which they

@@ -19,7 +19,7 @@ CHECK_NAME: Final = "blinded_since"
 
 _DESCRIPTION: Final = (
     "Whether the open store holds versions written before one of their variables was blinded. "
-    "Rebuild the current ones, then remove the older ones with `retain`."
+    "Run the pipelines of the current ones again, then use `orch-assets redact`."
 )
 # The metadata lists at most this many versions.
 _MAX_URIS: Final = 50
@@ -71,5 +71,5 @@ def _description(versions: "Sequence[BlindedSince]") -> str:
     blinded = "a variable" if variables == 1 else f"{variables} variables"
     return (
         f"{stored} may hold values of {blinded} blinded since; store.blinded_since() names them. "
-        "Rebuild the current versions, then remove the older ones with store.retain(keep_last=1)."
+        "Run the pipelines of the current ones again, then use `orch-assets redact`."
     )

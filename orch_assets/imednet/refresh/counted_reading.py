@@ -108,8 +108,9 @@ class CountedReading:
             same = total == self._basis.state.rows and self._holds_tail(rows.table)
             if same and self._holds_audited(rows.table):
                 return CountedRows(rows, total, unchanged=True)
-            if why_not := self._why_no_merge(rows.table):
-                return why_not
+            misfit = self._misfit_of(rows.table)
+            if misfit:
+                return misfit
             problem = self._problem_of(rows.table, total)
             if not problem:
                 return CountedRows(rows, total, unchanged=same)
@@ -159,17 +160,13 @@ class CountedReading:
         audited = np.asarray(self._audited, np.int64)
         return bool(np.isin(audited, rows[self._table.id_column].to_numpy()).all())
 
-    def _holds_newest(self, rows: "pa.Table") -> bool:
-        """Return whether an answer holds all earlier rows with a date that was asked for."""
-        return not (self._earlier.since(self._since) & ~self._answered(rows)).any()
-
-    def _why_no_merge(self, rows: "pa.Table") -> str:
-        """Return why an answer can't be merged, whoever edits the study meanwhile; else ""."""
+    def _misfit_of(self, rows: "pa.Table") -> str:
+        """Return why the stored version can't be merged with an answer, or any other; else ""."""
         if not self._basis.has(self._division.schemas(self._table.schema)):
             return "the columns have changed"
         if not self._earlier.is_in_order or len(self._earlier) != self._basis.state.rows:
             return "the stored rows aren't in the order of their IDs"
-        if not self._holds_newest(rows):
+        if (self._earlier.since(self._since) & ~self._answered(rows)).any():
             return "the answer lacks rows with a date that was asked for"
         return ""
 

@@ -244,17 +244,24 @@ def _rows_of(table: RefreshedTable, previous: PreviousResult | None) -> EarlierR
     """Return the earlier version's IDs and dates; None if it is damaged or has none of them."""
     if previous is None:
         return None
+    # Of a table read by date, all rows are in the open part.
+    withheld = None if table.rule.by_date else previous.withheld
     try:
-        rule, schema = table.rule, previous.table.schema
+        if all(_has_columns(part, table) for part in (previous.table, withheld) if part):
+            return EarlierRows(previous.table, table.id_column, table.rule, withheld)
     except (ArtifactCorruptError, ArtifactNotFoundError):
-        return None
+        pass
+    return None
+
+
+def _has_columns(part: StoredTable, table: RefreshedTable) -> bool:
+    """Return whether a stored part has the columns that are compared, of the same types."""
+    rule, schema = table.rule, part.schema
     names = [name for name in (table.id_column, rule.date, rule.deleted) if name]
-    if any(
-        name not in schema.names or schema.field(name).type != table.schema.field(name).type
+    return all(
+        name in schema.names and schema.field(name).type == table.schema.field(name).type
         for name in names
-    ):
-        return None
-    return EarlierRows(previous.table, table.id_column, rule)
+    )
 
 
 def _no_rows() -> "Generator[pa.RecordBatch, None, None]":

@@ -185,6 +185,8 @@ def test_of_the_stored_version_only_ids_dates_and_marks_are_read_before(account:
     assert parts.table.refresh.merged
     assert first.parts[0].columns_read == ["record_id", "date_modified", "deleted"]
     assert [part.batches_read for part in first.parts] == [0, 0]
+    next(parts.table)
+    assert [part.batches_read for part in first.parts] == [1, 0]  # one batch is in memory
     parts.table.close()
 
 

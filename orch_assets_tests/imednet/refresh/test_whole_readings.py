@@ -72,6 +72,21 @@ def test_withdrawn_codings_and_those_changed_back_are_found_at_once(account: Acc
     assert again(refresher, changed, "codings").changes.changed == 1
 
 
+def test_withheld_codings_are_not_counted_as_new_each_time(account: Account) -> None:
+    """They are in no open part."""
+    with account.registry.edit(STUDY) as edit:
+        variable = edit.variables.find(variableName="AETERM")["variableId"]
+        edit.variables.change(variable, blinded=True)
+    refresher = account.refresher()
+    first = refresher.run("codings")["codings"]
+    assert all(part.num_rows for part in first.parts)
+    coding = account.registry.rows("codings", STUDY)[0]
+    with account.registry.edit(STUDY) as edit:
+        edit.codings.change(coding["codingId"], "another")
+    changes = again(refresher, first, "codings").changes
+    assert (changes.new, changes.changed, changes.vanished) == (0, 1, 0)
+
+
 def test_users_may_be_read_with_inactive_ones(account: Account) -> None:
     sdk = account.refresher().sdk
     stream = sdk.users.refresh(STUDY, include_inactive=True)
