@@ -303,9 +303,9 @@ class OtherRegistryError(ImednetError):
         self.table = table
         self.differs = differs
         super().__init__(
-            f"The stored table {table} of study {named(study_key)} was read from another "
-            f"{differs}, so it was not replaced. Check ORCH_STORE, IMEDNET_BASE_URL and the API "
-            "keys. To replace it, run with --accept-other-registry."
+            f"The stored table {table} of study {named(study_key, shown=study_key)} was read from "
+            f"another {differs}, so it was not replaced. Check ORCH_STORE, IMEDNET_BASE_URL and "
+            "the API keys. To replace it, run with --accept-other-registry."
         )
 
 

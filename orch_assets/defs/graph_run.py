@@ -16,6 +16,7 @@ from orch_assets.defs.dagster_internals import capture_interrupts
 from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
 from orch_assets.defs.runs.earlier_results import (
     carried_events,
     done_in_parent,
@@ -69,6 +70,7 @@ class GraphRun:
         Raises:
             dagster.Failure: studies failed (the message lists them), or the run has no studies.
         """
+        use_the_system_allocator()
         studies = self._studies()
         selected = [p for p in self.pipelines if self.keys[p.name] in self._selected_keys]
         done = self._carry(selected, studies)

@@ -19,7 +19,7 @@ from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import StoredResult, none_withheld, uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
-from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
+from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
 from orch_assets.defs.io.previous_results import PreviousResults
 from orch_assets.defs.io.pure_results import PureResults, alike_or_none
 from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
@@ -182,7 +182,7 @@ class PipelineRunner:
             versions = self.versions.get((name, call.study_key), loaded)
             if pipeline.table_type(name) not in {SPLIT, HISTORY} and versions is not loaded:
                 uri = self.uris.get((name, call.study_key))
-                versions = {uri: versions[uri]} if uri in versions else {}
+                versions = {uri: versions[uri]} if uri and uri in versions else {}
             open_parts.update(zip([name], versions.values(), strict=False))
             inputs |= {**loaded, **versions}
         if pipeline.incremental:
@@ -216,6 +216,8 @@ class PipelineRunner:
         self, call: StepCall, name: str, handed: Any, io_manager: dg.IOManager, table_type: str
     ) -> Any:
         """Return a result as the requested type, from memory or else from its store."""
+        if isinstance(handed, UnchangedTable):
+            handed = handed.table
         if handed is not IN_THE_STORE:
             with contextlib.suppress(UnstorableTableError):  # a user's IO manager may store it
                 return as_handed(handed, table_type)
@@ -266,7 +268,9 @@ class PipelineRunner:
             output = self._writer.write(call, value)
         name, study_key = call.step.name, call.study_key
         if (refresh := refresh_of(value)) is not None and refresh.earlier is not None:
-            _logger(study_key).info(refresh_line(name, refresh))
+            # Each line of a run's log costs milliseconds, and most tables are unchanged.
+            level = logging.DEBUG if refresh.unchanged else logging.INFO
+            _logger(study_key).log(level, refresh_line(name, refresh))
         self._note(call, output.result.metadata)
         if self.executions is None:
             return output

@@ -3,13 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from orch_assets import SplitTable, build_form_tables, study_pipeline
+from orch_assets import PreviousResult, SplitTable, build_form_tables, study_pipeline
 from orch_assets.imednet.form_tables import EarlierForms
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from orch_assets.refreshing import PreviousResult
 
 
 # For the rows of each part, open and withheld; what exceeds it is stored from a file, form by form.
@@ -25,16 +23,16 @@ def form_tables(
     variables: "pa.Table",
     forms: "pa.Table",
     *,
-    previous: "PreviousResult | None" = None,
+    previous: PreviousResult | None = None,
 ) -> SplitTable:
     """Records of a study as one wide table for each form, with a typed column for each variable.
 
-    Each typed variable also has a column ``<variable>_RAW``, with the answer as entered.
+    Each typed variable also has a column ``<variable>_RAW``, with the answer as entered. If only
+    records changed, only the tables of their forms are made again.
 
     - Grain: one row for each record of the form.
     - Key: ``record_id``; rows are sorted by it.
     - Endpoint: none; built from ``records``, ``variables`` and ``forms``.
-    - Refresh: only forms with changed records are built anew.
     - Withheld: columns of withheld variables, with their RAW columns. They are in the artifact set
       of the same name in the restricted store.
     """

@@ -10,7 +10,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.execution.api import execute_run
 
-from orch_assets import study_pipeline
+from orch_assets import LocalPipelineStore, study_pipeline
 from orch_assets.defs import events
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.io.io_manager import StudyIOManager
@@ -194,6 +194,44 @@ def test_an_event_of_an_earlier_release_keeps_its_rows_and_its_address(location)
         record = real.fetch_materializations(dg.AssetKey("one"), limit=1).records[0]
         assert events.uri_of(record.asset_materialization.metadata) == told["uri"]
         assert events.data_alone(record) == (False, None)
+
+
+REFRESHED = {
+    "refresh": "counted",
+    "rows_new": 12,
+    "rows_changed": 4,
+    "rows_deleted": 1,
+    "rows_vanished": 0,
+    "requests_saved": 39,
+}
+
+
+def refreshed(entry):
+    return {name: getattr(entry, name) for name in REFRESHED}
+
+
+def test_the_matrix_says_how_a_table_was_refreshed(location):
+    told = {"status": "SUCCESS", "dagster/row_count": 20_011, **REFRESHED}
+    with instance("S1") as real:
+        for asset, metadata in (("one", told), ("two", {"status": "SUCCESS"})):
+            real.report_runless_asset_event(
+                dg.AssetMaterialization(asset, metadata=metadata, partition="S1")
+            )
+        entries, shown = location.refresh(real)
+    assert [refreshed(entry) for entry in entries] == [REFRESHED, dict.fromkeys(REFRESHED)]
+    assert "| S1 | 20,011 +12 ~3 \N{MINUS SIGN}1 | ok |" in shown["matrix"]
+
+
+def test_a_table_of_an_earlier_release_is_kept_though_it_has_fewer_columns(location, tmp_path):
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        before, _ = location.refresh(real)
+        store = LocalPipelineStore(tmp_path / "artifacts")
+        table = store.download_table("study_results")
+        store.upload(table.drop_columns(list(REFRESHED)), "study_results")
+        entries, last = load_results(real, location.io_manager)
+    assert entries == before
+    assert last == max(entry.event_id for entry in before)
 
 
 def test_a_retired_study_leaves_the_matrix(location):

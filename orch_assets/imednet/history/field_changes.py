@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+import msgspec
+
 from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.fields import naive_utc
 from orch_assets.imednet.json_text import raw_members
@@ -151,22 +153,17 @@ class FieldComparison:
                 yield FieldChange(name, None, _json(old), _json(new), kind)
 
     def _extra(self, record: RecordVersions) -> Iterator[FieldChange]:
-        (old, was_withheld), (new, is_withheld) = (
-            _either(open_part, withheld, EXTRA) for open_part, withheld in _sides(record, _extra_of)
-        )
-        if old != new:
-            withheld = was_withheld or is_withheld or not self._extra_is_open
+        for _, old, new, was_withheld in _different(record, _extra_of):
+            withheld = was_withheld or not self._extra_is_open
             yield FieldChange(EXTRA, None, old, new, record.kind, withheld)
 
     def _values(self, record: RecordVersions) -> Iterator[FieldChange]:
-        (before, held_before), (after, held_after) = sides = [*_sides(record, _members)]
         form = record.row.get("form_id"), record.row.get("form_key")
-        for key in dict.fromkeys([*before, *held_before, *after, *held_after]):
-            (old, was_withheld), (new, is_withheld) = (_either(*side, key) for side in sides)
-            if old == new or self._repeats_date(record, key, old, new):
+        for key, old, new, was_withheld in _different(record, _members):
+            if self._repeats_date(record, key, old, new):
                 continue
             name = key.encode("utf-8", "backslashreplace").decode()
-            withheld = was_withheld or is_withheld or self.is_withheld(RECORD_DATA, key, *form)
+            withheld = was_withheld or self.is_withheld(RECORD_DATA, key, *form)
             yield FieldChange(RECORD_DATA, name, old, new, record.kind, withheld)
 
     def _repeats_date(
@@ -179,34 +176,38 @@ class FieldComparison:
         return all(text is None or _is_date(text, row) for text, row in sides)
 
 
-def _sides(
-    record: RecordVersions, fields: Callable[[Row], Mapping[str, str]]
-) -> Iterator[tuple[Mapping[str, str], Mapping[str, str]]]:
-    """Yield the fields of the open and of the withheld part: first those before, then after."""
-    for parts in (
-        (record.before, record.withheld_before),
-        (record.after, record.withheld_after),
-    ):
-        opened, withheld = (fields(part) if part else {} for part in parts)
-        yield opened, withheld
+def _different(
+    record: RecordVersions, fields: Callable[[Row | None], Mapping[str, msgspec.Raw]]
+) -> Iterator[tuple[str, str | None, str | None, bool]]:
+    """Yield each field that differs: its key, both values, and whether one of them is withheld.
+
+    The fields of both parts are compared as one row: what moved between them is equal.
+    """
+    before, after = fields(record.before), fields(record.after)
+    held_before, held_after = fields(record.withheld_before), fields(record.withheld_after)
+    old, new = {**held_before, **before}, {**held_after, **after}
+    if old == new:
+        return
+    for key in dict.fromkeys([*old, *new]):
+        if old.get(key) != new.get(key):
+            withheld = (key in held_before and key not in before) or (
+                key in held_after and key not in after
+            )
+            yield key, _text(old.get(key)), _text(new.get(key)), withheld
 
 
-def _either(
-    opened: Mapping[str, str], withheld: Mapping[str, str], key: str
-) -> tuple[str | None, bool]:
-    """Return a value of the open or of the withheld part, and whether it is withheld."""
-    found = opened.get(key)
-    return (found, False) if found is not None else (withheld.get(key), key in withheld)
+def _extra_of(row: Row | None) -> Mapping[str, msgspec.Raw]:
+    text = row.get(EXTRA) if row else None
+    return {} if text is None else {EXTRA: msgspec.Raw(text.encode())}
 
 
-def _extra_of(row: Row) -> Mapping[str, str]:
-    text = row.get(EXTRA)
-    return {} if text is None else {EXTRA: text}
+def _members(row: Row | None) -> Mapping[str, msgspec.Raw]:
+    text = row.get(RECORD_DATA) if row else None
+    return raw_members(text) if text else {}
 
 
-def _members(row: Row) -> Mapping[str, str]:
-    text = row.get(RECORD_DATA)
-    return {key: bytes(raw).decode() for key, raw in raw_members(text).items()} if text else {}
+def _text(value: msgspec.Raw | None) -> str | None:
+    return None if value is None else bytes(value).decode()
 
 
 def _is_date(text: str, row: Row | None) -> bool:
