@@ -215,7 +215,13 @@ class StoredArtifacts(ArtifactHistory):
             member: StoredMember(uri, sha256, content, index.format)
             for member, content in index.members.items()
         }
-        return SetVersion(uri, manifest, members)
+        files = TableFiles(self._publisher, table_format(index.format))
+
+        def open_table(described: Manifest) -> TableVersion:
+            opened = partial(self._publisher.open_member, keys, described.content.sha256)
+            return TableVersion(uri, described, files, opened)
+
+        return SetVersion(uri, manifest, members, open_table)
 
     def mark(
         self, name: str, versions: Mapping[str, str], *, study: str, run: str | None = None

@@ -9,7 +9,8 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from orch_assets.stores.artifacts import StorageFormat
@@ -84,11 +85,30 @@ class StoredMember:
 
 
 class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
-    """A version of a set: its tables by name, none of which was read."""
+    """A version of a set: its tables by name, none of which was read.
 
-    def __init__(self, uri: str, manifest: Manifest, members: Mapping[str, StoredMember]) -> None:
+    Args:
+        uri: URI of the set's current object.
+        manifest: Manifest of the version.
+        members: The tables.
+        open_table: Returns the table that the content of a manifest describes.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        manifest: Manifest,
+        members: Mapping[str, StoredMember],
+        open_table: "Callable[[Manifest], TableVersion]",
+    ) -> None:
         super().__init__(uri, manifest)
+        self._manifest = manifest
         self._members = members
+        self._open_table = open_table
+
+    def table(self, name: str) -> "TableVersion":
+        """Return a table to be read."""
+        return self._open_table(replace(self._manifest, content=self._members[name].content))
 
     def __getitem__(self, name: str) -> StoredMember:
         """Return a table."""
@@ -135,7 +155,7 @@ class TableVersion(DescribedVersion):
         self._fetching = threading.Lock()
         self._fetched: _FetchedFile | None = None
 
-    @property
+    @cached_property
     def schema(self) -> "pa.Schema":
         """Schema of the table, as ``download_table`` returns it; fetches the file."""
         return self._stream(self._file())[0]

@@ -1,6 +1,7 @@
 """Runs one after the other over an account that changes: what each reads, stores and says."""
 
 import itertools
+import logging
 from contextlib import contextmanager
 
 import dagster as dg
@@ -16,6 +17,7 @@ from orch_assets_tests.support.harness import (
     instance,
     materializations,
     observations,
+    resume,
 )
 from orch_assets_tests.support.runs import evaluations, location, small_pages
 
@@ -229,6 +231,44 @@ def test_the_check_compares_the_rows_of_a_refreshed_table_with_the_count(account
     assert {name: len(evaluations(account.real, name)[account.study]) for name in REFRESHED} == (
         dict.fromkeys(REFRESHED, 3)
     )
+
+
+def test_the_log_has_a_line_for_each_table_that_changed(account, caplog):
+    caplog.set_level(logging.INFO, "orch_assets.study")
+    account.succeed(*REFRESHED)
+    account.succeed(*REFRESHED)
+    assert not [line for line in caplog.messages if "unchanged" in line]
+    edit(account)
+    account.succeed(*REFRESHED)
+    told = account.told("records")
+    minus = "\N{MINUS SIGN}"
+    assert (
+        f"[{account.study}] records: +{told['rows_new']} ~1 {minus}1, {told['rows_unchanged']} "
+        f"unchanged; {told['requests_saved']} requests saved"
+    ) in caplog.messages
+
+
+def test_a_resumed_run_carries_refreshed_results_forward_and_refreshes_the_others(
+    account, tmp_path
+):
+    account.succeed()
+    edit(account)
+    name = f"records/{account.study}"
+    page = pd.DataFrame({"record_id": [1]})
+    account.registry.after_page("records", 0, lambda _: account.store().publish(page, name))
+    failed = account.run()
+    assert not failed.is_success
+    assert resume(account.defs, account.real, failed).is_success
+    for carried in ("subjects", "record_revisions"):
+        told = materializations(account.real, carried)[account.study]
+        assert told[-1]["carried_from"] == failed.run_id
+        assert {**told[-1], "run": 0} == {**told[-2], "run": 0, "carried_from": failed.run_id}
+        assert [each.passed for each in evaluations(account.real, carried)[account.study]] == (
+            [True] * 3
+        )
+    assert account.told("records")["refresh"] == "read whole"
+    expected, found = read_anew(account, tmp_path / "anew"), account.stored()
+    assert [key for key, table in expected.items() if not found[key].equals(table)] == []
 
 
 def test_a_full_run_reads_everything_again(account):

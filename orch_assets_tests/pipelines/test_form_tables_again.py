@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from orch_assets import ImednetSDK, LocalPipelineStore, make_study_logger, split_withheld
 from orch_assets.defs.resources import RegistryResource
 from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets.errors import ImednetError
 from orch_assets.imednet.form_tables import EarlierForms, build_form_tables
+from orch_assets.imednet.form_tables.merged_form import MergedForm
 from orch_assets.pipelines.form_tables import form_tables
 from orch_assets.pipelines.forms import forms
 from orch_assets.pipelines.records import records
@@ -27,6 +29,7 @@ class Study:
     """A study of the simulator, with its tables as they are stored after each reading."""
 
     def __init__(self, folder):
+        self.folder = folder
         self.registry = DemoRegistry(studies=1, subjects=4)
         self.stores = [LocalPipelineStore(folder / name) for name in ("open", "restricted")]
         self.whole = [LocalPipelineStore(folder / name) for name in ("open2", "restricted2")]
@@ -223,6 +226,16 @@ def test_only_the_form_of_a_changed_record_is_built(sdk, edited):
     assert changes.unchanged == len(edited.registry.rows("records", STUDY)) - 1
 
 
+def test_a_changed_record_is_merged_into_its_forms_earlier_table(sdk, edited):
+    record = a_record(edited, "DM")
+    edited.registry.update_row("records", STUDY, record["recordId"], recordStatus="Merged")
+    result = edited.build(sdk, previous=edited.previous)
+    (merged,) = [table for table in result.table.values() if isinstance(table, MergedForm)]
+    assert merged.rows["record_id"].to_pylist() == [record["recordId"]]
+    edited.build(sdk, previous=None)
+    assert_same_versions(edited)
+
+
 def test_a_record_that_moves_builds_both_forms(sdk, edited):
     form_ids = {row["formKey"]: row["formId"] for row in edited.registry.rows("forms", STUDY)}
     form = {"formKey": "AE", "formId": form_ids["AE"]}
@@ -318,3 +331,41 @@ def test_in_dagster_only_forms_with_changed_records_are_written(tmp_path):
     assert counts == [0, 1, 0]
     assert changed["dagster/row_count"] == changed["rows_unchanged"] + 1
     assert {name for name in after if after[name] != before[name]} == {record["formKey"]}
+
+
+def test_a_reading_that_fails_is_no_short_table(sdk, edited):
+    taken = edited.read(sdk)
+    batches = taken["records"].table.to_batches(max_chunksize=7)
+
+    class Broken:
+        schema = batches[0].schema
+
+        def __iter__(self):
+            yield from batches[:-1]
+            raise ImednetError("cut")
+
+    with pytest.raises(ImednetError, match="cut"):
+        build_form_tables(
+            Broken(),
+            taken["variables"],
+            taken["forms"],
+            earlier=EarlierForms.of(edited.previous),
+        )
+
+
+@pytest.mark.parametrize("name", ["records", "form_tables"])
+def test_over_a_damaged_earlier_version_the_forms_are_built_as_a_whole(sdk, edited, name):
+    record = a_record(edited, "DM")
+    edited.registry.update_row("records", STUDY, record["recordId"], recordStatus=f"After {name}")
+    version = edited.previous.table if name == "form_tables" else None
+    hashes = (
+        {member.content.sha256 for member in version.values()}
+        if version
+        else {edited.previous.upstream("records").table.version}
+    )
+    for path in edited.folder.rglob("*"):
+        if path.is_file() and any(each in str(path) for each in hashes):
+            path.write_bytes(b"damaged")
+    result = edited.build(sdk, previous=edited.previous)
+    assert "DM" in result.table.built
+    assert not any(isinstance(table, MergedForm) for table in result.table.values())

@@ -342,9 +342,11 @@ def _is_named_by_source(value: Any) -> bool:
 
 
 def _reading_counts(counts: ReadingCounts) -> Metadata:
-    """Return the counts of a download, for the event."""
+    """Return the counts of a download, for the event; nothing if there was no download."""
+    if counts.expected is None:
+        return {}
     return {
-        "expected": dg.MetadataValue.int(counts.expected or 0),
+        "expected": dg.MetadataValue.int(counts.expected),
         "arrived": dg.MetadataValue.int(counts.arrived),
         "pages": dg.MetadataValue.int(counts.pages),
         "retries": dg.MetadataValue.int(counts.retries),

@@ -1,14 +1,16 @@
 """Builds a study's form tables from its records."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import WithheldValueError
-from orch_assets.imednet.blinding.record_data import rows_by_form
+from orch_assets.imednet.blinding.record_data import FormReference, rows_by_form
 from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.form_tables.changed_forms import EarlierForms, FormTables, find_changes
 from orch_assets.imednet.form_tables.form_columns import form_columns
 from orch_assets.imednet.form_tables.form_table import FormTable
+from orch_assets.imednet.form_tables.merged_form import FormChanges, MergedForm
 from orch_assets.imednet.form_tables.record_columns import RecordColumns
 from orch_assets.imednet.form_tables.spill_buffer import SpillBuffer
 from orch_assets.imednet.form_tables.study_forms import StudyForm, StudyForms
@@ -62,10 +64,12 @@ def build_form_tables(
     batches = columns.select(records)
     if earlier is None or not earlier.is_comparable(columns, variables, forms):
         builder.add(batches)
-        return builder.tables({})
+        return builder.tables()
     found = find_changes(batches, earlier, columns, study, memory_bytes)
-    builder.add(found.batches, set(study) - set(found.unchanged))
-    tables = builder.tables(found.unchanged)
+    merged = {form: builder.merged(form, each) for form, each in found.changed.items()}
+    if rest := set(study) - set(found.unchanged) - set(merged):
+        builder.add(found.batches, rest)
+    tables = builder.tables(found.unchanged, merged)
     tables.changes = found.changes
     return tables
 
@@ -98,31 +102,54 @@ class _Builder:
         for chunk in _chunks(records, self._chunk_bytes):
             for reference, rows in rows_by_form(chunk):
                 form = self._study.of_records(*reference)
-                if forms is not None and form not in forms:
-                    continue
-                unknown_keys = self._table_of(form).add(chunk.take(rows), self._buffer)
-                if self._only_open and not all(
-                    self._rules.shows_key(key, *reference) for key in unknown_keys
-                ):
-                    raise WithheldValueError
+                if forms is None or form in forms:
+                    self._add(reference, self._table_of(form), chunk.take(rows))
 
-    def tables(self, finished: dict[StudyForm, Any]) -> FormTables:
+    def merged(self, form: StudyForm, changes: FormChanges) -> MergedForm:
+        """Return the table of a form, made from its earlier version."""
+        gone, come = self._new_table(form), self._new_table(form)
+        if changes.gone.num_rows:
+            gone.add(changes.gone, SpillBuffer(None))
+        if changes.come.num_rows:
+            self._add(changes.reference, come, changes.come)
+        return come.merged(changes.earlier, gone, changes.ids)
+
+    def tables(
+        self,
+        unchanged: Mapping[StudyForm, Any] = MappingProxyType({}),
+        merged: Mapping[StudyForm, MergedForm] = MappingProxyType({}),
+    ) -> FormTables:
         """Return the tables of all forms by name; for some, those that are finished already."""
         tables = FormTables()
         for name, form in self._study.by_table_name().items():
-            if form in finished:
-                tables[name] = finished[form]
+            if form in unchanged:
+                tables[name] = unchanged[form]
+                continue
+            if form in merged:
+                tables[name] = merged[form]
             elif not self._withheld or self._table_of(form).has_content:
                 stream = self._table_of(form).finish()
                 tables[name] = stream if self._buffer.overflowed else stream.table()
-                tables.built.append(name)
+            else:
+                continue
+            tables.built.append(name)
         return tables
+
+    def _add(self, reference: FormReference, table: FormTable, records: "pa.Table") -> None:
+        unknown_keys = table.add(records, self._buffer)
+        if self._only_open and not all(
+            self._rules.shows_key(key, *reference) for key in unknown_keys
+        ):
+            raise WithheldValueError
 
     def _table_of(self, form: StudyForm) -> FormTable:
         if form not in self._tables:
-            columns = form_columns(form, self._rules, withheld=self._withheld)
-            self._tables[form] = FormTable(form, self._keys, columns)
+            self._tables[form] = self._new_table(form)
         return self._tables[form]
+
+    def _new_table(self, form: StudyForm) -> FormTable:
+        columns = form_columns(form, self._rules, withheld=self._withheld)
+        return FormTable(form, self._keys, columns)
 
 
 def _chunks(records: "Iterable[pa.RecordBatch]", size: int) -> "Iterator[pa.Table]":

@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orch_assets.imednet.form_tables.decode import Answers
-from orch_assets.imednet.form_tables.form_columns import Column, table_schema
+from orch_assets.imednet.form_tables.form_columns import MISFITS, REPLACED, Column, table_schema
+from orch_assets.imednet.form_tables.merged_form import MergedForm, stored_counts
 from orch_assets.imednet.form_tables.spill_buffer import SpillBuffer
 from orch_assets.imednet.form_tables.study_forms import StudyForm
+from orch_assets.refreshing import StoredTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class FormTable:
         form: The form.
         keys: The fields of the key columns, which are copied from the records.
         columns: The columns of the form's variables.
+
+    Attributes:
+        misfits: How many answers so far could not be read, by column.
+        replaced: How many surrogates U+FFFD replaces so far, by column.
+        rows: The number of records so far.
     """
 
     def __init__(
@@ -57,10 +65,10 @@ class FormTable:
         self._keys = keys
         self._columns = columns
         self._schema = table_schema(form, keys, columns, {}, {})
-        self._misfits: Counter[str] = Counter()
-        self._replaced: Counter[str] = Counter()
+        self.misfits: Counter[str] = Counter()
+        self.replaced: Counter[str] = Counter()
         self._takes: list[Callable[[], pa.RecordBatch]] = []
-        self._rows = 0
+        self.rows = 0
         self._last_id: int | None = None
         self._is_sorted = True
 
@@ -76,10 +84,10 @@ class FormTable:
         answers = Answers(records["record_data"].to_pylist(), self._columns)
         keys = [records[field.name].combine_chunks() for field in self._keys]
         batch = pa.record_batch([*keys, *answers.arrays()], schema=self._schema)
-        self._misfits.update(answers.misfits)
-        self._replaced.update(answers.replaced)
+        self.misfits.update(answers.misfits)
+        self.replaced.update(answers.replaced)
         self._takes.append(buffer.put(batch))
-        self._rows += batch.num_rows
+        self.rows += batch.num_rows
         self._check_order(batch.column("record_id"))
         return answers.unknown_keys
 
@@ -93,13 +101,35 @@ class FormTable:
         )
         self._last_id = ids[-1].as_py()
 
+    def merged(
+        self, earlier: StoredTable, gone: "FormTable", replaced: "NDArray[Any]"
+    ) -> MergedForm:
+        """Return an earlier table with the collected rows in the place of others.
+
+        Args:
+            earlier: The earlier table.
+            gone: Has collected the records to be replaced, as they were.
+            replaced: The IDs of the records to be replaced and of those that were collected.
+        """
+        counts = [
+            stored_counts(earlier.schema, name) - lost + found
+            for name, lost, found in (
+                (MISFITS, gone.misfits, self.misfits),
+                (REPLACED, gone.replaced, self.replaced),
+            )
+        ]
+        schema = table_schema(self._form, self._keys, self._columns, *counts)
+        rows = FormStream(schema, self.rows, self._takes).table()
+        total = earlier.num_rows - gone.rows + self.rows
+        return MergedForm(earlier, rows, replaced, total)
+
     def finish(self) -> FormStream:
         """Return the rows, sorted by ``record_id``."""
-        schema = table_schema(self._form, self._keys, self._columns, self._misfits, self._replaced)
-        rows = FormStream(schema, self._rows, self._takes)
+        schema = table_schema(self._form, self._keys, self._columns, self.misfits, self.replaced)
+        rows = FormStream(schema, self.rows, self._takes)
         if self._is_sorted:
             return rows
         # The API sorts records by ID; records from elsewhere are sorted here, in memory.
         memory = SpillBuffer(memory_bytes=None)
         batches = rows.table().sort_by("record_id").to_batches()
-        return FormStream(schema, self._rows, [memory.put(batch) for batch in batches])
+        return FormStream(schema, self.rows, [memory.put(batch) for batch in batches])
