@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orch_assets import pipelines
 from orch_assets.defs.discovery import discover_pipelines
+from orch_assets.imednet.refresh.endpoint_rules import RULES
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 PAGE = Path(__file__).parent / "reference" / "tables.md"
@@ -15,12 +16,31 @@ Each shipped pipeline is an asset with one partition for each study. The Dagster
 texts. Column names are the API's own, in snake_case; times are UTC. [Form
 tables](form-tables.md) have columns of their own for each study.
 """
+_REFRESHES = """## How tables are refreshed
+
+A refresh starts from the stored version of a table. Of a table that is refreshed by date, it reads
+the rows whose date is at most `ORCH_OVERLAP` before the newest one, and merges them with the stored
+rows. The rows after the merge must be as many as the API counts. All other tables, and those that
+fit one page of 500 rows, are read whole.
+
+| table | refreshed | rows can vanish | why |
+|---|---|---|---|
+"""
 
 
 def page() -> str:
     """Return the page's text."""
     found = sorted(discover_pipelines(pipelines), key=lambda each: each.name)
-    return "\n".join([_HEAD, *(line for each in found for line in _section(each))]) + "\n"
+    sections = (line for each in found for line in _section(each))
+    return "\n".join([_HEAD, *_refreshes(), *sections]) + "\n"
+
+
+def _refreshes() -> Iterator[str]:
+    yield _REFRESHES.rstrip("\n")
+    for name, rule in sorted(RULES.items()):
+        how = f"by `{rule.date}`" if rule.by_date else "whole"
+        yield f"| `{name}` | {how} | {'yes' if rule.vanish else 'no'} | {rule.why} |"
+    yield ""
 
 
 def _section(pipeline: StudyPipeline) -> Iterator[str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         split_withheld,
         study_pipeline,
     )
-    from orch_assets.refreshing import PreviousResult
+    from orch_assets.refreshing import PreviousResult, TableHistory
     from orch_assets.step_functions import PipelineStep, StepFunctionsPipeline
     from orch_assets.stores import (
         GCSPipelineStore,
@@ -64,6 +64,7 @@ _HOMES = {
     "StudyMachine": "orchestration",
     "StudyNotFoundError": "errors",
     "StudyWorkerCallable": "orchestration",
+    "TableHistory": "refreshing",
     "build_form_tables": "imednet",
     "get_current_study": "study",
     "in_study_context": "study",
@@ -94,6 +95,7 @@ __all__ = [
     "StudyMachine",
     "StudyNotFoundError",
     "StudyWorkerCallable",
+    "TableHistory",
     "build_form_tables",
     "get_current_study",
     "in_study_context",

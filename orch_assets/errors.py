@@ -27,6 +27,7 @@ isn't installed is an ``ImportError``.
     │   │           └── DictionaryChangedError    a variable became withheld during reading
     │   ├── OtherRegistryError        a stored table was read from another account
     │   ├── WithheldValueError        open records hold values that must now be withheld
+    │   ├── DictionaryFrozenError     a frozen study's data dictionary changed
     │   └── OrchestratorError         a run over studies can't start
     │       ├── OrchestratorArgumentError (ValueError)   an argument is invalid
     │       │   └── FilterConflictError   both a whitelist and a blacklist
@@ -263,6 +264,31 @@ class WithheldValueError(ImednetError):
         )
 
 
+class DictionaryFrozenError(ImednetError):
+    """The data dictionary of a frozen study changed. Of the change, only blinding is applied.
+
+    Attributes:
+        study_key: Key of the study.
+        changes: The changes; only variables that are open now are named.
+    """
+
+    def __init__(self, study_key: str, changes: Collection[str], *, blinding: bool = False) -> None:
+        self.study_key = study_key
+        self.changes = tuple(changes)
+        shown = ", ".join(self.changes[:10]) + (", …" if len(self.changes) > 10 else "")  # noqa: PLR2004 - enough to recognise
+        kept = (
+            "Only what withholds values was applied."
+            if blinding
+            else "The tables that depend on it keep their versions."
+        )
+        study = named(study_key, shown=study_key)
+        super().__init__(
+            f"The data dictionary of study {study} is frozen (ORCH_DRIFT) and has changed in "
+            f"iMednet: {shown}. {kept} To accept the changes, run the study once with "
+            f"ORCH_DRIFT={study}=evolve."
+        )
+
+
 class OtherRegistryError(ImednetError):
     """A stored table was read from another registry or account. It was neither merged nor replaced.
 
@@ -277,9 +303,9 @@ class OtherRegistryError(ImednetError):
         self.table = table
         self.differs = differs
         super().__init__(
-            f"The stored table {table} of study {named(study_key)} was read from another "
-            f"{differs}, so it was not replaced. Check ORCH_STORE, IMEDNET_BASE_URL and the API "
-            "keys. To replace it, run with --accept-other-registry."
+            f"The stored table {table} of study {named(study_key, shown=study_key)} was read from "
+            f"another {differs}, so it was not replaced. Check ORCH_STORE, IMEDNET_BASE_URL and "
+            "the API keys. To replace it, run with --accept-other-registry."
         )
 
 

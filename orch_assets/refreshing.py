@@ -7,6 +7,7 @@ the other, so they meet here.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -93,14 +94,75 @@ class PreviousResult:
         return self.upstreams(name)
 
 
+@dataclass(frozen=True)
+class PublishedVersion:
+    """A version of a table that is current, or was.
+
+    Attributes:
+        version: SHA-256 of the version.
+        number: Its place in the order of the artifact's publications.
+        published_at: When it became current.
+    """
+
+    version: str
+    number: int
+    published_at: datetime
+
+
+class PartHistory(Protocol):
+    """The versions of a stored table, or of one part of it, in order of publication."""
+
+    @property
+    def version(self) -> str | None:
+        """SHA-256 of the current version; None if nothing is stored.
+
+        It is not looked up if the run has published it.
+        """
+        ...
+
+    @property
+    def current(self) -> PublishedVersion | None:
+        """The current version; None if nothing is stored."""
+        ...
+
+    def since(self, number: int) -> Sequence[PublishedVersion]:
+        """Return what became current after this place, oldest first, and ends with ``current``.
+
+        Versions that retention removed are left out.
+        """
+        ...
+
+    def at(self, moment: datetime) -> str | None:
+        """Return the SHA-256 of what was current at a moment; None if it is unknown or removed."""
+        ...
+
+    def table(self, version: str) -> StoredTable | None:
+        """Return a version; None if it was removed."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableHistory:
+    """The stored versions of an upstream's result, for a parameter annotated with this class.
+
+    Attributes:
+        table: Those of the table, or of its open part; None if a user's own IO manager stores it.
+        withheld: Those of its withheld part; None if it can't have one.
+    """
+
+    table: PartHistory | None
+    withheld: PartHistory | None = None
+
+
 @dataclass
 class RowChanges:
     """What a refresh found; complete when the last row has been passed on.
 
     Attributes:
         reading: ``counted`` if only what changed was read, and the rows after the merge are as many
-            as the API counts; ``read whole`` if all rows were read.
-        reason: Why all rows were read; None if they were not.
+            as the API counts; ``read whole`` if all rows were read; ``appended`` if rows were added
+            to a table that only grows, and nothing was read.
+        reason: Why all rows were read, or what was compared; None for ``counted``.
         new: Rows that the earlier version lacks.
         changed: Rows with another date than in the earlier version.
         deleted: Rows that are marked as deleted since; they count as changed, too.

@@ -250,6 +250,7 @@ def test_the_public_api_is_exactly_this():
         "StudyMachine",
         "StudyNotFoundError",
         "StudyWorkerCallable",
+        "TableHistory",
         "build_form_tables",
         "get_current_study",
         "in_study_context",

@@ -22,7 +22,7 @@ from orch_assets_tests.scenarios.extraction.lanes import bench
 
 PACKAGE = Path(orch_assets.__file__).parent
 DRAWING = PACKAGE.parent / "docs" / "explanation" / "a-pages-way.md"
-MOST_MODULES = 27
+MOST_MODULES = 26
 
 # What a page is on its way, beside its bytes and its Arrow tables.
 FORMS = (httpx.Response, ReceivedAnswer, Answer, PageAnswer, Page, WireRows, Spooled)

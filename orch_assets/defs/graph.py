@@ -8,6 +8,7 @@ import dagster as dg
 
 from orch_assets.defs.automation import still_missing
 from orch_assets.defs.checks import blinding_check as blinding
+from orch_assets.defs.checks import drift_check as drift
 from orch_assets.defs.checks.reconciliation_check import check_spec
 from orch_assets.defs.events import COLUMN_SCHEMA
 from orch_assets.defs.partitions import studies
@@ -96,8 +97,9 @@ def _graph(
     if any(each.machine is not None for each in ordered):
         resource_keys |= {"step_functions"}
     checks = [check_spec(keys[each.name]) for each in ordered if each.reconciled]
-    if any(each.name == blinding.DICTIONARY for each in ordered):
-        checks.append(blinding.check_spec(keys[blinding.DICTIONARY]))
+    if any(each.name == drift.VARIABLES for each in ordered):
+        variables = keys[drift.VARIABLES]
+        checks += [blinding.check_spec(variables), drift.check_spec(variables)]
     outputs = {check.key: check.get_python_identifier() for check in checks}
 
     @dg.multi_asset(

@@ -9,12 +9,14 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.defs import events
-from orch_assets.defs.checks import blinding_check as blinding
 from orch_assets.defs.checks import reconciliation_check as reconciliation
+from orch_assets.defs.checks.dictionary_checks import DictionaryChecks, warn_of_unknown_studies
+from orch_assets.defs.checks.dictionary_watch import dictionary_watch
 from orch_assets.defs.dagster_internals import capture_interrupts
 from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
 from orch_assets.defs.runs.earlier_results import (
     carried_events,
     done_in_parent,
@@ -68,6 +70,7 @@ class GraphRun:
         Raises:
             dagster.Failure: studies failed (the message lists them), or the run has no studies.
         """
+        use_the_system_allocator()
         studies = self._studies()
         selected = [p for p in self.pipelines if self.keys[p.name] in self._selected_keys]
         done = self._carry(selected, studies)
@@ -84,7 +87,9 @@ class GraphRun:
             ]
             for study_key in self._in_order(studies, selected, orchestration.workers())
         }
-        lanes = Lanes(self._runner(registry, selected, studies, done), orchestration.workers())
+        watch = dictionary_watch(self.context.resources, self.keys, self.pipelines, selected)
+        runner = replace(self._runner(registry, selected, studies, done), watch=watch)
+        lanes = Lanes(runner, orchestration.workers())
         try:
             self._log_results(lanes, steps, registry.label)
         finally:
@@ -93,7 +98,8 @@ class GraphRun:
                     self.executions.close()
         for text in lanes.unattributed:
             self.context.log.error("A failure belongs to no study: %s", text)
-        self._log_blinded_since(steps)
+        checks = DictionaryChecks(self.context, self.keys, self.pipelines, watch)
+        checks.log({key: {step.name for step in each} for key, each in steps.items()}, self.failed)
         if self.failed:
             raise self._failure(studies)
 
@@ -105,6 +111,7 @@ class GraphRun:
         """Check stores and keys before the first study, so that a wrong setting fails the run."""
         extra_fields.are_open()
         resources = self.context.resources
+        warn_of_unknown_studies(self.context, resources.orchestration.drift_modes())
         keys = [pipeline.io_manager_key for pipeline in self.pipelines]
         keys += ["restricted_io_manager", "restricted_store"]
         try_stores({key: getattr(resources, key) for key in keys})
@@ -297,27 +304,6 @@ class GraphRun:
             "[%s] %s failed: %s %s", failed.study_key, failed.pipeline, failed.text, report
         )
 
-    def _log_blinded_since(self, steps: Mapping[str, Sequence[LaneStep]]) -> None:
-        """Log the check ``blinded_since`` for each study whose dictionary was read."""
-        own = next((each for each in self.pipelines if each.name == blinding.DICTIONARY), None)
-        if own is None:
-            return
-        io_manager = getattr(self.context.resources, own.io_manager_key)
-        in_same_store = [p for p in self.pipelines if p.io_manager_key == own.io_manager_key]
-        assets = [self.keys[each.name] for each in in_same_store]
-        for study_key, study_steps in steps.items():
-            failed = [each.pipeline for each in self.failed.get(study_key, ())]
-            if own.name in failed or own.name not in {step.name for step in study_steps}:
-                continue
-            try:
-                evaluation = blinding.evaluation(io_manager, self.keys[own.name], assets, study_key)
-            except Exception as error:  # noqa: BLE001 - the results are logged; only the check is lost
-                reason = describe_failure(error).loggable
-                self.context.log.warning("Study %s, blinded_since: %s", study_key, reason)
-            else:
-                if evaluation is not None:
-                    self.context.log_event(evaluation)
-
     def _failure(self, studies: Sequence[str]) -> dg.Failure:
         failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
         return dg.Failure(
@@ -343,6 +329,6 @@ def _step(pipeline: StudyPipeline, *, made_up: bool) -> LaneStep:
         retries=max(pipeline.retries, _CHANGED_TABLE_RETRIES if pipeline.reconciled else 0),
         retry_on=(*pipeline.retry_on, *((TableChangedError,) if pipeline.reconciled else ())),
         is_async=pipeline.is_async,
-        takes_values=pipeline.machine is None,
+        takes=pipeline.taken,
         describe=partial(describe_failure, function=pipeline.function, show_all=made_up),
     )

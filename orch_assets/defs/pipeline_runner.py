@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import StoredResult, none_withheld, uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
-from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
+from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
 from orch_assets.defs.io.previous_results import PreviousResults
 from orch_assets.defs.io.pure_results import PureResults, alike_or_none
 from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
@@ -26,7 +27,7 @@ from orch_assets.defs.io.table_types import as_handed, table_class
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
-from orch_assets.orchestration.pipeline import PREVIOUS, READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.pipeline import HISTORY, PREVIOUS, READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import CARRIED_FORWARD, Failure
 from orch_assets.orchestration.returned_values import SplitTable
@@ -68,6 +69,8 @@ class PipelineRunner:
         reading: how the run reads tables.
         newest: metadata of the newest results of pure pipelines, by pipeline and study. Empty if
             nothing is to be carried forward.
+        watch: compares the data dictionary that the run reads with the stored one. None for no
+            comparison.
     """
 
     run_id: str
@@ -85,6 +88,7 @@ class PipelineRunner:
     versions: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     reading: ReadingOptions = field(default_factory=ReadingOptions)
     newest: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    watch: DictionaryWatch | None = None
 
     def run(self, call: StepCall) -> StepOutput:
         """Run a synchronous pipeline on a worker thread."""
@@ -176,9 +180,9 @@ class PipelineRunner:
                 found[name] = self._upstream(call, pipeline, name)
             # What is handed over in memory was not loaded. The open part comes first in both.
             versions = self.versions.get((name, call.study_key), loaded)
-            if pipeline.table_type(name) != SPLIT and versions is not loaded:
+            if pipeline.table_type(name) not in {SPLIT, HISTORY} and versions is not loaded:
                 uri = self.uris.get((name, call.study_key))
-                versions = {uri: versions[uri]} if uri in versions else {}
+                versions = {uri: versions[uri]} if uri and uri in versions else {}
             open_parts.update(zip([name], versions.values(), strict=False))
             inputs |= {**loaded, **versions}
         if pipeline.incremental:
@@ -191,6 +195,9 @@ class PipelineRunner:
 
     def _upstream(self, call: StepCall, pipeline: StudyPipeline, name: str) -> Any:
         table_type = pipeline.table_type(name)
+        if table_type == HISTORY:
+            known = self.versions.get((name, call.study_key), {})
+            return self._previous_results.history(name, call.study_key, known)
         handed = call.upstream_values.get(name, IN_THE_STORE)
         if handed is IN_THE_STORE and call.study_key in self.earlier.get(name, {}):
             return as_handed(self.earlier[name][call.study_key], table_type)
@@ -209,6 +216,8 @@ class PipelineRunner:
         self, call: StepCall, name: str, handed: Any, io_manager: dg.IOManager, table_type: str
     ) -> Any:
         """Return a result as the requested type, from memory or else from its store."""
+        if isinstance(handed, UnchangedTable):
+            handed = handed.table
         if handed is not IN_THE_STORE:
             with contextlib.suppress(UnstorableTableError):  # a user's IO manager may store it
                 return as_handed(handed, table_type)
@@ -253,11 +262,15 @@ class PipelineRunner:
 
     def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Store a result; record its URI, its hashes and the execution that produced it."""
+        if self.watch is not None:
+            value = self.watch.watched(call.step.name, call.study_key, value)
         with derived_from(inputs):
             output = self._writer.write(call, value)
         name, study_key = call.step.name, call.study_key
         if (refresh := refresh_of(value)) is not None and refresh.earlier is not None:
-            _logger(study_key).info(refresh_line(name, refresh))
+            # Each line of a run's log costs milliseconds, and most tables are unchanged.
+            level = logging.DEBUG if refresh.unchanged else logging.INFO
+            _logger(study_key).log(level, refresh_line(name, refresh))
         self._note(call, output.result.metadata)
         if self.executions is None:
             return output

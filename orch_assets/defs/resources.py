@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from orch_assets.defs import environment as settings
+from orch_assets.defs.checks.drift_modes import DriftModes
 from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.errors import SettingError
 from orch_assets.orchestration.selection import StudyFilter
@@ -217,6 +218,11 @@ class OrchestrationResource(SetInCode, dg.ConfigurableResource[Any]):
         "or a tenth of them, is always accepted, unless iMednet lists none. "
         "Default: ORCH_ACCEPT_STUDY_LOSS, else 0.",
     )
+    drift: str | None = Field(
+        default=None,
+        description="What a changed data dictionary does to a study: `evolve`, `warn` or `freeze`, "
+        "for single studies too: `warn,ONC-301=freeze`. Default: ORCH_DRIFT, else `evolve`.",
+    )
 
     def study_filter(self) -> StudyFilter:
         """Return the whitelist or blacklist.
@@ -245,6 +251,14 @@ class OrchestrationResource(SetInCode, dg.ConfigurableResource[Any]):
         if self.accept_study_loss is None:
             return settings.number("ORCH_ACCEPT_STUDY_LOSS", least=0) or 0
         return self.accept_study_loss
+
+    def drift_modes(self) -> DriftModes:
+        """Return what a changed data dictionary does to each study.
+
+        Raises:
+            SettingError: The setting can't be read.
+        """
+        return DriftModes.read(settings.text("ORCH_DRIFT") if self.drift is None else self.drift)
 
 
 class StoreResource(SetInCode, dg.ConfigurableResource[Any]):

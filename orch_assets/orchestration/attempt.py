@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from orch_assets.errors import ImednetError, TableChangedError
@@ -40,8 +41,8 @@ class Lane:
     def store(self, step: LaneStep, handover: Any) -> None:
         """Store a step's value, and drop every value that no remaining step takes."""
         self.values[step.name] = handover
-        takers = [later for later in self.steps if later.takes_values]
-        needed = {name for later in takers for name in later.upstreams}
+        taken = (later.upstreams if later.takes is None else later.takes for later in self.steps)
+        needed = set(chain.from_iterable(taken))
         for name in self.values.keys() - needed:
             del self.values[name]
 

@@ -48,6 +48,7 @@ PANDAS: Final = "pandas.DataFrame"
 ARROW: Final = "pyarrow.Table"
 READER: Final = "pyarrow.RecordBatchReader"
 SPLIT: Final = "orch_assets.SplitTable"
+HISTORY: Final = "orch_assets.TableHistory"
 _TABLE_TYPES: Final = {
     "pa.Table": ARROW,
     ARROW: ARROW,
@@ -55,6 +56,8 @@ _TABLE_TYPES: Final = {
     READER: READER,
     "SplitTable": SPLIT,
     SPLIT: SPLIT,
+    "TableHistory": HISTORY,
+    HISTORY: HISTORY,
 }
 
 
@@ -118,8 +121,14 @@ class StudyPipeline(_PipelineSettings):
         """Whether the pipeline waits on the event loop instead of occupying a worker."""
         return self.machine is not None or inspect.iscoroutinefunction(self.function)
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The upstreams whose values the function receives, not only addresses or histories."""
+        types = {} if self.machine else {name: self.table_type(name) for name in self.upstreams}
+        return tuple(name for name, each in types.items() if each != HISTORY)
+
     def table_type(self, upstream: str) -> str:
-        """Return the table type of a parameter: ``PANDAS``, ``ARROW``, ``READER`` or ``SPLIT``.
+        """Return the table type of a parameter, such as ``PANDAS``, ``ARROW`` or ``HISTORY``.
 
         The parameter's annotation decides. It may be a class or its name as text, so that a
         module can name a pandas type without importing pandas. Without an annotation: pandas.

@@ -19,8 +19,8 @@ class LaneStep:
         retries: Further attempts after an error of ``retry_on``.
         retry_on: Errors worth another attempt; errors of the iMednet client never are.
         is_async: Whether the step runs on the event loop.
-        takes_values: Whether the step takes its upstreams' values. If not, the upstreams only have
-            to succeed, and their values are not kept in memory for this step.
+        takes: Names of the upstreams whose values the step takes; None for all. The others only
+            have to succeed, and their values are not kept in memory for this step.
         describe: Returns the :class:`Failure` of an exception.
     """
 
@@ -30,7 +30,7 @@ class LaneStep:
     retries: int = 0
     retry_on: tuple[type[BaseException], ...] = ()
     is_async: bool = False
-    takes_values: bool = True
+    takes: tuple[str, ...] | None = None
     describe: Callable[[BaseException], Failure] = describe_failure
 
 

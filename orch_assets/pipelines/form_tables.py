@@ -28,7 +28,7 @@ def form_tables(
     """Records of a study as one wide table for each form, with a typed column for each variable.
 
     Each typed variable also has a column ``<variable>_RAW``, with the answer as entered. If only
-    records changed, only the tables of their forms are built again.
+    records changed, only the tables of their forms are made again.
 
     - Grain: one row for each record of the form.
     - Key: ``record_id``; rows are sorted by it.

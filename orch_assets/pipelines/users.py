@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orch_assets import study_pipeline
+from orch_assets import PreviousResult, study_pipeline
 from orch_assets.imednet.descriptions import described_columns
 from orch_assets.imednet.models import User
 
@@ -11,11 +11,14 @@ from orch_assets.imednet.models import User
     group="registry",
     kinds=("table",),
     reconciled=True,
+    incremental=True,
     columns=described_columns(User),
     on_request=True,
     io_manager_key="restricted_io_manager",
 )
-def users(study_key: str, sdk: Any, study_logger: Any) -> Any:
+def users(
+    study_key: str, sdk: Any, study_logger: Any, *, previous: PreviousResult | None = None
+) -> Any:
     """Users of a study, inactive ones too, and their roles.
 
     - Grain: one row for each user.
@@ -25,4 +28,4 @@ def users(study_key: str, sdk: Any, study_logger: Any) -> Any:
     - Withheld: the whole table. It holds names and e-mail addresses: it runs only when somebody
       selects it, and is stored in the restricted store.
     """
-    return sdk.users.batches(study_key, include_inactive=True)
+    return sdk.users.refresh(study_key, previous, include_inactive=True)

@@ -113,6 +113,15 @@ class ArtifactHistory:
         """Return the URI at which an artifact is stored, or would be."""
         return self._backend.uri(self._keys(name, kind).current)
 
+    def version_as_of(
+        self, name: str, as_of: datetime | str, *, kind: ArtifactKind = ArtifactKind.TABLE
+    ) -> str:
+        """Return the SHA-256 of the version that ``as_of`` means, without reading it.
+
+        Raises what :meth:`~orch_assets.stores.PipelineStore.download` raises.
+        """
+        return self._version_as_of(self._keys(name, kind), as_of)
+
     def manifest(
         self,
         name: str,
@@ -298,11 +307,16 @@ class ArtifactHistory:
             except ArtifactNotFoundError as error:
                 self._misplaced.refuse_earlier(keys)
                 is_unknown = version is None and not self._publisher.entries(keys)
-                hint = self._misplaced.hint(keys) if is_unknown else ""
+                hint = (
+                    self._misplaced.hint(keys)
+                    if is_unknown
+                    else self._publisher.redacted_hint(keys, version)
+                )
                 raise ArtifactNotFoundError(f"{error.marked}{hint}", artifact=keys.name) from None
             yield opened
 
     def _version_as_of(self, keys: ArtifactKeys, as_of: datetime | str) -> str:
+        """Return the version that a mark holds, or that was current at a moment."""
         if isinstance(as_of, str) and not is_moment(as_of):
             return self._marks.version(keys, as_of)
         return self._at_moments.version(keys, moment_of(as_of))

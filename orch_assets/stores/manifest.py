@@ -79,6 +79,21 @@ class Publication:
     replaces: str | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def redacts(self) -> tuple[str, ...]:
+        """The versions that this one stands for after redactions, oldest first."""
+        return tuple(self.provenance.get("redacts", "").split())
+
+    @property
+    def redacted_variables(self) -> tuple[str, ...]:
+        """The variables whose values redactions removed, each as ``<form>.<variable>``."""
+        return tuple(json.loads(self.provenance.get("redacted_variables", "[]")))
+
+    @property
+    def redacted_dictionaries(self) -> tuple[str, ...]:
+        """The versions of the data dictionary, by whose comparison these variables are known."""
+        return tuple(json.loads(self.provenance.get("redacted_dictionaries", "[]")))
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -156,6 +156,19 @@ class Publisher:
             raise self._corrupt(keys, "no manifest has the hash of its bytes")
         return manifest
 
+    def redacted(self, keys: ArtifactKeys, version: str) -> Content | None:
+        """Return the version that stands for a redacted one; None if it was not redacted."""
+        for manifest in self.manifests(keys):
+            is_other = manifest.content.sha256 != version
+            if is_other and any(version in each.redacts for each in manifest.publications):
+                return manifest.content
+        return None
+
+    def redacted_hint(self, keys: ArtifactKeys, version: str | None) -> str:
+        """Return a hint for an error if a version that isn't stored was redacted."""
+        content = self.redacted(keys, version) if version else None
+        return f" It was redacted: read version {content.sha256} instead." if content else ""
+
     def read_entries(self, keys: ArtifactKeys, version: str | None = None) -> list[Entry]:
         """Return the entries of all versions, or of one.
 

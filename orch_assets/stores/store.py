@@ -13,11 +13,14 @@ from orch_assets.errors import (
 )
 from orch_assets.json_values import NotJsonError, json_value, to_json
 from orch_assets.marked_names import named, named_type, named_uri
-from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex
+from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
+from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.maintenance.blinded_since import BlindedSince, BlindedVersions
 from orch_assets.stores.maintenance.inventory import collect_objects
+from orch_assets.stores.maintenance.redaction import Redaction
 from orch_assets.stores.manifest import Content
 from orch_assets.stores.object_keys import ArtifactKeys
+from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
 from orch_assets.stores.spooling import HashingFile
 from orch_assets.stores.stored_versions import StoredMember
@@ -195,11 +198,23 @@ class PipelineStore(StoredArtifacts):
             keys, stored.size, content, replaces=replaces, state=_plain(state, name)
         )
 
+    def history(self, name: str, known: Mapping[str, str] | None = None) -> TableVersions:
+        """Return the versions of a table; what is read of them is not noted as an input.
+
+        Args:
+            name: Name of the artifact.
+            known: Current versions that the caller knows, by artifact URI.
+        """
+        keys = self._keys(name, ArtifactKind.TABLE)
+        uri, previous = self._backend.uri(keys.current), partial(self.previous, name)
+        version = (known or {}).get(uri)
+        return TableVersions(uri, keys, self._publisher, self._at_moments, previous, version)
+
     def blinded_since(self, names: Iterable[str] | None = None) -> list[BlindedSince]:
         """Return the versions that may hold values of variables that have been blinded since.
 
-        To remove them, publish the current versions again, then call :meth:`retain`. See the
-        module ``blinded_since``.
+        To remove the values, publish the current versions again, then use ``orch-assets redact``.
+        See the module ``blinded_since``.
 
         Args:
             names: Names of the artifacts to check, and of the tables ``variables`` from which they
@@ -215,6 +230,13 @@ class PipelineStore(StoredArtifacts):
         else:
             artifacts = [self._keys(name, kind) for name in names for kind in ArtifactKind]
         return [*BlindedVersions(self._publisher, self._backend, artifacts, self.download_table)]
+
+    def redaction(self) -> Redaction:
+        """Return what replaces the versions that :meth:`blinded_since` returns."""
+        files = {each: TableFiles(self._publisher, table_format(each)) for each in StorageFormat}
+        files[self._format] = self._files
+        found = self.blinded_since()
+        return Redaction(self._publisher, self._backend, self._prefix, files, found)
 
     def _publish_rows(
         self,

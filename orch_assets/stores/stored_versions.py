@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from orch_assets.stores.artifacts import StorageFormat
@@ -154,7 +155,7 @@ class TableVersion(DescribedVersion):
         self._fetching = threading.Lock()
         self._fetched: _FetchedFile | None = None
 
-    @property
+    @cached_property
     def schema(self) -> "pa.Schema":
         """Schema of the table, as ``download_table`` returns it; fetches the file."""
         return self._stream(self._file())[0]

@@ -1,5 +1,6 @@
 """What a downstream asset gets: by its annotation, from one partition or many."""
 
+from datetime import UTC, datetime
 from typing import Optional
 
 import dagster as dg
@@ -9,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from orch_assets.defs.io.io_manager import LocalPipelineIOManager
+from orch_assets.defs.io.loading import load
 from orch_assets.defs.partitions import studies
-from orch_assets.errors import StoreError
+from orch_assets.errors import ArtifactNotFoundError, StoreError
 from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.defs.instances import temporary_instance
 
@@ -185,6 +187,60 @@ def test_studies_that_were_never_stored_are_left_out_on_request(tmp_path, real):
     assert list(together(dict[str, pd.DataFrame], tmp_path, real, ins=ins)) == ["ONC-301"]
     with pytest.raises(Exception, match="CARD-12"):
         together(dict[str, pd.DataFrame], tmp_path, real)
+
+
+@pytest.mark.parametrize("annotation", [pd.DataFrame, pa.Table, pa.RecordBatchReader, pl.DataFrame])
+def test_an_input_is_read_as_of_a_mark_or_a_moment(annotation, tmp_path, real):
+    """From one study, from many as one table, and from many as a dict."""
+    store = LocalPipelineStore(tmp_path, "prod")
+    for study in STUDIES:
+        name = f"subjects/{study}"
+        earlier = store.publish(pd.DataFrame({"n": [1, 2]}), name)
+        store.mark("interim", {name: earlier.sha256}, study=study)
+    moment = datetime.now(UTC).isoformat()
+    for study in STUDIES:
+        store.publish(pd.DataFrame({"n": [3]}), f"subjects/{study}")
+    for as_of, rows in (("interim", 2), (moment, 2), (None, 1)):
+        ins = {"subjects": dg.AssetIn(metadata={"as_of": as_of} if as_of else {})}
+        assert rows_of(together(annotation, tmp_path, real, ins=ins)) == 2 * rows
+        tables = together(dict[str, annotation], tmp_path, real, ins=ins)
+        assert [rows_of(table) for table in tables.values()] == [rows, rows]
+
+
+def rows_of(table):
+    return table.read_all().num_rows if isinstance(table, pa.RecordBatchReader) else len(table)
+
+
+@pytest.mark.parametrize("annotation", [pd.DataFrame, dict[str, pd.DataFrame]])
+def test_a_study_that_a_mark_does_not_hold_is_never_left_out(annotation, tmp_path, real):
+    store = LocalPipelineStore(tmp_path, "prod")
+    for study in STUDIES:
+        published = store.publish(pd.DataFrame({"n": [1]}), f"subjects/{study}")
+    store.mark("interim", {f"subjects/{STUDIES[1]}": published.sha256}, study=STUDIES[1])
+    metadata = {"as_of": "interim", "allow_missing_partitions": True}
+    with pytest.raises(Exception, match=f"holds no table .*{STUDIES[0]}"):
+        together(annotation, tmp_path, real, ins={"subjects": dg.AssetIn(metadata=metadata)})
+
+
+def test_sets_and_values_are_read_as_of_a_mark(tmp_path):
+    """Whatever the artifact is now."""
+    store = LocalPipelineStore(tmp_path)
+    versions = {
+        "s": store.publish_set({"a": pa.table({"n": [1]})}, "s").sha256,
+        "j": store.publish_json([1], "j").sha256,
+    }
+    store.mark("interim", versions, study="S")
+    store.publish(pa.table({"n": [2]}), "s")
+    store.publish_json([2], "j")
+    assert load(store, "s", "pyarrow.Table", "interim")["a"].to_pydict() == {"n": [1]}
+    (reader,) = load(store, "s", "pyarrow.RecordBatchReader", "interim").values()
+    assert reader.read_all().to_pydict() == {"n": [1]}
+    assert load(store, "j", "pyarrow.Table", "interim") == [1]
+    with pytest.raises(ArtifactNotFoundError, match="no mark 'final'"):
+        load(store, "s", "pyarrow.Table", "final")
+    store.publish(pa.table({"n": [2]}), "j")
+    with pytest.raises(StoreError, match="more than one artifact"):
+        load(store, "j", "pyarrow.Table", datetime.now(UTC).isoformat())
 
 
 def test_tables_that_do_not_fit_together_are_named(tmp_path, real):

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from orch_assets import SplitTable
+from orch_assets.defs.io import output_writer
 from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter
 from orch_assets.defs.io.refresh_metadata import refresh_line
@@ -90,7 +91,23 @@ def test_of_an_unchanged_table_nothing_is_written_and_its_event_is_that_of_its_v
     same = ["dagster/uri", "dagster/row_count", "bytes", "sha256", "dagster/column_schema"]
     same += ["withheld_uri", "withheld_rows", "withheld_sha256"]
     assert {name: told(second)[name] for name in same} == {name: told(first)[name] for name in same}
-    assert second.handover == SplitTable(IN_THE_STORE, IN_THE_STORE)
+    handed = second.handover
+    assert handed.table.table["id"].to_pylist() == [1, 2]
+    assert handed.withheld.table["id"].to_pylist() == [3]
+
+
+def test_an_unchanged_table_is_loaded_once_for_all_that_take_it_and_only_if_it_is_small(
+    stores, monkeypatch
+):
+    stores.write(stream([[1, 2]]))
+    handed = stores.write(part(stores.open.previous(NAME))).handover
+    assert handed.table is handed.table
+    assert handed.table.equals(stores.open.download_table(NAME))
+    for limit, least in (("_HELD_ROWS", 1), ("_HELD_BYTES", 8)):
+        with monkeypatch.context() as patch:
+            patch.setattr(output_writer, limit, least)
+            handed = stores.write(part(stores.open.previous(NAME))).handover
+            assert handed.table is IN_THE_STORE
 
 
 @pytest.mark.parametrize(
@@ -128,12 +145,12 @@ def test_the_parts_of_one_reading_may_be_unchanged_each_for_itself(stores):
 
     for rows, unchanged in (([[3, 5]], "withheld"), ([[4, 6]], "table")):
         parts = SplitStream(stream(rows), odd_ones)
+        streams = {}
         for name, store in (("table", stores.open), ("withheld", stores.restricted)):
-            is_unchanged = name == unchanged
-            getattr(parts, name).refresh = PartRefresh(
-                store.previous(NAME), is_unchanged, not is_unchanged, changes=CHANGES
-            )
-        stores.write(SplitTable(parts.table, parts.withheld))
+            each, same = getattr(parts, name), name == unchanged
+            refresh = PartRefresh(store.previous(NAME), same, not same, changes=CHANGES)
+            streams[name] = BatchStream(each, each.counts, each.schema, refresh=refresh)
+        stores.write(SplitTable(**streams))
     assert (ids(stores.open), ids(stores.restricted)) == ([3, 5], [4, 6])
 
 

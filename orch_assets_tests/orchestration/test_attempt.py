@@ -46,3 +46,14 @@ def test_backoff_doubles_up_to_a_minute():
     longest = [1, 2, 4, 8, 16, 32, 60, 60]
     for tries, most in enumerate(longest, start=1):
         assert all(most / 2 <= backoff(tries) <= most for _ in range(20))
+
+
+def test_a_lane_keeps_only_the_values_that_a_later_step_takes():
+    steps = [LaneStep("b", ("a", "c"), takes=("c",)), LaneStep("d", ("c",), takes=())]
+    lane = Lane("A", steps)
+    for name in ("a", "c"):
+        lane.store(LaneStep(name), name)
+    assert lane.values == {"c": "c"}
+    lane.steps.popleft()
+    lane.store(LaneStep("b"), "b")
+    assert lane.values == {}

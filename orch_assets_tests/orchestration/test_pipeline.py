@@ -205,3 +205,12 @@ def test_a_generator_is_refused_since_calling_it_runs_nothing():
         study_pipeline(rows)
     with pytest.raises(OrchestratorError, match="generator"):
         MultiStudyOrchestrator(None).execute_pipeline(rows)
+
+
+def test_a_history_is_not_handed_over_in_memory():
+    @study_pipeline
+    def changes(study_key, sdk, study_logger, records: "TableHistory", variables):  # noqa: F821
+        """A history and a table."""
+
+    pipeline = pipeline_of(changes)
+    assert (pipeline.upstreams, pipeline.taken) == (("records", "variables"), ("variables",))

@@ -164,7 +164,9 @@ def test_each_pipeline_leaves_one_table_for_each_study(ran):
 
 def test_the_restricted_store_has_the_companions_and_the_users(ran):
     assert sorted(ran.restricted.list_artifacts(kind=ArtifactKind.TABLE)) == sorted(
-        f"{name}/{study_key}" for name in [*SPLIT, "users"] for study_key in STUDIES
+        f"{name}/{study_key}"
+        for name in [*SPLIT, "record_changes", "users"]
+        for study_key in STUDIES
     )
     assert ran.restricted.list_artifacts(kind=ArtifactKind.SET) == [
         f"form_tables/{study_key}" for study_key in sorted(STUDIES)
@@ -200,7 +202,11 @@ def test_the_events_tell_the_rows_of_both_parts(ran):
             assert rows[name] == len(ran.registry.rows(name, study_key))
         codings = len(ran.registry.rows("codings", study_key))
         assert rows["codings"] + first["codings"]["withheld_rows"] == codings
-        assert {name for name in DEFAULT if "withheld_uri" in first[name]} == {*SPLIT, *SETS}
+        assert {name for name in DEFAULT if "withheld_uri" in first[name]} == {
+            *SPLIT,
+            *SETS,
+            "record_changes",
+        }
         others = {first[name].get("withheld_rows") for name in [*WHOLE, "study"]}
         assert others == {0}
 

@@ -101,6 +101,14 @@ def test_the_restricted_store_below_may_have_what_is_withheld(study):
     assert study.found() == {}
 
 
+def test_what_is_made_of_dictionaries_alone_holds_no_values(study):
+    study.blind(TERM=False)
+    study.make("dictionary_changes/S1", 1, "variables/S1")
+    study.make("summary/S1", 1, "dictionary_changes/S1")
+    study.blind(TERM=True)
+    assert study.found() == {}
+
+
 def test_sets_and_values_are_named_too(study):
     study.blind(TERM=False)
     with noting_inputs() as noted:

@@ -5,21 +5,21 @@ table: by then the run has rebuilt its own tables with the new dictionary, so th
 older ones, or belong to pipelines that weren't run.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.io.artifact_names import artifact_name
-from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.partitions import study_check_spec
 
-DICTIONARY: Final = "variables"
+if TYPE_CHECKING:
+    from orch_assets.stores.maintenance.blinded_since import BlindedSince
+
 CHECK_NAME: Final = "blinded_since"
 
 _DESCRIPTION: Final = (
     "Whether the open store holds versions written before one of their variables was blinded. "
-    "Rebuild the current ones, then remove the older ones with `retain`."
+    "Run the pipelines of the current ones again, then use `orch-assets redact`."
 )
 # The metadata lists at most this many versions.
 _MAX_URIS: Final = 50
@@ -31,47 +31,45 @@ def check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
 
 
 def evaluation(
-    io_manager: Any, key: dg.AssetKey, assets: Iterable[dg.AssetKey], study_key: str
-) -> dg.AssetCheckEvaluation | None:
-    """Evaluate the check for a study's stored versions.
+    key: dg.AssetKey, study_key: str, versions: "Sequence[BlindedSince]"
+) -> dg.AssetCheckEvaluation:
+    """Evaluate the check for a study.
 
     Args:
-        io_manager: The IO manager of the open artifacts.
         key: The table ``variables``.
-        assets: The assets whose artifacts are checked.
         study_key: The study.
-
-    Returns:
-        The evaluation; None if the IO manager isn't one of this package.
+        versions: Its stored versions with values blinded since.
     """
-    if not isinstance(io_manager, PipelineIOManager):
-        return None
-    names = [artifact_name(each, study_key) for each in assets]
-    versions = io_manager.pipeline_store().blinded_since(names)
-    variables = len({variable for each in versions for variable in each.variables})
-    metadata = {
-        "versions": dg.MetadataValue.int(len(versions)),
-        "variables": dg.MetadataValue.int(variables),
-        "uris": dg.MetadataValue.json([each.uri for each in versions[:_MAX_URIS]]),
-        "artifacts": dg.MetadataValue.json(sorted({each.artifact for each in versions})),
-        "current": dg.MetadataValue.int(sum(each.is_current for each in versions)),
-    }
+    metadata = metadata_of(versions)
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=CHECK_NAME,
         partition=study_key,
         passed=not versions,
         severity=dg.AssetCheckSeverity.WARN,
-        description=_description(len(versions), variables) if versions else None,
+        description=_description(versions) if versions else None,
         metadata=metadata if versions else {"versions": metadata["versions"]},
     )
 
 
-def _description(versions: int, variables: int) -> str:
+def metadata_of(versions: "Sequence[BlindedSince]") -> Mapping[str, Any]:
+    """Return what an event says of versions with values blinded since: no variable's name."""
+    variables = {variable for each in versions for variable in each.variables}
+    return {
+        "versions": dg.MetadataValue.int(len(versions)),
+        "variables": dg.MetadataValue.int(len(variables)),
+        "uris": dg.MetadataValue.json([each.uri for each in versions[:_MAX_URIS]]),
+        "artifacts": dg.MetadataValue.json(sorted({each.artifact for each in versions})),
+        "current": dg.MetadataValue.int(sum(each.is_current for each in versions)),
+    }
+
+
+def _description(versions: "Sequence[BlindedSince]") -> str:
     """Describe the finding without the names of the variables, which are no longer open."""
-    stored = "1 stored version" if versions == 1 else f"{versions} stored versions"
+    variables = len({variable for each in versions for variable in each.variables})
+    stored = "1 stored version" if len(versions) == 1 else f"{len(versions)} stored versions"
     blinded = "a variable" if variables == 1 else f"{variables} variables"
     return (
         f"{stored} may hold values of {blinded} blinded since; store.blinded_since() names them. "
-        "Rebuild the current versions, then remove the older ones with store.retain(keep_last=1)."
+        "Run the pipelines of the current ones again, then use `orch-assets redact`."
     )

@@ -56,6 +56,10 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     ``{"allow_missing_partitions": True}``, partitions that were never stored are skipped. If there
     are no partitions to load, ``<table> | None`` is None.
 
+    With the input metadata ``{"as_of": …}``, an input is read as of a moment (ISO 8601 with a time
+    zone) or from a mark, by its name. A partition that the mark doesn't hold is an error, even if
+    missing partitions are allowed.
+
     Values that ops pass to each other inside a graph are stored under ``~ops``.
     """
 
@@ -91,24 +95,24 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
             return self._load(context)
 
     def _load(self, context: dg.InputContext) -> Any:
-        store, annotation = self.pipeline_store(), _annotation(context)
+        store, annotation, as_of = self.pipeline_store(), _annotation(context), _as_of(context)
         optional, annotation = without_none(annotation)
         table_type = requested_table_type(annotation)
         if not context.has_asset_key and context.upstream_output:
             return load(store, op_output_name(context.upstream_output), table_type)
         if not context.has_asset_partitions:
-            return load(store, artifact_name(context.asset_key, None), table_type)
+            return load(store, artifact_name(context.asset_key, None), table_type, as_of)
         names = {key: artifact_name(context.asset_key, key) for key in partition_keys(context)}
         if not _requests_many(context, list(names)):
-            return load(store, next(iter(names.values())), table_type)
+            return load(store, next(iter(names.values())), table_type, as_of)
         if _allows_missing(context):
             names = {key: name for key, name in names.items() if _is_stored(store, name)}
         if is_table_type(annotation):
             if optional and not names:
                 return None
             columns = {name: key_columns(context, key) for key, name in names.items()}
-            return load_together(store, columns, table_type)
-        return {str(key): load(store, name, table_type) for key, name in names.items()}
+            return load_together(store, columns, table_type, as_of)
+        return {str(key): load(store, name, table_type, as_of) for key, name in names.items()}
 
 
 class StudyIOManager(PipelineIOManager):
@@ -223,6 +227,13 @@ def _requests_many(context: dg.InputContext, keys: list[str]) -> bool:
 
 def _allows_missing(context: dg.InputContext) -> bool:
     return bool((context.definition_metadata or {}).get("allow_missing_partitions"))
+
+
+def _as_of(context: dg.InputContext) -> str | None:
+    """Return the moment, or the name of a mark, in an input's metadata; None without one."""
+    as_of = (context.definition_metadata or {}).get("as_of")
+    as_of = getattr(as_of, "value", as_of)  # Dagster may have made it a metadata value
+    return None if as_of is None else str(as_of)
 
 
 def _is_stored(store: "PipelineStore", name: str) -> bool:

@@ -1,5 +1,6 @@
 """Loads artifacts as the type that an input's annotation requests."""
 
+import contextlib
 import typing
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
@@ -52,33 +53,48 @@ def is_table_type(annotation: Any) -> bool:
     return is_table and not is_mapping(annotation)
 
 
-def load(store: "PipelineStore", name: str, table_type: str) -> Any:
-    """Return an artifact: a table of a type, a dict of such tables, or a JSON value."""
-    kind = _newest_kind(store, name)
+def load(store: "PipelineStore", name: str, table_type: str, as_of: str | None = None) -> Any:
+    """Return an artifact: a table of a type, a dict of such tables, or a JSON value.
+
+    Args:
+        store: The store of the artifact.
+        name: Name of the artifact.
+        table_type: Type of the tables.
+        as_of: A moment or the name of a mark; None for the current version.
+    """
+    if as_of is None:
+        kind, version = _newest_kind(store, name), None
+    else:
+        kind, version = _kind_and_version(store, name, as_of)
     if kind is ArtifactKind.JSON:
-        return store.download_json(name)
+        return store.download_json(name, version)
     if kind is ArtifactKind.SET:
-        return _load_set(store, name, table_type)
+        return _load_set(store, name, version, table_type)
     if table_type == READER:
-        return store.open_reader(name)
+        return store.open_reader(name, version)
     if table_type == PANDAS:
-        return store.download(name)
-    return _converted(store.download_table(name), table_type)
+        return store.download(name, version)
+    return _converted(store.download_table(name, version), table_type)
 
 
-def _load_set(store: "PipelineStore", name: str, table_type: str) -> dict[str, Any]:
+def _load_set(
+    store: "PipelineStore", name: str, version: str | None, table_type: str
+) -> dict[str, Any]:
     if table_type == PANDAS:
-        return dict(store.download_set(name))
+        return dict(store.download_set(name, version))
     if table_type == READER:
-        version = store.manifest(name, kind=ArtifactKind.SET).content.sha256
+        version = version or store.manifest(name, kind=ArtifactKind.SET).content.sha256
         members = store.members(name, version)
         return {each: store.open_reader(name, version, member=each) for each in members}
-    tables = store.download_set_tables(name)
+    tables = store.download_set_tables(name, version)
     return {member: _converted(table, table_type) for member, table in tables.items()}
 
 
 def load_together(
-    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], table_type: str
+    store: "PipelineStore",
+    names: Mapping[str, Mapping[str, str]],
+    table_type: str,
+    as_of: str | None = None,
 ) -> Any:
     """Return many artifacts as one table, with the keys of their partitions as columns.
 
@@ -86,6 +102,7 @@ def load_together(
         store: The store of the artifacts.
         names: Names of the artifacts, with the key columns of each and their values.
         table_type: Type of the table.
+        as_of: A moment or the name of a mark; None for the current versions.
 
     Raises:
         ArtifactNotFoundError: There are no artifacts, or one was never stored.
@@ -94,7 +111,7 @@ def load_together(
     if not names:
         raise ArtifactNotFoundError("There are no partitions to load as one table.")
     try:
-        return _together(store, names, table_type)
+        return _together(store, names, table_type, as_of)
     except ArtifactNotFoundError as error:
         if error.artifact and store.exists(error.artifact, kind=ArtifactKind.SET):
             raise StoreError(
@@ -106,28 +123,34 @@ def load_together(
 
 
 def _together(
-    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], table_type: str
+    store: "PipelineStore",
+    names: Mapping[str, Mapping[str, str]],
+    table_type: str,
+    as_of: str | None,
 ) -> Any:
     if table_type == PANDAS:
-        return _frames_together(store, names)
+        return _frames_together(store, names, as_of)
     if table_type == READER:
-        return _readers_together(store, names)
+        return _readers_together(store, names, as_of)
     from orch_assets.stores.joining import join_tables
 
     tables = {
-        name: _with_keys(store.download_table(name), keys, name) for name, keys in names.items()
+        name: _with_keys(store.download_table(name, as_of=as_of), keys, name)
+        for name, keys in names.items()
     }
     return _converted(join_tables(tables), table_type)
 
 
-def _frames_together(store: "PipelineStore", names: Mapping[str, Mapping[str, str]]) -> Any:
+def _frames_together(
+    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], as_of: str | None
+) -> Any:
     import pandas as pd
 
     from orch_assets.stores.joining import join_frames
 
     frames = {}
     for name, keys in names.items():
-        frame = store.download(name)
+        frame = store.download(name, as_of=as_of)
         for position, (column, key) in enumerate(keys.items()):
             if column not in frame:
                 text = pd.Series([key], dtype=pd.Index([key]).dtype)  # the text type of this pandas
@@ -150,7 +173,7 @@ def _with_column(frame: Any, position: int, column: str, value: Any) -> Any:
 
 
 def _readers_together(
-    store: "PipelineStore", names: Mapping[str, Mapping[str, str]]
+    store: "PipelineStore", names: Mapping[str, Mapping[str, str]], as_of: str | None
 ) -> "pa.RecordBatchReader":
     import pyarrow as pa
 
@@ -159,14 +182,14 @@ def _readers_together(
 
     def pieces() -> "Iterator[tuple[str, pa.Table]]":
         for name, keys in names.items():
-            for batch in context.run(store.open_reader, name):
+            for batch in context.run(store.open_reader, name, as_of=as_of):
                 yield name, _with_keys(pa.Table.from_batches([batch]), keys, name)
 
     remaining = (piece for piece in pieces() if piece[1].num_rows)
     first = next(remaining, None)
     if first is None:
         name = next(iter(names))
-        schema = store.open_reader(name).schema
+        schema = store.open_reader(name, as_of=as_of).schema
         first = (name, _with_keys(schema.empty_table(), names[name], name))
     schema = first[1].schema
 
@@ -215,6 +238,24 @@ def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
     return max(
         kinds, key=lambda kind: store.manifest(name, kind=kind).publications[-1].published_at
     )
+
+
+def _kind_and_version(
+    store: "PipelineStore", name: str, as_of: str
+) -> tuple[ArtifactKind, str | None]:
+    """Return the kind and the version of an artifact as of a moment, or in a mark."""
+    found = {}
+    for kind in ArtifactKind:
+        with contextlib.suppress(ArtifactNotFoundError):
+            found[kind] = store.version_as_of(name, as_of, kind=kind)
+    if len(found) > 1:
+        raise StoreError(
+            f"{_named(name)} is more than one artifact as of {as_of}: {', '.join(found)}. Read the "
+            "one that you need from the store.",
+            artifact=name,
+        )
+    kind = next(iter(found), None) or _newest_kind(store, name)
+    return kind, found.get(kind) or store.version_as_of(name, as_of, kind=kind)  # raises
 
 
 def _other_schema(name: str, schema: "pa.Schema", other: str, expected: "pa.Schema") -> StoreError:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -25,12 +25,13 @@ from orch_assets.defs.io.refresh_metadata import (
     row_metadata,
 )
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
-from orch_assets.errors import ImednetError, UnstorableTableError
+from orch_assets.errors import ImednetError, StoreError, UnstorableTableError
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable
 from orch_assets.orchestration.steps import StepCall, StepOutput
+from orch_assets.refreshing import StoredTable
 from orch_assets.stores.tables import DeferredStream
 from orch_assets.study import in_study_context
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 IN_THE_STORE: Final = object()
 
 _HELD_BYTES: Final = 16 << 20
+# A stored table with more rows is not loaded to be held.
+_HELD_ROWS: Final = 100_000
 # Keys in the open table's metadata for the metadata of its withheld part.
 _WITHHELD: Final = {ROW_COUNT: "withheld_rows", URI: "withheld_uri", "sha256": "withheld_sha256"}
 
@@ -100,13 +103,14 @@ class OutputWriter:
             return self._store(call, io_manager, value), IN_THE_STORE
         held = _HeldBatches(value.schema)
         with value:
-            unchanged = value.refresh is not None and value.refresh.unchanged
-            if unchanged:
+            refresh = value.refresh
+            stored = refresh.earlier if refresh is not None and refresh.unchanged else None
+            if stored is not None:
                 metadata = self._unchanged(call, io_manager, value, before_commit)
             else:
                 stream = _DelayedCommit(value, held.collect(value), before_commit)
                 metadata = self._store(call, io_manager, stream)
-        handover = IN_THE_STORE if unchanged else held.table()
+        handover = held.table() if stored is None else UnchangedTable(stored)
         return {**metadata, **_reading_counts(value.counts)}, handover
 
     def _unchanged(
@@ -227,6 +231,29 @@ class _HeldBatches:
         return pa.Table.from_batches(self._batches, self._schema)
 
 
+class UnchangedTable:
+    """The result of a refresh that found no change; loaded for the first pipeline that takes it.
+
+    Args:
+        stored: the stored version.
+    """
+
+    def __init__(self, stored: StoredTable) -> None:
+        self._stored = stored
+
+    @cached_property
+    def table(self) -> Any:
+        """The table, or ``IN_THE_STORE`` if it is too large to hold or can't be read here."""
+        if self._stored.num_rows > _HELD_ROWS:
+            return IN_THE_STORE
+        try:
+            held = _HeldBatches(self._stored.schema)
+            deque(held.collect(self._stored.batches()), maxlen=0)
+        except StoreError:  # the current object may still be right
+            return IN_THE_STORE
+        return held.table()
+
+
 class _DelayedCommit(BatchStream, DeferredStream):
     """A stream whose table may be committed only after something else has finished.
 
@@ -315,9 +342,11 @@ def _is_named_by_source(value: Any) -> bool:
 
 
 def _reading_counts(counts: ReadingCounts) -> Metadata:
-    """Return the counts of a download, for the event."""
+    """Return the counts of a download, for the event; nothing if there was no download."""
+    if counts.expected is None:
+        return {}
     return {
-        "expected": dg.MetadataValue.int(counts.expected or 0),
+        "expected": dg.MetadataValue.int(counts.expected),
         "arrived": dg.MetadataValue.int(counts.arrived),
         "pages": dg.MetadataValue.int(counts.pages),
         "retries": dg.MetadataValue.int(counts.retries),

@@ -10,8 +10,8 @@ import dagster as dg
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.runs.reading_options import ReadingOptions
-from orch_assets.errors import ArtifactCorruptError
-from orch_assets.refreshing import PreviousResult, StoredTable
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.refreshing import PreviousResult, StoredTable, TableHistory
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,36 @@ class PreviousResults:
         """
         result = self._result(name, study_key, None)
         return result and replace(result, inputs=inputs)
+
+    def history(self, name: str, study_key: str, known: Mapping[str, str]) -> TableHistory:
+        """Return the versions of a pipeline's results for a study, and note the current ones.
+
+        Args:
+            name: Name of the pipeline.
+            study_key: Key of the study.
+            known: Versions that this run has published or found current, by URI. Nothing is
+                looked up for these.
+
+        Raises:
+            ArtifactNotFoundError: There is no result.
+        """
+        artifact, io_manager = artifact_name(self.keys[name], study_key), self.io_manager(name)
+        if not isinstance(io_manager, PipelineIOManager):
+            return TableHistory(None)
+        table = io_manager.pipeline_store().history(artifact, known)
+        if table.version is None:
+            raise ArtifactNotFoundError(
+                f"{name} has no result for study {study_key}: materialize it first.", artifact=name
+            )
+        if not known:
+            table.note()
+        restricted = self.restricted
+        if restricted is io_manager or not isinstance(restricted, PipelineIOManager):
+            return TableHistory(table)
+        withheld = restricted.pipeline_store().history(artifact, known)
+        if not known:
+            withheld.note()
+        return TableHistory(table, withheld)
 
     def _result(
         self, name: str, study_key: str, versions: Mapping[str, str] | None

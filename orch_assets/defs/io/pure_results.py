@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.checks.blinding_check import DICTIONARY
+from orch_assets.defs.checks.drift_check import VARIABLES
 from orch_assets.defs.events import COLUMN_SCHEMA, ROW_COUNT, URI, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
@@ -73,8 +73,8 @@ class PureResults:
         """
         if not pipeline.pure:
             return {}
-        lacks_dictionary = (DICTIONARY, study_key) not in self.versions
-        if DICTIONARY in pipeline.upstreams and lacks_dictionary:
+        lacks_dictionary = (VARIABLES, study_key) not in self.versions
+        if VARIABLES in pipeline.upstreams and lacks_dictionary:
             return {}
         io_managers = (self.io_manager(pipeline.name), self.restricted)
         stores = [

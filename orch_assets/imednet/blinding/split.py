@@ -42,7 +42,7 @@ Split: TypeAlias = "Callable[[pa.Table], tuple[pa.Table, pa.Table]]"
 
 
 # The IDs that match the rows of a table to those of its withheld part.
-_IDS: Final[Mapping[str, str]] = {
+ID_COLUMNS: Final[Mapping[str, str]] = {
     "codings": "coding_id",
     "forms": "form_id",
     "intervals": "interval_id",
@@ -72,7 +72,7 @@ def extra_splitter(endpoint: str, split: Split) -> Split:
     Raises:
         KeyError: There is no such endpoint.
     """
-    return functools.partial(_split_extra, id_column=_IDS[endpoint], split=split)
+    return functools.partial(_split_extra, id_column=ID_COLUMNS[endpoint], split=split)
 
 
 def all_open(table: "pa.Table") -> "tuple[pa.Table, pa.Table]":

@@ -296,7 +296,8 @@ def _compare_forms(
         if not references & rows.forms:
             found.unchanged[form] = earlier.tables[names[same]]
         elif form in changed and len(references) == 1:
-            merged = _changes_of_form(earlier, names[same], *references, *changed[form])
+            (reference,), (gone, come) = references, changed[form]
+            merged = _changes_of_form(earlier, names[same], reference, gone, come)
             if merged is not None:
                 found.changed[form] = merged
 

@@ -3,13 +3,24 @@
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from orch_assets.errors import StudyNotFoundError
+from orch_assets.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    OtherRegistryError,
+    StudyNotFoundError,
+)
+from orch_assets.refreshing import PreviousResult
 from orch_assets.study import current_run
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from orch_assets.imednet.models import Study
+
+# They tell studies of two accounts apart, and don't change.
+_FACTS: Final = ("study_id", "sponsor_key", "date_created")
 
 
 class AccountReader:
@@ -42,6 +53,27 @@ class AccountReader:
             return self._digests[study_key]
 
 
+def require_same_study(study_key: str, row: "pa.Table", previous: PreviousResult | None) -> None:
+    """Refuse to replace the row of another account's study with the same key.
+
+    Args:
+        study_key: The study.
+        row: The study's row in the list of studies.
+        previous: The stored row; None if there is none.
+
+    Raises:
+        OtherRegistryError: It was read from another account, and must stay.
+    """
+    if previous is None or previous.accept_other_registry:
+        return
+    try:
+        stored = previous.table.columns(_FACTS)
+    except (KeyError, ArtifactCorruptError, ArtifactNotFoundError):
+        return  # nothing is known of it
+    if stored.to_pylist() != row.select(_FACTS).to_pylist():
+        raise OtherRegistryError(study_key, "studies", "account")
+
+
 def _digest(row: "Study") -> str:
-    facts = repr((row.study_id, row.sponsor_key, row.date_created))
+    facts = repr(tuple(getattr(row, name) for name in _FACTS))
     return hashlib.sha256(facts.encode()).hexdigest()

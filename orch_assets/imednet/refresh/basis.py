@@ -28,6 +28,13 @@ class Basis:
     states: Sequence[TableState | None]
     state: TableState
 
+    def has(self, schemas: "Sequence[pa.Schema]") -> bool:
+        """Return whether the stored parts have these schemas; reads of each part what says so."""
+        return all(
+            part is None or part.schema.equals(schema)
+            for part, schema in zip(self.parts, schemas, strict=True)
+        )
+
 
 def is_same_account(table: RefreshedTable, previous: PreviousResult | None, account: str) -> bool:
     """Return whether an earlier version may be compared with what is read now.
@@ -65,8 +72,7 @@ def basis_of(
     ]
     problems = {
         "the columns have changed": any(
-            each is None or each.shape != shape_of(schema) or not part.schema.equals(schema)
-            for part, each, schema in stored
+            each is None or each.shape != shape_of(schema) for _, each, schema in stored
         ),
         "what is withheld has changed": state.blinding != blinding,
         "the withheld part is missing": len(stored) < len(parts) and state.withheld,

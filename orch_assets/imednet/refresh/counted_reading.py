@@ -1,18 +1,24 @@
 """The rows that changed since an earlier version, and the proof that nothing else is missing."""
 
-from collections.abc import Sequence
+import functools
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from orch_assets.errors import IncompleteTableError, RegistryRefusedError
+from orch_assets.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    IncompleteTableError,
+    RegistryRefusedError,
+)
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.basis import Basis
 from orch_assets.imednet.refresh.earlier_rows import EarlierRows, dated_since
 from orch_assets.imednet.refresh.part_division import PartDivision
 from orch_assets.imednet.refresh.recent_revisions import ChangedRows
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
+from orch_assets.imednet.refresh.side_reading import beside
 from orch_assets.imednet.refresh.table_state import before
 from orch_assets.refreshing import RowChanges
 
@@ -72,6 +78,8 @@ class CountedReading:
         self._most = min(basis.state.rows // 2, _MOST_ROWS)
         since = before(basis.state.watermark, table.settings.overlap)
         self._since = min(since, basis.state.since or since)
+        # The IDs of records with new revisions.
+        self._audited: NDArray[Any] | tuple[()] = ()
 
     def read(self) -> CountedRows | str:
         """Return the changed rows; otherwise, why all rows must be read."""
@@ -81,6 +89,8 @@ class CountedReading:
             if error.status in _REFUSED_ANYWAY:
                 raise
             return "the API refuses the filter"
+        except (ArtifactCorruptError, ArtifactNotFoundError):
+            return "the stored version can't be read"
         except IncompleteTableError:
             return "the changed rows can't be read consistently"
         if isinstance(found, CountedRows):
@@ -89,44 +99,52 @@ class CountedReading:
         return found
 
     def _read(self) -> CountedRows | str:
-        if self._audited is None:
-            return "too many records have new revisions"
+        problem = ""
         for attempt in range(_ATTEMPTS):
-            rows = self._table.changed_since(
-                self._since, self._most, self._counts, self._changes, now=attempt > 0
-            )
-            if rows is None:
-                return "too many rows have changed"
-            total = self._table.total(self._counts, self._changes)
+            answer = self._answer(again=attempt > 0)
+            if isinstance(answer, str):
+                return answer
+            rows, total = answer
             same = total == self._basis.state.rows and self._holds_tail(rows.table)
             if same and self._holds_audited(rows.table):
                 return CountedRows(rows, total, unchanged=True)
-            problem = self._problem_of(rows.table)
-            if problem is not None:
-                return problem
-            new = int((self._positions(rows.table) < 0).sum())
-            if len(self._earlier) + new == total:
+            misfit = self._misfit_of(rows.table)
+            if misfit:
+                return misfit
+            problem = self._problem_of(rows.table, total)
+            if not problem:
                 return CountedRows(rows, total, unchanged=same)
-        return "the rows after the merge aren't as many as the API counts"
+        return problem
 
-    @cached_property
-    def _audited(self) -> "NDArray[Any] | Sequence[int] | None":
-        """The IDs of records with new revisions; None if these are too many.
+    def _answer(self, *, again: bool) -> tuple[ChangedRows, int] | str:
+        """Return the rows with a new date, and how many rows the API counts.
 
-        They are read before the records: what changes in between is found by its date.
+        All is asked for at once. Whatever changes in between leads to another answer.
         """
-        audit = self._table.audit
-        if audit is None:
-            return ()
-        most = max(self._most, self._table.page_size)
-        revisions = audit.changed_since(self._since, most, self._counts, self._changes)
-        if revisions is None:
-            return None
+        table, counts, changes = self._table, self._counts, self._changes
+        audit = None if again or table.audit is None else table.audit
+        most = max(self._most, table.page_size)
+        audited = audit and beside(
+            functools.partial(audit.changed_since, moment=self._since, most=most), counts, changes
+        )
+        total = beside(table.total, counts, changes)
+        rows = table.changed_since(counts, changes, moment=self._since, most=self._most, now=again)
+        if audit and audited:
+            revisions = audited()
+            if revisions is None:
+                return "too many records have new revisions"
+            self._audited = self._records_of(revisions.table, str(audit.rule.date))
+        if rows is None:
+            return "too many rows have changed"
+        return rows, total()
+
+    def _records_of(self, revisions: "pa.Table", date: str) -> "NDArray[Any]":
+        """Return the IDs of the records that revisions tell of."""
+        import pyarrow as pa
+
         start = self._since + min(_LATER, self._table.settings.overlap)
-        are_later = dated_since(revisions.table[str(audit.rule.date)], start)
-        ids: NDArray[Any] = revisions.table["record_id"].drop_null().to_numpy()
-        if len(ids) == len(are_later):
-            ids = ids[are_later]
+        later = pa.array(dated_since(revisions[date], start), pa.bool_())
+        ids: NDArray[Any] = revisions["record_id"].filter(later).drop_null().to_numpy()
         return ids
 
     def _holds_tail(self, rows: "pa.Table") -> bool:
@@ -142,22 +160,36 @@ class CountedReading:
         audited = np.asarray(self._audited, np.int64)
         return bool(np.isin(audited, rows[self._table.id_column].to_numpy()).all())
 
-    def _problem_of(self, rows: "pa.Table") -> str | None:
-        """Return why an answer can't be all that changed; None if it can."""
+    def _misfit_of(self, rows: "pa.Table") -> str:
+        """Return why the stored version can't be merged with an answer, or any other; else ""."""
+        if not self._basis.has(self._division.schemas(self._table.schema)):
+            return "the columns have changed"
+        if not self._earlier.is_in_order or len(self._earlier) != self._basis.state.rows:
+            return "the stored rows aren't in the order of their IDs"
+        if (self._earlier.since(self._since) & ~self._answered(rows)).any():
+            return "the answer lacks rows with a date that was asked for"
+        return ""
+
+    def _problem_of(self, rows: "pa.Table", total: int) -> str:
+        """Return what an answer lacks, perhaps because the study is being edited; else ""."""
         import numpy as np
 
-        earlier = self._earlier
-        if not earlier.is_in_order or len(earlier) != self._basis.state.rows:
-            return "the stored rows aren't in the order of their IDs"
-        answered = np.zeros(len(earlier), bool)
+        audited = self._earlier.positions(np.asarray(self._audited, np.int64))
+        if not self._answered(rows)[audited[audited >= 0]].all():
+            return "a record with a new revision isn't among the changed ones"
+        new = int((self._positions(rows) < 0).sum())
+        if len(self._earlier) + new != total:
+            return "the rows after the merge aren't as many as the API counts"
+        return ""
+
+    def _answered(self, rows: "pa.Table") -> "NDArray[np.bool_]":
+        """Return which of the earlier rows an answer holds."""
+        import numpy as np
+
+        answered = np.zeros(len(self._earlier), bool)
         positions = self._positions(rows)
         answered[positions[positions >= 0]] = True
-        if (earlier.since(self._since) & ~answered).any():
-            return "the answer lacks rows with a date that was asked for"
-        audited = earlier.positions(np.asarray(self._audited, np.int64))
-        if not answered[audited[audited >= 0]].all():
-            return "a record with a new revision isn't among the changed ones"
-        return None
+        return answered
 
     @cached_property
     def _earlier(self) -> EarlierRows:

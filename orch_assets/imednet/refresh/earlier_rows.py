@@ -21,13 +21,28 @@ class EarlierRows:
         stored: The earlier version, with these columns.
         id_column: The column with the rows' IDs.
         rule: Names the other columns.
+        withheld: The withheld part of the earlier version, if rows of the table are only there.
     """
 
-    def __init__(self, stored: StoredTable, id_column: str, rule: EndpointRule) -> None:
+    def __init__(
+        self,
+        stored: StoredTable,
+        id_column: str,
+        rule: EndpointRule,
+        withheld: StoredTable | None = None,
+    ) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         self._id = id_column
         self._rule = rule
         names = [name for name in (id_column, rule.date, rule.deleted) if name]
-        self._table = stored.columns(names).combine_chunks()
+        table = stored.columns(names)
+        if withheld is not None:
+            others = withheld.columns(names)
+            known = pc.is_in(others[id_column], table[id_column].combine_chunks())
+            table = pa.concat_tables([table, others.filter(pc.invert(known))])
+        self._table = table.combine_chunks()
 
     def __len__(self) -> int:
         return len(self.ids)

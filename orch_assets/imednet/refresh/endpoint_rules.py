@@ -19,6 +19,8 @@ class EndpointRule:
         by_date: Whether only rows with a new date are read. Otherwise the table is read whole.
         date: The column that moves when a row changes; None if no column does.
         deleted: The column that marks a row as deleted; None if rows aren't marked.
+        vanish: Whether rows disappear in the course of normal work. Others may be removed, too,
+            which the count shows.
         number: The number of the rule, which stored versions are compared with.
     """
 
@@ -26,6 +28,7 @@ class EndpointRule:
     by_date: bool
     date: str | None = "date_modified"
     deleted: str | None = None
+    vanish: bool = False
     number: int = 1
 
 
@@ -70,9 +73,13 @@ RULES: Final[Mapping[str, EndpointRule]] = {
         "A coding can be withdrawn, or changed back, without a new date.",
         by_date=False,
         date="date_coded",
+        vanish=True,
     ),
     "users": EndpointRule(
-        "Users have no date, and the API has no filter for them.", by_date=False, date=None
+        "Users have no date, and the API has no filter for them.",
+        by_date=False,
+        date=None,
+        vanish=True,
     ),
 }
 """The rules by the endpoint's name in the SDK."""

@@ -71,10 +71,12 @@ def _merged(
     import numpy as np
     import pyarrow as pa
 
-    kept = ~np.isin(ids, replaced)
-    order = np.argsort(np.concatenate([ids[kept], new]), kind="stable")
+    found = np.searchsorted(ids, replaced)  # below len(ids): no replaced ID is above the last
+    kept = np.ones(len(ids), bool)
+    kept[found[ids[found] == replaced]] = False
     # Positions in the old rows followed by the new ones: each row is copied once.
-    sources = np.concatenate([np.flatnonzero(kept), np.arange(len(new)) + len(ids)])[order]
+    places = np.searchsorted(ids[kept], new)
+    sources = np.insert(np.flatnonzero(kept), places, np.arange(len(new)) + len(ids))
     both = pa.concat_batches([batch, *rows.to_batches()])
     return both.take(pa.array(sources))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orch_assets.errors import ImednetError
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError, ImednetError
 from orch_assets.imednet.blinding.split_stream import SplitStream
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.basis import Basis, basis_of, is_same_account, why_whole
@@ -241,17 +241,27 @@ class RefreshPlan:
 
 
 def _rows_of(table: RefreshedTable, previous: PreviousResult | None) -> EarlierRows | None:
-    """Return the earlier version's IDs and dates; None if it has no such columns."""
+    """Return the earlier version's IDs and dates; None if it is damaged or has none of them."""
     if previous is None:
         return None
-    rule, schema = table.rule, previous.table.schema
+    # Of a table read by date, all rows are in the open part.
+    withheld = None if table.rule.by_date else previous.withheld
+    try:
+        if all(_has_columns(part, table) for part in (previous.table, withheld) if part):
+            return EarlierRows(previous.table, table.id_column, table.rule, withheld)
+    except (ArtifactCorruptError, ArtifactNotFoundError):
+        pass
+    return None
+
+
+def _has_columns(part: StoredTable, table: RefreshedTable) -> bool:
+    """Return whether a stored part has the columns that are compared, of the same types."""
+    rule, schema = table.rule, part.schema
     names = [name for name in (table.id_column, rule.date, rule.deleted) if name]
-    if any(
-        name not in schema.names or schema.field(name).type != table.schema.field(name).type
+    return all(
+        name in schema.names and schema.field(name).type == table.schema.field(name).type
         for name in names
-    ):
-        return None
-    return EarlierRows(previous.table, table.id_column, rule)
+    )
 
 
 def _no_rows() -> "Generator[pa.RecordBatch, None, None]":

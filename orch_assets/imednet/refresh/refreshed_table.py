@@ -103,27 +103,24 @@ class RefreshedTable:
     def total(self, counts: ReadingCounts, changes: RowChanges) -> int:
         """Return how many rows the API counts now, by one request without a filter."""
         changes.requests += 1
-        own = ReadingCounts()
-        total = self.read({}, counts=own, size=1).total()
-        counts.retries += own.retries
-        return total
+        return self.read({}, counts=counts, size=1).total()
 
     def changed_since(
         self,
-        moment: datetime,
-        most: int,
         counts: ReadingCounts,
         changes: RowChanges,
         *,
+        moment: datetime,
+        most: int,
         now: bool = False,
     ) -> ChangedRows | None:
         """Return the rows with a date from a moment on; None if they are more than ``most``.
 
         Args:
-            moment: The earliest date.
-            most: How many rows may be in memory.
             counts: Counts the reading.
             changes: Counts the requests.
+            moment: The earliest date.
+            most: How many rows may be in memory.
             now: Whether a reading that was kept for this run is too old.
 
         Raises:
@@ -157,7 +154,6 @@ class RefreshedTable:
             pages.close()
             counts.retries += own.retries
             counts.pages += own.pages
-            counts.arrived += own.arrived
             changes.requests += self.requests(own.arrived)
         return ChangedRows(pa.Table.from_batches(batches, self.schema), moment, reading.began)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # The table of the shipped pipeline, one for each study.
 _DICTIONARY: Final = re.compile(r"(?:.*/)?variables/[^/]+")
+# What is made of dictionaries alone, and so holds no values either.
+_OF_DICTIONARIES: Final = re.compile(r"(?:.*/)?dictionary_changes/[^/]+")
 _COLUMNS: Final = ("variable_name", "form_key", "form_id", "blinded")
 # The default location of the restricted store, whose readers may see withheld values.
 _RESTRICTED: Final = "restricted/"
@@ -40,6 +42,7 @@ class BlindedSince:
         uri: URI of the version's object.
         artifact: Name of the artifact in the store.
         kind: ``table``, ``set`` or ``json``.
+        extension: Extension of the artifact's current object.
         version: SHA-256 of the version.
         is_current: Whether it is the current version. It can be removed only after a newer one
             has been published.
@@ -49,9 +52,14 @@ class BlindedSince:
     uri: str
     artifact: str
     kind: str
+    extension: str
     version: str
     is_current: bool
     variables: tuple[str, ...]
+
+    def keys(self, prefix: str) -> ArtifactKeys:
+        """Return the keys of the artifact in a store with this prefix."""
+        return ArtifactKeys.of(self.artifact, prefix, self.kind, self.extension)
 
     def __str__(self) -> str:
         what = "the current version" if self.is_current else "an older version"
@@ -93,8 +101,8 @@ class BlindedVersions:
         if not self._blinded_by_dictionary:
             return
         for uri, keys in sorted(self._by_uri.items(), key=lambda item: item[1].name):
-            if _is_dictionary(keys):
-                continue  # it holds no values
+            if _holds_no_values(keys):
+                continue
             current = stored_hash(self._backend, keys.current)
             for version in self._manifests_of(uri):
                 variables = self._blinded_variables(uri, version)
@@ -103,6 +111,7 @@ class BlindedVersions:
                         uri=self._backend.uri(keys.version(version)),
                         artifact=keys.name,
                         kind=keys.kind,
+                        extension=keys.extension,
                         version=version,
                         is_current=version == current,
                         variables=tuple(sorted(variables)),
@@ -133,7 +142,7 @@ class BlindedVersions:
         item = (uri, version)
         if item in self._blinded_by_dictionary:
             return self._blinded_by_dictionary[item]
-        if uri not in self._by_uri or _is_dictionary(self._by_uri[uri]):
+        if uri not in self._by_uri or _holds_no_values(self._by_uri[uri]):
             return _NONE
         if item not in self._blinded:
             self._blinded[item] = _NONE  # ends the recursion if an artifact is among its own inputs
@@ -146,7 +155,20 @@ class BlindedVersions:
             ]
             if by_publication:
                 self._blinded[item] = frozenset.intersection(*by_publication)
+            elif manifest is None:
+                self._blinded[item] = self._redacted_variables(uri, version)
         return self._blinded[item]
+
+    def _redacted_variables(self, uri: str, version: str) -> frozenset[str]:
+        """Return the variables whose values a version held that was redacted."""
+        return _NONE.union(
+            *(
+                publication.redacted_variables
+                for manifest in self._manifests_of(uri).values()
+                for publication in manifest.publications
+                if version in publication.redacts
+            )
+        )
 
     def _manifests_of(self, uri: str) -> Mapping[str, Manifest]:
         if uri not in self._manifests:
@@ -161,6 +183,11 @@ class BlindedVersions:
 
 def _is_dictionary(keys: ArtifactKeys) -> bool:
     return keys.kind == "table" and bool(_DICTIONARY.fullmatch(keys.name))
+
+
+def _holds_no_values(keys: ArtifactKeys) -> bool:
+    of_dictionaries = keys.kind == "table" and bool(_OF_DICTIONARIES.fullmatch(keys.name))
+    return of_dictionaries or _is_dictionary(keys)
 
 
 def _open_variables(table: "pa.Table") -> frozenset[str]:

@@ -1,8 +1,9 @@
 """Removing old versions that no retained version was made from, and compacting manifests."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Final
 
 from orch_assets.errors import StoreUnavailableError
@@ -139,11 +140,14 @@ class Retention:
             current, sha256 = pending.pop()
             manifest = manifests[current].get(sha256)
             for publication in manifest.publications if manifest else ():
-                for uri, version in publication.inputs.items():
+                # The artifact of a former dictionary isn't recorded; it is one of the inputs.
+                former = product(publication.inputs, publication.redacted_dictionaries)
+                for uri, version in (*publication.inputs.items(), *former):
                     source = by_uri.get(uri)
                     if source is not None and version not in retained[source]:
-                        retained[source].add(version)
-                        pending.append((source, version))
+                        found = {version, *_redacted(version, manifests[source].values())}
+                        retained[source] |= found
+                        pending += [(source, each) for each in found]
 
     def _members(self, objects: ArtifactObjects, versions: set[str]) -> set[str]:
         """Return the tables that these versions of a set consist of."""
@@ -155,6 +159,15 @@ class Retention:
             for sha256 in stored
             for member in stored_members(self._backend, objects.keys, sha256)
         }
+
+
+def _redacted(version: str, manifests: Iterable[Manifest]) -> set[str]:
+    """Return the versions that stand for a redacted one."""
+    return {
+        manifest.content.sha256
+        for manifest in manifests
+        if any(version in publication.redacts for publication in manifest.publications)
+    }
 
 
 def _unused_places(objects: ArtifactObjects, versions: Collection[str]) -> list[int]:

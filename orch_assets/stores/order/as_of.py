@@ -13,7 +13,7 @@ from typing import Final
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.order.places import DELETED, Claim, Place
+from orch_assets.stores.order.places import DELETED, REDACTED, Claim, Place
 from orch_assets.stores.order.publication_order import Head
 from orch_assets.stores.publishing import Publisher
 
@@ -66,6 +66,32 @@ class VersionsAtMoments:
             number, lowest = claim.place.follows, claim
         return self._unnumbered(keys, moment, entries, self._last_of_earlier(keys, head, lowest))
 
+    def since(self, keys: ArtifactKeys, head: Head, number: int) -> list[Claim]:
+        """Return what became current after a place, oldest first, and is still stored.
+
+        Args:
+            keys: Keys of the artifact.
+            head: What is current.
+            number: Number of the place.
+
+        Raises:
+            ArtifactCorruptError: The order of the publications can't be read.
+        """
+        if head.place.number <= number:
+            return []
+        entries = _entries(self._publisher.entries(keys))
+        claims, stored = _first_claims(entries), {each.version for each in entries.values()}
+        found: list[Claim] = []
+        place = head.place.number
+        while place > number:
+            claim = claims.get(place) or self._publisher.order.claim_at(keys, place)
+            if claim is None:  # retention removed this place and those before it
+                break
+            if claim.version in stored:
+                found.append(claim)
+            place = claim.place.follows
+        return found[::-1]
+
     def _stored(
         self, keys: ArtifactKeys, claim: Claim, moment: datetime, entries: Mapping[str, Claim]
     ) -> str:
@@ -73,7 +99,12 @@ class VersionsAtMoments:
             deleted = claim.place.moment.isoformat()
             raise _refused(keys, moment, f"it had been deleted at {deleted}", entries)
         if claim.version not in {each.version for each in entries.values()}:
-            raise _refused(keys, moment, f"retention has removed version {claim.version}", entries)
+            raise _refused(
+                keys,
+                moment,
+                f"retention has removed version {claim.version}, or redaction",
+                entries,
+            )
         return claim.version
 
     def _before_retention(
@@ -94,7 +125,9 @@ class VersionsAtMoments:
             for publication in manifest.publications
             if publication.number == lowest.place.number
         )
-        return next(replaced, None)
+        version = next(replaced, None)
+        redacted = self._publisher.redacted(keys, version) if version else None
+        return redacted.sha256 if redacted else version
 
     def _unnumbered(
         self,
@@ -123,9 +156,9 @@ def _entries(keys: Iterable[str]) -> dict[str, Claim]:
 
 
 def _first_claims(entries: Mapping[str, Claim]) -> dict[int, Claim]:
-    """Return the first publication of each place, by number."""
+    """Return the first publication of each place, by number; of redacted versions, the last one."""
     claims: dict[int, Claim] = {}
-    for _, claim in sorted(entries.items()):
+    for _, claim in sorted(entries.items(), key=lambda item: (-item[0].count(REDACTED), item[0])):
         claims.setdefault(claim.place.number, claim)
     return claims
 

@@ -179,6 +179,11 @@ class Marks:
             "choose another name, or remove that one first."
         )
 
+    def overwrite(self, key: str, mark: Mark) -> None:
+        """Store a mark in the place of another one; only a redaction may do so."""
+        with self._backend.spool() as path:
+            self._backend.put(spool(path, lambda file: file.write(mark.to_bytes())), key)
+
     def remove(self, name: str, study: str) -> None:
         """Remove a mark.
 

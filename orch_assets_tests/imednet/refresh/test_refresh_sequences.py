@@ -131,10 +131,10 @@ _numbers = itertools.count()
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    todo=st.lists(steps, min_size=4, max_size=25),
+    todo=st.lists(steps, min_size=4, max_size=18),
     seed=st.integers(0, 10**6),
     page_size=st.sampled_from([4, 30]),
 )

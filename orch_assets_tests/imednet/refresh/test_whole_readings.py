@@ -72,6 +72,21 @@ def test_withdrawn_codings_and_those_changed_back_are_found_at_once(account: Acc
     assert again(refresher, changed, "codings").changes.changed == 1
 
 
+def test_withheld_codings_are_not_counted_as_new_each_time(account: Account) -> None:
+    """They are in no open part."""
+    with account.registry.edit(STUDY) as edit:
+        variable = edit.variables.find(variableName="AETERM")["variableId"]
+        edit.variables.change(variable, blinded=True)
+    refresher = account.refresher()
+    first = refresher.run("codings")["codings"]
+    assert all(part.num_rows for part in first.parts)
+    coding = account.registry.rows("codings", STUDY)[0]
+    with account.registry.edit(STUDY) as edit:
+        edit.codings.change(coding["codingId"], "another")
+    changes = again(refresher, first, "codings").changes
+    assert (changes.new, changes.changed, changes.vanished) == (0, 1, 0)
+
+
 def test_users_may_be_read_with_inactive_ones(account: Account) -> None:
     sdk = account.refresher().sdk
     stream = sdk.users.refresh(STUDY, include_inactive=True)
@@ -241,10 +256,10 @@ def test_another_shape_or_number_of_rows_means_a_whole_reading(account: Account)
     whole = first.parts[0].table
     first.parts[0].table = whole.slice(1)
     assert "another number of rows" in str(again(refresher, first).changes.reason)
+    account.registry.live_day()
     first.parts[0].table = whole.drop_columns(["site_id"])
     assert again(refresher, first).changes.reason == "the columns have changed"
     first.parts[0].table = whole.take(list(range(len(whole)))[::-1])
-    account.registry.live_day()
     reason = again(refresher, first).changes.reason
     assert reason == "the stored rows aren't in the order of their IDs"
 

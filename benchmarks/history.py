@@ -1,0 +1,147 @@
+"""The CPU and memory of comparing two versions of `records`, beside merely reading both files.
+
+400,000 records of 17 values; 0.7 % of them edited, 0.2 % added, 0.1 % deleted between the versions.
+"""
+
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from benchmarks.measuring import median, report_of, verdict
+
+MODULE = "benchmarks.history"
+REPETITIONS = 3
+RECORDS = 400_000
+_BATCH = 20_000
+_BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
+_NAMES = [f"VAR{number}" for number in range(17)]
+
+
+def main() -> bool:
+    """Print the figures; return whether they are within their bounds."""
+    runs = [report_of(MODULE, str(RECORDS)) for _ in range(REPETITIONS)]
+    found = {name: median([run[name] for run in runs]) for name in runs[0]}
+    print(
+        f"two versions of {RECORDS:,} records: {found['rows']:,.0f} changes in "
+        f"{found['cpu']:.1f} s of CPU; reading both files takes {found['reading']:.1f} s"
+    )
+    same = verdict("CPU where nothing was published, ms", found["unchanged"] * 1000, 20)
+    cpu = verdict("CPU to CPU of reading both files", found["cpu"] / found["reading"], 1.5)
+    memory = verdict("added memory", found["memory"], 250, unit=" MB")
+    return same and cpu and memory
+
+
+def _versions(records: int, folder: str) -> tuple[Any, Any]:
+    """Return a store with two versions of `records`, and `record_changes` after the first."""
+    from orch_assets import LocalPipelineStore, PreviousResult, TableHistory
+    from orch_assets.imednet.arrow import arrow_schema
+    from orch_assets.imednet.history.record_history import record_change_tables
+    from orch_assets.imednet.models import Record
+
+    store, schema = LocalPipelineStore(folder), arrow_schema(Record)
+    store.publish_stream(_batches(records, schema, edited=False), schema, "records")
+    revisions = TableHistory(store.history("record_revisions"))
+    table, _ = record_change_tables(TableHistory(store.history("records")), revisions, _DICTIONARY)
+    store.publish(table, "record_changes")
+    again = TableHistory(store.history("records")), revisions, _DICTIONARY
+    previous = PreviousResult(store.previous("record_changes"))
+    began = time.process_time()
+    unchanged, _ = record_change_tables(*again, previous)
+    assert unchanged.refresh.unchanged
+    seconds = time.process_time() - began
+    store.publish_stream(_batches(records, schema, edited=True), schema, "records")
+    return store, (previous, revisions, seconds)
+
+
+def _batches(records: int, schema: Any, *, edited: bool) -> Iterator[Any]:
+    import pyarrow as pa
+
+    for start in range(0, records, _BATCH):
+        rows = (_row(number, edited=edited) for number in range(start, start + _BATCH))
+        yield pa.RecordBatch.from_pylist([row for row in rows if row], schema)
+
+
+def _row(number: int, *, edited: bool) -> dict[str, Any] | None:
+    """Return a record, as it was or as it is after the edits; None if it isn't there yet."""
+    rng = random.Random(number)
+    fate, moment = rng.random(), _BEGAN + timedelta(seconds=number)
+    answers = ("Yes", "No", number, "a few words")
+    values: dict[str, Any] = {name: rng.choice(answers) for name in _NAMES}
+    if fate < 0.002 and not edited:
+        return None
+    if edited and fate < 0.010:
+        moment += timedelta(days=500)
+        values |= {"VAR3": number} if fate < 0.009 else {}
+    return {
+        "study_key": "S",
+        "record_id": number,
+        "form_id": 1 + number % 20,
+        "form_key": f"F{number % 20}",
+        "site_id": number % 50,
+        "subject_id": number // 100,
+        "subject_key": f"001-{number // 100:05}",
+        "record_status": "Record Complete",
+        "record_type": "SUBJECT",
+        "deleted": edited and 0.009 <= fate < 0.010,
+        "date_created": _BEGAN,
+        "date_modified": moment,
+        "record_data": json.dumps(values),
+    }
+
+
+def _variables() -> Any:
+    import pyarrow as pa
+
+    rows = [
+        {"variable_name": name, "blinded": False, "form_id": 1 + form, "form_key": f"F{form}"}
+        for form in range(20)
+        for name in _NAMES
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+_DICTIONARY: Any = SimpleNamespace(variables=_variables())
+
+
+def measured(records: int) -> dict[str, float]:
+    """Return the figures of one comparison, in this process."""
+    from orch_assets import TableHistory
+    from orch_assets.imednet.history.record_history import record_change_tables
+
+    with tempfile.TemporaryDirectory() as folder:
+        store, (previous, revisions, unchanged) = _versions(records, folder)
+        before = _peak()
+        began = time.process_time()
+        history = TableHistory(store.history("records"))
+        table, withheld = record_change_tables(history, revisions, _DICTIONARY, previous)
+        store.publish(table, "record_changes")
+        cpu, peak = time.process_time() - began, _peak()
+        rows = store.manifest("record_changes").content.rows
+        began = time.process_time()
+        for manifest in store.versions("records"):
+            for _ in store.open_reader("records", manifest.content.sha256):
+                pass
+        reading = time.process_time() - began
+        del withheld
+        return {
+            "cpu": cpu,
+            "reading": reading,
+            "unchanged": unchanged,
+            "rows": float(rows or 0),
+            "memory": peak - before,
+        }
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(int(sys.argv[1]))))

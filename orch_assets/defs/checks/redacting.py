@@ -1,0 +1,147 @@
+"""What is to be done with open versions that hold values of variables blinded since.
+
+Versions of shipped tables are rewritten. Nobody but its author can tell which columns of a user's
+own table, or which parts of a JSON value, came from a variable: of these, older versions are
+removed, and the current one must be made again by its pipeline first.
+"""
+
+import re
+from collections.abc import Collection, Container, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from orch_assets.imednet.blinding.redaction_rules import Rewrite, rewrite_of
+from orch_assets.refreshing import StoredTable
+from orch_assets.stores import ArtifactKind
+from orch_assets.stores.maintenance.blinded_since import BlindedSince
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from orch_assets.stores.maintenance.redaction import RedactedVersion
+    from orch_assets.stores.store import PipelineStore
+
+
+class Action(StrEnum):
+    """What is to be done with a version.
+
+    Attributes:
+        REWRITE: Put a version without the values in its place.
+        REMOVE: Remove it, with nothing in its place.
+        RUN: Run its pipeline first: it is the current version, and can't be rewritten.
+        NEEDED: Nothing yet: a version that stays for now was made from it.
+        MARKED: Nothing: it is marked.
+    """
+
+    REWRITE = "rewrite"
+    REMOVE = "remove"
+    RUN = "run"
+    NEEDED = "needed"
+    MARKED = "marked"
+
+
+# The name of an artifact of a pipeline: folders, the pipeline, the study.
+_NAME: Final = re.compile(r"(?P<folder>(?:.*/)?)(?P<pipeline>[^/]+)/(?P<study>[^/]+)")
+
+
+@dataclass(frozen=True)
+class RedactionStep:
+    """A version, and what is to be done with it.
+
+    Attributes:
+        found: The version.
+        action: What is to be done.
+        rewrite: Rewrites its tables; None if it can't be rewritten.
+        dictionary: The dictionary by which it does so.
+    """
+
+    found: BlindedSince
+    action: Action
+    rewrite: "Rewrite | None" = None
+    dictionary: StoredTable | None = None
+
+
+class RedactionPlan:
+    """What is to be done in a store.
+
+    Args:
+        store: The open store.
+        studies: Only these studies; empty for all.
+        marked: Whether marked versions are redacted, too.
+    """
+
+    def __init__(
+        self, store: "PipelineStore", studies: Collection[str] = (), *, marked: bool = False
+    ) -> None:
+        self._store = store
+        self._studies = studies
+        self._with_marked = marked
+        self._redaction = store.redaction()
+        self._dictionaries: dict[str, StoredTable | None] = {}
+
+    @cached_property
+    def steps(self) -> Sequence[RedactionStep]:
+        """The steps, in order of artifacts; each version is in one of them."""
+        found = self._redaction.found
+        steps = [self._step(each) for each in found if self._is_chosen(each)]
+        staying = [each for each in found if not self._is_chosen(each)]
+        while True:  # what stays keeps what it was made from, and that in turn
+            staying += [each.found for each in steps if each.action not in _REDACTING]
+            needed = set[tuple[str, str]]().union(*map(self._redaction.inputs, staying))
+            later = [self._unless_needed(each, needed) for each in steps]
+            if later == steps:
+                return steps
+            steps = later
+
+    def carry_out(self, step: RedactionStep) -> "RedactedVersion | None":
+        """Carry out a step; return what became of its version, or None if it stays.
+
+        Raises:
+            StoreError: The store can't be read or written.
+        """
+        if step.action == Action.REMOVE:
+            return self._redaction.remove(step.found)
+        if step.action != Action.REWRITE or step.rewrite is None or step.dictionary is None:
+            return None
+        return self._redaction.replace(step.found, step.rewrite, step.dictionary)
+
+    def _is_chosen(self, found: BlindedSince) -> bool:
+        return not self._studies or found.artifact.rpartition("/")[2] in self._studies
+
+    def _step(self, found: BlindedSince) -> RedactionStep:
+        if self._redaction.is_marked(found) and not self._with_marked:
+            return RedactionStep(found, Action.MARKED)
+        match = _NAME.fullmatch(found.artifact)
+        if match and found.kind != ArtifactKind.JSON:
+            dictionary = self._stored(f"{match['folder']}variables/{match['study']}")
+            intervals = self._stored(f"{match['folder']}intervals/{match['study']}")
+            if dictionary is not None:
+                rewrite = rewrite_of(
+                    match["pipeline"], _table(dictionary), intervals and _table(intervals)
+                )
+                if rewrite is not None:
+                    return RedactionStep(found, Action.REWRITE, rewrite, dictionary)
+        return RedactionStep(found, Action.RUN if found.is_current else Action.REMOVE)
+
+    def _unless_needed(
+        self, step: RedactionStep, needed: Container[tuple[str, str]]
+    ) -> RedactionStep:
+        if step.action == Action.REMOVE and self._redaction.place(step.found) in needed:
+            return RedactionStep(step.found, Action.NEEDED)
+        return step
+
+    def _stored(self, name: str) -> StoredTable | None:
+        if name not in self._dictionaries:
+            self._dictionaries[name] = self._store.previous(name)
+        return self._dictionaries[name]
+
+
+_REDACTING: Final = frozenset({Action.REWRITE, Action.REMOVE})
+
+
+def _table(stored: StoredTable) -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.Table.from_batches(stored.batches(), stored.schema)

@@ -1,0 +1,208 @@
+"""A variable is blinded after runs that showed it: ``orch-assets redact`` on the shipped tables."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orch_assets import LocalPipelineStore, study_pipeline
+from orch_assets.cli import main
+from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets.pipelines.codings import codings
+from orch_assets.pipelines.form_tables import form_tables
+from orch_assets.pipelines.forms import forms
+from orch_assets.pipelines.intervals import intervals
+from orch_assets.pipelines.queries import queries
+from orch_assets.pipelines.record_changes import record_changes
+from orch_assets.pipelines.record_revisions import record_revisions
+from orch_assets.pipelines.records import records
+from orch_assets.pipelines.variables import variables
+from orch_assets.pipelines.visits import visits
+from orch_assets.stores import ArtifactKind
+from orch_assets_tests.support.harness import execute, instance
+from orch_assets_tests.support.runs import location, small_pages
+
+STUDY, OTHER = "ONC-301", "CARD-202"
+PLANTED = "planted answer"
+TABLES = ("codings", "queries", "record_changes", "record_revisions", "records", "visits")
+
+
+@study_pipeline
+def answers(study_key, sdk, study_logger, records):
+    """A user's own table over the open one."""
+    return records[["record_id", "record_data"]]
+
+
+@study_pipeline
+def note(study_key, sdk, study_logger, records):
+    """A user's own value."""
+    return [records["record_data"].iloc[0]]
+
+
+PIPELINES = (
+    variables, intervals, forms, records, codings, queries, record_revisions, record_changes,
+    visits, form_tables, answers, note,
+)  # fmt: skip
+
+
+@pytest.fixture
+def server():
+    """Two studies whose variables are open; a value of AETERM is planted where it can be."""
+    registry = DemoRegistry(studies=2, subjects=4)
+    for study in (STUDY, OTHER):
+        with registry.edit(study) as edit:
+            for row in [*edit.rows("variables").values()]:
+                if row.get("blinded") is not False:
+                    edit.variables.change(row["variableId"], blinded=False)
+            for row in [*edit.rows("records").values()]:
+                if row["formKey"] == "AE":
+                    edit.records.change(row["recordId"], {"AETERM": PLANTED}, reason=PLANTED)
+        for row in registry.rows("queries", study):
+            changes = {"variable": "AETERM", "description": PLANTED}
+            registry.update_row("queries", study, row["annotationId"], **changes)
+    with DemoServer(registry) as running:
+        yield running
+
+
+class Site:
+    def __init__(self, server, folder, real):
+        self.server, self.folder, self.real = server, folder, real
+        self.store = LocalPipelineStore(folder / "artifacts")
+
+    def run(self, *select):
+        defs = location(self.folder, small_pages(self.server), *PIPELINES)
+        return execute(defs, self.real, STUDY, OTHER, select=select or None)
+
+    def blind(self, name="AETERM"):
+        with self.server.registry.edit(STUDY) as edit:
+            row = edit.variables.find(formKey="AE", variableName=name)
+            edit.variables.change(row["variableId"], blinded=True)
+
+    def edit_records(self):
+        with self.server.registry.edit(STUDY) as edit:
+            for row in [*edit.rows("records").values()]:
+                if row["formKey"] == "AE" and not row["deleted"]:
+                    edit.records.change(row["recordId"], {"AETERM": f"{PLANTED} again"})
+
+    def shows(self, study=STUDY, as_of=None):
+        """Return the artifacts that show the planted value."""
+        texts = {
+            name: str(self.store.download_table(f"{name}/{study}", as_of=as_of).to_pylist())
+            for name in (*TABLES, "answers")
+        }
+        members = self.store.download_set_tables(f"form_tables/{study}", as_of=as_of)
+        texts["form_tables"] = str({name: each.to_pylist() for name, each in members.items()})
+        texts["note"] = str(self.store.download_json(f"note/{study}", as_of=as_of))
+        return {name for name, text in texts.items() if PLANTED in text}
+
+
+@pytest.fixture
+def site(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCH_STORE", str(tmp_path / "artifacts"))
+    with instance(STUDY, OTHER) as real:
+        found = Site(server, tmp_path, real)
+        assert found.run().is_success
+        yield found
+
+
+def stored(site):
+    """Return every object of the open store with its bytes."""
+    files = (path for path in (site.folder / "artifacts").rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files}
+
+
+def test_without_yes_nothing_changes(site, capsys):
+    site.blind()
+    assert site.run().is_success
+    before = stored(site)
+    assert main(["redact"]) == 0
+    said = capsys.readouterr().out
+    assert stored(site) == before
+    assert f"records/{STUDY}, version " in said
+    assert "AE.AETERM: would be rewritten without them" in said
+    assert f"answers/{STUDY}, version " in said
+    assert "AE.AETERM: would be removed" in said
+    assert "Nothing was changed." in said
+    assert (OTHER in said, PLANTED in said) == (False, False)
+
+
+def test_the_older_versions_are_redacted_and_nothing_else(site, capsys):
+    site.edit_records()
+    assert site.run().is_success
+    moment = datetime.now(UTC)
+    shown = site.shows()
+    assert shown >= {"records", "record_changes", "record_revisions", "form_tables", "answers"}
+    before = {name: site.store.download_table(f"{name}/{STUDY}") for name in TABLES}
+    site.blind()
+    assert site.run().is_success
+    assert site.shows() == set()
+    assert main(["redact", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "Nothing was changed" not in said
+    assert PLANTED not in said
+    for name in TABLES:
+        then = site.store.download_table(f"{name}/{STUDY}", as_of=moment)
+        assert PLANTED not in str(then.to_pylist())
+        kept = [column for column in then.column_names if then[column].equals(before[name][column])]
+        assert len(kept) >= len(then.column_names) - 3 or name in {"codings", "record_changes"}
+    members = site.store.download_set_tables(f"form_tables/{STUDY}", as_of=moment)
+    assert {"AETERM", "AETERM_RAW"} & {*members["AE"].column_names} == set()
+    assert "AESER" in members["AE"].column_names
+    assert PLANTED not in str({name: each.to_pylist() for name, each in members.items()})
+    assert site.shows(OTHER) == shown - {"record_changes"}  # nobody edited its records
+    assert site.store.blinded_since() == []
+    assert [each for each in site.store.verify() if not each.leftover] == []
+    publication = site.store.manifest(f"records/{STUDY}", as_of=moment).publications[0]
+    assert publication.redacted_variables == ("AE.AETERM",)
+    assert main(["redact", "--yes"]) == 0
+    assert "No open version" in capsys.readouterr().out
+    changes = site.store.download_table(f"record_changes/{STUDY}").num_rows
+    assert site.run().is_success
+    after = site.store.download_table(f"record_changes/{STUDY}")
+    assert after.num_rows == changes  # a redaction is no change
+    assert "unknown" not in after["kind"].to_pylist()
+
+
+def test_what_cant_be_rewritten_is_run_again_first(site, capsys):
+    site.blind()
+    assert site.run("variables", "records").is_success
+    assert main(["redact", "--study", STUDY, "--yes"]) == 1
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith(f"answers/{STUDY}")]
+    assert "(current)" in line
+    assert "run its pipeline again" in line
+    # Tables of the API were current, and were rewritten; the user's own ones still show it.
+    assert site.shows() == {"answers"} | ({"note"} & site.shows())
+    assert site.run().is_success
+    assert main(["redact", "--yes"]) == 0
+    assert site.shows() == set()
+    assert site.store.blinded_since() == []
+
+
+def test_another_study_and_marked_versions_stay(site, capsys):
+    old = site.store.manifest(f"records/{STUDY}").content.sha256
+    site.store.mark("interim", {f"records/{STUDY}": old}, study=STUDY)
+    site.blind()
+    assert site.run().is_success
+    assert main(["redact", "--study", OTHER, "--yes"]) == 0
+    assert site.store.manifest(f"records/{STUDY}", old)
+    assert main(["redact", "--yes"]) == 1
+    assert "is marked: use --marked" in capsys.readouterr().out
+    assert PLANTED in str(
+        site.store.download_table(f"records/{STUDY}", as_of="interim").to_pylist()
+    )
+    assert main(["redact", "--marked", "--yes"]) == 0
+    assert PLANTED not in str(
+        site.store.download_table(f"records/{STUDY}", as_of="interim").to_pylist()
+    )
+
+
+def test_the_restricted_store_and_the_values_in_it_stay(site):
+    site.blind()
+    assert site.run().is_success
+    restricted = LocalPipelineStore(site.folder / "restricted")
+    before = restricted.versions(f"records/{STUDY}")
+    assert main(["redact", "--yes"]) == 0
+    assert restricted.versions(f"records/{STUDY}") == before
+    assert PLANTED in str(restricted.download_table(f"records/{STUDY}").to_pylist())
+    assert site.store.versions(f"note/{STUDY}", kind=ArtifactKind.JSON)
