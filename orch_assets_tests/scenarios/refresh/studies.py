@@ -23,13 +23,14 @@ from orch_assets.orchestration.ordering import in_dependency_order
 from orch_assets.orchestration.steps import StepResult
 from orch_assets.stores import ArtifactKind, PipelineStore, open_store
 
-# `study_summary` counts days, and so depends on the day on which it is made.
+# They also depend on the day on which they are made, or on what was stored before.
+_OF_THEIR_TIME: Final = {"study_summary", "record_changes", "tombstones", "dictionary_changes"}
 PIPELINES: Final = {
     each.name: each
     for each in in_dependency_order(
         each
         for each in discover_pipelines(pipelines)
-        if not each.on_request and each.name != "study_summary"
+        if not each.on_request and each.name not in _OF_THEIR_TIME
     )
 }
 PAGE_SIZE: Final = 20
