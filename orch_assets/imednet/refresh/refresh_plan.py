@@ -163,7 +163,8 @@ class RefreshPlan:
 
         counts, changes, table = self.counts, self._changes, self._table
         changes.reason = reason
-        counts.expected, counts.arrived, counts.pages = None, 0, 0
+        counts.expected = None
+        counts.arrived = counts.pages = counts.replaced_surrogates = 0
         began = datetime.now(UTC)
         load = functools.partial(_rows_of, table, previous)
         reading = WholeReading(table, counts, changes, load)
