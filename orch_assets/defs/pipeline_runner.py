@@ -16,7 +16,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
-from orch_assets.defs.events import StoredResult, none_withheld, uri_of, versions_of
+from orch_assets.defs.events import StoredResult, none_withheld, uri_of, value_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
@@ -266,15 +266,16 @@ class PipelineRunner:
             value = self.watch.watched(call.step.name, call.study_key, value)
         with derived_from(inputs):
             output = self._writer.write(call, value)
-        name, study_key = call.step.name, call.study_key
         if (refresh := refresh_of(value)) is not None and refresh.earlier is not None:
             # Each line of a run's log costs milliseconds, and most tables are unchanged.
-            level = logging.DEBUG if refresh.unchanged else logging.INFO
-            _logger(study_key).log(level, refresh_line(name, refresh))
+            version = value_of(output.result.metadata, "sha256")
+            level = logging.DEBUG if version == refresh.earlier.version else logging.INFO
+            _logger(call.study_key).log(level, refresh_line(call.step.name, refresh, version))
         self._note(call, output.result.metadata)
         if self.executions is None:
             return output
-        metadata = {**output.result.metadata, **self.executions.metadata(name, study_key)}
+        details = self.executions.metadata(call.step.name, call.study_key)
+        metadata = {**output.result.metadata, **details}
         return replace(output, result=replace(output.result, metadata=metadata))
 
     @cached_property

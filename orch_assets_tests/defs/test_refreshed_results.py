@@ -229,16 +229,29 @@ def test_a_reason_for_reading_all_rows_is_told(stores):
     values = told(stores.write(stream([[1, 2]], refresh)))
     assert (values["refresh"], values["refresh_reason"]) == ("read whole", "nothing was stored")
     minus = "\N{MINUS SIGN}"
-    assert refresh_line("sites", refresh) == (
+    assert refresh_line("sites", refresh, "new") == (
         f"sites: +2 ~0 {minus}0, 0 unchanged; read whole: nothing was stored"
     )
 
 
-def test_the_log_says_what_the_refresh_found():
-    refresh = PartRefresh(merged=True, changes=CHANGES)
+def test_the_log_says_what_the_refresh_found(stores):
+    stores.write(stream([[1, 2]]))
+    earlier = stores.open.previous(NAME)
+    refresh = PartRefresh(earlier, merged=True, changes=CHANGES)
     minus = "\N{MINUS SIGN}"
-    assert refresh_line("records", refresh) == (
+    assert refresh_line("records", refresh, "new") == (
         f"records: +2 ~2 {minus}1, 19,985 unchanged; 39 requests saved"
     )
     unchanged = replace(refresh, merged=False, unchanged=True)
-    assert refresh_line("records", unchanged) == "records: 19,985 unchanged; 39 requests saved"
+    assert refresh_line("records", unchanged, earlier.version) == (
+        "records: 19,985 unchanged; 39 requests saved"
+    )
+
+
+def test_the_log_calls_no_row_unchanged_if_only_other_things_than_dates_changed(stores):
+    stores.write(stream([[1, 2]]))
+    changes = RowChanges("read whole", "this table is always read whole", unchanged=2)
+    refresh = PartRefresh(stores.open.previous(NAME), changes=changes)
+    assert refresh_line("codings", refresh, "new") == (
+        "codings: changed without new dates; read whole: this table is always read whole"
+    )

@@ -70,9 +70,10 @@ class Account:
         return LocalPipelineStore(self.folder / name)
 
     def stored(self):
-        """Return all tables of all stores, by store, asset and member."""
+        """Return all tables that say how the study is now, by store, asset and member."""
         found = {}
-        for name, asset in itertools.product(STORES, [each.name for each in SHIPPED]):
+        now = [each.name for each in SHIPPED if each.group != "history"]
+        for name, asset in itertools.product(STORES, now):
             store, artifact = self.store(name), f"{asset}/{self.study}"
             if store.exists(artifact):
                 found[name, asset] = store.download_table(artifact)

@@ -35,11 +35,10 @@ def refresh_metadata(refresh: PartRefresh, version: str | None) -> Mapping[str, 
         refresh: The refresh.
         version: SHA-256 of the table that is current now.
     """
-    changes, earlier = refresh.changes, refresh.earlier
+    changes = refresh.changes
     reason = {} if changes.reason is None else {REFRESH_REASON: changes.reason}
     rows = row_metadata(changes)
-    same_rows = earlier is not None and changes.unchanged == earlier.num_rows and not changes.new
-    if earlier and same_rows and version != earlier.version:
+    if _changed_without_dates(refresh, version):
         rows = {name: rows[name] for name in rows if name in _KNOWN_BY_ID}
     return {
         REFRESH: dg.MetadataValue.text(changes.reading),
@@ -65,13 +64,23 @@ def row_metadata(changes: RowChanges) -> dict[str, dg.IntMetadataValue]:
     return {name: dg.MetadataValue.int(count) for name, count in rows.items()}
 
 
-def refresh_line(pipeline: str, refresh: PartRefresh) -> str:
-    """Return a finished refresh as a line for the study's log."""
+def refresh_line(pipeline: str, refresh: PartRefresh, version: str | None) -> str:
+    """Return a finished refresh as a line for the study's log; see :func:`refresh_metadata`."""
     changes = refresh.changes
-    rows = f"{changes.unchanged:,} unchanged"
-    if not refresh.unchanged:
-        rows = f"{changes.text}, {rows}"
+    rows = f"{changes.text}, {changes.unchanged:,} unchanged"
+    if _changed_without_dates(refresh, version):
+        rows = "changed without new dates"
+    elif refresh.unchanged:
+        rows = f"{changes.unchanged:,} unchanged"
     how = f"{changes.requests_saved:,} requests saved"
     if changes.reading != COUNTED:
         how = f"{changes.reading}: {changes.reason}"
     return f"{pipeline}: {rows}; {how}"
+
+
+def _changed_without_dates(refresh: PartRefresh, version: str | None) -> bool:
+    """Return whether the table changed although all rows of the earlier version seem unchanged."""
+    changes, earlier = refresh.changes, refresh.earlier
+    if earlier is None or version == earlier.version:
+        return False
+    return changes.unchanged == earlier.num_rows and not changes.new
