@@ -36,6 +36,7 @@ _DAY = 86_400
 _TWO_YEARS = 730 * _DAY
 _STUDY = "PREPARED"
 _KEPT_PAGES = 500
+_PRIMES = (7919, 104_729, 611_953, 15_485_863)
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -151,7 +152,9 @@ class Account:
         row = self._records[number]
         deleted = b"true" if row.deleted else b"false"
         dates = _date(row.created), _date(row.modified)
-        return self._templates[number % PAGE] % (number + 1, deleted, *dates, row.edits)
+        answers = [number * prime % 1_000_003 for prime in _PRIMES]
+        places = (number + 1, deleted, *dates, row.edits, *answers)
+        return self._templates[number % PAGE] % places
 
     def _revision(self, number: int) -> bytes:
         of_record, moment = self._revisions[number]
@@ -165,13 +168,17 @@ def _date(seconds: int) -> bytes:
 
 
 def _template(number: int) -> bytes:
-    """Return a record's JSON with places for its ID, deletion, two dates, and edits."""
+    """Return a record's JSON with places for its ID, deletion, two dates, edits, and answers.
+
+    Four answers differ from record to record, so that a stored record isn't a few bytes only.
+    """
     row = {**record(number), "recordId": "ID", "deleted": "DELETED"}
     row |= {"dateCreated": "CREATED", "dateModified": "MODIFIED"}
-    row["recordData"] |= {VARIABLES[0]: "edit EDITS"}
+    row["recordData"] |= {VARIABLES[0]: "edit NUMBER"}
+    row["recordData"] |= dict.fromkeys(VARIABLES[3::3][: len(_PRIMES)], "measured NUMBER")
     text = _json(row).replace(b'"ID"', b"%d").replace(b'"DELETED"', b"%b")
     text = text.replace(b"CREATED", b"%b").replace(b"MODIFIED", b"%b")
-    return text.replace(b"EDITS", b"%d")
+    return text.replace(b"NUMBER", b"%d")
 
 
 _REVISION = (

@@ -62,8 +62,9 @@ def _carried_out(plan: "RedactionPlan", step: "RedactionStep", *, yes: bool) -> 
         try:
             redacted = plan.carry_out(step)
         except (StoreError, KeyError) as error:
-            reason = str(error) if isinstance(error, StoreError) else "it lacks a column"
-            is_done, became = False, f"can't be redacted: {reason}"
+            is_done, became = False, f"can't be rewritten: {error}"
+            if isinstance(error, KeyError):  # an earlier release named its columns otherwise
+                became = "lacks a column, so it can't be rewritten: remove it with store.retain()"
         else:
             new = redacted.version if redacted else None
             became = "holds none of them" if new == found.version else _DONE[action]

@@ -48,7 +48,7 @@ def dictionary_changes(
     forms: "pa.Table",
     *,
     previous: PreviousResult | None = None,
-) -> "pa.Table":
+) -> Any:
     """Changes of a study's data dictionary, as runs of this pipeline noticed them.
 
     - Grain: one row for each change of a variable or a form. No row is ever removed.
@@ -64,44 +64,44 @@ def dictionary_changes(
     """
     import pyarrow as pa
 
-    table = _schema().empty_table()
-    if previous is not None:
-        noticed_at = datetime.now(UTC)
-        rows = [
-            {"study_key": study_key, "noticed_at": noticed_at, **row}
-            for what, name, now in ((VARIABLE, "variables", variables), (FORM, "forms", forms))
-            for row in _changes(previous, what, name, now)
-        ]
-        earlier = pa.Table.from_batches(previous.table.batches(), previous.table.schema)
-        new = pa.Table.from_pylist(rows, schema=table.schema)
-        table = pa.concat_tables([table, earlier.select(table.column_names), new])
-        study_logger.info("%d changes", len(rows))
-    return table
+    from orch_assets.imednet.history.appended_tables import append, schema_of
+
+    schema, tables = schema_of(COLUMNS), {"variables": variables, "forms": forms}
+    if previous is None:
+        return schema.empty_table()
+    changed = [name for name in tables if _is_other(previous, name)]
+    if unknown := sorted(tables.keys() - previous.inputs.keys()):
+        study_logger.warning("%s can't be compared: not stored by orch-assets", unknown)
+    noticed_at = datetime.now(UTC)
+    rows = [
+        {"study_key": study_key, "noticed_at": noticed_at, **row}
+        for name in changed
+        for row in _changes(previous, name, tables[name])
+    ]
+    new = pa.Table.from_pylist(rows, schema=schema)
+    return append(previous.table, new, len(changed))
+
+
+def _is_other(previous: PreviousResult, name: str) -> bool:
+    """Return whether a table has another version than the one that was last compared."""
+    before, version = previous.upstream(name), previous.inputs.get(name)
+    return version is not None and (before is None or before.table.version != version)
 
 
 def _changes(
-    previous: PreviousResult, what: str, name: str, now: "pa.Table"
-) -> Iterator[dict[str, Any]]:
+    previous: PreviousResult, name: str, now: "pa.Table"
+) -> Iterator[dict[str, str | int | None]]:
     """Yield what changed in one table since the previous result was made."""
     import pyarrow as pa
 
-    before, version = previous.upstream(name), previous.inputs.get(name)
-    versions = {"version_from": before and before.table.version, "version_to": version}
-    if before is None:
-        yield {**asdict(unknown_change(what)), **versions}
-    elif before.table.version != version:
+    what, before = FORM if name == "forms" else VARIABLE, previous.upstream(name)
+    changes = [unknown_change(what)]
+    if before is not None:
         earlier = pa.Table.from_batches(before.table.batches(), before.table.schema)
-        for change in changes_between(what, earlier, now):
-            yield {**asdict(change), **versions}
-
-
-def _schema() -> "pa.Schema":
-    import pyarrow as pa
-
-    zoned = pa.timestamp("us", tz="UTC")
-    return pa.schema(
-        [
-            (each.name, zoned if "tz=" in each.type else pa.type_for_alias(each.type))
-            for each in COLUMNS
-        ]
-    )
+        changes = changes_between(what, earlier, now)
+    for change in changes:
+        yield {
+            **asdict(change),
+            "version_from": before.table.version if before else None,
+            "version_to": previous.inputs[name],
+        }

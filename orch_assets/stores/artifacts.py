@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named
-from orch_assets.stores.manifest import Content
+from orch_assets.stores.manifest import Content, Manifest
 
 
 class ArtifactKind(StrEnum):
@@ -49,6 +49,23 @@ class Published:
     columns: tuple[tuple[str, str], ...]
     published_at: str
     members: Mapping[str, Content] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, uri: str, manifest: Manifest, members: Mapping[str, Content] | None = None
+    ) -> "Published":
+        """Return what the last publication of a manifest has published."""
+        content = manifest.content
+        return cls(
+            uri=uri,
+            artifact=manifest.artifact,
+            sha256=content.sha256,
+            bytes=content.bytes,
+            rows=content.rows,
+            columns=content.columns,
+            published_at=manifest.publications[-1].published_at,
+            members=members or {},
+        )
 
 
 @dataclass(frozen=True)

@@ -331,22 +331,4 @@ class ArtifactHistory:
         state: Mapping[str, Any] | None = None,
     ) -> Published:
         manifest = self._publisher.commit(keys, size, content, replaces, state)
-        return self._as_published(keys, manifest, members)
-
-    def _as_published(
-        self,
-        keys: ArtifactKeys,
-        manifest: Manifest,
-        members: Mapping[str, Content] | None = None,
-    ) -> Published:
-        content = manifest.content
-        return Published(
-            uri=self._backend.uri(keys.current),
-            artifact=keys.name,
-            sha256=content.sha256,
-            bytes=content.bytes,
-            rows=content.rows,
-            columns=content.columns,
-            published_at=manifest.publications[-1].published_at,
-            members=members or {},
-        )
+        return Published.of(self._backend.uri(keys.current), manifest, members)

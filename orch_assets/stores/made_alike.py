@@ -1,5 +1,6 @@
 """Whether the same code, with the same libraries, would make a stored version again."""
 
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ def _without_run(provenance: Mapping[str, str]) -> dict[str, str]:
     return {name: fact for name, fact in provenance.items() if name != "run"}
 
 
+@functools.cache  # each takes milliseconds
 def _installed(library: str) -> str | None:
     """Return the installed version, also of a library that this process has not imported yet."""
     if library == "python":

@@ -233,7 +233,7 @@ class StoredArtifacts(ArtifactHistory):
 
         Args:
             name: Name of the mark, by the rules of study keys.
-            versions: Versions (SHA-256) by artifact name.
+            versions: Versions (SHA-256) by artifact name; what stands for a redacted one is marked.
             study: Key of the study.
             run: ID of the run that made them.
 
@@ -275,9 +275,11 @@ class StoredArtifacts(ArtifactHistory):
     def _marked(self, artifact: str, version: str) -> MarkedVersion:
         for kind in ArtifactKind:
             keys = self._keys(artifact, kind)
-            is_stored = self._backend.exists(keys.version(version))
-            if is_stored and self._publisher.entries(keys, version):
-                return MarkedVersion(artifact, keys.kind, keys.extension, version)
+            entries = self._publisher.entries(keys, version)
+            redacted = None if entries else self._publisher.redacted(keys, version)
+            stored = redacted.sha256 if redacted else version
+            if (entries or redacted) and self._backend.exists(keys.version(stored)):
+                return MarkedVersion(artifact, keys.kind, keys.extension, stored)
         raise ArtifactNotFoundError(
             f"Version {version} of {named(artifact)} is not stored here, so it can't be marked.",
             artifact=artifact,

@@ -269,7 +269,7 @@ class PipelineStore(StoredArtifacts):
         current = manifest.content.sha256 if manifest else None
         if manifest is None or current != earlier:
             raise ArtifactReplacedError(keys.name, earlier, current)
-        return self._as_published(keys, manifest)
+        return Published.of(self._backend.uri(keys.current), manifest)
 
     def _store_member(
         self, keys: ArtifactKeys, position: int, member: str, table: "Table | StoredMember"

@@ -356,6 +356,17 @@ class PreviousContract(StoreFixtures):
         assert tables["a"].equals(ROWS)
         assert store.verify() == []
 
+    def test_a_table_of_a_set_is_read_from_the_version_it_was_taken_from(
+        self, store: PipelineStore
+    ) -> None:
+        store.publish_set({"a": ROWS, "b": MORE}, "s")
+        table = store.previous_members("s").table("b")
+        store.publish_set({"b": OTHER}, "s")
+        assert table.num_rows == MORE.num_rows
+        assert pa.Table.from_batches(table.batches(), table.schema).equals(MORE)
+        first = MORE.column_names[:1]
+        assert table.columns(first).equals(MORE.select(first))
+
     def test_the_same_tables_are_the_same_version_of_a_set(self, store: PipelineStore) -> None:
         published = store.publish_set({"a": ROWS, "b": MORE}, "s")
         again = store.publish_set({**store.previous_members("s")}, "s")

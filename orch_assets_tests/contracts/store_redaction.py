@@ -194,6 +194,18 @@ class RedactionContract(StoreFixtures):
         assert store.download_table(RECORDS, as_of="interim").equals(table(None))
         assert store.verify() == []
 
+    def test_what_stands_for_a_redacted_version_is_marked(self, store: PipelineStore) -> None:
+        """The events of a run still have the hash of the version that was redacted."""
+        study = Study(store)
+        study.blind(TERM=False)
+        old = study.make(RECORDS, table(), DICTIONARY)
+        study.blind(TERM=True)
+        study.make(RECORDS, table(None, n=5), DICTIONARY)
+        study.redact()
+        for _ in range(2):  # setting it again changes nothing
+            store.mark("interim", {RECORDS: old}, study="S", run="r1")
+        assert store.download_table(RECORDS, as_of="interim").equals(table(None))
+
     def test_a_second_variable_is_redacted_from_a_redacted_version(
         self, store: PipelineStore
     ) -> None:

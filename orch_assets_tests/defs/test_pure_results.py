@@ -98,7 +98,7 @@ def test_only_the_study_with_changed_rows_is_made_again(tmp_path):
         location.rows["S2"] = [3, 4]
         location.run(real, STUDY, "S2")
         assert materializations(real, "doubled")["S2"][-1]["dagster/row_count"] == 2
-    assert location.called == [STUDY, "S2", "S2"]
+    assert sorted(location.called) == [STUDY, "S2", "S2"]
 
 
 def test_alone_in_a_run_it_is_carried_forward_by_the_stored_versions(tmp_path):
@@ -316,3 +316,30 @@ def test_a_pure_pipeline_takes_its_data_from_upstreams(options):
     function = reads if options else alone
     with pytest.raises(PipelineDefinitionError, match="is pure, so its data must come from"):
         study_pipeline(pure=True, **options)(function)
+
+
+def test_the_withheld_part_is_an_input_only_of_those_who_take_it(tmp_path):
+    for folder, whole, parts in (("both", True, 2), ("open", False, 1)):
+        location = Location(tmp_path / folder, split=True, whole=whole)
+        with instance(STUDY) as real:
+            location.run(real)
+        kind = ArtifactKind.TABLE if whole else ArtifactKind.SET
+        manifest = LocalPipelineStore(tmp_path / folder / "artifacts").manifest(RESULT, kind=kind)
+        inputs = manifest.publications[-1].inputs
+        assert len(inputs) == parts
+        assert sum("restricted" in uri for uri in inputs) == parts - 1
+
+
+def test_a_full_run_mends_a_table_that_is_lost(tmp_path):
+    location = Location(tmp_path)
+    with instance(STUDY) as real:
+        location.run(real)
+        (lost,) = (path for path in location.files() if "members" in path.parts)
+        lost.unlink()
+        assert location.run(real)["refresh"] == "carried forward"
+        result = location.defs.resolve_job_def("everything").execute_in_process(
+            instance=real, tags={**range_tags(STUDY, STUDY), "orch_assets/full": "true"}
+        )
+        assert result.success
+    tables = LocalPipelineStore(tmp_path / "artifacts").download_set_tables(RESULT)
+    assert tables["numbers"]["n"].to_pylist() == [1, 2]

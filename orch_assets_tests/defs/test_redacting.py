@@ -17,7 +17,7 @@ from orch_assets.pipelines.record_revisions import record_revisions
 from orch_assets.pipelines.records import records
 from orch_assets.pipelines.variables import variables
 from orch_assets.pipelines.visits import visits
-from orch_assets.stores import ArtifactKind
+from orch_assets.stores import ArtifactKind, derived_from
 from orch_assets_tests.support.harness import execute, instance
 from orch_assets_tests.support.runs import location, small_pages
 
@@ -206,3 +206,17 @@ def test_the_restricted_store_and_the_values_in_it_stay(site):
     assert restricted.versions(f"records/{STUDY}") == before
     assert PLANTED in str(restricted.download_table(f"records/{STUDY}").to_pylist())
     assert site.store.versions(f"note/{STUDY}", kind=ArtifactKind.JSON)
+
+
+def test_a_table_of_other_columns_stays_and_is_named(site, capsys):
+    """An earlier release may have stored it."""
+    table = site.store.download_table(f"records/{STUDY}").drop_columns(["record_data"])
+    with derived_from(site.store.manifest(f"records/{STUDY}").publications[-1].inputs):
+        old = site.store.publish(table, f"records/{STUDY}").sha256
+    site.blind()
+    assert site.run().is_success
+    assert main(["redact", "--yes"]) == 1
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if "lacks a column" in line]
+    assert line.startswith(f"records/{STUDY}, version {old[:12]}")
+    assert site.store.manifest(f"records/{STUDY}", old)

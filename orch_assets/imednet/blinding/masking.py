@@ -34,7 +34,8 @@ def without(table: "pa.Table", mask: "pa.BooleanArray", columns: Sequence[str]) 
         return table
     for name in columns:
         null = pa.scalar(None, table[name].type)
-        table = replaced(table, name, pc.if_else(mask, null, table[name]))
+        # As one array: of several, pyarrow 16 makes arrays that can't be joined.
+        table = replaced(table, name, pc.if_else(mask, null, table[name].combine_chunks()))
     return table
 
 

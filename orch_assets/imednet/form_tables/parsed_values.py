@@ -50,7 +50,8 @@ def _parse_integer(text: str) -> int | None:
         parsed = _parse_number(text)
         if parsed is None or not parsed.is_integer():
             return None
-        number = int(parsed)
+        # Not int(parsed): from 2**53 on, a float may stand for another whole number than the text.
+        number = int(Decimal(text))
     return number if -(2**63) <= number < 2**63 else None
 
 

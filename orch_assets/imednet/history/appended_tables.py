@@ -9,7 +9,7 @@ from orch_assets.imednet.form_tables.spill_buffer import SpillBuffer
 from orch_assets.imednet.history.change_columns import MOMENT, NUMBERS
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
-from orch_assets.refreshing import PartRefresh
+from orch_assets.refreshing import PartRefresh, RowChanges, StoredTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,6 +86,22 @@ def appended(
             yield _conformed(batch, schema)
 
     return BatchStream(rows(), ReadingCounts(), schema, refresh=refresh)
+
+
+def append(earlier: StoredTable, new: "pa.Table", versions: int) -> BatchStream:
+    """Return a stored table with new rows at its end.
+
+    Args:
+        earlier: The table. If nothing was compared, it stays as it is.
+        new: The new rows, with the schema that the table is to have.
+        versions: How many versions were compared to find them.
+    """
+    reason = compared(versions) if versions else NOTHING_PUBLISHED
+    changes = RowChanges(APPENDED, reason, new=new.num_rows, unchanged=earlier.num_rows)
+    if not versions:
+        return appended(new.schema, [], PartRefresh(earlier, unchanged=True, changes=changes))
+    refresh = PartRefresh(earlier, merged=True, changes=changes)
+    return appended(new.schema, [earlier.batches(), new.to_batches()], refresh)
 
 
 def _conformed(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":

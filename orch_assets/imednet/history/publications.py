@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.refreshing import PartHistory, StoredTable, TableHistory
 
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
@@ -59,14 +60,16 @@ def steps_since(
 ) -> list[VersionStep] | None:
     """Return the steps from a position to what is current; empty if nothing was published since.
 
-    Publications that were removed are skipped: the one before and the one after are then a step.
+    Publications that were removed, or are damaged, are skipped: the one before and the one after
+    are then a step.
 
     Args:
         history: The stored versions.
         position: An earlier result of :func:`position_of`; None if it is unknown.
 
     Returns:
-        None if a version of the position was removed, so that it is unknown what changed since.
+        None if a version of the position was removed or is damaged, so that it is unknown what
+        changed since.
     """
     if position == position_of(history):
         return []
@@ -92,6 +95,14 @@ def steps_of_one_account(steps: Sequence[VersionStep]) -> Sequence[VersionStep]:
 def stored_at(history: PartHistory | None, place: Mapping[str, Any] | None) -> StoredTable | None:
     """Return the version at one part's place in a position; None if there is none."""
     return history.table(place["version"]) if history and place else None
+
+
+def readable(stored: StoredTable | None) -> StoredTable | None:
+    """Return a version if its bytes are those that were published; else None."""
+    try:
+        return stored if stored and stored.schema else None
+    except (ArtifactCorruptError, ArtifactNotFoundError):
+        return None
 
 
 def _is_of_two_accounts(step: VersionStep) -> bool:
@@ -128,9 +139,9 @@ def _current(history: TableHistory) -> PublishedParts | None:
 def _at(
     history: TableHistory, position: Mapping[str, Any], published_at: datetime = _UNKNOWN
 ) -> PublishedParts | None:
-    """Return the publication at a position; None if one of its parts was removed."""
-    table = stored_at(history.table, position["table"])
-    withheld = stored_at(history.withheld, position["withheld"])
+    """Return the publication at a position; None if one of its parts was removed or is damaged."""
+    table = readable(stored_at(history.table, position["table"]))
+    withheld = readable(stored_at(history.withheld, position["withheld"]))
     if table is None or (position["withheld"] and withheld is None):
         return None
     return PublishedParts(table, withheld, published_at)

@@ -37,6 +37,7 @@ from orch_assets.imednet.history.field_changes import (
 from orch_assets.imednet.history.publications import (
     VersionStep,
     position_of,
+    readable,
     steps_of_one_account,
     steps_since,
     stored_at,
@@ -274,5 +275,5 @@ def _trail(revisions: TableHistory, state: Mapping[str, Any]) -> AuditTrail:
     return AuditTrail(
         stored_at(revisions.table, now["table"]),
         stored_at(revisions.withheld, now["withheld"]),
-        stored_at(revisions.table, known.get("table")),
+        readable(stored_at(revisions.table, known.get("table"))),
     )

@@ -44,10 +44,13 @@ def is_same_account(table: RefreshedTable, previous: PreviousResult | None, acco
     """
     if previous is None:
         return False
-    state = previous.table.state
-    known = {name: state.get(name) for name in ("registry", "study")}
     expected = {"registry": table.access.registry, "study": account}
-    differing = [name for name, value in expected.items() if known[name] not in {None, value}]
+    parts = [part for part in (previous.table, previous.withheld) if part is not None]
+    differing = [
+        name
+        for name, value in expected.items()
+        if any(part.state.get(name) is not None and part.state[name] != value for part in parts)
+    ]
     if not differing:
         return True
     if previous.accept_other_registry:

@@ -77,7 +77,7 @@ def _merged(
     # Positions in the old rows followed by the new ones: each row is copied once.
     places = np.searchsorted(ids[kept], new)
     sources = np.insert(np.flatnonzero(kept), places, np.arange(len(new)) + len(ids))
-    both = pa.concat_batches([batch, *rows.to_batches()])
+    (both,) = pa.Table.from_batches([batch, *rows.to_batches()]).combine_chunks().to_batches()
     return both.take(pa.array(sources))
 
 

@@ -140,7 +140,8 @@ class RefreshPlan:
         parts = self._division.divide(rows)
         self._set_states(
             found.total,
-            any(basis.parts[1:]) or any(part.num_rows for part in parts[1:]),
+            any(part is not None for part in basis.parts[1:])
+            or any(part.num_rows for part in parts[1:]),
             NewestRows(watermark, since, tail if tail.num_rows <= MOST_ROWS else None),
             basis.state.read_whole_at,
         )
@@ -162,7 +163,8 @@ class RefreshPlan:
 
         counts, changes, table = self.counts, self._changes, self._table
         changes.reason = reason
-        counts.expected, counts.arrived, counts.pages = None, 0, 0
+        counts.expected = None
+        counts.arrived = counts.pages = counts.replaced_surrogates = 0
         began = datetime.now(UTC)
         load = functools.partial(_rows_of, table, previous)
         reading = WholeReading(table, counts, changes, load)
@@ -246,8 +248,9 @@ def _rows_of(table: RefreshedTable, previous: PreviousResult | None) -> EarlierR
         return None
     # Of a table read by date, all rows are in the open part.
     withheld = None if table.rule.by_date else previous.withheld
+    parts = [part for part in (previous.table, withheld) if part is not None]
     try:
-        if all(_has_columns(part, table) for part in (previous.table, withheld) if part):
+        if all(_has_columns(part, table) for part in parts):
             return EarlierRows(previous.table, table.id_column, table.rule, withheld)
     except (ArtifactCorruptError, ArtifactNotFoundError):
         pass

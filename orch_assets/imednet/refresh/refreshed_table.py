@@ -154,6 +154,7 @@ class RefreshedTable:
             pages.close()
             counts.retries += own.retries
             counts.pages += own.pages
+            counts.replaced_surrogates += own.replaced_surrogates
             changes.requests += self.requests(own.arrived)
         return ChangedRows(pa.Table.from_batches(batches, self.schema), moment, reading.began)
 

@@ -213,11 +213,13 @@ def test_the_changes_of_any_edits_lead_from_the_earlier_dictionary_to_the_later_
         assert not any(later[each]["in use"] for each in later.keys() - earlier.keys())
         assert {each.kind for each in found} <= set(KINDS)
         assert variable_changes(after, after) == form_changes(forms_after, forms_after) == []
-        different = named_forms(forms_before) ^ named_forms(forms_after)
+        old, new = form_states(forms_before), form_states(forms_after)
+        different = {key for key in new if old.get(key, (None, True)) != new[key]}
+        unseen = {key for key in new.keys() - old.keys() if new[key][1]}  # added and disabled
         changed = {each.form_key for each in form_changes(forms_before, forms_after)}
-        assert changed == {key for key, _ in different}
+        assert changed == different - unseen
 
 
-def named_forms(forms: Any) -> set[tuple[str, str]]:
-    """Return key and name of the forms in use."""
-    return {(row["form_key"], row["form_name"]) for row in forms.to_pylist() if not row["disabled"]}
+def form_states(forms: Any) -> dict[str, tuple[str, bool]]:
+    """Return name and disabled flag of each form, by its key."""
+    return {row["form_key"]: (row["form_name"], row["disabled"]) for row in forms.to_pylist()}

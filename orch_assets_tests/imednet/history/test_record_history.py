@@ -220,6 +220,22 @@ def test_a_version_that_was_removed_before_it_was_compared_is_told(study):
     assert row["to_version"] == study.open.history("records").version
 
 
+def test_a_version_that_is_damaged_before_it_was_compared_is_told(study, tmp_path):
+    started(study)
+    version = study.open.history("records").version
+    (file,) = [each for each in (tmp_path / "open").rglob(version) if each.is_file()]
+    file.chmod(0o600)
+    file.write_bytes(b"damaged")
+    changed(study, PULSE="80")
+    study.read()
+    study.compare()
+    assert [row["kind"] for row in study.rows()] == ["unknown"]
+    changed(study, PULSE="81")
+    study.read()
+    study.compare()
+    assert [row["kind"] for row in study.rows()] == ["unknown", "changed"]
+
+
 def test_a_variable_that_becomes_blinded_leaves_the_open_table(study):
     started(study)
     changed(study, PULSE="planted-1")

@@ -10,7 +10,7 @@ from orch_assets.imednet.refresh.account_reader import AccountReader
 from orch_assets.study import study_context
 from orch_assets_tests.imednet.conftest import MakeSDK
 from orch_assets_tests.imednet.refresh.conftest import PAGE, STUDY, Account
-from orch_assets_tests.imednet.refresh.stored import Refresher
+from orch_assets_tests.imednet.refresh.stored import Refresher, Result
 
 
 def refresher_of(make_sdk: MakeSDK, server: DemoServer, **options: Any) -> Refresher:
@@ -86,6 +86,17 @@ def test_an_odd_state_does_not_open_the_door_to_another_account(
     part.state = {**part.state, "rule": "unreadable"}
     with pytest.raises(OtherRegistryError):
         refresher_of(make_sdk, other, registry_name="demo").run("records", previous=first)
+
+
+def test_a_withheld_part_of_another_account_is_refused_too(
+    account: Account, other: DemoServer, make_sdk: MakeSDK
+) -> None:
+    """Two accounts may share the restricted store by mistake."""
+    ours = account.refresher().run("records")["records"]
+    theirs = refresher_of(make_sdk, other, registry_name="demo").run("records")["records"]
+    mixed = Result([ours.parts[0], theirs.parts[1]], ())
+    with pytest.raises(OtherRegistryError):
+        account.refresher().run("records", previous={"records": mixed})
 
 
 def test_a_study_that_the_account_does_not_list_is_an_error(account: Account) -> None:

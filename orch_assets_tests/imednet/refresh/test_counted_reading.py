@@ -201,6 +201,28 @@ def test_the_withheld_part_needs_no_reader_beside_the_open_one(account: Account)
     assert as_table(parts.table).equals(whole.table)
 
 
+def test_the_counts_are_those_of_the_answer_and_the_total(account: Account) -> None:
+    """Replaced halves of surrogate pairs are counted in the changed rows."""
+    refresher = account.refresher(overlap=0)
+    first = run(refresher, "subjects", "visits")
+    account.registry.clock.advance(timedelta(hours=1))
+    visit = account.registry.rows("visits", STUDY)[3]
+    account.registry.update_row(
+        "visits",
+        STUDY,
+        visit["visitId"],
+        dateModified=account.registry.clock.text,
+        visitDateForm="half a pair: \ud83d",
+    )
+    stream = refresher.sdk.visits.refresh(STUDY, first["visits"].previous())
+    parts = split_withheld("visits", stream)
+    assert parts.table.refresh.changes.changed == 1
+    assert parts.table.counts is parts.withheld.counts
+    counts = parts.table.counts
+    assert (counts.expected, counts.replaced_surrogates) == (first["visits"].parts[0].num_rows, 1)
+    assert 1 <= counts.arrived < counts.expected
+
+
 def test_a_stream_that_is_not_split_is_merged_too(account: Account) -> None:
     sdk = account.refresher().sdk
     stream = sdk.records.refresh(STUDY)

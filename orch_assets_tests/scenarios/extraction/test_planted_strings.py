@@ -40,7 +40,7 @@ PATHS = {"study": "studies", "record_revisions": "recordRevisions"}
 TABLES = [
     each.name
     for each in discover_pipelines(pipelines)
-    if each.name not in {"form_tables", "study_summary"}
+    if each.group == "registry" and each.name != "form_tables"
 ]
 
 

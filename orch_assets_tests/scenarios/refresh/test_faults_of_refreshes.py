@@ -132,7 +132,7 @@ def test_a_fault_gives_the_right_table_or_a_failure_that_touches_nothing(
     counted: "Counter[str]",
 ) -> None:
     kind = KINDS[name]
-    for request in REQUESTS:
+    for request in REQUESTS if times else REQUESTS[:2]:  # a fault that stays is met by the first
         on.reset()
         wires[kind.tls].spoiled[:] = []
         endpoint = "recordRevisions" if request == "revisions" else "records"

@@ -118,8 +118,9 @@ def test_after_a_kill_the_next_run_gives_what_a_whole_reading_gives(
             assert steps > 2 * POINTS
             for number in range(1, POINTS + 1):
                 assert next_run(number) == signal.SIGKILL
-                at.succeed(*NAMES)
-                at.assert_whole(tmp_path / f"{number}", *NAMES)
+                if place == "disk" or number % 3 == 0 or number == POINTS:  # buckets are slow
+                    at.succeed(*NAMES)
+                    at.assert_whole(tmp_path / f"{number}", *NAMES)
             runs.stdin.close()
             assert runs.wait(60) == 0
         assert at.store("artifacts").verify() == []
