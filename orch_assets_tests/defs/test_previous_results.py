@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from orch_assets import LocalPipelineStore, SplitTable, study_pipeline
+from orch_assets.errors import ArtifactCorruptError
 from orch_assets_tests.support.harness import definitions, execute, instance
 
 NAMES = ("work", "numbers", "parts")
@@ -99,13 +100,17 @@ def test_without_an_open_part_there_is_no_previous_result(given):
     assert given.previous == [None, None]
 
 
-def test_a_damaged_previous_result_is_none(given):
+def test_using_a_damaged_previous_result_raises_an_error(given):
+    """A table that only grows would lose its rows if it began anew."""
     with instance("A") as real:
         given.run(real)
         for entry in (given.folder / "artifacts" / "work").rglob("manifests/*/*"):
             entry.write_text("{}")
         given.run(real)
-    assert given.previous == [None, None]
+    assert given.previous[0] is None
+    for use in ("version", "state", "num_rows"):
+        with pytest.raises(ArtifactCorruptError, match="can't be read"):
+            getattr(given.previous[1].table, use)
 
 
 class InMemory(dg.IOManager):

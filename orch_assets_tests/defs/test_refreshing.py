@@ -197,6 +197,44 @@ def test_a_damaged_version_is_a_reason_to_read_everything(account, tmp_path):
     assert [key for key, table in expected.items() if not found[key].equals(table)] == []
 
 
+@contextmanager
+def damaged_manifests(account, *assets):
+    """Replace the manifests of all versions in the open store."""
+    paths = [
+        path
+        for asset in assets
+        for path in (account.folder / "artifacts" / asset).rglob("manifests/*/*")
+    ]
+    assert paths
+    entries = {path: path.read_bytes() for path in paths}
+    for path in paths:
+        path.write_text("{}")
+    yield
+    for path, entry in entries.items():
+        path.write_bytes(entry)
+
+
+def test_with_damaged_manifests_tables_are_read_whole_but_those_that_grow_do_not_begin_anew(
+    account,
+):
+    """A history that began anew would look complete; its study fails, and its versions stay."""
+    account.succeed()
+    edit(account)
+    account.succeed()
+    grow = ("record_changes", "tombstones", "dictionary_changes")
+    files = account.files(*grow)
+    edit(account)
+    with damaged_manifests(account, "records", *grow):
+        run = account.run()
+        text = failure_text(account.real, run)
+        assert account.files(*grow).keys() == files.keys()
+    assert all(name in text for name in grow)
+    assert account.told("records")["refresh_reason"] == "the stored version can't be read"
+    account.succeed(*grow)
+    changes = account.store().download_table(f"record_changes/{account.study}")
+    assert len(set(changes["to_version"].to_pylist())) == 2
+
+
 def test_what_did_not_change_keeps_its_files(account):
     account.succeed()
     files = account.files(*REFRESHED)

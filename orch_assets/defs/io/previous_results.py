@@ -35,14 +35,20 @@ class PreviousResults:
     ) -> PreviousResult | None:
         """Return a pipeline's current result for a study.
 
-        None if there is none, if it is damaged, or if a user's own IO manager stores it.
+        None if there is none, or if a user's own IO manager stores it. If its manifest is damaged,
+        using the result raises ``ArtifactCorruptError``: a table that only grows must not begin
+        anew. Other tables are then read whole.
 
         Args:
             name: Name of the pipeline.
             study_key: Key of the study.
             inputs: See :class:`~orch_assets.refreshing.PreviousResult`.
         """
-        result = self._result(name, study_key, None)
+        try:
+            result = self._result(name, study_key, None)
+        except ArtifactCorruptError as error:
+            damaged: Any = _DamagedVersion(error)
+            result = PreviousResult(damaged, None, self.options.read_whole)
         return result and replace(result, inputs=inputs)
 
     def history(self, name: str, study_key: str, known: Mapping[str, str]) -> TableHistory:
@@ -93,7 +99,20 @@ class PreviousResults:
         )
 
     def _upstream(self, study_key: str, table: StoredTable, name: str) -> PreviousResult | None:
-        return self._result(name, study_key, table.inputs) if name in self.keys else None
+        try:
+            return self._result(name, study_key, table.inputs) if name in self.keys else None
+        except ArtifactCorruptError:  # as if the version had been removed
+            return None
+
+
+@dataclass(frozen=True)
+class _DamagedVersion:
+    """Takes the place of a version whose manifest can't be read; using it raises the error."""
+
+    error: ArtifactCorruptError
+
+    def __getattr__(self, name: str) -> Any:
+        raise self.error
 
 
 def stored_version(
@@ -107,22 +126,20 @@ def stored_version(
         versions: The version to return, by the artifact's URI; None for the current one.
 
     Returns:
-        A ``TableVersion`` or a ``SetVersion``. None if there is none, if it is damaged, or if a
-        user's own IO manager stores it.
+        A ``TableVersion`` or a ``SetVersion``. None if there is none, or if a user's own IO manager
+        stores it.
+
+    Raises:
+        ArtifactCorruptError: Its manifest can't be read.
     """
     if not isinstance(io_manager, PipelineIOManager):
         return None
     store = io_manager.pipeline_store()
     for find in (store.previous, store.previous_members):
-        try:
-            current = find(artifact)
-            if versions is None or current is None:
-                found = current
-            else:
-                version = versions.get(current.uri)
-                found = None if version is None else find(artifact, version)
-        except ArtifactCorruptError:  # everything is read, and published over it
-            return None
+        found = find(artifact)
+        if versions is not None and found is not None:
+            version = versions.get(found.uri)
+            found = None if version is None else find(artifact, version)
         if found is not None:
             return found
     return None

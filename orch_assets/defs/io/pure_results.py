@@ -15,7 +15,7 @@ from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.previous_results import stored_version
 from orch_assets.defs.io.refresh_metadata import REFRESH
 from orch_assets.defs.runs.earlier_results import newest_materializations
-from orch_assets.errors import StoreError
+from orch_assets.errors import ArtifactCorruptError, StoreError
 from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.results import CARRIED_FORWARD
 from orch_assets.refreshing import PreviousResult
@@ -151,15 +151,20 @@ def alike_or_none(
 ) -> PreviousResult | None:
     """Return a previous result if the same code would make it again from its inputs.
 
-    None otherwise, and if its parts were made from different inputs: a run was killed in between.
+    None otherwise, if it is damaged, and if its parts were made from different inputs: a run was
+    killed in between.
     """
     if previous is None or previous.read_whole:
         return None
     parts: list[Any] = [previous.table]
     if previous.withheld is not None:  # an empty set is falsy
         parts.append(previous.withheld)
-    alike = all(_is_alike(part, provenance) for part in parts)
-    return previous if alike and all(part.inputs == parts[0].inputs for part in parts) else None
+    try:
+        alike = all(_is_alike(part, provenance) for part in parts)
+        alike = alike and all(part.inputs == parts[0].inputs for part in parts)
+    except ArtifactCorruptError:  # it is made anew
+        return None
+    return previous if alike else None
 
 
 def newest_metadata(

@@ -100,9 +100,12 @@ class RefreshPlan:
         self._account = table.account()
         if previous is None:
             return self._whole("there is no earlier version")
-        if not is_same_account(table, previous, self._account):
-            return self._whole("it replaces a table of another account")
-        basis = basis_of(table, previous, self._division.blinding, self.schemas)
+        try:
+            if not is_same_account(table, previous, self._account):
+                return self._whole("it replaces a table of another account")
+            basis = basis_of(table, previous, self._division.blinding, self.schemas)
+        except (ArtifactCorruptError, ArtifactNotFoundError):
+            return self._whole("the stored version can't be read")
         if isinstance(basis, str):
             return self._whole(basis, previous)
         reason = why_whole(table, previous, basis.state)
