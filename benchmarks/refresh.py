@@ -3,7 +3,7 @@
 12 studies × 20,000 records and 30,000 revisions at 50 ms a page, in Dagster runs of the shipped
 pipelines; between the runs, 0.7 % of the records are edited, 0.2 % added and 0.1 % deleted. The
 commit and this tree run in turn. CPU is that of the run's process, without its imports and without
-the storing of Dagster's events. Wall time is that of the run's step for the two tables, and that of
+Dagster's event log. Wall time is that of the run's step for the two tables, and that of
 the whole run otherwise.
 
 The commit is 2d6f6d3, or the one that ``REFRESH_COMMIT`` names; the clone must have it.

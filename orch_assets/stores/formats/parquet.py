@@ -32,7 +32,7 @@ _WHOLE_HOURS = re.compile(r"[+-]\d\d:00")
 _checking = threading.Lock()
 
 # Rows of a batch, when a table is read as a stream.
-_STREAM_ROWS = 1 << 16
+_STREAM_ROWS = 1 << 13
 # Bytes for each column. Without a buffer, a row group's columns are read whole before decoding.
 _STREAM_BUFFER = 1 << 20
 

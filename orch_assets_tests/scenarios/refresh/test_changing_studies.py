@@ -64,8 +64,8 @@ def show_a_variable(at: Study, rng: random.Random) -> None:
 
 
 def step_the_clock_back(at: Study, rng: random.Random) -> None:
-    """By less than the overlap; then something is edited."""
-    at.registry.clock.advance(timedelta(minutes=-rng.randint(1, 50)))
+    """By less than the overlap, even if each move is one; then something is edited."""
+    at.registry.clock.advance(timedelta(minutes=-rng.randint(1, 6)))
     with at.registry.edit(at.key) as edit:
         if record := _chosen(edit, "records", rng, deleted=False):
             edit.records.set_status(record["recordId"], "Record Incomplete")
