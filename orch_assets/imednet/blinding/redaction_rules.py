@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from orch_assets.imednet.blinding.masking import mask_of, replaced, rows_of, without
+from orch_assets.imednet.blinding.record_data import FormReference
 from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.split import BY_DICTIONARY, splitter
 from orch_assets.imednet.json_text import object_of, raw_members
@@ -67,12 +68,13 @@ def _form_table(table: "pa.Table", rules: BlindingRules) -> "pa.Table":
     return replaced(table, _EXTRA, pa.array(extra, table.schema.field(_EXTRA).type))
 
 
-def _shown_members(
-    text: str | None, rules: BlindingRules, form: tuple[int | None, str | None]
-) -> str | None:
+def _shown_members(text: str | None, rules: BlindingRules, form: FormReference) -> str | None:
+    """Return a JSON object without the members that are not open; None if no member is left."""
     members = raw_members(text) if text else {}
     shown = {key: value for key, value in members.items() if rules.shows_key(key, *form)}
-    return text if len(shown) == len(members) else object_of(shown) if shown else None
+    if len(shown) == len(members):
+        return text
+    return object_of(shown) if shown else None
 
 
 def _record_changes(table: "pa.Table", rules: BlindingRules) -> "pa.Table":
