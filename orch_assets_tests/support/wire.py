@@ -1,5 +1,6 @@
 """Between client and registry on loopback: passes bytes on, and spoils chosen answers."""
 
+import contextlib
 import datetime as dt
 import ipaddress
 import random
@@ -8,11 +9,13 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+import pytest
 
 from orch_assets_tests.support.listening import Listener
 
@@ -247,3 +250,18 @@ def certificate(folder: Path, *names: str) -> Path:
         + made.public_bytes(serialization.Encoding.PEM)
     )
     return path
+
+
+@contextlib.contextmanager
+def wires_to(upstream: str, folder: Path) -> Iterator[dict[bool, Wire]]:
+    """Yield proxies in front of a registry, without and with TLS, which clients then trust."""
+    pem = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Wire(upstream) as plain,
+        Wire(upstream, context) as tls,
+    ):
+        patch.setenv("SSL_CERT_FILE", str(pem))
+        yield {False: plain, True: tls}

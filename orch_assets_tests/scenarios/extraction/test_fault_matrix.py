@@ -7,7 +7,6 @@ takes 5 s there takes 0.067 s here.
 
 import gzip
 import re
-import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from orch_assets_tests.support.wire import (
     Spoil,
     SpoiledAnswers,
     Wire,
-    certificate,
     cut_anywhere,
     cut_in_the_last_record,
     drip,
@@ -32,6 +30,7 @@ from orch_assets_tests.support.wire import (
     reset,
     saying,
     silence,
+    wires_to,
     with_header,
 )
 
@@ -158,16 +157,8 @@ def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def wires(on: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Wire]]:
     """What is in front of the registry, without and with TLS, which the clients trust."""
-    pem = certificate(tmp_path_factory.mktemp("tls"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Wire(on.server.base_url) as plain,
-        Wire(on.server.base_url, context) as tls,
-    ):
-        patch.setenv("SSL_CERT_FILE", str(pem))
-        yield {False: plain, True: tls}
+    with wires_to(on.server.base_url, tmp_path_factory.mktemp("tls")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ whole table, or fail; it never stores another table.
 """
 
 import shutil
-import ssl
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets_tests.scenarios.extraction.test_fault_matrix import KINDS, TIMEOUT, Kind
 from orch_assets_tests.scenarios.refresh.studies import Study, Tables, study
-from orch_assets_tests.support.wire import SpoiledAnswers, Wire, certificate
+from orch_assets_tests.support.wire import SpoiledAnswers, Wire, wires_to
 
 NAMES: Final = ("variables", "records")
 # Each request of a refresh: the revisions, the changed records, the count. The count comes second.
@@ -101,16 +100,8 @@ def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def wires(on: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Wire]]:
     """What is in front of the registry, without and with TLS, which clients trust."""
-    pem = certificate(tmp_path_factory.mktemp("tls"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        Wire(on.server.base_url) as plain,
-        Wire(on.server.base_url, context) as tls,
-    ):
-        patch.setenv("SSL_CERT_FILE", str(pem))
-        yield {False: plain, True: tls}
+    with wires_to(on.server.base_url, tmp_path_factory.mktemp("tls")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
