@@ -8,10 +8,16 @@ the other, so they meet here.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# How a result was refreshed; see ``RowChanges`` and ``MatrixEntry``.
+COUNTED: Final = "counted"
+READ_WHOLE: Final = "read whole"
+APPENDED: Final = "appended"
+CARRIED_FORWARD: Final = "carried forward"
 
 
 class StoredTable(Protocol):
@@ -172,7 +178,7 @@ class RowChanges:
         requests_saved: Requests that reading the whole table would have taken beyond these.
     """
 
-    reading: str = "read whole"
+    reading: str = READ_WHOLE
     reason: str | None = None
     new: int = 0
     changed: int = 0

@@ -29,9 +29,10 @@ from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.pipeline import HISTORY, PREVIOUS, READER, SPLIT, StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
-from orch_assets.orchestration.reporting.results import CARRIED_FORWARD, Failure
+from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
+from orch_assets.refreshing import CARRIED_FORWARD
 from orch_assets.stores import derived_from, noting_inputs
 from orch_assets.study import StudyContextLogAdapter
 

@@ -135,13 +135,13 @@ def in_large_batches(
         held.append(page)
         while sum(each.num_rows for each in held) >= size:
             rows = pa.Table.from_batches(held)
-            batch = _one_batch(rows[:size])
+            batch = one_batch(rows[:size])
             held = rows[size:].to_batches()
             del rows  # free the pages while the consumer uses the batch
             yield batch
             del batch
     if held:
-        yield _one_batch(pa.Table.from_batches(held))
+        yield one_batch(pa.Table.from_batches(held))
 
 
 def with_callback(
@@ -160,8 +160,9 @@ def with_callback(
     on_read(pa.Table.from_batches(held, schema))
 
 
-def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":
+def one_batch(rows: "pa.Table") -> "pa.RecordBatch":
+    """Return all rows of a table as one batch; a table without rows gives an empty one."""
     import pyarrow as pa
 
-    columns = (column.combine_chunks() for column in rows.columns)  # also works without rows
+    columns = (column.combine_chunks() for column in rows.columns)
     return pa.record_batch(list(columns), schema=rows.schema)

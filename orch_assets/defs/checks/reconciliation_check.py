@@ -8,11 +8,12 @@ from orch_assets.defs.dagster_internals import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 from orch_assets.defs.events import ROW_COUNT, value_of
-from orch_assets.defs.io.refresh_metadata import COUNTED, REFRESH
+from orch_assets.defs.io.refresh_metadata import REFRESH
 from orch_assets.defs.partitions import study_check_spec
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import IncompleteTableError, TableChangedError
 from orch_assets.orchestration.reporting.results import Failure
+from orch_assets.refreshing import COUNTED
 
 CHECK_NAME: Final = "reconciled"
 

@@ -17,8 +17,7 @@ from orch_assets.defs.io.refresh_metadata import REFRESH
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import ArtifactCorruptError, StoreError
 from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER, SPLIT, StudyPipeline
-from orch_assets.orchestration.reporting.results import CARRIED_FORWARD
-from orch_assets.refreshing import PreviousResult
+from orch_assets.refreshing import CARRIED_FORWARD, PreviousResult
 from orch_assets.stores.made_alike import MADE_BY, is_made_alike
 from orch_assets.version import source_digest
 

@@ -8,12 +8,10 @@ import dagster as dg
 from orch_assets.imednet.form_tables import FormTables
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.returned_values import SplitTable
-from orch_assets.refreshing import PartRefresh, RowChanges
+from orch_assets.refreshing import COUNTED, PartRefresh, RowChanges
 
 REFRESH: Final = "refresh"
 REFRESH_REASON: Final = "refresh_reason"
-# The reading of a table of which only what changed was read.
-COUNTED: Final = "counted"
 
 _KNOWN_BY_ID: Final = frozenset({"rows_new", "rows_vanished"})
 _COUNTED_ROWS: Final = ("new", "changed", "deleted", "vanished", "unchanged")

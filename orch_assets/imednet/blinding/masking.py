@@ -1,4 +1,4 @@
-"""Sets values of Arrow tables to null, row by row."""
+"""Rows and columns of Arrow tables; values that are set to null, row by row."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,13 @@ def mask_of(values: Iterable[bool]) -> "pa.BooleanArray":
     import pyarrow as pa
 
     return pa.array(values, pa.bool_())
+
+
+def one_array(column: "pa.Array | pa.ChunkedArray") -> Any:
+    """Return the column of a table or of a batch as one array."""
+    import pyarrow as pa
+
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def replaced(table: "pa.Table", name: str, column: Any) -> "pa.Table":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from orch_assets.imednet.blinding.masking import replaced, without
+from orch_assets.imednet.blinding.masking import one_array, replaced, without
 from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, BlindingRules
 from orch_assets.imednet.json_text import object_of, raw_members
 
@@ -148,7 +148,7 @@ def rows_by_form(
     """
     import numpy as np
 
-    columns = (_one_array(records[name]) for name in ("form_id", "form_key"))
+    columns = (one_array(records[name]) for name in ("form_id", "form_key"))
     halves = [column.dictionary_encode("encode") for column in columns]
     ids, keys = (half.dictionary.to_pylist() for half in halves)
     id_codes, key_codes = (half.indices.to_numpy() for half in halves)
@@ -157,11 +157,6 @@ def rows_by_form(
     for code in found[np.argsort(first_rows)].tolist():
         id_code, key_code = divmod(code, len(keys))
         yield (ids[id_code], keys[key_code]), np.flatnonzero(codes == code)
-
-
-def _one_array(column: "pa.Array | pa.ChunkedArray") -> "pa.Array":
-    combine = getattr(column, "combine_chunks", None)
-    return column if combine is None else combine()
 
 
 def _with_other_keys(keys: Iterable[str], texts: "pa.StringArray") -> "NDArray[np.intp]":

@@ -9,7 +9,7 @@ from orch_assets.imednet.form_tables.spill_buffer import SpillBuffer
 from orch_assets.imednet.history.change_columns import MOMENT, NUMBERS
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
-from orch_assets.refreshing import PartRefresh, RowChanges, StoredTable
+from orch_assets.refreshing import APPENDED, PartRefresh, RowChanges, StoredTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 _MEMORY_BYTES: Final = 32 << 20
 _BATCH_ROWS: Final = 4096
 
-# What the metadata says of how such a table was refreshed, and why.
-APPENDED: Final = "appended"
+# Why there are no new rows, in the metadata.
 NOTHING_TO_COMPARE: Final = "there is no earlier version to compare with"
 NOTHING_PUBLISHED: Final = "nothing was published since the last comparison"
 

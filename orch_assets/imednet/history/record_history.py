@@ -16,7 +16,6 @@ from orch_assets.imednet.blinding.fingerprint import fingerprint
 from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.study_dictionary import StudyDictionary
 from orch_assets.imednet.history.appended_tables import (
-    APPENDED,
     NOTHING_PUBLISHED,
     NOTHING_TO_COMPARE,
     NewRows,
@@ -45,6 +44,7 @@ from orch_assets.imednet.history.publications import (
 from orch_assets.imednet.history.reblinding import Reblinding
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.refreshing import (
+    APPENDED,
     PartRefresh,
     PreviousResult,
     PublishedVersion,

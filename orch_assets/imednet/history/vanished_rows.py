@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.imednet.blinding.split import ID_COLUMNS
 from orch_assets.imednet.history.appended_tables import (
-    APPENDED,
     NOTHING_PUBLISHED,
     NOTHING_TO_COMPARE,
     NewRows,
@@ -25,6 +24,7 @@ from orch_assets.imednet.history.publications import (
 )
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.refreshing import (
+    APPENDED,
     PartRefresh,
     PreviousResult,
     RowChanges,

@@ -20,7 +20,7 @@ from orch_assets.imednet.refresh.recent_revisions import ChangedRows
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
 from orch_assets.imednet.refresh.side_reading import beside
 from orch_assets.imednet.refresh.table_state import before
-from orch_assets.refreshing import RowChanges
+from orch_assets.refreshing import COUNTED, RowChanges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,7 +202,7 @@ class CountedReading:
 
     def _note(self, found: CountedRows) -> None:
         changes = self._changes
-        changes.reading, changes.reason = "counted", None
+        changes.reading, changes.reason = COUNTED, None
         if not found.unchanged:
             self._earlier.count(found.rows.table, changes)
         changes.unchanged = found.total - changes.new - changes.changed

@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from orch_assets.imednet.blinding.masking import mask_of, one_array
 from orch_assets.imednet.refresh.endpoint_rules import EndpointRule
 from orch_assets.refreshing import RowChanges, StoredTable
 
@@ -86,7 +87,7 @@ class EarlierRows:
         positions = self.positions(_values(rows[self._id]))
         known = positions >= 0
         changes.new += int((~known).sum())
-        then, now = positions[known], rows.filter(_mask(known))
+        then, now = positions[known], rows.filter(mask_of(known))
         if self._rule.date:
             moved = self._differs(then, now, self._rule.date)
             changes.changed += int(moved.sum())
@@ -112,14 +113,8 @@ def dated_since(dates: Any, moment: Any) -> "Mask":
     return _present(dates) & (_values(dates) >= limit)
 
 
-def _whole(column: Any) -> Any:
-    import pyarrow as pa
-
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
 def _present(column: Any) -> "Mask":
-    present: Mask = _whole(column).is_valid().to_numpy(zero_copy_only=False)
+    present: Mask = one_array(column).is_valid().to_numpy(zero_copy_only=False)
     return present
 
 
@@ -127,7 +122,7 @@ def _values(column: Any) -> "NDArray[Any]":
     """Return numbers, times or texts; 0 or "" for null."""
     import pyarrow as pa
 
-    array = _whole(column)
+    array = one_array(column)
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())
     if pa.types.is_string(array.type):
@@ -139,11 +134,5 @@ def _values(column: Any) -> "NDArray[Any]":
 
 
 def _flags(column: Any) -> "Mask":
-    flags: Mask = _whole(column).fill_null(False).to_numpy(zero_copy_only=False)
+    flags: Mask = one_array(column).fill_null(False).to_numpy(zero_copy_only=False)
     return flags
-
-
-def _mask(flags: "Mask") -> Any:
-    import pyarrow as pa
-
-    return pa.array(flags, pa.bool_())

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import ImednetError
+from orch_assets.imednet.streams import one_batch
 from orch_assets.refreshing import StoredTable
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def merged_rows(
         if batch.num_rows:
             yield batch
     if done < len(new) or not passed:
-        yield _one_batch(rows[done:])
+        yield one_batch(rows[done:])
     passed += len(new) - done
     if total is not None and passed != total:
         raise ImednetError(
@@ -79,10 +80,3 @@ def _merged(
     sources = np.insert(np.flatnonzero(kept), places, np.arange(len(new)) + len(ids))
     (both,) = pa.Table.from_batches([batch, *rows.to_batches()]).combine_chunks().to_batches()
     return both.take(pa.array(sources))
-
-
-def _one_batch(rows: "pa.Table") -> "pa.RecordBatch":
-    import pyarrow as pa
-
-    columns = [column.combine_chunks() for column in rows.columns]
-    return pa.RecordBatch.from_arrays(columns, schema=rows.schema)

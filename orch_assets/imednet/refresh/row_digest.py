@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from orch_assets.imednet.blinding.masking import one_array
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -16,14 +18,8 @@ def digest_of(columns: "Sequence[pa.Array | pa.ChunkedArray]") -> str:
     """
     hashed = hashlib.blake2b(digest_size=32)
     for column in columns:
-        _add(hashed, _whole(column))
+        _add(hashed, one_array(column))
     return hashed.hexdigest()
-
-
-def _whole(column: "pa.Array | pa.ChunkedArray") -> Any:
-    import pyarrow as pa
-
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _add(hashed: Any, array: Any) -> None:

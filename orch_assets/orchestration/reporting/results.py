@@ -22,14 +22,10 @@ from orch_assets.orchestration.reporting.known_names import (
     file_of,
     names_known_to,
 )
-from orch_assets.refreshing import RowChanges
+from orch_assets.refreshing import CARRIED_FORWARD, READ_WHOLE, RowChanges
 
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
-
-# How a result was refreshed.
-READ_WHOLE: Final = "read whole"
-CARRIED_FORWARD: Final = "carried forward"
 
 # First words of the error of a study that ended early, in place of an exception's type.
 TIMEOUT: Final = "Timeout"
@@ -211,8 +207,9 @@ class MatrixEntry:
         run_id: ID of the Dagster run.
         finished_at: When the result was recorded, UTC.
         event_id: ID of the event; a later result has a higher ID.
-        refresh: How the result was refreshed: ``counted``, ``read whole`` or ``carried forward``.
-            None for results that are always made anew, and for those of earlier releases.
+        refresh: How the result was refreshed: ``counted``, ``read whole``, ``appended`` or
+            ``carried forward``. None for results that are always made anew, and for those of
+            earlier releases.
         rows_new: Rows that the result before lacks; None, as for the next four, if not counted.
         rows_changed: Rows that changed, including those that were marked as deleted. Also None if
             the table changed without a change of dates.
