@@ -254,7 +254,7 @@ class TableEndpoint(Generic[Row]):
         access, kind = self._access, self._kind
         size = size or access.page_size
         request = self._request(study_key, filters)
-        request = replace(request, parameters={**request.parameters, "size": str(size)})
+        request = replace(request, parameters={"size": str(size), **request.parameters})
         pages = TablePages(access.http, request, kind.model, kind.id_key, read)
         window = access.pages_at_once
         return TableRead(request, pages, size=size, window=window, hold=hold, counts=counts)

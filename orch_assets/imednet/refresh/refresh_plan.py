@@ -113,12 +113,12 @@ class RefreshPlan:
             reading = CountedReading(table, self._division, basis, self.counts, self._changes)
             found = reading.read()
             if isinstance(found, CountedRows):
-                self._division.confirm()
                 return self._unchanged(basis) if found.unchanged else self._merged(basis, found)
             reason = found
         return self._whole(reason, previous, basis)
 
     def _unchanged(self, basis: Basis) -> Sequence[PlannedPart]:
+        """Return parts without rows. Nothing is published, so no dictionary needs confirmation."""
         return [
             PlannedPart(
                 PartRefresh(
@@ -135,6 +135,7 @@ class RefreshPlan:
     def _merged(self, basis: Basis, found: CountedRows) -> Sequence[PlannedPart]:
         import pyarrow as pa
 
+        self._division.confirm()
         table, rows = self._table, found.rows.table
         date = str(table.rule.date)
         watermark = newest_of([rows], date, found.rows.began, basis.state.watermark)
@@ -176,7 +177,6 @@ class RefreshPlan:
             same = rows is not None and rows.num_rows == basis.state.rows
             if same and self._division.is_tail_of(basis, pa.Table.from_batches([rows])):
                 reading.end()
-                self._division.confirm()
                 return self._unchanged(basis)
         stored = (None, None) if previous is None else (previous.table, previous.withheld)
         return [

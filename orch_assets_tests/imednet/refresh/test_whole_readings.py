@@ -181,18 +181,32 @@ def test_opening_extra_fields_means_a_whole_reading(
     assert again(refresher, first, "subjects").changes.reason == "what is withheld has changed"
 
 
+def blind(registry: Any) -> None:
+    with registry.edit(STUDY) as edit:
+        variable = edit.variables.find(variableName="AETERM")["variableId"]
+        edit.variables.change(variable, blinded=True)
+
+
 def test_a_dictionary_that_changes_meanwhile_fails_the_refresh(account: Account) -> None:
     refresher = account.refresher()
     first = refresher.run("records")["records"]
-
-    def blind(registry: Any) -> None:
-        with registry.edit(STUDY) as edit:
-            variable = edit.variables.find(variableName="AETERM")["variableId"]
-            edit.variables.change(variable, blinded=True)
-
+    with account.registry.edit(STUDY) as edit:
+        edit.records.change(next(iter(edit.rows("records"))), {})
     account.registry.after_page("records", 0, blind, study_key=STUDY)
     with pytest.raises(DictionaryChangedError):
         refresher.run("records", previous={"records": first})
+    assert again(refresher, first).changes.reason == "what is withheld has changed"
+
+
+def test_if_nothing_is_to_be_stored_the_dictionary_is_not_read_again(account: Account) -> None:
+    """A blinding that this reading is too early for is applied by the next one."""
+    refresher = account.refresher()
+    first = refresher.run("records")["records"]
+    account.registry.after_page("records", 0, blind, study_key=STUDY)
+    account.server.traffic.clear()
+    assert refresher.run("records", previous={"records": first})["records"].unchanged
+    asked = [entry.endpoint for entry in account.server.traffic.log]
+    assert "variables" not in asked[asked.index("records") :]
     assert again(refresher, first).changes.reason == "what is withheld has changed"
 
 

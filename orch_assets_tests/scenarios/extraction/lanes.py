@@ -78,6 +78,8 @@ class Bench:
         settings = {
             "base_url": server.base_url,
             "page_size": PAGE_SIZE,
+            "registry_name": "demo",  # proxies have other ports, not other data
+            "full_every": 0,  # `scenarios.refresh` tests what a refresh reads
             "timeout": 20,
             "attempts": 3,
             "sleep": lambda _: None,
