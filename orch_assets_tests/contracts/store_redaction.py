@@ -176,7 +176,7 @@ class RedactionContract(StoreFixtures):
         redaction = store.redaction()
         (found,) = redaction.found
         assert redaction.remove(found).version is None
-        with pytest.raises(ArtifactNotFoundError, match="or redaction"):
+        with pytest.raises(ArtifactNotFoundError, match="or redaction has removed"):
             store.download(REPORT, as_of=moment)
         assert holding(objects) == []
         assert store.verify() == []

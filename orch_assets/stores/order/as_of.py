@@ -102,7 +102,7 @@ class VersionsAtMoments:
             raise _refused(
                 keys,
                 moment,
-                f"retention has removed version {claim.version}, or redaction",
+                f"retention or redaction has removed version {claim.version}",
                 entries,
             )
         return claim.version
