@@ -73,6 +73,8 @@ def test_a_studys_page_shows_its_result_and_its_artifact(page, expect, failed_ru
 def test_the_matrix_shows_every_study_and_pipeline(page, expect, failed_run):
     studies, _, _ = failed_run
     page.goto(f"{page.base}/assets/study_results?view=overview")
+    # Dagster shows Markdown of more than 1,000 characters in a dialog.
+    page.get_by_text("[Show Markdown]", exact=True).first.click()
     matrix = page.get_by_role("table").filter(has=page.get_by_text("study_summary")).last
     for study in studies:
         expect(matrix.get_by_role("cell", name=study, exact=True)).to_be_visible()
