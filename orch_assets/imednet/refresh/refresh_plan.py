@@ -123,13 +123,16 @@ class RefreshPlan:
             PlannedPart(
                 PartRefresh(
                     earlier=stored,
-                    unchanged=True,
-                    state=functools.partial(dict, stored.state if stored else {}),
+                    # A part that isn't stored has no rows; it may have to be stored nevertheless.
+                    unchanged=stored is not None,
+                    state=functools.partial(
+                        dict, stored.state if stored else basis.state.without_rows(schema).as_json()
+                    ),
                     changes=self._changes,
                 ),
                 _no_rows(),
             )
-            for stored in basis.parts
+            for stored, schema in zip(basis.parts, self.schemas, strict=True)
         ]
 
     def _merged(self, basis: Basis, found: CountedRows) -> Sequence[PlannedPart]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from orch_assets.imednet.refresh.row_digest import digest_of
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -56,6 +58,15 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return msgspec.convert(dict(stored), cls)
         except msgspec.ValidationError:
             return None
+
+    def without_rows(self, schema: "pa.Schema") -> "TableState":
+        """Return the state of another part of the same refresh: one with no rows.
+
+        Args:
+            schema: The part's schema.
+        """
+        tail = None if self.tail is None else digest_of(schema.empty_table().columns)
+        return msgspec.structs.replace(self, shape=shape_of(schema), tail=tail)
 
     def as_json(self) -> dict[str, Any]:
         """Return the state as JSON values."""

@@ -1,6 +1,7 @@
 """Sequences of changes to a study: after each run, all tables are what a whole reading gives."""
 
 import random
+import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -108,3 +109,25 @@ def test_after_each_run_all_tables_are_what_a_whole_reading_gives(
                 move(at, rng)
             at.succeed()
             at.assert_whole(Path(folder) / f"{number}")
+
+
+def test_a_lost_restricted_store_is_filled_again_though_nothing_else_has_changed(
+    tmp_path: Path,
+) -> None:
+    """A withheld part is stored even if it has no rows, as after the first run."""
+    with (
+        DemoServer(DemoRegistry(studies=1, subjects=2)) as server,
+        study(server, f"{tmp_path}/stores") as at,
+    ):
+        at.succeed()
+        first = at.stored()
+        assert any(not table.num_rows for (store, *_), table in first.items() if "restr" in store)
+        shutil.rmtree(tmp_path / "stores" / "restricted")
+        at.succeed()
+        found = at.stored()
+        assert found.keys() == first.keys()
+        assert [key for key, table in first.items() if not found[key].equals(table)] == []
+        assert (
+            at.succeed("codings")["codings"]["rows_unchanged"]
+            == first["artifacts", "codings"].num_rows
+        )
