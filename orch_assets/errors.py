@@ -157,8 +157,10 @@ class StudyNotFoundError(ImednetError, LookupError):
     def __init__(self, study_key: str, listed: int) -> None:
         self.study_key = study_key
         super().__init__(
-            f"The registry lists {listed} studies {study_key}: check that the keys may "
-            "still see it; if it is gone for good, `orch-assets studies retire` it."
+            f"The registry lists {listed} studies with the key {study_key} instead of one."
+            if listed
+            else f"The registry does not list study {study_key}: check that the API keys may still "
+            "see it; if it is gone for good, `orch-assets studies retire` it."
         )
 
 

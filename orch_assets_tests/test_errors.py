@@ -131,5 +131,5 @@ def test_a_study_that_is_not_there_is_a_lookup_error() -> None:
         with pytest.raises(LookupError, match="404"):
             list(sdk.sites.list("NO-1"))
         study = importlib.import_module("orch_assets.pipelines.study").study
-        with pytest.raises(LookupError, match="lists 0 studies NO-1"):
+        with pytest.raises(LookupError, match="does not list study NO-1: check"):
             study("NO-1", sdk, None)

@@ -15,7 +15,11 @@ from orch_assets.json_values import NotJsonError, json_value, to_json
 from orch_assets.marked_names import named, named_type, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
 from orch_assets.stores.formats.table_files import TableFiles, table_format
-from orch_assets.stores.maintenance.blinded_since import BlindedSince, BlindedVersions
+from orch_assets.stores.maintenance.blinded_since import (
+    BlindedSince,
+    BlindedVersions,
+    read_version,
+)
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
 from orch_assets.stores.manifest import Content
@@ -229,14 +233,19 @@ class PipelineStore(StoredArtifacts):
             artifacts = [each.keys for each in objects]
         else:
             artifacts = [self._keys(name, kind) for name in names for kind in ArtifactKind]
-        return [*BlindedVersions(self._publisher, self._backend, artifacts, self.download_table)]
+        files = self._files_of_all_formats()
+        read = partial(read_version, self._publisher, files)
+        extension = self._format.value
+        return [*BlindedVersions(self._publisher, self._backend, artifacts, read, extension)]
 
     def redaction(self) -> Redaction:
         """Return what replaces the versions that :meth:`blinded_since` returns."""
-        files = {each: TableFiles(self._publisher, table_format(each)) for each in StorageFormat}
-        files[self._format] = self._files
-        found = self.blinded_since()
+        files, found = self._files_of_all_formats(), self.blinded_since()
         return Redaction(self._publisher, self._backend, self._prefix, files, found)
+
+    def _files_of_all_formats(self) -> Mapping[StorageFormat, TableFiles]:
+        files = {each: TableFiles(self._publisher, table_format(each)) for each in StorageFormat}
+        return {**files, self._format: self._files}
 
     def _publish_rows(
         self,

@@ -220,3 +220,22 @@ def test_a_table_of_other_columns_stays_and_is_named(site, capsys):
     (line,) = [line for line in said.splitlines() if "lacks a column" in line]
     assert line.startswith(f"records/{STUDY}, version {old[:12]}")
     assert site.store.manifest(f"records/{STUDY}", old)
+
+
+def test_what_another_format_of_the_store_has_left_is_redacted_too(site, capsys, monkeypatch):
+    """Its tables stay as they were when ORCH_STORE_FORMAT was changed, and are current for it."""
+    monkeypatch.setenv("ORCH_STORE_FORMAT", "csv")
+    assert site.run().is_success
+    site.blind()
+    assert site.run().is_success
+    site.blind("AESER")
+    assert site.run().is_success
+    assert PLANTED in str(site.store.download_table(f"records/{STUDY}").to_pylist())
+    main(["redact", "--yes"])
+    assert site.shows() <= {"answers", "note"}
+    capsys.readouterr()
+    main(["redact"])
+    said = capsys.readouterr().out
+    assert "would be rewritten" not in said
+    assert f"answers/{STUDY}" in said
+    assert "can't be rewritten: run its pipeline again" in said

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.maintenance.inventory import stored_hash
 from orch_assets.stores.manifest import Manifest
 from orch_assets.stores.object_keys import ArtifactKeys
@@ -76,7 +78,9 @@ class BlindedVersions:
         publisher: Reads manifests.
         backend: Holds the bytes.
         artifacts: The artifacts to check, including the tables ``variables``.
-        dictionary: Returns a version of a table ``variables``, by its name and version.
+        dictionary: Returns a version of a table ``variables``, by its keys and its SHA-256.
+        extension: That of the store's format. If a store's format was changed, a study has several
+            tables ``variables``; that of the store's format is the current one.
     """
 
     def __init__(
@@ -84,7 +88,8 @@ class BlindedVersions:
         publisher: Publisher,
         backend: Backend,
         artifacts: Iterable[ArtifactKeys],
-        dictionary: "Callable[[str, str], pa.Table]",
+        dictionary: "Callable[[ArtifactKeys, str], pa.Table]",
+        extension: str,
     ) -> None:
         self._publisher = publisher
         self._backend = backend
@@ -94,6 +99,7 @@ class BlindedVersions:
             if not keys.name.startswith(_RESTRICTED)
         }
         self._dictionary = dictionary
+        self._extension = extension
         self._manifests: dict[str, Mapping[str, Manifest]] = {}
         self._blinded: dict[tuple[str, str], frozenset[str]] = {}
 
@@ -120,17 +126,21 @@ class BlindedVersions:
     @cached_property
     def _blinded_by_dictionary(self) -> Mapping[tuple[str, str], frozenset[str]]:
         """The variables that an older dictionary has open and the current one has blinded."""
+        dictionaries = [keys for keys in self._by_uri.values() if _is_dictionary(keys)]
+        own = {keys.name: keys for keys in dictionaries if keys.extension == self._extension}
         blinded = {}
-        for uri, keys in self._by_uri.items():
-            versions = self._versions(keys) if _is_dictionary(keys) else set()
-            current = stored_hash(self._backend, keys.current) if len(versions) > 1 else None
-            if current not in versions:
+        for keys in dictionaries:
+            newest, versions = own.get(keys.name, keys), self._versions(keys)
+            if newest is keys and len(versions) < 2:  # noqa: PLR2004 - nothing to compare
                 continue
-            now_open = _open_variables(self._dictionary(keys.name, current))
-            for version in versions - {current}:
-                variables = _open_variables(self._dictionary(keys.name, version)) - now_open
+            current = stored_hash(self._backend, newest.current)
+            if current is None or (newest is keys and current not in versions):
+                continue
+            now_open = _open_variables(self._dictionary(newest, current))
+            for version in versions - ({current} if newest is keys else set()):
+                variables = _open_variables(self._dictionary(keys, version)) - now_open
                 if variables:
-                    blinded[uri, version] = variables
+                    blinded[self._backend.uri(keys.current), version] = variables
         return blinded
 
     def _blinded_variables(self, uri: str, version: str) -> frozenset[str]:
@@ -179,6 +189,21 @@ class BlindedVersions:
     def _versions(self, keys: ArtifactKeys) -> set[str]:
         objects = self._backend.list(f"{keys.hidden}/versions", hidden=True)
         return {key.rpartition("/")[2] for key in objects}
+
+
+def read_version(
+    publisher: Publisher,
+    files: Mapping[StorageFormat, TableFiles],
+    keys: ArtifactKeys,
+    version: str,
+) -> "pa.Table":
+    """Return a version of a table in any format, after verifying it."""
+    import pyarrow as pa
+
+    with publisher.open(keys, version) as (file, manifest):
+        table_files = files[StorageFormat(keys.extension)]
+        schema, batches = table_files.stream(file, manifest.content, keys.name)
+        return pa.Table.from_batches(batches, schema)
 
 
 def _is_dictionary(keys: ArtifactKeys) -> bool:

@@ -228,7 +228,11 @@ class Redaction:
                 "redacted_at": here.published_at,
             }
             # Nothing that holds the values is an input of what doesn't hold them.
-            kept = {item for item in publication.inputs.items() if item not in self._blinded}
+            kept = {
+                (uri, version)
+                for uri, version in publication.inputs.items()
+                if (uri, version) not in self._blinded and not _is_same_name(uri, dictionary.uri)
+            }
             inputs = {**dict(kept), dictionary.uri: dictionary.version}
             yield id_, replace(publication, inputs=inputs, provenance=facts, state={})
 
@@ -277,6 +281,11 @@ class Redaction:
     def _size(self, keys: ArtifactKeys, version: str) -> int:
         with self._backend.open(keys.version(version)) as file:
             return file.seek(0, 2)
+
+
+def _is_same_name(uri: str, other: str) -> bool:
+    """Return whether two artifacts differ in their formats at most."""
+    return uri.rpartition(".")[0] == other.rpartition(".")[0]
 
 
 def _older(publication: Publication, dictionary: StoredTable) -> list[str]:
