@@ -8,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
+from orch_assets.defs.events import COLUMN_SCHEMA
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
@@ -26,6 +27,13 @@ from orch_assets.orchestration.reporting.results import (
 
 RESULTS_KEY: Final = dg.AssetKey("study_results")
 
+_MOMENT: Final = "timestamp[us, tz=UTC]"
+# Types of the columns that aren't text.
+_TYPES: Final = {
+    "duration_seconds": "double",
+    "finished_at": _MOMENT,
+    **dict.fromkeys(("rows", "event_id", *COUNTS), "int64"),
+}
 _BATCH: Final = 1000
 # The end of a run may be stored later than that of a run which ended after it.
 _LOOK_BACK_SECONDS: Final = 300.0
@@ -51,6 +59,7 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         group_name="results",
         kinds={"table"},
         description="The newest result of each study and pipeline, one row each.",
+        metadata={COLUMN_SCHEMA: dg.TableSchema([_column(name) for name in COLUMNS])},
         required_resource_keys={"io_manager"},
         config_schema=NOTHING,
     )
@@ -172,14 +181,14 @@ def _stored_results(
 def _table(entries: Sequence[MatrixEntry]) -> Any:
     import pyarrow as pa
 
-    text = pa.string()
-    types = {
-        "duration_seconds": pa.float64(),
-        "finished_at": pa.timestamp("us", "UTC"),
-        **dict.fromkeys(("rows", "event_id", *COUNTS), pa.int64()),
-    }
-    schema = pa.schema([(name, types.get(name, text)) for name in COLUMNS])
+    moment = {_MOMENT: pa.timestamp("us", "UTC")}
+    types = [(each.name, each.type) for each in map(_column, COLUMNS)]
+    schema = pa.schema([(name, moment.get(type_) or type_) for name, type_ in types])
     return pa.table(as_columns(entries), schema=schema)
+
+
+def _column(name: str) -> dg.TableColumn:
+    return dg.TableColumn(name, type=_TYPES.get(name, "string"))
 
 
 def _metadata(

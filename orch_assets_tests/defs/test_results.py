@@ -222,6 +222,18 @@ def test_the_matrix_says_how_a_table_was_refreshed(location):
     assert "| S1 | 20,011 +12 ~3 \N{MINUS SIGN}1 | ok |" in shown["matrix"]
 
 
+def test_the_catalogue_has_the_columns_of_the_matrix(location, tmp_path):
+    """With all names, and once, not with each refresh."""
+    node = location.defs.resolve_asset_graph().get(RESULTS_KEY)
+    declared = node.metadata["dagster/column_schema"]
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        _, told = location.refresh(real)
+    stored = LocalPipelineStore(tmp_path / "artifacts").manifest("study_results").content
+    assert [(each.name, each.type) for each in declared.columns] == list(stored.columns)
+    assert "dagster/column_schema" not in told
+
+
 def test_a_table_of_an_earlier_release_is_kept_though_it_has_fewer_columns(location, tmp_path):
     with instance("S1") as real:
         execute(location.defs, real, "S1")

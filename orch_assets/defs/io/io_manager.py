@@ -70,9 +70,10 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Publish a result, and add its rows, bytes, URI, hash and columns as metadata.
 
-        A column's name is shown only if it occurs in the source file of the asset's function or in
-        a shipped table. Otherwise the metadata and errors show its position, such as ``column 7``,
-        counted from 0. The manifest contains all names.
+        A column's name is shown only if it occurs in the source file of the asset's function, in
+        the columns that the asset declares, or in a shipped table. Otherwise the metadata and
+        errors show its position, such as ``column 7``, counted from 0. The manifest contains all
+        names.
 
         Raises:
             StoreError: The result can't be stored; nothing was published.
@@ -253,14 +254,16 @@ def _metadata(
     }
     if published.rows is not None:
         metadata[ROW_COUNT] = published.rows
+    declared = _declared_columns(definition)
+    names = {name for name, _ in declared or ()}
     columns = tuple(
         (
-            name if known.knows(name) else f"column {position}",
+            name if name in names or known.knows(name) else f"column {position}",
             with_known_names(named_column_type(type_), known.knows),
         )
         for position, (name, type_) in enumerate(published.columns)
     )
-    if columns and columns != _declared_columns(definition):
+    if columns and columns != declared:
         metadata[COLUMN_SCHEMA] = _table_schema(columns)
     return metadata
 
