@@ -5,6 +5,9 @@ import sys
 import threading
 import time
 
+import pandas as pd
+
+from orch_assets import LocalPipelineStore
 from orch_assets.stores.backends.s3 import S3Bucket
 
 
@@ -70,3 +73,19 @@ def test_boto3_is_imported_whole_whoever_needs_it_first():
     """Without a lock, two of five such processes saw a half-imported boto3, or a deadlock."""
     for _ in range(8):
         subprocess.run([sys.executable, "-c", FIRST_USE], check=True, timeout=60)
+
+
+def test_a_small_table_is_read_without_threads(tmp_path):
+    """On a busy machine, a process that ends while threads of pyarrow begin may abort."""
+    LocalPipelineStore(tmp_path).upload(pd.DataFrame({"subject": ["001"]}), "enrolled")
+    reading = """
+import os, sys
+import pandas, pyarrow
+from orch_assets import LocalPipelineStore
+before = len(os.listdir("/proc/self/task"))
+table = LocalPipelineStore(sys.argv[1]).download_table("enrolled")
+print(len(table), len(os.listdir("/proc/self/task")) - before)
+"""
+    command = [sys.executable, "-c", reading, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "0"]

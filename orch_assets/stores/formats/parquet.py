@@ -31,6 +31,9 @@ _WHOLE_HOURS = re.compile(r"[+-]\d\d:00")
 # Many studies' tables of one schema arrive at once; the schema is checked only once.
 _checking = threading.Lock()
 
+# Smaller tables are read without threads. They gain nothing there, and on a busy machine a process
+# that ends right after such a reading may abort: pyarrow 26 ends before its threads do.
+_THREADED_VALUES = 1_000_000
 # Rows of a batch, when a table is read as a stream.
 _STREAM_ROWS = 1 << 13
 # Bytes for each column. Without a buffer, a row group's columns are read whole before decoding.
@@ -86,7 +89,9 @@ class ParquetFormat:
         """Read the table, or some of its columns, and restore the types."""
         parquet, original = _opened(file)
         wanted = original if columns is None else schema_of(original, columns)
-        return cast_table(parquet.read(wanted.names).select(wanted.names), wanted)
+        threaded = parquet.metadata.num_rows * len(wanted) > _THREADED_VALUES
+        table = parquet.read(wanted.names, use_threads=threaded).select(wanted.names)
+        return cast_table(table, wanted)
 
     def stream(
         self,
