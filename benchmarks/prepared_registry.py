@@ -25,6 +25,8 @@ KEYS: dict[str, Any] = {"api_key": "key", "security_key": "key"}
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _ID = 987654321987  # placeholder of a record's ID
+# The studies that the account lists; it answers for any other, too.
+_STUDIES = 20
 _STUDY = "PREPARED"  # placeholder of the study's key
 
 
@@ -65,7 +67,7 @@ class _Pages:
         self._pieces = ",".join(rows).encode().split(str(_ID).encode())
         self._others = {
             "variables": _body(0, FORMS * len(VARIABLES), _json(variables())),
-            "studies": _body(0, 1, _json([{"studyKey": "S01", "studyId": 1}])),
+            "studies": _body(0, _STUDIES, _json([_study(n + 1) for n in range(_STUDIES)])),
         }
 
     @functools.lru_cache(maxsize=500)  # noqa: B019 - the one instance lives as long as the process
@@ -86,6 +88,10 @@ class _Pages:
             return _body(number, self._records, b"[" + b"".join(pieces) + b"]")
         rows = [record(n, first + n + 1) for n in range(count)]
         return _body(number, self._records, _json(rows))
+
+
+def _study(number: int) -> dict[str, Any]:
+    return {"studyKey": f"S{number:02d}", "studyId": number}
 
 
 def record(number: int, record_id: int = _ID) -> dict[str, Any]:
