@@ -22,17 +22,19 @@ class Basis:
         parts: The stored parts; None for a withheld part that had no rows, and isn't stored.
         states: Their states.
         state: The state of the table, or of its open part.
+        schemas: The schemas that the parts must have.
     """
 
     parts: Sequence[StoredTable | None]
     states: Sequence[TableState | None]
     state: TableState
+    schemas: "Sequence[pa.Schema]"
 
-    def has(self, schemas: "Sequence[pa.Schema]") -> bool:
-        """Return whether the stored parts have these schemas; reads of each part what says so."""
+    def has_schemas(self) -> bool:
+        """Return whether the stored parts have their schemas; reads of each part what says so."""
         return all(
             part is None or part.schema.equals(schema)
-            for part, schema in zip(self.parts, schemas, strict=True)
+            for part, schema in zip(self.parts, self.schemas, strict=True)
         )
 
 
@@ -87,7 +89,7 @@ def basis_of(
         ),
     }
     problem = next((reason for reason, is_so in problems.items() if is_so), None)
-    return Basis(parts, states, state) if problem is None else problem
+    return Basis(parts, states, state, schemas) if problem is None else problem
 
 
 def why_whole(table: RefreshedTable, previous: PreviousResult, state: TableState) -> str | None:

@@ -162,7 +162,7 @@ class CountedReading:
 
     def _misfit_of(self, rows: "pa.Table") -> str:
         """Return why the stored version can't be merged with an answer, or any other; else ""."""
-        if not self._basis.has(self._division.schemas(self._table.schema)):
+        if not self._basis.has_schemas():
             return "the columns have changed"
         if not self._earlier.is_in_order or len(self._earlier) != self._basis.state.rows:
             return "the stored rows aren't in the order of their IDs"
