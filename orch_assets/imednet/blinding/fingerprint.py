@@ -3,7 +3,6 @@
 import hashlib
 from typing import TYPE_CHECKING
 
-from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.study_dictionary import hidden_intervals
 
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ def fingerprint(endpoint: str, dictionary: "StudyDictionary | None", *, extra_op
     """
     facts: list[object] = [extra_open]
     if dictionary is not None:
-        rules = BlindingRules(dictionary.variables)
-        facts.append(rules.facts)
+        facts.append(dictionary.rules.facts)
         if endpoint == "visits":
-            facts.append(sorted(hidden_intervals(dictionary.intervals, rules)))
+            facts.append(sorted(hidden_intervals(dictionary.intervals, dictionary.rules)))
     return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["SYSTEM_KEYS", "FormReference", "RecordSplit", "rows_by_form"]
+__all__ = ["REFERENCES", "SYSTEM_KEYS", "FormReference", "RecordSplit", "rows_by_form"]
 
 # The ID and the key of a form, by which records refer to it; either may be missing.
 FormReference: TypeAlias = tuple[int | None, str | None]
 
-_WITHHELD_COLUMNS: Final = (
+# The columns that say which record it is, and what it belongs to.
+REFERENCES: Final = (
     "study_key",
     "record_id",
     "form_id",
@@ -30,6 +31,9 @@ _WITHHELD_COLUMNS: Final = (
     "subject_key",
     "interval_id",
     "visit_id",
+)
+_WITHHELD_COLUMNS: Final = (
+    *REFERENCES,
     "parent_record_id",
     "deleted",
     "keywords",

@@ -146,6 +146,11 @@ class StudyDictionary:
         self.variables = self._before if variables is None else agreed(variables, self._before)
 
     @cached_property
+    def rules(self) -> BlindingRules:
+        """The rules by ``variables``."""
+        return BlindingRules(self.variables)
+
+    @cached_property
     def intervals(self) -> "pa.Table":
         """The question from which each interval counts its window, by stored and current rows."""
         import pyarrow as pa
@@ -163,9 +168,8 @@ class StudyDictionary:
         now = self._reader.now("variables", self._study_key)
         confirmed = BlindingRules(self._before).is_within(BlindingRules(now))
         if "intervals" in self.__dict__:  # only if they were used
-            rules = BlindingRules(self.variables)
-            after = hidden_intervals(self._reader.now("intervals", self._study_key), rules)
-            confirmed = confirmed and after <= hidden_intervals(self.intervals, rules)
+            after = hidden_intervals(self._reader.now("intervals", self._study_key), self.rules)
+            confirmed = confirmed and after <= hidden_intervals(self.intervals, self.rules)
         if not confirmed:
             raise DictionaryChangedError(self._study_key)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from orch_assets.imednet.blinding.record_data import REFERENCES
 from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.fields import naive_utc
 from orch_assets.imednet.json_text import raw_members
@@ -19,17 +20,7 @@ EXTRA: Final = "extra"
 DATE: Final = "date_modified"
 DELETED: Final = "deleted"
 # Columns that each row of the result has. A record that is added or vanishes gives no row for them.
-CONTEXT: Final = (
-    "study_key",
-    "record_id",
-    "form_id",
-    "form_key",
-    "site_id",
-    "subject_id",
-    "subject_key",
-    "interval_id",
-    "visit_id",
-)
+CONTEXT: Final = REFERENCES
 _APART: Final = {"study_key", "record_id", RECORD_DATA, EXTRA, DATE}
 # The API writes the record's date into its data, too.
 _DATE_KEY: Final = "dateModified"

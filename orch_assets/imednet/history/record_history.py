@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.imednet.blinding import extra_fields
 from orch_assets.imednet.blinding.fingerprint import fingerprint
-from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.study_dictionary import StudyDictionary
 from orch_assets.imednet.history.appended_tables import (
     NOTHING_PUBLISHED,
@@ -88,7 +87,7 @@ def record_change_tables(
     lost = records.withheld is not None and earlier.lacks_withheld
     if now is None or (current.items() <= earlier.state.items() and not lost):
         return _unchanged(earlier)
-    comparison = FieldComparison(BlindingRules(dictionary.variables), extra_is_open=extra_is_open)
+    comparison = FieldComparison(dictionary.rules, extra_is_open=extra_is_open)
     rows = _NewRows(comparison, _trail(revisions, earlier.state))
     if lost:
         rows.add_unknown(rows.withheld, now)
