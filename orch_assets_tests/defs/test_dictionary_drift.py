@@ -25,6 +25,7 @@ from orch_assets_tests.support.harness import (
     resume,
     states,
 )
+from orch_assets_tests.support.planting import plant_open_terms
 from orch_assets_tests.support.runs import small_pages
 
 STUDY, OTHER = "ONC-301", "CARD-202"
@@ -39,12 +40,7 @@ def server():
     registry = DemoRegistry(studies=2, subjects=3)
     for study in (STUDY, OTHER):
         with registry.edit(study) as edit:
-            for row in [*edit.rows("variables").values()]:
-                if row.get("blinded") is not False:
-                    edit.variables.change(row["variableId"], blinded=False)
-            for row in [*edit.rows("records").values()]:
-                if row["formKey"] == "AE":
-                    edit.records.change(row["recordId"], {"AETERM": PLANTED})
+            plant_open_terms(edit, PLANTED)
     with DemoServer(registry) as running:
         yield running
 

@@ -19,6 +19,7 @@ from orch_assets.pipelines.variables import variables
 from orch_assets.pipelines.visits import visits
 from orch_assets.stores import ArtifactKind, derived_from
 from orch_assets_tests.support.harness import execute, instance
+from orch_assets_tests.support.planting import plant_open_terms
 from orch_assets_tests.support.runs import location, small_pages
 
 STUDY, OTHER = "ONC-301", "CARD-202"
@@ -50,12 +51,7 @@ def server():
     registry = DemoRegistry(studies=2, subjects=4)
     for study in (STUDY, OTHER):
         with registry.edit(study) as edit:
-            for row in [*edit.rows("variables").values()]:
-                if row.get("blinded") is not False:
-                    edit.variables.change(row["variableId"], blinded=False)
-            for row in [*edit.rows("records").values()]:
-                if row["formKey"] == "AE":
-                    edit.records.change(row["recordId"], {"AETERM": PLANTED}, reason=PLANTED)
+            plant_open_terms(edit, PLANTED, reason=PLANTED)
         for row in registry.rows("queries", study):
             changes = {"variable": "AETERM", "description": PLANTED}
             registry.update_row("queries", study, row["annotationId"], **changes)

@@ -11,7 +11,6 @@ import pytest
 from orch_assets import LocalPipelineStore, pipelines
 from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.demo import DemoRegistry, DemoServer
-from orch_assets.stores import ArtifactKind
 from orch_assets_tests.support.harness import (
     failure_text,
     instance,
@@ -20,6 +19,7 @@ from orch_assets_tests.support.harness import (
     resume,
 )
 from orch_assets_tests.support.runs import evaluations, location, small_pages
+from orch_assets_tests.support.stored_tables import stored_tables
 
 SHIPPED = [each for each in discover_pipelines(pipelines) if not each.on_request]
 REFRESHED = [each.name for each in SHIPPED if each.incremental and each.reconciled]
@@ -71,16 +71,8 @@ class Account:
 
     def stored(self):
         """Return all tables that say how the study is now, by store, asset and member."""
-        found = {}
         now = [each.name for each in SHIPPED if each.group != "history"]
-        for name, asset in itertools.product(STORES, now):
-            store, artifact = self.store(name), f"{asset}/{self.study}"
-            if store.exists(artifact):
-                found[name, asset] = store.download_table(artifact)
-            if store.exists(artifact, kind=ArtifactKind.SET):
-                for member, table in store.download_set_tables(artifact).items():
-                    found[name, asset, member] = table
-        return found
+        return stored_tables({name: self.store(name) for name in STORES}, now, self.study)
 
     def files(self, *assets):
         """Return when each file of these assets was last written, in all stores."""

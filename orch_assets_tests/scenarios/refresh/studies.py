@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import dagster as dg
-import pyarrow as pa
 from dagster._core.log_manager import DagsterLogManager
 
 from orch_assets import ImednetSDK, pipelines
@@ -21,7 +20,8 @@ from orch_assets.imednet import RequestLimiter
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import in_dependency_order
 from orch_assets.orchestration.steps import StepResult
-from orch_assets.stores import ArtifactKind, PipelineStore, open_store
+from orch_assets.stores import PipelineStore, open_store
+from orch_assets_tests.support.stored_tables import Tables, stored_tables
 
 # They also depend on the day on which they are made, or on what was stored before.
 _OF_THEIR_TIME: Final = {"study_summary", "record_changes", "tombstones", "dictionary_changes"}
@@ -33,12 +33,8 @@ PIPELINES: Final = {
         if not each.on_request and each.name not in _OF_THEIR_TIME
     )
 }
-# Histories depend on what was stored before, so a whole reading doesn't give them.
-WHOLE: Final = tuple(name for name, each in PIPELINES.items() if each.group != "history")
 PAGE_SIZE: Final = 20
 STORES: Final = ("artifacts", "restricted")
-
-Tables = dict[tuple[str, ...], pa.Table]
 
 
 class Study:
@@ -99,24 +95,17 @@ class Study:
     def store(self, name: str) -> PipelineStore:
         return open_store(f"{self.location}/{name}")
 
-    def stored(self, names: Sequence[str] = tuple(PIPELINES)) -> Tables:
-        """Return all tables of both stores, by store, asset and member."""
-        found: Tables = {}
-        for name, asset in itertools.product(STORES, names):
-            store, artifact = self.store(name), f"{asset}/{self.key}"
-            if store.exists(artifact):
-                found[name, asset] = store.download_table(artifact)
-            if store.exists(artifact, kind=ArtifactKind.SET):
-                for member, table in store.download_set_tables(artifact).items():
-                    found[name, asset, member] = table
-        return found
+    def stored(self, names: Sequence[str] = ()) -> Tables:
+        """Return the tables of pipelines, by default of all, by store, asset and member."""
+        stores = {name: self.store(name) for name in STORES}
+        return stored_tables(stores, names or PIPELINES, self.key)
 
     def assert_whole(self, folder: Any, *names: str) -> None:
-        """All stored tables but histories are what a whole reading of the account gives."""
+        """All stored tables are what a whole reading of the account gives."""
         with study(self.server, str(folder)) as anew:
             anew.succeed(*names)
-            expected = anew.stored(names or WHOLE)
-        found = self.stored(names or WHOLE)
+            expected = anew.stored(names)
+        found = self.stored(names)
         assert found.keys() == expected.keys()
         assert [key for key, table in expected.items() if not found[key].equals(table)] == []
 
