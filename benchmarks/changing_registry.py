@@ -17,7 +17,6 @@ import functools
 import json
 import random
 import re
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -28,6 +27,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from benchmarks.connections import Connection
 from benchmarks.prepared_registry import FORMS, PAGE, VARIABLES, record, variables
 
 EDITED, ADDED, DELETED = 0.007, 0.002, 0.001
@@ -236,33 +236,23 @@ def _body(page: tuple[int, int, int], rows: bytes) -> bytes:
     )
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, account: Account, seconds: float, counts: Counter[str]) -> None:
+class _Answers:
+    """The answers of the account, and its two controls: ``/day`` and ``/requests``."""
+
+    def __init__(self, account: Account, seconds: float) -> None:
         self._account = account
         self._seconds = seconds
-        self._counts = counts
-        self._received = b""
+        self._counts = Counter[str]()
 
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while b"\r\n\r\n" in self._received:
-            request, _, self._received = self._received.partition(b"\r\n\r\n")
-            self._answer(request.split(b" ", 2)[1].decode())
-
-    def _answer(self, target: str) -> None:
+    def answer(self, target: str) -> tuple[bytes, float]:
+        """Return the answer to a request, and after how many seconds it is sent."""
         path = urlsplit(target)
         if path.path in {"/day", "/requests"}:
             body = _json(self._counts)
             self._counts.clear()
             if path.path == "/day":
                 self._account.live_day()
-            self._transport.write(_HEAD % len(body) + body)
-            return
+            return _HEAD % len(body) + body, 0.0
         *_, study_key, endpoint = path.path.split("/")
         self._counts[endpoint] += 1
         query = parse_qs(path.query)
@@ -270,8 +260,7 @@ class _Connection(asyncio.Protocol):
         body = self._account.page(endpoint, number, size, query.get("filter", [""])[0])
         body = body.replace(_STUDY.encode(), study_key.encode())
         body = body.replace(b"TIME", self._account.time, 1)
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._seconds, self._transport.write, _HEAD % len(body) + body)
+        return _HEAD % len(body) + body, self._seconds
 
 
 _PAGING = (("page", "0"), ("size", "25"))
@@ -287,9 +276,9 @@ def _since(text: str) -> int | None:
 
 
 async def _serve(records: int, seconds: float, studies: Sequence[str]) -> None:
-    account, counts = Account(records, studies), Counter[str]()
+    answers = _Answers(Account(records, studies), seconds)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(account, seconds, counts), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(answers.answer), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

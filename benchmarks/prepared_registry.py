@@ -10,13 +10,14 @@ import asyncio
 import functools
 import json
 import re
-import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from benchmarks.connections import Connection
 
 PAGE = 500
 FORMS = 7
@@ -158,27 +159,6 @@ def _body(number: int, total: int, rows: bytes) -> bytes:
     return head[:-1] + b',"data":' + rows + b"}"
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, pages: _Pages, seconds: float) -> None:
-        self._pages = pages
-        self._seconds = seconds
-        self._received = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-        # The buffer holds a whole page, so that it is sent at once.
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while b"\r\n\r\n" in self._received:
-            request, _, self._received = self._received.partition(b"\r\n\r\n")
-            path = request.split(b" ", 2)[1]
-            answer = self._pages.answer(*_parse(path.decode()))
-            asyncio.get_running_loop().call_later(self._seconds, self._transport.write, answer)
-
-
 def _parse(path: str) -> tuple[str, str, int]:
     """Return the study, the endpoint and the page number of a request."""
     page = re.search(r"[?&]page=(\d+)", path)
@@ -192,8 +172,12 @@ async def _serve(records: int, seconds: float, certificate: str | None = None) -
     if certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate)
+
+    def answer(target: str) -> tuple[bytes, float]:
+        return pages.answer(*_parse(target)), seconds
+
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(pages, seconds), "127.0.0.1", 0, ssl=tls)
+    server = await loop.create_server(lambda: Connection(answer), "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
