@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from orch_assets.imednet import ImednetSDK, build_form_tables
     from orch_assets.orchestration import (
         CancelHandle,
+        Document,
         JsonLogFormatter,
         MultiStudyOrchestrator,
         OrchestratorResult,
+        Result,
+        Skip,
         SplitTable,
         StudyMachine,
         StudyWorkerCallable,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CancelHandle": "orchestration",
+    "Document": "orchestration",
     "FilterConflictError": "errors",
     "GCSPipelineStore": "stores",
     "ImednetError": "errors",
@@ -56,7 +60,9 @@ _HOMES = {
     "OrchestratorResult": "orchestration",
     "PipelineStep": "step_functions",
     "PreviousResult": "refreshing",
+    "Result": "orchestration",
     "S3PipelineStore": "stores",
+    "Skip": "orchestration",
     "SplitTable": "orchestration",
     "StepFunctionsPipeline": "step_functions",
     "StorageFormat": "stores",
@@ -76,6 +82,7 @@ _HOMES = {
 
 __all__ = [
     "CancelHandle",
+    "Document",
     "FilterConflictError",
     "GCSPipelineStore",
     "ImednetError",
@@ -87,7 +94,9 @@ __all__ = [
     "OrchestratorResult",
     "PipelineStep",
     "PreviousResult",
+    "Result",
     "S3PipelineStore",
+    "Skip",
     "SplitTable",
     "StepFunctionsPipeline",
     "StorageFormat",

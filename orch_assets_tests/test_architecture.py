@@ -231,6 +231,7 @@ def test_loading_the_code_location_loads_no_store_and_no_backfills():
 def test_the_public_api_is_exactly_this():
     assert orch_assets.__all__ == [
         "CancelHandle",
+        "Document",
         "FilterConflictError",
         "GCSPipelineStore",
         "ImednetError",
@@ -242,7 +243,9 @@ def test_the_public_api_is_exactly_this():
         "OrchestratorResult",
         "PipelineStep",
         "PreviousResult",
+        "Result",
         "S3PipelineStore",
+        "Skip",
         "SplitTable",
         "StepFunctionsPipeline",
         "StorageFormat",

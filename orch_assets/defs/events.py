@@ -156,5 +156,12 @@ def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
     return True, event.metadata["data"].value
 
 
+def skipped(metadata: Mapping[str, Any]) -> str | None:
+    """Return why the pipeline left the study out (``Skip``). None if it has a real result."""
+    data = value_of(metadata, "data")
+    reason = data.get("skipped") if isinstance(data, Mapping) else None
+    return reason if isinstance(reason, str) else None  # a number is a pipeline's own count
+
+
 def _has_uri(metadata: Mapping[str, Any]) -> bool:
     return not metadata.keys().isdisjoint({URI, _EARLIER_KEYS[URI]})

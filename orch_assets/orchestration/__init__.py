@@ -15,14 +15,23 @@ if TYPE_CHECKING:
     )
     from orch_assets.orchestration.reporting.json_log import JsonLogFormatter
     from orch_assets.orchestration.reporting.results import OrchestratorResult
-    from orch_assets.orchestration.returned_values import SplitTable, split_withheld
+    from orch_assets.orchestration.returned_values import (
+        Document,
+        Result,
+        Skip,
+        SplitTable,
+        split_withheld,
+    )
     from orch_assets.orchestration.study_machine import StudyMachine
 
 _HOMES = {
     "CancelHandle": "cancel",
+    "Document": "returned_values",
     "JsonLogFormatter": "reporting.json_log",
     "MultiStudyOrchestrator": "orchestrator",
     "OrchestratorResult": "reporting.results",
+    "Result": "returned_values",
+    "Skip": "returned_values",
     "SplitTable": "returned_values",
     "StudyMachine": "study_machine",
     "StudyPipeline": "pipeline",
@@ -34,9 +43,12 @@ _HOMES = {
 
 __all__ = [
     "CancelHandle",
+    "Document",
     "JsonLogFormatter",
     "MultiStudyOrchestrator",
     "OrchestratorResult",
+    "Result",
+    "Skip",
     "SplitTable",
     "StudyMachine",
     "StudyPipeline",

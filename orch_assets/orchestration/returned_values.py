@@ -1,8 +1,8 @@
-"""Values that a pipeline returns: tables with a withheld part, and values that may be shown."""
+"""What a pipeline returns besides tables and numbers, and which values may be shown."""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.json_values import MAX_SHOWN_NAMES, is_shown_name
@@ -35,6 +35,57 @@ class SplitTable:
     table: Any
     withheld: Any
     withheld_if_any: bool = False
+
+
+class Skip(Exception):  # noqa: N818 - raised to leave a study out, and no error
+    """Raised by a pipeline that has nothing to do for a study.
+
+    The study's result is SUCCESS with ``data={"skipped": reason}``. Pipelines that take the result
+    are skipped too, unless their parameter has a default.
+
+    Args:
+        reason: Why, in a few words; shown in Dagster's event log. Write no data value into it.
+
+    Example:
+        >>> str(Skip("no PK in this study"))
+        'no PK in this study'
+    """
+
+    @property
+    def reason(self) -> str:
+        """Why the study was left out."""
+        return str(self)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A figure, or bytes with a media type, that a pipeline returns to have it stored.
+
+    Attributes:
+        content: A matplotlib or plotly figure, or bytes.
+        media_type: Media type of bytes: ``image/png``, ``text/html`` or ``application/pdf``. None
+            for a figure: a matplotlib figure is stored as PNG, a plotly figure as HTML.
+        show: Whether Dagster's event log, and so the UI, also holds the document; only up to 30 KB.
+            Everybody who can open the UI then sees what it shows.
+    """
+
+    content: Any
+    media_type: str | None = None
+    show: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """A value that a pipeline returns together with metadata for Dagster's event.
+
+    Attributes:
+        value: Whatever the pipeline could return alone.
+        metadata: Entries for the event: numbers, text or any ``dagster.MetadataValue``. They are
+            shown as they are, so write no data value into them.
+    """
+
+    value: Any
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def split_withheld(
