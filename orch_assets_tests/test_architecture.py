@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "pipelines": {"", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
     "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
+    "components": {"defs", "errors", "orchestration"},
     "definitions": {"defs"},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},
@@ -66,7 +67,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "studies": {"cli"},
 }
-MAY_IMPORT_DAGSTER = {"defs", "definitions", "commands"}
+MAY_IMPORT_DAGSTER = {"components", "defs", "definitions", "commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
 TABLES = {"pandas", "pyarrow", "numpy"}
 

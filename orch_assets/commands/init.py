@@ -29,6 +29,11 @@ _FILES: Final[Mapping[str, str]] = {
     "{{package}}/pipelines/__init__.py": "pipelines.py.template",
     "{{package}}/pipelines/enrolled_by_site.py": "enrolled_by_site.py.template",
 }
+# With --component, these files too, or instead.
+_COMPONENT_FILES: Final[Mapping[str, str]] = {
+    "{{package}}/definitions.py": "component_definitions.py.template",
+    "{{package}}/defs/study_pipelines/defs.yaml": "defs.yaml.template",
+}
 # Its name is that of the distribution, too, which can neither begin nor end with an underscore.
 _PACKAGE: Final = re.compile(r"[a-z]([a-z0-9_]*[a-z0-9])?")
 _FOLDERS: Final = frozenset({"tests", "wheels"})
@@ -49,7 +54,13 @@ _IGNORED: Final = frozenset({".git"})
 @click.option(
     "--package", metavar="NAME", help="Name of the project's package. Default: the folder's name."
 )
-def init(folder: Path, address: str | None, package: str | None) -> int:
+@click.option(
+    "--component",
+    is_flag=True,
+    help="Configure the pipelines in YAML, by the Dagster component StudyPipelines, and load what "
+    "`dg scaffold defs` writes.",
+)
+def init(folder: Path, address: str | None, package: str | None, *, component: bool) -> int:
     """Write a project with pipelines of your own into DIR.
 
     DIR must be empty or not exist. The project has a pipeline with a test, a Makefile, the
@@ -61,7 +72,7 @@ def init(folder: Path, address: str | None, package: str | None) -> int:
         raise click.UsageError(f"{folder} isn't empty. Nothing was written; choose another folder.")
     source = address_of(address or installed_from())
     try:
-        _write(folder, _files(name, source))
+        _write(folder, _files(name, source, _COMPONENT_FILES if component else {}))
     except OSError as error:
         raise click.ClickException(
             f"The project can't be written to {folder}: {error.strerror}. Nothing is left of it."
@@ -93,8 +104,8 @@ def _taken_names() -> set[str]:
     return {*sys.stdlib_module_names, *packages_distributions(), *_FOLDERS, "orch_assets"}
 
 
-def _files(package: str, source: ReleaseAddress) -> dict[str, bytes]:
-    """Return the content of each file, by path."""
+def _files(package: str, source: ReleaseAddress, further: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the content of each file, by path; ``further`` are templates that replace others."""
     values = {
         "{{package}}": package,
         "{{name}}": package.replace("_", "-"),
@@ -103,7 +114,7 @@ def _files(package: str, source: ReleaseAddress) -> dict[str, bytes]:
     templates = resources.files("orch_assets") / "templates"
     files = {
         _filled(path, values): _filled((templates / template).read_text("utf-8"), values).encode()
-        for path, template in _FILES.items()
+        for path, template in {**_FILES, **further}.items()
     }
     if source.wheel is not None:
         files[f"wheels/{source.wheel.name}"] = source.wheel.read_bytes()
