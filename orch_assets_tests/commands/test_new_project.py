@@ -1,5 +1,7 @@
 """A project that `orch-assets init` wrote: its own tests, Dagster's `dg`, and make's targets."""
 
+import shutil
+
 import pytest
 
 from orch_assets_tests.support.projects import installed, new_project
@@ -31,42 +33,44 @@ def test_its_own_tests_pass(project):
     assert "1 passed" in project.run("python", "-m", "pytest", "-p", "no:cacheprovider").stdout
 
 
-def test_dg_lists_and_checks_its_definitions(project):
-    listed = project.run("dg", "list", "defs").stdout
+def test_dg_lists_and_checks_its_definitions(in_code):
+    listed = in_code.run("dg", "list", "defs").stdout
     for name in ("enrolled_by_site", "subjects", "study_results", "study_registry_sensor"):
         assert name in listed
-    assert "All definitions loaded successfully." in project.run("dg", "check", "defs").stdout
-    assert "All component YAML validated" in project.run("dg", "check", "yaml").stdout
+    shown = in_code.run("dg", "check", "defs").stdout
+    assert "All component YAML validated successfully." in shown
+    assert "All definitions loaded successfully." in shown
 
 
-def test_dg_lists_our_component_and_scaffolds_it(site, tmp_path):
+def test_dg_scaffolds_our_component(in_yaml):
     """In a project whose definitions are what its folder `defs` holds, as `dg` makes them."""
-    project = new_project(tmp_path / "trials", site, "--component")
-    assert COMPONENT in project.run("dg", "list", "components").stdout
-    written = project.folder / "trials" / "defs" / "study_pipelines" / "defs.yaml"
-    written.unlink()
-    written.parent.rmdir()
-    project.run("dg", "scaffold", "defs", COMPONENT, "everything")
-    scaffolded = project.folder / "trials" / "defs" / "everything" / "defs.yaml"
-    assert scaffolded.read_text() == f"type: {COMPONENT}\n\nattributes: {{}}\n"
-    listed = project.run("dg", "list", "defs").stdout
-    assert "subjects" in listed
-    assert "enrolled_by_site" not in listed
+    written = in_yaml.folder / "my_trials" / "defs" / "study_pipelines"
+    listed = in_yaml.run("dg", "list", "defs").stdout
+    assert "enrolled_by_site" in listed
+    shutil.rmtree(written)
+    in_yaml.run("dg", "scaffold", "defs", COMPONENT, "study_pipelines")
+    text = (written / "defs.yaml").read_text()
+    assert text == f"type: {COMPONENT}\n\nattributes: {{}}\n"
+    shown = in_yaml.run("dg", "check", "defs").stdout
+    assert "All definitions loaded successfully." in shown
 
 
-def test_dg_names_the_line_of_a_wrong_attribute(site, tmp_path):
+def test_dg_names_the_line_of_a_wrong_attribute(in_yaml):
     """A key has no attribute, and a study key that YAML reads as a number is refused."""
-    project = new_project(tmp_path / "trials", site, "--component")
-    file = "trials/defs/study_pipelines/defs.yaml"
-    for line in ("api_key: abc", "whitelist: [001]", "studies_per_run: 0", "store_format: xlsx"):
-        project.write(file, f"type: {COMPONENT}\n\nattributes:\n  {line}\n")
-        shown = project.run("dg", "check", "yaml", code=1).stdout
-        assert f"defs.yaml:4 - {COMPONENT} attributes.{line.partition(':')[0]}" in shown
+    lines = ["api_key: abc", "whitelist: [001]", "studies_per_run: 0"]
+    text = "\n  ".join([f"type: {COMPONENT}\nattributes:", *lines])
+    in_yaml.write("my_trials/defs/study_pipelines/defs.yaml", text)
+    shown = in_yaml.run("dg", "check", "yaml", code=1).stdout
+    for number, line in enumerate(lines, 3):
+        attribute = line.partition(":")[0]
+        assert f"defs.yaml:{number} - {COMPONENT} attributes.{attribute}" in shown
 
 
 def test_its_make_targets_end_well_without_an_account(in_code):
     in_code.programs()
     assert "1 passed" in in_code.run("/usr/bin/make", "test").stdout
     shown = in_code.run("/usr/bin/make", "demo").stdout
-    assert "enrolled_by_site" in shown
-    assert (in_code.folder / ".dagster" / "demo").stat().st_mode & 0o777 == 0o700
+    assert "Every study succeeded." in shown
+    home = in_code.folder / ".dagster" / "demo"
+    assert len(list((home / "artifacts" / "enrolled_by_site").glob("*.parquet"))) == 12
+    assert home.stat().st_mode & 0o777 == 0o700
