@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "pipelines": {"", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
     "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
-    "definitions": {"defs"},
+    "definitions": {""},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},
     "commands": {
