@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
     "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
     "components": {"defs", "errors", "orchestration"},
-    "definitions": {"defs"},
+    "definitions": {""},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},
     "commands": {
