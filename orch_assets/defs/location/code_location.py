@@ -8,6 +8,7 @@ import dagster as dg
 
 from orch_assets import pipelines as shipped_pipelines
 from orch_assets.defs.automation import build_automation_sensor
+from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.discovery import (
     Source,
     Sources,
@@ -54,7 +55,8 @@ def build_definitions(
         shipped: Names of the shipped pipelines to include, each with its upstreams. ``"all"`` by
             default; empty for none.
         assets: Your Dagster assets, which may take tables of pipelines.
-        checks: Your asset checks, also of tables of pipelines.
+        checks: Your asset checks, also of tables of pipelines. ``study_pipelines`` leaves them
+            out: give them a job or an automation condition.
         sensors: Your sensors. ``job_name="study_pipelines"`` is the job that runs the pipelines.
         schedules: Your schedules, likewise.
         jobs: Your jobs.
@@ -146,12 +148,7 @@ def _our_definitions(
     ]
     keys = {key for graph in graphs for key in graph.keys}
     study_results = build_study_results(keys)
-    study_pipelines = dg.define_asset_job(
-        "study_pipelines",
-        selection=[dg.AssetKey(each.name) for each in pipelines if not runs_on_request(each)],
-        description="Runs every pipeline for the selected studies, except those that run on "
-        "request.",
-    )
+    study_pipelines = _main_job(graphs, pipelines)
     refresh_results = dg.define_asset_job("refresh_study_results", selection=[study_results])
     schedule = settings.cron_and_zone()
     return LocationParts(
@@ -164,4 +161,19 @@ def _our_definitions(
             build_automation_sensor(keys, running=automation),
         ],
         schedules=[build_daily_refresh(study_pipelines, per_run=per_run, cron_and_zone=schedule)],
+    )
+
+
+def _main_job(
+    graphs: Iterable[dg.AssetsDefinition], pipelines: Iterable[StudyPipeline]
+) -> UnresolvedAssetJobDefinition:
+    keys = [dg.AssetKey(each.name) for each in pipelines if not runs_on_request(each)]
+    # Without a user's checks: Dagster would skip them, because a study graph yields no output.
+    checks = [key for graph in graphs for key in graph.check_keys if key.asset_key in set(keys)]
+    return dg.define_asset_job(
+        "study_pipelines",
+        selection=dg.AssetSelection.assets(*keys).without_checks()
+        | dg.AssetSelection.checks(*checks),
+        description="Runs every pipeline for the selected studies, except those that run on "
+        "request.",
     )

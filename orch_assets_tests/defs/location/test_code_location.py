@@ -174,7 +174,7 @@ def test_a_users_definitions_are_merged_and_run(tmp_path):
         checks=[has_sites],
         sensors=[on_friday],
         schedules=[on_monday],
-        jobs=[dg.define_asset_job("own_job", selection=["per_study"])],
+        jobs=[dg.define_asset_job("own_checks", dg.AssetSelection.checks(has_sites))],
         resources=in_folder(tmp_path, crm=dg.ResourceDefinition.hardcoded_resource("theirs")),
     )
     assert names(defs) == {"subjects", "sites", "enrolled"}
@@ -185,12 +185,17 @@ def test_a_users_definitions_are_merged_and_run(tmp_path):
             defs.resolve_schedule_def("on_monday"),
             defs.resolve_sensor_def("on_friday"),
         )
-        request = schedule(dg.build_schedule_context(instance=real))
+        with dg.build_schedule_context(instance=real) as context:
+            request = schedule(context)
         first = job.execute_in_process(instance=real, tags=request.tags, raise_on_error=False)
         assert first.success
-        request = sensor(dg.build_sensor_context(instance=real))
+        steps = {event.step_key for event in first.all_events if event.step_key}
+        assert steps == {"study_graph"}  # Dagster would only skip their check in this run
+        with dg.build_sensor_context(instance=real) as context:
+            request = sensor(context)
         assert job.execute_in_process(instance=real, partition_key=request.partition_key).success
-        (checked,) = first.get_asset_check_evaluations()
+        checks = defs.resolve_job_def("own_checks").execute_in_process(instance=real)
+        (checked,) = checks.get_asset_check_evaluations()
         assert (checked.asset_check_key, checked.passed) == (has_sites.check_key, True)
         assert len(materializations(real, "enrolled")[STUDIES[1]]) == 2
         for study in STUDIES:
@@ -281,8 +286,8 @@ def test_studies_per_run_and_pool_reach_everything_that_makes_runs():
     assert graph.op.pool == "account"
     with instance(*[f"S{number:02}" for number in range(10)]) as real:
         now = datetime(2026, 3, 2, 5, tzinfo=UTC)
-        context = dg.build_schedule_context(instance=real, scheduled_execution_time=now)
-        requests = defs.resolve_schedule_def("daily_refresh")(context)
+        with dg.build_schedule_context(instance=real, scheduled_execution_time=now) as context:
+            requests = defs.resolve_schedule_def("daily_refresh")(context)
     assert [request.tags for request in requests] == [
         range_tags("S00", "S06"),
         range_tags("S07", "S09"),
