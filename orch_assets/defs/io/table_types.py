@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
 from orch_assets.orchestration.returned_values import SplitTable
 
 _SERIES: Final = frozenset({"pandas.Series", "polars.Series"})
