@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from orch_assets.defs.checks.drift_check import VARIABLES
-from orch_assets.defs.events import COLUMN_SCHEMA, ROW_COUNT, URI, versions_of
+from orch_assets.defs.events import COLUMN_SCHEMA, REFRESH, ROW_COUNT, URI, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.previous_results import stored_version
-from orch_assets.defs.io.refresh_metadata import REFRESH
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import ArtifactCorruptError, StoreError
 from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER, SPLIT
