@@ -173,7 +173,7 @@ def split_withheld(
     if endpoint in BY_DICTIONARY:
         dictionary = _dictionary_of(table, variables, intervals, sdk, study_key)
         schedule = dictionary.intervals if endpoint == "visits" else None
-        split, confirm = splitter(endpoint, dictionary.variables, schedule), dictionary.confirm
+        split, confirm = splitter(endpoint, dictionary.rules, schedule), dictionary.confirm
     extra_open = extra_fields.are_open()
     if not extra_open:
         split = extra_splitter(endpoint, split)
