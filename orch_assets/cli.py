@@ -55,7 +55,14 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 @click.group()
 @click.version_option(VERSION, message="orch-assets %(version)s")
-def cli() -> None:
+@click.option(
+    "--module",
+    metavar="MODULE",
+    help="Module with the code location, such as my_trials.definitions. Default: ORCH_DEFINITIONS, "
+    "else what pyproject.toml or workspace.yaml in the working folder names, else the shipped "
+    "pipelines.",
+)
+def cli(module: str | None) -> None:
     """Clinical-data pipelines over every study of an iMednet account.
 
     Settings for the API, the study filter and the stores come from environment variables and from

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
     "defs": CORE
     | {"alerts", "demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
-    "definitions": {"defs"},
+    "definitions": {""},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},
     "commands": {

@@ -61,7 +61,10 @@ class _BrokenFile:
 
 
 def discover_pipelines(
-    sources: Sources, resources: Container[str] | None = None
+    sources: Sources,
+    resources: Container[str] | None = None,
+    *,
+    left_out: Container[str] = (),
 ) -> list[StudyPipeline]:
     """Return the pipelines of packages, modules and functions, in order.
 
@@ -75,22 +78,13 @@ def discover_pipelines(
     Args:
         sources: A package, a module or a marked function, or several of them.
         resources: Keys of the resources, to check each pipeline's IO manager; None skips the check.
+        left_out: Names of shipped pipelines that the code location leaves out.
 
     Raises:
         PipelineDefinitionError: A source is none of these.
     """
-    loaded: list[StudyPipeline] = []
-    broken_files: list[_BrokenFile] = []
-    for source in as_sources(sources):
-        if isinstance(source, ModuleType):
-            pipelines, broken = _in_module(source.__name__)
-            loaded += pipelines
-            broken_files += broken
-        else:
-            loaded.append(_marked(source))
-    # A function may be listed twice, or have a second name in its module.
-    once = list({id(each): each for each in loaded}.values())
-    pipelines = _with_unique_names(once, resources)
+    loaded, broken_files = _loaded(sources)
+    pipelines = _with_unique_names(loaded, resources)
     claims = {claim for each in pipelines for claim in _claims(each)}
     used = _RESERVED | {name for kind, name in claims if kind == "asset"}
     replacements: list[StudyPipeline] = []
@@ -99,7 +93,15 @@ def discover_pipelines(
             if asset not in used or asset == file.module:
                 replacements.append(_replacement(_unused_name(asset, used), file.reason))
                 used |= {replacements[-1].name}
-    return _with_upstreams([*pipelines, *replacements])
+    return _with_upstreams([*pipelines, *replacements], left_out)
+
+
+def marked_pipelines(sources: Sources) -> list[StudyPipeline]:
+    """Return the pipelines of packages, modules and functions as they are marked, unchecked.
+
+    Files that can't be imported are left out.
+    """
+    return _loaded(sources)[0]
 
 
 def as_sources(sources: Sources) -> list[Source]:
@@ -124,6 +126,20 @@ def broken_reason(spec: dg.AssetSpec) -> str | None:
 
 
 # --- files ---
+
+
+def _loaded(sources: Sources) -> tuple[list[StudyPipeline], list[_BrokenFile]]:
+    loaded: list[StudyPipeline] = []
+    broken: list[_BrokenFile] = []
+    for source in as_sources(sources):
+        if isinstance(source, ModuleType):
+            pipelines, broken_files = _in_module(source.__name__)
+            loaded += pipelines
+            broken += broken_files
+        else:
+            loaded.append(_marked(source))
+    # A function may be listed twice, or have a second name in its module.
+    return list({id(each): each for each in loaded}.values()), broken
 
 
 def _marked(source: object) -> StudyPipeline:
@@ -252,7 +268,9 @@ def _check_io_manager(pipeline: StudyPipeline, resources: Container[str] | None)
         )
 
 
-def _with_upstreams(pipelines: Sequence[StudyPipeline]) -> list[StudyPipeline]:
+def _with_upstreams(
+    pipelines: Sequence[StudyPipeline], left_out: Container[str]
+) -> list[StudyPipeline]:
     """Return the pipelines, with replacements for those with a missing or circular upstream."""
     by_name = {each.name: each for each in pipelines}
     checked = []
@@ -260,7 +278,13 @@ def _with_upstreams(pipelines: Sequence[StudyPipeline]) -> list[StudyPipeline]:
         # A study graph can't use the results of a pipeline that runs after it, for all its studies.
         known = [n for n, other in by_name.items() if takes_all(each) or not takes_all(other)]
         missing = [name for name in each.upstreams if name not in known]
-        if missing:
+        if missing and missing[0] in left_out:
+            problem = (
+                f"Pipeline {each.name} takes the shipped pipeline {missing[0]}, which this code "
+                "location leaves out. Add it to `shipped`."
+            )
+            checked.append(_broken(each, problem, ()))
+        elif missing:
             problem = (
                 f"Pipeline {each.name} takes a parameter {missing[0]!r}, but no pipeline has that "
                 "name. If the parameter is not an upstream, give it a default. Pipelines: "
