@@ -45,16 +45,19 @@ MAY_IMPORT = {
     "stores": CORE,
     "step_functions": CORE,
     "orchestration": CORE | {"imednet"},
+    "alerts": CORE | {"orchestration"},
     # The columns of the API's tables, and what a state machine is built of beyond plain steps.
     "pipelines": {"", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
-    "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
+    "defs": CORE
+    | {"alerts", "demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
     "components": {"defs", "errors", "orchestration"},
     "definitions": {""},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},
     "commands": {
         "",
+        "alerts",
         "demo",
         "defs",
         "definitions",
