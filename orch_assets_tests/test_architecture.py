@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "table_blocks": set(),
     "clouds": set(),
     "version": set(),
-    "charts": {"errors", "extras", "imednet"},
+    "charts": {"errors", "extras", "imednet", "stores"},
     "demo": CORE,
     "imednet": CORE,
     "registry": {"demo", "imednet"},  # the former name, for one release
@@ -49,7 +49,7 @@ MAY_IMPORT = {
     # The columns of the API's tables, and what a state machine is built of beyond plain steps.
     "pipelines": {"", "charts", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration"},
-    "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration"},
+    "defs": CORE | {"charts", "demo", "imednet", "stores", "step_functions", "orchestration"},
     "definitions": {"defs", "pipelines"},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},

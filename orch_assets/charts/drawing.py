@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.charts.summary_panels import Panel, cell_label, named_label
 from orch_assets.extras import needing
+from orch_assets.stores.formats.documents import rendered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,16 +35,6 @@ _GRID: Final = {
 _LONGEST_NAME: Final = 24
 _NAMES_WIDTH: Final = 0.1
 _FEW_LABELS: Final = 5
-_STYLE: Final = {
-    "font.family": "DejaVu Sans",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _GREY,
-    "xtick.color": _GREY,
-    "ytick.color": _GREY,
-    # A site's name may hold a dollar sign.
-    "text.parse_math": False,
-}
 
 
 def draw(panels: Sequence[Panel], title: str) -> "Figure":
@@ -53,16 +44,14 @@ def draw(panels: Sequence[Panel], title: str) -> "Figure":
         MissingExtraError: matplotlib is not installed.
     """
     with needing("charts"):
-        import matplotlib as mpl
         from matplotlib.figure import Figure
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=_INCHES, dpi=_DPI)
-        figure.suptitle(title, fontsize=13, fontweight="bold")
-        grid = figure.subplots(-(-len(panels) // 3), 3, gridspec_kw=_GRID)
-        for axes, panel in zip(grid.flat, panels, strict=False):
-            _draw_panel(axes, panel)
-        figure.text(0.04, 0.012, note(panels[0].limit), fontsize="small", color=_GREY)
-        return figure
+    figure = Figure(figsize=_INCHES, dpi=_DPI)
+    figure.suptitle(_plain(title), fontsize=13, fontweight="bold")
+    grid = figure.subplots(-(-len(panels) // 3), 3, gridspec_kw=_GRID)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _draw_panel(axes, panel)
+    figure.text(0.04, 0.012, note(panels[0].limit), fontsize="small", color=_GREY)
+    return figure
 
 
 def note(limit: int) -> str:
@@ -72,9 +61,7 @@ def note(limit: int) -> str:
 
 def png(figure: "Figure") -> bytes:
     """Return a figure as a PNG file without a date or the name of a program."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
+    return rendered(figure)[0]
 
 
 def small_png(picture: bytes) -> bytes:
@@ -103,6 +90,9 @@ def described(panel: Panel) -> str:
 
 def _draw_panel(axes: "Axes", panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", fontsize="medium")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(_GREY)
+    axes.tick_params(color=_GREY, labelcolor=_GREY)
     if panel.instead is not None:
         axes.set_axis_off()
         axes.text(0.5, 0.5, panel.instead, ha="center", color=_GREY, transform=axes.transAxes)
@@ -161,7 +151,7 @@ def _draw_bars(axes: "Axes", panel: Panel) -> None:
     axes.set_position((box.x0 + _NAMES_WIDTH, box.y0, box.width - _NAMES_WIDTH, box.height))
     names = [named_label(cell) for cell in cells]
     short = [n if len(n) <= _LONGEST_NAME else f"{n[: _LONGEST_NAME - 1]}…" for n in names]
-    axes.set_yticks(range(len(cells)), short, fontsize="small")
+    axes.set_yticks(range(len(cells)), [_plain(name) for name in short], fontsize="small")
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.margins(x=0.15)
@@ -169,6 +159,14 @@ def _draw_bars(axes: "Axes", panel: Panel) -> None:
 
 def _label(axes: "Axes", places: Any, labels: Sequence[str]) -> None:
     axes.set_xticks(places, labels)
+
+
+def _plain(text: str) -> str:
+    """Return a text that isn't taken for a formula; ``?`` for what matplotlib's font lacks."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(each if ord(each) in known else "?" for each in text).replace("$", r"\$")
 
 
 def _lines(label: str) -> str:
