@@ -85,7 +85,7 @@ def described(panel: Panel) -> str:
     if panel.instead is not None:
         return f"{panel.title}: {panel.instead}."
     total = sum(cell.total for cell in panel.cells)
-    return f"{panel.title}: {panel.shown(total)} in all, in {len(panel.cells)} groups."
+    return f"{panel.title}: {total:,} in all."
 
 
 def _draw_panel(axes: "Axes", panel: Panel) -> None:
@@ -104,7 +104,10 @@ def _draw_panel(axes: "Axes", panel: Panel) -> None:
         _draw_line(axes, panel)
     else:
         _draw_columns(axes, panel)
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
+    beside = panel.note or any(panel.series)
+    axes.set_ylim(0, axes.get_ylim()[1] * (1.35 if beside else 1.05))
+    if panel.note:
+        axes.text(0.02, 0.92, panel.note, fontsize="small", transform=axes.transAxes)
     axes.yaxis.get_major_locator().set_params(integer=True)
 
 
@@ -137,9 +140,8 @@ def _draw_columns(axes: "Axes", panel: Panel) -> None:
         _label(axes, range(len(cells)), [_lines(label) for label in labels])
         for place, height in enumerate(bottom):
             axes.annotate(f"{height:,}", (place, height), ha="center", va="bottom")
-    if len(panel.series) > 1 or panel.series[0]:
+    if any(panel.series):
         axes.legend(frameon=False, fontsize="small", loc="upper left")
-        axes.margins(y=0.3)
 
 
 def _draw_bars(axes: "Axes", panel: Panel) -> None:

@@ -1,7 +1,7 @@
 """What the charts of a study show, made from the counts of its table ``study_summary``."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orch_assets.charts.categories import (
@@ -37,6 +37,7 @@ class Panel:
         kind: ``line`` for a sum over time, ``columns``, or ``bars`` for names.
         limit: Smallest count that is shown.
         instead: The text in place of the chart; None if there is something to show.
+        note: A text beside the chart; empty for none.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Panel:
     kind: str
     limit: int
     instead: str | None = None
+    note: str = ""
 
     def shown(self, count: int) -> str:
         """Return a count as text; without the number if it is small."""
@@ -82,7 +84,7 @@ def panels(counts: Iterable[Row], limit: int) -> tuple[Panel, ...]:
         _by_category("Open queries by age", QUERY_AGES, rows.get("open_queries_by_age", []), limit),
         _adverse_events(rows.get("adverse_events_by_month"), limit),
         _by_category(
-            "Overdue visits by days", VISIT_DELAYS, rows.get("overdue_visits_by_age"), limit
+            "Overdue visits by days overdue", VISIT_DELAYS, rows.get("overdue_visits_by_age"), limit
         ),
         _by_category(
             "Days from visit to entry", ENTRY_LAGS, rows.get("records_by_entry_lag"), limit
@@ -110,7 +112,11 @@ def _by_category(title: str, scale: Scale, rows: Sequence[Row] | None, limit: in
 
 
 def _adverse_events(rows: Sequence[Row] | None, limit: int) -> Panel:
-    """Return the chart of adverse events, its series merged before its months are."""
+    """Return the chart of adverse events, its series merged before its months are.
+
+    If most months would have to be merged for the sake of rare events, the months are shown
+    without the seriousness, and the seriousness without the months.
+    """
     title = "Adverse events by month"
     reason = {NO_FORM: "no adverse events form", SEVERAL_FORMS: "several adverse events forms"}
     for row in rows or []:
@@ -122,9 +128,14 @@ def _adverse_events(rows: Sequence[Row] | None, limit: int) -> Panel:
     ]
     series = merge_named([each for each in totals if each.total], limit)
     series.sort(key=lambda each: _SERIOUSNESS.index(each.labels[0]))
-    cells = _by_month(rows or [], *(each.labels for each in series))
     names = tuple(" or ".join(each.labels) for each in series)
-    return _panel(title, "columns", rows, merge_ordered(cells, limit), limit, names)
+    by_both = merge_ordered(_by_month(rows or [], *(each.labels for each in series)), limit)
+    by_month = merge_ordered(_by_month(rows or [], _SERIOUSNESS), limit)
+    if 2 * len(by_both) >= len(by_month):
+        return _panel(title, "columns", rows, by_both, limit, names)
+    panel = _panel(title, "columns", rows, by_month, limit)
+    counts = (f"{each.total:,} {name}" for name, each in zip(names, series, strict=True))
+    return replace(panel, note=", ".join(counts))
 
 
 def _panel(
