@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "table_blocks": set(),
     "clouds": set(),
     "version": set(),
+    "charts": {"errors", "extras", "imednet", "stores"},
     "demo": CORE,
     "imednet": CORE,
     "registry": {"demo", "imednet"},  # the former name, for one release
@@ -47,10 +48,19 @@ MAY_IMPORT = {
     "orchestration": CORE | {"imednet"},
     "alerts": CORE | {"orchestration"},
     # The columns of the API's tables, and what a state machine is built of beyond plain steps.
-    "pipelines": {"", "imednet", "step_functions"},
+    "pipelines": {"", "charts", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
     "defs": CORE
-    | {"alerts", "demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
+    | {
+        "alerts",
+        "charts",
+        "demo",
+        "imednet",
+        "stores",
+        "step_functions",
+        "orchestration",
+        "pipelines",
+    },
     "components": {"defs", "errors", "orchestration"},
     "definitions": {""},
     "terminal": {"orchestration"},
@@ -72,7 +82,7 @@ MAY_IMPORT = {
 }
 MAY_IMPORT_DAGSTER = {"components", "defs", "definitions", "commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
-TABLES = {"pandas", "pyarrow", "numpy"}
+TABLES = {"pandas", "pyarrow", "numpy", "matplotlib", "PIL"}
 
 
 @dataclass(frozen=True)
@@ -221,7 +231,16 @@ def test_the_public_api_comes_without_dagster_and_each_name_is_loaded_on_first_u
     "entry", ["orch_assets.definitions", "orch_assets.cli", "orch_assets.terminal"]
 )
 def test_loading_the_code_location_loads_no_table_no_http_and_no_cloud(entry):
-    heavy = {"pandas", "pyarrow", "numpy", "httpx", "boto3", "botocore", "google.cloud"}
+    heavy = {
+        "pandas",
+        "pyarrow",
+        "numpy",
+        "matplotlib",
+        "httpx",
+        "boto3",
+        "botocore",
+        "google.cloud",
+    }
     heavy |= {"dagster_aws", "dagster_gcp", "uvicorn", "starlette.applications"}
     assert not heavy & loaded_by(f"import {entry}")
 

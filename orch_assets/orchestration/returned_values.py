@@ -103,11 +103,13 @@ class Document:
             for a figure: a matplotlib figure is stored as PNG, a plotly figure as HTML.
         show: Whether Dagster's event log, and so the UI, also holds the document; only up to 30 KB.
             Everybody who can open the UI then sees what it shows.
+        thumbnail: A smaller PNG picture, which ``show`` shows in place of the document.
     """
 
     content: Any
     media_type: str | None = None
     show: bool = False
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True)

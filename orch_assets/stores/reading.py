@@ -17,7 +17,12 @@ from orch_assets.stores.manifest import Content, Manifest, publication_here_and_
 from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.order.marks import Mark, MarkedVersion, check_mark_name
-from orch_assets.stores.stored_versions import SetVersion, StoredMember, TableVersion
+from orch_assets.stores.stored_versions import (
+    DescribedVersion,
+    SetVersion,
+    StoredMember,
+    TableVersion,
+)
 from orch_assets.study import check_study_key
 
 if TYPE_CHECKING:
@@ -212,6 +217,15 @@ class StoredArtifacts(ArtifactHistory):
             return TableVersion(uri, described, files, opened)
 
         return SetVersion(uri, manifest, members, open_table)
+
+    def previous_document(
+        self, name: str, kind: ArtifactKind, version: str | None = None
+    ) -> DescribedVersion | None:
+        """Return the description of a document of a kind; see :meth:`previous`."""
+        keys = self._keys(name, kind)
+        manifest = self._last_publication(keys, version)
+        uri = self._backend.uri(keys.current)
+        return None if manifest is None else DescribedVersion(uri, manifest)
 
     def mark(
         self, name: str, versions: Mapping[str, str], *, study: str, run: str | None = None
