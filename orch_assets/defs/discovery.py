@@ -8,7 +8,7 @@ pipelines load normally.
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -62,7 +62,7 @@ class _BrokenFile:
 
 def discover_pipelines(
     sources: Sources,
-    resources: Container[str] | None = None,
+    resources: Collection[str] | None = None,
     *,
     left_out: Container[str] = (),
 ) -> list[StudyPipeline]:
@@ -222,7 +222,7 @@ def _pipeline_or_none(member: object) -> object:
 
 
 def _with_unique_names(
-    loaded: Sequence[StudyPipeline], resources: Container[str] | None
+    loaded: Sequence[StudyPipeline], resources: Collection[str] | None
 ) -> list[StudyPipeline]:
     """Return the pipelines, replacing those with a duplicate name or an invalid definition.
 
@@ -259,12 +259,12 @@ def _with_unique_names(
     return pipelines
 
 
-def _check_io_manager(pipeline: StudyPipeline, resources: Container[str] | None) -> None:
+def _check_io_manager(pipeline: StudyPipeline, resources: Collection[str] | None) -> None:
     key = pipeline.io_manager_key
     if resources is not None and key not in resources:
         raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name}: io_manager_key is {key!r}, but definitions.py has no "
-            "resource with this key."
+            f"Pipeline {pipeline.name}: io_manager_key is {key!r}, but no resource of the code "
+            f"location has this key. Its keys: {', '.join(sorted(resources))}."
         )
 
 
