@@ -9,6 +9,7 @@ import dagster as dg
 from orch_assets import errors
 from orch_assets.alerts.announced import Pair, RegistryFailure
 from orch_assets.defs.dagster_internals import AssetCheckExecutionRecordStatus as CheckStatus
+from orch_assets.defs.events import FAILED_STUDIES
 from orch_assets.defs.runs.earlier_results import newest_records, records_of_run
 from orch_assets.defs.runs.first_runs import REGISTRY_SENSOR, SensorMemory
 from orch_assets.defs.runs.recorded_results import failed_steps
@@ -50,15 +51,16 @@ def failures_of(
     A cancelled run has only the failures that it recorded. A deleted run has none.
     """
     failures = {run_id: [*failed_steps(instance, run_id)] for run_id in run_ids}
-    records = {
-        record.dagster_run.run_id: record
+    reasons = {
+        record.dagster_run.run_id: (record, reason)
         for record in instance.get_run_records(dg.RunsFilter(run_ids=list(run_ids)))
         if record.dagster_run.status == dg.DagsterRunStatus.FAILURE
+        and (reason := _why_ended_early(instance, record.dagster_run.run_id)) is not None
     }
-    for run_id, pairs in _never_ended(instance, failures, records, keys).items():
-        record = records[run_id]
+    for run_id, pairs in _never_ended(instance, failures, reasons, keys).items():
+        record, reason = reasons[run_id]
         at = record.end_time or record.update_timestamp.replace(tzinfo=UTC).timestamp()
-        failure = Failure(RUN_ENDED, explanation=_why_ended(instance, run_id))
+        failure = Failure(RUN_ENDED, explanation=reason)
         failures[run_id] += [FailedStep(study, table, failure, at=at) for study, table in pairs]
     return failures
 
@@ -146,7 +148,7 @@ def _never_ended(
         run_id: {(step.study_key, step.pipeline) for step in failures[run_id]} for run_id in runs
     }
     storage = instance.event_log_storage
-    for key in keys:
+    for key in sorted(keys):
         attempts = (
             storage.get_latest_asset_partition_materialization_attempts_without_materializations(
                 key
@@ -159,11 +161,17 @@ def _never_ended(
     return never
 
 
-def _why_ended(instance: dg.DagsterInstance, run_id: str) -> str:
+def _why_ended_early(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """Return why a failed run ended before its studies; None if each of them has a result."""
     text = "the run ended before this study did"
     for record in records_of_run(instance, run_id, {dg.DagsterEventType.STEP_FAILURE}):
         event = record.event_log_entry.dagster_event
-        kind, why = _loggable(event.step_failure_data.error if event else None)
+        if event is None:
+            continue
+        data = event.step_failure_data
+        if data.user_failure_data and FAILED_STUDIES in data.user_failure_data.metadata:
+            return None
+        kind, why = _loggable(data.error)
         if why:
             return f"{text} ({kind}: {why})"
     return text

@@ -64,11 +64,15 @@ class Daemon:
         self.alerts, self.said = result.cursor, result.skip_reason.skip_message
         return self.said
 
-    def look_for_stale(self, hours=0.0):
-        """Evaluate ``study_freshness_sensor`` some hours later; return its events."""
+    def freshness_only(self, hours=0.0):
+        """Evaluate ``study_freshness_sensor`` some hours later, and store nothing."""
         self.now += hours * 3600
         now = datetime.fromtimestamp(self.now, tz=UTC)
-        result = note_changes(self.real, ["labs", "visits"], self.freshness, now)
+        return note_changes(self.real, ["labs", "visits"], self.freshness, now)
+
+    def look_for_stale(self, hours=0.0):
+        """Evaluate ``study_freshness_sensor`` some hours later; return its events."""
+        result = self.freshness_only(hours)
         for event in result.asset_events:
             self.real.report_runless_asset_event(event)
         self.freshness = result.cursor
@@ -79,9 +83,6 @@ class Daemon:
         """Store a tick of ``study_registry_sensor``: one that failed, or what it found missing."""
         memory = SensorMemory(absences=dict.fromkeys(absences, 1), begun="", at=self.now)
         state = self.store(REGISTRY_SENSOR, memory.write())
-        outer = RuntimeError("Error in sensor")
-        outer.__cause__ = error
-        info = serializable_error_info_from_exc_info((type(outer), outer, None))
         self.real.create_tick(
             TickData(
                 state.instigator_origin_id,
@@ -89,7 +90,7 @@ class Daemon:
                 InstigatorType.SENSOR,
                 TickStatus.FAILURE if error else TickStatus.SKIPPED,
                 time.time(),
-                error=info if error else None,
+                error=_as_stored(error) if error else None,
                 selector_id=state.selector_id,
             )
         )
@@ -102,6 +103,13 @@ class Daemon:
         else:
             self.real.add_instigator_state(state)
         return state
+
+
+def _as_stored(error):
+    """Return an error as Dagster stores it: as the cause of one of its own."""
+    outer = RuntimeError("Error in sensor")
+    outer.__cause__ = error
+    return serializable_error_info_from_exc_info((RuntimeError, outer, None))
 
 
 def state_of(name, cursor):
