@@ -10,6 +10,8 @@ from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"
+# Metadata of the failure that ends a run after all of its studies.
+FAILED_STUDIES: Final = "failed_studies"
 REFRESH: Final = "refresh"
 
 # Keys that Dagster's UI knows.
