@@ -4,8 +4,6 @@ Four studies: one is run with a setting of its own, one has nothing to draw and 
 iMednet refuses one, of which an alert tells.
 """
 
-import json
-import urllib.request
 from dataclasses import dataclass
 
 import pytest
@@ -13,8 +11,7 @@ import yaml
 
 from orch_assets.demo import DemoServer
 from orch_assets_tests.support.alert_receivers import webhook
-from orch_assets_tests.support.browser import CHROMIUM, open_page
-from orch_assets_tests.support.processes import Home, registry_settings, until
+from orch_assets_tests.support.processes import Home, registry_settings
 from orch_assets_tests.support.projects import installed, new_project
 
 DRAWING = '''"""A picture of a study's enrolment."""
@@ -112,5 +109,6 @@ def url(night):
 
 def test_x(night, url):
     import shutil
+
     shutil.copytree(night.home.folder.parent, "/tmp/init-work/night", dirs_exist_ok=True)
-    print(night)
+    assert night
