@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
-from orch_assets.commands.location import location_resources, settled_instance
+from orch_assets.commands.location import code_location, location_resources, settled_instance
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -150,11 +150,11 @@ def _known(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> list[st
 
 
 def _study_runs(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> "StudyRuns":
-    from orch_assets.definitions import defs, graph_keys
     from orch_assets.defs.runs.study_runs import StudyRuns
 
-    main = defs.resolve_job_def("study_pipelines").asset_layer.selected_asset_keys
-    return StudyRuns(instance, study_keys, graph_keys, main)
+    found = code_location()
+    main = found.defs.resolve_job_def("study_pipelines").asset_layer.selected_asset_keys
+    return StudyRuns(instance, study_keys, found.graph_keys, main)
 
 
 def _stores(resources: Any) -> "list[PipelineStore]":

@@ -9,6 +9,8 @@ from orch_assets.errors import SettingError
 # They select the account and the instance, so a file must not change them unnoticed.
 _NOT_OVERRIDDEN: Final = ("DAGSTER_HOME", "ORCH_REGISTRY")
 
+_SWITCHES: Final = {"on": True, "off": False, "true": True, "false": False}
+
 
 def text(name: str) -> str | None:
     """Return a variable's text; None if it is unset or blank."""
@@ -31,6 +33,18 @@ def number(name: str, *, least: int) -> int | None:
     if value < least:
         raise SettingError(name, f"must be a whole number of at least {least}, not {setting!r}.")
     return value
+
+
+def switch(name: str) -> bool:
+    """Return whether a variable is on; a blank or unset one is off.
+
+    Raises:
+        SettingError: It is something else than ``on`` or ``off``.
+    """
+    setting = text(name)
+    if setting is not None and setting.lower() not in _SWITCHES:
+        raise SettingError(name, f"must be on or off, not {setting!r}.")
+    return setting is not None and _SWITCHES[setting.lower()]
 
 
 def keys(name: str) -> list[str] | None:

@@ -10,11 +10,10 @@ import dagster as dg
 
 from orch_assets.charts.small_cells import min_cell
 from orch_assets.defs.checks.drift_check import VARIABLES
-from orch_assets.defs.events import COLUMN_SCHEMA, ROW_COUNT, URI, uri_of, versions_of
+from orch_assets.defs.events import COLUMN_SCHEMA, REFRESH, ROW_COUNT, URI, uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.previous_results import stored_document, stored_version
-from orch_assets.defs.io.refresh_metadata import REFRESH
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import ArtifactCorruptError, StoreError
 from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER, SPLIT, StudyPipeline
