@@ -46,18 +46,30 @@ MAY_IMPORT = {
     "stores": CORE,
     "step_functions": CORE,
     "orchestration": CORE | {"imednet"},
+    "alerts": CORE | {"orchestration"},
     # The columns of the API's tables, and what a state machine is built of beyond plain steps.
     "pipelines": {"", "charts", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
     "reports": {"charts", "errors", "version"},
     "defs": CORE
-    | {"charts", "demo", "imednet", "orchestration", "pipelines", "reports"}
-    | {"step_functions", "stores"},
+    | {
+        "alerts",
+        "charts",
+        "demo",
+        "imednet",
+        "stores",
+        "step_functions",
+        "orchestration",
+        "pipelines",
+        "reports",
+    },
+    "components": {"defs", "errors", "orchestration"},
     "definitions": {""},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},
     "commands": {
         "",
+        "alerts",
         "demo",
         "defs",
         "definitions",
@@ -71,7 +83,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "studies": {"cli"},
 }
-MAY_IMPORT_DAGSTER = {"defs", "definitions", "commands"}
+MAY_IMPORT_DAGSTER = {"components", "defs", "definitions", "commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
 TABLES = {"pandas", "pyarrow", "numpy", "matplotlib", "PIL"}
 

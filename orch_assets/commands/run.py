@@ -94,7 +94,7 @@ def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
     """Return the asset keys of pipelines by name."""
     if not pipelines:
         return []
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
     by_name = {key.to_user_string(): key for key in code_location().graph_keys}
     for name in pipelines:

@@ -6,7 +6,7 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
-from orch_assets.charts.drawing import described, draw, note, png
+from orch_assets.charts.drawing import described, draw, png
 from orch_assets.charts.summary_panels import Panel, cell_label, named_label
 from orch_assets.reports.study_report import StudyReport
 from orch_assets.version import VERSION
@@ -28,9 +28,10 @@ th, td { border-bottom: 1px solid #ddd; padding: .25rem .9rem .25rem 0; text-ali
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 code { font-size: .8rem; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; }
-.made, .note { color: #595959; }
+.made { color: #595959; }
 .bad { color: #8f2b00; font-weight: 600; }
-.counts { display: flex; flex-wrap: wrap; gap: 0 3rem; }
+.counts { display: flex; flex-wrap: wrap; gap: 0 3rem;
+  align-items: flex-start; }
 @media print { body { margin: 0; max-width: none; font-size: 11px; }
   h2 { break-after: avoid; } tr, img, .counts table { break-inside: avoid; } }
 """
@@ -65,7 +66,6 @@ def html_page(report: StudyReport) -> str:
         f"<style>{_STYLE}</style></head>",
         "<body><main>",
         f"<h1>{escape(title)}</h1>",
-        f'<p class="made">Made on {_moment(report.made_at)} by orch-assets {escape(VERSION)}.</p>',
         *_summary(report),
         *_counts(report),
         *_readings(report),
@@ -79,6 +79,8 @@ def html_page(report: StudyReport) -> str:
 
 
 def _summary(report: StudyReport) -> Iterator[str]:
+    made = f"Made on {_moment(report.made_at)} UTC by orch-assets {VERSION}."
+    yield f'<p class="made">{escape(made)}</p>'
     failed, results, read = len(report.failures), len(report.results), report.read
     succeeded = f"{results - failed} of {results} pipelines succeeded at their last attempt."
     yield f"<p{_bad(failed)}>{succeeded}</p>"
@@ -93,10 +95,12 @@ def _bad(count: int) -> str:
 
 def _counts(report: StudyReport) -> Iterator[str]:
     yield "<h2>Counts</h2>"
+    if all(panel.instead for panel in report.panels):
+        yield from (f"<p>{escape(described(panel))}</p>" for panel in report.panels)
+        return
     picture = base64.b64encode(png(draw(report.panels, report.study_key))).decode()
     alternative = escape(" ".join(described(panel) for panel in report.panels))
     yield f'<img alt="{alternative}" src="data:image/png;base64,{picture}">'
-    yield f'<p class="note">{escape(note(report.limit))}</p>'
     yield '<div class="counts">'
     for panel in report.panels:
         yield from _panel_table(panel)

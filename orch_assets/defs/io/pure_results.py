@@ -16,7 +16,8 @@ from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.previous_results import stored_document, stored_version
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import ArtifactCorruptError, StoreError
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER, SPLIT
+from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.refreshing import CARRIED_FORWARD, PreviousResult
 from orch_assets.stores.made_alike import MADE_BY, is_made_alike
 from orch_assets.version import source_digest

@@ -8,7 +8,7 @@ from typing import Any, Final
 from orch_assets.errors import UnstorableValueError
 from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json
 from orch_assets.marked_names import named_type
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
 from orch_assets.orchestration.returned_values import Document, SplitTable
 from orch_assets.stores.formats.documents import is_figure, rendered
 

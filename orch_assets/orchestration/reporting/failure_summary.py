@@ -29,12 +29,14 @@ class FailedStep:
         pipeline: The pipeline.
         failure: Why it failed.
         report: URI of the failure report; None if there is none.
+        at: When it was recorded, as a timestamp; 0 before that.
     """
 
     study_key: str
     pipeline: str
     failure: Failure
     report: str | None = None
+    at: float = 0.0
 
     @property
     def is_consequence(self) -> bool:
@@ -67,9 +69,16 @@ class Cause:
         """The failed pipelines, each once."""
         return list(dict.fromkeys(each.pipeline for each in self.failures))
 
-    def __str__(self) -> str:
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What its failures share, in any run: type, place, and text without names and numbers."""
+        return _group_of(self.failures[0])
+
+    @property
+    def lines(self) -> list[str]:
+        """The first failure's text, and then the studies, the pipelines and the failure report."""
         lines = [
-            f"- {_shortened(self.failures[0].text)}",
+            _shortened(self.failures[0].text),
             f"{_count(self.studies, 'study', 'studies')}: {_joined(self.studies)}",
             f"{_count(self.pipelines, 'pipeline', 'pipelines')}: {_joined(self.pipelines)}",
         ]
@@ -77,7 +86,10 @@ class Cause:
         if reports:
             more = f" (the first of {len(reports)})" if reports[1:] else ""
             lines.append(f"failure report{more}: {reports[0]}")
-        return "\n  ".join(lines)
+        return lines
+
+    def __str__(self) -> str:
+        return "\n  ".join(["- " + self.lines[0], *self.lines[1:]])
 
 
 def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
@@ -111,7 +123,6 @@ def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:
 
 
 def _group_of(failed: FailedStep) -> tuple[str, str, str]:
-    """Return what failures of one cause share: type, place, and text without names and numbers."""
     text = failed.failure.explanation
     for name in (failed.study_key, quote(failed.study_key, safe=""), failed.pipeline):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", text)
