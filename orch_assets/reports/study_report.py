@@ -80,7 +80,7 @@ class ReportedVersion:
 
 
 @dataclass(frozen=True)
-class DictionaryChange:
+class ReportedChange:
     """A change of the study's data dictionary.
 
     Attributes:
@@ -116,7 +116,7 @@ class StudyReport:
     results: Sequence[ReportedResult]
     versions: Sequence[ReportedVersion]
     panels: Sequence[Panel]
-    dictionary_changes: Sequence[DictionaryChange]
+    dictionary_changes: Sequence[ReportedChange]
 
     @property
     def failures(self) -> list[ReportedResult]:

@@ -17,7 +17,7 @@ from orch_assets.defs.runs.recorded_results import never_ended, new_entries
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.orchestration.reporting.results import SUCCESS, Failure, MatrixEntry, newest
 from orch_assets.reports.study_report import (
-    DictionaryChange,
+    ReportedChange,
     ReportedResult,
     ReportedVersion,
     StudyReport,
@@ -122,12 +122,10 @@ def _version(
 
 def _changes(
     keys: Sequence[dg.AssetKey], study_key: str, io_manager_of: IOManagerOf
-) -> Iterator[DictionaryChange]:
+) -> Iterator[ReportedChange]:
     rows = _table(dg.AssetKey("dictionary_changes"), keys, study_key, io_manager_of)
     for row in reversed(rows):
-        yield DictionaryChange(
-            row["noticed_at"], row["kind"], row["form_key"], row["variable_name"]
-        )
+        yield ReportedChange(row["noticed_at"], row["kind"], row["form_key"], row["variable_name"])
 
 
 def _table(
