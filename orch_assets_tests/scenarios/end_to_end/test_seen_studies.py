@@ -30,7 +30,7 @@ def plant(registry):
             if row["formKey"] == "AE":
                 edit.records.change(row["recordId"], {"AETERM": text}, reason=user)
             if row["formKey"] == "DM":
-                edit.records.change(row["recordId"], {"BRTHDAT": born, "SUBJNAME": name})
+                edit.records.change(row["recordId"], {"ICDAT": born, "INITIALS": name})
     for row in registry.rows("subjects", STUDY):
         registry.update_row("subjects", STUDY, row["subjectId"], subjectKey=name)
     for row in registry.rows("queries", STUDY):
@@ -94,6 +94,7 @@ def test_the_report_opens_without_a_network(account):
     with open_page() as page:
         asked, said = [], []
         page.context.set_offline(True)
+        page.route(path.as_uri(), lambda route: route.continue_())  # nothing else is let through
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: said.append(message.text))
         page.goto(path.as_uri())
