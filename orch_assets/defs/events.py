@@ -7,6 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
+from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"
@@ -53,6 +54,11 @@ def success(
         },
         tags={DATA_VERSION_TAG: str(sha256.value)} if sha256 is not None else None,
     )
+
+
+def skip(reason: str) -> StoredResult:
+    """Return the result of a study that a pipeline left out."""
+    return StoredResult(data={SKIPPED: reason})
 
 
 def failure(
@@ -160,8 +166,8 @@ def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
 def skipped(metadata: Mapping[str, Any]) -> str | None:
     """Return why the pipeline left the study out (``Skip``). None if it has a real result."""
     data = value_of(metadata, "data")
-    reason = data.get("skipped") if isinstance(data, Mapping) else None
-    return reason if isinstance(reason, str) else None  # a number is a pipeline's own count
+    # A number of this name is a pipeline's own count.
+    return str(data[SKIPPED]) if is_skipped(data) else None
 
 
 def _has_uri(metadata: Mapping[str, Any]) -> bool:
