@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from orch_assets.orchestration.reporting.results import MatrixEntry
+    from orch_assets.orchestration.reporting.matrix import MatrixEntry
 
 _PLAIN_WIDTH: Final = 200
 _UNLIMITED: Final = 100_000
@@ -107,7 +107,7 @@ def print_matrix(console: "Console", entries: Sequence["MatrixEntry"]) -> None:
     """
     from rich.markup import escape
 
-    from orch_assets.orchestration.reporting.results import as_grid
+    from orch_assets.orchestration.reporting.matrix import as_grid
 
     pipelines = sorted({entry.pipeline for entry in entries})
     refreshed = any(entry.changes is not None for entry in entries)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import dagster as dg
@@ -206,6 +207,10 @@ REFRESHED = {
 }
 
 
+# Columns that the tables of releases up to 0.2.0 lack.
+LATER = [*REFRESHED, "skipped", "succeeded_at", "age_hours", "failure_report"]
+
+
 def refreshed(entry):
     return {name: getattr(entry, name) for name in REFRESHED}
 
@@ -240,10 +245,54 @@ def test_a_table_of_an_earlier_release_is_kept_though_it_has_fewer_columns(locat
         before, _ = location.refresh(real)
         store = LocalPipelineStore(tmp_path / "artifacts")
         table = store.download_table("study_results")
-        store.upload(table.drop_columns(list(REFRESHED)), "study_results")
+        store.upload(table.drop_columns(LATER), "study_results")
         entries, last = load_results(real, location.io_manager)
-    assert entries == before
-    assert last == max(entry.event_id for entry in before)
+        assert entries == [replace(e, succeeded_at=None, age_hours=None) for e in before]
+        assert last == max(entry.event_id for entry in before)
+        assert location.refresh(real)[0] == before
+
+
+def test_a_failure_keeps_the_moment_of_the_last_success_through_every_refresh(location, tmp_path):
+    """Also if the table is lost, or of a release that didn't have that column."""
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        moments = {e.pipeline: e.succeeded_at for e in location.refresh(real)[0]}
+        assert moments == {e.pipeline: e.finished_at for e in location.refresh(real)[0]}
+        location.failing = {"S1"}
+        for _ in range(2):
+            execute(location.defs, real, "S1")
+            entries, told = location.refresh(real)
+            assert {e.pipeline: (e.status, e.succeeded_at) for e in entries} == {
+                name: ("FAILED", moment) for name, moment in moments.items()
+            }
+            assert told["old_results"] == 0
+        assert all(e.failure_report for e in entries if e.pipeline == "one")
+        (tmp_path / "artifacts" / "study_results.parquet").unlink()
+        assert location.refresh(real)[0] == entries
+
+
+def test_a_study_that_was_skipped_has_no_success_until_the_next(location):
+    """Its last table is no longer current, so a failure after the skip has no age either."""
+    skipped = {"status": "SUCCESS", "data": {"skipped": "no PK in this study"}}
+    with instance("S1") as real:
+        for metadata in ({"status": "SUCCESS"}, skipped):
+            event = dg.AssetMaterialization("one", metadata=metadata, partition="S1")
+            real.report_runless_asset_event(event)
+        (entry,), told = location.refresh(real)
+        assert (entry.skipped, entry.succeeded_at) == ("no PK in this study", None)
+        assert "| S1 | – |  |" in told["matrix"]
+        failed = dg.AssetObservation("one", metadata={"status": "FAILED"}, partition="S1")
+        real.report_runless_asset_event(failed)
+        ((entry,), _) = location.refresh(real)
+        assert (entry.status, entry.skipped, entry.succeeded_at) == ("FAILED", None, None)
+
+
+def test_what_counts_as_old_is_a_setting(location, monkeypatch):
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        assert location.refresh(real)[1]["old_results"] == 0
+        monkeypatch.setenv("ORCH_STALE_AFTER", "0.0001s")
+        assert location.refresh(real)[1]["old_results"] == 2
 
 
 def test_a_retired_study_leaves_the_matrix(location):

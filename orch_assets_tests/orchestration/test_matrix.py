@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from orch_assets.orchestration.reporting.results import MatrixEntry, as_markdown
+from orch_assets.orchestration.reporting.matrix import MatrixEntry, as_markdown
 from orch_assets.terminal import print_matrix
 
 READ_WHOLE = MatrixEntry(

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+from orch_assets.orchestration.reporting.matrix import MatrixEntry
 from orch_assets.orchestration.reporting.results import UPSTREAM_FAILED, Failure
 
 # Maximum length of a line of names. The others are counted: the run's log names every failure.
 _WIDTH: Final = 160
-_CAUSES: Final = 20
+MOST_CAUSES: Final = 20
 # Characters shown of a long error: its beginning, and its end, which holds the place.
 _BEGINNING, _END = 600, 120
 
@@ -29,12 +30,14 @@ class FailedStep:
         pipeline: The pipeline.
         failure: Why it failed.
         report: URI of the failure report; None if there is none.
+        run_id: ID of the Dagster run; None if it is the current one.
     """
 
     study_key: str
     pipeline: str
     failure: Failure
     report: str | None = None
+    run_id: str | None = None
 
     @property
     def is_consequence(self) -> bool:
@@ -67,17 +70,48 @@ class Cause:
         """The failed pipelines, each once."""
         return list(dict.fromkeys(each.pipeline for each in self.failures))
 
-    def __str__(self) -> str:
-        lines = [
-            f"- {_shortened(self.failures[0].text)}",
-            f"{_count(self.studies, 'study', 'studies')}: {_joined(self.studies)}",
-            f"{_count(self.pipelines, 'pipeline', 'pipelines')}: {_joined(self.pipelines)}",
-        ]
+    @property
+    def text(self) -> str:
+        """Why the first of them failed: type, explanation and place, at most 723 characters."""
+        return _shortened(self.failures[0].text)
+
+    @property
+    def place(self) -> str:
+        """Where they were raised, such as ``labs.py:32 in labs``; empty if nothing was raised."""
+        return self.failures[0].failure.place
+
+    @property
+    def of_studies(self) -> str:
+        """The failed studies: ``study: A`` or ``3 studies: A, B, C``, at most a line of them."""
+        return f"{_count(self.studies, 'study', 'studies')}: {_joined(self.studies)}"
+
+    @property
+    def of_pipelines(self) -> str:
+        """The failed pipelines, as the studies."""
+        return f"{_count(self.pipelines, 'pipeline', 'pipelines')}: {_joined(self.pipelines)}"
+
+    @property
+    def report(self) -> tuple[str, str] | None:
+        """A label, which counts the failure reports, and the URI of the first; None without one."""
         reports = [each.report for each in self.failures if each.report]
-        if reports:
-            more = f" (the first of {len(reports)})" if reports[1:] else ""
-            lines.append(f"failure report{more}: {reports[0]}")
+        if not reports:
+            return None
+        more = f" (the first of {len(reports)})" if reports[1:] else ""
+        return f"failure report{more}", reports[0]
+
+    def __str__(self) -> str:
+        lines = [f"- {self.text}", self.of_studies, self.of_pipelines]
+        if self.report:
+            lines.append(": ".join(self.report))
         return "\n  ".join(lines)
+
+
+def step_of(entry: MatrixEntry) -> FailedStep:
+    """Return the failed step that a failed result records."""
+    cause = Failure.from_loggable(entry.error or "")
+    return FailedStep(
+        entry.study_key, entry.pipeline, cause, entry.failure_report, run_id=entry.run_id
+    )
 
 
 def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
@@ -101,13 +135,18 @@ def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:
     causes = causes_of(failed)
     upstream = sum(each.is_consequence for each in failed)
     lines = [f"{len({each.study_key for each in failed})} of {studies} studies failed:"]
-    lines += map(str, causes[:_CAUSES])
-    if causes[_CAUSES:]:
-        lines.append(f"- {len(causes) - _CAUSES} more causes: see the errors in the run's log")
+    lines += map(str, causes[:MOST_CAUSES])
+    if causes[MOST_CAUSES:]:
+        lines.append(f"- {len(causes) - MOST_CAUSES} more causes: see the errors in the run's log")
     if upstream:
-        results = "result is" if upstream == 1 else "results are"
-        lines.append(f"{upstream} more {results} missing because an upstream failed.")
+        lines.append(missing_for_upstream(upstream))
     return "\n".join(lines)
+
+
+def missing_for_upstream(results: int) -> str:
+    """Return the sentence that counts results whose upstream failed."""
+    are = "result is" if results == 1 else "results are"
+    return f"{results} more {are} missing because an upstream failed."
 
 
 def _group_of(failed: FailedStep) -> tuple[str, str, str]:
