@@ -13,6 +13,7 @@ from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEED
 from orch_assets.commands.failures import failures
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.redact import redact
+from orch_assets.commands.results import results
 from orch_assets.commands.run import run
 from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
@@ -63,5 +64,17 @@ def cli() -> None:
     """
 
 
-for _command in (run, studies, runs, failures, mark, marks, verify, redact, check, demo_server):
+for _command in (
+    run,
+    studies,
+    runs,
+    results,
+    failures,
+    mark,
+    marks,
+    verify,
+    redact,
+    check,
+    demo_server,
+):
     cli.add_command(_command)

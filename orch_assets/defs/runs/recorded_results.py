@@ -182,6 +182,7 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         return None
     values: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
     data = values.get("data")
+    counts: dict[str, Any] = {name: _typed(values.get(name), int) for name in COUNTS}
     return MatrixEntry(
         study_key=event.partition,
         pipeline=key.to_user_string(),
@@ -198,7 +199,7 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         refresh=_typed(values.get("refresh"), str),
         skipped=events.skipped(values),
         failure_report=_typed(values.get("failure_report"), str),
-        **{name: _typed(values.get(name), int) for name in COUNTS},
+        **counts,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from orch_assets.orchestration.reporting.matrix import MatrixEntry
-from orch_assets.orchestration.reporting.results import UPSTREAM_FAILED, Failure
+from orch_assets.orchestration.reporting.results import FAILED, UPSTREAM_FAILED, Failure
 
 # Maximum length of a line of names. The others are counted: the run's log names every failure.
 _WIDTH: Final = 160
@@ -91,6 +91,11 @@ class Cause:
         return f"{_count(self.pipelines, 'pipeline', 'pipelines')}: {_joined(self.pipelines)}"
 
     @property
+    def newest_run(self) -> str | None:
+        """ID of the Dagster run of the last of them; None if it is the current one."""
+        return self.failures[-1].run_id
+
+    @property
     def report(self) -> tuple[str, str] | None:
         """A label, which counts the failure reports, and the URI of the first; None without one."""
         reports = [each.report for each in self.failures if each.report]
@@ -123,6 +128,18 @@ def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
     return sorted(
         (Cause(tuple(group)) for group in groups.values()), key=lambda c: -len(c.failures)
     )
+
+
+def causes_of_entries(entries: Iterable[MatrixEntry]) -> tuple[list[Cause], list[str]]:
+    """Return the causes of all failures in a matrix, and what is missing because of them.
+
+    The failures of a cause are in the order of their events. The second list has no sentence, or
+    one that counts the results whose upstream failed.
+    """
+    failed = sorted((e for e in entries if e.status == FAILED), key=lambda entry: entry.event_id)
+    steps = [step_of(entry) for entry in failed]
+    upstream = sum(step.is_consequence for step in steps)
+    return causes_of(steps), [missing_for_upstream(upstream)] if upstream else []
 
 
 def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:

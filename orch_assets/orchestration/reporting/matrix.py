@@ -170,6 +170,25 @@ def as_grid(entries: Iterable[MatrixEntry], *, brief: bool = False) -> dict[str,
     return grid
 
 
+def as_symbols(entries: Iterable[MatrixEntry]) -> dict[str, dict[str, str]]:
+    """Return a symbol for each study and pipeline with a result.
+
+    It is ``✗``, ``–``, ``=`` (unchanged), ``~`` (changed) or ``✓`` (not compared).
+    """
+    grid: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        grid.setdefault(entry.study_key, {})[entry.pipeline] = _symbol(entry)
+    return grid
+
+
+def _symbol(entry: MatrixEntry) -> str:
+    if entry.status != SUCCESS or entry.skipped is not None:
+        return _cell(entry, brief=True)
+    if entry.changes is None:
+        return "✓"
+    return "=" if entry.changes == "=" else "~"
+
+
 def _cell(entry: MatrixEntry, *, brief: bool) -> str:
     if entry.status != SUCCESS:
         return FAILURE_MARK

@@ -131,10 +131,17 @@ class Portfolio:
     @property
     def legend(self) -> str:
         """What the cells mean."""
-        return (
-            f"5h, 9d: age of the last success; !: older than {age_text(self.old_after)}; "
-            f"{FAILURE_MARK}: failed; {SKIPPED_MARK}: skipped; ·: never run"
-        )
+        return f"5h, 9d: age of the last success; {self._marks}"
+
+    @property
+    def symbol_legend(self) -> str:
+        """What the symbols alone mean."""
+        return f"{SYMBOLS[State.RECENT]}: recent; {self._marks}"
+
+    @property
+    def _marks(self) -> str:
+        old = age_text(self.old_after)
+        return f"!: older than {old}; {FAILURE_MARK}: failed; {SKIPPED_MARK}: skipped; ·: never run"
 
     @cached_property
     def _cells(self) -> Mapping[tuple[str, str], MatrixEntry]:

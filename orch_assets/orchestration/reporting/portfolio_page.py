@@ -12,14 +12,11 @@ from urllib.parse import quote
 
 from orch_assets.orchestration.reporting.failure_summary import (
     Cause,
-    causes_of,
-    missing_for_upstream,
-    step_of,
+    causes_of_entries,
 )
 from orch_assets.orchestration.reporting.matrix import MatrixEntry, left_out
 from orch_assets.orchestration.reporting.matrix_picture import matrix_svg
 from orch_assets.orchestration.reporting.portfolio import Portfolio
-from orch_assets.orchestration.reporting.results import FAILED
 
 # The page is part of an event: about 20 KB for 50 studies and 20 pipelines.
 _CELLS: Final = 1200
@@ -48,20 +45,14 @@ def _picture(portfolio: Portfolio, shown: Sequence[str]) -> str:
 
 
 def _causes(entries: Sequence[MatrixEntry]) -> list[str]:
-    """Return the causes of all failures in parts; a cause's failures are in the order of events."""
-    failed = sorted((e for e in entries if e.status == FAILED), key=lambda entry: entry.event_id)
-    steps = [step_of(entry) for entry in failed]
-    if not steps:
-        return []
-    causes = causes_of(steps)
-    lines = ["### Why studies failed", *map(_cause, causes[:_CAUSES])]
+    causes, missing = causes_of_entries(entries)
+    lines = [*map(_cause, causes[:_CAUSES])]
     if causes[_CAUSES:]:
         more = len(causes) - _CAUSES
         are = "cause is" if more == 1 else "causes are"
         lines.append(f"{more} more {are} not shown here: see `orch-assets results`.")
-    if upstream := sum(step.is_consequence for step in steps):
-        lines.append(missing_for_upstream(upstream))
-    return lines
+    lines += missing
+    return ["### Why studies failed", *lines] if lines else []
 
 
 def _cause(cause: Cause) -> str:
@@ -69,8 +60,7 @@ def _cause(cause: Cause) -> str:
     if cause.report:
         label, uri = cause.report
         lines.append(f"{label}: {_plain(uri)}")
-    run_id = cause.failures[-1].run_id
-    if run_id:
+    if run_id := cause.newest_run:
         lines.append(f"[newest run {run_id[:8]}](../runs/{quote(run_id)})")
     return "\n  - ".join(lines)
 
