@@ -14,7 +14,7 @@ SKIPPED_MARK: Final = "–"
 
 # Markdown is part of an event, so it has at most this many studies, and cells.
 _SHOWN_STUDIES: Final = 200
-_SHOWN_CELLS: Final = 2000
+_SHOWN_CELLS: Final = 1200
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def failures(entries: Iterable[MatrixEntry]) -> dict[str, str]:
 def as_markdown(entries: Sequence[MatrixEntry], pipelines: Sequence[str]) -> str:
     """Return the matrix in Markdown: at most 200 studies, failed ones first, errors below.
 
-    It has at most 2,000 cells, and says how many studies it leaves out.
+    It has at most 1,200 cells, and says how many studies it leaves out.
     """
     grid, failed = as_grid(entries), failures(entries)
     limit = min(_SHOWN_STUDIES, max(1, _SHOWN_CELLS // max(1, len(pipelines))))

@@ -5,6 +5,7 @@ are one text, stretched to the row's width: a cell takes 5 bytes, and not the 40
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -57,16 +58,22 @@ def matrix_svg(portfolio: Portfolio, studies: Sequence[str]) -> str:
 
 
 def _cells(portfolio: Portfolio, studies: Sequence[str]) -> Iterator[str]:
-    """Yield one path for each state, with all its cells; most are recent, and need none."""
+    """Yield a path for each state, with its cells, neighbors joined; recent ones need none."""
     steps: dict[State, list[str]] = {state: [] for state in _COLORS if state is not State.RECENT}
     for row, study in enumerate(studies):
-        for column, pipeline in enumerate(portfolio.pipelines):
-            cells = steps.get(portfolio.state(study, pipeline))
-            if cells is not None:
-                cells.append(f"M{_WIDTH * column} {_HEIGHT * row}h{_WIDTH}v{_HEIGHT}h-{_WIDTH}z")
-    for state, cells in steps.items():
-        if cells:
-            yield f'<path fill="{_COLORS[state]}" d="{"".join(cells)}"/>'
+        column = 0
+        states = (portfolio.state(study, pipeline) for pipeline in portfolio.pipelines)
+        for state, neighbors in groupby(states):
+            cells = sum(1 for _ in neighbors)
+            if state in steps:
+                width = _WIDTH * cells
+                steps[state].append(
+                    f"M{_WIDTH * column} {_HEIGHT * row}h{width}v{_HEIGHT}h-{width}z"
+                )
+            column += cells
+    for state, paths in steps.items():
+        if paths:
+            yield f'<path fill="{_COLORS[state]}" d="{"".join(paths)}"/>'
 
 
 def _grid(across: int, down: int) -> str:

@@ -31,7 +31,7 @@ def portfolio_page(portfolio: Portfolio) -> str:
     limit = max(1, _CELLS // max(1, len(portfolio.pipelines)))
     shown = portfolio.worst_first[:limit]
     moment = portfolio.now.strftime("%Y-%m-%d %H:%M UTC")
-    parts = [f"**{portfolio.summary}** ({moment})", _picture(portfolio, shown), portfolio.legend]
+    parts = [f"**{portfolio.summary}** ({moment})", portfolio.legend, _picture(portfolio, shown)]
     if len(portfolio.rows) > len(shown):
         parts.append(left_out(len(portfolio.rows) - len(shown)))
     parts += _causes(portfolio.entries)
