@@ -38,6 +38,28 @@ _TYPES: Final = {
     **dict.fromkeys(("finished_at", "succeeded_at"), _MOMENT),
     **dict.fromkeys(("rows", "event_id", *COUNTS), "int64"),
 }
+_DESCRIPTIONS: Final = {
+    "status": "SUCCESS or FAILED",
+    "data": "numbers that the pipeline returned, as JSON text; null if the result is stored",
+    "error": "why the study failed, without data values; null for a success",
+    "duration_seconds": "working time on this study; null if the run ended before it did",
+    "rows": "rows of the table; null without one",
+    "uri": "address of the artifact; null without one",
+    "sha256": "hash of the artifact's bytes",
+    "run_id": "the Dagster run",
+    "finished_at": "when the result was recorded",
+    "event_id": "number of the event; a later result has a higher one",
+    "refresh": "counted, read whole, appended or carried forward; null if made anew",
+    "rows_new": "rows that the result before lacks",
+    "rows_changed": "rows that changed, including those marked as deleted",
+    "rows_deleted": "rows that were marked as deleted",
+    "rows_vanished": "rows that iMednet no longer returns",
+    "requests_saved": "requests that reading the whole table would have taken beyond those made",
+    "skipped": "why the pipeline left the study out; null if it has a real result",
+    "succeeded_at": "when the last real result was recorded; null without one",
+    "age_hours": "hours from succeeded_at to the moment when this table was made",
+    "failure_report": "address of the failure report; null without one",
+}
 _BATCH: Final = 1000
 # The end of a run may be stored later than that of a run which ended after it.
 _LOOK_BACK_SECONDS: Final = 300.0
@@ -213,7 +235,9 @@ def _table(entries: Sequence[MatrixEntry]) -> Any:
 
 
 def _column(name: str) -> dg.TableColumn:
-    return dg.TableColumn(name, type=_TYPES.get(name, "string"))
+    return dg.TableColumn(
+        name, type=_TYPES.get(name, "string"), description=_DESCRIPTIONS.get(name)
+    )
 
 
 def _metadata(portfolio: Portfolio, read_up_to: int) -> dict[str, Any]:
