@@ -11,6 +11,7 @@ import click
 from orch_assets.commands.check import check
 from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEEDED, TERMINATED
 from orch_assets.commands.failures import failures
+from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.redact import redact
 from orch_assets.commands.results import results
@@ -56,7 +57,14 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 @click.group()
 @click.version_option(VERSION, message="orch-assets %(version)s")
-def cli() -> None:
+@click.option(
+    "--module",
+    metavar="MODULE",
+    help="Module with the code location, such as my_trials.definitions. Default: ORCH_DEFINITIONS, "
+    "else what pyproject.toml or workspace.yaml in the working folder names, else the shipped "
+    "pipelines.",
+)
+def cli(module: str | None) -> None:
     """Clinical-data pipelines over every study of an iMednet account.
 
     Settings for the API, the study filter and the stores come from environment variables and from
@@ -64,7 +72,7 @@ def cli() -> None:
     """
 
 
-for _command in (
+_COMMANDS = (
     run,
     studies,
     runs,
@@ -75,6 +83,8 @@ for _command in (
     verify,
     redact,
     check,
+    init,
     demo_server,
-):
+)
+for _command in _COMMANDS:
     cli.add_command(_command)

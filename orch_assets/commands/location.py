@@ -5,8 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 if TYPE_CHECKING:
     import dagster as dg
+
+    from orch_assets.defs.location.found_location import FoundLocation
 
 # Resource keys that commands need; study graphs use the same keys.
 _RESOURCES: Final = frozenset({"registry", "orchestration", "io_manager"})
@@ -21,6 +25,23 @@ def read_settings() -> None:
     from orch_assets.defs.environment import read_env_file
 
     read_env_file(Path.cwd() / ".env")
+
+
+def code_location() -> "FoundLocation":
+    """Return the code location that the command works on, loaded once.
+
+    Call it after :func:`read_settings`.
+
+    Raises:
+        OrchAssetsError: It can't be found or loaded.
+    """
+    from orch_assets.defs.location.found_location import find_location
+
+    command = click.get_current_context().find_root()
+    if command.obj is None:
+        command.obj = find_location(command.params.get("module"))
+    found: FoundLocation = command.obj
+    return found
 
 
 @contextmanager
@@ -42,12 +63,11 @@ def location_resources(instance: "dg.DagsterInstance") -> "Iterator[Any]":
     """Yield the resources of the code location by key, built as for a run."""
     import dagster as dg
 
-    from orch_assets.definitions import defs
     from orch_assets.defs.set_in_code import SetInCode
 
     definitions = {
         key: resource
-        for key, resource in (defs.resources or {}).items()
+        for key, resource in (code_location().defs.resources or {}).items()
         if key in _RESOURCES or isinstance(resource, SetInCode)
     }
     try:

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orch_assets.commands.exit_codes import SUCCEEDED
-from orch_assets.commands.location import location_resources, settled_instance
+from orch_assets.commands.location import (
+    code_location,
+    location_resources,
+    settled_instance,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +47,12 @@ def results() -> int:
 
 
 def _portfolio(instance: "dg.DagsterInstance") -> "Portfolio":
-    from orch_assets.definitions import graph_keys
     from orch_assets.defs.study_results import load_results, old_after
     from orch_assets.orchestration.reporting.portfolio import Portfolio
 
     with location_resources(instance) as resources:
         entries, _ = load_results(instance, resources.io_manager)
-    pipelines = sorted(key.to_user_string() for key in graph_keys)
+    pipelines = sorted(key.to_user_string() for key in code_location().graph_keys)
     return Portfolio(entries, pipelines, datetime.now(UTC), old_after())
 
 

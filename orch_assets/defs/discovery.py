@@ -1,4 +1,4 @@
-"""Finds the study pipelines of a package: the marked functions of its modules.
+"""Finds study pipelines: marked functions, by themselves or in the modules of packages.
 
 A broken pipeline doesn't affect the others. A file that can't be imported, or a pipeline that can't
 be part of the code location, becomes an asset that fails for each study with the reason. All other
@@ -8,13 +8,15 @@ pipelines load normally.
 import importlib
 import pkgutil
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
+
+import dagster as dg
 
 from orch_assets.defs.broken_files import cause_of, line_of, names_in
 from orch_assets.defs.graph import check_buildable
@@ -23,8 +25,15 @@ from orch_assets.defs.state_machines.deployments import deployment_key, takes_al
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 
+# A package, a module or a marked function; and one or several of them.
+Source = ModuleType | Callable[..., Any]
+Sources = Source | Iterable[Source]
+
 # Assets of the code location that aren't pipelines.
 _RESERVED: Final = frozenset({"study_results"})
+
+_BROKEN: Final = "broken"
+_BROKEN_BECAUSE: Final = "Broken: "
 
 
 @dataclass(frozen=True)
@@ -42,42 +51,63 @@ class BrokenFunction:
         raise PipelineDefinitionError(self.reason)
 
 
-def discover_pipelines(
-    package: ModuleType, resources: Container[str] | None = None
-) -> list[StudyPipeline]:
-    """Return the pipelines that a package's modules define, by module and order of definition.
+@dataclass(frozen=True)
+class _BrokenFile:
+    """A file that can't be imported: its module's name, what its text declares, and why."""
 
-    Pipelines that a module imports from elsewhere are left out. A broken pipeline, or a file that
-    can't be imported, is replaced by a pipeline that fails for each study;
-    :func:`broken_pipelines` returns which ones these are. The replacement of a file has the name of
-    its module. The pipelines that its text declares are replaced too, so that pipelines that depend
-    on them fail as their dependants.
+    module: str
+    declared: Sequence[str]
+    reason: str
+
+
+def discover_pipelines(
+    sources: Sources,
+    resources: Container[str] | None = None,
+    *,
+    left_out: Container[str] = (),
+) -> list[StudyPipeline]:
+    """Return the pipelines of packages, modules and functions, in order.
+
+    A package's pipelines are those that its modules define, by module and order of definition, and
+    those of the packages in it. Pipelines that a module imports from elsewhere are left out. A
+    broken pipeline, or a file that can't be imported, is replaced by a pipeline that fails for each
+    study; :func:`broken_pipelines` returns which ones these are. The replacement of a file has the
+    name of its module. The pipelines that its text declares are replaced too, so that pipelines
+    that depend on them fail as their dependants.
 
     Args:
-        package: The package.
+        sources: A package, a module or a marked function, or several of them.
         resources: Keys of the resources, to check each pipeline's IO manager; None skips the check.
+        left_out: Names of shipped pipelines that the code location leaves out.
+
+    Raises:
+        PipelineDefinitionError: A source is none of these.
     """
-    loaded: list[StudyPipeline] = []
-    broken_files: list[tuple[str, Sequence[str], str]] = []
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
-        file = _file(module)
-        try:
-            loaded += _load(f"{package.__name__}.{module.name}")
-        except Exception as error:  # noqa: BLE001 - a user's file can raise anything
-            inner = f"{module.name}/{file.name}" if module.ispkg else file.name
-            display_name = f"{package.__name__.rpartition('.')[2]}/{inner}"
-            reason = f"{line_of(error, file, display_name)}: {cause_of(error, file)}"
-            broken_files.append((module.name, names_in(file), reason))
+    loaded, broken_files = _loaded(sources)
     pipelines = _with_unique_names(loaded, resources)
     claims = {claim for each in pipelines for claim in _claims(each)}
     used = _RESERVED | {name for kind, name in claims if kind == "asset"}
     replacements: list[StudyPipeline] = []
-    for name, declared, reason in broken_files:
-        for asset in dict.fromkeys([name, *declared]):
-            if asset not in used or asset == name:
-                replacements.append(_replacement(_unused_name(asset, used), reason))
+    for file in broken_files:
+        for asset in dict.fromkeys([file.module, *file.declared]):
+            if asset not in used or asset == file.module:
+                replacements.append(_replacement(_unused_name(asset, used), file.reason))
                 used |= {replacements[-1].name}
-    return _with_upstreams([*pipelines, *replacements])
+    return _with_upstreams([*pipelines, *replacements], left_out)
+
+
+def marked_pipelines(sources: Sources) -> list[StudyPipeline]:
+    """Return the pipelines of packages, modules and functions as they are marked, unchecked.
+
+    Files that can't be imported are left out.
+    """
+    return _loaded(sources)[0]
+
+
+def as_sources(sources: Sources) -> list[Source]:
+    """Return one source, or several, as a list."""
+    is_one = isinstance(sources, ModuleType | str) or callable(sources)
+    return [sources] if is_one else list(sources)  # type: ignore[list-item, arg-type]
 
 
 def broken_pipelines(pipelines: Iterable[StudyPipeline]) -> dict[str, str]:
@@ -89,16 +119,74 @@ def broken_pipelines(pipelines: Iterable[StudyPipeline]) -> dict[str, str]:
     }
 
 
+def broken_reason(spec: dg.AssetSpec) -> str | None:
+    """Return why the asset's pipeline is broken; None if it isn't."""
+    is_broken = spec.kinds == {_BROKEN}
+    return str(spec.description).removeprefix(_BROKEN_BECAUSE) if is_broken else None
+
+
 # --- files ---
 
 
-def _file(module: pkgutil.ModuleInfo) -> Path:
+def _loaded(sources: Sources) -> tuple[list[StudyPipeline], list[_BrokenFile]]:
+    loaded: list[StudyPipeline] = []
+    broken: list[_BrokenFile] = []
+    for source in as_sources(sources):
+        if isinstance(source, ModuleType):
+            pipelines, broken_files = _in_module(source.__name__)
+            loaded += pipelines
+            broken += broken_files
+        else:
+            loaded.append(_marked(source))
+    # A function may be listed twice, or have a second name in its module.
+    return list({id(each): each for each in loaded}.values()), broken
+
+
+def _marked(source: object) -> StudyPipeline:
+    pipeline = _pipeline_or_none(source)
+    if isinstance(pipeline, StudyPipeline):
+        return pipeline
+    name = getattr(source, "__qualname__", repr(source))
+    kind = "a function without @study_pipeline" if callable(source) else type(source).__name__
+    raise PipelineDefinitionError(
+        f"pipelines has {name}, which is {kind}. Give packages, modules, or functions that are "
+        "marked with @study_pipeline."
+    )
+
+
+def _in_module(name: str) -> tuple[list[StudyPipeline], list[_BrokenFile]]:
+    """Return the pipelines of a module and, if it is a package, of the modules in it.
+
+    Raises:
+        Exception: See :func:`_load`. Only for the module itself, not for one in it.
+    """
+    module, found = _load(name)
+    broken: list[_BrokenFile] = []
+    path = getattr(module, "__path__", ())
+    for each in sorted(pkgutil.iter_modules(path), key=lambda each: each.name):
+        if each.name == "__main__":  # a command: importing it would run it
+            continue
+        try:
+            inner, inner_broken = _in_module(f"{name}.{each.name}")
+        except Exception as error:  # noqa: BLE001 - a user's file can raise anything
+            broken.append(_broken_file(name, each, error))
+        else:
+            found += inner
+            broken += inner_broken
+    return found, broken
+
+
+def _broken_file(package: str, module: pkgutil.ModuleInfo, error: Exception) -> _BrokenFile:
     folder = Path(str(getattr(module.module_finder, "path", "")))
-    return folder / (f"{module.name}/__init__.py" if module.ispkg else f"{module.name}.py")
+    file = folder / (f"{module.name}/__init__.py" if module.ispkg else f"{module.name}.py")
+    inner = f"{module.name}/{file.name}" if module.ispkg else file.name
+    display_name = f"{package.rpartition('.')[2]}/{inner}"
+    reason = f"{line_of(error, file, display_name)}: {cause_of(error, file)}"
+    return _BrokenFile(module.name, names_in(file), reason)
 
 
-def _load(name: str) -> list[StudyPipeline]:
-    """Import a module and return the pipelines that it defines.
+def _load(name: str) -> tuple[ModuleType, list[StudyPipeline]]:
+    """Import a module; return it, and the pipelines that it defines.
 
     Raises:
         Exception: The exception that its import raised. One that isn't an Exception, such as
@@ -116,7 +204,7 @@ def _load(name: str) -> list[StudyPipeline]:
             if interrupts:
                 raise
             raise ImportError from error
-    return [
+    return module, [
         each
         for each in members
         if isinstance(each, StudyPipeline) and each.function.__module__ == module.__name__
@@ -180,7 +268,9 @@ def _check_io_manager(pipeline: StudyPipeline, resources: Container[str] | None)
         )
 
 
-def _with_upstreams(pipelines: Sequence[StudyPipeline]) -> list[StudyPipeline]:
+def _with_upstreams(
+    pipelines: Sequence[StudyPipeline], left_out: Container[str]
+) -> list[StudyPipeline]:
     """Return the pipelines, with replacements for those with a missing or circular upstream."""
     by_name = {each.name: each for each in pipelines}
     checked = []
@@ -188,7 +278,13 @@ def _with_upstreams(pipelines: Sequence[StudyPipeline]) -> list[StudyPipeline]:
         # A study graph can't use the results of a pipeline that runs after it, for all its studies.
         known = [n for n, other in by_name.items() if takes_all(each) or not takes_all(other)]
         missing = [name for name in each.upstreams if name not in known]
-        if missing:
+        if missing and missing[0] in left_out:
+            problem = (
+                f"Pipeline {each.name} takes the shipped pipeline {missing[0]}, which this code "
+                "location leaves out. Add it to `shipped`."
+            )
+            checked.append(_broken(each, problem, ()))
+        elif missing:
             problem = (
                 f"Pipeline {each.name} takes a parameter {missing[0]!r}, but no pipeline has that "
                 "name. If the parameter is not an upstream, give it a default. Pipelines: "
@@ -233,7 +329,7 @@ def _broken(pipeline: StudyPipeline, problem: str, used: Iterable[str]) -> Study
 
 def _replacement(name: str, reason: str) -> StudyPipeline:
     return StudyPipeline(
-        BrokenFunction(reason), name, (), description=f"Broken: {reason}", kinds=("broken",)
+        BrokenFunction(reason), name, (), description=f"{_BROKEN_BECAUSE}{reason}", kinds=(_BROKEN,)
     )
 
 

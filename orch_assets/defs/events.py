@@ -15,6 +15,7 @@ from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"
+REFRESH: Final = "refresh"
 
 # Keys that Dagster's UI knows.
 URI: Final = "dagster/uri"

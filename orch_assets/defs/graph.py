@@ -19,6 +19,9 @@ from orch_assets.orchestration.pipeline import StudyPipeline
 
 RESTRICTED_IO_MANAGER: Final = "restricted_io_manager"
 
+# A tag of the op of a study graph, by which it is found in the definitions of a code location.
+_IS_STUDY_GRAPH: Final = "orch_assets/study_graph"
+
 # Resources that a run of a study graph requires besides the IO managers of its pipelines.
 _RESOURCES: Final = frozenset({"registry", "orchestration", "restricted_store"})
 
@@ -80,6 +83,11 @@ def check_buildable(pipeline: StudyPipeline) -> None:
     build_deployments([alone])
 
 
+def is_study_graph(asset: dg.AssetsDefinition) -> bool:
+    """Return whether an asset definition is a study graph."""
+    return asset.is_executable and _IS_STUDY_GRAPH in asset.op.tags
+
+
 def runs_on_request(pipeline: StudyPipeline) -> bool:
     """Return whether jobs, schedules and automation leave a pipeline out."""
     return pipeline.on_request or takes_all(pipeline)
@@ -110,6 +118,7 @@ def _graph(
         backfill_policy=backfill_policy or dg.BackfillPolicy.single_run(),
         required_resource_keys=set(resource_keys),
         pool=pool,
+        op_tags={_IS_STUDY_GRAPH: "true"},
     )
     def study_graph(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         from orch_assets.defs.graph_run import GraphRun  # only a run needs it

@@ -27,7 +27,9 @@ from orch_assets.defs.io.table_types import as_handed, table_class
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
-from orch_assets.orchestration.pipeline import HISTORY, PREVIOUS, READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.defining.parameters import PREVIOUS
+from orch_assets.orchestration.defining.received_types import HISTORY, READER, SPLIT
+from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.orchestration.returned_values import SplitTable

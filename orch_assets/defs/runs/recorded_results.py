@@ -43,7 +43,7 @@ def results_of_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> lis
 
 def failed_steps(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedStep]:
     """Yield the failures that a run recorded, in the order of its events."""
-    for record in records_of_run(instance, run_id, _RESULT_EVENTS):
+    for record in records_of_run(instance, run_id, {dg.DagsterEventType.ASSET_OBSERVATION}):
         entry = _entry(record.asset_key, record) if record.asset_key else None
         observation = record.event_log_entry.asset_observation
         if entry is None or observation is None or entry.status != FAILED:

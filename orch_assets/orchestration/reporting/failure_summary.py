@@ -31,12 +31,14 @@ class FailedStep:
         failure: Why it failed.
         report: URI of the failure report; None if there is none.
         run_id: ID of the Dagster run; None if it is the current one.
+        at: When it was recorded, as a timestamp; 0 before that.
     """
 
     study_key: str
     pipeline: str
     failure: Failure
     report: str | None = None
+    at: float = 0.0
     run_id: str | None = None
 
     @property
@@ -104,18 +106,31 @@ class Cause:
         more = f" (the first of {len(reports)})" if reports[1:] else ""
         return f"failure report{more}", reports[0]
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What its failures share, in any run: type, place, and text without names and numbers."""
+        return _group_of(self.failures[0])
+
+    @property
+    def lines(self) -> list[str]:
+        """The first failure's text, and then the studies, the pipelines and the failure report."""
+        report = [": ".join(self.report)] if self.report else []
+        return [self.text, self.of_studies, self.of_pipelines, *report]
+
     def __str__(self) -> str:
-        lines = [f"- {self.text}", self.of_studies, self.of_pipelines]
-        if self.report:
-            lines.append(": ".join(self.report))
-        return "\n  ".join(lines)
+        return "\n  ".join(["- " + self.lines[0], *self.lines[1:]])
 
 
 def step_of(entry: MatrixEntry) -> FailedStep:
     """Return the failed step that a failed result records."""
     cause = Failure.from_loggable(entry.error or "")
     return FailedStep(
-        entry.study_key, entry.pipeline, cause, entry.failure_report, run_id=entry.run_id
+        entry.study_key,
+        entry.pipeline,
+        cause,
+        entry.failure_report,
+        entry.finished_at.timestamp(),
+        entry.run_id,
     )
 
 
@@ -167,7 +182,6 @@ def missing_for_upstream(results: int) -> str:
 
 
 def _group_of(failed: FailedStep) -> tuple[str, str, str]:
-    """Return what failures of one cause share: type, place, and text without names and numbers."""
     text = failed.failure.explanation
     for name in (failed.study_key, quote(failed.study_key, safe=""), failed.pipeline):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", text)

@@ -18,7 +18,8 @@ def account(tmp_path_factory):
     """A registry of four studies, one of them forbidden, after a daemon looked at it."""
     with DemoServer(studies=4, subjects=1) as server:
         server.registry.forbid_study(server.registry.study_keys()[1])
-        home = Home(tmp_path_factory.mktemp("daemon"), registry_settings(server))
+        settings = {**registry_settings(server), "ORCH_AUTOMATION": "on"}
+        home = Home(tmp_path_factory.mktemp("daemon"), settings)
         log = home.folder / "daemon.log"
         with (
             home.instance() as real,

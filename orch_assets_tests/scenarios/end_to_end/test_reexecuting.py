@@ -20,7 +20,7 @@ from dagster._core.workspace.load_target import (
 from dagster._utils.hosted_user_process import recon_job_from_origin
 
 import orch_assets
-from orch_assets.definitions import defs, graph_keys
+from orch_assets.definitions import defs
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 from orch_assets.demo import DemoServer
 from orch_assets_tests.support.harness import in_state, materializations
@@ -254,4 +254,4 @@ def test_what_a_user_sees_of_a_run_s_job_in_the_ui(account, failed_run, monkeypa
             "repositoryName": "__repository__",
             "repositoryLocationName": "orch_assets",
         }
-    assert dg.AssetKey("forms") in graph_keys
+    assert dg.AssetKey("forms") in defs.resolve_all_asset_keys()
