@@ -1,17 +1,21 @@
 """``study_results``: the newest result of each study and pipeline, and the sensor behind it."""
 
 import json
+import re
 import time
+from base64 import b64decode
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.execution.api import execute_run
+from rich.console import Console
 
 from orch_assets import LocalPipelineStore, study_pipeline
+from orch_assets.commands.grids import print_portfolio
 from orch_assets.defs import events
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.io.io_manager import StudyIOManager
@@ -24,8 +28,11 @@ from orch_assets.defs.study_results import (
     build_study_results,
     load_results,
 )
+from orch_assets.orchestration.reporting.portfolio import Portfolio
 from orch_assets_tests.support.harness import Account, execute, instance, materializations
 from orch_assets_tests.support.statements import counted_statements
+
+PLANTED = "Jane Planted, born 1950-01-02"
 
 
 class Location:
@@ -37,7 +44,7 @@ class Location:
         @study_pipeline
         def one(study_key, sdk, study_logger):
             if study_key in self.failing:
-                raise ValueError("planted")
+                raise ValueError(PLANTED)
             return {"answer": 42}
 
         @study_pipeline
@@ -319,6 +326,54 @@ def test_a_study_whose_run_ended_before_it_did_is_failed(location):
         ("S2", "one"): "RunEnded: the run ended before this study did",
         ("S2", "two"): "RunEnded: the run ended before this study did",
     }
+
+
+def test_what_a_pipeline_said_is_in_no_event_and_no_picture(location, capsys):
+    """The text of its exception may quote a patient: only the failure report has it."""
+    with instance("S1", "S2") as real:
+        location.failing = {"S2"}
+        run = execute(location.defs, real, "S1", "S2")
+        entries, told = location.refresh(real)
+        events_of_all = [record.event_log_entry.to_json() for record in all_events(real)]
+        causes = failure_metadata(real, run.run_id)["causes"]
+    picture = b64decode(re.search(r"base64,([\w+/=]+)", told["portfolio"])[1]).decode()
+    portfolio = Portfolio(entries, ["one", "two"], datetime.now(UTC))
+    print_portfolio(Console(width=200), portfolio)
+    shown = [*events_of_all, picture, told["portfolio"], str(causes), capsys.readouterr().out]
+    assert "ValueError" in told["portfolio"]
+    assert len(events_of_all) > 20
+    assert not [text for text in shown if PLANTED in text]
+
+
+def test_a_failed_run_has_its_causes_as_a_table(location):
+    with instance("S1", "S2") as real:
+        location.failing = {"S1", "S2"}
+        run = execute(location.defs, real, "S1", "S2")
+        told = failure_metadata(real, run.run_id)
+    ((cause,),) = [told["causes"].value.records]
+    report = cause.data.pop("failure_report")
+    assert re.fullmatch(r"test_results\.py:\d+ in one", cause.data.pop("place"))
+    assert cause.data == {
+        "cause": "ValueError",
+        "studies": "2 studies: S1, S2",
+        "pipelines": "pipeline: one",
+    }
+    assert report.endswith("/one/S1~~1.json")
+    assert (told["studies"].value, told["failed_studies"].value) == (2, 2)
+
+
+def failure_metadata(real, run_id):
+    (failure,) = [
+        entry.dagster_event.step_failure_data.user_failure_data
+        for entry in real.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE)
+    ]
+    return failure.metadata
+
+
+def all_events(real):
+    return [
+        record for run in real.get_runs() for record in real.get_records_for_run(run.run_id).records
+    ]
 
 
 def test_the_matrix_is_rendered_with_failures_first(location):
