@@ -330,7 +330,11 @@ class GraphRun:
         return dg.Failure(
             f"{summarize_failures(failed, len(studies))}\n"
             f"Successful results are materialized; {self._resumption()}.",
-            metadata={"studies": len(studies), events.FAILED_STUDIES: len(self.failed)},
+            metadata={
+                "studies": len(studies),
+                events.FAILED_STUDIES: len(self.failed),
+                "causes": events.causes_table(failed),
+            },
             allow_retries=False,
         )
 
