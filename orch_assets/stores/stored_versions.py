@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from orch_assets.stores.artifacts import StorageFormat
+from orch_assets.stores.artifacts import SetIndex, StorageFormat
 from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.manifest import Content, Manifest, Publication
 from orch_assets.stores.spooling import FileView
@@ -27,12 +27,14 @@ class DescribedVersion:
 
     Attributes:
         uri: URI of the artifact's current object.
+        manifest: The manifest.
         content: Description of the version's bytes.
         publication: The last publication of the version.
     """
 
     def __init__(self, uri: str, manifest: Manifest) -> None:
         self.uri = uri
+        self.manifest = manifest
         self.content: Content = manifest.content
         self.publication: Publication = manifest.publications[-1]
 
@@ -85,30 +87,42 @@ class StoredMember:
 
 
 class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
-    """A version of a set: its tables by name, none of which was read.
+    """A version of a set: its tables by name, none of which is read.
+
+    The list of the tables is fetched and verified when it is first needed. That raises what reading
+    a :class:`TableVersion` raises.
 
     Args:
         uri: URI of the set's current object.
         manifest: Manifest of the version.
-        members: The tables.
-        open_table: Returns the table that the content of a manifest describes.
+        open_index: Opens the list of the tables after verifying it.
+        open_table: Returns the table that the content of a manifest describes, in a format.
     """
 
     def __init__(
         self,
         uri: str,
         manifest: Manifest,
-        members: Mapping[str, StoredMember],
-        open_table: "Callable[[Manifest], TableVersion]",
+        open_index: Callable[[], AbstractContextManager[BinaryIO]],
+        open_table: "Callable[[Manifest, StorageFormat], TableVersion]",
     ) -> None:
         super().__init__(uri, manifest)
-        self._manifest = manifest
-        self._members = members
+        self._open_index = open_index
         self._open_table = open_table
+
+    @cached_property
+    def _members(self) -> Mapping[str, StoredMember]:
+        with self._open_index() as file:
+            index = SetIndex.read(file)
+        return {
+            name: StoredMember(self.uri, self.version, content, index.format)
+            for name, content in index.members.items()
+        }
 
     def table(self, name: str) -> "TableVersion":
         """Return a table to be read."""
-        return self._open_table(replace(self._manifest, content=self._members[name].content))
+        member = self._members[name]
+        return self._open_table(replace(self.manifest, content=member.content), member.format)
 
     def __getitem__(self, name: str) -> StoredMember:
         """Return a table."""
