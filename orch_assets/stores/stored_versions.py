@@ -168,11 +168,13 @@ class TableVersion(DescribedVersion):
         self._open_verified = open_verified
         self._fetching = threading.Lock()
         self._fetched: _FetchedFile | None = None
+        self._unread: Iterator[pa.RecordBatch] | None = None
 
     @cached_property
     def schema(self) -> "pa.Schema":
         """Schema of the table, as ``download_table`` returns it; fetches the file."""
-        return self._stream(self._file())[0]
+        schema, self._unread = self._stream(self._file())
+        return schema
 
     def columns(self, names: Sequence[str]) -> "pa.Table":
         """Return some columns of all rows, in the given order; Parquet reads only these.
@@ -182,18 +184,18 @@ class TableVersion(DescribedVersion):
         """
         from orch_assets.stores.tables import without_notes
 
-        file = self._file()
-        schema, _ = self._stream(file)
         for name in names:
-            schema.field(name)
-        return without_notes(self._files.read(file.view(), self.content, self._name, names))
+            self.schema.field(name)
+        view = self._file().view()
+        return without_notes(self._files.read(view, self.content, self._name, names))
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
         """Yield all rows; one row group is in memory at once."""
-        file = self._file()
-        schema, batches = self._stream(file)
-        for batch in batches:
-            yield batch.replace_schema_metadata(schema.metadata)
+        file, metadata = self._file(), self.schema.metadata
+        with self._fetching:  # what was opened for the schema is read once
+            batches, self._unread = self._unread, None
+        for batch in batches or self._stream(file)[1]:
+            yield batch.replace_schema_metadata(metadata)
         with self._fetching:
             if self._fetched is file:
                 self._fetched = None
