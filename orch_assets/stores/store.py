@@ -22,7 +22,7 @@ from orch_assets.stores.maintenance.blinded_since import (
 )
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
-from orch_assets.stores.manifest import Content
+from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
@@ -275,8 +275,9 @@ class PipelineStore(StoredArtifacts):
         """Return the earlier version of a table that hasn't changed, if it is still current."""
         earlier, uri = refresh.earlier, self._backend.uri(keys.current)
         version = earlier.version if earlier else ""
+        manifest: Manifest | None
         if isinstance(earlier, TableVersion) and earlier.uri == uri:
-            current, manifest = self._publisher.order.head(keys).version, earlier.manifest
+            manifest, current = earlier.manifest, self._publisher.order.head(keys).version
         else:
             manifest = self._publisher.last_publication(keys)
             current = manifest.content.sha256 if manifest else None
