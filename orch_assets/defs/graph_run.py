@@ -111,8 +111,11 @@ class GraphRun:
                     self.executions.close()
         for text in lanes.unattributed:
             self.context.log.error("A failure belongs to no study: %s", text)
-        checks = DictionaryChecks(self.context, self.keys, self.pipelines, watch)
-        checks.log({key: {step.name for step in each} for key, each in steps.items()}, self.failed)
+        add = self.successes.add_check
+        checks = DictionaryChecks(self.context, add, self.keys, self.pipelines, watch)
+        names = {key: {step.name for step in each} for key, each in steps.items()}
+        checks.add_all(names, self.failed)
+        self.successes.flush()
         if self.skips:
             self.context.log.info("%d results were skipped.", self.skips)
         if self.failed:
