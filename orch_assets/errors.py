@@ -11,6 +11,7 @@ isn't installed is an ``ImportError``.
     ├── StudyCancelledError       a study that timed out or was cancelled tried to publish
     ├── UncaughtFailureError      a study with a failed thread or finalizer tried to publish
     ├── PipelineDefinitionError (ValueError)   a study pipeline or graph can't be built
+    ├── EventMetadataError (ValueError)   metadata of a result can't be added to its event
     ├── SettingError (ValueError)     a setting is invalid
     ├── MissingExtraError (ImportError)   a package of an extra isn't installed
     ├── ImednetError                  the iMednet API, and runs over its studies
@@ -100,6 +101,10 @@ class UncaughtFailureError(OrchAssetsError):
 
 class PipelineDefinitionError(OrchAssetsError, ValueError):
     """A study pipeline or a graph of them can't be built. The message says which and why."""
+
+
+class EventMetadataError(OrchAssetsError, ValueError):
+    """Metadata of a result can't be added to its event: its key is taken, or its value is odd."""
 
 
 class SettingError(OrchAssetsError, ValueError):

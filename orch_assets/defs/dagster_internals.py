@@ -8,7 +8,7 @@ test fails and shows which one.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -86,6 +86,7 @@ __all__ = [
     "execute_run",
     "log_entry",
     "notify_listeners",
+    "own_metadata",
     "process_config",
     "requested_backfills",
     "step_of",
@@ -120,6 +121,16 @@ def step_of(context: dg.InputContext | dg.OutputContext) -> Any:
     The inputs and outputs of a step share no other object that lives exactly as long as the step.
     """
     return context._step_context  # noqa: SLF001 - private access is the purpose of this module
+
+
+def own_metadata(context: dg.OutputContext) -> Mapping[str, Any]:
+    """Return the metadata that an asset gave itself for the output that is being stored.
+
+    No public name says what ``context.add_asset_metadata`` was called with.
+    """
+    step = step_of(context)
+    added = step.get_asset_metadata(context.asset_key) if step and context.has_asset_key else None
+    return {**context.output_metadata, **(added or {})}
 
 
 def log_entry(

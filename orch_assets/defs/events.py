@@ -6,18 +6,18 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.io.event_metadata import (  # noqa: F401 - whoever reads events needs all
+    CARRIED_FROM,
+    COLUMN_SCHEMA,
+    EARLIER_KEYS,
+    ROW_COUNT,
+    URI,
+    entry_of,
+    value_of,
+)
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
-CARRIED_FROM: Final = "carried_from"
-
-# Keys that Dagster's UI knows.
-URI: Final = "dagster/uri"
-ROW_COUNT: Final = "dagster/row_count"
-COLUMN_SCHEMA: Final = "dagster/column_schema"
-
-# Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
-_EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
 
 
 @dataclass(frozen=True)
@@ -111,22 +111,6 @@ def _data_value(data: Any) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.float(data) if isinstance(data, float) else dg.MetadataValue.json(data)
 
 
-def entry_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return a metadata entry by its current key or an earlier one. None if it has neither.
-
-    Args:
-        metadata: metadata of an event of any release, or from an IO manager.
-        key: the current key, such as ``URI`` or ``ROW_COUNT``.
-    """
-    return metadata.get(key, metadata.get(_EARLIER_KEYS.get(key, key)))
-
-
-def value_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return the plain value of :func:`entry_of`."""
-    entry = entry_of(metadata, key)
-    return getattr(entry, "value", entry)
-
-
 def uri_of(metadata: Mapping[str, Any]) -> str | None:
     """Return the URI of an event's artifact. None without one."""
     uri = value_of(metadata, URI)
@@ -164,4 +148,4 @@ def skipped(metadata: Mapping[str, Any]) -> str | None:
 
 
 def _has_uri(metadata: Mapping[str, Any]) -> bool:
-    return not metadata.keys().isdisjoint({URI, _EARLIER_KEYS[URI]})
+    return not metadata.keys().isdisjoint({URI, EARLIER_KEYS[URI]})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from orch_assets.defs.events import COLUMN_SCHEMA, ROW_COUNT, URI
+from orch_assets.defs.dagster_internals import own_metadata
 from orch_assets.defs.io.artifact_names import (
     artifact_name,
     key_columns,
@@ -16,6 +16,13 @@ from orch_assets.defs.io.artifact_names import (
     partition_keys,
 )
 from orch_assets.defs.io.asset_names import names_known_in, with_known_names_only
+from orch_assets.defs.io.event_metadata import (
+    COLUMN_SCHEMA,
+    ROW_COUNT,
+    URI,
+    beside_own_metadata,
+    check_own_metadata,
+)
 from orch_assets.defs.io.loading import (
     LAZY,
     POLARS,
@@ -86,15 +93,19 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         names.
 
         Raises:
+            EventMetadataError: The asset gives metadata under a key of this IO manager.
             StoreError: The result can't be stored; nothing was published.
         """
         name = _output_name(context)
         known = names_known_in(context)
+        own = own_metadata(context)
+        check_own_metadata(own)
         with publishing(context), with_known_names_only(known):
             value = as_result(obj)
             published = _publish(self.pipeline_store(), value, name)
         metadata = _metadata(published, known, context.definition_metadata)
-        context.add_output_metadata({**metadata, **preview_metadata(value)})
+        metadata = beside_own_metadata({**metadata, **preview_metadata(value)}, own)
+        context.add_output_metadata({**metadata})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return a result, or the results of several partitions.
