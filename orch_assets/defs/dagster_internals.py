@@ -80,6 +80,8 @@ __all__ = [
     "RunFailureReason",
     "StepMaterializationData",
     "UnresolvedAssetJobDefinition",
+    "add_to_outputs",
+    "added_to_outputs",
     "cached_method",
     "can_store_batches",
     "capture_interrupts",
@@ -131,6 +133,23 @@ def own_metadata(context: dg.OutputContext) -> Mapping[str, Any]:
     step = step_of(context)
     added = step.get_asset_metadata(context.asset_key) if step and context.has_asset_key else None
     return {**context.output_metadata, **(added or {})}
+
+
+def add_to_outputs(context: dg.InputContext, metadata: Mapping[str, Any]) -> None:
+    """Add metadata to the events of all assets that are made from an input.
+
+    `context.add_asset_metadata` is public, but an IO manager that loads an input can't call it.
+    """
+    step = step_of(context)
+    for key in step.assets_def.keys if step and step.assets_def else ():
+        step.add_asset_metadata(metadata, asset_key=key)
+
+
+def added_to_outputs(context: dg.InputContext) -> Mapping[str, Any]:
+    """Return what :func:`add_to_outputs` has added so far."""
+    step = step_of(context)
+    keys = step.assets_def.keys if step and step.assets_def else ()
+    return next((step.get_asset_metadata(key) or {} for key in keys), {})
 
 
 def log_entry(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.io.event_metadata import (  # noqa: F401 - whoever reads events needs all
+from orch_assets.defs.io.event_metadata import (
     CARRIED_FROM,
     COLUMN_SCHEMA,
     EARLIER_KEYS,
@@ -16,6 +16,25 @@ from orch_assets.defs.io.event_metadata import (  # noqa: F401 - whoever reads e
     value_of,
 )
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
+
+__all__ = [
+    "CARRIED_FROM",
+    "COLUMN_SCHEMA",
+    "DATA_VERSION_TAG",
+    "ROW_COUNT",
+    "URI",
+    "StoredResult",
+    "carried",
+    "data_alone",
+    "entry_of",
+    "failure",
+    "none_withheld",
+    "skipped",
+    "success",
+    "uri_of",
+    "value_of",
+    "versions_of",
+]
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
 

@@ -27,6 +27,10 @@ EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
 # The picture of a document with ``show=True``.
 PREVIEW: Final = "preview"
 
+# What an asset over all studies lacks; see the module ``pooling``.
+GAPS: Final = "study_gaps"
+_OF_A_POOL: Final = frozenset({GAPS, "studies_missing", "studies_skipped", "studies_older"})
+
 # What an IO manager says about an artifact; also under the names of earlier releases.
 _OF_AN_IO_MANAGER: Final = frozenset(
     {URI, ROW_COUNT, COLUMN_SCHEMA, PREVIEW, "bytes", "sha256", *EARLIER_KEYS.values()}
@@ -93,13 +97,18 @@ def io_managers_metadata(metadata: Metadata) -> Metadata:
     return metadata
 
 
-def check_own_metadata(users: Metadata) -> None:
+def check_own_metadata(users: Metadata, of_output: Metadata) -> None:
     """Check the metadata that an asset gives itself, before its result is stored.
+
+    Args:
+        users: All of it, and what loading its inputs has added.
+        of_output: That of its output, in whose place the latter would come.
 
     Raises:
         EventMetadataError: A key is one that the IO manager writes.
     """
     _check_keys(users, {URI, "bytes", "sha256", PREVIEW})
+    _check_keys(of_output, _OF_A_POOL & users.keys() if GAPS in users else ())
 
 
 def beside_own_metadata(ours: Metadata, users: Metadata) -> Metadata:
