@@ -1,16 +1,11 @@
 """The Dagster events of a study's result, and what is read back from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.orchestration.reporting.failure_summary import (
-    MOST_CAUSES,
-    FailedStep,
-    causes_of,
-)
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
@@ -24,8 +19,6 @@ COLUMN_SCHEMA: Final = "dagster/column_schema"
 
 # Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
 _EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
-
-_CAUSE_COLUMNS: Final = ("cause", "place", "studies", "pipelines", "failure_report")
 
 
 @dataclass(frozen=True)
@@ -84,31 +77,6 @@ def failure(
     metadata |= _four_fields(FAILED, None, cause.loggable, duration_seconds)
     metadata["registry"] = dg.MetadataValue.text(registry)
     return dg.AssetObservation(asset_key=key, partition=study_key, metadata=metadata)
-
-
-def causes_table(failed: Sequence[FailedStep]) -> dg.TableMetadataValue:
-    """Return the causes of a run's failures as a table: why, where, which studies, what to read.
-
-    The UI doesn't break long addresses, so the failure report is in the last column.
-    """
-    causes = causes_of(failed)
-    records = [
-        dg.TableRecord(
-            {
-                "cause": cause.text.removesuffix(f" (at {cause.place})"),
-                "place": cause.place or None,
-                "studies": cause.of_studies,
-                "pipelines": cause.of_pipelines,
-                "failure_report": cause.report[1] if cause.report else None,
-            }
-        )
-        for cause in causes[:MOST_CAUSES]
-    ]
-    if causes[MOST_CAUSES:]:
-        more = {"cause": f"{len(causes) - MOST_CAUSES} more: see the errors in the run's log"}
-        records.append(dg.TableRecord({**dict.fromkeys(_CAUSE_COLUMNS), **more}))
-    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in _CAUSE_COLUMNS])
-    return dg.MetadataValue.table(records, schema=schema)
 
 
 def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterialization:

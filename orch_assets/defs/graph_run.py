@@ -17,6 +17,7 @@ from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
+from orch_assets.defs.runs.causes_table import causes_table
 from orch_assets.defs.runs.earlier_results import (
     carried_events,
     done_in_parent,
@@ -312,7 +313,7 @@ class GraphRun:
             metadata={
                 "studies": len(studies),
                 "failed_studies": len(self.failed),
-                "causes": events.causes_table(failed),
+                "causes": causes_table(failed),
             },
             allow_retries=False,
         )
