@@ -15,6 +15,7 @@ from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.redact import redact
+from orch_assets.commands.report import report
 from orch_assets.commands.run import run
 from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
@@ -78,6 +79,7 @@ _COMMANDS = (
     runs,
     results,
     failures,
+    report,
     mark,
     marks,
     verify,

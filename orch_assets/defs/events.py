@@ -6,19 +6,40 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.io.event_metadata import (
+    CARRIED_FROM,
+    COLUMN_SCHEMA,
+    EARLIER_KEYS,
+    ROW_COUNT,
+    URI,
+    entry_of,
+    value_of,
+)
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
+from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
+
+__all__ = [
+    "CARRIED_FROM",
+    "COLUMN_SCHEMA",
+    "DATA_VERSION_TAG",
+    "ROW_COUNT",
+    "URI",
+    "StoredResult",
+    "carried",
+    "data_alone",
+    "entry_of",
+    "failure",
+    "none_withheld",
+    "skipped",
+    "success",
+    "uri_of",
+    "value_of",
+    "versions_of",
+]
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
-CARRIED_FROM: Final = "carried_from"
-REFRESH: Final = "refresh"
-
-# Keys that Dagster's UI knows.
-URI: Final = "dagster/uri"
-ROW_COUNT: Final = "dagster/row_count"
-COLUMN_SCHEMA: Final = "dagster/column_schema"
-
-# Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
-_EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
+# Metadata of the failure that ends a run after all of its studies.
+FAILED_STUDIES: Final = "failed_studies"
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,11 @@ def success(
         },
         tags={DATA_VERSION_TAG: str(sha256.value)} if sha256 is not None else None,
     )
+
+
+def skip(reason: str) -> StoredResult:
+    """Return the result of a study that a pipeline left out."""
+    return StoredResult(data={SKIPPED: reason})
 
 
 def failure(
@@ -115,22 +141,6 @@ def _data_value(data: Any) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.float(data) if isinstance(data, float) else dg.MetadataValue.json(data)
 
 
-def entry_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return a metadata entry by its current key or an earlier one. None if it has neither.
-
-    Args:
-        metadata: metadata of an event of any release, or from an IO manager.
-        key: the current key, such as ``URI`` or ``ROW_COUNT``.
-    """
-    return metadata.get(key, metadata.get(_EARLIER_KEYS.get(key, key)))
-
-
-def value_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return the plain value of :func:`entry_of`."""
-    entry = entry_of(metadata, key)
-    return getattr(entry, "value", entry)
-
-
 def uri_of(metadata: Mapping[str, Any]) -> str | None:
     """Return the URI of an event's artifact. None without one."""
     uri = value_of(metadata, URI)
@@ -163,9 +173,9 @@ def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
 def skipped(metadata: Mapping[str, Any]) -> str | None:
     """Return why the pipeline left the study out (``Skip``). None if it has a real result."""
     data = value_of(metadata, "data")
-    reason = data.get("skipped") if isinstance(data, Mapping) else None
-    return reason if isinstance(reason, str) else None  # a number is a pipeline's own count
+    # A number of this name is a pipeline's own count.
+    return str(data[SKIPPED]) if is_skipped(data) else None
 
 
 def _has_uri(metadata: Mapping[str, Any]) -> bool:
-    return not metadata.keys().isdisjoint({URI, _EARLIER_KEYS[URI]})
+    return not metadata.keys().isdisjoint({URI, EARLIER_KEYS[URI]})
