@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import click
 
-from orch_assets.commands.all_results import results
 from orch_assets.commands.check import check
 from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEEDED, TERMINATED
 from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
+from orch_assets.commands.newest_results import results
 from orch_assets.commands.redact import redact
 from orch_assets.commands.report import report
 from orch_assets.commands.run import run

@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
-# Metadata of the failure that ends a run after all of its studies.
-FAILED_STUDIES: Final = "failed_studies"
 
 
 @dataclass(frozen=True)

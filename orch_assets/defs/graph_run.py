@@ -122,7 +122,8 @@ class GraphRun:
             self.context.log.info("%d results were skipped.", self.skips)
         if self.failed:
             failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
-            raise run_failure(failed, len(studies), self.context.run)
+            in_the_ui = self.context.run.remote_job_origin is not None
+            raise run_failure(failed, len(studies), in_the_ui=in_the_ui)
 
     @property
     def _selected_keys(self) -> set[dg.AssetKey]:

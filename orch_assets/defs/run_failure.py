@@ -1,11 +1,10 @@
-"""The failure that ends a run after all of its studies, if one or more of them failed."""
+"""The failure that ends a run after all of its studies, for the run's page in the UI."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs.events import FAILED_STUDIES
 from orch_assets.orchestration.reporting.failure_summary import (
     MOST_CAUSES,
     FailedStep,
@@ -13,35 +12,31 @@ from orch_assets.orchestration.reporting.failure_summary import (
     summarize_failures,
 )
 
+# Metadata that only this failure has.
+FAILED_STUDIES: Final = "failed_studies"
+
 _COLUMNS: Final = ("cause", "place", "studies", "pipelines", "failure_report")
 
 
-def run_failure(failed: Sequence[FailedStep], studies: int, run: dg.DagsterRun) -> dg.Failure:
-    """Return the failure of a run: the causes in its text, and as a table in its metadata.
+def run_failure(failed: Sequence[FailedStep], of_studies: int, *, in_the_ui: bool) -> dg.Failure:
+    """Return the failure of a run whose studies have all ended.
 
     Args:
-        failed: Every failed step, in the order of the studies; at least one.
-        studies: Number of studies in the run.
-        run: The run.
+        failed: All failures, by study.
+        of_studies: The number of studies in the run.
+        in_the_ui: Whether the UI can re-execute the run, because it has an origin.
     """
+    command = "use `orch-assets run --failed` (for the last run) to run only the rest"
+    resume = f"re-execute from failure in the UI, or {command}" if in_the_ui else command
     return dg.Failure(
-        f"{summarize_failures(failed, studies)}\n"
-        f"Successful results are materialized; {_resumption(run)}.",
+        f"{summarize_failures(failed, of_studies)}\nSuccessful results are materialized; {resume}.",
         metadata={
-            "studies": studies,
+            "studies": of_studies,
             FAILED_STUDIES: len({each.study_key for each in failed}),
             "causes": _causes_table(failed),
         },
         allow_retries=False,
     )
-
-
-def _resumption(run: dg.DagsterRun) -> str:
-    """Return how to run only what failed; the UI can re-execute only a run with an origin."""
-    by_command = "use `orch-assets run --failed` (for the last run) to run only the rest"
-    if run.remote_job_origin is None:
-        return by_command
-    return f"re-execute from failure in the UI, or {by_command}"
 
 
 def _causes_table(failed: Sequence[FailedStep]) -> dg.TableMetadataValue:

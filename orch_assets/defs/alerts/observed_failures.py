@@ -9,7 +9,7 @@ import dagster as dg
 from orch_assets import errors
 from orch_assets.alerts.announced import Pair, RegistryFailure
 from orch_assets.defs.dagster_internals import AssetCheckExecutionRecordStatus as CheckStatus
-from orch_assets.defs.events import FAILED_STUDIES
+from orch_assets.defs.run_failure import FAILED_STUDIES
 from orch_assets.defs.runs.earlier_results import newest_records, records_of_run
 from orch_assets.defs.runs.first_runs import REGISTRY_SENSOR, SensorMemory
 from orch_assets.defs.runs.recorded_results import failed_steps
