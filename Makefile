@@ -13,6 +13,8 @@ RUN_HOME := $(CURDIR)/.dagster/account
 AWS_HOME := $(CURDIR)/.dagster/aws
 demo dev: export DAGSTER_HOME = $(DEMO_HOME)
 demo dev: export ORCH_REGISTRY = demo
+# The simulator is nobody's account: its sensors may run.
+dev: export ORCH_AUTOMATION = on
 run studies: export DAGSTER_HOME = $(RUN_HOME)
 demo-aws: export DAGSTER_HOME = $(AWS_HOME)
 

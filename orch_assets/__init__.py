@@ -1,6 +1,7 @@
 """Clinical-data pipelines over every study of an iMednet EDC account.
 
-This package has all public names. Each is imported on first use, and none imports Dagster.
+This package has all public names. Each is imported on first use. None imports Dagster, except
+``build_definitions``, which ``from orch_assets import *`` therefore leaves out.
 """
 
 import importlib
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orch_assets.lazy import attributes_of
 
 if TYPE_CHECKING:
+    from orch_assets.defs.location.code_location import build_definitions as build_definitions
     from orch_assets.errors import (
         FilterConflictError,
         ImednetError,
@@ -122,7 +124,9 @@ __all__ = [
 # the same everywhere. Dagster searches the `dir` of the module for definitions.
 _CODE_LOCATION = "code_location"
 
-_public, _ = attributes_of(__name__, _HOMES)
+_WITH_DAGSTER = {"build_definitions": "defs.location.code_location"}
+
+_public, _ = attributes_of(__name__, _HOMES | _WITH_DAGSTER)
 
 
 def __getattr__(name: str) -> Any:
@@ -132,4 +136,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, _CODE_LOCATION])
+    return sorted([*__all__, *_WITH_DAGSTER, _CODE_LOCATION])

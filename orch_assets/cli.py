@@ -11,8 +11,11 @@ import click
 from orch_assets.commands.check import check
 from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEEDED, TERMINATED
 from orch_assets.commands.failures import failures
+from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.redact import redact
+from orch_assets.commands.report import report
+from orch_assets.commands.results import results
 from orch_assets.commands.run import run
 from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
@@ -55,7 +58,14 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 @click.group()
 @click.version_option(VERSION, message="orch-assets %(version)s")
-def cli() -> None:
+@click.option(
+    "--module",
+    metavar="MODULE",
+    help="Module with the code location, such as my_trials.definitions. Default: ORCH_DEFINITIONS, "
+    "else what pyproject.toml or workspace.yaml in the working folder names, else the shipped "
+    "pipelines.",
+)
+def cli(module: str | None) -> None:
     """Clinical-data pipelines over every study of an iMednet account.
 
     Settings for the API, the study filter and the stores come from environment variables and from
@@ -63,5 +73,20 @@ def cli() -> None:
     """
 
 
-for _command in (run, studies, runs, failures, mark, marks, verify, redact, check, demo_server):
+_COMMANDS = (
+    run,
+    studies,
+    runs,
+    results,
+    failures,
+    report,
+    mark,
+    marks,
+    verify,
+    redact,
+    check,
+    init,
+    demo_server,
+)
+for _command in _COMMANDS:
     cli.add_command(_command)

@@ -51,12 +51,13 @@ def _home() -> str:
 
 
 def _pipelines() -> str:
-    from orch_assets.definitions import broken, graph_keys
+    from orch_assets.commands.location import code_location
     from orch_assets.errors import PipelineDefinitionError
 
-    if broken:
-        raise PipelineDefinitionError("; ".join(dict.fromkeys(broken.values())))
-    return f"{len(graph_keys)} can run"
+    found = code_location()
+    if found.broken:
+        raise PipelineDefinitionError("; ".join(dict.fromkeys(found.broken.values())))
+    return f"{len(found.graph_keys)} of {found.target.module} can run"
 
 
 def _stores() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orch_assets.commands.exit_codes import SUCCEEDED
-from orch_assets.commands.location import settled_instance
+from orch_assets.commands.location import code_location, settled_instance
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -44,11 +44,10 @@ def failures(run_id: str | None, study_key: str | None) -> int:
 
 
 def _runs(instance: "dg.DagsterInstance", run_id: str | None) -> list[str]:
-    from orch_assets.definitions import graph_keys
     from orch_assets.defs.runs.command_runs import last_runs
 
     if run_id is None:
-        return [run.run_id for run in last_runs(instance, frozenset(graph_keys))]
+        return [run.run_id for run in last_runs(instance, frozenset(code_location().graph_keys))]
     if instance.get_run_by_id(run_id) is None:
         raise click.UsageError(f"No run has the ID {run_id}. The UI lists the IDs of all runs.")
     return [run_id]

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
-from orch_assets.commands.location import location_resources, read_settings
+from orch_assets.commands.location import (
+    any_instance,
+    code_location,
+    location_resources,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -25,19 +30,13 @@ def studies(context: click.Context) -> int:
 
 def _show_studies() -> int:
     read_settings()
-    import dagster as dg
-
     from orch_assets.defs import environment as settings
-    from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.study_sensor import look_at_registry
     from orch_assets.orchestration.study_sync import TICKS_BEFORE_RETIRING
     from orch_assets.terminal import print_keys
 
     home = settings.text("DAGSTER_HOME")
-    with (
-        home_instance() if home else dg.DagsterInstance.ephemeral() as instance,
-        location_resources(instance) as resources,
-    ):
+    with any_instance() as instance, location_resources(instance) as resources:
         change = look_at_registry(
             instance, resources.registry, resources.orchestration, absences={}
         )
@@ -75,7 +74,6 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
     excludes.
     """
     read_settings()
-    from orch_assets.definitions import graph_keys
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.study_sensor import retire_studies
     from orch_assets.terminal import agreed, print_keys
@@ -89,7 +87,7 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
         if not yes and not agreed("Retire?", "--yes retires without asking."):
             click.echo("Nothing was retired.", err=True)
             return FAILED
-        retire_studies(instance, list(reasons), graph_keys)
+        retire_studies(instance, list(reasons), code_location().graph_keys)
     click.echo(f"Retired: {', '.join(reasons)}. Their artifacts are not removed.")
     return SUCCEEDED
 
@@ -98,7 +96,7 @@ def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dic
     """Return the studies to retire and why; None is the reason for a study that a person named."""
     from orch_assets.defs.partitions import STUDIES_NAME
     from orch_assets.defs.study_sensor import look_at_registry
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     for key in study_keys:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orch_assets.commands.exit_codes import FAILED, INTERRUPTED, NONE_COULD_RUN, SUCCEEDED
-from orch_assets.commands.location import location_resources, read_settings
+from orch_assets.commands.location import code_location, location_resources, read_settings
 from orch_assets.commands.unfinished_runs import warn_of_abandoned_runs
 from orch_assets.signals import undisturbed
 
@@ -94,10 +94,9 @@ def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
     """Return the asset keys of pipelines by name."""
     if not pipelines:
         return []
-    from orch_assets.definitions import graph_keys
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
-    by_name = {key.to_user_string(): key for key in graph_keys}
+    by_name = {key.to_user_string(): key for key in code_location().graph_keys}
     for name in pipelines:
         if name not in by_name:
             hint = did_you_mean(closest_key(name, sorted(by_name)))
@@ -113,7 +112,6 @@ def _run_studies(
     reading: "ReadingOptions",
 ) -> int:
     """Run the selected pipelines for studies; an empty argument means all of them."""
-    from orch_assets.definitions import defs
     from orch_assets.defs.runs.command_runs import plan_runs
     from orch_assets.terminal import new_console, say
 
@@ -131,7 +129,7 @@ def _run_studies(
     say(console, f"Studies ({len(to_run)}): {', '.join(to_run)}")
     # The main job leaves out pipelines that run on request. Dagster's job of all assets, which the
     # UI uses for assets that a person selects, has them.
-    of_all_assets = defs.resolve_implicit_global_asset_job_def().name
+    of_all_assets = code_location().defs.resolve_implicit_global_asset_job_def().name
     job_name = of_all_assets if selection else _MAIN_JOB
     planned = plan_runs(instance, job_name, to_run, selection, reading)
     return _execute(instance, resources, console, planned, not_run, selection)
@@ -160,12 +158,11 @@ def _add_studies(
 
 
 def _run_failed(instance: "dg.DagsterInstance", resources: Any, reading: "ReadingOptions") -> int:
-    from orch_assets.definitions import graph_keys
     from orch_assets.defs.runs.command_runs import plan_resumption
     from orch_assets.terminal import new_console, say
 
     console = new_console()
-    planned = plan_resumption(instance, graph_keys, reading)
+    planned = plan_resumption(instance, code_location().graph_keys, reading)
     if planned is None:
         click.echo("No studies have been run yet. Start with `orch-assets run`.", err=True)
         return NONE_COULD_RUN
@@ -186,11 +183,11 @@ def _execute(
     selection: Sequence["dg.AssetKey"] = (),
 ) -> int:
     """Execute the planned runs and print their results; return the exit code."""
-    from orch_assets.definitions import defs
     from orch_assets.defs.runs.command_runs import failure_of, new_command_id, run_planned
     from orch_assets.terminal import result_count, say
 
-    jobs = {each.job_name: defs.resolve_job_def(each.job_name) for each in planned}
+    location = code_location()
+    jobs = {each.job_name: location.defs.resolve_job_def(each.job_name) for each in planned}
     total = sum(each.results(jobs[each.job_name]) for each in planned)
     command_id, failures, remaining = new_command_id(), [], list(planned)
     interrupted = False
@@ -199,7 +196,14 @@ def _execute(
             while remaining:
                 each = remaining.pop(0)
                 job = jobs[each.job_name]
-                ended = run_planned(instance, job, each, command_id, on_event=count.on_event)
+                ended = run_planned(
+                    instance,
+                    job,
+                    each,
+                    command_id,
+                    origin=location.origin(job.name),
+                    on_event=count.on_event,
+                )
                 failures += [failure] if (failure := failure_of(instance, ended)) else []
         except KeyboardInterrupt:
             interrupted = True
@@ -246,9 +250,9 @@ def _reading_options(reading: "ReadingOptions") -> list[str]:
 
 def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:
     """Print the matrix of results that this command's runs recorded, even if the store is down."""
+    from orch_assets.commands.grids import print_matrix
     from orch_assets.defs.runs.command_runs import runs_of_command
     from orch_assets.defs.runs.recorded_results import results_of_runs
-    from orch_assets.terminal import print_matrix
 
     if entries := results_of_runs(instance, runs_of_command(instance, command_id)):
         print_matrix(console, entries)
@@ -256,11 +260,12 @@ def _print_results(instance: "dg.DagsterInstance", console: "Console", command_i
 
 def _store_results(instance: "dg.DagsterInstance") -> bool:
     """Refresh the stored matrix of all results; return whether that succeeded."""
-    from orch_assets.definitions import defs
     from orch_assets.defs.runs.command_runs import failure_of, run_job
 
+    location = code_location()
+    job = location.defs.resolve_job_def("refresh_study_results")
     try:
-        refreshed = run_job(instance, defs.resolve_job_def("refresh_study_results"))
+        refreshed = run_job(instance, job, location.origin(job.name))
     except KeyboardInterrupt:
         click.echo(
             "Every result is stored, but the matrix study_results may be out of date.", err=True

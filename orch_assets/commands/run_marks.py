@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
-from orch_assets.commands.location import location_resources, settled_instance
+from orch_assets.commands.location import (
+    code_location,
+    location_resources,
+    settled_instance,
+    store_of,
+)
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -103,7 +108,7 @@ def remove(name: str, study_keys: Sequence[str], *, yes: bool) -> int:
 
     The versions stay until `retain` removes them.
     """
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
     from orch_assets.terminal import agreed, print_keys
 
     with settled_instance() as instance, location_resources(instance) as resources:
@@ -139,7 +144,7 @@ def _described(mark: "Mark", *, is_complete: bool) -> str:
 def _known(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> list[str]:
     """Return the chosen studies; all known ones without a choice."""
     from orch_assets.defs.partitions import STUDIES_NAME
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     for key in study_keys:
@@ -150,16 +155,13 @@ def _known(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> list[st
 
 
 def _study_runs(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> "StudyRuns":
-    from orch_assets.definitions import defs, graph_keys
     from orch_assets.defs.runs.study_runs import StudyRuns
 
-    main = defs.resolve_job_def("study_pipelines").asset_layer.selected_asset_keys
-    return StudyRuns(instance, study_keys, graph_keys, main)
+    found = code_location()
+    main = found.defs.resolve_job_def("study_pipelines").asset_layer.selected_asset_keys
+    return StudyRuns(instance, study_keys, found.graph_keys, main)
 
 
 def _stores(resources: Any) -> "list[PipelineStore]":
     """Return the restricted and the open store: marks are set in this order."""
-    return [
-        resources.restricted_io_manager.pipeline_store(),
-        resources.io_manager.pipeline_store(),
-    ]
+    return [store_of(resources, "restricted_io_manager"), store_of(resources, "io_manager")]

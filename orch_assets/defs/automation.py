@@ -92,8 +92,20 @@ def still_missing() -> dg.AutomationCondition[dg.AssetKey]:
     return (second & ~first & seen & idle).with_label("still missing after its grace period")
 
 
-def build_automation_sensor(keys: Iterable[dg.AssetKey]) -> dg.AutomationConditionSensorDefinition:
-    """Return the sensor that evaluates the conditions of these assets."""
+def sensor_status(*, running: bool) -> dg.DefaultSensorStatus:
+    """Return the status of a sensor that no user has switched on or off."""
+    return dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
+
+
+def build_automation_sensor(
+    keys: Iterable[dg.AssetKey], *, running: bool = False
+) -> dg.AutomationConditionSensorDefinition:
+    """Return the sensor that evaluates the conditions of these assets.
+
+    Args:
+        keys: The assets.
+        running: Whether the sensor is switched on unless a user stops it.
+    """
     with warnings.catch_warnings():
         # Evaluating conditions on the code server is beta: Dagster is pinned, and a test covers it.
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -101,7 +113,7 @@ def build_automation_sensor(keys: Iterable[dg.AssetKey]) -> dg.AutomationConditi
             "study_automation_sensor",
             target=dg.AssetSelection.assets(*keys),
             minimum_interval_seconds=60,  # the conditions only change when one of the clocks ticks
-            default_status=dg.DefaultSensorStatus.RUNNING,
+            default_status=sensor_status(running=running),
             description="Runs studies that have never run: new studies, new pipelines, lost runs.",
             use_user_code_server=True,  # the daemon knows only Dagster's own conditions
         )

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -54,6 +55,10 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
+# The failed evaluations of a check alone: `get_asset_check_execution_history` takes this, and no
+# public function returns a history.
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
 # Unfinished runs: the single statuses are public, but a list of them would miss a new one.
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -64,15 +69,21 @@ from dagster._utils.cached_method import cached_method
 # Cleaning up when a run is interrupted: no public function holds back a second interrupt.
 from dagster._utils.interrupts import capture_interrupts
 
+# A module's definitions that are made when it is loaded: `dg.definitions` is public, but the type
+# that it returns isn't.
+from dagster.components.definitions import LazyDefinitions
+
 __all__ = [
     "NOT_FINISHED_STATUSES",
     "AssetCheckEvaluationTargetMaterializationData",
+    "AssetCheckExecutionRecordStatus",
     "ConfigurableIOManagerFactoryResourceDefinition",
     "ConfigurableResourceFactory",
     "ConfigurableResourceFactoryResourceDefinition",
     "InMemoryJob",
     "JobFailureData",
     "KeyRangeNoPartitionsDefPartitionsSubset",
+    "LazyDefinitions",
     "LoadableTargetOrigin",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
     "RemoteJobOrigin",
@@ -85,6 +96,7 @@ __all__ = [
     "cached_method",
     "can_store_batches",
     "capture_interrupts",
+    "configured_origins",
     "execute_run",
     "log_entry",
     "notify_listeners",
@@ -103,6 +115,26 @@ _BATCHING: Final = frozenset(
         "dagster_postgres.event_log.event_log.PostgresEventLogStorage",
     }
 )
+
+
+def configured_origins(folder: Path) -> Sequence[Any]:
+    """Return the origins of the code locations that Dagster's commands find in a folder.
+
+    They look into ``pyproject.toml`` first, then into ``workspace.yaml``. There is a public command
+    for that, but no function.
+
+    Raises:
+        Exception: A file can't be read.
+    """
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+    from dagster._core.workspace.load_target import get_origins_from_toml
+
+    project = folder / "pyproject.toml"
+    if project.is_file() and (origins := get_origins_from_toml(str(project))):
+        return origins
+    workspaces = [folder / name for name in ("workspace.yaml", "workspace.yml")]
+    found = [str(each) for each in workspaces if each.is_file()]
+    return location_origins_from_yaml_paths(found[:1]) if found else []
 
 
 def requested_backfills(instance: dg.DagsterInstance) -> Sequence[Any]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import dagster as dg
 
+from orch_assets.defs.automation import sensor_status
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.partitions import (
     STUDIES_NAME,
@@ -89,6 +90,7 @@ def build_study_sensor(
     *,
     per_run: int | None = None,
     per_tick: int | None = None,
+    running: bool = False,
 ) -> dg.SensorDefinition:
     """Return the sensor that adds and removes partitions of ``studies``.
 
@@ -99,6 +101,7 @@ def build_study_sensor(
         per_run: Number of new studies in one run; None means one run for all of a tick.
         per_tick: Number of new studies whose runs a tick requests at most. The default is 250, or
             fewer if there are more than 16 pipelines.
+        running: Whether the sensor is switched on unless a user stops it.
     """
     keys = frozenset(graph_keys)
     limit = per_tick or max(1, min(_STUDIES_PER_TICK, _RESULTS_PER_TICK // max(1, len(keys))))
@@ -107,7 +110,7 @@ def build_study_sensor(
         name=REGISTRY_SENSOR,
         job=job,
         minimum_interval_seconds=_SECONDS_BETWEEN_TICKS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=sensor_status(running=running),
         description="Adds new iMednet studies and runs them. Retires studies that iMednet no "
         "longer lists, or that the filter excludes.",
     )

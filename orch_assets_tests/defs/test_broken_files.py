@@ -221,9 +221,10 @@ LOCATION = """
 import sys
 from orch_assets import pipelines
 pipelines.__path__.append(sys.argv[1])
-from orch_assets import definitions
-print(definitions.broken)
-print(*definitions.defs.resolve_job_def("study_pipelines").asset_layer.selected_asset_keys)
+from orch_assets.defs.location.found_location import find_location
+found = find_location("orch_assets.definitions")
+print(found.broken)
+print(*found.defs.resolve_job_def("study_pipelines").asset_layer.selected_asset_keys)
 """
 
 

@@ -67,6 +67,30 @@ def test_a_job_of_assets_has_the_type() -> None:
     assert isinstance(job, internals.UnresolvedAssetJobDefinition)
 
 
+def test_definitions_that_are_made_at_load_have_the_type() -> None:
+    made = dg.definitions(dg.Definitions)
+    assert isinstance(made, internals.LazyDefinitions)
+    assert isinstance(made(), dg.Definitions)
+
+
+def test_the_files_of_a_folder_say_where_code_locations_are(tmp_path: Path) -> None:
+    """As for Dagster's commands: pyproject.toml first, then workspace.yaml."""
+    assert internals.configured_origins(tmp_path) == []
+    workspace = tmp_path / "workspace.yaml"
+    workspace.write_text("load_from: [{python_module: {module_name: m.w, location_name: w}}]")
+    (of_workspace,) = internals.configured_origins(tmp_path)
+    project = tmp_path / "pyproject.toml"
+    project.write_text("[tool.ruff]\n")
+    assert internals.configured_origins(tmp_path) == [of_workspace]
+    project.write_text('[tool.dg.project]\nroot_module = "m"\ncode_location_name = "p"\n')
+    (of_project,) = internals.configured_origins(tmp_path)
+    found = [
+        (each.location_name, each.loadable_target_origin.module_name)
+        for each in (of_workspace, of_project)
+    ]
+    assert found == [("w", "m.w"), ("p", "m.definitions")]
+
+
 def test_backfills_are_found_by_their_status(instance: dg.DagsterInstance) -> None:
     assert internals.requested_backfills(instance) == []
 

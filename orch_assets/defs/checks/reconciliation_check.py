@@ -7,10 +7,8 @@ import dagster as dg
 from orch_assets.defs.dagster_internals import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
-from orch_assets.defs.events import ROW_COUNT, value_of
-from orch_assets.defs.io.refresh_metadata import REFRESH
+from orch_assets.defs.io.event_metadata import REFRESH, ROW_COUNT, value_of
 from orch_assets.defs.partitions import study_check_spec
-from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import IncompleteTableError, TableChangedError
 from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.refreshing import COUNTED
@@ -68,6 +66,8 @@ def failed(
 
 def latest_target(instance: dg.DagsterInstance, key: dg.AssetKey, study_key: str) -> Target | None:
     """Return the newest materialization of a study; None without one."""
+    from orch_assets.defs.runs.earlier_results import newest_materializations  # a run needs it
+
     for _, record in newest_materializations(instance, key, [study_key]):
         return Target(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp

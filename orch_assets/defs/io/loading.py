@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreError
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
 from orch_assets.orchestration.returned_values import Document
 from orch_assets.stores.artifacts import DOCUMENT_KINDS, ArtifactKind
 

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.io.event_metadata import REFRESH
 from orch_assets.imednet.form_tables import FormTables
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.refreshing import COUNTED, PartRefresh, RowChanges
 
-REFRESH: Final = "refresh"
 REFRESH_REASON: Final = "refresh_reason"
 
 _KNOWN_BY_ID: Final = frozenset({"rows_new", "rows_vanished"})

@@ -8,7 +8,7 @@ from typing import Any, Final
 from orch_assets.errors import UnstorableValueError
 from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json
 from orch_assets.marked_names import named_type
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
 from orch_assets.orchestration.returned_values import Document, SplitTable
 from orch_assets.stores.formats.documents import is_figure, rendered
 
@@ -113,7 +113,7 @@ def as_handed(value: Any, name: str) -> Any:
         UnstorableTableError: A DataFrame can't be stored.
     """
     if isinstance(value, Document):
-        return replace(value, show=False)
+        return replace(value, show=False, thumbnail=None)
     if is_table(value):
         return as_table_type(value, name)
     if isinstance(value, Mapping) and value and all(is_table(each) for each in value.values()):

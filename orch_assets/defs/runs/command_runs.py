@@ -1,11 +1,9 @@
 """Runs that a command executes in its own process, and that the UI can re-execute."""
 
-import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -13,10 +11,7 @@ import dagster as dg
 from orch_assets import errors
 from orch_assets.defs.dagster_internals import (
     InMemoryJob,
-    LoadableTargetOrigin,
-    ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
-    RemoteRepositoryOrigin,
     execute_run,
 )
 from orch_assets.defs.partitions import (
@@ -31,28 +26,11 @@ from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.errors import OrchestratorError
 from orch_assets.signals import undisturbed
 
-# Also the name in workspace.yaml and pyproject.toml, and the one that `dagster -m orch_assets`
-# derives.
-LOCATION_NAME: Final = "orch_assets"
 COMMAND_TAG: Final = "orch_assets/command"
 
-_REPOSITORY: Final = "__repository__"
-_MODULE: Final = "orch_assets.definitions"
 _RUNS_PER_QUERY: Final = 50
 _AS_USUAL: Final = ReadingOptions()
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-def job_origin(job_name: str) -> RemoteJobOrigin:
-    """Return a job's origin in the code location ``orch_assets``, where the UI finds it again."""
-    target = LoadableTargetOrigin(
-        executable_path=sys.executable,
-        module_name=_MODULE,
-        working_directory=str(Path.cwd()),
-        attribute="defs",
-    )
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION_NAME)
-    return RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), job_name)
 
 
 @dataclass(frozen=True)
@@ -203,6 +181,7 @@ def run_planned(
     planned: PlannedRun,
     command_id: str,
     *,
+    origin: RemoteJobOrigin,
     on_event: Callable[[Any], None],
 ) -> dg.DagsterRun:
     """Execute a planned run in this process; return the run after its end.
@@ -212,6 +191,7 @@ def run_planned(
         job: The job of the planned run.
         planned: The run to execute.
         command_id: The ID of the command, the same for all its runs.
+        origin: The job's origin, by which the UI finds it again.
         on_event: Called with each entry of the run's log.
 
     Raises:
@@ -224,6 +204,7 @@ def run_planned(
     return run_job(
         instance,
         job,
+        origin,
         tags=tags,
         on_event=on_event,
         selection=planned.selection,
@@ -234,6 +215,7 @@ def run_planned(
 def run_job(
     instance: dg.DagsterInstance,
     job: dg.JobDefinition,
+    origin: RemoteJobOrigin,
     *,
     tags: Mapping[str, str] | None = None,
     on_event: Callable[[Any], None] | None = None,
@@ -245,6 +227,7 @@ def run_job(
     Args:
         instance: The instance that records the run.
         job: The job.
+        origin: Its origin, by which the UI finds it again.
         tags: Additional tags of the run.
         on_event: Called with each entry of the run's log.
         selection: Keys of the assets to run. None means all of the job.
@@ -262,7 +245,7 @@ def run_job(
         parent_run_id=parent.run_id if parent else None,
         root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
         asset_selection=selection,
-        remote_job_origin=job_origin(job.name),
+        remote_job_origin=origin,
     )
     if on_event is not None:
         instance.add_event_listener(run.run_id, on_event)

@@ -30,9 +30,9 @@ defs = dg.Definitions(
     sensors=[
         impatient(sensor)
         for sensor in (
-            build_study_sensor(_studies, _graph.keys, per_tick=PER_TICK),
+            build_study_sensor(_studies, _graph.keys, per_tick=PER_TICK, running=True),
             build_results_sensor(_refresh, _graph.keys),
-            build_automation_sensor(_graph.keys),
+            build_automation_sensor(_graph.keys, running=True),
         )
     ],
     resources=study_resources(),

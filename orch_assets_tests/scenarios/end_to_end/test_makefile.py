@@ -87,7 +87,8 @@ def test_the_demos_ui_reads_no_env_file_and_has_the_locations_name(clone):
     assert f"folder: {home}" in lines
     assert not (home / ".env").exists()
     assert f"arguments: dev -w {clone / 'workspace.yaml'}" in lines
-    assert {f"DAGSTER_HOME={home}", "ORCH_REGISTRY=demo", f"PYTHONPATH={clone}"} <= set(lines)
+    settings = {"ORCH_REGISTRY=demo", "ORCH_AUTOMATION=on"}
+    assert {f"DAGSTER_HOME={home}", f"PYTHONPATH={clone}", *settings} <= set(lines)
 
 
 def test_git_ignores_env_files(clone):

@@ -1,0 +1,98 @@
+"""The settings that are read when the code location loads. All others are read when first used.
+
+None of them is a secret, because Dagster keeps definitions in memory and shows them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+
+from orch_assets.defs import environment as settings
+from orch_assets.errors import SettingError
+
+_SCHEDULE: Final = "ORCH_SCHEDULE"
+_FORM: Final = "Give five cron fields and, if it isn't UTC, a time zone: `0 5 * * * Europe/Berlin`."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocationSettings:
+    """What Dagster starts by itself, and how it divides studies into runs.
+
+    Attributes:
+        schedule: When ``daily_refresh`` runs all studies: a cron schedule and, after it, a time
+            zone, such as ``0 5 * * * Europe/Berlin``. None leaves the schedule stopped.
+        automation: Whether the sensors that start runs are switched on.
+        studies_per_run: Number of studies in one run; None means one run for all.
+        studies_file: The file with settings for single studies; None means none.
+    """
+
+    schedule: str | None = None
+    automation: bool = False
+    studies_per_run: int | None = None
+    studies_file: Path | None = None
+
+    @classmethod
+    def from_environment(cls) -> "LocationSettings":
+        """Read the settings from environment variables.
+
+        Raises:
+            SettingError: One of them can't be read.
+        """
+        file = settings.text("ORCH_STUDIES_FILE")
+        return cls(
+            schedule=settings.text(_SCHEDULE),
+            automation=settings.switch("ORCH_AUTOMATION"),
+            studies_per_run=settings.number("ORCH_STUDIES_PER_RUN", least=1),
+            studies_file=Path(file) if file else None,
+        )
+
+    def __post_init__(self) -> None:
+        """Check the schedule and the number.
+
+        Raises:
+            SettingError: One of them is wrong.
+        """
+        if self.studies_per_run is not None and self.studies_per_run < 1:
+            raise SettingError(
+                "studies_per_run", f"must be at least 1, not {self.studies_per_run}."
+            )
+        self.cron_and_zone()
+
+    @property
+    def backfill_policy(self) -> dg.BackfillPolicy:
+        """One run for all studies, or runs of ``studies_per_run``."""
+        if self.studies_per_run is None:
+            return dg.BackfillPolicy.single_run()
+        return dg.BackfillPolicy.multi_run(self.studies_per_run)
+
+    def cron_and_zone(self) -> tuple[str, str] | None:
+        """Return the schedule's cron schedule and time zone; None without a schedule.
+
+        Raises:
+            SettingError: Dagster doesn't accept the cron schedule or the time zone.
+        """
+        if self.schedule is None:
+            return None
+        fields = self.schedule.split()
+        length = 1 if fields[:1] and fields[0].startswith("@") else 5
+        cron, zone = " ".join(fields[:length]), " ".join(fields[length:]) or "UTC"
+        if not _is_accepted(cron, "UTC"):
+            raise SettingError(
+                _SCHEDULE, f"is {self.schedule!r}, which is no cron schedule. {_FORM}"
+            )
+        if not _is_accepted(cron, zone):
+            raise SettingError(
+                _SCHEDULE, f"is {self.schedule!r}; {zone!r} is no known time zone. {_FORM}"
+            )
+        return cron, zone
+
+
+def _is_accepted(cron: str, zone: str) -> bool:
+    """Return whether Dagster accepts a cron schedule in a time zone."""
+    try:
+        dg.ScheduleDefinition("s", cron_schedule=cron, execution_timezone=zone, job_name="j")
+    except Exception:  # noqa: BLE001 - Dagster and its parsers raise many types
+        return False
+    return True
