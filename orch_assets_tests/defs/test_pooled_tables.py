@@ -7,16 +7,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from orch_assets import study_pipeline
+from orch_assets import Skip, study_pipeline
 from orch_assets.defs.dagster_internals import step_of
-from orch_assets.defs.events import StoredResult, success
 from orch_assets.defs.io.io_manager import LocalPipelineIOManager
 from orch_assets.errors import StudiesMissingError
 from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.support.harness import definitions, evaluate, execute, instance
 
 STUDIES = ["A-1", "B-2", "C-3", "D-4", "E-5"]
-# What each study's pipeline does in a run: a table, a number, nothing, or a failure.
+# What each study's pipeline does in a run: a table, a number, nothing, a skip or a failure.
 behaviour: dict[str, str] = {}
 
 
@@ -25,6 +24,8 @@ def subjects(study_key, sdk, study_logger):
     kind = behaviour.get(study_key, "table")
     if kind == "fails":
         raise RuntimeError(study_key)
+    if kind == "skips":
+        raise Skip("no PK")
     table = pd.DataFrame({"id": [f"{study_key}-001", f"{study_key}-002"]})
     return {"table": table, "number": 7, "nothing": None}[kind]
 
@@ -70,16 +71,10 @@ def real(tmp_path):
     with instance(*STUDIES) as made:
         defs = definitions(tmp_path, subjects)
         assert execute(defs, made, "A-1", "C-3").is_success
-        behaviour.update({"B-2": "fails", "E-5": "fails"})
-        assert not execute(defs, made, "B-2").is_success
+        behaviour.update({"B-2": "fails", "C-3": "skips", "E-5": "fails"})
+        assert not execute(defs, made, "B-2", "C-3").is_success
         assert not execute(defs, made, "E-5").is_success
-        event = success(subjects_key(), "C-3", StoredResult({"skipped": "no PK"}), 0.0, "demo")
-        made.report_runless_asset_event(event)
         yield made
-
-
-def subjects_key():
-    return dg.AssetKey("subjects")
 
 
 def test_the_studies_that_are_there_come_with_the_list_of_the_others(tmp_path, real):
