@@ -1,5 +1,6 @@
 """A location whose studies fail as told, and a daemon that ticks its two sensors of alerts."""
 
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -52,15 +53,15 @@ class Location:
 class Daemon:
     """Ticks the sensors as the daemon does: it stores their cursors and their events."""
 
-    def __init__(self, real):
-        self.real, self.now = real, time.time()
+    def __init__(self, real, keys=KEYS):
+        self.real, self.keys, self.now = real, keys, time.time()
         self.alerts = self.freshness = None
         self.said = ""
 
     def tick(self, seconds=0.0):
         """Evaluate ``study_alerts_sensor`` some seconds later."""
         self.now += seconds
-        result = tell_changes(self.real, KEYS, self.alerts, lambda: self.now)
+        result = tell_changes(self.real, self.keys, self.alerts, lambda: self.now)
         self.alerts, self.said = result.cursor, result.skip_reason.skip_message
         return self.said
 
@@ -107,9 +108,14 @@ class Daemon:
 
 def _as_stored(error):
     """Return an error as Dagster stores it: as the cause of one of its own."""
-    outer = RuntimeError("Error in sensor")
-    outer.__cause__ = error
-    return serializable_error_info_from_exc_info((RuntimeError, outer, None))
+    try:
+        _fail_with(error)
+    except RuntimeError:
+        return serializable_error_info_from_exc_info(sys.exc_info())
+
+
+def _fail_with(error):
+    raise RuntimeError("Error in sensor") from error
 
 
 def state_of(name, cursor):
