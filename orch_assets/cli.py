@@ -14,6 +14,8 @@ from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.redact import redact
+from orch_assets.commands.report import report
+from orch_assets.commands.results import results
 from orch_assets.commands.run import run
 from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
@@ -71,6 +73,20 @@ def cli(module: str | None) -> None:
     """
 
 
-_COMMANDS = (run, studies, runs, failures, mark, marks, verify, redact, check, init, demo_server)
+_COMMANDS = (
+    run,
+    studies,
+    runs,
+    results,
+    failures,
+    report,
+    mark,
+    marks,
+    verify,
+    redact,
+    check,
+    init,
+    demo_server,
+)
 for _command in _COMMANDS:
     cli.add_command(_command)

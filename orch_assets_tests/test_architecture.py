@@ -50,6 +50,7 @@ MAY_IMPORT = {
     # The columns of the API's tables, and what a state machine is built of beyond plain steps.
     "pipelines": {"", "charts", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
+    "reports": {"charts", "errors", "version"},
     "defs": CORE
     | {
         "alerts",
@@ -60,6 +61,7 @@ MAY_IMPORT = {
         "step_functions",
         "orchestration",
         "pipelines",
+        "reports",
     },
     "components": {"defs", "errors", "orchestration"},
     "definitions": {""},
@@ -73,6 +75,7 @@ MAY_IMPORT = {
         "definitions",
         "errors",
         "orchestration",
+        "reports",
         "signals",
         "stores",
         "terminal",
@@ -292,6 +295,7 @@ def test_the_public_api_is_exactly_this():
         "StudyContextLogAdapter",
         "StudyMachine",
         "StudyNotFoundError",
+        "StudyTables",
         "StudyWorkerCallable",
         "TableHistory",
         "build_form_tables",

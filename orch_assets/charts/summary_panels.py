@@ -78,10 +78,12 @@ def panels(counts: Iterable[Row], limit: int) -> tuple[Panel, ...]:
     rows: dict[str, list[Row]] = {}
     for row in counts:
         rows.setdefault(row["measure"], []).append(row)
+    # A measure of all releases: no rows are no open queries.
+    queries = rows.get("open_queries_by_age", [] if rows else None)
     return (
         _enrolment_by_month(rows.get("enrolled_by_month"), limit),
         _enrolment_by_site(rows.get("enrolled_by_site"), limit),
-        _by_category("Open queries by age", QUERY_AGES, rows.get("open_queries_by_age", []), limit),
+        _by_category("Open queries by age", QUERY_AGES, queries, limit),
         _adverse_events(rows.get("adverse_events_by_month"), limit),
         _by_category(
             "Overdue visits by days overdue", VISIT_DELAYS, rows.get("overdue_visits_by_age"), limit

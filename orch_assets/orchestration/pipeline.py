@@ -107,6 +107,14 @@ class StudyPipeline(_PipelineSettings):
         return self.machine is not None or inspect.iscoroutinefunction(self.function)
 
     @property
+    def place(self) -> str:
+        """The file and the line where the pipeline is defined, for messages."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        module = str(getattr(self.function, "__module__", "?"))
+        file = f"{'/'.join(module.split('.')[-2:])}.py"
+        return f"{file}, line {code.co_firstlineno}" if code else file
+
+    @property
     def taken(self) -> tuple[str, ...]:
         """The upstreams whose values the function receives, not only addresses or histories."""
         types = {} if self.machine else {name: self.table_type(name) for name in self.upstreams}

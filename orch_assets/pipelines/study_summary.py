@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @study_pipeline(group="summary", kinds=("table",))
-def study_summary(
+def study_summary(  # noqa: D417 - only settings; upstreams have pages of their own
     study_key: str,
     sdk: Any,
     study_logger: Any,
@@ -64,6 +64,10 @@ def study_summary(
     names, ``several forms``. They are serious if ``AESER`` says so, or else the form's only
     variable with "serious" in its label. They began on ``AESTDAT``, ``AESTDTC`` or ``AESTDT``, or
     else on the form's only date with "start" or "onset" in its label. Case is ignored.
+
+    Args:
+        adverse_events_form: Key of the form of adverse events.
+        today: The day for which to count; by default that of the run.
     """
     today = today or _today()
     found = find_adverse_events(forms, variables, adverse_events_form)

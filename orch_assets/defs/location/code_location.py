@@ -26,13 +26,14 @@ from orch_assets.defs.location.location_parts import (
 )
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.schedule import build_daily_refresh
+from orch_assets.defs.settings.run_settings import SettingSources
 from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_results import build_results_sensor, build_study_results
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.selection import closest_key, did_you_mean
 
 
 def build_definitions(
@@ -46,6 +47,7 @@ def build_definitions(
     jobs: Iterable[Any] = (),
     resources: Mapping[str, Any] | None = None,
     settings: LocationSettings | None = None,
+    per_study: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     pool: str | None = None,
 ) -> dg.Definitions:
     """Return a code location with shipped pipelines and your own.
@@ -63,6 +65,10 @@ def build_definitions(
         jobs: Your jobs.
         resources: Your resources. One with a key of ours replaces ours.
         settings: The settings that are read at load; None reads them from the environment.
+        per_study: Settings of pipelines for single studies, such as
+            ``{"ONC-301": {"labs": {"days": 14}}}``. Those of the file ``ORCH_STUDIES_FILE`` count
+            more, and those of a run count most. A wrong one fails the pipelines that have settings,
+            for that study alone.
         pool: A Dagster pool that limits the runs of the pipelines; None for no limit.
 
     Raises:
@@ -80,9 +86,11 @@ def build_definitions(
     )
     own, our_resources = dict(resources or {}), study_resources()
     found = _pipelines(pipelines, shipped, {**our_resources, **own})
-    ours = _our_definitions(found, settings, pool)
+    sources = SettingSources(per_study or {}, settings.studies_file)
+    ours = _our_definitions(found, settings, sources, pool)
     check_names(ours, theirs)
-    required = {each.io_manager_key for each in found} | theirs.required_resources()
+    required = {key for each in found for key in (each.io_manager_key, *each.resources)}
+    required |= theirs.required_resources()
     check_resource_keys(own, our_resources.keys(), required)
     return dg.Definitions(
         assets=[*ours.assets, *theirs.assets],
@@ -139,13 +147,16 @@ def _shipped(names: Literal["all"] | Collection[str]) -> tuple[list[Source], lis
 
 
 def _our_definitions(
-    pipelines: Sequence[StudyPipeline], settings: LocationSettings, pool: str | None
+    pipelines: Sequence[StudyPipeline],
+    settings: LocationSettings,
+    sources: SettingSources,
+    pool: str | None,
 ) -> LocationParts:
     policy, per_run = settings.backfill_policy, settings.studies_per_run
     automation = settings.automation
     graphs = [
-        build_study_graph(pipelines, backfill_policy=policy, pool=pool),
-        *build_together_graphs(pipelines, backfill_policy=policy),
+        build_study_graph(pipelines, backfill_policy=policy, pool=pool, settings=sources),
+        *build_together_graphs(pipelines, backfill_policy=policy, settings=sources),
     ]
     keys = {key for graph in graphs for key in graph.keys}
     study_results = build_study_results(keys)

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import timedelta
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, Final
@@ -155,3 +155,30 @@ def _check_pure(pipeline: "StudyPipeline") -> None:
             f"Pipeline {pipeline.name} is pure, so its data must come from upstream parameters. "
             "Give it at least one, and neither machine, reconciled nor a resource."
         )
+
+
+def check_resources(pipeline: "StudyPipeline", resources: Container[str] | None) -> None:
+    """Check that a code location has the resources that a pipeline needs.
+
+    Args:
+        pipeline: The pipeline.
+        resources: Keys of the resources; None skips the check.
+
+    Raises:
+        PipelineDefinitionError: One is missing; the message suggests another key.
+    """
+    if resources is None:
+        return
+    key = pipeline.io_manager_key
+    known = [str(each) for each in resources] if isinstance(resources, Iterable) else []
+    if key not in resources:
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name}: io_manager_key is {key!r}, but the code location has no "
+            f"resource with this key.{suggestion(key, known)}"
+        )
+    for key in pipeline.resources:
+        if key not in resources:
+            raise PipelineDefinitionError(
+                f"Pipeline {pipeline.name}: the parameter {key} is a resource, but the code "
+                f"location has none with this key.{suggestion(key, known)}"
+            )
