@@ -80,10 +80,10 @@ class Daemon:
         self.store(FRESHNESS_SENSOR, result.cursor)
         return result.asset_events
 
-    def registry_ticks(self, error=None, absences=()):
+    def registry_ticks(self, error=None, absences=(), **state):
         """Store a tick of ``study_registry_sensor``: one that failed, or what it found missing."""
         memory = SensorMemory(absences=dict.fromkeys(absences, 1), begun="", at=self.now)
-        state = self.store(REGISTRY_SENSOR, memory.write())
+        state = self.store(REGISTRY_SENSOR, memory.write(), **state)
         self.real.create_tick(
             TickData(
                 state.instigator_origin_id,
@@ -96,9 +96,9 @@ class Daemon:
             )
         )
 
-    def store(self, name, cursor):
+    def store(self, name, cursor, **options):
         """Store a sensor's cursor."""
-        state = state_of(name, cursor)
+        state = state_of(name, cursor, **options)
         if self.real.get_instigator_state(state.instigator_origin_id, state.selector_id):
             self.real.update_instigator_state(state)
         else:
@@ -118,14 +118,14 @@ def _fail_with(error):
     raise RuntimeError("Error in sensor") from error
 
 
-def state_of(name, cursor):
+def state_of(name, cursor, location="orch_assets", last_tick=None):
     """Return a sensor's state, as the daemon stores it."""
     target = LoadableTargetOrigin(module_name="orch_assets.definitions")
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "orch_assets")
-    repository = RemoteRepositoryOrigin(location, "__repository__")
+    origin = ManagedGrpcPythonEnvCodeLocationOrigin(target, location)
+    repository = RemoteRepositoryOrigin(origin, "__repository__")
     return InstigatorState(
         RemoteInstigatorOrigin(repository, name),
         InstigatorType.SENSOR,
         InstigatorStatus.RUNNING,
-        SensorInstigatorData(cursor=cursor),
+        SensorInstigatorData(cursor=cursor, last_tick_timestamp=last_tick),
     )
