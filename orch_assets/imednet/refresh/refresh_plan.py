@@ -9,12 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orch_assets.errors import (
-    ArtifactCorruptError,
-    ArtifactNotFoundError,
-    ImednetError,
-    RegistryNotFoundError,
-)
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError, ImednetError
 from orch_assets.imednet.blinding.split_stream import SplitStream
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.basis import Basis, basis_of, is_same_account, why_whole
@@ -195,21 +190,13 @@ class RefreshPlan:
 
     def _whole_parts(self, reading: WholeReading, began: datetime) -> "Sequence[Batches]":
         finish = functools.partial(self._finish, reading, began)
-        rows = self._rows(reading)
         if self._division.split is None:
-            return (_ended_by(rows, finish),)
-        source = BatchStream(rows, self.counts, self._table.schema)
+            return (_ended_by(reading.rows(), finish),)
+        source = BatchStream(reading.rows(), self.counts, self._table.schema)
         split = SplitStream(
             source, self._division.split, lambda: finish(withheld=split.withheld_rows > 0)
         )
         return split.table, split.withheld
-
-    def _rows(self, reading: WholeReading) -> "Generator[pa.RecordBatch, None, None]":
-        try:
-            yield from reading.rows()
-        except RegistryNotFoundError:
-            self._account()  # raises the better error if the account doesn't list the study
-            raise
 
     def _finish(self, reading: WholeReading, began: datetime, *, withheld: bool = False) -> None:
         """Note the states when the last row of a whole reading has passed."""
