@@ -12,6 +12,7 @@ from orch_assets.defs.checks import reconciliation_check as reconciliation
 from orch_assets.defs.checks.dictionary_checks import DictionaryChecks, warn_of_unknown_studies
 from orch_assets.defs.checks.dictionary_watch import dictionary_watch
 from orch_assets.defs.dagster_internals import capture_interrupts
+from orch_assets.defs.io.event_metadata import SETTINGS
 from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
@@ -24,7 +25,7 @@ from orch_assets.defs.runs.readiness import try_keys, try_stores
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.result_log import ResultLog
 from orch_assets.defs.runs.upstream_results import skipped_before, upstream_results
-from orch_assets.defs.settings.run_settings import SETTINGS, RunSettings, SettingSources
+from orch_assets.defs.settings.run_settings import RunSettings, SettingSources
 from orch_assets.defs.state_machines.former_executions import executions_of
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.imednet.blinding import extra_fields

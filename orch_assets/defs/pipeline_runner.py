@@ -20,6 +20,7 @@ import dagster as dg
 from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import StoredResult, none_withheld, uri_of, value_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.event_metadata import SETTINGS, together, value_and_metadata
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
 from orch_assets.defs.io.previous_results import PreviousResults
@@ -28,7 +29,7 @@ from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.study_logs import run_logger
-from orch_assets.defs.settings.run_settings import SETTINGS, RunSettings
+from orch_assets.defs.settings.run_settings import RunSettings
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.defining.parameters import PREVIOUS
@@ -299,6 +300,7 @@ class PipelineRunner:
 
     def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Store a result; record its URI, its hashes and the execution that produced it."""
+        value, added = value_and_metadata(value)
         if self.watch is not None:
             value = self.watch.watched(call.step.name, call.study_key, value)
         with derived_from(inputs):
@@ -309,10 +311,9 @@ class PipelineRunner:
             level = logging.DEBUG if version == refresh.earlier.version else logging.INFO
             run_logger(call.study_key).log(level, refresh_line(call.step.name, refresh, version))
         self._note(call, output.result.metadata)
-        if self.executions is None:
-            return output
-        details = self.executions.metadata(call.step.name, call.study_key)
-        metadata = {**output.result.metadata, **details}
+        name, study_key = call.step.name, call.study_key
+        details = self.executions.metadata(name, study_key) if self.executions else {}
+        metadata = together({**output.result.metadata, **details}, added)
         return replace(output, result=replace(output.result, metadata=metadata))
 
     @cached_property
