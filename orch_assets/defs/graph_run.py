@@ -112,8 +112,11 @@ class GraphRun:
                     self.executions.close()
         for text in lanes.unattributed:
             self.context.log.error("A failure belongs to no study: %s", text)
-        checks = DictionaryChecks(self.context, self.keys, self.pipelines, watch)
-        checks.log({key: {step.name for step in each} for key, each in steps.items()}, self.failed)
+        add = self.successes.add_check
+        checks = DictionaryChecks(self.context, add, self.keys, self.pipelines, watch)
+        names = {key: {step.name for step in each} for key, each in steps.items()}
+        checks.add_all(names, self.failed)
+        self.successes.flush()
         if self.skips:
             self.context.log.info("%d results were skipped.", self.skips)
         if self.failed:
@@ -331,7 +334,11 @@ class GraphRun:
         return dg.Failure(
             f"{summarize_failures(failed, len(studies))}\n"
             f"Successful results are materialized; {self._resumption()}.",
-            metadata={"studies": len(studies), "failed_studies": len(self.failed)},
+            metadata={
+                "studies": len(studies),
+                events.FAILED_STUDIES: len(self.failed),
+                "causes": events.causes_table(failed),
+            },
             allow_retries=False,
         )
 

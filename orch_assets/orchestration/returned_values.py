@@ -105,11 +105,13 @@ class Document:
         show: Whether Dagster's event log, and so the UI, also holds the picture: PNG or SVG, up to
             30 KB in base64. Everybody who can open the UI then sees it, and no retention,
             redaction or erasure of the store removes it.
+        thumbnail: A smaller PNG picture, which ``show`` shows in place of the document.
     """
 
     content: Any
     media_type: str | None = None
     show: bool = False
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def split_withheld(
     if endpoint in BY_DICTIONARY:
         dictionary = _dictionary_of(table, variables, intervals, sdk, study_key)
         schedule = dictionary.intervals if endpoint == "visits" else None
-        split, confirm = splitter(endpoint, dictionary.variables, schedule), dictionary.confirm
+        split, confirm = splitter(endpoint, dictionary.rules, schedule), dictionary.confirm
     extra_open = extra_fields.are_open()
     if not extra_open:
         split = extra_splitter(endpoint, split)

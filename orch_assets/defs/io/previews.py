@@ -21,13 +21,16 @@ def preview_metadata(value: Any) -> Mapping[str, Any]:
     """
     if not isinstance(value, Document) or not value.show:
         return {}
-    if value.media_type not in {PNG, SVG}:
+    picture, media_type = value.content, value.media_type
+    if value.thumbnail is not None:
+        picture, media_type = value.thumbnail, PNG
+    if media_type not in {PNG, SVG}:
         return _not_shown("Dagster's pages show only PNG and SVG")
-    encoded = base64.b64encode(value.content).decode()
+    encoded = base64.b64encode(picture).decode()
     if len(encoded) > _MOST_BYTES:
         size = f"{len(encoded) / 1024:,.0f} KB"
         return _not_shown(f"it has {size} in base64, and at most {_MOST_BYTES >> 10} KB are shown")
-    return {PREVIEW: dg.MetadataValue.md(f"![preview](data:{value.media_type};base64,{encoded})")}
+    return {PREVIEW: dg.MetadataValue.md(f"![preview](data:{media_type};base64,{encoded})")}
 
 
 def _not_shown(reason: str) -> Mapping[str, Any]:

@@ -113,7 +113,7 @@ def as_handed(value: Any, name: str) -> Any:
         UnstorableTableError: A DataFrame can't be stored.
     """
     if isinstance(value, Document):
-        return replace(value, show=False)
+        return replace(value, show=False, thumbnail=None)
     if is_table(value):
         return as_table_type(value, name)
     if isinstance(value, Mapping) and value and all(is_table(each) for each in value.values()):

@@ -5,11 +5,15 @@ None of them is a secret, because Dagster keeps definitions in memory and shows 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 
 from orch_assets.defs import environment as settings
 from orch_assets.errors import SettingError
+
+_SCHEDULE: Final = "ORCH_SCHEDULE"
+_FORM: Final = "Give five cron fields and, if it isn't UTC, a time zone: `0 5 * * * Europe/Berlin`."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +42,23 @@ class LocationSettings:
         """
         file = settings.text("ORCH_STUDIES_FILE")
         return cls(
-            schedule=settings.text("ORCH_SCHEDULE"),
+            schedule=settings.text(_SCHEDULE),
             automation=settings.switch("ORCH_AUTOMATION"),
             studies_per_run=settings.number("ORCH_STUDIES_PER_RUN", least=1),
             studies_file=Path(file) if file else None,
         )
+
+    def __post_init__(self) -> None:
+        """Check the schedule and the number.
+
+        Raises:
+            SettingError: One of them is wrong.
+        """
+        if self.studies_per_run is not None and self.studies_per_run < 1:
+            raise SettingError(
+                "studies_per_run", f"must be at least 1, not {self.studies_per_run}."
+            )
+        self.cron_and_zone()
 
     @property
     def backfill_policy(self) -> dg.BackfillPolicy:
@@ -60,16 +76,23 @@ class LocationSettings:
         if self.schedule is None:
             return None
         fields = self.schedule.split()
-        length = 1 if fields[0].startswith("@") else 5
+        length = 1 if fields[:1] and fields[0].startswith("@") else 5
         cron, zone = " ".join(fields[:length]), " ".join(fields[length:]) or "UTC"
-        try:
-            dg.ScheduleDefinition(
-                "checked", cron_schedule=cron, execution_timezone=zone, job_name="none"
-            )
-        except Exception as error:  # Dagster and its parsers have many types
+        if not _is_accepted(cron, "UTC"):
             raise SettingError(
-                "ORCH_SCHEDULE",
-                f"is {self.schedule!r}; it must be five cron fields and, if it isn't UTC, a time "
-                "zone, such as `0 5 * * * Europe/Berlin`.",
-            ) from error
+                _SCHEDULE, f"is {self.schedule!r}, which is no cron schedule. {_FORM}"
+            )
+        if not _is_accepted(cron, zone):
+            raise SettingError(
+                _SCHEDULE, f"is {self.schedule!r}; {zone!r} is no known time zone. {_FORM}"
+            )
         return cron, zone
+
+
+def _is_accepted(cron: str, zone: str) -> bool:
+    """Return whether Dagster accepts a cron schedule in a time zone."""
+    try:
+        dg.ScheduleDefinition("s", cron_schedule=cron, execution_timezone=zone, job_name="j")
+    except Exception:  # noqa: BLE001 - Dagster and its parsers raise many types
+        return False
+    return True

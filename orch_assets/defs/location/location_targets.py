@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from orch_assets.defs import environment as settings
-from orch_assets.defs.dagster_internals import configured_origins
+from orch_assets.defs.dagster_internals import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    configured_origins,
+)
 from orch_assets.errors import SettingError
 
 OPTION: Final = "--module"
@@ -83,12 +86,18 @@ def _configured() -> list[LocationTarget]:
         raise SettingError(
             _CONFIGURED, f"in {Path.cwd()} can't be read by Dagster ({type(error).__name__})."
         ) from error
-    targets = []
-    for origin in origins:
-        loadable = getattr(origin, "loadable_target_origin", None)  # a server has none
-        module = loadable and (loadable.module_name or loadable.package_name)
-        attribute = loadable and loadable.attribute
-        folder = (loadable and loadable.working_directory) or str(Path.cwd())
-        name = str(origin.location_name)
-        targets.append(LocationTarget(module or "", name, _CONFIGURED, attribute, folder))
-    return targets
+    return [_target(origin) for origin in origins]
+
+
+def _target(origin: Any) -> LocationTarget:
+    working_folder, name = str(Path.cwd()), str(origin.location_name)
+    if not isinstance(origin, ManagedGrpcPythonEnvCodeLocationOrigin):  # such as a server
+        return LocationTarget("", name, _CONFIGURED, None, working_folder)
+    loadable = origin.loadable_target_origin
+    return LocationTarget(
+        loadable.module_name or loadable.package_name or "",
+        name,
+        _CONFIGURED,
+        loadable.attribute,
+        loadable.working_directory or working_folder,
+    )

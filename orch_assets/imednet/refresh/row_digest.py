@@ -1,7 +1,8 @@
 """A digest of rows: the same for equal rows however Arrow holds them, and different for others."""
 
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.imednet.blinding.masking import one_array
@@ -16,9 +17,22 @@ def digest_of(columns: "Sequence[pa.Array | pa.ChunkedArray]") -> str:
     Args:
         columns: All columns of the rows. Their batches, offsets and unused bits don't matter.
     """
+    if columns and not len(columns[0]):  # withheld parts mostly have no rows
+        return _digest_of_nothing(tuple(column.type for column in columns))
+    return _digest(map(one_array, columns))
+
+
+@functools.lru_cache
+def _digest_of_nothing(types: tuple[Any, ...]) -> str:
+    import pyarrow as pa
+
+    return _digest(pa.array([], type_) for type_ in types)
+
+
+def _digest(arrays: Iterable[Any]) -> str:
     hashed = hashlib.blake2b(digest_size=32)
-    for column in columns:
-        _add(hashed, one_array(column))
+    for array in arrays:
+        _add(hashed, array)
     return hashed.hexdigest()
 
 
@@ -27,7 +41,10 @@ def _add(hashed: Any, array: Any) -> None:
     import pyarrow as pa
 
     hashed.update(f"{array.type}/{len(array)}/".encode())
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    if array.null_count:
+        valid = array.is_valid().to_numpy(zero_copy_only=False)
+    else:
+        valid = np.ones(len(array), bool)  # each of Arrow's functions costs more than few rows do
     hashed.update(np.packbits(valid).tobytes())
     if pa.types.is_struct(array.type):
         for child in array.flatten():  # nulls of the struct are nulls of its fields
@@ -37,7 +54,7 @@ def _add(hashed: Any, array: Any) -> None:
         _add(hashed, array.flatten())  # without what null lists hold
     elif pa.types.is_string(array.type):
         _add_lengths(hashed, array)
-        hashed.update(_text_of(array.drop_null()))
+        hashed.update(_text_of(array.drop_null() if array.null_count else array))
     else:
         hashed.update(_numbers_of(array).tobytes())
 
@@ -48,7 +65,7 @@ def _add_lengths(hashed: Any, array: Any) -> None:
 
     is_text = pa.types.is_string(array.type)
     lengths = pc.binary_length(array) if is_text else pc.list_value_length(array)
-    hashed.update(lengths.fill_null(0).to_numpy().tobytes())
+    hashed.update(_without_nulls(lengths).tobytes())
 
 
 def _text_of(texts: "pa.StringArray") -> Any:
@@ -75,4 +92,8 @@ def _numbers_of(array: Any) -> Any:
         array = array.cast(pa.uint8())
     elif not pa.types.is_integer(kind):
         raise TypeError(f"Rows with {kind} have no digest.")
-    return array.fill_null(0).to_numpy()
+    return _without_nulls(array)
+
+
+def _without_nulls(numbers: Any) -> Any:
+    return (numbers.fill_null(0) if numbers.null_count else numbers).to_numpy()

@@ -24,7 +24,13 @@ from orch_assets.stores import PipelineStore, open_store
 from orch_assets_tests.support.stored_tables import Tables, stored_tables
 
 # They also depend on the day on which they are made, or on what was stored before.
-_OF_THEIR_TIME: Final = {"study_summary", "record_changes", "tombstones", "dictionary_changes"}
+_OF_THEIR_TIME: Final = {
+    "study_summary",
+    "study_charts",
+    "record_changes",
+    "tombstones",
+    "dictionary_changes",
+}
 PIPELINES: Final = {
     each.name: each
     for each in in_dependency_order(
