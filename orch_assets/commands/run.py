@@ -119,8 +119,10 @@ def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
 
 def _settings(texts: Sequence[str], selection: Sequence["dg.AssetKey"]) -> "CommandSettings":
     from orch_assets.defs.location.graph_assets import graphs_of
-    from orch_assets.defs.settings.command_settings import command_settings
+    from orch_assets.defs.settings.command_settings import CommandSettings, command_settings
 
+    if not texts:
+        return CommandSettings()
     defs = code_location().defs
     job_keys = defs.resolve_job_def(_MAIN_JOB).asset_layer.selected_asset_keys
     return command_settings(texts, graphs_of(defs), selection or job_keys)

@@ -54,9 +54,7 @@ def command_settings(
         target, equals, value = text.partition("=")
         name, dot, setting = target.strip().partition(".")
         if not (equals and dot):
-            raise SettingError(
-                _OPTION, f"must be PIPELINE.NAME=VALUE, such as {_OPTION} labs.days=14."
-            )
+            raise SettingError(_OPTION, "must be PIPELINE.NAME=VALUE, such as labs.days=14.")
         if name not in found:
             raise SettingError(
                 _OPTION,
