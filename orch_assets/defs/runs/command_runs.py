@@ -137,11 +137,16 @@ def plan_resumption(
             run.asset_selection,
             run,
             ReadingOptions.of({**run.tags, **reading.tags}),
-            CommandSettings(ops=run.run_config.get("ops", {})),
+            _settings_of(run),
         )
         for run in last
         if run.status != dg.DagsterRunStatus.SUCCESS and run.run_id not in taken_over
     ]
+
+
+def _settings_of(run: dg.DagsterRun) -> CommandSettings:
+    config: Mapping[str, Any] = run.run_config
+    return CommandSettings(ops=config.get("ops", {}))
 
 
 def runs_of_command(instance: dg.DagsterInstance, command_id: str) -> list[str]:
