@@ -9,6 +9,9 @@ import dagster as dg
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
 
+# See ``io.previews`` and ``io.first_rows``.
+_LOGGED_ONCE: Final = frozenset({"preview", "first_rows"})
+
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"
 REFRESH: Final = "refresh"
@@ -92,9 +95,14 @@ def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterializatio
     return dg.AssetMaterialization(
         asset_key=event.asset_key,
         partition=study_key,
-        metadata={**event.metadata, CARRIED_FROM: origin},
+        metadata={**_without_previews(event.metadata), CARRIED_FROM: origin},
         tags={DATA_VERSION_TAG: version} if version else None,
     )
+
+
+def _without_previews(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an event's metadata without pictures and rows, which are logged once."""
+    return {key: entry for key, entry in metadata.items() if key not in _LOGGED_ONCE}
 
 
 def _four_fields(

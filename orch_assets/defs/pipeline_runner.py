@@ -20,6 +20,7 @@ import dagster as dg
 from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import StoredResult, none_withheld, uri_of, value_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.first_rows import first_rows
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
 from orch_assets.defs.io.previous_results import PreviousResults
@@ -309,10 +310,10 @@ class PipelineRunner:
             level = logging.DEBUG if version == refresh.earlier.version else logging.INFO
             run_logger(call.study_key).log(level, refresh_line(call.step.name, refresh, version))
         self._note(call, output.result.metadata)
-        if self.executions is None:
-            return output
-        details = self.executions.metadata(call.step.name, call.study_key)
-        metadata = {**output.result.metadata, **details}
+        name, study_key = call.step.name, call.study_key
+        details = self.executions.metadata(name, study_key) if self.executions else {}
+        shown = first_rows(self.pipelines[name], value, output)
+        metadata = {**output.result.metadata, **details, **shown}
         return replace(output, result=replace(output.result, metadata=metadata))
 
     @cached_property
