@@ -15,6 +15,7 @@ from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.redact import redact
 from orch_assets.commands.report import report
+from orch_assets.commands.results import results
 from orch_assets.commands.run import run
 from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
@@ -72,7 +73,20 @@ def cli(module: str | None) -> None:
     """
 
 
-_OVER_STUDIES = (run, studies, runs, failures, report, mark, marks)
-_COMMANDS = (*_OVER_STUDIES, verify, redact, check, init, demo_server)
+_COMMANDS = (
+    run,
+    studies,
+    runs,
+    results,
+    failures,
+    report,
+    mark,
+    marks,
+    verify,
+    redact,
+    check,
+    init,
+    demo_server,
+)
 for _command in _COMMANDS:
     cli.add_command(_command)

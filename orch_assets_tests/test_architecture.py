@@ -245,7 +245,24 @@ def test_loading_the_code_location_loads_no_table_no_http_and_no_cloud(entry):
         "google.cloud",
     }
     heavy |= {"dagster_aws", "dagster_gcp", "uvicorn", "starlette.applications"}
+    heavy |= {"matplotlib", "plotly"}
     assert not heavy & loaded_by(f"import {entry}")
+
+
+def test_a_users_own_location_loads_no_more_than_the_shipped_one():
+    """Plotting is imported when the first chart is drawn."""
+    code = """
+from orch_assets import build_definitions, study_pipeline
+
+@study_pipeline
+def own(study_key, sdk, study_logger, subjects):
+    pass
+
+defs = build_definitions(own)
+defs.resolve_job_def("study_pipelines")
+"""
+    drawing = {"matplotlib", "plotly", "PIL"}
+    assert not (TABLES | CLOUDS | drawing) & loaded_by(code)
 
 
 def test_loading_the_code_location_loads_no_store_and_no_backfills():
@@ -278,6 +295,7 @@ def test_the_public_api_is_exactly_this():
         "StudyContextLogAdapter",
         "StudyMachine",
         "StudyNotFoundError",
+        "StudyTables",
         "StudyWorkerCallable",
         "TableHistory",
         "build_form_tables",

@@ -71,6 +71,56 @@ def test_the_pipeline_of_the_readme_counts_what_it_says():
     assert table.to_dict("records") == [{"site_name": "Basel", "subjects": 2}]
 
 
+def in_bash(script: str, folder: Path) -> str:
+    """Run a page's commands in a folder, as if the package were installed; return their output."""
+    programs = "".join(
+        f'{name}() {{ {sys.executable} -m {module} "$@"; }}\n'
+        for name, module in (("dagster", "dagster"), ("orch-assets", "orch_assets"))
+    )
+    named = {"IMEDNET_", "ORCH_", "DAGSTER_"}
+    inherited = {k: v for k, v in os.environ.items() if not any(map(k.startswith, named))}
+    done = subprocess.run(
+        ["bash", "-ec", programs + script],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": f"{ROOT}"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_readmes_location_is_whole(tmp_path):
+    """The file and the command, as they stand, for one study of the simulator."""
+    (tmp_path / "my_trials.py").write_text(PYTHON[0].code)
+    (block,) = [b for b in SHELL if b.page == "README.md" and "--module my_trials run" in b.code]
+    home, run, interface = block.code.splitlines()
+    assert interface.startswith("dagster dev -m my_trials ")
+    run = run.partition("#")[0] + "--study ONC-301 --pipeline subjects --pipeline enrolled_by_site"
+    validated = "dagster definitions validate -m my_trials"
+    assert "Every study succeeded." in in_bash(f"{home}\n{run}\n{validated}", tmp_path)
+    assert (tmp_path / ".dagster/artifacts/enrolled_by_site/ONC-301.parquet").exists()
+    assert len(PYTHON[0].code.splitlines()) <= 15
+
+
+def test_the_files_of_ones_own_repository_are_a_location_that_is_found(tmp_path):
+    """For Dagster's commands and for ours, without a word about the module."""
+    page = "docs/how-to/your-own-repository.md"
+    blocks = {block.language: block.code for block in BLOCKS if block.page == page}
+    (tmp_path / "pyproject.toml").write_text(blocks["toml"])
+    package = tmp_path / "my_trials" / "pipelines"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package.parent / "definitions.py").write_text(blocks["py"])
+    pipeline = PYTHON[0].code.partition("defs = ")[0]
+    (package / "enrolment.py").write_text(pipeline.replace("build_definitions, ", ""))
+    home = "export ORCH_REGISTRY=demo DAGSTER_HOME=$PWD/.dagster; mkdir -p $DAGSTER_HOME"
+    said = in_bash(f"{home}\ndagster definitions validate\norch-assets check", tmp_path)
+    assert "pipelines: 18 of my_trials.definitions can run" in said
+
+
 def test_the_dagster_commands_run_as_they_stand(tmp_path):
     """In a folder with an empty DAGSTER_HOME."""
     (block,) = [block for block in SHELL if "dagster asset materialize" in block.code]

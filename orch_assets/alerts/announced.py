@@ -26,10 +26,12 @@ class OpenCause:
     Attributes:
         title: Title of its newest alert.
         runs: The runs whose failures aren't all mended, oldest first.
+        kind: Type of the error.
     """
 
     title: str
     runs: tuple[str, ...]
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Announced:
         """Return what :meth:`as_json` describes."""
         causes = stored.get("causes", {})
         return cls(
-            causes={key: OpenCause(title, tuple(runs)) for key, (title, runs) in causes.items()},
+            causes={k: OpenCause(title, tuple(r), kind) for k, (title, r, kind) in causes.items()},
             stale=pairs_from_json(stored.get("stale", ())),
             registry=stored.get("registry"),
             missing=frozenset(stored.get("missing", ())),
@@ -78,7 +80,9 @@ class Announced:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
-            "causes": {key: [each.title, list(each.runs)] for key, each in self.causes.items()},
+            "causes": {
+                k: [each.title, list(each.runs), each.kind] for k, each in self.causes.items()
+            },
             "stale": pairs_as_json(self.stale),
             "registry": self.registry,
             "missing": sorted(self.missing),
@@ -133,7 +137,8 @@ def with_causes(
             before = announced.causes.get(identity, OpenCause("", ()))
             new = [_of_cause(causes[run], run, at) for run in still if run not in before.runs]
             title = new[-1].title if new else before.title
-            now_open[identity] = OpenCause(title, tuple(still))
+            kind = causes[still[-1]].failures[0].failure.kind
+            now_open[identity] = OpenCause(title, tuple(still), kind)
             messages += new
     messages += [
         _recovered(
@@ -297,7 +302,7 @@ def _of_cause(cause: Cause, run_id: str, at: datetime) -> AlertMessage:
 
 
 def _recovered(
-    kind: AlertKind, title: str, lines: Sequence[str], at: datetime, run_id: str | None = None
+    kind: AlertKind, title: str, lines: Iterable[str], at: datetime, run_id: str | None = None
 ) -> AlertMessage:
     return AlertMessage.make(
         kind, f"Recovered: {title}", lines, at, state=AlertState.RECOVERED, run_id=run_id

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
-from orch_assets.commands.location import code_location, location_resources, read_settings
+from orch_assets.commands.location import (
+    any_instance,
+    code_location,
+    location_resources,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -25,19 +30,13 @@ def studies(context: click.Context) -> int:
 
 def _show_studies() -> int:
     read_settings()
-    import dagster as dg
-
     from orch_assets.defs import environment as settings
-    from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.study_sensor import look_at_registry
     from orch_assets.orchestration.study_sync import TICKS_BEFORE_RETIRING
     from orch_assets.terminal import print_keys
 
     home = settings.text("DAGSTER_HOME")
-    with (
-        home_instance() if home else dg.DagsterInstance.ephemeral() as instance,
-        location_resources(instance) as resources,
-    ):
+    with any_instance() as instance, location_resources(instance) as resources:
         change = look_at_registry(
             instance, resources.registry, resources.orchestration, absences={}
         )

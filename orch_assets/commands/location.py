@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from orch_assets.defs.location.found_location import FoundLocation
+    from orch_assets.stores.store import PipelineStore
 
 # Resource keys that commands need; study graphs use the same keys.
 _RESOURCES: Final = frozenset({"registry", "orchestration", "io_manager"})
@@ -56,6 +57,35 @@ def settled_instance() -> "Iterator[dg.DagsterInstance]":
     read_settings()
     with home_instance() as instance:
         yield instance
+
+
+def any_instance() -> "dg.DagsterInstance":
+    """Return the instance in ``DAGSTER_HOME``; without one, an empty instance in memory."""
+    import dagster as dg
+
+    from orch_assets.defs.environment import text
+    from orch_assets.defs.runs.home import home_instance
+
+    return home_instance() if text("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+
+
+def store_of(resources: Any, key: str) -> "PipelineStore":
+    """Return the store in which an IO manager keeps tables.
+
+    Args:
+        resources: The resources of the code location.
+        key: The IO manager's key.
+
+    Raises:
+        SettingError: A user's IO manager has no store of this package.
+    """
+    from orch_assets.defs.io.io_manager import PipelineIOManager
+    from orch_assets.errors import SettingError
+
+    io_manager = getattr(resources, key)
+    if not isinstance(io_manager, PipelineIOManager):
+        raise SettingError(key, "is an IO manager of your own, so this command can't read it.")
+    return io_manager.pipeline_store()
 
 
 @contextmanager

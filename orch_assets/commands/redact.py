@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
-from orch_assets.commands.location import read_settings
+from orch_assets.commands.location import (
+    any_instance,
+    location_resources,
+    read_settings,
+    store_of,
+)
 from orch_assets.errors import StoreError
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ _STAYS: Final = {
 def redact(studies: tuple[str, ...], *, marked: bool, yes: bool) -> int:
     """Remove values of blinded variables from older versions.
 
-    Finds the open versions in ORCH_STORE that were made before a variable was blinded. Versions of
+    Finds the versions in the open store that were made before a variable was blinded. Versions of
     shipped tables are rewritten without its values. Other tables, and JSON values, can't be
     rewritten: older versions are removed, and the current one must be made again first. Manifests
     say what was removed, and who did it. Removed values can't be restored. The exit code is 1 if
@@ -38,13 +43,13 @@ def redact(studies: tuple[str, ...], *, marked: bool, yes: bool) -> int:
     """
     read_settings()
     from orch_assets.defs.checks.redacting import RedactionPlan
-    from orch_assets.defs.resources import StoreResource
 
-    plan = RedactionPlan(StoreResource().store, studies, marked=marked)
-    if not plan.steps:
-        click.echo("No open version holds values of variables that were blinded later.")
-        return SUCCEEDED
-    left = [step for step in plan.steps if not _carried_out(plan, step, yes=yes)]
+    with any_instance() as instance, location_resources(instance) as resources:
+        plan = RedactionPlan(store_of(resources, "io_manager"), studies, marked=marked)
+        if not plan.steps:
+            click.echo("No open version holds values of variables that were blinded later.")
+            return SUCCEEDED
+        left = [step for step in plan.steps if not _carried_out(plan, step, yes=yes)]
     if not yes:
         click.echo("Nothing was changed. To do it, use --yes; removed values can't be restored.")
     return FAILED if left else SUCCEEDED

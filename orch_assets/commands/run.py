@@ -250,9 +250,9 @@ def _reading_options(reading: "ReadingOptions") -> list[str]:
 
 def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:
     """Print the matrix of results that this command's runs recorded, even if the store is down."""
+    from orch_assets.commands.grids import print_matrix
     from orch_assets.defs.runs.command_runs import runs_of_command
     from orch_assets.defs.runs.recorded_results import results_of_runs
-    from orch_assets.terminal import print_matrix
 
     if entries := results_of_runs(instance, runs_of_command(instance, command_id)):
         print_matrix(console, entries)

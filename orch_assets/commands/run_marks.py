@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
-from orch_assets.commands.location import code_location, location_resources, settled_instance
+from orch_assets.commands.location import (
+    code_location,
+    location_resources,
+    settled_instance,
+    store_of,
+)
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -159,7 +164,4 @@ def _study_runs(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> "S
 
 def _stores(resources: Any) -> "list[PipelineStore]":
     """Return the restricted and the open store: marks are set in this order."""
-    return [
-        resources.restricted_io_manager.pipeline_store(),
-        resources.io_manager.pipeline_store(),
-    ]
+    return [store_of(resources, "restricted_io_manager"), store_of(resources, "io_manager")]

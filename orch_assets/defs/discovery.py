@@ -8,7 +8,7 @@ pipelines load normally.
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -64,7 +64,7 @@ class _BrokenFile:
 
 def discover_pipelines(
     sources: Sources,
-    resources: Container[str] | None = None,
+    resources: Collection[str] | None = None,
     *,
     left_out: Container[str] = (),
 ) -> list[StudyPipeline]:
@@ -224,7 +224,7 @@ def _pipeline_or_none(member: object) -> object:
 
 
 def _with_unique_names(
-    loaded: Sequence[StudyPipeline], resources: Container[str] | None
+    loaded: Sequence[StudyPipeline], resources: Collection[str] | None
 ) -> list[StudyPipeline]:
     """Return the pipelines, replacing those with a duplicate name or an invalid definition.
 
@@ -277,8 +277,8 @@ def _with_upstreams(
                 "location leaves out. Add it to `shipped`."
             )
             checked.append(_broken(each, problem, ()))
-        elif problem := name_problem(each, known):
-            checked.append(_broken(each, problem, ()))
+        elif wrong := name_problem(each, known):
+            checked.append(_broken(each, wrong, ()))
         elif cycle := _cycle(each, by_name):
             problem = f"The pipelines' upstreams form a cycle: {' → '.join(cycle)}."
             checked.append(_broken(each, problem, ()))

@@ -1,28 +1,54 @@
 """The Dagster events of a study's result, and what is read back from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.io.event_metadata import (
+    CARRIED_FROM,
+    COLUMN_SCHEMA,
+    EARLIER_KEYS,
+    FIRST_ROWS,
+    PREVIEW,
+    ROW_COUNT,
+    URI,
+    entry_of,
+    value_of,
+)
+from orch_assets.orchestration.reporting.failure_summary import (
+    MOST_CAUSES,
+    FailedStep,
+    causes_of,
+)
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
 
-# See ``io.previews`` and ``io.first_rows``.
-_LOGGED_ONCE: Final = frozenset({"preview", "first_rows"})
+__all__ = [
+    "CARRIED_FROM",
+    "COLUMN_SCHEMA",
+    "DATA_VERSION_TAG",
+    "ROW_COUNT",
+    "URI",
+    "StoredResult",
+    "carried",
+    "data_alone",
+    "entry_of",
+    "failure",
+    "none_withheld",
+    "skipped",
+    "success",
+    "uri_of",
+    "value_of",
+    "versions_of",
+]
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
-CARRIED_FROM: Final = "carried_from"
-REFRESH: Final = "refresh"
+# Metadata of the failure that ends a run after all of its studies.
+FAILED_STUDIES: Final = "failed_studies"
 
-# Keys that Dagster's UI knows.
-URI: Final = "dagster/uri"
-ROW_COUNT: Final = "dagster/row_count"
-COLUMN_SCHEMA: Final = "dagster/column_schema"
-
-# Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
-_EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
+_CAUSE_COLUMNS: Final = ("cause", "place", "studies", "pipelines", "failure_report")
 
 
 @dataclass(frozen=True)
@@ -78,11 +104,39 @@ def failure(
     The error text is the exception's type and location. The message is included only if this
     package wrote it.
     """
-    metadata = {**(details or {}), **_four_fields(FAILED, None, cause.loggable, duration_seconds)}
+    # The UI shows them in this order, few at a time: first why, and where to read more.
+    metadata: dict[str, dg.MetadataValue[Any]] = {"error": dg.MetadataValue.text(cause.loggable)}
     if report_uri is not None:
         metadata["failure_report"] = dg.MetadataValue.text(report_uri)
+    metadata |= details or {}
+    metadata |= _four_fields(FAILED, None, cause.loggable, duration_seconds)
     metadata["registry"] = dg.MetadataValue.text(registry)
     return dg.AssetObservation(asset_key=key, partition=study_key, metadata=metadata)
+
+
+def causes_table(failed: Sequence[FailedStep]) -> dg.TableMetadataValue:
+    """Return the causes of a run's failures as a table: why, where, which studies, what to read.
+
+    The UI doesn't break long addresses, so the failure report is in the last column.
+    """
+    causes = causes_of(failed)
+    records = [
+        dg.TableRecord(
+            {
+                "cause": cause.text.removesuffix(f" (at {cause.place})"),
+                "place": cause.place or None,
+                "studies": cause.of_studies,
+                "pipelines": cause.of_pipelines,
+                "failure_report": cause.report[1] if cause.report else None,
+            }
+        )
+        for cause in causes[:MOST_CAUSES]
+    ]
+    if causes[MOST_CAUSES:]:
+        more = {"cause": f"{len(causes) - MOST_CAUSES} more: see the errors in the run's log"}
+        records.append(dg.TableRecord({**dict.fromkeys(_CAUSE_COLUMNS), **more}))
+    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in _CAUSE_COLUMNS])
+    return dg.MetadataValue.table(records, schema=schema)
 
 
 def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterialization:
@@ -95,14 +149,14 @@ def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterializatio
     return dg.AssetMaterialization(
         asset_key=event.asset_key,
         partition=study_key,
-        metadata={**_without_previews(event.metadata), CARRIED_FROM: origin},
+        metadata={**_without_pictures(event.metadata), CARRIED_FROM: origin},
         tags={DATA_VERSION_TAG: version} if version else None,
     )
 
 
-def _without_previews(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event's metadata without pictures and rows, which are logged once."""
-    return {key: entry for key, entry in metadata.items() if key not in _LOGGED_ONCE}
+def _without_pictures(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without a picture and first rows: they are logged once for each change."""
+    return {key: metadata[key] for key in metadata if key not in {PREVIEW, FIRST_ROWS}}
 
 
 def _four_fields(
@@ -124,22 +178,6 @@ def _data_value(data: Any) -> dg.MetadataValue[Any]:
     if isinstance(data, int):
         return dg.MetadataValue.int(data)
     return dg.MetadataValue.float(data) if isinstance(data, float) else dg.MetadataValue.json(data)
-
-
-def entry_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return a metadata entry by its current key or an earlier one. None if it has neither.
-
-    Args:
-        metadata: metadata of an event of any release, or from an IO manager.
-        key: the current key, such as ``URI`` or ``ROW_COUNT``.
-    """
-    return metadata.get(key, metadata.get(_EARLIER_KEYS.get(key, key)))
-
-
-def value_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return the plain value of :func:`entry_of`."""
-    entry = entry_of(metadata, key)
-    return getattr(entry, "value", entry)
 
 
 def uri_of(metadata: Mapping[str, Any]) -> str | None:
@@ -179,4 +217,4 @@ def skipped(metadata: Mapping[str, Any]) -> str | None:
 
 
 def _has_uri(metadata: Mapping[str, Any]) -> bool:
-    return not metadata.keys().isdisjoint({URI, _EARLIER_KEYS[URI]})
+    return not metadata.keys().isdisjoint({URI, EARLIER_KEYS[URI]})

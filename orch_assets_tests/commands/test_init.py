@@ -78,6 +78,15 @@ def test_a_project_has_our_own_configuration_of_dagster(tmp_path):
     assert dg in written["project"]["optional-dependencies"]["dev"]
 
 
+def test_the_settings_of_a_project_are_documented_and_all_blank(tmp_path):
+    init(tmp_path / "trials")
+    text = (tmp_path / "trials" / ".env.example").read_text()
+    documented = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    named = re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE)
+    assert {value for _, value in named} == {""}
+    assert [name for name, _ in named if f"`{name}`" not in documented] == []
+
+
 def test_the_ci_file_pins_its_actions_and_needs_no_secret(tmp_path):
     init(tmp_path / "trials")
     text = (tmp_path / "trials" / ".github" / "workflows" / "tests.yml").read_text()

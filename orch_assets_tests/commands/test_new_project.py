@@ -4,8 +4,13 @@ import shutil
 
 import pytest
 
-from orch_assets_tests.support.projects import installed, new_project
+from orch_assets_tests.support.graphql import ask_server
+from orch_assets_tests.support.processes import Home, free_port, until
+from orch_assets_tests.support.projects import ROOT, installed, new_project
 
+LOCATIONS = """{
+  locationStatusesOrError { ... on WorkspaceLocationStatusEntries { entries { name loadStatus } } }
+}"""
 COMPONENT = "orch_assets.components.StudyPipelines"
 
 
@@ -62,6 +67,30 @@ def test_dg_names_the_line_of_a_wrong_attribute(in_yaml):
     for number, line in enumerate(lines, 3):
         attribute = line.partition(":")[0]
         assert f"defs.yaml:{number} - {COMPONENT} attributes.{attribute}" in shown
+
+
+@pytest.mark.parametrize("which", ["in_code", "ours"])
+def test_dg_dev_serves_its_definitions(which, request, tmp_path):
+    project = ROOT if which == "ours" else request.getfixturevalue(which).folder
+    name = "orch_assets" if which == "ours" else "my_trials"
+    site = request.getfixturevalue("site")
+    home = Home(tmp_path, {"PYTHONPATH": f"{project}:{site}"}, project)
+    port = free_port()
+    log = tmp_path / "dev.log"
+    with home.start("dg", "dev", "-p", str(port), "--no-check-yaml", log=log):
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: _loaded(url), 100, f"the code location; see {log}")
+        assert _loaded(url) == [name]
+
+
+def _loaded(url):
+    """Return the names of the code locations that a web server has loaded."""
+    try:
+        answer = ask_server(url, LOCATIONS)
+    except OSError:
+        return []
+    entries = answer["locationStatusesOrError"]["entries"]
+    return [each["name"] for each in entries if each["loadStatus"] == "LOADED"]
 
 
 def test_its_make_targets_end_well_without_an_account(in_code):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from orch_assets import pipelines as shipped_pipelines
+from orch_assets.defs.alerts.alert_sensors import build_alerts_sensor, build_freshness_sensor
 from orch_assets.defs.automation import build_automation_sensor
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.discovery import (
@@ -31,8 +32,8 @@ from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_results import build_results_sensor, build_study_results
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.selection import closest_key, did_you_mean
 
 
 def build_definitions(
@@ -170,6 +171,8 @@ def _our_definitions(
             build_study_sensor(study_pipelines, keys, per_run=per_run, running=automation),
             build_results_sensor(refresh_results, keys),
             build_automation_sensor(keys, running=automation),
+            build_freshness_sensor(e.name for e in pipelines if not runs_on_request(e)),
+            build_alerts_sensor(keys),
         ],
         schedules=[build_daily_refresh(study_pipelines, per_run=per_run, cron_and_zone=schedule)],
     )

@@ -10,6 +10,7 @@ import yaml
 from orch_assets.errors import SettingError
 
 VARIABLE: Final = "ORCH_STUDIES_FILE"
+_YAML: Final = "tag:yaml.org,2002:"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def read_studies_file(file: Path) -> dict[str, Placed]:
     try:
         node = loader.get_single_node()
         section = Placed({}, file.name) if node is None else _section(loader, node, file.name, 3)
+    except SettingError:
+        raise
     except yaml.MarkedYAMLError as error:  # its text quotes the file
         mark = error.problem_mark or error.context_mark
         place = file.name if mark is None else f"{file.name}, line {mark.line + 1}"
@@ -58,7 +61,7 @@ def read_studies_file(file: Path) -> dict[str, Placed]:
 def _section(loader: Any, node: yaml.Node, file: str, depth: int) -> Placed:
     """Return a node: a mapping with its parts, down to a depth, otherwise a plain value."""
     place = f"{file}, line {node.start_mark.line + 1}"
-    if depth == 0 or not isinstance(node, yaml.MappingNode):
+    if depth == 0 or not isinstance(node, yaml.MappingNode) or node.tag != f"{_YAML}map":
         return Placed(loader.construct_object(node, deep=True), place)
     names: set[str] = set()
     for name, _ in _pairs(node, file):
@@ -76,7 +79,7 @@ def _pairs(node: yaml.MappingNode, file: str) -> Iterator[tuple[str, yaml.Node]]
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise _wrong(f"{file}, line {key.start_mark.line + 1}", "has a name that isn't text")
-        if key.tag != "tag:yaml.org,2002:merge":
+        if key.tag != f"{_YAML}merge":
             yield key.value, value
 
 

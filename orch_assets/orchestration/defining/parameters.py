@@ -21,6 +21,9 @@ _LEADING: Final = ("study_key", "sdk", "study_logger")
 PREVIOUS: Final = "previous"
 _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
+# Classes of Dagster whose subclasses are resources.
+_RESOURCES: Final = frozenset({"ConfigurableResourceFactory", "TreatAsResourceParam"})
+
 # A setting is shown in the launchpad, in events and in manifests, so it can't be one of these.
 _SECRETS: Final = re.compile(
     r"(^|_)(password|passwd|passphrase|secret|token|credentials?|(api|access|private|security)_?key)s?(_|$)",
@@ -147,7 +150,7 @@ def _is_resource(annotation: Any) -> bool:
         return True
     kind = typing.get_origin(annotation) or annotation
     return isinstance(kind, type) and any(
-        each.__name__ == "TreatAsResourceParam" and each.__module__.startswith("dagster.")
+        each.__name__ in _RESOURCES and each.__module__.startswith("dagster.")
         for each in kind.__mro__
     )
 

@@ -1,5 +1,7 @@
 """A real daemon with the real code location: it finds the studies, runs them, shows the results."""
 
+import time
+
 import dagster as dg
 import psutil
 import pytest
@@ -56,6 +58,27 @@ def test_the_results_follow_by_themselves(account):
     assert f"| {studies[1]} | ✗" in event["matrix"]
     table = LocalPipelineStore(home.folder / "artifacts").download("study_results")
     assert set(table[table["status"] == "FAILED"]["study_key"]) == {studies[1]}
+
+
+def has_ticked(real, sensor):
+    states = [each for each in real.all_instigator_state() if each.instigator_name == sensor]
+    return any(each.instigator_data.last_tick_timestamp for each in states)
+
+
+def test_a_daemon_asks_an_account_nothing_before_it_is_switched_on(tmp_path):
+    """Its sensor of the results ticks, so it would have ticked the others."""
+    with DemoServer(studies=2, subjects=1) as server:
+        home = Home(tmp_path, registry_settings(server))
+        log = home.folder / "daemon.log"
+        command = ("dagster-daemon", "run", "-m", impatient_location.__name__)
+        with home.instance() as real, home.start(*command, log=log):
+            real.add_dynamic_partitions(STUDIES_NAME, ["ONC-301"])
+            until(lambda: has_ticked(real, "study_results_sensor"), 90, f"a tick; see {log}")
+            time.sleep(3)  # the sensors tick each second
+            assert not has_ticked(real, "study_registry_sensor")
+            assert not has_ticked(real, "study_automation_sensor")
+            assert real.get_runs() == []
+        assert server.traffic.log == []
 
 
 def test_nothing_keeps_running_when_the_daemon_is_stopped(account):
