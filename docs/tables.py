@@ -45,7 +45,12 @@ def _refreshes() -> Iterator[str]:
 
 def _section(pipeline: StudyPipeline) -> Iterator[str]:
     yield f"## {pipeline.name}\n"
-    yield f"{(pipeline.description or '').replace('``', '`')}\n"
+    description = (pipeline.description or "").partition("\n\nArgs:\n")[0]
+    yield f"{description.replace('``', '`')}\n"
+    for each in pipeline.settings:
+        default = "" if each.default is None else f" (default `{each.default}`)"
+        yield f"- Setting `{each.name}`{default}: {each.help}"
+    yield from [""] if pipeline.settings else []
     if pipeline.columns:
         yield "| column | type | holds |"
         yield "|---|---|---|"

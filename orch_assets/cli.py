@@ -11,8 +11,11 @@ import click
 from orch_assets.commands.check import check
 from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEEDED, TERMINATED
 from orch_assets.commands.failures import failures
+from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.redact import redact
+from orch_assets.commands.report import report
+from orch_assets.commands.results import results
 from orch_assets.commands.run import run
 from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
@@ -70,5 +73,20 @@ def cli(module: str | None) -> None:
     """
 
 
-for _command in (run, studies, runs, failures, mark, marks, verify, redact, check, demo_server):
+_COMMANDS = (
+    run,
+    studies,
+    runs,
+    results,
+    failures,
+    report,
+    mark,
+    marks,
+    verify,
+    redact,
+    check,
+    init,
+    demo_server,
+)
+for _command in _COMMANDS:
     cli.add_command(_command)

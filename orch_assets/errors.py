@@ -12,6 +12,7 @@ isn't installed is an ``ImportError``.
     ├── UncaughtFailureError      a study with a failed thread or finalizer tried to publish
     ├── PipelineDefinitionError (ValueError)   a study pipeline or graph can't be built
     ├── SettingError (ValueError)     a setting is invalid
+    ├── AlertDeliveryError            an alert could not be delivered
     ├── MissingExtraError (ImportError)   a package of an extra isn't installed
     ├── ImednetError                  the iMednet API, and runs over its studies
     │   ├── CredentialsError          the API keys are missing
@@ -112,6 +113,29 @@ class SettingError(OrchAssetsError, ValueError):
     def __init__(self, setting: str, problem: str) -> None:
         self.setting = setting
         super().__init__(f"{setting} {problem}")
+
+
+class AlertDeliveryError(OrchAssetsError):
+    """A receiver did not take an alert. It may have, if the connection broke afterwards.
+
+    Attributes:
+        receiver: ``webhook`` or ``e-mail``.
+        is_refused: Whether the receiver refused this alert, but may take others.
+        retry_after: Seconds that the receiver asked to wait; None if it didn't.
+    """
+
+    def __init__(
+        self,
+        receiver: str,
+        problem: str,
+        *,
+        is_refused: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        self.receiver = receiver
+        self.is_refused = is_refused
+        self.retry_after = retry_after
+        super().__init__(f"The {receiver} for alerts {problem}.")
 
 
 class MissingExtraError(OrchAssetsError, ImportError):

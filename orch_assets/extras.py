@@ -6,17 +6,19 @@ from typing import Final, Literal
 
 from orch_assets.errors import MissingExtraError
 
-Extra = Literal["aws", "dagster", "gcp"]
+Extra = Literal["aws", "charts", "dagster", "gcp"]
 
 # For each extra, the package that errors name, and the modules whose absence means that the extra
 # isn't installed. The error for any other missing module is raised unchanged.
 _PACKAGES: Final[Mapping[Extra, str]] = {
     "aws": "boto3",
+    "charts": "matplotlib",
     "dagster": "dagster",
     "gcp": "google-cloud-storage",
 }
 _MODULES: Final[Mapping[Extra, frozenset[str]]] = {
     "aws": frozenset({"boto3", "botocore", "s3transfer"}),
+    "charts": frozenset({"matplotlib", "PIL"}),
     "dagster": frozenset({"dagster", "dagster_shared"}),
     "gcp": frozenset({"google"}),
 }

@@ -132,9 +132,12 @@ _NUMPY_CODE: Final = re.compile("[biufcmMOSUV][0-9]{1,3}")
 
 # Parts of a URI in a store that are not parts of a name.
 _STORE_PARTS: Final = re.compile(
-    r"|\.orch(?:-spool)?|_probe|versions|members|manifests|places|parquet|csv|json|set|[0-9a-f]{64}"
+    r"|\.orch(?:-spool)?|_probe|versions|members|manifests|places|parquet|csv|json|set"
+    r"|png|svg|html|pdf|[0-9a-f]{64}"
 )
-_NAME_ENDING: Final = re.compile(r"(?:~~[0-9a-f]+)?(?:\.(?:parquet|csv|json|set))?\Z")
+_NAME_ENDING: Final = re.compile(
+    r"(?:~~[0-9a-f]+)?(?:\.(?:parquet|csv|json|set|png|svg|html|pdf))?\Z"
+)
 _HOST: Final = re.compile(r"[a-z0-9]+://[^/]*/")
 
 

@@ -1,7 +1,7 @@
-"""Output of ``orch-assets``: the progress of a run, the matrix of results, lists of studies."""
+"""Output of ``orch-assets``: the progress of a run, lists of studies."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,15 +11,9 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
-    from rich.table import Table
-
-    from orch_assets.orchestration.reporting.results import MatrixEntry
 
 _PLAIN_WIDTH: Final = 200
-_UNLIMITED: Final = 100_000
 _CARRIED: Final = "carried_from"  # metadata of a result that an earlier run made
-_UNCHANGED: Final = "="
-_CHANGES: Final = "+ new, ~ changed, \N{MINUS SIGN} removed, = unchanged; "
 _RESULTS: Final = frozenset({"ASSET_MATERIALIZATION", "ASSET_OBSERVATION"})
 
 
@@ -98,63 +92,3 @@ def print_keys(title: str, lines: Mapping[str, str | None]) -> None:
         click.echo(f"{title}: {len(lines)}")
         for key, reason in lines.items():
             click.echo(f"  {key}{f': {reason}' if reason else ''}")
-
-
-def print_matrix(console: "Console", entries: Sequence["MatrixEntry"]) -> None:
-    """Print the newest results: as a table if it fits, else as a paragraph for each study.
-
-    Where rows were compared with the result before, a narrow table has only their changes.
-    """
-    from rich.markup import escape
-
-    from orch_assets.orchestration.reporting.results import as_grid
-
-    pipelines = sorted({entry.pipeline for entry in entries})
-    refreshed = any(entry.changes is not None for entry in entries)
-    console.print(f"\nRows of each study's tables; {_CHANGES if refreshed else ''}✗ is a failure.")
-    for brief in (False, True):
-        table = _table(as_grid(entries, brief=brief), pipelines)
-        # Without this, the measure is never above the console's width.
-        unlimited = console.options.update(max_width=_UNLIMITED)
-        if console.measure(table, options=unlimited).maximum <= console.width:
-            console.print(table)
-            return
-    for study, cells in as_grid(entries).items():
-        unchanged = {pipeline for pipeline, cell in cells.items() if cell.endswith(_UNCHANGED)}
-        results = [f"{each} {cells.get(each, '-')}" for each in pipelines if each not in unchanged]
-        if unchanged:
-            results.append(f"{len(unchanged)} unchanged")
-        first, *more = _folded(study, results, console.width)
-        console.print(f"[bold]{escape(study)}[/bold]{escape(first)}", highlight=False)
-        for line in more:
-            say(console, line)
-
-
-def _folded(study: str, results: Sequence[str], width: int) -> list[str]:
-    """Return results in lines that break only between them; the first follows the study's key."""
-    from rich.cells import cell_len
-
-    lines: list[list[str]] = [[]]
-    used = cell_len(study) + 1
-    for text in (*(f"{result}," for result in results[:-1]), *results[-1:]):
-        needed = 1 + cell_len(text)
-        if lines[-1] and used + needed > width:
-            lines.append([])
-            used = 1
-        lines[-1].append(text)
-        used += needed
-    return [f"  {' '.join(line)}" for line in lines]
-
-
-def _table(grid: Mapping[str, Mapping[str, str]], pipelines: Sequence[str]) -> "Table":
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
-    table.add_column("study", no_wrap=True)
-    for pipeline in pipelines:
-        table.add_column(pipeline.replace("_", "\n"), justify="right", no_wrap=True)
-    for study, cells in grid.items():
-        table.add_row(escape(study), *(cells.get(pipeline, "-") for pipeline in pipelines))
-    return table

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+# Projects of users have tests of their own.
+collect_ignore = ["kept_projects"]
+
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

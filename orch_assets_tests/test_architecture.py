@@ -39,26 +39,43 @@ MAY_IMPORT = {
     "table_blocks": set(),
     "clouds": set(),
     "version": set(),
+    "charts": {"errors", "extras", "imednet", "stores"},
     "demo": CORE,
     "imednet": CORE,
     "registry": {"demo", "imednet"},  # the former name, for one release
     "stores": CORE,
     "step_functions": CORE,
     "orchestration": CORE | {"imednet"},
+    "alerts": CORE | {"orchestration"},
     # The columns of the API's tables, and what a state machine is built of beyond plain steps.
-    "pipelines": {"", "imednet", "step_functions"},
+    "pipelines": {"", "charts", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
-    "defs": CORE | {"demo", "imednet", "stores", "step_functions", "orchestration", "pipelines"},
+    "reports": {"charts", "errors", "version"},
+    "defs": CORE
+    | {
+        "alerts",
+        "charts",
+        "demo",
+        "imednet",
+        "stores",
+        "step_functions",
+        "orchestration",
+        "pipelines",
+        "reports",
+    },
+    "components": {"defs", "errors", "orchestration"},
     "definitions": {""},
     "terminal": {"orchestration"},
     "cli": {"", "commands", "errors", "signals", "version"},
     "commands": {
         "",
+        "alerts",
         "demo",
         "defs",
         "definitions",
         "errors",
         "orchestration",
+        "reports",
         "signals",
         "stores",
         "terminal",
@@ -66,9 +83,9 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "studies": {"cli"},
 }
-MAY_IMPORT_DAGSTER = {"defs", "definitions", "commands"}
+MAY_IMPORT_DAGSTER = {"components", "defs", "definitions", "commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
-TABLES = {"pandas", "pyarrow", "numpy"}
+TABLES = {"pandas", "pyarrow", "numpy", "matplotlib", "PIL"}
 
 
 @dataclass(frozen=True)
@@ -217,7 +234,16 @@ def test_the_public_api_comes_without_dagster_and_each_name_is_loaded_on_first_u
     "entry", ["orch_assets.definitions", "orch_assets.cli", "orch_assets.terminal"]
 )
 def test_loading_the_code_location_loads_no_table_no_http_and_no_cloud(entry):
-    heavy = {"pandas", "pyarrow", "numpy", "httpx", "boto3", "botocore", "google.cloud"}
+    heavy = {
+        "pandas",
+        "pyarrow",
+        "numpy",
+        "matplotlib",
+        "httpx",
+        "boto3",
+        "botocore",
+        "google.cloud",
+    }
     heavy |= {"dagster_aws", "dagster_gcp", "uvicorn", "starlette.applications"}
     heavy |= {"matplotlib", "plotly"}
     assert not heavy & loaded_by(f"import {entry}")

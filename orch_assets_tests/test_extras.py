@@ -38,7 +38,13 @@ def test_the_core_works_where_no_extra_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "module"), [("aws", "s3transfer.x"), ("gcp", "google.auth"), ("dagster", "dagster")]
+    ("extra", "module"),
+    [
+        ("aws", "s3transfer.x"),
+        ("charts", "matplotlib.figure"),
+        ("gcp", "google.auth"),
+        ("dagster", "dagster"),
+    ],
 )
 def test_a_module_of_an_extra_is_told_as_the_extra(extra: str, module: str) -> None:
     expected = pytest.raises(MissingExtraError, match=rf"orch-assets\[{extra}\]")

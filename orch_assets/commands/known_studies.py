@@ -96,7 +96,7 @@ def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dic
     """Return the studies to retire and why; None is the reason for a study that a person named."""
     from orch_assets.defs.partitions import STUDIES_NAME
     from orch_assets.defs.study_sensor import look_at_registry
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     for key in study_keys:

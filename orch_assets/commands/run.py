@@ -94,7 +94,7 @@ def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
     """Return the asset keys of pipelines by name."""
     if not pipelines:
         return []
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
     by_name = {key.to_user_string(): key for key in code_location().graph_keys}
     for name in pipelines:
@@ -250,9 +250,9 @@ def _reading_options(reading: "ReadingOptions") -> list[str]:
 
 def _print_results(instance: "dg.DagsterInstance", console: "Console", command_id: str) -> None:
     """Print the matrix of results that this command's runs recorded, even if the store is down."""
+    from orch_assets.commands.grids import print_matrix
     from orch_assets.defs.runs.command_runs import runs_of_command
     from orch_assets.defs.runs.recorded_results import results_of_runs
-    from orch_assets.terminal import print_matrix
 
     if entries := results_of_runs(instance, runs_of_command(instance, command_id)):
         print_matrix(console, entries)

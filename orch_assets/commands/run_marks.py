@@ -108,7 +108,7 @@ def remove(name: str, study_keys: Sequence[str], *, yes: bool) -> int:
 
     The versions stay until `retain` removes them.
     """
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
     from orch_assets.terminal import agreed, print_keys
 
     with settled_instance() as instance, location_resources(instance) as resources:
@@ -144,7 +144,7 @@ def _described(mark: "Mark", *, is_complete: bool) -> str:
 def _known(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> list[str]:
     """Return the chosen studies; all known ones without a choice."""
     from orch_assets.defs.partitions import STUDIES_NAME
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     for key in study_keys:

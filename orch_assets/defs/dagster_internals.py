@@ -55,6 +55,10 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
+# The failed evaluations of a check alone: `get_asset_check_execution_history` takes this, and no
+# public function returns a history.
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
 # Unfinished runs: the single statuses are public, but a list of them would miss a new one.
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -72,6 +76,7 @@ from dagster.components.definitions import LazyDefinitions
 __all__ = [
     "NOT_FINISHED_STATUSES",
     "AssetCheckEvaluationTargetMaterializationData",
+    "AssetCheckExecutionRecordStatus",
     "ConfigurableIOManagerFactoryResourceDefinition",
     "ConfigurableResourceFactory",
     "ConfigurableResourceFactoryResourceDefinition",

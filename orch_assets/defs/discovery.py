@@ -23,6 +23,8 @@ from orch_assets.defs.graph import check_buildable
 from orch_assets.defs.runs.interrupts import record_interrupts
 from orch_assets.defs.state_machines.deployments import deployment_key, takes_all
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.defining.pipeline_checks import check_resources
+from orch_assets.orchestration.ordering import name_problem
 from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 
 # A package, a module or a marked function; and one or several of them.
@@ -242,8 +244,8 @@ def _with_unique_names(
         if conflict is not None:
             kind, name = conflict
             owner = owners[conflict]
-            holder = _location(owner) if owner else "the code location"
-            reason = f"{_location(each)}: {holder} has the {kind} {name}, too. Rename one."
+            holder = owner.place if owner else "the code location"
+            reason = f"{each.place}: {holder} has the {kind} {name}, too. Rename one."
             owns_name = owners["asset", each.name] is each
             new_name = each.name if owns_name else _unused_name(_module(each), used)
             pipelines.append(_replacement(new_name, reason))
@@ -251,21 +253,12 @@ def _with_unique_names(
             continue
         try:
             check_buildable(each)
-            _check_io_manager(each, resources)
+            check_resources(each, resources)
         except Exception as error:  # noqa: BLE001 - Dagster rejects definitions with many types
             pipelines.append(_broken(each, " ".join(str(error).split()), used))
         else:
             pipelines.append(each)
     return pipelines
-
-
-def _check_io_manager(pipeline: StudyPipeline, resources: Collection[str] | None) -> None:
-    key = pipeline.io_manager_key
-    if resources is not None and key not in resources:
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name}: io_manager_key is {key!r}, but no resource of the code "
-            f"location has this key. Its keys: {', '.join(sorted(resources))}."
-        )
 
 
 def _with_upstreams(
@@ -284,12 +277,7 @@ def _with_upstreams(
                 "location leaves out. Add it to `shipped`."
             )
             checked.append(_broken(each, problem, ()))
-        elif missing:
-            problem = (
-                f"Pipeline {each.name} takes a parameter {missing[0]!r}, but no pipeline has that "
-                "name. If the parameter is not an upstream, give it a default. Pipelines: "
-                f"{', '.join(sorted(known))}."
-            )
+        elif problem := name_problem(each, known):
             checked.append(_broken(each, problem, ()))
         elif cycle := _cycle(each, by_name):
             problem = f"The pipelines' upstreams form a cycle: {' → '.join(cycle)}."
@@ -321,7 +309,7 @@ def _claims(pipeline: StudyPipeline) -> Iterator[tuple[str, str]]:
 
 
 def _broken(pipeline: StudyPipeline, problem: str, used: Iterable[str]) -> StudyPipeline:
-    replacement = _replacement(pipeline.name, f"{_location(pipeline)}: {problem}")
+    replacement = _replacement(pipeline.name, f"{pipeline.place}: {problem}")
     if not _is_buildable(replacement):  # Dagster rejects the name
         replacement = replace(replacement, name=_unused_name(f"{pipeline.name}_pipeline", used))
     return replace(replacement, on_request=pipeline.on_request)
@@ -352,10 +340,3 @@ def _unused_name(name: str, used: Iterable[str]) -> str:
 
 def _module(pipeline: StudyPipeline) -> str:
     return str(pipeline.function.__module__).rpartition(".")[2]
-
-
-def _location(pipeline: StudyPipeline) -> str:
-    """Return the file and line where a pipeline is defined, for messages."""
-    code = getattr(pipeline.function, "__code__", None)
-    file = f"{'/'.join(str(pipeline.function.__module__).split('.')[-2:])}.py"
-    return f"{file}, line {code.co_firstlineno}" if code else file

@@ -1,10 +1,12 @@
 """Settings from environment variables. A blank variable counts as unset."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from orch_assets.errors import SettingError
+from orch_assets.orchestration.durations import parse_duration
 
 # They select the account and the instance, so a file must not change them unnoticed.
 _NOT_OVERRIDDEN: Final = ("DAGSTER_HOME", "ORCH_REGISTRY")
@@ -45,6 +47,21 @@ def switch(name: str) -> bool:
     if setting is not None and setting.lower() not in _SWITCHES:
         raise SettingError(name, f"must be on or off, not {setting!r}.")
     return setting is not None and _SWITCHES[setting.lower()]
+
+
+def duration(name: str) -> timedelta | None:
+    """Return a variable as a length of time, such as ``36h``; None if it is unset or blank.
+
+    Raises:
+        SettingError: It isn't a length of time.
+    """
+    setting = text(name)
+    if setting is None:
+        return None
+    try:
+        return parse_duration(setting)
+    except ValueError as error:
+        raise SettingError(name, f"is {setting!r}: {error}.") from None
 
 
 def keys(name: str) -> list[str] | None:

@@ -1,15 +1,23 @@
 """The Dagster events of a study's result, and what is read back from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.orchestration.reporting.failure_summary import (
+    MOST_CAUSES,
+    FailedStep,
+    causes_of,
+)
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
+from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
 CARRIED_FROM: Final = "carried_from"
+# Metadata of the failure that ends a run after all of its studies.
+FAILED_STUDIES: Final = "failed_studies"
 REFRESH: Final = "refresh"
 
 # Keys that Dagster's UI knows.
@@ -19,6 +27,8 @@ COLUMN_SCHEMA: Final = "dagster/column_schema"
 
 # Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
 _EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
+
+_CAUSE_COLUMNS: Final = ("cause", "place", "studies", "pipelines", "failure_report")
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,11 @@ def success(
     )
 
 
+def skip(reason: str) -> StoredResult:
+    """Return the result of a study that a pipeline left out."""
+    return StoredResult(data={SKIPPED: reason})
+
+
 def failure(
     key: dg.AssetKey,
     study_key: str,
@@ -69,11 +84,39 @@ def failure(
     The error text is the exception's type and location. The message is included only if this
     package wrote it.
     """
-    metadata = {**(details or {}), **_four_fields(FAILED, None, cause.loggable, duration_seconds)}
+    # The UI shows them in this order, few at a time: first why, and where to read more.
+    metadata: dict[str, dg.MetadataValue[Any]] = {"error": dg.MetadataValue.text(cause.loggable)}
     if report_uri is not None:
         metadata["failure_report"] = dg.MetadataValue.text(report_uri)
+    metadata |= details or {}
+    metadata |= _four_fields(FAILED, None, cause.loggable, duration_seconds)
     metadata["registry"] = dg.MetadataValue.text(registry)
     return dg.AssetObservation(asset_key=key, partition=study_key, metadata=metadata)
+
+
+def causes_table(failed: Sequence[FailedStep]) -> dg.TableMetadataValue:
+    """Return the causes of a run's failures as a table: why, where, which studies, what to read.
+
+    The UI doesn't break long addresses, so the failure report is in the last column.
+    """
+    causes = causes_of(failed)
+    records = [
+        dg.TableRecord(
+            {
+                "cause": cause.text.removesuffix(f" (at {cause.place})"),
+                "place": cause.place or None,
+                "studies": cause.of_studies,
+                "pipelines": cause.of_pipelines,
+                "failure_report": cause.report[1] if cause.report else None,
+            }
+        )
+        for cause in causes[:MOST_CAUSES]
+    ]
+    if causes[MOST_CAUSES:]:
+        more = {"cause": f"{len(causes) - MOST_CAUSES} more: see the errors in the run's log"}
+        records.append(dg.TableRecord({**dict.fromkeys(_CAUSE_COLUMNS), **more}))
+    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in _CAUSE_COLUMNS])
+    return dg.MetadataValue.table(records, schema=schema)
 
 
 def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterialization:
@@ -160,8 +203,8 @@ def data_alone(record: dg.EventLogRecord) -> tuple[bool, Any]:
 def skipped(metadata: Mapping[str, Any]) -> str | None:
     """Return why the pipeline left the study out (``Skip``). None if it has a real result."""
     data = value_of(metadata, "data")
-    reason = data.get("skipped") if isinstance(data, Mapping) else None
-    return reason if isinstance(reason, str) else None  # a number is a pipeline's own count
+    # A number of this name is a pipeline's own count.
+    return str(data[SKIPPED]) if is_skipped(data) else None
 
 
 def _has_uri(metadata: Mapping[str, Any]) -> bool:

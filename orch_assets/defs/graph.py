@@ -1,7 +1,7 @@
 """Study graphs: study pipelines that run together, as one multi-asset over all studies."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import dagster as dg
@@ -13,6 +13,8 @@ from orch_assets.defs.checks.reconciliation_check import check_spec
 from orch_assets.defs.events import COLUMN_SCHEMA
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.runs.interrupts import ctrl_c_cancels
+from orch_assets.defs.settings.config_schema import config_schema, note_pipelines
+from orch_assets.defs.settings.run_settings import SettingSources
 from orch_assets.defs.state_machines.deployments import build_deployments, deployment_key, takes_all
 from orch_assets.orchestration.ordering import by_different_names, in_dependency_order
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -32,6 +34,7 @@ def build_study_graph(
     name: str = "study_graph",
     backfill_policy: dg.BackfillPolicy | None = None,
     pool: str | None = None,
+    settings: SettingSources | None = None,
 ) -> dg.AssetsDefinition:
     """Return a multi-asset with one asset per pipeline, partitioned by study and run in lanes.
 
@@ -44,6 +47,7 @@ def build_study_graph(
             can distribute over machines.
         pool: A Dagster pool that limits the runs of the graph; None by default. Only a daemon
             frees the slot of a killed run, so commands without a daemon would wait forever.
+        settings: Settings of the pipelines for single studies; None for none.
 
     Raises:
         PipelineDefinitionError: Two pipelines share a name or have names that differ only in case,
@@ -53,11 +57,15 @@ def build_study_graph(
     # Pipelines with a state machine come last, so that others needn't wait for an execution.
     lanes = sorted(pipelines, key=lambda each: each.machine is not None)
     ordered = in_dependency_order(each for each in lanes if not takes_all(each))
-    return _graph(ordered, name, backfill_policy, pool)
+    built = _Built(pipelines, settings or SettingSources(), backfill_policy, pool)
+    return _graph(ordered, name, built)
 
 
 def build_together_graphs(
-    pipelines: Sequence[StudyPipeline], *, backfill_policy: dg.BackfillPolicy | None = None
+    pipelines: Sequence[StudyPipeline],
+    *,
+    backfill_policy: dg.BackfillPolicy | None = None,
+    settings: SettingSources | None = None,
 ) -> list[dg.AssetsDefinition]:
     """Return an asset for each pipeline that has one execution for all studies of a run.
 
@@ -67,9 +75,11 @@ def build_together_graphs(
     Args:
         pipelines: All pipelines. Only those whose state machine has ``studies_at_once`` are used.
         backfill_policy: See :func:`build_study_graph`.
+        settings: See :func:`build_study_graph`.
     """
     shared = [each for each in pipelines if takes_all(each)]
-    return [_graph([each], f"{each.name}_graph", backfill_policy, None) for each in shared]
+    built = _Built(pipelines, settings or SettingSources(), backfill_policy)
+    return [_graph([each], f"{each.name}_graph", built) for each in shared]
 
 
 def check_buildable(pipeline: StudyPipeline) -> None:
@@ -79,7 +89,7 @@ def check_buildable(pipeline: StudyPipeline) -> None:
         Exception: Dagster, or a check of the state machine, rejects a definition.
     """
     alone = replace(pipeline, upstreams=())
-    _graph([alone], f"{pipeline.name}_graph", None, None)
+    _graph([alone], f"{pipeline.name}_graph", _Built([alone], SettingSources()))
     build_deployments([alone])
 
 
@@ -93,15 +103,21 @@ def runs_on_request(pipeline: StudyPipeline) -> bool:
     return pipeline.on_request or takes_all(pipeline)
 
 
-def _graph(
-    ordered: Sequence[StudyPipeline],
-    name: str,
-    backfill_policy: dg.BackfillPolicy | None,
-    pool: str | None,
-) -> dg.AssetsDefinition:
+@dataclass(frozen=True)
+class _Built:
+    """What the graphs of a code location have in common."""
+
+    pipelines: Sequence[StudyPipeline]
+    settings: SettingSources
+    backfill_policy: dg.BackfillPolicy | None = None
+    pool: str | None = None
+
+
+def _graph(ordered: Sequence[StudyPipeline], name: str, built: _Built) -> dg.AssetsDefinition:
     names = {name for each in ordered for name in (each.name, *each.upstreams)}
     keys = {name: dg.AssetKey(name) for name in names}
     resource_keys = _RESOURCES | {RESTRICTED_IO_MANAGER} | {e.io_manager_key for e in ordered}
+    resource_keys |= {key for each in ordered for key in each.resources}
     if any(each.machine is not None for each in ordered):
         resource_keys |= {"step_functions"}
     checks = [check_spec(keys[each.name]) for each in ordered if each.reconciled]
@@ -115,21 +131,23 @@ def _graph(
         specs=[_spec(pipeline, keys) for pipeline in ordered],
         check_specs=checks,
         can_subset=True,
-        backfill_policy=backfill_policy or dg.BackfillPolicy.single_run(),
+        backfill_policy=built.backfill_policy or dg.BackfillPolicy.single_run(),
         required_resource_keys=set(resource_keys),
-        pool=pool,
+        pool=built.pool,
+        config_schema=config_schema(ordered),
         op_tags={_IS_STUDY_GRAPH: "true"},
     )
     def study_graph(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
         from orch_assets.defs.graph_run import GraphRun  # only a run needs it
 
         with ctrl_c_cancels(context.instance, context.run):
-            GraphRun(context, ordered, keys).execute()
+            GraphRun(context, ordered, keys, built.pipelines, built.settings).execute()
         # All events are logged already, and the output of an asset would log a second one. So only
         # the outputs of checks are yielded, which Dagster expects.
         for check in context.selected_asset_check_keys:
             yield dg.Output(None, outputs[check])
 
+    note_pipelines(study_graph.op, ordered)
     return study_graph
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
 
 import dagster as dg
@@ -14,22 +13,22 @@ from orch_assets.defs.checks.dictionary_checks import DictionaryChecks, warn_of_
 from orch_assets.defs.checks.dictionary_watch import dictionary_watch
 from orch_assets.defs.dagster_internals import capture_interrupts
 from orch_assets.defs.io.pure_results import newest_metadata
+from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
 from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
-from orch_assets.defs.runs.earlier_results import (
-    carried_events,
-    done_in_parent,
-    newest_materializations,
-)
+from orch_assets.defs.runs.earlier_results import carried_events, done_in_parent
+from orch_assets.defs.runs.lane_steps import lane_step
 from orch_assets.defs.runs.past_durations import past_durations
 from orch_assets.defs.runs.readiness import try_keys, try_stores
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.result_log import ResultLog
+from orch_assets.defs.runs.upstream_results import skipped_before, upstream_results
+from orch_assets.defs.settings.run_settings import SETTINGS, RunSettings, SettingSources
 from orch_assets.defs.state_machines.former_executions import executions_of
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
-from orch_assets.errors import TableChangedError
 from orch_assets.imednet.blinding import extra_fields
+from orch_assets.orchestration.defining.study_patterns import is_for
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -41,8 +40,6 @@ from orch_assets.orchestration.steps import LaneStep, StepResult
 _PROGRESS_SECONDS: Final = 10.0
 # Successes are logged together this often.
 _FLUSH_SECONDS: Final = 1.0
-# Retries of a table whose rows changed while it was read.
-_CHANGED_TABLE_RETRIES: Final = 2
 
 
 @dataclass
@@ -50,14 +47,30 @@ class GraphRun:
     """Runs the selected pipelines for the studies of a run and logs the results.
 
     Only the thread that calls :meth:`execute` logs events.
+
+    Attributes:
+        context: Of the run's only step.
+        pipelines: The graph's, in dependency order.
+        keys: Their asset keys, and those of their upstreams, by pipeline name.
+        all_pipelines: The code location's.
+        sources: Settings for single studies.
+        settings: The settings of this run.
+        failed: The failures so far, by study.
+        reported_at: When the progress was last logged.
+        executions: Executions of state machines; None before the run, and without state machines.
+        skips: The number of skipped results so far.
     """
 
     context: dg.AssetExecutionContext
     pipelines: Sequence[StudyPipeline]
     keys: Mapping[str, dg.AssetKey]
+    all_pipelines: Sequence[StudyPipeline]
+    sources: SettingSources
+    settings: RunSettings = field(default_factory=RunSettings)
     failed: dict[str, list[FailedStep]] = field(default_factory=dict)
     reported_at: float = field(default_factory=time.monotonic)
     executions: StudyExecutions | None = None
+    skips: int = 0
 
     def __post_init__(self) -> None:
         self.reconciled = {self.keys[each.name] for each in self.pipelines if each.reconciled}
@@ -81,7 +94,7 @@ class GraphRun:
         orchestration: OrchestrationResource = self.context.resources.orchestration
         steps = {
             study_key: [
-                _step(p, made_up=registry.is_demo)
+                lane_step(p, made_up=registry.is_demo)
                 for p in selected
                 if study_key not in done[p.name]
             ]
@@ -100,6 +113,8 @@ class GraphRun:
             self.context.log.error("A failure belongs to no study: %s", text)
         checks = DictionaryChecks(self.context, self.keys, self.pipelines, watch)
         checks.log({key: {step.name for step in each} for key, each in steps.items()}, self.failed)
+        if self.skips:
+            self.context.log.info("%d results were skipped.", self.skips)
         if self.failed:
             raise self._failure(studies)
 
@@ -108,7 +123,13 @@ class GraphRun:
         return set(self.context.selected_asset_keys)
 
     def _check_settings(self) -> None:
-        """Check stores and keys before the first study, so that a wrong setting fails the run."""
+        """Check what a run needs before its first study, so that a wrong setting fails the run."""
+        launched = self.context.op_execution_context.op_config or {}
+        self.settings = self.sources.for_run(self.all_pipelines, launched)
+        for text in self.settings.warnings(
+            self.context.instance.get_dynamic_partitions(STUDIES_NAME)
+        ):
+            self.context.log.warning(text)
         extra_fields.are_open()
         resources = self.context.resources
         warn_of_unknown_studies(self.context, resources.orchestration.drift_modes())
@@ -172,20 +193,30 @@ class GraphRun:
         studies: Sequence[str],
         done: Mapping[str, set[str]],
     ) -> PipelineRunner:
-        to_run = {p.name: [key for key in studies if key not in done[p.name]] for p in selected}
+        to_run = {
+            p.name: [key for key in studies if key not in done[p.name] and is_for(key, p.studies)]
+            for p in selected
+        }
         self.executions = executions_of(self.context, selected, self.keys, to_run)
-        earlier, uris, none_withheld = self._earlier(selected, studies, done)
+        made_here = {pipeline.name for pipeline in selected if not done[pipeline.name]}
+        needed = {name for pipeline in selected for name in pipeline.upstreams} - made_here
+        instance, keys = self.context.instance, self.keys
+        earlier = upstream_results(instance, keys, needed, studies)
+        pipelines = {pipeline.name: pipeline for pipeline in self.pipelines}
         return PipelineRunner(
             run_id=self.context.run.run_id,
             registry=registry.label,
             sdk=registry.sdk,
-            pipelines={pipeline.name: pipeline for pipeline in self.pipelines},
-            keys=self.keys,
+            pipelines=pipelines,
+            keys=keys,
             resources=self.context.resources,
             log=self.context.log,
-            earlier=earlier,
-            uris=uris,
-            none_withheld=none_withheld,
+            earlier=earlier.data,
+            uris=earlier.uris,
+            none_withheld=earlier.none_withheld,
+            skipped=earlier.skipped,
+            not_current=skipped_before(instance, pipelines, keys, selected, studies),
+            settings=self.settings,
             executions=self.executions,
             definition_metadata={spec.key: spec.metadata for spec in self.context.assets_def.specs},
             reading=self.reading,
@@ -198,36 +229,6 @@ class GraphRun:
         """Return the metadata of results that might be carried forward: none in a full run."""
         pipelines = [] if self.reading.read_whole else selected
         return newest_metadata(self.context.instance, pipelines, self.keys, studies)
-
-    def _earlier(
-        self,
-        selected: Sequence[StudyPipeline],
-        studies: Sequence[str],
-        done: Mapping[str, set[str]],
-    ) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, str], str | None], set[tuple[str, str]]]:
-        """Return what is known of the upstream results that this run does not produce itself.
-
-        Returns:
-            ``data`` of results without an artifact, by pipeline and study; URIs of all results;
-            results without a withheld part.
-        """
-        made_here = {pipeline.name for pipeline in selected if not done[pipeline.name]}
-        needed = {name for pipeline in selected for name in pipeline.upstreams} - made_here
-        earlier: dict[str, dict[str, Any]] = {name: {} for name in needed}
-        uris: dict[tuple[str, str], str | None] = {}
-        none_withheld: set[tuple[str, str]] = set()
-        for name in needed:
-            newest = newest_materializations(self.context.instance, self.keys[name], studies)
-            for study_key, record in newest:
-                alone, data = events.data_alone(record)
-                if alone:
-                    earlier[name][study_key] = data
-                event = record.asset_materialization
-                metadata = event.metadata if event else {}
-                uris[name, study_key] = events.uri_of(metadata)
-                if events.none_withheld(metadata):
-                    none_withheld.add((name, study_key))
-        return earlier, uris, none_withheld
 
     def _log_results(
         self, lanes: Lanes, steps: Mapping[str, Sequence[LaneStep]], registry: str
@@ -256,15 +257,26 @@ class GraphRun:
         self.reported_at = time.monotonic()
         total = sum(len(each) for each in steps.values())
         self.context.log.info(
-            "%d of %d results, %d studies failed so far.", done, total, len(self.failed)
+            "%d of %d results, %d studies failed so far%s.",
+            done,
+            total,
+            len(self.failed),
+            f", {self.skips} results skipped" if self.skips else "",
         )
 
     def _log_result(self, result: StepResult, registry: str) -> None:
         key, study_key, cause = self.keys[result.step], result.study_key, result.failure
+        details = self._details(result)
         if cause is None:
+            output = result.output if result.skipped is None else events.skip(result.skipped)
+            self.skips += result.skipped is not None
             try:
                 event = events.success(
-                    key, study_key, result.output, result.duration_seconds, registry
+                    key,
+                    study_key,
+                    replace(output, metadata={**output.metadata, **details}),
+                    result.duration_seconds,
+                    registry,
                 )
                 self.successes.add(event)
             except Exception as error:  # noqa: BLE001 - a user's IO manager gave bad metadata
@@ -279,7 +291,7 @@ class GraphRun:
                 result.duration_seconds,
                 registry,
                 result.report,
-                self.executions.metadata(result.step, study_key) if self.executions else None,
+                details,
             )
         )
         if key in self.reconciled:
@@ -288,6 +300,15 @@ class GraphRun:
                 self.context.log_event(check)
         loggable = replace(cause, message="", trace="")  # small: kept until the end of the run
         self._record_failure(FailedStep(study_key, result.step, loggable, result.report))
+
+    def _details(self, result: StepResult) -> dict[str, dg.MetadataValue[Any]]:
+        """Return what the event of a result says about how it was made."""
+        pipeline = self.settings.pipelines[result.step]
+        used = self.settings.used(pipeline, result.study_key)
+        details = {SETTINGS: dg.MetadataValue.json(used)} if used else {}
+        if self.executions is None or result.failure is None:  # a success has them already
+            return details
+        return {**self.executions.metadata(result.step, result.study_key), **details}
 
     def _record_failure(self, failed: FailedStep) -> None:
         """Record a failure for the run's message and log it."""
@@ -309,7 +330,11 @@ class GraphRun:
         return dg.Failure(
             f"{summarize_failures(failed, len(studies))}\n"
             f"Successful results are materialized; {self._resumption()}.",
-            metadata={"studies": len(studies), "failed_studies": len(self.failed)},
+            metadata={
+                "studies": len(studies),
+                events.FAILED_STUDIES: len(self.failed),
+                "causes": events.causes_table(failed),
+            },
             allow_retries=False,
         )
 
@@ -319,16 +344,3 @@ class GraphRun:
         if self.context.run.remote_job_origin is None:
             return by_command
         return f"re-execute from failure in the UI, or {by_command}"
-
-
-def _step(pipeline: StudyPipeline, *, made_up: bool) -> LaneStep:
-    return LaneStep(
-        pipeline.name,
-        upstreams=pipeline.upstreams,
-        timeout=pipeline.timeout,
-        retries=max(pipeline.retries, _CHANGED_TABLE_RETRIES if pipeline.reconciled else 0),
-        retry_on=(*pipeline.retry_on, *((TableChangedError,) if pipeline.reconciled else ())),
-        is_async=pipeline.is_async,
-        takes=pipeline.taken,
-        describe=partial(describe_failure, function=pipeline.function, show_all=made_up),
-    )

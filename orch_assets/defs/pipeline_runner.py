@@ -6,8 +6,10 @@ May be called from any thread.
 import asyncio
 import contextlib
 import inspect
+import json
 import logging
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -25,27 +27,21 @@ from orch_assets.defs.io.pure_results import PureResults, alike_or_none
 from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
 from orch_assets.defs.runs.reading_options import ReadingOptions
+from orch_assets.defs.runs.study_logs import run_logger
+from orch_assets.defs.settings.run_settings import SETTINGS, RunSettings
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
-from orch_assets.orchestration.pipeline import HISTORY, PREVIOUS, READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.defining.parameters import PREVIOUS
+from orch_assets.orchestration.defining.received_types import HISTORY, READER, SPLIT
+from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import Failure
-from orch_assets.orchestration.returned_values import SplitTable
+from orch_assets.orchestration.returned_values import Skip, SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
 from orch_assets.refreshing import CARRIED_FORWARD
 from orch_assets.stores import derived_from, noting_inputs
-from orch_assets.study import StudyContextLogAdapter
 
 NOT_WRITTEN: Final = "could not be written"
-
-
-class _RunLogAdapter(StudyContextLogAdapter):
-    """Prefixes messages with the study key, because Dagster's log doesn't show ``extra``."""
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        # With arguments, a "%" in a study key would be read as a placeholder.
-        key = self.study_key.replace("%", "%%") if args else self.study_key
-        super().log(level, f"[{key}] {msg}", *args, **kwargs)
 
 
 @dataclass
@@ -70,6 +66,10 @@ class PipelineRunner:
         reading: how the run reads tables.
         newest: metadata of the newest results of pure pipelines, by pipeline and study. Empty if
             nothing is to be carried forward.
+        skipped: why upstreams were skipped, by pipeline and study: in this run, or in an earlier
+            one and not made in this.
+        not_current: incremental pipelines and studies whose newest result is a skip.
+        settings: the settings of the run.
         watch: compares the data dictionary that the run reads with the stored one. None for no
             comparison.
     """
@@ -90,11 +90,15 @@ class PipelineRunner:
     reading: ReadingOptions = field(default_factory=ReadingOptions)
     newest: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     watch: DictionaryWatch | None = None
+    skipped: dict[tuple[str, str], str] = field(default_factory=dict)
+    not_current: AbstractSet[tuple[str, str]] = frozenset()
+    settings: RunSettings = field(default_factory=RunSettings)
 
     def run(self, call: StepCall) -> StepOutput:
         """Run a synchronous pipeline on a worker thread."""
         pipeline = self.pipelines[call.step.name]
         with self._knowing(pipeline, call.study_key):
+            self._check_call(call, pipeline)
             if (current := self._carried_forward(call, pipeline)) is not None:
                 return current
             upstreams, inputs = self._upstreams(call, pipeline)
@@ -107,6 +111,7 @@ class PipelineRunner:
         """Run an ``async`` pipeline on the event loop, and its reading and writing on workers."""
         pipeline = self.pipelines[call.step.name]
         with self._knowing(pipeline, call.study_key):
+            self._check_call(call, pipeline)
             return await self._run_async(call, pipeline, on_worker)
 
     async def _run_async(
@@ -146,12 +151,14 @@ class PipelineRunner:
     def provenance(self, call: StepCall) -> Mapping[str, str]:
         """Return the provenance for the manifests of what the step publishes."""
         pipeline = self.pipelines[call.step.name]
+        settings = self.settings.used(pipeline, call.study_key)
         return {
             "run": self.run_id,
             "pipeline": call.step.name,
             "study": call.study_key,
             "registry": self.registry,
             "code_version": pipeline.code_version or "",
+            **({SETTINGS: json.dumps(settings, sort_keys=True)} if settings else {}),
             **self._pure_results.made_by(pipeline, call.study_key),
         }
 
@@ -165,9 +172,29 @@ class PipelineRunner:
         return allow_names(pipeline.function, assets, variables, everything=self.registry == "demo")
 
     def _call(self, study_key: str, pipeline: StudyPipeline, upstreams: Mapping[str, Any]) -> Any:
-        return pipeline.function(study_key, self.sdk, _logger(study_key), **upstreams)
+        settings = self.settings.values(pipeline, study_key)
+        resources = {key: getattr(self.resources, key) for key in pipeline.resources}
+        further = {**upstreams, **settings, **resources}
+        return pipeline.function(study_key, self.sdk, run_logger(study_key), **further)
 
     # --- inputs ---
+
+    def _check_call(self, call: StepCall, pipeline: StudyPipeline) -> None:
+        """Check that a pipeline can be called for a study, before anything is read.
+
+        Raises:
+            SettingError: A setting of the study is wrong.
+            Skip: An earlier run skipped an upstream.
+        """
+        self.skipped.update({(name, call.study_key): why for name, why in call.skipped.items()})
+        self.settings.values(pipeline, call.study_key)
+        self._check_upstreams(pipeline, call.study_key)
+
+    def _check_upstreams(self, pipeline: StudyPipeline, study_key: str) -> None:
+        for name in pipeline.upstreams:
+            reason = self.skipped.get((name, study_key))
+            if reason is not None and name not in pipeline.optional:
+                raise Skip.after(name, reason)
 
     def _upstreams(
         self, call: StepCall, pipeline: StudyPipeline
@@ -177,6 +204,9 @@ class PipelineRunner:
         inputs: dict[str, str] = {}
         open_parts: dict[str, str] = {}
         for name in pipeline.upstreams:
+            if (name, call.study_key) in self.skipped:
+                found[name] = None
+                continue
             with noting_inputs() as loaded:
                 found[name] = self._upstream(call, pipeline, name)
             # What is handed over in memory was not loaded. The open part comes first in both.
@@ -188,6 +218,8 @@ class PipelineRunner:
             inputs |= {**loaded, **versions}
         if pipeline.incremental:
             find = self._previous_results.current
+            if (pipeline.name, call.study_key) in self.not_current:
+                return {**found, PREVIOUS: None}, inputs
             previous = find(pipeline.name, call.study_key, open_parts)
             if pipeline.pure:
                 previous = alike_or_none(previous, self.provenance(call))
@@ -228,11 +260,14 @@ class PipelineRunner:
 
     def _input(self, pipeline: StudyPipeline, study_key: str) -> Any:
         """Return the input of a state machine's execution. By default it has URIs, not data."""
+        self._check_upstreams(pipeline, study_key)
         uris = {name: self._uri(study_key, name) for name in pipeline.upstreams}
         returned = self._call(study_key, pipeline, uris)
         return {"study_key": study_key, **uris} if returned is None else returned
 
     def _uri(self, study_key: str, name: str) -> str | None:
+        if (name, study_key) in self.skipped:
+            return None
         if (name, study_key) not in self.uris:
             raise ArtifactNotFoundError(
                 f"{name} has no result for study {study_key}: materialize it first.", artifact=name
@@ -251,13 +286,14 @@ class PipelineRunner:
             return None
         if none_withheld(metadata):
             self.none_withheld.add((name, study_key))
-        _logger(study_key).info(f"{name}: {CARRIED_FORWARD}, no input has changed")
+        run_logger(study_key).info(f"{name}: {CARRIED_FORWARD}, no input has changed")
         self._note(call, metadata)
         both = SplitTable(IN_THE_STORE, IN_THE_STORE)
         return StepOutput(StoredResult(metadata=metadata, stored=True), handover=both)
 
     def _note(self, call: StepCall, metadata: Mapping[str, Any]) -> None:
         """Record a result's URI and hashes for later steps."""
+        self.skipped.pop((call.step.name, call.study_key), None)
         self.versions[call.step.name, call.study_key] = versions_of(metadata)
         self.uris[call.step.name, call.study_key] = uri_of(metadata)
 
@@ -271,7 +307,7 @@ class PipelineRunner:
             # Each line of a run's log costs milliseconds, and most tables are unchanged.
             version = value_of(output.result.metadata, "sha256")
             level = logging.DEBUG if version == refresh.earlier.version else logging.INFO
-            _logger(call.study_key).log(level, refresh_line(call.step.name, refresh, version))
+            run_logger(call.study_key).log(level, refresh_line(call.step.name, refresh, version))
         self._note(call, output.result.metadata)
         if self.executions is None:
             return output
@@ -302,7 +338,3 @@ class PipelineRunner:
     def _previous_results(self) -> PreviousResults:
         restricted = self.resources.restricted_io_manager
         return PreviousResults(self._writer.io_manager, restricted, self.keys, self.reading)
-
-
-def _logger(study_key: str) -> _RunLogAdapter:
-    return _RunLogAdapter(logging.getLogger("orch_assets.study"), study_key)

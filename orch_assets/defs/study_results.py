@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
+from orch_assets.defs.environment import duration
 from orch_assets.defs.events import COLUMN_SCHEMA
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
@@ -16,23 +17,48 @@ from orch_assets.defs.runs.recorded_results import COUNTS, never_ended, new_entr
 from orch_assets.defs.runs.run_states import run_that_waits
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
-from orch_assets.orchestration.reporting.results import (
+from orch_assets.orchestration.reporting.matrix import (
     COLUMNS,
-    FAILED,
     MatrixEntry,
     as_columns,
     as_markdown,
     newest,
+    with_ages,
 )
+from orch_assets.orchestration.reporting.portfolio import OLD_AFTER, Portfolio, State
+from orch_assets.orchestration.reporting.portfolio_page import portfolio_page
+from orch_assets.orchestration.reporting.results import FAILED, SUCCESS
 
 RESULTS_KEY: Final = dg.AssetKey("study_results")
 
 _MOMENT: Final = "timestamp[us, tz=UTC]"
 # Types of the columns that aren't text.
 _TYPES: Final = {
-    "duration_seconds": "double",
-    "finished_at": _MOMENT,
+    **dict.fromkeys(("duration_seconds", "age_hours"), "double"),
+    **dict.fromkeys(("finished_at", "succeeded_at"), _MOMENT),
     **dict.fromkeys(("rows", "event_id", *COUNTS), "int64"),
+}
+_DESCRIPTIONS: Final = {
+    "status": "SUCCESS or FAILED",
+    "data": "numbers that the pipeline returned, as JSON text; null if the result is stored",
+    "error": "why the study failed, without data values; null for a success",
+    "duration_seconds": "working time on this study; null if the run ended before it did",
+    "rows": "rows of the table; null without one",
+    "uri": "address of the artifact; null without one",
+    "sha256": "hash of the artifact's bytes",
+    "run_id": "the Dagster run",
+    "finished_at": "when the result was recorded",
+    "event_id": "number of the event; a later result has a higher one",
+    "refresh": "counted, read whole, appended or carried forward; null if made anew",
+    "rows_new": "rows that the result before lacks",
+    "rows_changed": "rows that changed, including those marked as deleted",
+    "rows_deleted": "rows that were marked as deleted",
+    "rows_vanished": "rows that iMednet no longer returns",
+    "requests_saved": "requests that reading the whole table would have taken beyond those made",
+    "skipped": "why the pipeline left the study out; null if it has a real result",
+    "succeeded_at": "when the last real result was recorded; null without one",
+    "age_hours": "hours from succeeded_at to the moment when this table was made",
+    "failure_report": "address of the failure report; null without one",
 }
 _BATCH: Final = 1000
 # The end of a run may be stored later than that of a run which ended after it.
@@ -58,7 +84,11 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         deps=keys,
         group_name="results",
         kinds={"table"},
-        description="The newest result of each study and pipeline, one row each.",
+        description=(
+            "The newest result of each study and pipeline, one row each. `portfolio` in the "
+            "metadata of its newest materialization shows them by state and age, why studies "
+            "failed, and the oldest results; `matrix` shows the rows of each table."
+        ),
         metadata={COLUMN_SCHEMA: dg.TableSchema([_column(name) for name in COLUMNS])},
         required_resource_keys={"io_manager"},
         config_schema=NOTHING,
@@ -68,14 +98,14 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         instance = context.instance
         stored, read_up_to = _stored_results(instance, context.resources.io_manager)
         studies = instance.get_dynamic_partitions(STUDIES_NAME)
-        new = new_entries(instance, keys, studies, stored, read_up_to)
-        entries = newest(
-            [*stored, *new, *never_ended(instance, keys)],
-            studies,
-            [key.to_user_string() for key in keys],
-        )
+        known = [] if _is_of_earlier_release(stored) else stored
+        new = new_entries(instance, keys, studies, known, read_up_to)
+        pipelines = [key.to_user_string() for key in keys]
+        found = newest([*stored, *new, *never_ended(instance, keys)], studies, pipelines)
+        now = datetime.now(UTC)
+        portfolio = Portfolio(with_ages(found, now), pipelines, now, old_after())
         return dg.MaterializeResult(
-            value=_table(entries), metadata=_metadata(entries, keys, read_up_to)
+            value=_table(portfolio.entries), metadata=_metadata(portfolio, read_up_to)
         )
 
     return study_results
@@ -143,6 +173,15 @@ def _never_began(instance: dg.DagsterInstance, run_id: str) -> bool:
     return record is None or (record.dagster_run.is_finished and record.start_time is None)
 
 
+def old_after() -> timedelta:
+    """Return the age from which a result is shown as old (``ORCH_STALE_AFTER``); 7 days if unset.
+
+    Raises:
+        SettingError: The setting can't be read.
+    """
+    return duration("ORCH_STALE_AFTER") or OLD_AFTER
+
+
 def load_results(
     instance: dg.DagsterInstance, io_manager: dg.IOManager
 ) -> tuple[list[MatrixEntry], int]:
@@ -178,6 +217,14 @@ def _stored_results(
         return [], 0
 
 
+def _is_of_earlier_release(entries: Iterable[MatrixEntry]) -> bool:
+    """Return whether a table lacks the moments of the last successes, which events contain."""
+    return any(
+        each.status == SUCCESS and each.succeeded_at is None and each.skipped is None
+        for each in entries
+    )
+
+
 def _table(entries: Sequence[MatrixEntry]) -> Any:
     import pyarrow as pa
 
@@ -188,17 +235,19 @@ def _table(entries: Sequence[MatrixEntry]) -> Any:
 
 
 def _column(name: str) -> dg.TableColumn:
-    return dg.TableColumn(name, type=_TYPES.get(name, "string"))
+    return dg.TableColumn(
+        name, type=_TYPES.get(name, "string"), description=_DESCRIPTIONS.get(name)
+    )
 
 
-def _metadata(
-    entries: Sequence[MatrixEntry], keys: Sequence[dg.AssetKey], read_up_to: int
-) -> dict[str, Any]:
-    shown = [key.to_user_string() for key in keys]
+def _metadata(portfolio: Portfolio, read_up_to: int) -> dict[str, Any]:
+    entries = portfolio.entries
     failed = {entry.study_key for entry in entries if entry.status == FAILED}
     return {
-        "matrix": dg.MetadataValue.md(as_markdown(entries, shown)),
-        "studies": len({entry.study_key for entry in entries}),
+        "portfolio": dg.MetadataValue.md(portfolio_page(portfolio)),
+        "matrix": dg.MetadataValue.md(as_markdown(entries, portfolio.pipelines)),
+        "studies": len(portfolio.rows),
         "failed_studies": len(failed),
+        "old_results": portfolio.counts[State.OLD],
         "new_results": sum(entry.event_id > read_up_to for entry in entries),
     }

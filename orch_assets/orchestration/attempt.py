@@ -10,6 +10,8 @@ from itertools import chain
 from typing import Any, Final
 
 from orch_assets.errors import ImednetError, TableChangedError
+from orch_assets.orchestration.defining.study_patterns import is_for, not_for_the_study
+from orch_assets.orchestration.returned_values import Skip
 from orch_assets.orchestration.steps import LaneStep
 from orch_assets.study import PublishingLease
 
@@ -26,6 +28,7 @@ class Lane:
         steps: Remaining steps, in order.
         values: Values that earlier steps hand over to later ones, by step name.
         failed: Names of the failed steps.
+        skipped: Why steps were skipped, by name.
     """
 
     def __init__(self, study_key: str, steps: Sequence[LaneStep]) -> None:
@@ -33,10 +36,21 @@ class Lane:
         self.steps = deque(steps)
         self.values: dict[str, Any] = {}
         self.failed: set[str] = set()
+        self.skipped: dict[str, str] = {}
 
     def failed_upstream(self) -> str | None:
         """Return the first failed upstream of the next step; None if no upstream failed."""
         return next((name for name in self.steps[0].upstreams if name in self.failed), None)
+
+    def why_skipped(self) -> str | None:
+        """Return why the next step is to be skipped; None if it isn't."""
+        step = self.steps[0]
+        if not is_for(self.study_key, step.studies):
+            return Skip(not_for_the_study(step.studies)).reason
+        for name in step.upstreams:
+            if name in self.skipped and name not in step.optional:
+                return Skip.after(name, self.skipped[name]).reason
+        return None
 
     def store(self, step: LaneStep, handover: Any) -> None:
         """Store a step's value, and drop every value that no remaining step takes."""

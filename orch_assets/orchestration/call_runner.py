@@ -60,6 +60,7 @@ def step_of(function: Callable[..., Any], options: RunOptions) -> LaneStep:
         retries=pipeline.retries if pipeline and own_retries else options.retries,
         retry_on=pipeline.retry_on if pipeline and own_retries else options.retried_errors,
         is_async=_is_async(function),
+        studies=tuple(pipeline.studies) if pipeline else (),
     )
 
 

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, Final
 
 from orch_assets.orchestration.attempt import Attempt, Lane, backoff
+from orch_assets.orchestration.defining.study_patterns import is_for
 from orch_assets.orchestration.reporting.results import (
     CANCELLED,
     TIMEOUT,
@@ -210,14 +211,11 @@ class Lanes:
     # --- any thread ---
 
     def _advance(self, lane: Lane, *, started: bool) -> None:
-        """Start the lane's next step or queue it for a worker; fail steps of failed upstreams."""
+        """Start the lane's next step or queue it for a worker, after those that aren't called."""
         if self._stopped:
             return
-        while lane.steps and (upstream := lane.failed_upstream()):
-            step = lane.steps.popleft()
-            lane.failed.add(step.name)
-            cause = early_end(UPSTREAM_FAILED, upstream)
-            self._put(StepResult(lane.study_key, step.name, failure=cause))
+        while lane.steps and (result := _result_without_call(lane)):
+            self._put(result)
         if not lane.steps:
             return
         if lane.steps[0].is_async:
@@ -239,6 +237,7 @@ class Lanes:
         *,
         output: StepOutput | None = None,
         failure: Failure | None = None,
+        skipped: str | None = None,
         report: Any = None,
     ) -> bool:
         """Record how a step ended and continue its lane; return False if it had already ended."""
@@ -248,6 +247,7 @@ class Lanes:
             step.name,
             output=output.result if output else None,
             failure=failure,
+            skipped=skipped,
             report=report,
             duration_seconds=attempt.worked(self._timers.now()),
         )
@@ -259,6 +259,8 @@ class Lanes:
             self._put(result)
         if output is not None:
             lane.store(step, output.handover)
+        elif skipped is not None:
+            lane.skipped[step.name] = skipped
         else:
             lane.failed.add(step.name)
         try:
@@ -266,3 +268,23 @@ class Lanes:
         except Exception as error:  # noqa: BLE001 - no thread or loop can be started: nothing can continue
             self.cancel(describe_failure(error))
         return True
+
+
+def _result_without_call(lane: Lane) -> StepResult | None:
+    """Take a lane's next step if it must not be called; return its result, otherwise None.
+
+    It is skipped if it isn't for the study. Otherwise a failed upstream counts more than a skipped
+    one.
+    """
+    step, upstream, skipped = lane.steps[0], lane.failed_upstream(), lane.why_skipped()
+    if skipped is not None and (upstream is None or not is_for(lane.study_key, step.studies)):
+        lane.skipped[step.name] = skipped
+        result = StepResult(lane.study_key, step.name, skipped=skipped)
+    elif upstream is not None:
+        lane.failed.add(step.name)
+        cause = early_end(UPSTREAM_FAILED, upstream)
+        result = StepResult(lane.study_key, step.name, failure=cause)
+    else:
+        return None
+    lane.steps.popleft()
+    return result

@@ -20,6 +20,7 @@ from orch_assets.orchestration.reporting.results import (
     early_end,
 )
 from orch_assets.orchestration.reporting.terminal_progress import progress_bar
+from orch_assets.orchestration.returned_values import SKIPPED
 from orch_assets.orchestration.selection import StudyFilter, select_studies, warn_about
 from orch_assets.orchestration.steps import LaneStep, StepResult
 
@@ -187,7 +188,7 @@ def _as_result(result: StepResult) -> OrchestratorResult:
     failure = result.failure
     return {
         "status": FAILED if failure else SUCCESS,
-        "data": result.output,
+        "data": result.output if result.skipped is None else {SKIPPED: result.skipped},
         "error": failure.error if failure else None,
         "duration_seconds": result.duration_seconds,
     }

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.defining.parameters import PREVIOUS
+from orch_assets.orchestration.defining.similar_names import suggestion
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 
@@ -34,7 +36,7 @@ def by_different_names(pipelines: Iterable[StudyPipeline]) -> dict[str, StudyPip
         twin = by_folded.setdefault(pipeline.name.casefold(), pipeline)
         if twin is pipeline:
             continue
-        both = f"{_location(twin)} and {_location(pipeline)}"
+        both = f"{twin.place} and {pipeline.place}"
         if twin.name == pipeline.name:
             raise PipelineDefinitionError(f"Two pipelines are named {pipeline.name}: {both}.")
         raise PipelineDefinitionError(
@@ -55,20 +57,48 @@ def _visit(
     if name in path:
         cycle = " → ".join([*path[path.index(name) :], name])
         raise PipelineDefinitionError(f"The pipelines' upstreams form a cycle: {cycle}.")
-    pipeline = by_name.get(name)
-    if pipeline is None:
-        known = ", ".join(sorted(by_name))
-        raise PipelineDefinitionError(
-            f"Pipeline {path[-1]} takes a parameter {name!r}, but no pipeline has that name. "
-            f"If the parameter is not an upstream, give it a default. Pipelines: {known}."
-        )
+    pipeline = by_name[name]
+    if problem := name_problem(pipeline, by_name):
+        raise PipelineDefinitionError(f"{pipeline.place}: {problem}")
     for upstream in pipeline.upstreams:
         _visit(upstream, by_name, ordered, (*path, name))
     ordered[name] = pipeline
 
 
-def _location(pipeline: StudyPipeline) -> str:
-    return f"{pipeline.function.__module__}.{getattr(pipeline.function, '__qualname__', '?')}"
+def name_problem(pipeline: StudyPipeline, known: Iterable[str]) -> str | None:
+    """Return what is wrong with the names of a pipeline's parameters; None if nothing is.
+
+    Args:
+        pipeline: The pipeline.
+        known: Names of the pipelines that it may take.
+    """
+    names = sorted(known)
+    for name in pipeline.upstreams:
+        if name not in names:
+            return (
+                f"Pipeline {pipeline.name} takes a parameter {name!r}, but no pipeline has that "
+                f"name.{suggestion(name, names)} {_otherwise(pipeline, name)} Pipelines: "
+                f"{', '.join(names)}."
+            )
+    for setting in pipeline.settings:
+        if setting.name in names:
+            return (
+                f"Pipeline {pipeline.name} has a setting {setting.name!r}, which is also the name "
+                "of a pipeline. To take its result, remove the default, or make it None; "
+                "otherwise rename the parameter."
+            )
+    return None
+
+
+def _otherwise(pipeline: StudyPipeline, name: str) -> str:
+    if name not in pipeline.optional:
+        return "If the parameter is not an upstream, give it a default."
+    if name == PREVIOUS:
+        return "For the pipeline's previous result, set incremental=True."
+    return (
+        "If the parameter is a setting that may be None, annotate it, such as "
+        f"`{name}: int | None = None`."
+    )
 
 
 def longest_first(studies: Sequence[str], expected_durations: Mapping[str, float]) -> list[str]:

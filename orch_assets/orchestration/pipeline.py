@@ -3,8 +3,8 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from keyword import iskeyword
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -18,7 +18,13 @@ from typing import (
     runtime_checkable,
 )
 
-from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.defining.parameters import Setting, parameters_of
+from orch_assets.orchestration.defining.pipeline_checks import (
+    check_names,
+    check_pipeline,
+    timeout_seconds,
+)
+from orch_assets.orchestration.defining.received_types import HISTORY, received_type
 from orch_assets.orchestration.study_machine import StudyMachine
 
 if TYPE_CHECKING:
@@ -28,37 +34,7 @@ T_Output_co = TypeVar("T_Output_co", covariant=True)
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 
-_LEADING: Final = ("study_key", "sdk", "study_logger")
-# The parameter that receives the previous result of an incremental pipeline.
-PREVIOUS: Final = "previous"
-_ARGUMENT_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "group": (str,),
-    "owners": (list, tuple, set, frozenset),
-    "kinds": (list, tuple, set, frozenset),
-    "tags": (Mapping,),
-    "retries": (int,),
-    "timeout": (int, float, type(None)),
-    "io_manager_key": (str,),
-    "machine": (StudyMachine, type(None)),
-    "columns": (tuple, list),
-}
 _MARK: Final = "__study_pipeline__"
-
-PANDAS: Final = "pandas.DataFrame"
-ARROW: Final = "pyarrow.Table"
-READER: Final = "pyarrow.RecordBatchReader"
-SPLIT: Final = "orch_assets.SplitTable"
-HISTORY: Final = "orch_assets.TableHistory"
-_TABLE_TYPES: Final = {
-    "pa.Table": ARROW,
-    ARROW: ARROW,
-    "pa.RecordBatchReader": READER,
-    READER: READER,
-    "SplitTable": SPLIT,
-    SPLIT: SPLIT,
-    "TableHistory": HISTORY,
-    HISTORY: HISTORY,
-}
 
 
 @runtime_checkable
@@ -83,9 +59,10 @@ class _PipelineSettings:
     owners: Sequence[str] = ()
     kinds: Sequence[str] = ()
     tags: Mapping[str, str] | None = None
+    studies: Sequence[str] = ()
     retries: int = 0
     retry_on: type[BaseException] | tuple[type[BaseException], ...] = ()
-    timeout: float | None = None
+    timeout: float | str | timedelta | None = None
     io_manager_key: str = "io_manager"
     code_version: str | None = None
     on_request: bool = False
@@ -105,6 +82,10 @@ class StudyPipeline(_PipelineSettings):
         name: Name of the pipeline and of its asset.
         upstreams: Names of the pipelines whose results the function takes, in parameter order.
         description: The function's docstring.
+        optional: Those of the upstreams whose parameter is None where they were skipped.
+        settings: The parameters that a user may set.
+        resources: Keys of the Dagster resources that the function receives.
+        timeout: Seconds that one study may take; None is no limit.
 
     The other attributes are the parameters of :func:`study_pipeline`.
     """
@@ -113,13 +94,25 @@ class StudyPipeline(_PipelineSettings):
     name: str
     upstreams: tuple[str, ...]
     description: str | None = None
+    optional: tuple[str, ...] = field(default=(), kw_only=True)
+    settings: tuple[Setting, ...] = field(default=(), kw_only=True)
+    resources: tuple[str, ...] = field(default=(), kw_only=True)
     tags: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     retry_on: tuple[type[BaseException], ...] = field(default=(), kw_only=True)
+    timeout: float | None = field(default=None, kw_only=True)
 
     @property
     def is_async(self) -> bool:
         """Whether the pipeline waits on the event loop instead of occupying a worker."""
         return self.machine is not None or inspect.iscoroutinefunction(self.function)
+
+    @property
+    def place(self) -> str:
+        """The file and the line where the pipeline is defined, for messages."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        module = str(getattr(self.function, "__module__", "?"))
+        file = f"{'/'.join(module.split('.')[-2:])}.py"
+        return f"{file}, line {code.co_firstlineno}" if code else file
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -128,15 +121,8 @@ class StudyPipeline(_PipelineSettings):
         return tuple(name for name, each in types.items() if each != HISTORY)
 
     def table_type(self, upstream: str) -> str:
-        """Return the table type of a parameter, such as ``PANDAS``, ``ARROW`` or ``HISTORY``.
-
-        The parameter's annotation decides. It may be a class or its name as text, so that a
-        module can name a pandas type without importing pandas. Without an annotation: pandas.
-        """
-        annotation = self.function.__annotations__.get(upstream, "")
-        if isinstance(annotation, type):
-            annotation = f"{annotation.__module__.partition('.')[0]}.{annotation.__name__}"
-        return _TABLE_TYPES.get(str(annotation), PANDAS)
+        """Return the type in which a parameter receives its upstream: see ``received_type``."""
+        return received_type(self.function.__annotations__.get(upstream, ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,21 +133,23 @@ class PipelineOptions(_PipelineSettings):
 
     def __call__(self, function: F) -> F:
         """Mark the function and return it."""
-        name = self.name or str(getattr(function, "__name__", repr(function)))
+        name = self.name or str(getattr(function, "__name__", type(function).__name__))
+        parameters = parameters_of(function, name, incremental=self.incremental)
         retry_on = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
-        settings = vars(self) | {
+        options = vars(self) | {
             "name": name,
-            "tags": self.tags or {},
+            "tags": {} if self.tags is None else self.tags,
+            "timeout": timeout_seconds(name, self.timeout),
             "retry_on": retry_on,
             "code_version": self.code_version or _source_hash(function),
         }
         pipeline = StudyPipeline(
             function=function,
-            upstreams=upstream_parameters(function, name),
             description=inspect.getdoc(function),
-            **settings,
+            **vars(parameters),
+            **options,
         )
-        _check(pipeline)
+        check_pipeline(pipeline)
         setattr(function, _MARK, pipeline)
         return function
 
@@ -194,8 +182,20 @@ def _with_parameters_of(
 def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Mark a function as a study pipeline; it stays the same callable.
 
-    The function takes ``study_key, sdk, study_logger`` first. Every further parameter without a
-    default names an upstream pipeline and receives that pipeline's result for the same study.
+    The function takes ``study_key, sdk, study_logger`` first. Each further parameter is one of:
+
+    - An *upstream*, if it has no default. It names another pipeline, and receives that pipeline's
+      result for the same study. If that was skipped (:class:`Skip`), this pipeline is skipped, too.
+    - An *optional upstream*, if its default is None and its annotation isn't a type of settings. It
+      receives None where the upstream was skipped.
+    - A *setting*, if it has any other default. Its type is that of its annotation, otherwise that
+      of its default: ``int``, ``float``, ``str``, ``bool``, ``datetime.date``, a ``Literal`` of
+      texts, an ``Enum`` or ``list[str]``, each also with ``| None``. Its line in the docstring's
+      ``Args:`` is its help. It is set in the launchpad, with ``orch-assets run --set``, and for
+      single studies. Its value is shown in Dagster's UI and in manifests, so it can't be a secret.
+      Its name can't be that of a pipeline.
+    - A *resource*, if its annotation is a ``dagster.ConfigurableResource`` or a
+      ``dagster.ResourceParam``. It receives the resource whose key is its name.
 
     Args:
         function: The function, when the decorator is used without arguments.
@@ -206,10 +206,14 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
             - ``owners``: E-mail addresses or ``team:…``.
             - ``kinds``: Dagster kinds, at most three.
             - ``tags``: Dagster tags.
+            - ``studies``: The studies that the pipeline is for: a list of keys, or of patterns with
+              ``*`` for any characters and ``?`` for one; upper and lower case differ. For other
+              studies the pipeline is skipped without being called. By default it is for all.
             - ``retries``: Further attempts after an error of ``retry_on``.
             - ``retry_on``: Errors worth another attempt. Errors of the iMednet client never are:
               the client has already retried them.
-            - ``timeout``: Seconds that one study may take; None is no limit.
+            - ``timeout``: Seconds that one study may take, a ``timedelta``, or text such as
+              ``"90s"``, ``"10m"`` or ``"2h"``; None is no limit.
             - ``io_manager_key``: Key of the Dagster resource that stores the pipeline's tables.
             - ``code_version``: By default a hash of the source file.
             - ``on_request``: Run the pipeline only when it is selected by name; jobs, schedules
@@ -224,15 +228,15 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
               None if nothing is stored, or if a user's own IO manager stores the results. A stream
               that was made from the previous result is stored only if that is still current then.
               Outside of Dagster, ``previous`` stays None and everything is read.
-            - ``pure``: The result depends only on the upstream parameters and the function's code:
-              on no request, clock, setting or random number. If the versions of all upstream
-              artifacts are those that the current result was made from, and so are
-              ``code_version``, this package, Python, pyarrow and pandas, the current result stays:
-              the function isn't called, and nothing is read or written. By default,
-              ``code_version`` doesn't cover other files of yours that the function uses: set it,
-              and change it with them. The result must be a table or a set of tables. A pipeline
-              that is also ``incremental`` receives ``previous`` only if the same code and packages
-              made it.
+            - ``pure``: The result depends only on the upstream parameters, the settings and the
+              function's code: on no request, clock, environment variable or random number. If the
+              versions of all upstream artifacts are those that the current result was made from,
+              and so are the settings, ``code_version``, this package, Python, pyarrow and pandas,
+              the current result stays: the function isn't called, and nothing is read or written.
+              By default, ``code_version`` doesn't cover other files of yours that the function
+              uses: set it, and change it with them. The result must be a table or a set of tables.
+              A pipeline that is also ``incremental`` receives ``previous`` only if the same code
+              and packages made it.
             - ``columns``: Columns of the table, each with a description, if they are the same for
               every study; shown in Dagster's catalogue.
             - ``machine``: State machine that does the work. The function then returns the input
@@ -250,8 +254,7 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
         >>> enrolled.__name__
         'enrolled'
     """
-    # For its TypeError, whose text names only the wrong option.
-    inspect.signature(study_pipeline).bind(function, **options)
+    check_names(options, [each.name for each in fields(PipelineOptions)])
     mark = PipelineOptions(**options)
     return mark if function is None else mark(function)
 
@@ -259,97 +262,6 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
 def pipeline_of(function: object) -> StudyPipeline | None:
     """Return the :class:`StudyPipeline` of a marked function; None for any other object."""
     return getattr(function, _MARK, None)
-
-
-def upstream_parameters(function: Callable[..., Any], name: str) -> tuple[str, ...]:
-    """Return the parameters that name upstream pipelines, in order.
-
-    Raises:
-        PipelineDefinitionError: The first three parameters aren't ``study_key, sdk,
-            study_logger``, or an upstream is positional-only.
-    """
-    parameters = _signature(function, name)
-    leading = tuple(parameter.name for parameter in parameters[: len(_LEADING)])
-    if leading != _LEADING or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
-        raise PipelineDefinitionError(
-            f"Pipeline {name} must be f({', '.join(_LEADING)}, …); its parameters are "
-            f"({', '.join(str(parameter) for parameter in parameters)})."
-        )
-    further = parameters[len(_LEADING) :]
-    if any(parameter.kind is inspect.Parameter.POSITIONAL_ONLY for parameter in further):
-        raise PipelineDefinitionError(f"Pipeline {name}: an upstream can't be positional-only.")
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return tuple(
-        parameter.name
-        for parameter in further
-        if parameter.kind in named and parameter.default is inspect.Parameter.empty
-    )
-
-
-def _signature(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError) as error:
-        raise PipelineDefinitionError(f"Pipeline {name} is not a function: {error}.") from error
-
-
-def _check(pipeline: StudyPipeline) -> None:
-    if inspect.isgeneratorfunction(pipeline.function) or inspect.isasyncgenfunction(
-        pipeline.function
-    ):
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} is a generator; return a table or a stream of record "
-            "batches instead."
-        )
-    if pipeline.machine is not None and inspect.iscoroutinefunction(pipeline.function):
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} is async and has a machine; return the execution's input "
-            "from a plain function."
-        )
-    if pipeline.incremental:
-        _check_incremental(pipeline)
-    if pipeline.pure and (not pipeline.upstreams or pipeline.machine or pipeline.reconciled):
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} is pure, so its data must come from upstream parameters. "
-            "Give it at least one, and neither machine nor reconciled."
-        )
-    for name, types in _ARGUMENT_TYPES.items():
-        if not isinstance(getattr(pipeline, name), types):
-            raise PipelineDefinitionError(
-                f"Pipeline {pipeline.name}: {name} is {getattr(pipeline, name)!r}; see the "
-                "docstring of study_pipeline for what it takes."
-            )
-    if not (pipeline.name.isidentifier() and pipeline.name.isascii()) or iskeyword(pipeline.name):
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name!r}: the name must be a Python identifier of ASCII "
-            "letters, so that another pipeline can take it as a parameter."
-        )
-    if pipeline.retries < 0 or (pipeline.retries and not pipeline.retry_on):
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name}: retries is {pipeline.retries}; give a number of 0 or more "
-            "and, as retry_on, the errors worth another attempt."
-        )
-    if pipeline.timeout is not None and not pipeline.timeout > 0:
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name}: timeout is {pipeline.timeout}; give seconds above 0."
-        )
-
-
-def _check_incremental(pipeline: StudyPipeline) -> None:
-    if pipeline.machine is not None:
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} is incremental and has a machine, which can't receive the "
-            "previous result. Remove one of the two."
-        )
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    if not any(
-        parameter.name == PREVIOUS and parameter.kind in named and parameter.default is None
-        for parameter in _signature(pipeline.function, pipeline.name)
-    ):
-        raise PipelineDefinitionError(
-            f"Pipeline {pipeline.name} is incremental, so its function needs the keyword parameter "
-            f"{PREVIOUS}=None for its previous result."
-        )
 
 
 def _source_hash(function: Callable[..., Any]) -> str | None:

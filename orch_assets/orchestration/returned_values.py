@@ -1,9 +1,9 @@
 """What a pipeline returns besides tables and numbers, and which values may be shown."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.json_values import MAX_SHOWN_NAMES, is_shown_name
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from orch_assets.imednet.blinding.study_dictionary import StudyDictionary
     from orch_assets.imednet.sdk import ImednetSDK
     from orch_assets.imednet.streams import BatchStream
+
+# The only key of the ``data`` of a skipped study.
+SKIPPED: Final = "skipped"
+_LONGEST_REASON: Final = 200
 
 
 @dataclass(frozen=True)
@@ -40,21 +44,53 @@ class SplitTable:
 class Skip(Exception):  # noqa: N818 - raised to leave a study out, and no error
     """Raised by a pipeline that has nothing to do for a study.
 
-    The study's result is SUCCESS with ``data={"skipped": reason}``. Pipelines that take the result
-    are skipped too, unless their parameter has a default.
+    The study's result is SUCCESS with ``data={"skipped": reason}``, and nothing is stored. An
+    earlier result is no longer current. Pipelines that take the result are skipped too, unless
+    their parameter's default is None: then they receive None. A skip is never retried.
 
     Args:
-        reason: Why, in a few words; shown in Dagster's event log. Write no data value into it.
+        reason: Why, in a few words; shown in Dagster's event log. Write no data value into it. It
+            becomes one line of at most 200 characters.
 
     Example:
         >>> str(Skip("no PK in this study"))
         'no PK in this study'
     """
 
+    def __init__(self, reason: str) -> None:
+        text = "".join(each if each.isprintable() else " " for each in str(reason))
+        text = " ".join(text.split())
+        too_long = len(text) > _LONGEST_REASON
+        super().__init__(f"{text[: _LONGEST_REASON - 1]}…" if too_long else text)
+
     @property
     def reason(self) -> str:
         """Why the study was left out."""
         return str(self)
+
+    @classmethod
+    def after(cls, upstream: str, reason: str) -> "Skip":
+        """Return the skip of a pipeline whose upstream was skipped."""
+        return cls(f"{upstream} was skipped: {reason}")
+
+
+def is_skipped(data: Any) -> bool:
+    """Return whether the ``data`` of a result says that its study was skipped."""
+    return isinstance(data, Mapping) and isinstance(data.get(SKIPPED), str)
+
+
+def skip_among(errors: Iterable[BaseException]) -> Skip | None:
+    """Return the first skip if all of these errors are skips; otherwise None."""
+    found: list[BaseException] = []
+    todo = list(errors)
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseExceptionGroup):  # of a TaskGroup
+            todo += error.exceptions
+        else:
+            found.append(error)
+    skips = [each for each in found if isinstance(each, Skip)]
+    return skips[0] if skips and len(skips) == len(found) else None
 
 
 @dataclass(frozen=True)
@@ -67,11 +103,13 @@ class Document:
             for a figure: a matplotlib figure is stored as PNG, a plotly figure as HTML.
         show: Whether Dagster's event log, and so the UI, also holds the document; only up to 30 KB.
             Everybody who can open the UI then sees what it shows.
+        thumbnail: A smaller PNG picture, which ``show`` shows in place of the document.
     """
 
     content: Any
     media_type: str | None = None
     show: bool = False
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +175,7 @@ def split_withheld(
     if endpoint in BY_DICTIONARY:
         dictionary = _dictionary_of(table, variables, intervals, sdk, study_key)
         schedule = dictionary.intervals if endpoint == "visits" else None
-        split, confirm = splitter(endpoint, dictionary.variables, schedule), dictionary.confirm
+        split, confirm = splitter(endpoint, dictionary.rules, schedule), dictionary.confirm
     extra_open = extra_fields.are_open()
     if not extra_open:
         split = extra_splitter(endpoint, split)

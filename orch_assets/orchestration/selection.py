@@ -1,11 +1,11 @@
 """Selects the studies of a run from the registry: by whitelist or blacklist, never both."""
 
-import difflib
 import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from orch_assets.errors import FilterConflictError, OrchestratorArgumentError, StudyKeyError
+from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 from orch_assets.study import check_study_key
 
 _log = logging.getLogger(__name__)
@@ -146,23 +146,6 @@ def _why_not(selection: Selection, study_key: str) -> str:
         return f"Study {study_key} is excluded by the filter. Unset {setting} to run it."
     closest = closest_key(study_key, [*selection.selected, *selection.excluded])
     return f"The registry has no study {study_key}.{did_you_mean(closest)}"
-
-
-def did_you_mean(study_key: str | None) -> str:
-    """Return a question that suggests a similar key; "" without a suggestion."""
-    return f" Did you mean {study_key}?" if study_key is not None else ""
-
-
-def closest_key(study_key: str, study_keys: Iterable[str]) -> str | None:
-    """Return the most similar of these keys, ignoring case; None if none is similar.
-
-    Of equally similar keys, the first is returned.
-    """
-    by_folded: dict[str, str] = {}
-    for each in study_keys:
-        by_folded.setdefault(each.casefold(), each)
-    matches = difflib.get_close_matches(study_key.strip().casefold(), by_folded, n=1)
-    return by_folded[matches[0]] if matches else None
 
 
 def select_studies(registry_keys: Iterable[object], study_filter: StudyFilter) -> Selection:

@@ -10,6 +10,7 @@ from typing import Any
 
 from orch_assets.orchestration.attempt import Attempt
 from orch_assets.orchestration.reporting.uncaught import end_try, merged_failure
+from orch_assets.orchestration.returned_values import skip_among
 from orch_assets.orchestration.steps import StepCall, StepRunner
 from orch_assets.orchestration.threads import EventLoop, Timers, Workers
 from orch_assets.study import Raised, UncaughtErrors, study_context
@@ -80,12 +81,22 @@ class StepExecutor:
         """Enter the context of the attempt's study for one try."""
         lane = attempt.lane
         values = {name: lane.values[name] for name in attempt.step.upstreams if name in lane.values}
-        call = StepCall(lane.study_key, attempt.step, values)
+        skipped = {
+            name: lane.skipped[name] for name in attempt.step.upstreams if name in lane.skipped
+        }
+        call = StepCall(lane.study_key, attempt.step, values, skipped)
         provenance = self._runner.provenance(call)
         with study_context(
             lane.study_key, provenance=provenance, lease=attempt.lease, uncaught=UncaughtErrors()
         ):
             yield call
+
+    def _skip(self, attempt: Attempt, raised: Sequence[Raised]) -> bool:
+        """End a step whose try raised nothing but skips; return whether it did."""
+        skip = skip_among(each.error for each in raised)
+        if skip is not None:
+            self._end(attempt, skipped=skip.reason)
+        return skip is not None
 
     def _count_failed_try(self, attempt: Attempt, raised: Sequence[Raised]) -> bool:
         """Count a failed try; return whether another follows."""
@@ -131,6 +142,8 @@ class StepExecutor:
                 self._end(attempt, output=output)
 
     def _retry_or_fail(self, attempt: Attempt, call: StepCall, raised: Sequence[Raised]) -> None:
+        if self._skip(attempt, raised):
+            return
         if self._count_failed_try(attempt, raised):
             self._timers.after(self._backoff(attempt.tries), partial(self._queue, attempt))
         else:
@@ -181,7 +194,7 @@ class StepExecutor:
     async def _retry_or_fail_async(
         self, attempt: Attempt, call: StepCall, raised: Sequence[Raised]
     ) -> bool:
-        if attempt.ended:
+        if attempt.ended or self._skip(attempt, raised):
             return False
         again = self._count_failed_try(attempt, raised)
         if not again:

@@ -1,7 +1,7 @@
 """The steps of a lane: their settings, the runner's interface and their results."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from orch_assets.orchestration.reporting.results import Failure, describe_failure
@@ -19,6 +19,9 @@ class LaneStep:
         retries: Further attempts after an error of ``retry_on``.
         retry_on: Errors worth another attempt; errors of the iMednet client never are.
         is_async: Whether the step runs on the event loop.
+        optional: Names of the upstreams that the step can do without where they were skipped.
+        studies: Keys, or patterns of keys, of the studies that the step is for; empty for all. For
+            others, it is skipped.
         takes: Names of the upstreams whose values the step takes; None for all. The others only
             have to succeed, and their values are not kept in memory for this step.
         describe: Returns the :class:`Failure` of an exception.
@@ -30,6 +33,8 @@ class LaneStep:
     retries: int = 0
     retry_on: tuple[type[BaseException], ...] = ()
     is_async: bool = False
+    optional: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
     takes: tuple[str, ...] | None = None
     describe: Callable[[BaseException], Failure] = describe_failure
 
@@ -42,11 +47,13 @@ class StepCall:
         study_key: The study.
         step: The step.
         upstream_values: Values of the upstream steps that ran in this lane, by name.
+        skipped: Why optional upstream steps were skipped in this lane, by name.
     """
 
     study_key: str
     step: LaneStep
     upstream_values: Mapping[str, Any]
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,9 @@ class StepResult:
     Attributes:
         study_key: The study.
         step: Name of the step.
-        output: ``StepOutput.result``; None for a failure.
-        failure: Why the step failed; None for a success.
+        output: ``StepOutput.result``; None for a failure or a skip.
+        failure: Why the step failed; None for a success or a skip.
+        skipped: Why the step was skipped; None if it wasn't.
         report: What the runner's ``report`` returned; None if the step raised nothing.
         duration_seconds: Working time, without waits for a worker or for the next attempt.
     """
@@ -79,6 +87,7 @@ class StepResult:
     step: str
     output: Any = None
     failure: Failure | None = None
+    skipped: str | None = None
     report: Any = None
     duration_seconds: float = 0.0
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.marked_names import named
@@ -12,11 +12,26 @@ from orch_assets.stores.manifest import Content, Manifest
 
 
 class ArtifactKind(StrEnum):
-    """What an artifact is: a table, a set of tables, or a JSON value."""
+    """What an artifact is: a table, a set of tables, a JSON value, or a document.
+
+    There is a kind of document for each media type, see ``DOCUMENT_KINDS``.
+    """
 
     TABLE = "table"
     SET = "set"
     JSON = "json"
+    PNG = "png"
+    SVG = "svg"
+    HTML = "html"
+    PDF = "pdf"
+
+
+DOCUMENT_KINDS: Final[Mapping[str, ArtifactKind]] = {
+    "image/png": ArtifactKind.PNG,
+    "image/svg+xml": ArtifactKind.SVG,
+    "text/html": ArtifactKind.HTML,
+    "application/pdf": ArtifactKind.PDF,
+}
 
 
 class StorageFormat(StrEnum):
@@ -35,8 +50,8 @@ class Published:
         artifact: Name of the artifact in the store.
         sha256: The version.
         bytes: Stored size; for a set, including all its tables.
-        rows: Number of rows; for a set, of all its tables. None for a JSON value.
-        columns: Names and Arrow types of the table's columns; empty for sets and JSON values.
+        rows: Number of rows; for a set, of all its tables. None for a JSON value or a document.
+        columns: Names and Arrow types of the table's columns; empty for anything else.
         published_at: UTC, ISO 8601.
         members: The tables of a set, by name; empty for anything else.
     """

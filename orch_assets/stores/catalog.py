@@ -10,6 +10,7 @@ from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import ArtifactKind, Published, StorageFormat
 from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.lineage import note_input
 from orch_assets.stores.maintenance.inventory import find_objects
 from orch_assets.stores.maintenance.retention import Retention
 from orch_assets.stores.maintenance.verification import Problem, Verification
@@ -71,7 +72,7 @@ class ArtifactHistory:
 
         Args:
             prefix: One or more leading parts of names, unescaped.
-            kind: Return artifacts of this kind only; by default tables, sets and JSON values.
+            kind: Return artifacts of this kind only; by default all kinds.
 
         Raises:
             ArtifactNameError: No name can begin with the prefix, or artifacts are stored there to
@@ -286,6 +287,14 @@ class ArtifactHistory:
 
     def _keys(self, name: str, kind: ArtifactKind) -> ArtifactKeys:
         return ArtifactKeys.of(name, self._prefix, ArtifactKind(kind).value, self._extension(kind))
+
+    @contextmanager
+    def _input(
+        self, keys: ArtifactKeys, version: str | None, as_of: datetime | str | None
+    ) -> Iterator[tuple[BinaryIO, Manifest]]:
+        with self._opened(keys, version, as_of) as (file, manifest):
+            note_input(self._backend.uri(keys.current), manifest.content.sha256)
+            yield file, manifest
 
     @contextmanager
     def _opened(

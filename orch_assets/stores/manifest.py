@@ -28,8 +28,8 @@ class Content:
     Attributes:
         sha256: SHA-256 of the bytes, which is the name of the version.
         bytes: Number of bytes; for a set, including all its members.
-        rows: Number of rows; for a set, of all its tables. None for a JSON value.
-        columns: Names and Arrow types, index levels last; empty for sets and JSON values.
+        rows: Number of rows; for a set, of all its tables. None for anything else.
+        columns: Names and Arrow types, index levels last; empty for anything but a table.
         schema: The serialized Arrow schema in base64, for formats that don't store it (CSV). The
             same bytes may be published with different schemas; the newest publication's is valid.
     """
@@ -101,7 +101,7 @@ class Manifest:
 
     Attributes:
         artifact: Name of the artifact in the store through which it is read.
-        kind: ``table``, ``set`` or ``json``.
+        kind: An ``ArtifactKind``, such as ``table``.
         content: Description of the version's bytes.
         publications: One or more, oldest first.
     """

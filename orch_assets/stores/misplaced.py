@@ -11,7 +11,7 @@ from typing import Final
 
 from orch_assets.errors import ArtifactNameError
 from orch_assets.marked_names import named, named_uri
-from orch_assets.stores.artifacts import StorageFormat
+from orch_assets.stores.artifacts import DOCUMENT_KINDS, StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.maintenance.inventory import find_objects
 from orch_assets.stores.names import (
@@ -28,6 +28,10 @@ from orch_assets.stores.publishing import Publisher
 _READ_AS: Final = {
     "set": "it is a set of tables: read it with download_set(), or open_reader(member=…)",
     "json": "it is a JSON value: read it with download_json()",
+    **{
+        kind.value: "it is a document: read it with download_document()"
+        for kind in DOCUMENT_KINDS.values()
+    },
     **{
         each.value: f"it is a table stored as {each.value}: open the store with that format, or "
         "set ORCH_STORE_FORMAT"

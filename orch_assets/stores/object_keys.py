@@ -22,7 +22,13 @@ from dataclasses import dataclass
 
 from orch_assets.errors import ArtifactNameError
 from orch_assets.marked_names import named
-from orch_assets.stores.names import EXTENSIONS, decode_path, encode_name, guess_name
+from orch_assets.stores.names import (
+    DOCUMENT_EXTENSIONS,
+    EXTENSIONS,
+    decode_path,
+    encode_name,
+    guess_name,
+)
 
 # Keys in S3 and GCS have up to 1,024 bytes. A manifest's folders and name take up to 170 of them.
 MAX_PATH_BYTES = 850
@@ -35,7 +41,7 @@ class ArtifactKeys:
     Attributes:
         name: Name of the artifact in its store.
         path: Key of the current object, without its extension.
-        kind: ``table``, ``set`` or ``json``, as manifests have it.
+        kind: An ``ArtifactKind``, such as ``table``, as manifests have it.
         extension: Extension of the current object, without a dot.
     """
 
@@ -51,7 +57,7 @@ class ArtifactKeys:
         Args:
             name: Name of the artifact.
             prefix: Prefix of the store.
-            kind: ``table``, ``set`` or ``json``.
+            kind: An ``ArtifactKind``.
             extension: Extension of the current object, without a dot.
 
         Raises:
@@ -143,7 +149,7 @@ class ParsedKey:
     is_named: bool
 
 
-_ENDINGS = "|".join(extension[1:] for extension in EXTENSIONS)
+_ENDINGS = "|".join(extension[1:] for extension in (*EXTENSIONS, *DOCUMENT_EXTENSIONS))
 _HIDDEN = re.compile(
     rf"(?P<folder>(?:.*/)?)\.orch/(?P<leaf>[^/]+)/(?P<extension>{_ENDINGS})/"
     r"(?:(?P<role>versions|members|manifests)/(?P<sha256>[0-9a-f]{64})(?:/[^/]+)?|places/\d{9})",
@@ -151,7 +157,8 @@ _HIDDEN = re.compile(
 )
 _CURRENT = re.compile(rf"(?P<path>.*)\.(?P<extension>{_ENDINGS})", re.DOTALL)
 _MARK = re.compile(r"(?P<prefix>(?:.*/)?)\.orch/_marks/[^/]+/[^/]+", re.DOTALL)
-_KINDS = {"set": "set", "json": "json"}
+# All other extensions are those of tables.
+_KINDS = {kind: kind for kind in ("set", "json", "png", "svg", "html", "pdf")}
 
 
 def below(prefix: str, path: str) -> str:

@@ -1,11 +1,10 @@
-"""Reading artifacts: tables, sets of tables and JSON values, verified, now or as of a moment."""
+"""Reading tables and sets of tables, verified, now or as of a moment."""
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
 
 from orch_assets.errors import ArtifactNotFoundError, MarkError, StoreError
 from orch_assets.marked_names import named
@@ -14,12 +13,16 @@ from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.csv_text import plain_csv
 from orch_assets.stores.formats.table_files import TableFiles, table_format
-from orch_assets.stores.lineage import note_input
 from orch_assets.stores.manifest import Content, Manifest, publication_here_and_now
 from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.order.marks import Mark, MarkedVersion, check_mark_name
-from orch_assets.stores.stored_versions import SetVersion, StoredMember, TableVersion
+from orch_assets.stores.stored_versions import (
+    DescribedVersion,
+    SetVersion,
+    StoredMember,
+    TableVersion,
+)
 from orch_assets.study import check_study_key
 
 if TYPE_CHECKING:
@@ -164,14 +167,6 @@ class StoredArtifacts(ArtifactHistory):
         """Return the content of each table of a set, by name; raises as :meth:`download`."""
         return self._index(self._keys(name, ArtifactKind.SET), version, as_of)[1].members
 
-    def download_json(
-        self, name: str, version: str | None = None, *, as_of: Moment | None = None
-    ) -> Any:
-        """Return a JSON value; raises as :meth:`download`."""
-        keys = self._keys(name, ArtifactKind.JSON)
-        with self._input(keys, version, as_of) as (file, _):
-            return json.load(file)
-
     def previous(self, name: str, version: str | None = None) -> TableVersion | None:
         """Return the version of a table that its next version is made from.
 
@@ -222,6 +217,15 @@ class StoredArtifacts(ArtifactHistory):
             return TableVersion(uri, described, files, opened)
 
         return SetVersion(uri, manifest, members, open_table)
+
+    def previous_document(
+        self, name: str, kind: ArtifactKind, version: str | None = None
+    ) -> DescribedVersion | None:
+        """Return the description of a document of a kind; see :meth:`previous`."""
+        keys = self._keys(name, kind)
+        manifest = self._last_publication(keys, version)
+        uri = self._backend.uri(keys.current)
+        return None if manifest is None else DescribedVersion(uri, manifest)
 
     def mark(
         self, name: str, versions: Mapping[str, str], *, study: str, run: str | None = None
@@ -315,14 +319,6 @@ class StoredArtifacts(ArtifactHistory):
         with self._input(keys, version, as_of) as (file, _):
             index = SetIndex.read(file)
         return TableFiles(self._publisher, table_format(index.format)), index
-
-    @contextlib.contextmanager
-    def _input(
-        self, keys: ArtifactKeys, version: str | None, as_of: Moment | None
-    ) -> Iterator[tuple[BinaryIO, Manifest]]:
-        with self._opened(keys, version, as_of) as (file, manifest):
-            note_input(self._backend.uri(keys.current), manifest.content.sha256)
-            yield file, manifest
 
     def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
         if keys.kind != ArtifactKind.SET.value:

@@ -1,17 +1,16 @@
-"""The artifact store: tables, sets of tables and JSON values by name, on any backend."""
+"""The artifact store: tables, sets of tables, values and documents by name, on any backend."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from orch_assets.errors import (
     ArtifactNotFoundError,
     ArtifactReplacedError,
     UnstorableTableError,
-    UnstorableValueError,
 )
-from orch_assets.json_values import NotJsonError, json_value, to_json
+from orch_assets.json_values import to_json
 from orch_assets.marked_names import named, named_type, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
 from orch_assets.stores.formats.table_files import TableFiles, table_format
@@ -26,7 +25,7 @@ from orch_assets.stores.manifest import Content
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
-from orch_assets.stores.spooling import HashingFile
+from orch_assets.stores.stored_values import State, StoredValues, plain_state, writes
 from orch_assets.stores.stored_versions import StoredMember
 
 if TYPE_CHECKING:
@@ -35,11 +34,8 @@ if TYPE_CHECKING:
     from orch_assets.refreshing import PartRefresh
     from orch_assets.stores.tables import Incoming, Table
 
-# The state of a publication, or a function that returns it once all rows are written.
-State: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 
-
-class PipelineStore(StoredArtifacts):
+class PipelineStore(StoredArtifacts, StoredValues):
     """Stores artifacts by name: completely or not at all, verified, with their history.
 
     Args:
@@ -152,7 +148,7 @@ class PipelineStore(StoredArtifacts):
         for wait in waits:
             wait()
         index = SetIndex(self._format, members).to_json()
-        stored = self._publisher.store(_writes(to_json(index)), keys.version)
+        stored = self._publisher.store(writes(to_json(index)), keys.version)
         content = Content(
             stored.sha256,
             stored.size + sum(each.bytes for each in members.values()),
@@ -161,45 +157,8 @@ class PipelineStore(StoredArtifacts):
         sources = {each.set_version for each in tables.values() if isinstance(each, StoredMember)}
         if replaces is None and len(sources) == 1:
             (replaces,) = sources
-        return self._published(keys, stored.size, content, members, replaces, _plain(state, name))
-
-    def publish_json(
-        self,
-        value: Any,
-        name: str,
-        *,
-        missing_as_null: bool = False,
-        replaces: str | None = None,
-        state: State | None = None,
-    ) -> Published:
-        """Publish a value as JSON; tuples become lists, and numpy scalars become Python numbers.
-
-        Args:
-            value: Text, a finite number, a boolean or None; or lists of these, or dicts of these
-                with text as keys.
-            name: Name of the artifact.
-            missing_as_null: Whether NaN and pandas' missing values are stored as null.
-            replaces: See :meth:`publish`.
-            state: See :meth:`publish`.
-
-        Raises:
-            UnstorableValueError: The value, or one inside it, is not JSON-serializable; or a key
-                isn't text.
-        """
-        keys = self._keys(name, ArtifactKind.JSON)
-        try:
-            plain = json_value(value, missing_as_null=missing_as_null)
-        except NotJsonError as error:
-            raise UnstorableValueError(
-                f"{named(name)} is not a table and is not JSON-serializable. {error.marked} Return "
-                "a table (pandas or Arrow), a dict of tables, or text, finite numbers, lists and "
-                "dicts.",
-                artifact=name,
-            ) from None
-        stored = self._publisher.store(_writes(to_json(plain)), keys.version)
-        content = Content(stored.sha256, stored.size)
         return self._published(
-            keys, stored.size, content, replaces=replaces, state=_plain(state, name)
+            keys, stored.size, content, members, replaces, plain_state(state, name)
         )
 
     def history(self, name: str, known: Mapping[str, str] | None = None) -> TableVersions:
@@ -268,7 +227,7 @@ class PipelineStore(StoredArtifacts):
         if refresh and state is None:
             state = refresh.state
         return self._published(
-            keys, content.bytes, content, replaces=replaces, state=_plain(state, name)
+            keys, content.bytes, content, replaces=replaces, state=plain_state(state, name)
         )
 
     def _unchanged(self, keys: ArtifactKeys, refresh: "PartRefresh") -> Published:
@@ -312,25 +271,6 @@ class PipelineStore(StoredArtifacts):
                 "the set can't take it as it is. Make it again. Nothing was published.",
                 artifact=keys.name,
             )
-
-
-def _plain(state: State | None, name: str) -> Mapping[str, Any]:
-    value = state() if callable(state) else state
-    try:
-        plain = json_value(value or {})
-    except NotJsonError as error:
-        raise UnstorableValueError(
-            f"The state of {named(name)} is not JSON-serializable. {error.marked}", artifact=name
-        ) from None
-    if not isinstance(plain, dict):
-        raise UnstorableValueError(
-            f"The state of {named(name)} is not a mapping, such as a dict.", artifact=name
-        )
-    return plain
-
-
-def _writes(data: bytes) -> Callable[[HashingFile], object]:
-    return lambda file: file.write(data)
 
 
 @contextlib.contextmanager

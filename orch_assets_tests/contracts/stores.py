@@ -21,6 +21,7 @@ from orch_assets.errors import (
 from orch_assets.stores import ArtifactKind, PipelineStore, StorageFormat
 from orch_assets.stores.formats import batches
 from orch_assets_tests.contracts.store_damage import DamageContract
+from orch_assets_tests.contracts.store_documents import DOCUMENTS, DocumentsContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract
 from orch_assets_tests.contracts.store_marks import MarksContract
@@ -35,6 +36,7 @@ from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 
 class StoreContract(
     DamageContract,
+    DocumentsContract,
     HistoryContract,
     MarksContract,
     NamesContract,
@@ -198,6 +200,8 @@ class StoreContract(
         store.upload(OTHER, "same")
         store.publish_json({"n": 1}, "same")
         store.publish_set({"a": OTHER}, "same")
+        for media_type, data in DOCUMENTS.items():
+            store.publish_document(data, "same", media_type)
         for kind in ArtifactKind:
             assert store.list_artifacts(kind=kind) == ["same"]
             assert store.exists("same", kind=kind)

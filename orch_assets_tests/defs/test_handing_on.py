@@ -16,7 +16,7 @@ from hypothesis import given
 from orch_assets import study_pipeline
 from orch_assets.defs.io.table_types import as_handed, as_result, handed_on
 from orch_assets.errors import StoreError
-from orch_assets.orchestration.pipeline import ARROW, PANDAS
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS
 from orch_assets.stores import LocalPipelineStore
 from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.formats.frames import arrow_to_frame

@@ -1,16 +1,21 @@
 """``study_results``: the newest result of each study and pipeline, and the sensor behind it."""
 
 import json
+import re
 import time
-from datetime import timedelta
+from base64 import b64decode
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.execution.api import execute_run
+from rich.console import Console
 
 from orch_assets import LocalPipelineStore, study_pipeline
+from orch_assets.commands.grids import print_portfolio
 from orch_assets.defs import events
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.io.io_manager import StudyIOManager
@@ -23,8 +28,11 @@ from orch_assets.defs.study_results import (
     build_study_results,
     load_results,
 )
+from orch_assets.orchestration.reporting.portfolio import Portfolio
 from orch_assets_tests.support.harness import Account, execute, instance, materializations
 from orch_assets_tests.support.statements import counted_statements
+
+PLANTED = "Jane Planted, born 1950-01-02"
 
 
 class Location:
@@ -36,7 +44,7 @@ class Location:
         @study_pipeline
         def one(study_key, sdk, study_logger):
             if study_key in self.failing:
-                raise ValueError("planted")
+                raise ValueError(PLANTED)
             return {"answer": 42}
 
         @study_pipeline
@@ -206,6 +214,10 @@ REFRESHED = {
 }
 
 
+# Columns that the tables of releases up to 0.2.0 lack.
+LATER = [*REFRESHED, "skipped", "succeeded_at", "age_hours", "failure_report"]
+
+
 def refreshed(entry):
     return {name: getattr(entry, name) for name in REFRESHED}
 
@@ -240,10 +252,54 @@ def test_a_table_of_an_earlier_release_is_kept_though_it_has_fewer_columns(locat
         before, _ = location.refresh(real)
         store = LocalPipelineStore(tmp_path / "artifacts")
         table = store.download_table("study_results")
-        store.upload(table.drop_columns(list(REFRESHED)), "study_results")
+        store.upload(table.drop_columns(LATER), "study_results")
         entries, last = load_results(real, location.io_manager)
-    assert entries == before
-    assert last == max(entry.event_id for entry in before)
+        assert entries == [replace(e, succeeded_at=None, age_hours=None) for e in before]
+        assert last == max(entry.event_id for entry in before)
+        assert location.refresh(real)[0] == before
+
+
+def test_a_failure_keeps_the_moment_of_the_last_success_through_every_refresh(location, tmp_path):
+    """Also if the table is lost, or of a release that didn't have that column."""
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        moments = {e.pipeline: e.succeeded_at for e in location.refresh(real)[0]}
+        assert moments == {e.pipeline: e.finished_at for e in location.refresh(real)[0]}
+        location.failing = {"S1"}
+        for _ in range(2):
+            execute(location.defs, real, "S1")
+            entries, told = location.refresh(real)
+            assert {e.pipeline: (e.status, e.succeeded_at) for e in entries} == {
+                name: ("FAILED", moment) for name, moment in moments.items()
+            }
+            assert told["old_results"] == 0
+        assert all(e.failure_report for e in entries if e.pipeline == "one")
+        (tmp_path / "artifacts" / "study_results.parquet").unlink()
+        assert location.refresh(real)[0] == entries
+
+
+def test_a_study_that_was_skipped_has_no_success_until_the_next(location):
+    """Its last table is no longer current, so a failure after the skip has no age either."""
+    skipped = {"status": "SUCCESS", "data": {"skipped": "no PK in this study"}}
+    with instance("S1") as real:
+        for metadata in ({"status": "SUCCESS"}, skipped):
+            event = dg.AssetMaterialization("one", metadata=metadata, partition="S1")
+            real.report_runless_asset_event(event)
+        (entry,), told = location.refresh(real)
+        assert (entry.skipped, entry.succeeded_at) == ("no PK in this study", None)
+        assert "| S1 | – |  |" in told["matrix"]
+        failed = dg.AssetObservation("one", metadata={"status": "FAILED"}, partition="S1")
+        real.report_runless_asset_event(failed)
+        ((entry,), _) = location.refresh(real)
+        assert (entry.status, entry.skipped, entry.succeeded_at) == ("FAILED", None, None)
+
+
+def test_what_counts_as_old_is_a_setting(location, monkeypatch):
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        assert location.refresh(real)[1]["old_results"] == 0
+        monkeypatch.setenv("ORCH_STALE_AFTER", "0.0001s")
+        assert location.refresh(real)[1]["old_results"] == 2
 
 
 def test_a_retired_study_leaves_the_matrix(location):
@@ -270,6 +326,54 @@ def test_a_study_whose_run_ended_before_it_did_is_failed(location):
         ("S2", "one"): "RunEnded: the run ended before this study did",
         ("S2", "two"): "RunEnded: the run ended before this study did",
     }
+
+
+def test_what_a_pipeline_said_is_in_no_event_and_no_picture(location, capsys):
+    """The text of its exception may quote a patient: only the failure report has it."""
+    with instance("S1", "S2") as real:
+        location.failing = {"S2"}
+        run = execute(location.defs, real, "S1", "S2")
+        entries, told = location.refresh(real)
+        events_of_all = [record.event_log_entry.to_json() for record in all_events(real)]
+        causes = failure_metadata(real, run.run_id)["causes"]
+    picture = b64decode(re.search(r"base64,([\w+/=]+)", told["portfolio"])[1]).decode()
+    portfolio = Portfolio(entries, ["one", "two"], datetime.now(UTC))
+    print_portfolio(Console(width=200), portfolio)
+    shown = [*events_of_all, picture, told["portfolio"], str(causes), capsys.readouterr().out]
+    assert "ValueError" in told["portfolio"]
+    assert len(events_of_all) > 20
+    assert not [text for text in shown if PLANTED in text]
+
+
+def test_a_failed_run_has_its_causes_as_a_table(location):
+    with instance("S1", "S2") as real:
+        location.failing = {"S1", "S2"}
+        run = execute(location.defs, real, "S1", "S2")
+        told = failure_metadata(real, run.run_id)
+    ((cause,),) = [told["causes"].value.records]
+    report = cause.data.pop("failure_report")
+    assert re.fullmatch(r"test_results\.py:\d+ in one", cause.data.pop("place"))
+    assert cause.data == {
+        "cause": "ValueError",
+        "studies": "2 studies: S1, S2",
+        "pipelines": "pipeline: one",
+    }
+    assert report.endswith("/one/S1~~1.json")
+    assert (told["studies"].value, told["failed_studies"].value) == (2, 2)
+
+
+def failure_metadata(real, run_id):
+    (failure,) = [
+        entry.dagster_event.step_failure_data.user_failure_data
+        for entry in real.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE)
+    ]
+    return failure.metadata
+
+
+def all_events(real):
+    return [
+        record for run in real.get_runs() for record in real.get_records_for_run(run.run_id).records
+    ]
 
 
 def test_the_matrix_is_rendered_with_failures_first(location):

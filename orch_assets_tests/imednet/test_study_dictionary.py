@@ -142,6 +142,19 @@ def test_a_stream_of_the_dictionary_that_was_read_to_its_end_is_a_reading(sdk):
         assert reader.recent("variables", STUDY) is not first
 
 
+def test_tables_that_say_the_same_share_their_rules(sdk):
+    reader = DictionaryReader(sdk.variables, sdk.intervals)
+    table = reader.now("variables", STUDY)
+    rules = reader.rules(STUDY, table)
+    assert reader.rules(STUDY, reader.now("variables", STUDY)) is rules
+    position = table.column_names.index("blinded")
+    withheld = table.set_column(position, "blinded", pa.array([True] * table.num_rows))
+    assert not any(
+        map(reader.rules(STUDY, withheld).is_open_everywhere, table["variable_name"].to_pylist())
+    )
+    assert reader.rules(STUDY, table).facts == rules.facts
+
+
 def test_what_is_opened_while_rows_arrive_is_confirmed_and_stays_withheld(server, sdk):
     row = next(r for r in server.registry.rows("variables", STUDY) if r.get("blinded") is True)
     dictionary = sdk.dictionary(STUDY)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from orch_assets.imednet.arrow import arrow_schema
 from orch_assets.imednet.blinding import record_data as withheld_record_data
 from orch_assets.imednet.blinding.record_data import SYSTEM_KEYS
+from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.split import splitter
 from orch_assets.imednet.models import (
     Coding,
@@ -36,8 +37,8 @@ RAW = (
 )
 
 
-def split_table(endpoint, whole, *dictionary):
-    return splitter(endpoint, *dictionary)(whole)
+def split_table(endpoint, whole, variables, *intervals):
+    return splitter(endpoint, BlindingRules(variables), *intervals)(whole)
 
 
 def table(model, rows):

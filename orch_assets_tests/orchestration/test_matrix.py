@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from orch_assets.orchestration.reporting.results import MatrixEntry, as_markdown
-from orch_assets.terminal import print_matrix
+from orch_assets.commands.grids import print_matrix
+from orch_assets.orchestration.reporting.matrix import MatrixEntry, as_markdown
 
 READ_WHOLE = MatrixEntry(
     study_key="ONC-301",

@@ -5,12 +5,8 @@ import shlex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch_assets.orchestration.selection import (
-    StudyFilter,
-    choose_studies,
-    closest_key,
-    select_studies,
-)
+from orch_assets.orchestration.defining.similar_names import closest_key
+from orch_assets.orchestration.selection import StudyFilter, choose_studies, select_studies
 from orch_assets.orchestration.study_sync import plan_study_sync
 
 KEYS = st.sampled_from(["A", "B", "a", "ONC-301", "X/Y", "AB,CD", " A", "R&D 118", ".."])

@@ -9,6 +9,7 @@ from orch_assets import LocalPipelineStore, SplitTable, pipelines, study_pipelin
 from orch_assets.defs.discovery import discover_pipelines
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.imednet.arrow import arrow_schema
+from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.split import all_open, extra_splitter, splitter
 from orch_assets.imednet.models import Record, Subject, Variable
 from orch_assets.pipelines.sites import sites
@@ -182,7 +183,9 @@ def test_a_record_is_once_in_the_companion_whatever_is_withheld_of_it():
     ]
     records = pa.Table.from_pylist(rows, schema=arrow_schema(Record))
     nothing = arrow_schema(Variable).empty_table()
-    shown, kept_apart = extra_splitter("records", splitter("records", nothing))(records)
+    shown, kept_apart = extra_splitter("records", splitter("records", BlindingRules(nothing)))(
+        records
+    )
     assert kept_apart["record_id"].to_pylist() == [0, 1, 2]
     assert kept_apart["record_data"].to_pylist() == ['{"A":1}', None, '{"A":1}']
     assert shown["extra"].null_count == 3

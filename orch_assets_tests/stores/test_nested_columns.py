@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from orch_assets.defs.io.table_types import as_handed, handed_on
-from orch_assets.orchestration.pipeline import ARROW, PANDAS
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS
 from orch_assets.stores import LocalPipelineStore
 from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.formats.frames import arrow_to_frame

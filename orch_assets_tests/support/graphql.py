@@ -1,6 +1,8 @@
-"""What the Dagster UI sees: GraphQL over an instance and a code location, in this process."""
+"""What the Dagster UI sees: GraphQL, in this process or from a web server."""
 
+import json
 import sys
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,3 +45,17 @@ def partition_stats(
     (node,) = answer["assetNodes"]
     stats: dict[str, int] = node["partitionStats"]
     return stats
+
+
+def ask_server(url: str, query: str, **variables: Any) -> Any:
+    """Return a web server's answer to a query.
+
+    Raises:
+        OSError: The server doesn't answer.
+    """
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        told = json.load(answer)
+    assert "errors" not in told, told
+    return told["data"]

@@ -16,6 +16,7 @@ from orch_assets import ImednetSDK
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags, studies
 from orch_assets.defs.resources import RegistryResource, StoreResource, _demo_server
+from orch_assets.defs.settings.run_settings import SettingSources
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets_tests.defs.instances import temporary_instance
@@ -25,6 +26,7 @@ def definitions(
     folder: Path,
     *functions: Callable[..., Any],
     backfill_policy: dg.BackfillPolicy | None = None,
+    settings: SettingSources | None = None,
     **resources: Any,
 ) -> dg.Definitions:
     """Return a code location of one graph of these pipelines, its stores below a folder."""
@@ -34,7 +36,7 @@ def definitions(
     restricted = StoreResource(uri=str(folder / "restricted"), restricted=True)
     registry = RegistryResource(kind="demo", demo_studies=2, demo_subjects=3)
     return dg.Definitions(
-        assets=[build_study_graph(pipelines, backfill_policy=backfill_policy)],
+        assets=[build_study_graph(pipelines, backfill_policy=backfill_policy, settings=settings)],
         jobs=[dg.define_asset_job("everything", selection="*")],
         resources=study_resources(store, restricted, **{"registry": registry, **resources}),
         executor=dg.in_process_executor,

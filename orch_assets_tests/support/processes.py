@@ -29,13 +29,15 @@ class Home:
 
     Attributes:
         folder: DAGSTER_HOME itself.
+        project: the folder that the processes run in.
         environment: all that the processes see of the environment; nothing of ours leaks in.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], project: Path = ROOT) -> None:
         copy_databases(folder)
         shutil.copy(ROOT / "dagster.yaml", folder)
         self.folder = folder
+        self.project = project
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
@@ -74,7 +76,7 @@ class Home:
         with open(log, "w") if log else open(os.devnull) as target:  # noqa: PTH123
             process = subprocess.Popen(
                 [*_program(command[0]), *command[1:]],
-                cwd=ROOT,
+                cwd=self.project,
                 env=self.environment,
                 text=True,
                 stdin=subprocess.DEVNULL,

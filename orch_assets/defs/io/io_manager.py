@@ -25,12 +25,21 @@ from orch_assets.defs.io.loading import (
     requested_table_type,
     without_none,
 )
+from orch_assets.defs.io.previews import preview_metadata
 from orch_assets.defs.io.step_inputs import publishing, reading
-from orch_assets.defs.io.table_types import as_result, is_table, is_table_stream, type_name
+from orch_assets.defs.io.table_types import (
+    as_result,
+    is_document,
+    is_table,
+    is_table_stream,
+    type_name,
+)
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
-from orch_assets.marked_names import named_column_type, with_known_names
+from orch_assets.errors import UnstorableValueError
+from orch_assets.marked_names import named, named_column_type, with_known_names
 from orch_assets.orchestration.reporting.known_names import KnownNames
+from orch_assets.orchestration.returned_values import Document
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore, Published, StorageFormat
@@ -41,8 +50,9 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
 
     A table (pandas, Arrow, Polars or a Polars query), a series or a stream of record batches is
     stored as a table. A mapping from names to such tables, or to tables of the set's current
-    version, is stored as one artifact set. Any other value is stored as JSON, in which NaN becomes
-    null and keys become text. Manifests record the run, the asset, and the versions that the step
+    version, is stored as one artifact set. A matplotlib or plotly figure, or a ``Document``, is
+    stored as a document. Any other value is stored as JSON, in which NaN becomes null and keys
+    become text. Manifests record the run, the asset, and the versions that the step
     has loaded.
 
     A refreshed table that is unchanged is not stored: its metadata is that of the current version.
@@ -81,8 +91,10 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         name = _output_name(context)
         known = names_known_in(context)
         with publishing(context), with_known_names_only(known):
-            published = _publish(self.pipeline_store(), obj, name)
-        context.add_output_metadata(_metadata(published, known, context.definition_metadata))
+            value = as_result(obj)
+            published = _publish(self.pipeline_store(), value, name)
+        metadata = _metadata(published, known, context.definition_metadata)
+        context.add_output_metadata({**metadata, **preview_metadata(value)})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return a result, or the results of several partitions.
@@ -183,7 +195,9 @@ def _output_name(context: dg.OutputContext) -> str:
 
 
 def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
-    value = _as_arrow(as_result(value))
+    if isinstance(value, Document):
+        return store.publish_document(value.content, name, str(value.media_type))
+    value = _as_arrow(value)
     if is_table(value):
         return store.publish(value, name)
     if is_table_stream(value):
@@ -194,6 +208,12 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
         tables = {member: _as_arrow(table) for member, table in value.items()}
         if all(_is_member(table) for table in tables.values()):
             return store.publish_set(tables, name)
+        if any(map(is_document, value.values())):
+            raise UnstorableValueError(
+                f"{named(name)} is a dict with documents, which can't be stored together. Return "
+                "each document from a pipeline of its own.",
+                artifact=name,
+            )
     return store.publish_json(value, name, missing_as_null=True)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ArtifactNotFoundError, StoreError
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
-from orch_assets.stores.artifacts import ArtifactKind
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
+from orch_assets.orchestration.returned_values import Document
+from orch_assets.stores.artifacts import DOCUMENT_KINDS, ArtifactKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 POLARS: Final = "polars.DataFrame"
 LAZY: Final = "polars.LazyFrame"
+_MEDIA_TYPES: Final = {kind: media_type for media_type, kind in DOCUMENT_KINDS.items()}
 
 
 def requested_table_type(annotation: Any) -> str:
@@ -54,7 +56,7 @@ def is_table_type(annotation: Any) -> bool:
 
 
 def load(store: "PipelineStore", name: str, table_type: str, as_of: str | None = None) -> Any:
-    """Return an artifact: a table of a type, a dict of such tables, or a JSON value.
+    """Return an artifact: a table of a type, a dict of such tables, a JSON value or a document.
 
     Args:
         store: The store of the artifact.
@@ -68,6 +70,8 @@ def load(store: "PipelineStore", name: str, table_type: str, as_of: str | None =
         kind, version = _kind_and_version(store, name, as_of)
     if kind is ArtifactKind.JSON:
         return store.download_json(name, version)
+    if kind in _MEDIA_TYPES:
+        return Document(store.download_document(name, version, kind=kind), _MEDIA_TYPES[kind])
     if kind is ArtifactKind.SET:
         return _load_set(store, name, version, table_type)
     if table_type == READER:

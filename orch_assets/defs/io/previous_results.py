@@ -143,3 +143,23 @@ def stored_version(
         if found is not None:
             return found
     return None
+
+
+def stored_document(io_manager: dg.IOManager, artifact: str, uri: str | None) -> Any:
+    """Return the description of the stored document at a URI; None if it is no document there.
+
+    Args:
+        io_manager: The IO manager that stores it.
+        artifact: Name of the artifact.
+        uri: URI of the artifact.
+
+    Raises:
+        ArtifactCorruptError: Its manifest can't be read.
+    """
+    from orch_assets.stores.artifacts import DOCUMENT_KINDS, ArtifactKind
+
+    extension = (uri or "").rpartition(".")[2]
+    if extension not in DOCUMENT_KINDS.values() or not isinstance(io_manager, PipelineIOManager):
+        return None
+    store = io_manager.pipeline_store()
+    return store.previous_document(artifact, ArtifactKind(extension))

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from orch_assets.charts.small_cells import min_cell
 from orch_assets.defs.checks.drift_check import VARIABLES
-from orch_assets.defs.events import COLUMN_SCHEMA, REFRESH, ROW_COUNT, URI, versions_of
+from orch_assets.defs.events import COLUMN_SCHEMA, REFRESH, ROW_COUNT, URI, uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
-from orch_assets.defs.io.previous_results import stored_version
+from orch_assets.defs.io.previous_results import stored_document, stored_version
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import ArtifactCorruptError, StoreError
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER, SPLIT, StudyPipeline
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER, SPLIT
+from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.refreshing import CARRIED_FORWARD, PreviousResult
 from orch_assets.stores.made_alike import MADE_BY, is_made_alike
 from orch_assets.version import source_digest
@@ -81,7 +83,8 @@ class PureResults:
         sources = source_digest()
         if len(stores) < len(io_managers) or sources is None:
             return {}
-        parts = json.dumps([sources, *(store.table_format for store in stores)])
+        # The limit is the only setting that a shipped pure pipeline reads.
+        parts = json.dumps([sources, min_cell(), *(store.table_format for store in stores)])
         return {MADE_BY: hashlib.sha256(parts.encode()).hexdigest()[:16]}
 
     def still_right(
@@ -99,7 +102,7 @@ class PureResults:
             return None
         try:
             inputs = self._inputs(pipeline, study_key)
-            parts = self._parts(pipeline.name, study_key) if inputs else []
+            parts = self._parts(pipeline.name, study_key, uri_of(event)) if inputs else []
         except StoreError:  # reading or publishing says what is wrong, or mends it
             return None
         if not parts or {each.uri: each.version for each in parts} != versions_of(event):
@@ -135,9 +138,17 @@ class PureResults:
             return None
         return dict(made) if table_type == SPLIT else {uri: made[uri]}
 
-    def _parts(self, name: str, study_key: str) -> "list[DescribedVersion]":
-        """Return the stored parts of a result, the open one first; empty without that."""
+    def _parts(self, name: str, study_key: str, uri: str | None = None) -> "list[DescribedVersion]":
+        """Return the stored parts of a result, the open one first; empty without that.
+
+        Args:
+            name: The pipeline.
+            study_key: The study.
+            uri: URI of the result, by which a document is found.
+        """
         artifact = artifact_name(self.keys[name], study_key)
+        if (document := stored_document(self.io_manager(name), artifact, uri)) is not None:
+            return [document]
         parts = [stored_version(self.io_manager(name), artifact)]
         if self.io_manager(name) is not self.restricted:
             parts.append(stored_version(self.restricted, artifact))

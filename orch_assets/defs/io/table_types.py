@@ -1,13 +1,16 @@
-"""Table types that pipelines return and request, recognized without importing their packages."""
+"""Types that pipelines return and request, recognized without importing their packages."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from orch_assets.errors import UnstorableValueError
 from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json
-from orch_assets.orchestration.pipeline import ARROW, PANDAS, READER
-from orch_assets.orchestration.returned_values import SplitTable
+from orch_assets.marked_names import named_type
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
+from orch_assets.orchestration.returned_values import Document, SplitTable
+from orch_assets.stores.formats.documents import is_figure, rendered
 
 _SERIES: Final = frozenset({"pandas.Series", "polars.Series"})
 
@@ -53,17 +56,25 @@ def table_class(name: str) -> type:
 def as_result(returned: Any) -> Any:
     """Convert what a pipeline or an asset returned to the value that is stored.
 
-    A series becomes a table with one column, named ``value`` if the series has no name. Any other
-    value that is not a table becomes what a round trip through JSON returns, with None for NaN. A
-    value that is not JSON-serializable is returned unchanged; the IO manager decides about it.
+    A series becomes a table with one column, named ``value`` if the series has no name. A figure
+    becomes a document of bytes. Any other value that is not a table becomes what a round trip
+    through JSON returns, with None for NaN. A value that is not JSON-serializable is returned
+    unchanged; the IO manager decides about it.
+
+    Raises:
+        UnstorableValueError: A document is neither a figure nor bytes with a media type.
     """
     if _is_series(returned):
         return _as_frame(returned)
     if isinstance(returned, SplitTable):
         parts = {"table": as_result(returned.table), "withheld": as_result(returned.withheld)}
         return replace(returned, **parts)
-    if is_tabular(returned):
-        return returned
+    if is_document(returned):
+        return _as_bytes(returned if isinstance(returned, Document) else Document(returned))
+    return returned if is_tabular(returned) else _as_plain(returned)
+
+
+def _as_plain(returned: Any) -> Any:
     if isinstance(returned, Mapping):
         tables = {name: as_result(each) for name, each in returned.items() if _is_series(each)}
         if tables:
@@ -74,12 +85,19 @@ def as_result(returned: Any) -> Any:
         return returned
 
 
+def is_document(value: Any) -> bool:
+    """Whether a value is a document or a figure."""
+    return isinstance(value, Document) or is_figure(value)
+
+
 def handed_on(value: Any) -> bool:
     """Whether the value that the store returns for a result is known without reading it.
 
     Parquet preserves only dictionary columns of text, and CSV preserves none, so the order of other
     dictionaries is lost.
     """
+    if isinstance(value, Document):
+        return True
     members = list(value.values()) if isinstance(value, Mapping) else [value]
     if members and all(map(is_table, members)):
         return not any(type_name(each) == ARROW and _has_dictionary(each) for each in members)
@@ -94,6 +112,8 @@ def as_handed(value: Any, name: str) -> Any:
     Raises:
         UnstorableTableError: A DataFrame can't be stored.
     """
+    if isinstance(value, Document):
+        return replace(value, show=False, thumbnail=None)
     if is_table(value):
         return as_table_type(value, name)
     if isinstance(value, Mapping) and value and all(is_table(each) for each in value.values()):
@@ -119,6 +139,25 @@ def as_table_type(value: Any, name: str) -> Any:
 def is_tabular(value: Any) -> bool:
     """Whether a value is a table, a stream of record batches, or from Polars."""
     return is_table(value) or is_polars(value) or is_table_stream(value)
+
+
+def _as_bytes(document: Document) -> Document:
+    """Return a document as bytes with their media type."""
+    content, media_type = document.content, document.media_type
+    if is_figure(content):
+        data, media_type = rendered(content, media_type)
+        return replace(document, content=data, media_type=media_type)
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise UnstorableValueError(
+            f"A Document holds {named_type(type(content))}. Give it a matplotlib or plotly figure, "
+            "or bytes; text becomes bytes with .encode()."
+        )
+    if not isinstance(media_type, str):
+        raise UnstorableValueError(
+            "A Document of bytes has no media type. Write Document(data, 'application/pdf'), for "
+            "example."
+        )
+    return replace(document, content=bytes(content))
 
 
 def _stored_form(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from orch_assets import pipelines as shipped_pipelines
+from orch_assets.defs.alerts.alert_sensors import build_alerts_sensor, build_freshness_sensor
 from orch_assets.defs.automation import build_automation_sensor
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.discovery import (
@@ -26,6 +27,7 @@ from orch_assets.defs.location.location_parts import (
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.schedule import build_daily_refresh
+from orch_assets.defs.settings.run_settings import SettingSources
 from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_results import build_results_sensor, build_study_results
@@ -46,6 +48,7 @@ def build_definitions(
     jobs: Iterable[Any] = (),
     resources: Mapping[str, Any] | None = None,
     settings: LocationSettings | None = None,
+    per_study: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     pool: str | None = None,
 ) -> dg.Definitions:
     """Return a code location with shipped pipelines and your own.
@@ -63,6 +66,10 @@ def build_definitions(
         jobs: Your jobs.
         resources: Your resources. One with a key of ours replaces ours.
         settings: The settings that are read at load; None reads them from the environment.
+        per_study: Settings of pipelines for single studies, such as
+            ``{"ONC-301": {"labs": {"days": 14}}}``. Those of the file ``ORCH_STUDIES_FILE`` count
+            more, and those of a run count most. A wrong one fails the pipelines that have settings,
+            for that study alone.
         pool: A Dagster pool that limits the runs of the pipelines; None for no limit.
 
     Raises:
@@ -85,9 +92,11 @@ def build_definitions(
         restricted=restricted if isinstance(restricted, StoreResource) else None
     )
     found = _pipelines(pipelines, shipped, {**our_resources, **own})
-    ours = _our_definitions(found, settings, pool)
+    sources = SettingSources(per_study or {}, settings.studies_file)
+    ours = _our_definitions(found, settings, sources, pool)
     check_names(ours, theirs)
-    required = {each.io_manager_key for each in found} | theirs.required_resources()
+    required = {key for each in found for key in (each.io_manager_key, *each.resources)}
+    required |= theirs.required_resources()
     check_resource_keys(own, our_resources.keys(), required)
     return dg.Definitions(
         assets=[*ours.assets, *theirs.assets],
@@ -144,13 +153,16 @@ def _shipped(names: Literal["all"] | Collection[str]) -> tuple[list[Source], lis
 
 
 def _our_definitions(
-    pipelines: Sequence[StudyPipeline], settings: LocationSettings, pool: str | None
+    pipelines: Sequence[StudyPipeline],
+    settings: LocationSettings,
+    sources: SettingSources,
+    pool: str | None,
 ) -> LocationParts:
     policy, per_run = settings.backfill_policy, settings.studies_per_run
     automation = settings.automation
     graphs = [
-        build_study_graph(pipelines, backfill_policy=policy, pool=pool),
-        *build_together_graphs(pipelines, backfill_policy=policy),
+        build_study_graph(pipelines, backfill_policy=policy, pool=pool, settings=sources),
+        *build_together_graphs(pipelines, backfill_policy=policy, settings=sources),
     ]
     keys = {key for graph in graphs for key in graph.keys}
     study_results = build_study_results(keys)
@@ -165,6 +177,8 @@ def _our_definitions(
             build_study_sensor(study_pipelines, keys, per_run=per_run, running=automation),
             build_results_sensor(refresh_results, keys),
             build_automation_sensor(keys, running=automation),
+            build_freshness_sensor(e.name for e in pipelines if not runs_on_request(e)),
+            build_alerts_sensor(keys),
         ],
         schedules=[build_daily_refresh(study_pipelines, per_run=per_run, cron_and_zone=schedule)],
     )

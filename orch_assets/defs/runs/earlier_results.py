@@ -56,8 +56,18 @@ def newest_records(
     key: dg.AssetKey,
     study_keys: Iterable[str],
     event_type: dg.DagsterEventType,
+    *,
+    since: float | None = None,
 ) -> Iterator[tuple[str, dg.EventLogRecord]]:
-    """Yield each study's newest materialization or observation; see the event type."""
+    """Yield each study's newest materialization or observation.
+
+    Args:
+        instance: The instance.
+        key: The asset.
+        study_keys: The studies.
+        event_type: Which of the two.
+        since: Only if it is newer than this timestamp.
+    """
     is_observation = event_type is dg.DagsterEventType.ASSET_OBSERVATION
     fetch = instance.fetch_observations if is_observation else instance.fetch_materializations
     remaining = iter(study_keys)
@@ -65,7 +75,9 @@ def newest_records(
         newest = instance.get_latest_storage_id_by_partition(key, event_type, set(batch))
         if not newest:
             continue
-        records_filter = dg.AssetRecordsFilter(key, storage_ids=list(newest.values()))
+        records_filter = dg.AssetRecordsFilter(
+            key, storage_ids=list(newest.values()), after_timestamp=since
+        )
         for record in fetch(records_filter, limit=len(newest)).records:
             if record.partition_key is not None:
                 yield record.partition_key, record

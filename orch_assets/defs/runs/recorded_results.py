@@ -11,8 +11,9 @@ import dagster as dg
 from orch_assets.defs import events
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.runs.earlier_results import newest_records, records_of_run
-from orch_assets.orchestration.reporting.failure_summary import FailedStep
-from orch_assets.orchestration.reporting.results import FAILED, Failure, MatrixEntry, newest
+from orch_assets.orchestration.reporting.failure_summary import FailedStep, step_of
+from orch_assets.orchestration.reporting.matrix import MatrixEntry, newest
+from orch_assets.orchestration.reporting.results import FAILED
 
 T = TypeVar("T")
 
@@ -42,18 +43,12 @@ def results_of_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> lis
 
 def failed_steps(instance: dg.DagsterInstance, run_id: str) -> Iterator[FailedStep]:
     """Yield the failures that a run recorded, in the order of its events."""
-    for record in records_of_run(instance, run_id, _RESULT_EVENTS):
+    for record in records_of_run(instance, run_id, {dg.DagsterEventType.ASSET_OBSERVATION}):
         entry = _entry(record.asset_key, record) if record.asset_key else None
         observation = record.event_log_entry.asset_observation
         if entry is None or observation is None or entry.status != FAILED:
             continue
-        report = observation.metadata.get("failure_report")
-        yield FailedStep(
-            entry.study_key,
-            entry.pipeline,
-            Failure.from_loggable(entry.error or ""),
-            None if report is None else str(report.value),
-        )
+        yield step_of(entry)
 
 
 def new_entries(
@@ -187,6 +182,7 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         return None
     values: dict[str, Any] = {name: value.value for name, value in event.metadata.items()}
     data = values.get("data")
+    counts: dict[str, Any] = {name: _typed(values.get(name), int) for name in COUNTS}
     return MatrixEntry(
         study_key=event.partition,
         pipeline=key.to_user_string(),
@@ -201,7 +197,9 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         finished_at=datetime.fromtimestamp(record.timestamp, tz=UTC),
         event_id=record.storage_id,
         refresh=_typed(values.get("refresh"), str),
-        **{name: _typed(values.get(name), int) for name in COUNTS},
+        skipped=events.skipped(values),
+        failure_report=_typed(values.get("failure_report"), str),
+        **counts,
     )
 
 

@@ -39,10 +39,11 @@ def rewrite_of(
     """
     if pipeline == "visits" and intervals is None:
         return None
+    rules = BlindingRules(variables)
     if pipeline in BY_DICTIONARY:
-        return partial(_open_part, split=splitter(pipeline, variables, intervals))
+        return partial(_open_part, split=splitter(pipeline, rules, intervals))
     rewrite = _OTHERS.get(pipeline)
-    return rewrite and partial(rewrite, rules=BlindingRules(variables))
+    return rewrite and partial(rewrite, rules=rules)
 
 
 def _open_part(table: "pa.Table", split: Callable[..., Any]) -> "pa.Table":

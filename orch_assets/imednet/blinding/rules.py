@@ -6,6 +6,7 @@ count too. Everything else is withheld: a variable whose flag is true or missing
 form that the dictionary does not list.
 """
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class BlindingRules:
             names = self._by_form.setdefault(part, {})
             names[name] = names.get(name, True) and is_open
 
-    @property
+    @cached_property
     def facts(self) -> list[object]:
         """All that these rules say: equal for two dictionaries by which all is split alike."""
         forms = sorted((repr(form), sorted(names.items())) for form, names in self._by_form.items())
@@ -87,7 +88,7 @@ class BlindingRules:
 
     def is_within(self, other: "BlindingRules") -> bool:
         """Whether everything that is open here is open by the other rules too."""
-        return (
+        return self is other or (
             (other.is_open_study or not self.is_open_study)
             and all(other.is_open_everywhere(name) for name in filter(None, self._open_names))
             and all(self._is_form_within(form, other) for form in self._by_form)

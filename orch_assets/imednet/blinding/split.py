@@ -89,12 +89,12 @@ def _split_extra(table: "pa.Table", id_column: str, split: Split) -> "tuple[pa.T
     return opened, with_masked_rows(table, withheld, mask, id_column)
 
 
-def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" = None) -> Split:
+def splitter(endpoint: str, rules: BlindingRules, intervals: "pa.Table | None" = None) -> Split:
     """Return a function that splits a study's table, or any of its rows, by the dictionary.
 
     Args:
         endpoint: ``records``, ``codings``, ``queries``, ``visits`` or ``record_revisions``.
-        variables: The study's table ``variables``.
+        rules: The study's blinding rules.
         intervals: The study's table ``intervals``; required for ``visits``, else unused.
 
     Returns:
@@ -111,7 +111,6 @@ def splitter(endpoint: str, variables: "pa.Table", intervals: "pa.Table | None" 
         KeyError: There is no such endpoint, or nothing in it is split by the dictionary.
         ValueError: The endpoint is ``visits``, and ``intervals`` is missing.
     """
-    rules = BlindingRules(variables)
     if endpoint == "records":
         return RecordSplit(rules)
     if endpoint == "visits":

@@ -48,6 +48,12 @@ class _Reading:
         return frozenset(name for name in names if name and rules.is_open_everywhere(name))
 
 
+@dataclass(frozen=True)
+class _KnownRules:
+    flags: "pa.Table"
+    rules: BlindingRules
+
+
 class DictionaryReader:
     """Reads the tables ``variables`` and ``intervals`` of studies. Thread-safe.
 
@@ -71,6 +77,7 @@ class DictionaryReader:
         self._clock = clock
         self._lock = threading.Lock()
         self._readings: dict[tuple[str, str], _Reading] = {}
+        self._rules: dict[str, _KnownRules] = {}
         for name, endpoint in self._endpoints.items():
             endpoint.on_read = partial(self._store, name)
 
@@ -92,6 +99,20 @@ class DictionaryReader:
             return None
         return reading
 
+    def rules(self, study_key: str, variables: "pa.Table") -> BlindingRules:
+        """Return the rules by a table ``variables``: the same object for tables that say the same.
+
+        All tables of a study are split by the same dictionary, which seldom changes.
+        """
+        flags = variables.select(_VARIABLE)
+        with self._lock:
+            known = self._rules.get(study_key)
+        if known is None or not known.flags.equals(flags):
+            known = _KnownRules(flags, BlindingRules(variables))
+            with self._lock:
+                self._rules[study_key] = known
+        return known.rules
+
     def now(self, name: str, study_key: str) -> "pa.Table":
         """Read a table now.
 
@@ -107,6 +128,7 @@ class DictionaryReader:
         with self._lock:
             for key in [key for key, each in self._readings.items() if self._is_old(each)]:
                 del self._readings[key]
+                self._rules.pop(key[1], None)
             self._readings[name, study_key] = reading
 
     def _is_old(self, reading: _Reading) -> bool:
@@ -148,7 +170,7 @@ class StudyDictionary:
     @cached_property
     def rules(self) -> BlindingRules:
         """The rules by ``variables``."""
-        return BlindingRules(self.variables)
+        return self._reader.rules(self._study_key, self.variables)
 
     @cached_property
     def intervals(self) -> "pa.Table":
@@ -165,8 +187,9 @@ class StudyDictionary:
             DictionaryChangedError: Something that was open before is withheld now.
             RegistryError: The current dictionary could not be read completely.
         """
+        before = self._reader.rules(self._study_key, self._before)
         now = self._reader.now("variables", self._study_key)
-        confirmed = BlindingRules(self._before).is_within(BlindingRules(now))
+        confirmed = before.is_within(self._reader.rules(self._study_key, now))
         if "intervals" in self.__dict__:  # only if they were used
             after = hidden_intervals(self._reader.now("intervals", self._study_key), self.rules)
             confirmed = confirmed and after <= hidden_intervals(self.intervals, self.rules)
@@ -187,6 +210,8 @@ def agreed(stored: "pa.Table", current: "pa.Table") -> "pa.Table":
     """Return the stored table ``variables`` with nothing open that the current one withholds."""
     import pyarrow as pa
 
+    if stored.select(_VARIABLE).equals(current.select(_VARIABLE)):
+        return stored
     ours, theirs = BlindingRules(stored), BlindingRules(current)
     rows = list(rows_of(stored, _VARIABLE))
     flags = [

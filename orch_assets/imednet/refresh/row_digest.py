@@ -27,7 +27,10 @@ def _add(hashed: Any, array: Any) -> None:
     import pyarrow as pa
 
     hashed.update(f"{array.type}/{len(array)}/".encode())
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    if array.null_count:
+        valid = array.is_valid().to_numpy(zero_copy_only=False)
+    else:
+        valid = np.ones(len(array), bool)  # each of Arrow's functions costs more than few rows do
     hashed.update(np.packbits(valid).tobytes())
     if pa.types.is_struct(array.type):
         for child in array.flatten():  # nulls of the struct are nulls of its fields
@@ -37,7 +40,7 @@ def _add(hashed: Any, array: Any) -> None:
         _add(hashed, array.flatten())  # without what null lists hold
     elif pa.types.is_string(array.type):
         _add_lengths(hashed, array)
-        hashed.update(_text_of(array.drop_null()))
+        hashed.update(_text_of(array.drop_null() if array.null_count else array))
     else:
         hashed.update(_numbers_of(array).tobytes())
 
@@ -48,7 +51,7 @@ def _add_lengths(hashed: Any, array: Any) -> None:
 
     is_text = pa.types.is_string(array.type)
     lengths = pc.binary_length(array) if is_text else pc.list_value_length(array)
-    hashed.update(lengths.fill_null(0).to_numpy().tobytes())
+    hashed.update(_without_nulls(lengths).tobytes())
 
 
 def _text_of(texts: "pa.StringArray") -> Any:
@@ -75,4 +78,8 @@ def _numbers_of(array: Any) -> Any:
         array = array.cast(pa.uint8())
     elif not pa.types.is_integer(kind):
         raise TypeError(f"Rows with {kind} have no digest.")
-    return array.fill_null(0).to_numpy()
+    return _without_nulls(array)
+
+
+def _without_nulls(numbers: Any) -> Any:
+    return (numbers.fill_null(0) if numbers.null_count else numbers).to_numpy()

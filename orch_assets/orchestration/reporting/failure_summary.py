@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from orch_assets.orchestration.reporting.results import UPSTREAM_FAILED, Failure
+from orch_assets.orchestration.reporting.matrix import MatrixEntry
+from orch_assets.orchestration.reporting.results import FAILED, UPSTREAM_FAILED, Failure
 
 # Maximum length of a line of names. The others are counted: the run's log names every failure.
 _WIDTH: Final = 160
-_CAUSES: Final = 20
+MOST_CAUSES: Final = 20
 # Characters shown of a long error: its beginning, and its end, which holds the place.
 _BEGINNING, _END = 600, 120
 
@@ -29,12 +30,16 @@ class FailedStep:
         pipeline: The pipeline.
         failure: Why it failed.
         report: URI of the failure report; None if there is none.
+        run_id: ID of the Dagster run; None if it is the current one.
+        at: When it was recorded, as a timestamp; 0 before that.
     """
 
     study_key: str
     pipeline: str
     failure: Failure
     report: str | None = None
+    at: float = 0.0
+    run_id: str | None = None
 
     @property
     def is_consequence(self) -> bool:
@@ -67,17 +72,66 @@ class Cause:
         """The failed pipelines, each once."""
         return list(dict.fromkeys(each.pipeline for each in self.failures))
 
-    def __str__(self) -> str:
-        lines = [
-            f"- {_shortened(self.failures[0].text)}",
-            f"{_count(self.studies, 'study', 'studies')}: {_joined(self.studies)}",
-            f"{_count(self.pipelines, 'pipeline', 'pipelines')}: {_joined(self.pipelines)}",
-        ]
+    @property
+    def text(self) -> str:
+        """Why the first of them failed: type, explanation and place, at most 723 characters."""
+        return _shortened(self.failures[0].text)
+
+    @property
+    def place(self) -> str:
+        """Where they were raised, such as ``labs.py:32 in labs``; empty if nothing was raised."""
+        return self.failures[0].failure.place
+
+    @property
+    def of_studies(self) -> str:
+        """The failed studies: ``study: A`` or ``3 studies: A, B, C``, at most a line of them."""
+        return f"{_count(self.studies, 'study', 'studies')}: {_joined(self.studies)}"
+
+    @property
+    def of_pipelines(self) -> str:
+        """The failed pipelines, as the studies."""
+        return f"{_count(self.pipelines, 'pipeline', 'pipelines')}: {_joined(self.pipelines)}"
+
+    @property
+    def newest_run(self) -> str | None:
+        """ID of the Dagster run of the last of them; None if it is the current one."""
+        return self.failures[-1].run_id
+
+    @property
+    def report(self) -> tuple[str, str] | None:
+        """A label, which counts the failure reports, and the URI of the first; None without one."""
         reports = [each.report for each in self.failures if each.report]
-        if reports:
-            more = f" (the first of {len(reports)})" if reports[1:] else ""
-            lines.append(f"failure report{more}: {reports[0]}")
-        return "\n  ".join(lines)
+        if not reports:
+            return None
+        more = f" (the first of {len(reports)})" if reports[1:] else ""
+        return f"failure report{more}", reports[0]
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What its failures share, in any run: type, place, and text without names and numbers."""
+        return _group_of(self.failures[0])
+
+    @property
+    def lines(self) -> list[str]:
+        """The first failure's text, and then the studies, the pipelines and the failure report."""
+        report = [": ".join(self.report)] if self.report else []
+        return [self.text, self.of_studies, self.of_pipelines, *report]
+
+    def __str__(self) -> str:
+        return "\n  ".join(["- " + self.lines[0], *self.lines[1:]])
+
+
+def step_of(entry: MatrixEntry) -> FailedStep:
+    """Return the failed step that a failed result records."""
+    cause = Failure.from_loggable(entry.error or "")
+    return FailedStep(
+        entry.study_key,
+        entry.pipeline,
+        cause,
+        entry.failure_report,
+        entry.finished_at.timestamp(),
+        entry.run_id,
+    )
 
 
 def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
@@ -91,6 +145,18 @@ def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
     )
 
 
+def causes_of_entries(entries: Iterable[MatrixEntry]) -> tuple[list[Cause], list[str]]:
+    """Return the causes of all failures in a matrix, and what is missing because of them.
+
+    The failures of a cause are in the order of their events. The second list has no sentence, or
+    one that counts the results whose upstream failed.
+    """
+    failed = sorted((e for e in entries if e.status == FAILED), key=lambda entry: entry.event_id)
+    steps = [step_of(entry) for entry in failed]
+    upstream = sum(step.is_consequence for step in steps)
+    return causes_of(steps), [missing_for_upstream(upstream)] if upstream else []
+
+
 def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:
     """Return a summary of a run with failed studies, in a few lines.
 
@@ -101,17 +167,21 @@ def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:
     causes = causes_of(failed)
     upstream = sum(each.is_consequence for each in failed)
     lines = [f"{len({each.study_key for each in failed})} of {studies} studies failed:"]
-    lines += map(str, causes[:_CAUSES])
-    if causes[_CAUSES:]:
-        lines.append(f"- {len(causes) - _CAUSES} more causes: see the errors in the run's log")
+    lines += map(str, causes[:MOST_CAUSES])
+    if causes[MOST_CAUSES:]:
+        lines.append(f"- {len(causes) - MOST_CAUSES} more causes: see the errors in the run's log")
     if upstream:
-        results = "result is" if upstream == 1 else "results are"
-        lines.append(f"{upstream} more {results} missing because an upstream failed.")
+        lines.append(missing_for_upstream(upstream))
     return "\n".join(lines)
 
 
+def missing_for_upstream(results: int) -> str:
+    """Return the sentence that counts results whose upstream failed."""
+    are = "result is" if results == 1 else "results are"
+    return f"{results} more {are} missing because an upstream failed."
+
+
 def _group_of(failed: FailedStep) -> tuple[str, str, str]:
-    """Return what failures of one cause share: type, place, and text without names and numbers."""
     text = failed.failure.explanation
     for name in (failed.study_key, quote(failed.study_key, safe=""), failed.pipeline):
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "…", text)

@@ -1,10 +1,9 @@
-"""Results of studies: the result that callers see, the failure behind it, and the matrix."""
+"""Results of studies: the result that callers see, and the failure behind it."""
 
 import re
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 from orch_assets.errors import OrchAssetsError
@@ -22,7 +21,6 @@ from orch_assets.orchestration.reporting.known_names import (
     file_of,
     names_known_to,
 )
-from orch_assets.refreshing import CARRIED_FORWARD, READ_WHOLE, RowChanges
 
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
@@ -183,159 +181,3 @@ def _trace(error: BaseException) -> str:
         codes = [(frame.f_code, line) for frame, line in frames_of(error)]
         lines = [f"{code.co_filename}:{line} in {code.co_name}\n" for code, line in codes]
         return _encodable("".join(lines))
-
-
-FAILURE_MARK: Final = "✗"
-
-_SHOWN_STUDIES: Final = 200
-
-
-@dataclass(frozen=True)
-class MatrixEntry:
-    """The newest result of one pipeline for one study.
-
-    Attributes:
-        study_key: The study.
-        pipeline: The pipeline.
-        status: ``SUCCESS`` or ``FAILED``.
-        data: The result's numbers as JSON text; None for a failure or if there is only an artifact.
-        error: The loggable error; None for a success.
-        duration_seconds: The study's own working time; None if the run ended before the study did.
-        rows: Number of rows of the table; None without a table.
-        uri: URI of the artifact; None without an artifact.
-        sha256: Hash of the artifact's bytes; None without an artifact.
-        run_id: ID of the Dagster run.
-        finished_at: When the result was recorded, UTC.
-        event_id: ID of the event; a later result has a higher ID.
-        refresh: How the result was refreshed: ``counted``, ``read whole``, ``appended`` or
-            ``carried forward``. None for results that are always made anew, and for those of
-            earlier releases.
-        rows_new: Rows that the result before lacks; None, as for the next four, if not counted.
-        rows_changed: Rows that changed, including those that were marked as deleted. Also None if
-            the table changed without a change of dates.
-        rows_deleted: Rows that were marked as deleted.
-        rows_vanished: Rows that iMednet no longer returns.
-        requests_saved: Requests that reading the whole table would have taken beyond those made.
-    """
-
-    study_key: str
-    pipeline: str
-    status: str
-    data: str | None
-    error: str | None
-    duration_seconds: float | None
-    rows: int | None
-    uri: str | None
-    sha256: str | None
-    run_id: str
-    finished_at: datetime
-    event_id: int
-    refresh: str | None = None
-    rows_new: int | None = None
-    rows_changed: int | None = None
-    rows_deleted: int | None = None
-    rows_vanished: int | None = None
-    requests_saved: int | None = None
-
-    @property
-    def changes(self) -> str | None:
-        """How the rows differ from the result before: ``+12 ~3``, or ``=`` if they don't.
-
-        There may be a third number: removed rows. ``~`` alone is an unknown number of changed rows.
-        None for a failure, for a first result, and if the rows were not compared.
-        """
-        if self.refresh == CARRIED_FORWARD:
-            return "="
-        if self.rows_new is None or self.status != SUCCESS or self._is_first:
-            return None
-        if self.rows_changed is None:
-            return " ".join([*self._counted, "~"])
-        return " ".join(self._counted) or "="
-
-    @property
-    def _is_first(self) -> bool:
-        return self.refresh == READ_WHOLE and self.rows_new == self.rows
-
-    @property
-    def _counted(self) -> list[str]:
-        counts = (self.rows_new, self.rows_changed, self.rows_deleted, self.rows_vanished)
-        new, changed, deleted, vanished = (count or 0 for count in counts)
-        found = RowChanges(new=new, changed=changed, deleted=deleted, vanished=vanished)
-        return [part for part in found.text.split() if part[1:] != "0"]
-
-
-COLUMNS: Final = tuple(field.name for field in fields(MatrixEntry))
-
-
-def newest(
-    entries: Iterable[MatrixEntry], study_keys: Sequence[str], pipelines: Sequence[str]
-) -> list[MatrixEntry]:
-    """Return the newest entry of each study and pipeline, in the order of the two arguments."""
-    latest: dict[tuple[str, str], MatrixEntry] = {}
-    for entry in entries:
-        key = (entry.study_key, entry.pipeline)
-        if key not in latest or latest[key].event_id < entry.event_id:
-            latest[key] = entry
-    return [
-        latest[study_key, pipeline]
-        for study_key in study_keys
-        for pipeline in pipelines
-        if (study_key, pipeline) in latest
-    ]
-
-
-def as_columns(entries: Sequence[MatrixEntry]) -> dict[str, list[Any]]:
-    """Return the entries as columns of a table."""
-    return {name: [getattr(entry, name) for entry in entries] for name in COLUMNS}
-
-
-def as_grid(entries: Iterable[MatrixEntry], *, brief: bool = False) -> dict[str, dict[str, str]]:
-    """Return a cell for each study and pipeline with a result.
-
-    It has the row count, ``ok`` or ``✗``, and then :attr:`MatrixEntry.changes`.
-
-    Args:
-        entries: The results.
-        brief: Where rows were compared, show only the changes.
-    """
-    grid: dict[str, dict[str, str]] = {}
-    for entry in entries:
-        grid.setdefault(entry.study_key, {})[entry.pipeline] = _cell(entry, brief=brief)
-    return grid
-
-
-def _cell(entry: MatrixEntry, *, brief: bool) -> str:
-    if entry.status != SUCCESS:
-        return FAILURE_MARK
-    rows = "ok" if entry.rows is None else f"{entry.rows:,}"
-    if entry.changes is None:
-        return rows
-    return entry.changes if brief else f"{rows} {entry.changes}"
-
-
-def failures(entries: Iterable[MatrixEntry]) -> dict[str, str]:
-    """Return a line for each failed study: its failed pipelines with the types of their errors."""
-    lines: dict[str, list[str]] = {}
-    for entry in entries:
-        if entry.status == FAILED:
-            kind = (entry.error or FAILED).partition(":")[0].partition(" (at ")[0]
-            lines.setdefault(entry.study_key, []).append(f"{entry.pipeline} {kind}")
-    return {study_key: ", ".join(line) for study_key, line in lines.items()}
-
-
-def as_markdown(entries: Sequence[MatrixEntry], pipelines: Sequence[str]) -> str:
-    """Return the matrix in Markdown: at most 200 studies, failed ones first, errors below."""
-    grid, failed = as_grid(entries), failures(entries)
-    shown = sorted(grid, key=lambda study: study not in failed)[:_SHOWN_STUDIES]
-    lines = [
-        "| study | " + " | ".join(pipelines) + " |",
-        "|---|" + "---:|" * len(pipelines),
-    ]
-    for study in shown:
-        cells = " | ".join(grid[study].get(pipeline, "") for pipeline in pipelines)
-        lines.append(f"| {study} | {cells} |")
-    lines.append("")
-    if len(grid) > len(shown):
-        lines.append(f"{len(grid) - len(shown)} more studies are in the table.\n")
-    lines += [f"- **{study}**: {failed[study]}" for study in shown if study in failed]
-    return "\n".join(lines)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.orchestration.reporting.results import FAILED, OrchestratorResult
+from orch_assets.orchestration.returned_values import is_skipped
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -44,16 +45,17 @@ def progress_bar(total: int, *, enabled: bool) -> Iterator[Callable[[Orchestrato
         TextColumn("studies"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"),
+        TextColumn("{task.fields[failed]} failed, {task.fields[skipped]} skipped"),
         TimeElapsedColumn(),
     )
-    failed = 0
+    failed = skipped = 0
     with progress_with_readings(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("studies", total=total, failed=failed)
+        task = progress.add_task("studies", total=total, failed=0, skipped=0)
 
         def advance(result: OrchestratorResult) -> None:
-            nonlocal failed
+            nonlocal failed, skipped
             failed += result["status"] == FAILED
-            progress.update(task, advance=1, failed=failed)
+            skipped += is_skipped(result["data"])
+            progress.update(task, advance=1, failed=failed, skipped=skipped)
 
         yield advance

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from orch_assets.errors import StudyCancelledError, UncaughtFailureError
 from orch_assets.orchestration.reporting.results import Failure, describe_failure
+from orch_assets.orchestration.returned_values import Skip
 from orch_assets.study import (
     Raised,
     StudyContext,
@@ -132,12 +133,15 @@ def record(raised: Raised, study: StudyContext | None = None) -> bool:
     if revoked and isinstance(raised.error, StudyCancelledError):
         return True  # the expected end of a cancelled study
     counts = not revoked and study.uncaught.note(raised)
-    StudyContextLogAdapter(_log, study.study_key).error(
+    skips = isinstance(raised.error, Skip)
+    effect = f"The study {'is skipped' if skips else 'fails'}."
+    StudyContextLogAdapter(_log, study.study_key).log(
+        logging.INFO if skips else logging.ERROR,
         "Study %s, pipeline %s: %s. %s",
         study.study_key,
         study.provenance.get("pipeline", "unknown"),
         text,
-        "The study fails." if counts else "The try had ended; no result changes.",
+        effect if counts else "The try had ended; no result changes.",
     )
     return True
 

@@ -170,16 +170,16 @@ class LocalDisk(Backend):
         Raises:
             StoreUnavailableError: The path, or a folder above it, is a symbolic link.
         """
-        path = self._root
+        path = str(self._root)
         for part in filter(None, key.split("/")):
-            path /= part
-            if path.is_symlink():
+            path = os.path.join(path, part)  # noqa: PTH118 - a fifth of the time of Path
+            if os.path.islink(path):  # noqa: PTH114 - likewise
                 raise StoreUnavailableError(
                     f"The store in {self._root} can't be used: "
-                    f"{named(path, 'a part of it', shown=str(path))} is a symbolic link, which may "
+                    f"{named(path, 'a part of it', shown=path)} is a symbolic link, which may "
                     "lead out of the store. Replace the link by what it points to."
                 )
-        return path
+        return Path(path)
 
     def _commit(self, path: Path, key: str, over: Stored | None) -> bool:
         with self._reporting():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from orch_assets.marked_names import named, named_column_type
-from orch_assets.stores.refusing import storable
+from orch_assets.stores.formats.refusing import storable
 
 if TYPE_CHECKING:
     import numpy as np

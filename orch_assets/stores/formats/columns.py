@@ -14,8 +14,8 @@ from orch_assets.errors import UnstorableTableError
 from orch_assets.marked_names import named_column_type, named_type
 from orch_assets.stores.formats.column_plans import ColumnPlan, Note, Objects, slicer
 from orch_assets.stores.formats.object_columns import plan_objects, restore_objects
+from orch_assets.stores.formats.refusing import storable
 from orch_assets.stores.formats.zones import arrow_zone, zone_note, zone_of
-from orch_assets.stores.refusing import storable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from orch_assets.marked_names import named, named_column_type
 from orch_assets.stores.formats.arrow_types import retype_column, schema_of
 from orch_assets.stores.formats.column_plans import NOTES, column_label
 from orch_assets.stores.formats.nested_json import from_json, has_json, is_nested, to_json
-from orch_assets.stores.refusing import storable
+from orch_assets.stores.formats.refusing import storable
 from orch_assets.stores.spooling import HashingFile
 
 if TYPE_CHECKING:

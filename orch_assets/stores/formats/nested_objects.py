@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from orch_assets.errors import UnstorableTableError
 from orch_assets.marked_names import named_column_type
 from orch_assets.stores.formats.column_plans import ColumnPlan, Note, Objects
-from orch_assets.stores.refusing import storable
+from orch_assets.stores.formats.refusing import storable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,8 +19,8 @@ from orch_assets.stores.formats.nested_objects import (
     plan_containers,
     restore_containers,
 )
+from orch_assets.stores.formats.refusing import storable
 from orch_assets.stores.formats.zones import arrow_zone, zone_note, zone_of
-from orch_assets.stores.refusing import storable
 
 if TYPE_CHECKING:
     import pandas as pd

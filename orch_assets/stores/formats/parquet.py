@@ -17,7 +17,7 @@ from orch_assets.stores.formats.arrow_types import (
 )
 from orch_assets.stores.formats.batches import in_row_groups
 from orch_assets.stores.formats.column_plans import column_label
-from orch_assets.stores.refusing import storable
+from orch_assets.stores.formats.refusing import storable
 from orch_assets.stores.spooling import HashingFile
 
 if TYPE_CHECKING:

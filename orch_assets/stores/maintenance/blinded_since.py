@@ -43,7 +43,7 @@ class BlindedSince:
     Attributes:
         uri: URI of the version's object.
         artifact: Name of the artifact in the store.
-        kind: ``table``, ``set`` or ``json``.
+        kind: An ``ArtifactKind``, such as ``table``.
         extension: Extension of the artifact's current object.
         version: SHA-256 of the version.
         is_current: Whether it is the current version. It can be removed only after a newer one

@@ -42,7 +42,7 @@ class MarkedVersion:
 
     Attributes:
         artifact: Name of the artifact in the store of the mark.
-        kind: ``table``, ``set`` or ``json``.
+        kind: An ``ArtifactKind``, such as ``table``.
         extension: Extension of the current object.
         version: SHA-256 of the version.
     """

@@ -7,6 +7,7 @@ import pytest
 
 from orch_assets import ImednetSDK
 from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.split import splitter
 from orch_assets.imednet.form_tables import build_form_tables
 from orch_assets_tests.imednet.form_tables.expected import arrow_name, expected_tables
@@ -44,7 +45,11 @@ def inputs(server):
     """The dictionary and the forms, and the records' open part and their withheld one."""
     with ImednetSDK(server.api_key, server.security_key, server.base_url) as sdk:
         variables, forms = sdk.variables.table(STUDY), sdk.forms.table(STUDY)
-        return variables, forms, splitter("records", variables)(sdk.records.table(STUDY))
+        return (
+            variables,
+            forms,
+            splitter("records", BlindingRules(variables))(sdk.records.table(STUDY)),
+        )
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets.errors import WithheldValueError
+from orch_assets.imednet.blinding.rules import BlindingRules
 from orch_assets.imednet.blinding.split import splitter
 from orch_assets.imednet.form_tables import build_form_tables
 from orch_assets_tests.imednet.form_tables.studies import (
@@ -25,7 +26,7 @@ PLANTED = ('"{}"', '" {} "', "{}", "{}.50", '["{}"]', '{{"x": {}}}', '"UNK {}"',
 
 
 def both_parts(dictionary, rows):
-    shown, hidden = splitter("records", dictionary)(rows)
+    shown, hidden = splitter("records", BlindingRules(dictionary))(rows)
     return (
         build_form_tables(shown, dictionary, forms(F1), only_open=True),
         build_form_tables(hidden, dictionary, forms(F1), withheld=True),
@@ -84,7 +85,7 @@ def test_a_withheld_variable_and_its_raw_column_are_in_the_withheld_table_alone(
 def test_records_split_while_a_typed_variable_was_open_are_refused():
     """Its value would otherwise be in the extra column."""
     rows = records(record({"TRTDAT": "2025-06-05"}))
-    shown, _ = splitter("records", variables(variable("TRTDAT", "DATE")))(rows)
+    shown, _ = splitter("records", BlindingRules(variables(variable("TRTDAT", "DATE"))))(rows)
     now = variables(variable("TRTDAT", "DATE", blinded=True))
     with pytest.raises(WithheldValueError) as caught:
         build_form_tables(shown, now, forms(F1), only_open=True)

@@ -12,10 +12,10 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets import ImednetSDK, LocalPipelineStore
-from orch_assets.defs.graph_run import _step
 from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.pipeline_runner import PipelineRunner
 from orch_assets.defs.resources import StoreResource
+from orch_assets.defs.runs.lane_steps import lane_step
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.demo.row_tables import Row
 from orch_assets.imednet import RequestLimiter
@@ -138,7 +138,7 @@ class Bench:
             resources=self.resources,
             log=None,  # type: ignore[arg-type]  # nothing is loaded from a store
         )
-        steps = [_step(PIPELINES[name], made_up=False) for name in names]
+        steps = [lane_step(PIPELINES[name], made_up=False) for name in names]
         if retries is not None:
             steps = [replace(step, retries=retries) for step in steps]
         with sdk:

@@ -10,10 +10,10 @@ from dagster._core.log_manager import DagsterLogManager
 
 from orch_assets import ImednetSDK, pipelines
 from orch_assets.defs.discovery import discover_pipelines
-from orch_assets.defs.graph_run import _step
 from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.pipeline_runner import PipelineRunner
 from orch_assets.defs.resources import StoreResource
+from orch_assets.defs.runs.lane_steps import lane_step
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.imednet import RequestLimiter
@@ -24,7 +24,13 @@ from orch_assets.stores import PipelineStore, open_store
 from orch_assets_tests.support.stored_tables import Tables, stored_tables
 
 # They also depend on the day on which they are made, or on what was stored before.
-_OF_THEIR_TIME: Final = {"study_summary", "record_changes", "tombstones", "dictionary_changes"}
+_OF_THEIR_TIME: Final = {
+    "study_summary",
+    "study_charts",
+    "record_changes",
+    "tombstones",
+    "dictionary_changes",
+}
 PIPELINES: Final = {
     each.name: each
     for each in in_dependency_order(
@@ -80,7 +86,7 @@ class Study:
             log=DagsterLogManager.create([]),
             reading=ReadingOptions(read_whole=full),
         )
-        steps = [_step(PIPELINES[name], made_up=False) for name in names or PIPELINES]
+        steps = [lane_step(PIPELINES[name], made_up=False) for name in names or PIPELINES]
         with sdk:
             lanes = Lanes(runner, 1, backoff=lambda _: 0.0)
             return {result.step: result for result in lanes.run({self.key: steps})}

@@ -1,0 +1,1 @@
+"""Sensors that notice what is wrong with studies, and tell it."""

@@ -1,0 +1,1 @@
+"""Reports about a study, to be passed on. Nothing here knows Dagster."""

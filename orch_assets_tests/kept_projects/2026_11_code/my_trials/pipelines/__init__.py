@@ -1,0 +1,1 @@
+"""The pipelines: functions marked with ``@study_pipeline``, one file each."""

@@ -1,0 +1,1 @@
+"""Study pipelines over an iMednet account, and their code location."""
