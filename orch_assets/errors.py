@@ -11,6 +11,7 @@ isn't installed is an ``ImportError``.
     ├── StudyCancelledError       a study that timed out or was cancelled tried to publish
     ├── UncaughtFailureError      a study with a failed thread or finalizer tried to publish
     ├── PipelineDefinitionError (ValueError)   a study pipeline or graph can't be built
+    ├── EventMetadataError (ValueError)   metadata of a result can't be added to its event
     ├── SettingError (ValueError)     a setting is invalid
     ├── AlertDeliveryError            an alert could not be delivered
     ├── MissingExtraError (ImportError)   a package of an extra isn't installed
@@ -40,6 +41,7 @@ isn't installed is an ``ImportError``.
     │   ├── ArtifactNameError (ValueError)    an invalid artifact name
     │   ├── MarkError (ValueError)    a mark can't be set, or stands against a removal
     │   ├── ArtifactNotFoundError (LookupError)   there is no such artifact or version
+    │   ├── StudiesMissingError (LookupError)   an asset requires tables that are missing or older
     │   ├── ArtifactCorruptError      bytes and manifest don't match
     │   ├── ArtifactReplacedError     the version to be replaced is no longer the current one
     │   ├── UnstorableTableError (ValueError)   a table can't be stored without changing it
@@ -52,10 +54,13 @@ a value of a data row or an API key. A name that a pipeline may have made from d
 message, so that logs can leave it out; see ``marked_names``.
 """
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 from orch_assets.marked_names import MarkedError, named, named_path
+
+# Studies that a message names.
+_MOST_NAMED: Final = 5
 
 
 class OrchAssetsError(MarkedError):
@@ -101,6 +106,10 @@ class UncaughtFailureError(OrchAssetsError):
 
 class PipelineDefinitionError(OrchAssetsError, ValueError):
     """A study pipeline or a graph of them can't be built. The message says which and why."""
+
+
+class EventMetadataError(OrchAssetsError, ValueError):
+    """Metadata of a result can't be added to its event: its key is taken, or its value is odd."""
 
 
 class SettingError(OrchAssetsError, ValueError):
@@ -431,6 +440,39 @@ class MarkError(StoreError, ValueError):
 
 class ArtifactNotFoundError(StoreError, LookupError):
     """The store has no artifact of that name, or no such version of it."""
+
+
+class StudiesMissingError(StoreError, LookupError):
+    """An asset requires the tables of all studies, and some are missing or older.
+
+    Attributes:
+        missing: Studies without a result.
+        skipped: Studies that the pipeline left out.
+        older: Studies whose table is not that of the newest run for them.
+    """
+
+    def __init__(
+        self,
+        asset: str,
+        missing: Sequence[str],
+        skipped: Sequence[str],
+        older: Sequence[str],
+    ) -> None:
+        self.missing, self.skipped, self.older = missing, skipped, older
+        groups = {"missing": missing, "skipped": skipped, "older than their newest run": older}
+        found = [f"{some(each)} ({what})" for what, each in groups.items() if each]
+        super().__init__(
+            f"{asset} is required of all studies, but not of {'; '.join(found)}. Run it for these "
+            "studies, or remove require_all from the input's metadata.",
+            artifact=asset,
+        )
+
+
+def some(studies: Sequence[str]) -> str:
+    """Return the first few studies, and how many more there are."""
+    shown = [named(study, shown=study) for study in studies[:_MOST_NAMED]]
+    more = len(studies) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 class ArtifactCorruptError(StoreError):

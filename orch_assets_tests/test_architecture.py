@@ -295,6 +295,7 @@ def test_the_public_api_is_exactly_this():
         "StudyContextLogAdapter",
         "StudyMachine",
         "StudyNotFoundError",
+        "StudyTables",
         "StudyWorkerCallable",
         "TableHistory",
         "build_form_tables",

@@ -8,7 +8,7 @@ test fails and shows which one.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -91,6 +91,8 @@ __all__ = [
     "RunFailureReason",
     "StepMaterializationData",
     "UnresolvedAssetJobDefinition",
+    "add_to_outputs",
+    "added_to_outputs",
     "cached_method",
     "can_store_batches",
     "capture_interrupts",
@@ -98,6 +100,7 @@ __all__ = [
     "execute_run",
     "log_entry",
     "notify_listeners",
+    "own_metadata",
     "process_config",
     "requested_backfills",
     "step_of",
@@ -152,6 +155,33 @@ def step_of(context: dg.InputContext | dg.OutputContext) -> Any:
     The inputs and outputs of a step share no other object that lives exactly as long as the step.
     """
     return context._step_context  # noqa: SLF001 - private access is the purpose of this module
+
+
+def own_metadata(context: dg.OutputContext) -> Mapping[str, Any]:
+    """Return the metadata that an asset gave itself for the output that is being stored.
+
+    No public name says what ``context.add_asset_metadata`` was called with.
+    """
+    step = step_of(context)
+    added = step.get_asset_metadata(context.asset_key) if step and context.has_asset_key else None
+    return {**context.output_metadata, **(added or {})}
+
+
+def add_to_outputs(context: dg.InputContext, metadata: Mapping[str, Any]) -> None:
+    """Add metadata to the events of all assets that are made from an input.
+
+    `context.add_asset_metadata` is public, but an IO manager that loads an input can't call it.
+    """
+    step = step_of(context)
+    for key in step.assets_def.keys if step and step.assets_def else ():
+        step.add_asset_metadata(metadata, asset_key=key)
+
+
+def added_to_outputs(context: dg.InputContext) -> Mapping[str, Any]:
+    """Return what :func:`add_to_outputs` has added so far."""
+    step = step_of(context)
+    keys = step.assets_def.keys if step and step.assets_def else ()
+    return next((step.get_asset_metadata(key) or {} for key in keys), {})
 
 
 def log_entry(

@@ -6,6 +6,15 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.io.event_metadata import (
+    CARRIED_FROM,
+    COLUMN_SCHEMA,
+    EARLIER_KEYS,
+    ROW_COUNT,
+    URI,
+    entry_of,
+    value_of,
+)
 from orch_assets.orchestration.reporting.failure_summary import (
     MOST_CAUSES,
     FailedStep,
@@ -14,19 +23,28 @@ from orch_assets.orchestration.reporting.failure_summary import (
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
 
+__all__ = [
+    "CARRIED_FROM",
+    "COLUMN_SCHEMA",
+    "DATA_VERSION_TAG",
+    "ROW_COUNT",
+    "URI",
+    "StoredResult",
+    "carried",
+    "data_alone",
+    "entry_of",
+    "failure",
+    "none_withheld",
+    "skipped",
+    "success",
+    "uri_of",
+    "value_of",
+    "versions_of",
+]
+
 DATA_VERSION_TAG: Final = "dagster/data_version"
-CARRIED_FROM: Final = "carried_from"
 # Metadata of the failure that ends a run after all of its studies.
 FAILED_STUDIES: Final = "failed_studies"
-REFRESH: Final = "refresh"
-
-# Keys that Dagster's UI knows.
-URI: Final = "dagster/uri"
-ROW_COUNT: Final = "dagster/row_count"
-COLUMN_SCHEMA: Final = "dagster/column_schema"
-
-# Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
-_EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
 
 _CAUSE_COLUMNS: Final = ("cause", "place", "studies", "pipelines", "failure_report")
 
@@ -155,22 +173,6 @@ def _data_value(data: Any) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.float(data) if isinstance(data, float) else dg.MetadataValue.json(data)
 
 
-def entry_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return a metadata entry by its current key or an earlier one. None if it has neither.
-
-    Args:
-        metadata: metadata of an event of any release, or from an IO manager.
-        key: the current key, such as ``URI`` or ``ROW_COUNT``.
-    """
-    return metadata.get(key, metadata.get(_EARLIER_KEYS.get(key, key)))
-
-
-def value_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return the plain value of :func:`entry_of`."""
-    entry = entry_of(metadata, key)
-    return getattr(entry, "value", entry)
-
-
 def uri_of(metadata: Mapping[str, Any]) -> str | None:
     """Return the URI of an event's artifact. None without one."""
     uri = value_of(metadata, URI)
@@ -208,4 +210,4 @@ def skipped(metadata: Mapping[str, Any]) -> str | None:
 
 
 def _has_uri(metadata: Mapping[str, Any]) -> bool:
-    return not metadata.keys().isdisjoint({URI, _EARLIER_KEYS[URI]})
+    return not metadata.keys().isdisjoint({URI, EARLIER_KEYS[URI]})

@@ -12,6 +12,7 @@ from orch_assets.defs.checks import reconciliation_check as reconciliation
 from orch_assets.defs.checks.dictionary_checks import DictionaryChecks, warn_of_unknown_studies
 from orch_assets.defs.checks.dictionary_watch import dictionary_watch
 from orch_assets.defs.dagster_internals import capture_interrupts
+from orch_assets.defs.io.event_metadata import SETTINGS
 from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
@@ -24,7 +25,7 @@ from orch_assets.defs.runs.readiness import try_keys, try_stores
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.result_log import ResultLog
 from orch_assets.defs.runs.upstream_results import skipped_before, upstream_results
-from orch_assets.defs.settings.run_settings import SETTINGS, RunSettings, SettingSources
+from orch_assets.defs.settings.run_settings import RunSettings, SettingSources
 from orch_assets.defs.state_machines.former_executions import executions_of
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.imednet.blinding import extra_fields
@@ -111,8 +112,11 @@ class GraphRun:
                     self.executions.close()
         for text in lanes.unattributed:
             self.context.log.error("A failure belongs to no study: %s", text)
-        checks = DictionaryChecks(self.context, self.keys, self.pipelines, watch)
-        checks.log({key: {step.name for step in each} for key, each in steps.items()}, self.failed)
+        add = self.successes.add_check
+        checks = DictionaryChecks(self.context, add, self.keys, self.pipelines, watch)
+        names = {key: {step.name for step in each} for key, each in steps.items()}
+        checks.add_all(names, self.failed)
+        self.successes.flush()
         if self.skips:
             self.context.log.info("%d results were skipped.", self.skips)
         if self.failed:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         split_withheld,
     )
     from orch_assets.orchestration.study_machine import StudyMachine
+    from orch_assets.orchestration.study_tables import StudyTables
 
 _HOMES = {
     "CancelHandle": "cancel",
@@ -35,6 +36,7 @@ _HOMES = {
     "SplitTable": "returned_values",
     "StudyMachine": "study_machine",
     "StudyPipeline": "pipeline",
+    "StudyTables": "study_tables",
     "StudyWorkerCallable": "pipeline",
     "pipeline_of": "pipeline",
     "split_withheld": "returned_values",
@@ -52,6 +54,7 @@ __all__ = [
     "SplitTable",
     "StudyMachine",
     "StudyPipeline",
+    "StudyTables",
     "StudyWorkerCallable",
     "pipeline_of",
     "split_withheld",

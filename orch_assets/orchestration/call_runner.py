@@ -10,6 +10,7 @@ from orch_assets.errors import OrchestratorArgumentError
 from orch_assets.orchestration.options import RunOptions
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.orchestration.reporting.results import Failure
+from orch_assets.orchestration.returned_values import Result
 from orch_assets.orchestration.steps import LaneStep, OnWorker, StepCall, StepOutput
 from orch_assets.study import make_study_logger
 
@@ -32,11 +33,11 @@ class CallRunner:
         value = self._call(call)
         if inspect.iscoroutine(value):  # an async function inside a plain wrapper
             value = asyncio.run(value)
-        return StepOutput(result=value)
+        return StepOutput(result=_alone(value))
 
     async def run_async(self, call: StepCall, on_worker: OnWorker) -> StepOutput:  # noqa: ARG002 - nothing here blocks
         """Await an ``async`` function."""
-        return StepOutput(result=await self._call(call))
+        return StepOutput(result=_alone(await self._call(call)))
 
     def report(self, call: StepCall, failure: Failure) -> None:  # noqa: ARG002 - the caller gets the failure itself
         """Store nothing."""
@@ -45,6 +46,11 @@ class CallRunner:
     def provenance(self, call: StepCall) -> Mapping[str, str]:
         """Return the function's name."""
         return {"pipeline": call.step.name}
+
+
+def _alone(value: Any) -> Any:
+    """Return a result without its metadata, which is for Dagster."""
+    return value.value if isinstance(value, Result) else value
 
 
 def step_of(function: Callable[..., Any], options: RunOptions) -> LaneStep:

@@ -99,10 +99,12 @@ class Document:
 
     Attributes:
         content: A matplotlib or plotly figure, or bytes.
-        media_type: Media type of bytes: ``image/png``, ``text/html`` or ``application/pdf``. None
-            for a figure: a matplotlib figure is stored as PNG, a plotly figure as HTML.
-        show: Whether Dagster's event log, and so the UI, also holds the document; only up to 30 KB.
-            Everybody who can open the UI then sees what it shows.
+        media_type: Media type of bytes: ``image/png``, ``image/svg+xml``, ``text/html`` or
+            ``application/pdf``. A plotly figure is always stored as HTML. A matplotlib figure is
+            stored as PNG if this is None, or else as PNG, SVG or PDF.
+        show: Whether Dagster's event log, and so the UI, also holds the picture: PNG or SVG, up to
+            30 KB in base64. Everybody who can open the UI then sees it, and no retention,
+            redaction or erasure of the store removes it.
         thumbnail: A smaller PNG picture, which ``show`` shows in place of the document.
     """
 
@@ -119,7 +121,8 @@ class Result:
     Attributes:
         value: Whatever the pipeline could return alone.
         metadata: Entries for the event: numbers, text or any ``dagster.MetadataValue``. They are
-            shown as they are, so write no data value into them.
+            shown as they are, so write no data value into them. A key that this package writes
+            itself, such as ``sha256``, is an error. Without Dagster, they are left out.
     """
 
     value: Any

@@ -5,8 +5,9 @@ of them stored must never be reported as missing.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from orch_assets.errors import ArtifactNameError
@@ -124,8 +125,9 @@ class MisplacedArtifacts:
         return named_uri(self._backend.uri(key), key)
 
 
-def _earlier_paths(name: str) -> Iterator[str]:
-    """Yield the paths at which a development version may have stored an artifact.
+@lru_cache(maxsize=4096)  # each run looks the same names up several times
+def _earlier_paths(name: str) -> tuple[str, ...]:
+    """Return the paths at which a development version may have stored an artifact.
 
     Names that a person chose were stored unchanged. In names made of an asset's key and a study's
     key, each part was encoded by an earlier rule. Paths that are the current path of some name are
@@ -133,10 +135,13 @@ def _earlier_paths(name: str) -> Iterator[str]:
     """
     asset, *keys = name.split("/")
     assets = {_encoded(asset), ".".join(map(_encoded, filter(None, asset.split("."))))}
-    for path in {name, *("/".join([each, *map(_encoded, keys)]) for each in assets)}:
-        is_possible = all(len(part.encode()) <= MAX_PART_BYTES for part in path.split("/"))
-        if is_possible and not _is_current_path(path):
-            yield path
+    paths = {name, *("/".join([each, *map(_encoded, keys)]) for each in assets)}
+    return tuple(
+        path
+        for path in paths
+        if all(len(part.encode()) <= MAX_PART_BYTES for part in path.split("/"))
+        and not _is_current_path(path)
+    )
 
 
 def _is_current_path(path: str) -> bool:

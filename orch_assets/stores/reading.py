@@ -17,12 +17,7 @@ from orch_assets.stores.manifest import Content, Manifest, publication_here_and_
 from orch_assets.stores.names import check_location
 from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.order.marks import Mark, MarkedVersion, check_mark_name
-from orch_assets.stores.stored_versions import (
-    DescribedVersion,
-    SetVersion,
-    StoredMember,
-    TableVersion,
-)
+from orch_assets.stores.stored_versions import DescribedVersion, SetVersion, TableVersion
 from orch_assets.study import check_study_key
 
 if TYPE_CHECKING:
@@ -196,27 +191,22 @@ class StoredArtifacts(ArtifactHistory):
     def previous_members(self, name: str, version: str | None = None) -> SetVersion | None:
         """Return the version of a set that its next version is made from.
 
-        Only the list of its tables is read. :meth:`publish_set` takes tables of it as they are.
-        Arguments, result and errors are those of :meth:`previous`.
+        Its tables aren't read, and their list only when it is needed. :meth:`publish_set` takes
+        tables of it as they are. Arguments, result and errors are those of :meth:`previous`.
         """
         keys = self._keys(name, ArtifactKind.SET)
         manifest = self._last_publication(keys, version)
         if manifest is None:
             return None
-        uri, sha256 = self._backend.uri(keys.current), manifest.content.sha256
-        with self._publisher.open_version(keys, sha256) as file:
-            index = SetIndex.read(file)
-        members = {
-            member: StoredMember(uri, sha256, content, index.format)
-            for member, content in index.members.items()
-        }
-        files = TableFiles(self._publisher, table_format(index.format))
+        uri = self._backend.uri(keys.current)
 
-        def open_table(described: Manifest) -> TableVersion:
+        def open_table(described: Manifest, format_: StorageFormat) -> TableVersion:
+            files = TableFiles(self._publisher, table_format(format_))
             opened = partial(self._publisher.open_member, keys, described.content.sha256)
             return TableVersion(uri, described, files, opened)
 
-        return SetVersion(uri, manifest, members, open_table)
+        open_index = partial(self._publisher.open_version, keys, manifest.content.sha256)
+        return SetVersion(uri, manifest, open_index, open_table)
 
     def previous_document(
         self, name: str, kind: ArtifactKind, version: str | None = None

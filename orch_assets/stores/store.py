@@ -21,12 +21,12 @@ from orch_assets.stores.maintenance.blinded_since import (
 )
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
-from orch_assets.stores.manifest import Content
+from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
 from orch_assets.stores.stored_values import State, StoredValues, plain_state, writes
-from orch_assets.stores.stored_versions import StoredMember
+from orch_assets.stores.stored_versions import StoredMember, TableVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -232,12 +232,17 @@ class PipelineStore(StoredArtifacts, StoredValues):
 
     def _unchanged(self, keys: ArtifactKeys, refresh: "PartRefresh") -> Published:
         """Return the earlier version of a table that hasn't changed, if it is still current."""
-        earlier = refresh.earlier.version if refresh.earlier else ""
-        manifest = self._publisher.last_publication(keys)
-        current = manifest.content.sha256 if manifest else None
-        if manifest is None or current != earlier:
-            raise ArtifactReplacedError(keys.name, earlier, current)
-        return Published.of(self._backend.uri(keys.current), manifest)
+        earlier, uri = refresh.earlier, self._backend.uri(keys.current)
+        version = earlier.version if earlier else ""
+        manifest: Manifest | None
+        if isinstance(earlier, TableVersion) and earlier.uri == uri:
+            manifest, current = earlier.manifest, self._publisher.order.head(keys).version
+        else:
+            manifest = self._publisher.last_publication(keys)
+            current = manifest.content.sha256 if manifest else None
+        if manifest is None or current != version:
+            raise ArtifactReplacedError(keys.name, version, current)
+        return Published.of(uri, manifest)
 
     def _store_member(
         self, keys: ArtifactKeys, position: int, member: str, table: "Table | StoredMember"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from orch_assets.stores.artifacts import StorageFormat
+from orch_assets.stores.artifacts import SetIndex, StorageFormat
 from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.manifest import Content, Manifest, Publication
 from orch_assets.stores.spooling import FileView
@@ -27,12 +27,14 @@ class DescribedVersion:
 
     Attributes:
         uri: URI of the artifact's current object.
+        manifest: The manifest.
         content: Description of the version's bytes.
         publication: The last publication of the version.
     """
 
     def __init__(self, uri: str, manifest: Manifest) -> None:
         self.uri = uri
+        self.manifest = manifest
         self.content: Content = manifest.content
         self.publication: Publication = manifest.publications[-1]
 
@@ -85,30 +87,42 @@ class StoredMember:
 
 
 class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
-    """A version of a set: its tables by name, none of which was read.
+    """A version of a set: its tables by name, none of which is read.
+
+    The list of the tables is fetched and verified when it is first needed. That raises what reading
+    a :class:`TableVersion` raises.
 
     Args:
         uri: URI of the set's current object.
         manifest: Manifest of the version.
-        members: The tables.
-        open_table: Returns the table that the content of a manifest describes.
+        open_index: Opens the list of the tables after verifying it.
+        open_table: Returns the table that the content of a manifest describes, in a format.
     """
 
     def __init__(
         self,
         uri: str,
         manifest: Manifest,
-        members: Mapping[str, StoredMember],
-        open_table: "Callable[[Manifest], TableVersion]",
+        open_index: Callable[[], AbstractContextManager[BinaryIO]],
+        open_table: "Callable[[Manifest, StorageFormat], TableVersion]",
     ) -> None:
         super().__init__(uri, manifest)
-        self._manifest = manifest
-        self._members = members
+        self._open_index = open_index
         self._open_table = open_table
+
+    @cached_property
+    def _members(self) -> Mapping[str, StoredMember]:
+        with self._open_index() as file:
+            index = SetIndex.read(file)
+        return {
+            name: StoredMember(self.uri, self.version, content, index.format)
+            for name, content in index.members.items()
+        }
 
     def table(self, name: str) -> "TableVersion":
         """Return a table to be read."""
-        return self._open_table(replace(self._manifest, content=self._members[name].content))
+        member = self._members[name]
+        return self._open_table(replace(self.manifest, content=member.content), member.format)
 
     def __getitem__(self, name: str) -> StoredMember:
         """Return a table."""
@@ -154,11 +168,13 @@ class TableVersion(DescribedVersion):
         self._open_verified = open_verified
         self._fetching = threading.Lock()
         self._fetched: _FetchedFile | None = None
+        self._unread: Iterator[pa.RecordBatch] | None = None
 
     @cached_property
     def schema(self) -> "pa.Schema":
         """Schema of the table, as ``download_table`` returns it; fetches the file."""
-        return self._stream(self._file())[0]
+        schema, self._unread = self._stream(self._file())
+        return schema
 
     def columns(self, names: Sequence[str]) -> "pa.Table":
         """Return some columns of all rows, in the given order; Parquet reads only these.
@@ -168,18 +184,18 @@ class TableVersion(DescribedVersion):
         """
         from orch_assets.stores.tables import without_notes
 
-        file = self._file()
-        schema, _ = self._stream(file)
         for name in names:
-            schema.field(name)
-        return without_notes(self._files.read(file.view(), self.content, self._name, names))
+            self.schema.field(name)
+        view = self._file().view()
+        return without_notes(self._files.read(view, self.content, self._name, names))
 
     def batches(self) -> "Iterator[pa.RecordBatch]":
         """Yield all rows; one row group is in memory at once."""
-        file = self._file()
-        schema, batches = self._stream(file)
-        for batch in batches:
-            yield batch.replace_schema_metadata(schema.metadata)
+        file, metadata = self._file(), self.schema.metadata
+        with self._fetching:  # what was opened for the schema is read once
+            batches, self._unread = self._unread, None
+        for batch in batches or self._stream(file)[1]:
+            yield batch.replace_schema_metadata(metadata)
         with self._fetching:
             if self._fetched is file:
                 self._fetched = None

@@ -356,6 +356,22 @@ class PreviousContract(StoreFixtures):
         assert tables["a"].equals(ROWS)
         assert store.verify() == []
 
+    def test_the_list_of_a_sets_tables_is_read_once_it_is_needed(
+        self, store: PipelineStore, objects: Objects, remove: Remove
+    ) -> None:
+        store.publish_set({"a": ROWS}, "s", state=STATE)
+        store, backend = watched(store)
+        previous = store.previous_members("s")
+        assert (previous.state, previous.num_rows) == (STATE, 3)
+        assert not any("/versions/" in key for key in backend.opened)
+        assert [*previous] == [*previous] == ["a"]
+        assert sum("/versions/" in key for key in backend.opened) == 1
+        previous = store.previous_members("s")
+        (key,) = [key for key in objects() if "/versions/" in key]
+        remove(key)
+        with pytest.raises(ArtifactNotFoundError):
+            len(previous)
+
     def test_a_table_of_a_set_is_read_from_the_version_it_was_taken_from(
         self, store: PipelineStore
     ) -> None:

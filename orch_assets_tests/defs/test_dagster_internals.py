@@ -156,6 +156,58 @@ def test_input_and_output_of_a_step_belong_to_one_step(instance: dg.DagsterInsta
     assert of_first is not None
 
 
+def test_an_io_manager_sees_the_metadata_that_an_asset_gives_itself(
+    instance: dg.DagsterInstance,
+) -> None:
+    seen = []
+
+    class Seeing(dg.IOManager):
+        def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+            seen.append(
+                {name: value.value for name, value in internals.own_metadata(context).items()}
+            )
+
+        def load_input(self, context: dg.InputContext) -> None:
+            raise NotImplementedError
+
+    @dg.asset
+    def table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        context.add_output_metadata({"b": 2})
+        context.add_asset_metadata(metadata={"c": dg.MetadataValue.int(3)})
+        return dg.MaterializeResult(value=1, metadata={"a": 1})
+
+    dg.materialize([table], instance=instance, resources={"io_manager": Seeing()})
+    assert seen == [{"a": 1, "b": 2, "c": 3}]
+
+
+def test_what_an_input_adds_is_on_the_materialization_of_what_is_made_from_it(
+    instance: dg.DagsterInstance,
+) -> None:
+    class Adding(dg.IOManager):
+        def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+            pass
+
+        def load_input(self, context: dg.InputContext) -> int:
+            added = internals.added_to_outputs(context)
+            internals.add_to_outputs(context, {"inputs": len(added) + 1, **added})
+            return 1
+
+    @dg.asset
+    def first() -> int:
+        return 1
+
+    @dg.asset
+    def second(first: int) -> int:
+        return first
+
+    made = dg.materialize([first, second], instance=instance, resources={"io_manager": Adding()})
+    (event,) = made.asset_materializations_for_node("second")
+    assert event.metadata["inputs"].value == 1
+    with dg.build_input_context(asset_key=KEY) as context:  # outside a step
+        internals.add_to_outputs(context, {"inputs": 1})
+        assert internals.added_to_outputs(context) == {}
+
+
 def test_a_run_is_made_with_an_origin_and_executed_later(instance: dg.DagsterInstance) -> None:
     @dg.op
     def nothing() -> None:

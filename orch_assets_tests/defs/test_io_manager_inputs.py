@@ -181,12 +181,29 @@ def test_all_studies_are_a_dict_even_where_there_is_one(tmp_path, real):
     assert list(together(dict[str, pd.DataFrame], tmp_path, real)) == ["ONC-301"]
 
 
-def test_studies_that_were_never_stored_are_left_out_on_request(tmp_path, real):
+def test_studies_that_were_never_stored_are_left_out_unless_all_are_required(tmp_path, real):
     run(tmp_path, real, subjects, partition_key="ONC-301")
     ins = {"subjects": dg.AssetIn(metadata={"allow_missing_partitions": True})}
     assert list(together(dict[str, pd.DataFrame], tmp_path, real, ins=ins)) == ["ONC-301"]
+    assert list(together(dict[str, pd.DataFrame], tmp_path, real)) == ["ONC-301"]
+    ins = {"subjects": dg.AssetIn(metadata={"require_all": True})}
     with pytest.raises(Exception, match="CARD-12"):
-        together(dict[str, pd.DataFrame], tmp_path, real)
+        together(dict[str, pd.DataFrame], tmp_path, real, ins=ins)
+
+
+def test_other_partitions_that_were_never_stored_are_left_out_on_request(tmp_path, real):
+    days = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-01-03")
+
+    @dg.asset(partitions_def=days, name="subjects")
+    def daily() -> pd.DataFrame:
+        return pd.DataFrame({"n": [1]})
+
+    run(tmp_path, real, daily, partition_key=DAYS[0])
+    ins = {"subjects": dg.AssetIn(metadata={"allow_missing_partitions": True})}
+    seen = together(dict[str, pd.DataFrame], tmp_path, real, daily, ins=ins)
+    assert list(seen) == [DAYS[0]]
+    with pytest.raises(Exception, match=DAYS[1]):
+        together(dict[str, pd.DataFrame], tmp_path, real, daily)
 
 
 @pytest.mark.parametrize("annotation", [pd.DataFrame, pa.Table, pa.RecordBatchReader, pl.DataFrame])

@@ -1,6 +1,6 @@
 """The checks of the table ``variables``, which a run evaluates at its end."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,23 +35,25 @@ class DictionaryChecks:
     """Evaluates the checks of a run's studies.
 
     Attributes:
-        context: Logs the evaluations.
+        context: Logs warnings.
+        add: Adds an evaluation to what is to be logged.
         keys: Asset keys, by pipeline name.
         pipelines: The pipelines of the graph; one of them is ``variables``.
         watch: What the run found in the dictionaries.
     """
 
     context: dg.AssetExecutionContext
+    add: Callable[[dg.AssetCheckEvaluation], None]
     keys: Mapping[str, dg.AssetKey]
     pipelines: Sequence[StudyPipeline]
     watch: DictionaryWatch
 
-    def log(
+    def add_all(
         self,
         steps: Mapping[str, Collection[str]],
         failed: Mapping[str, Sequence[FailedStep]],
     ) -> None:
-        """Log the evaluations of each study whose dictionary was to be read.
+        """Add the evaluations of each study whose dictionary was to be read.
 
         Args:
             steps: Pipelines that the run ran, by study.
@@ -63,7 +65,7 @@ class DictionaryChecks:
             pipelines = [each.pipeline for each in failed.get(study_key, ())]
             try:
                 for evaluation in self.evaluations(study_key, pipelines):
-                    self.context.log_event(evaluation)
+                    self.add(evaluation)
             except Exception as error:  # noqa: BLE001 - the results are logged; only checks are lost
                 reason = describe_failure(error).loggable
                 self.context.log.warning("Study %s, dictionary checks: %s", study_key, reason)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from orch_assets.defs.events import COLUMN_SCHEMA, ROW_COUNT, URI
+from orch_assets.defs.dagster_internals import own_metadata
 from orch_assets.defs.io.artifact_names import (
     artifact_name,
     key_columns,
@@ -16,6 +16,13 @@ from orch_assets.defs.io.artifact_names import (
     partition_keys,
 )
 from orch_assets.defs.io.asset_names import names_known_in, with_known_names_only
+from orch_assets.defs.io.event_metadata import (
+    COLUMN_SCHEMA,
+    ROW_COUNT,
+    URI,
+    beside_own_metadata,
+    check_own_metadata,
+)
 from orch_assets.defs.io.loading import (
     LAZY,
     POLARS,
@@ -25,6 +32,7 @@ from orch_assets.defs.io.loading import (
     requested_table_type,
     without_none,
 )
+from orch_assets.defs.io.pooling import Pool, is_over_studies, pool_studies
 from orch_assets.defs.io.previews import preview_metadata
 from orch_assets.defs.io.step_inputs import publishing, reading
 from orch_assets.defs.io.table_types import (
@@ -36,10 +44,11 @@ from orch_assets.defs.io.table_types import (
 )
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
-from orch_assets.errors import UnstorableValueError
+from orch_assets.errors import ArtifactNotFoundError, UnstorableValueError
 from orch_assets.marked_names import named, named_column_type, with_known_names
 from orch_assets.orchestration.reporting.known_names import KnownNames
 from orch_assets.orchestration.returned_values import Document
+from orch_assets.orchestration.study_tables import StudyTables
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore, Published, StorageFormat
@@ -62,9 +71,15 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     ``polars.LazyFrame``. Several partitions are loaded as a dict by partition. If the annotation is
     a table, they are loaded as one table with the partition's key in a column. The column is
     ``study_key`` for studies and ``partition_key`` for other partitions; with several dimensions,
-    there is one column per dimension, with the dimension's name. With the input metadata
-    ``{"allow_missing_partitions": True}``, partitions that were never stored are skipped. If there
-    are no partitions to load, ``<table> | None`` is None.
+    there is one column per dimension, with the dimension's name. If there are no partitions to
+    load, ``<table> | None`` is None.
+
+    Of the tables of studies, those are loaded that are there. The dict, a ``StudyTables``, says
+    which studies are missing, skipped or older than their newest run. The metadata of what the step
+    makes says it too, whatever the input's type. With the input metadata
+    ``{"require_all": True}``, such a study is an error; with ``"unless skipped"``, only a missing
+    or older one. Other partitions must all be stored, unless the input's metadata has
+    ``{"allow_missing_partitions": True}``.
 
     With the input metadata ``{"as_of": …}``, an input is read as of a moment (ISO 8601 with a time
     zone) or from a mark, by its name. A partition that the mark doesn't hold is an error, even if
@@ -86,15 +101,19 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         names.
 
         Raises:
+            EventMetadataError: The asset gives metadata under a key of this IO manager.
             StoreError: The result can't be stored; nothing was published.
         """
         name = _output_name(context)
         known = names_known_in(context)
+        own: Mapping[str, Any] = own_metadata(context)
+        check_own_metadata(own, context.output_metadata)
         with publishing(context), with_known_names_only(known):
             value = as_result(obj)
             published = _publish(self.pipeline_store(), value, name)
         metadata = _metadata(published, known, context.definition_metadata)
-        context.add_output_metadata({**metadata, **preview_metadata(value)})
+        metadata.update(preview_metadata(value))
+        context.add_output_metadata({**beside_own_metadata(metadata, own)})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return a result, or the results of several partitions.
@@ -102,6 +121,7 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         Raises:
             ArtifactNotFoundError: The result was never stored.
             ArtifactCorruptError: The stored bytes are not those that were published.
+            StudiesMissingError: The input requires all studies, and some are missing or older.
             StoreError: The tables of several partitions have incompatible schemas.
         """
         with reading(context), with_known_names_only(names_known_in(context)):
@@ -118,14 +138,32 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         names = {key: artifact_name(context.asset_key, key) for key in partition_keys(context)}
         if not _requests_many(context, list(names)):
             return load(store, next(iter(names.values())), table_type, as_of)
-        if _allows_missing(context):
-            names = {key: name for key, name in names.items() if _is_stored(store, name)}
+        pool = self._pool(context, names, as_of)
         if is_table_type(annotation):
-            if optional and not names:
+            pool.refuse_data(context)
+            if optional and not pool.given:
                 return None
-            columns = {name: key_columns(context, key) for key, name in names.items()}
+            columns = {names[key]: key_columns(context, key) for key in pool.given}
             return load_together(store, columns, table_type, as_of)
-        return {str(key): load(store, name, table_type, as_of) for key, name in names.items()}
+        loaded = {key: load(store, names[key], table_type, as_of) for key in pool.given}
+        if pool.gaps.missing and not (loaded or pool.data or _allows_missing(context)):
+            asset = context.asset_key.to_user_string()
+            raise ArtifactNotFoundError(
+                f"No study has a result of {asset}: materialize it first.", artifact=asset
+            )
+        tables = StudyTables[Any]({str(key): each for key, each in {**loaded, **pool.data}.items()})
+        tables.gaps = pool.gaps
+        return tables
+
+    def _pool(self, context: dg.InputContext, names: Mapping[str, str], as_of: str | None) -> Pool:
+        """Return which of an input's partitions are to be loaded."""
+        store = self.pipeline_store()
+        if as_of is None and is_over_studies(context):
+            stored = store.list_artifacts(artifact_name(context.asset_key, None))
+            return pool_studies(context, names, {*stored})
+        if _allows_missing(context):
+            return Pool([key for key, name in names.items() if _is_stored(store, name)])
+        return Pool([*names])
 
 
 class StudyIOManager(PipelineIOManager):

@@ -16,9 +16,11 @@ import dagster as dg
 
 from orch_assets.defs.events import ROW_COUNT, URI, StoredResult, entry_of, value_of
 from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.event_metadata import Metadata, io_managers_metadata
 from orch_assets.defs.io.io_contexts import output_context
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.refresh_metadata import (
+    reading_counts,
     rebuild_of,
     refresh_metadata,
     refresh_of,
@@ -26,7 +28,6 @@ from orch_assets.defs.io.refresh_metadata import (
 )
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError, StoreError, UnstorableTableError
-from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable
@@ -47,8 +48,6 @@ _HELD_BYTES: Final = 16 << 20
 _HELD_ROWS: Final = 100_000
 # Keys in the open table's metadata for the metadata of its withheld part.
 _WITHHELD: Final = {ROW_COUNT: "withheld_rows", URI: "withheld_uri", "sha256": "withheld_sha256"}
-
-Metadata = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class OutputWriter:
                 stream = _DelayedCommit(value, held.collect(value), before_commit)
                 metadata = self._store(call, io_manager, stream)
         handover = held.table() if stored is None else UnchangedTable(stored)
-        return {**metadata, **_reading_counts(value.counts)}, handover
+        return {**metadata, **reading_counts(value.counts)}, handover
 
     def _unchanged(
         self,
@@ -194,8 +193,7 @@ class OutputWriter:
         events: Any = io_manager.handle_output(context, value)
         if inspect.isgenerator(events):  # Dagster lets an IO manager yield events
             deque(events, maxlen=0)
-        metadata: Metadata = context.get_logged_metadata()
-        return metadata
+        return io_managers_metadata(context.get_logged_metadata())
 
 
 class _HeldBatches:
@@ -339,16 +337,3 @@ def _is_named_by_source(value: Any) -> bool:
     """Return whether every key of a result appears in the pipeline's source, so none is data."""
     known = current_known_names()
     return known is None or not isinstance(value, Mapping) or all(map(known.knows, value))
-
-
-def _reading_counts(counts: ReadingCounts) -> Metadata:
-    """Return the counts of a download, for the event; nothing if there was no download."""
-    if counts.expected is None:
-        return {}
-    return {
-        "expected": dg.MetadataValue.int(counts.expected),
-        "arrived": dg.MetadataValue.int(counts.arrived),
-        "pages": dg.MetadataValue.int(counts.pages),
-        "retries": dg.MetadataValue.int(counts.retries),
-        "replaced_surrogates": dg.MetadataValue.int(counts.replaced_surrogates),
-    }

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.io.event_metadata import PREVIEW
 from orch_assets.orchestration.returned_values import Document
 from orch_assets.stores.formats.documents import PNG, SVG
-
-PREVIEW: Final = "preview"
 
 # Of the picture in base64, as the event log holds it.
 _MOST_BYTES: Final = 30 << 10

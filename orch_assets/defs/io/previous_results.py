@@ -1,5 +1,6 @@
 """The stored results that incremental pipelines start from."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.refreshing import PreviousResult, StoredTable, TableHistory
+from orch_assets.stores.artifacts import ArtifactKind
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class PreviousResults:
             None if own else stored_version(self.restricted, artifact, versions),
             self.options.read_whole,
             self.options.accept_other_registry,
-            upstreams=partial(self._upstream, study_key, table),
+            # Who builds both parts of a result asks twice.
+            upstreams=functools.cache(partial(self._upstream, study_key, table)),
         )
 
     def _upstream(self, study_key: str, table: StoredTable, name: str) -> PreviousResult | None:
@@ -135,11 +138,10 @@ def stored_version(
     if not isinstance(io_manager, PipelineIOManager):
         return None
     store = io_manager.pipeline_store()
-    for find in (store.previous, store.previous_members):
-        found = find(artifact)
-        if versions is not None and found is not None:
-            version = versions.get(found.uri)
-            found = None if version is None else find(artifact, version)
+    finders = {ArtifactKind.TABLE: store.previous, ArtifactKind.SET: store.previous_members}
+    for kind, find in finders.items():
+        version = None if versions is None else versions.get(store.uri(artifact, kind=kind))
+        found = find(artifact, version) if version or versions is None else None
         if found is not None:
             return found
     return None

@@ -4,14 +4,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from orch_assets.charts.small_cells import min_cell
 from orch_assets.defs.checks.drift_check import VARIABLES
-from orch_assets.defs.events import COLUMN_SCHEMA, REFRESH, ROW_COUNT, URI, uri_of, versions_of
+from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.event_metadata import REFRESH, of_the_artifact
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.previous_results import stored_document, stored_version
 from orch_assets.defs.runs.earlier_results import newest_materializations
@@ -24,18 +25,6 @@ from orch_assets.version import source_digest
 
 if TYPE_CHECKING:
     from orch_assets.stores.stored_versions import DescribedVersion
-
-# What the event of a result says about its artifact.
-_OF_THE_ARTIFACT: Final = (
-    URI,
-    ROW_COUNT,
-    COLUMN_SCHEMA,
-    "bytes",
-    "sha256",
-    "withheld_rows",
-    "withheld_uri",
-    "withheld_sha256",
-)
 
 Result = tuple[str, str]
 
@@ -109,8 +98,7 @@ class PureResults:
             return None
         if not all(_is_alike(part, provenance) and part.inputs == inputs for part in parts):
             return None
-        kept = {name: event[name] for name in _OF_THE_ARTIFACT if name in event}
-        return {**kept, REFRESH: dg.MetadataValue.text(CARRIED_FORWARD)}
+        return {**of_the_artifact(event), REFRESH: dg.MetadataValue.text(CARRIED_FORWARD)}
 
     def _inputs(self, pipeline: StudyPipeline, study_key: str) -> dict[str, str] | None:
         """Return the versions that the pipeline would take now, as a manifest would list them.

@@ -1,12 +1,13 @@
-"""What a refresh found, for the event and the log of a study."""
+"""What a reading or a refresh found, for the event and the log of a study."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import REFRESH
+from orch_assets.defs.io.event_metadata import REFRESH
 from orch_assets.imednet.form_tables import FormTables
+from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.refreshing import COUNTED, PartRefresh, RowChanges
@@ -15,6 +16,19 @@ REFRESH_REASON: Final = "refresh_reason"
 
 _KNOWN_BY_ID: Final = frozenset({"rows_new", "rows_vanished"})
 _COUNTED_ROWS: Final = ("new", "changed", "deleted", "vanished", "unchanged")
+
+
+def reading_counts(counts: ReadingCounts) -> Mapping[str, Any]:
+    """Return the counts of a download, for the event; nothing if there was no download."""
+    if counts.expected is None:
+        return {}
+    return {
+        "expected": dg.MetadataValue.int(counts.expected),
+        "arrived": dg.MetadataValue.int(counts.arrived),
+        "pages": dg.MetadataValue.int(counts.pages),
+        "retries": dg.MetadataValue.int(counts.retries),
+        "replaced_surrogates": dg.MetadataValue.int(counts.replaced_surrogates),
+    }
 
 
 def refresh_of(value: Any) -> PartRefresh | None:

@@ -47,6 +47,11 @@ class ResultLog:
         dg.serialize_value(event)
         self._pending.append(event)
 
+    def add_check(self, evaluation: dg.AssetCheckEvaluation) -> None:
+        """Add the evaluation of a check, for the next :meth:`flush`; raises as :meth:`add`."""
+        dg.serialize_value(evaluation)
+        self._checks.append(evaluation)
+
     def flush(self) -> None:
         """Log what was added, and the checks of it.
 

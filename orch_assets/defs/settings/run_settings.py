@@ -15,8 +15,6 @@ from orch_assets.orchestration.defining.similar_names import (
 )
 from orch_assets.orchestration.pipeline import StudyPipeline
 
-# Key in the metadata of events, and in manifests.
-SETTINGS: Final = "settings"
 _IN_CODE: Final = "build_definitions(per_study=…)"
 
 

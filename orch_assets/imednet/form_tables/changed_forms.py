@@ -77,6 +77,7 @@ class EarlierForms:
         """
         try:
             stored = RecordColumns(self.records.schema).schema
+            _ = len(self.tables)  # fetches and verifies their list
             return (
                 stored.equals(columns.schema, check_metadata=True)
                 and _is_same(self.variables, variables)

@@ -125,9 +125,7 @@ class RefreshPlan:
                     earlier=stored,
                     # A part that isn't stored has no rows; it may have to be stored nevertheless.
                     unchanged=stored is not None,
-                    state=functools.partial(
-                        dict, stored.state if stored else basis.state.without_rows(schema).as_json()
-                    ),
+                    state=functools.partial(_state_of_unchanged, stored, basis, schema),
                     changes=self._changes,
                 ),
                 _no_rows(),
@@ -271,6 +269,12 @@ def _has_columns(part: StoredTable, table: RefreshedTable) -> bool:
         name in schema.names and schema.field(name).type == table.schema.field(name).type
         for name in names
     )
+
+
+def _state_of_unchanged(
+    stored: StoredTable | None, basis: Basis, schema: "pa.Schema"
+) -> Mapping[str, Any]:
+    return stored.state if stored else basis.state.without_rows(schema).as_json()
 
 
 def _no_rows() -> "Generator[pa.RecordBatch, None, None]":

@@ -38,6 +38,8 @@ _THREADED_VALUES = 1_000_000
 _STREAM_ROWS = 1 << 13
 # Bytes for each column. Without a buffer, a row group's columns are read whole before decoding.
 _STREAM_BUFFER = 1 << 20
+# pyarrow writes each page and its header by itself, and would call Python for each.
+_WRITE_BUFFER = 1 << 18
 
 
 class ParquetFormat:
@@ -67,8 +69,11 @@ class ParquetFormat:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        readable = _readable(schema)
-        with pq.ParquetWriter(file, readable, compression="zstd", compression_level=1) as writer:
+        readable, options = _readable(schema), {"compression": "zstd", "compression_level": 1}
+        with (
+            pa.BufferedOutputStream(pa.PythonFile(file, "w"), _WRITE_BUFFER) as buffered,
+            pq.ParquetWriter(buffered, readable, **options) as writer,
+        ):
             for table in in_row_groups(blocks):
                 _check_narrowing(table)
                 group = table if readable is schema else table.cast(readable)
