@@ -49,7 +49,7 @@ def report(study_key: str, path: Path | None) -> int:
 
 def _check_known(instance: "dg.DagsterInstance", study_key: str) -> None:
     from orch_assets.defs.partitions import STUDIES_NAME
-    from orch_assets.orchestration.selection import closest_key, did_you_mean
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     if study_key not in known:

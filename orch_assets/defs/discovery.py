@@ -277,8 +277,8 @@ def _with_upstreams(
                 "location leaves out. Add it to `shipped`."
             )
             checked.append(_broken(each, problem, ()))
-        elif problem := name_problem(each, known):
-            checked.append(_broken(each, problem, ()))
+        elif wrong := name_problem(each, known):
+            checked.append(_broken(each, wrong, ()))
         elif cycle := _cycle(each, by_name):
             problem = f"The pipelines' upstreams form a cycle: {' → '.join(cycle)}."
             checked.append(_broken(each, problem, ()))

@@ -33,8 +33,8 @@ from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_results import build_results_sensor, build_study_results
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.selection import closest_key, did_you_mean
 
 
 def build_definitions(

@@ -7,7 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.errors import PipelineDefinitionError
-from orch_assets.orchestration.selection import closest_key, did_you_mean
+from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
 _OR_LEAVE_OUT: Final = ", or leave out the shipped pipeline: `shipped` names those to include"
 

@@ -43,7 +43,9 @@ def config_schema(pipelines: Sequence[StudyPipeline]) -> dict[str, dg.Field] | N
     """
     sections = {
         each.name: dg.Field(
-            dg.Shape({setting.name: _field(each.name, setting) for setting in each.settings}),
+            dg.Shape(  # type: ignore[no-untyped-call]  # Dagster's
+                {setting.name: _field(each.name, setting) for setting in each.settings}
+            ),
             is_required=False,
             description=f"Settings of the pipeline {each.name}, for all studies of the run.",
         )
