@@ -68,7 +68,10 @@ def test_a_job_of_assets_has_the_type() -> None:
 
 
 def test_definitions_that_are_made_at_load_have_the_type() -> None:
-    made = dg.definitions(dg.Definitions)
+    def nothing() -> dg.Definitions:
+        return dg.Definitions()
+
+    made = dg.definitions(nothing)
     assert isinstance(made, internals.LazyDefinitions)
     assert isinstance(made(), dg.Definitions)
 
