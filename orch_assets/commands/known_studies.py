@@ -54,7 +54,7 @@ def _show_studies() -> int:
     print_keys("Would be added", dict.fromkeys(change.add, "new in the registry"))
     print_keys("Would be retired", change.retire)
     print_keys(
-        "Not in the registry, retired by study_registry_sensor after "
+        "Not in the registry, retired by study_registry_sensor, if it is on, after "
         f"{TICKS_BEFORE_RETIRING} consecutive ticks",
         absent,
     )

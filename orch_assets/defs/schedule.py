@@ -42,7 +42,10 @@ def build_daily_refresh(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         study_keys = context.instance.get_dynamic_partitions(STUDIES_NAME)
         if not study_keys:
-            return dg.SkipReason("There are no studies yet; study_registry_sensor adds them.")
+            return dg.SkipReason(
+                "There are no studies yet. study_registry_sensor adds them, if it is on; so do "
+                "`orch-assets run` and the job sync_studies."
+            )
         # With the hour: the schedule may run more than once a day.
         tick = context.scheduled_execution_time.isoformat()
         return range_requests(study_keys, per_run=per_run, run_key=tick)

@@ -40,7 +40,7 @@ class StudySyncPlan:
         """The findings as sentences, most important first; retired studies are not included."""
         lines = [*self.selection.not_runnable, *self.selection.warnings]
         lines += [
-            f"{key} is not in the registry: study_registry_sensor retires it after "
+            f"{key} is not in the registry: study_registry_sensor, if it is on, retires it after "
             f"{TICKS_BEFORE_RETIRING} consecutive ticks; {_command(key)} retires it now."
             for key in self.absences
             if key not in self.retire
@@ -53,7 +53,7 @@ class StudySyncPlan:
     def left_to_sensor(self) -> list[str]:
         """A sentence for each study that a run or command does not retire itself."""
         return [
-            f"{key} stays: {why}. study_registry_sensor retires it at its next tick; "
+            f"{key} stays: {why}. study_registry_sensor, if it is on, retires it at its next tick; "
             f"{_command(key)} retires it now."
             for key, why in self.retire.items()
         ]

@@ -251,7 +251,10 @@ def test_the_plan_says_what_would_change_and_why_and_changes_nothing(outcomes, s
         f"  {third}: new in the registry",
         "Would be retired: 1",
         f"  {second}: the filter excludes it",
-        "Not in the registry, retired by study_registry_sensor after 3 consecutive ticks: 9",
+        (
+            "Not in the registry, retired by study_registry_sensor, if it is on, after 3 "
+            "consecutive ticks: 9"
+        ),
         *(f"  {key}" for key in old),
         "Nothing was changed.",
     ]
