@@ -11,7 +11,6 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from orch_assets.defs.location.code_location import build_definitions
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
 from orch_assets.defs.study_resources import study_resources
@@ -94,6 +93,8 @@ class StudyPipelines(dg.Component, dg.Resolvable, dg.Model):
             SettingError: ``schedule``, or a setting in the environment, can't be read, or there is
                 a ``store`` without a ``restricted_store``.
         """
+        from orch_assets.defs.location.code_location import build_definitions
+
         StudyFilter(self.whitelist, self.blacklist)
         if self.store and not self.restricted_store:
             raise SettingError(

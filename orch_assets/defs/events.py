@@ -1,6 +1,6 @@
 """The Dagster events of a study's result, and what is read back from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,15 +10,12 @@ from orch_assets.defs.io.event_metadata import (
     CARRIED_FROM,
     COLUMN_SCHEMA,
     EARLIER_KEYS,
+    FIRST_ROWS,
+    PREVIEW,
     ROW_COUNT,
     URI,
     entry_of,
     value_of,
-)
-from orch_assets.orchestration.reporting.failure_summary import (
-    MOST_CAUSES,
-    FailedStep,
-    causes_of,
 )
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
@@ -35,6 +32,7 @@ __all__ = [
     "entry_of",
     "failure",
     "none_withheld",
+    "skip",
     "skipped",
     "success",
     "uri_of",
@@ -43,10 +41,6 @@ __all__ = [
 ]
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
-# Metadata of the failure that ends a run after all of its studies.
-FAILED_STUDIES: Final = "failed_studies"
-
-_CAUSE_COLUMNS: Final = ("cause", "place", "studies", "pipelines", "failure_report")
 
 
 @dataclass(frozen=True)
@@ -112,31 +106,6 @@ def failure(
     return dg.AssetObservation(asset_key=key, partition=study_key, metadata=metadata)
 
 
-def causes_table(failed: Sequence[FailedStep]) -> dg.TableMetadataValue:
-    """Return the causes of a run's failures as a table: why, where, which studies, what to read.
-
-    The UI doesn't break long addresses, so the failure report is in the last column.
-    """
-    causes = causes_of(failed)
-    records = [
-        dg.TableRecord(
-            {
-                "cause": cause.text.removesuffix(f" (at {cause.place})"),
-                "place": cause.place or None,
-                "studies": cause.of_studies,
-                "pipelines": cause.of_pipelines,
-                "failure_report": cause.report[1] if cause.report else None,
-            }
-        )
-        for cause in causes[:MOST_CAUSES]
-    ]
-    if causes[MOST_CAUSES:]:
-        more = {"cause": f"{len(causes) - MOST_CAUSES} more: see the errors in the run's log"}
-        records.append(dg.TableRecord({**dict.fromkeys(_CAUSE_COLUMNS), **more}))
-    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in _CAUSE_COLUMNS])
-    return dg.MetadataValue.table(records, schema=schema)
-
-
 def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterialization:
     """Return a copy of a partition's newest materialization, for a resumed run to log again."""
     event = record.asset_materialization
@@ -147,9 +116,14 @@ def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterializatio
     return dg.AssetMaterialization(
         asset_key=event.asset_key,
         partition=study_key,
-        metadata={**event.metadata, CARRIED_FROM: origin},
+        metadata={**_without_pictures(event.metadata), CARRIED_FROM: origin},
         tags={DATA_VERSION_TAG: version} if version else None,
     )
+
+
+def _without_pictures(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without a picture and first rows: they are logged once for each change."""
+    return {key: metadata[key] for key in metadata if key not in {PREVIEW, FIRST_ROWS}}
 
 
 def _four_fields(
