@@ -14,7 +14,7 @@ from pydantic import Field
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
 from orch_assets.defs.study_resources import study_resources
-from orch_assets.errors import PipelineDefinitionError
+from orch_assets.errors import PipelineDefinitionError, SettingError
 from orch_assets.orchestration.selection import StudyFilter
 
 __all__ = ["StudyPipelines"]
@@ -50,14 +50,14 @@ class StudyPipelines(dg.Component, dg.Resolvable, dg.Model):
     )
     store: str | None = Field(
         default=None,
-        description="A folder, `s3://bucket/prefix` or `gs://bucket/prefix`. Default: ORCH_STORE, "
-        "else `artifacts` in DAGSTER_HOME.",
+        description="A folder, `s3://bucket/prefix` or `gs://bucket/prefix`. With it, set "
+        "`restricted_store`, too. Default: ORCH_STORE, else `artifacts` in DAGSTER_HOME.",
         examples=["s3://bucket/tables"],
     )
     restricted_store: str | None = Field(
         default=None,
         description="Where withheld values and failure reports go. "
-        "Default: ORCH_RESTRICTED_STORE, else `restricted` below the store.",
+        "Default: ORCH_RESTRICTED_STORE, else `restricted` below ORCH_STORE.",
         examples=["s3://other-bucket/restricted"],
     )
     store_format: Literal["parquet", "csv"] | None = Field(
@@ -90,11 +90,18 @@ class StudyPipelines(dg.Component, dg.Resolvable, dg.Model):
         Raises:
             FilterConflictError: There is both a whitelist and a blacklist.
             PipelineDefinitionError: ``pipelines`` names no package, or ``shipped`` no pipeline.
-            SettingError: ``schedule``, or a setting in the environment, can't be read.
+            SettingError: ``schedule``, or a setting in the environment, can't be read, or there is
+                a ``store`` without a ``restricted_store``.
         """
         from orch_assets.defs.location.code_location import build_definitions
 
         StudyFilter(self.whitelist, self.blacklist)
+        if self.store and not self.restricted_store:
+            raise SettingError(
+                "restricted_store",
+                "must be set with `store`. Otherwise withheld values would go elsewhere, below the "
+                "store that the environment names.",
+            )
         return build_definitions(
             _package(self.pipelines) if self.pipelines else (),
             shipped=self.shipped,

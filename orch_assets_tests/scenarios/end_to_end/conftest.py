@@ -1,10 +1,23 @@
+import os
+
 import pytest
 
 from orch_assets.demo import DemoServer
 from orch_assets_tests.scenarios.end_to_end.account import Account
+from orch_assets_tests.support.browser import CHROMIUM
 from orch_assets_tests.support.processes import Home, registry_settings
 
 MAIN_JOB = ("python", "-m", "orch_assets", "run")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Without a browser the tests are skipped, on CI they fail; before any run is made for them."""
+    if CHROMIUM is None:
+        reason = "chromium is not here: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

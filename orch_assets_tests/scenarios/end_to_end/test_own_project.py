@@ -110,7 +110,7 @@ def night(tmp_path_factory):
     project = new_project(folder / "my-trials", installed(folder / "site"))
     project.write("my_trials/pipelines/enrolment_chart.py", DRAWING)
     project.write("my_trials/definitions.py", DEFINITIONS)
-    with DemoServer(studies=4, subjects=20) as server, webhook() as hook:
+    with DemoServer(studies=4, subjects=40) as server, webhook() as hook:
         titled, skipped, refused, plain = server.registry.study_keys()
         server.registry.forbid_study(refused)
         per_study = {
@@ -175,8 +175,11 @@ def test_a_skipped_study_says_why(night, url):
 
 def test_the_table_of_all_studies_has_those_that_are_there(night, url):
     table = LocalPipelineStore(night.home.folder / "artifacts").download("enrolled_everywhere")
-    assert set(table["studies"]) == {night.titled, night.skipped, night.plain}
-    assert metadata(url, "enrolled_everywhere")["dagster/row_count"] == len(table)
+    assert set(table["study_key"]) == {night.titled, night.skipped, night.plain}
+    told = metadata(url, "enrolled_everywhere")
+    assert told["dagster/row_count"] == len(table)
+    assert told["studies_missing"] == 1
+    assert night.refused in told["study_gaps"]
 
 
 def test_one_alert_tells_of_the_refused_study(night, url):

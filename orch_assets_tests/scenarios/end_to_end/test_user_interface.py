@@ -1,23 +1,12 @@
 """What a person sees in the Dagster UI after a run of the main job: three studies, one failed."""
 
-import os
 import re
 
 import pytest
 
-from orch_assets_tests.support.browser import CHROMIUM, open_page
+from orch_assets_tests.support.browser import open_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("chromium")]
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Without a browser the tests are skipped, on CI they fail; before any run is made for them."""
-    if CHROMIUM is None:
-        reason = "chromium is not here: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
