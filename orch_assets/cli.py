@@ -13,9 +13,9 @@ from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEED
 from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
+from orch_assets.commands.newest_results import results
 from orch_assets.commands.redact import redact
 from orch_assets.commands.report import report
-from orch_assets.commands.results import results
 from orch_assets.commands.run import run
 from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server

@@ -108,7 +108,7 @@ def _draw_panel(axes: "Axes", panel: Panel) -> None:
     axes.set_ylim(0, axes.get_ylim()[1] * (1.35 if beside else 1.05))
     if panel.note:
         axes.text(0.02, 0.92, panel.note, fontsize="small", transform=axes.transAxes)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="y", integer=True)
 
 
 def _draw_line(axes: "Axes", panel: Panel) -> None:

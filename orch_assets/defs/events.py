@@ -1,6 +1,6 @@
 """The Dagster events of a study's result, and what is read back from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,11 +15,6 @@ from orch_assets.defs.io.event_metadata import (
     entry_of,
     value_of,
 )
-from orch_assets.orchestration.reporting.failure_summary import (
-    MOST_CAUSES,
-    FailedStep,
-    causes_of,
-)
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS, Failure
 from orch_assets.orchestration.returned_values import SKIPPED, is_skipped
 
@@ -27,13 +22,10 @@ __all__ = [
     "CARRIED_FROM",
     "COLUMN_SCHEMA",
     "DATA_VERSION_TAG",
-    "FAILED_STUDIES",
-    "REFRESH",
     "ROW_COUNT",
     "URI",
     "StoredResult",
     "carried",
-    "causes_table",
     "data_alone",
     "entry_of",
     "failure",
@@ -47,11 +39,6 @@ __all__ = [
 ]
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
-# Metadata of the failure that ends a run after all of its studies.
-FAILED_STUDIES: Final = "failed_studies"
-REFRESH: Final = "refresh"
-
-_CAUSE_COLUMNS: Final = ("cause", "place", "studies", "pipelines", "failure_report")
 
 
 @dataclass(frozen=True)
@@ -115,31 +102,6 @@ def failure(
     metadata |= _four_fields(FAILED, None, cause.loggable, duration_seconds)
     metadata["registry"] = dg.MetadataValue.text(registry)
     return dg.AssetObservation(asset_key=key, partition=study_key, metadata=metadata)
-
-
-def causes_table(failed: Sequence[FailedStep]) -> dg.TableMetadataValue:
-    """Return the causes of a run's failures as a table: why, where, which studies, what to read.
-
-    The UI doesn't break long addresses, so the failure report is in the last column.
-    """
-    causes = causes_of(failed)
-    records = [
-        dg.TableRecord(
-            {
-                "cause": cause.text.removesuffix(f" (at {cause.place})"),
-                "place": cause.place or None,
-                "studies": cause.of_studies,
-                "pipelines": cause.of_pipelines,
-                "failure_report": cause.report[1] if cause.report else None,
-            }
-        )
-        for cause in causes[:MOST_CAUSES]
-    ]
-    if causes[MOST_CAUSES:]:
-        more = {"cause": f"{len(causes) - MOST_CAUSES} more: see the errors in the run's log"}
-        records.append(dg.TableRecord({**dict.fromkeys(_CAUSE_COLUMNS), **more}))
-    schema = dg.TableSchema([dg.TableColumn(name, "string") for name in _CAUSE_COLUMNS])
-    return dg.MetadataValue.table(records, schema=schema)
 
 
 def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterialization:

@@ -17,6 +17,7 @@ from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.run_failure import run_failure
 from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
 from orch_assets.defs.runs.earlier_results import carried_events, done_in_parent
 from orch_assets.defs.runs.lane_steps import lane_step
@@ -33,7 +34,7 @@ from orch_assets.orchestration.defining.study_patterns import is_for
 from orch_assets.orchestration.lanes import Lanes
 from orch_assets.orchestration.ordering import longest_first
 from orch_assets.orchestration.pipeline import StudyPipeline
-from orch_assets.orchestration.reporting.failure_summary import FailedStep, summarize_failures
+from orch_assets.orchestration.reporting.failure_summary import FailedStep
 from orch_assets.orchestration.reporting.results import CANCELLED, describe_failure
 from orch_assets.orchestration.reporting.warning_texts import hide_warning_texts
 from orch_assets.orchestration.steps import LaneStep, StepResult
@@ -120,7 +121,9 @@ class GraphRun:
         if self.skips:
             self.context.log.info("%d results were skipped.", self.skips)
         if self.failed:
-            raise self._failure(studies)
+            failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
+            in_the_ui = self.context.run.remote_job_origin is not None
+            raise run_failure(failed, len(studies), in_the_ui=in_the_ui)
 
     @property
     def _selected_keys(self) -> set[dg.AssetKey]:
@@ -309,8 +312,9 @@ class GraphRun:
         """Return what the event of a result says about how it was made."""
         pipeline = self.settings.pipelines[result.step]
         used = self.settings.used(pipeline, result.study_key)
-        details: dict[str, dg.MetadataValue[Any]]
-        details = {SETTINGS: dg.MetadataValue.json(used)} if used else {}
+        details: dict[str, dg.MetadataValue[Any]] = {}
+        if used:
+            details[SETTINGS] = dg.MetadataValue.json(used)
         if self.executions is None or result.failure is None:  # a success has them already
             return details
         return {**self.executions.metadata(result.step, result.study_key), **details}
@@ -329,23 +333,3 @@ class GraphRun:
         self.context.log.error(
             "[%s] %s failed: %s %s", failed.study_key, failed.pipeline, failed.text, report
         )
-
-    def _failure(self, studies: Sequence[str]) -> dg.Failure:
-        failed = [each for study_key in studies for each in self.failed.get(study_key, ())]
-        return dg.Failure(
-            f"{summarize_failures(failed, len(studies))}\n"
-            f"Successful results are materialized; {self._resumption()}.",
-            metadata={
-                "studies": len(studies),
-                events.FAILED_STUDIES: len(self.failed),
-                "causes": events.causes_table(failed),
-            },
-            allow_retries=False,
-        )
-
-    def _resumption(self) -> str:
-        """Return how to run only what failed; the UI can re-execute only a run with an origin."""
-        by_command = "use `orch-assets run --failed` (for the last run) to run only the rest"
-        if self.context.run.remote_job_origin is None:
-            return by_command
-        return f"re-execute from failure in the UI, or {by_command}"

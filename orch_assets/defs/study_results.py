@@ -26,7 +26,6 @@ from orch_assets.orchestration.reporting.matrix import (
     with_ages,
 )
 from orch_assets.orchestration.reporting.portfolio import OLD_AFTER, Portfolio, State
-from orch_assets.orchestration.reporting.portfolio_page import portfolio_page
 from orch_assets.orchestration.reporting.results import FAILED, SUCCESS
 
 RESULTS_KEY: Final = dg.AssetKey("study_results")
@@ -241,6 +240,9 @@ def _column(name: str) -> dg.TableColumn:
 
 
 def _metadata(portfolio: Portfolio, read_up_to: int) -> dict[str, Any]:
+    # Only a refresh needs it, and not whoever loads the code location.
+    from orch_assets.orchestration.reporting.portfolio_page import portfolio_page
+
     entries = portfolio.entries
     failed = {entry.study_key for entry in entries if entry.status == FAILED}
     return {

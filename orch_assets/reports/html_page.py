@@ -140,8 +140,8 @@ def _readings(report: StudyReport) -> Iterator[str]:
                 agrees,
             )
         )
-    headers = ("pipeline", "time (UTC)", "result", "how", _Number("rows"))
-    headers = (*headers, _Number("rows in iMednet"), "reconciled")
+    counts = (_Number("rows"), _Number("rows in iMednet"))
+    headers = ("pipeline", "time (UTC)", "result", "how", *counts, "reconciled")
     yield from _table("Newest result of each pipeline", headers, rows)
 
 

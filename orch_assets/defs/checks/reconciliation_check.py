@@ -7,7 +7,7 @@ import dagster as dg
 from orch_assets.defs.dagster_internals import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
-from orch_assets.defs.events import REFRESH, ROW_COUNT, value_of
+from orch_assets.defs.io.event_metadata import REFRESH, ROW_COUNT, value_of
 from orch_assets.defs.partitions import study_check_spec
 from orch_assets.errors import IncompleteTableError, TableChangedError
 from orch_assets.orchestration.reporting.results import Failure

@@ -25,11 +25,13 @@ COLUMN_SCHEMA: Final = "dagster/column_schema"
 # Releases up to 0.2.0 wrote these keys instead, and a user's IO manager may.
 EARLIER_KEYS: Final = {URI: "uri", ROW_COUNT: "rows"}
 
-# The settings that a result was made with; also in manifests.
+# How a table was refreshed.
+REFRESH: Final = "refresh"
+# The settings that the pipeline ran with; also in manifests.
 SETTINGS: Final = "settings"
-
-# The picture of a document with ``show=True``.
+# The picture of a document with ``show=True``, and the first rows of a table of the dictionary.
 PREVIEW: Final = "preview"
+FIRST_ROWS: Final = "first_rows"
 
 # What an asset over all studies lacks; see the module ``pooling``.
 GAPS: Final = "study_gaps"
@@ -49,10 +51,11 @@ RESERVED: Final = frozenset(
         *("status", "data", "error", "duration_seconds", "registry", "failure_report"),
         CARRIED_FROM,
         *("expected", "arrived", "pages", "retries", "replaced_surrogates"),
-        *("refresh", "refresh_reason", "requests", "requests_saved"),
+        *(REFRESH, "refresh_reason", "requests", "requests_saved"),
+        SETTINGS,
+        FIRST_ROWS,
         *("rows_new", "rows_changed", "rows_deleted", "rows_vanished", "rows_unchanged"),
         *("execution", "execution_arn"),
-        SETTINGS,
     }
 )
 
@@ -159,8 +162,11 @@ def together(ours: Metadata, users: Metadata) -> Metadata:
 
 
 def of_the_artifact(metadata: Metadata) -> dict[str, Any]:
-    """Return what an event says about its artifact, and what its pipeline added to that."""
-    about = _OF_AN_IO_MANAGER | _OF_THE_WITHHELD_PART
+    """Return what an event says about its artifact, and what its pipeline added to that.
+
+    A picture is left out: it is in the event of the result that was drawn, once for each change.
+    """
+    about = (_OF_AN_IO_MANAGER - {PREVIEW}) | _OF_THE_WITHHELD_PART
     return {key: metadata[key] for key in metadata if key in about or key not in RESERVED}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from orch_assets.defs.io.event_metadata import FIRST_ROWS
 from orch_assets.defs.io.refresh_metadata import refresh_of
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.returned_values import SplitTable
@@ -17,7 +18,6 @@ from orch_assets.orchestration.returned_values import SplitTable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIRST_ROWS: Final = "first_rows"
 
 _SHIPPED: Final = "orch_assets.pipelines."
 _COLUMNS: Final[Mapping[str, Sequence[str]]] = {

@@ -10,9 +10,9 @@ import dagster as dg
 
 from orch_assets.charts.small_cells import min_cell
 from orch_assets.defs.checks.drift_check import VARIABLES
-from orch_assets.defs.events import REFRESH, uri_of, versions_of
+from orch_assets.defs.events import uri_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
-from orch_assets.defs.io.event_metadata import of_the_artifact
+from orch_assets.defs.io.event_metadata import REFRESH, of_the_artifact
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.previous_results import stored_document, stored_version
 from orch_assets.defs.runs.earlier_results import newest_materializations

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.events import REFRESH
+from orch_assets.defs.io.event_metadata import REFRESH
 from orch_assets.imednet.form_tables import FormTables
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.streams import BatchStream

@@ -21,6 +21,7 @@ from orch_assets.defs.partitions import (
     range_of,
     range_tags,
 )
+from orch_assets.defs.run_failure import FAILED_STUDIES
 from orch_assets.defs.runs.abandoned_runs import NO_RETRIES, process_tag
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.settings.command_settings import CommandSettings
@@ -314,7 +315,7 @@ def failure_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunFailure |
         failed = entry.get_dagster_event().step_failure_data
         reported = failed.user_failure_data
         if reported is not None and reported.description is not None:
-            of_studies = "failed_studies" in reported.metadata
+            of_studies = FAILED_STUDIES in reported.metadata
             return RunFailure(reported.description, of_studies=of_studies)
         return RunFailure(_error_text(run, failed.error), of_studies=False)
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):

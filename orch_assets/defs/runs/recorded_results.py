@@ -11,7 +11,8 @@ import dagster as dg
 from orch_assets.defs import events
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.runs.earlier_results import newest_records, records_of_run
-from orch_assets.orchestration.reporting.failure_summary import FailedStep, step_of
+from orch_assets.orchestration.reporting.failed_results import step_of
+from orch_assets.orchestration.reporting.failure_summary import FailedStep
 from orch_assets.orchestration.reporting.matrix import MatrixEntry, newest
 from orch_assets.orchestration.reporting.results import FAILED
 

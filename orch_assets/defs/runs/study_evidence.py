@@ -15,7 +15,8 @@ from orch_assets.defs.io.previous_results import stored_document, stored_version
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.defs.runs.recorded_results import never_ended, new_entries
 from orch_assets.errors import ArtifactNotFoundError
-from orch_assets.orchestration.reporting.results import SUCCESS, Failure, MatrixEntry, newest
+from orch_assets.orchestration.reporting.matrix import MatrixEntry, newest
+from orch_assets.orchestration.reporting.results import SUCCESS, Failure
 from orch_assets.reports.study_report import (
     ReportedChange,
     ReportedResult,

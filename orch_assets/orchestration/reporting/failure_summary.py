@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from orch_assets.orchestration.reporting.matrix import MatrixEntry
-from orch_assets.orchestration.reporting.results import FAILED, UPSTREAM_FAILED, Failure
+from orch_assets.orchestration.reporting.results import UPSTREAM_FAILED, Failure
 
 # Maximum length of a line of names. The others are counted: the run's log names every failure.
 _WIDTH: Final = 160
@@ -121,19 +120,6 @@ class Cause:
         return "\n  ".join(["- " + self.lines[0], *self.lines[1:]])
 
 
-def step_of(entry: MatrixEntry) -> FailedStep:
-    """Return the failed step that a failed result records."""
-    cause = Failure.from_loggable(entry.error or "")
-    return FailedStep(
-        entry.study_key,
-        entry.pipeline,
-        cause,
-        entry.failure_report,
-        entry.finished_at.timestamp(),
-        entry.run_id,
-    )
-
-
 def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
     """Return the causes, the most frequent first; ``UpstreamFailed`` is not a cause."""
     groups: dict[tuple[str, str, str], list[FailedStep]] = {}
@@ -143,18 +129,6 @@ def causes_of(failed: Iterable[FailedStep]) -> list[Cause]:
     return sorted(
         (Cause(tuple(group)) for group in groups.values()), key=lambda c: -len(c.failures)
     )
-
-
-def causes_of_entries(entries: Iterable[MatrixEntry]) -> tuple[list[Cause], list[str]]:
-    """Return the causes of all failures in a matrix, and what is missing because of them.
-
-    The failures of a cause are in the order of their events. The second list has no sentence, or
-    one that counts the results whose upstream failed.
-    """
-    failed = sorted((e for e in entries if e.status == FAILED), key=lambda entry: entry.event_id)
-    steps = [step_of(entry) for entry in failed]
-    upstream = sum(step.is_consequence for step in steps)
-    return causes_of(steps), [missing_for_upstream(upstream)] if upstream else []
 
 
 def summarize_failures(failed: Sequence[FailedStep], studies: int) -> str:

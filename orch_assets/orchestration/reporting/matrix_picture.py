@@ -7,6 +7,7 @@ are one text, stretched to the row's width: a cell takes 5 bytes, and not the 40
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
+from unicodedata import east_asian_width
 from xml.sax.saxutils import escape
 
 from orch_assets.orchestration.reporting.portfolio import Portfolio, State
@@ -35,8 +36,8 @@ def matrix_svg(portfolio: Portfolio, studies: Sequence[str]) -> str:
     A cell has the text of :meth:`Portfolio.cell` on the color of its state.
     """
     pipelines = [_short(name) for name in portfolio.pipelines]
-    left = round(_LETTER * max((len(_short(study)) for study in studies), default=0)) + 10
-    slope = round(_LETTER * _RISE * max(map(len, pipelines), default=0))
+    left = round(_LETTER * max((_letters(_short(study)) for study in studies), default=0)) + 10
+    slope = round(_LETTER * _RISE * max(map(_letters, pipelines), default=0))
     across, down = _WIDTH * len(pipelines), _HEIGHT * len(studies)
     top = slope + 12
     width, height = left + across + slope, top + down + 2
@@ -98,6 +99,11 @@ def _rows(portfolio: Portfolio, studies: Sequence[str], across: int) -> Iterator
             f'<text x="3" y="{_HEIGHT * row + 13}" xml:space="preserve" textLength="{across}">'
             f"{text}</text>"
         )
+
+
+def _letters(name: str) -> int:
+    """Return how many letters wide a name is; a Chinese or Japanese character is two."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in name)
 
 
 def _short(name: str) -> str:

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from orch_assets.orchestration.reporting.failure_summary import (
-    Cause,
-    causes_of_entries,
-)
+from orch_assets.orchestration.reporting.failed_results import causes_of_entries
+from orch_assets.orchestration.reporting.failure_summary import Cause
 from orch_assets.orchestration.reporting.matrix import MatrixEntry, left_out
 from orch_assets.orchestration.reporting.matrix_picture import matrix_svg
 from orch_assets.orchestration.reporting.portfolio import Portfolio

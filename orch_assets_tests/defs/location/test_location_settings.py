@@ -109,18 +109,18 @@ def test_a_wrong_value_in_code_is_told_too():
 # --- what runs ---
 
 
+# They read Dagster's own events, and send nothing to iMednet.
+ALWAYS = {"study_results_sensor", "study_freshness_sensor", "study_alerts_sensor"}
+
+
 def test_nothing_that_reads_an_account_runs_before_it_is_switched_on():
-    """The matrix of results reads Dagster's own events, and costs nothing on the account."""
-    assert running(LocationSettings()) == {"study_results_sensor"}
+    assert running(LocationSettings()) == ALWAYS
 
 
 def test_each_switch_turns_on_its_own_part():
-    assert running(LocationSettings(schedule="0 5 * * *")) == {
-        "study_results_sensor",
-        "daily_refresh",
-    }
+    assert running(LocationSettings(schedule="0 5 * * *")) == {*ALWAYS, "daily_refresh"}
     assert running(LocationSettings(automation=True)) == {
-        "study_results_sensor",
+        *ALWAYS,
         "study_registry_sensor",
         "study_automation_sensor",
     }

@@ -57,7 +57,7 @@ def _portfolio(instance: "dg.DagsterInstance") -> "Portfolio":
 
 
 def _causes(entries: "Sequence[MatrixEntry]") -> list[str]:
-    from orch_assets.orchestration.reporting.failure_summary import causes_of_entries
+    from orch_assets.orchestration.reporting.failed_results import causes_of_entries
 
     causes, missing = causes_of_entries(entries)
     lines = [f"{cause}\n  newest run: {cause.newest_run}" for cause in causes]
