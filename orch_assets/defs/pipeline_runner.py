@@ -21,6 +21,7 @@ from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import StoredResult, none_withheld, uri_of, value_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.event_metadata import SETTINGS, together, value_and_metadata
+from orch_assets.defs.io.first_rows import first_rows
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
 from orch_assets.defs.io.previous_results import PreviousResults
@@ -313,7 +314,8 @@ class PipelineRunner:
         self._note(call, output.result.metadata)
         name, study_key = call.step.name, call.study_key
         details = self.executions.metadata(name, study_key) if self.executions else {}
-        metadata = together({**output.result.metadata, **details}, added)
+        shown = first_rows(self.pipelines[name], value, output)
+        metadata = together({**output.result.metadata, **details, **shown}, added)
         return replace(output, result=replace(output.result, metadata=metadata))
 
     @cached_property
