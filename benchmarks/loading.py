@@ -42,22 +42,15 @@ def main() -> bool:
     imported = max(figure["heavy"] for figure in now)
     dagster = median([figure["dagster"] for figure in now])
     location = median([figure["location"] for figure in now])
-    # Of each tree, what both imports take together: that is what a process pays.
     ratio = median([mine["location"] / theirs["location"] for mine, theirs in pairs])
-    whole = median([_whole(mine) / _whole(theirs) for mine, theirs in pairs])
     print(f"  import dagster {dagster:.2f} CPU s, the code location {location:.2f} CPU s more")
     return all(
         [
             verdict("code location / import dagster", location / dagster, 0.5),
             verdict(f"code location / that of {BEFORE}", ratio, BOUND),
-            verdict(f"with import dagster / that of {BEFORE}", whole, BOUND),
             verdict(f"imports of {', '.join(HEAVY)}", imported, 0),
         ]
     )
-
-
-def _whole(figures: dict[str, float]) -> float:
-    return figures["dagster"] + figures["location"]
 
 
 def _figures(tree: Path) -> dict[str, float]:

@@ -38,7 +38,7 @@ def verdict(
     within = value >= bound if at_least else value <= bound
     relation = "at least" if at_least else "at most"
     mark = "ok  " if within else "FAIL"
-    print(f"  {mark} {name}: {value:.2f}{unit} ({relation} {bound:g}{unit})")
+    print(f"  {mark} {name}: {value:.2f}{unit} ({relation} {bound:g}{unit})", flush=True)
     return within
 
 

@@ -1,7 +1,7 @@
 """One code location's runs on a changing account, for `refresh`; it runs in an earlier tree, too.
 
-It takes a JSON object and prints one. It uses only names that both trees have, and nothing of
-``benchmarks``: the earlier tree has other ones.
+It takes a JSON object and prints one, after one for each run that has ended. It uses only names
+that both trees have, and nothing of ``benchmarks``: the earlier tree has other ones.
 """
 
 import inspect
@@ -84,6 +84,7 @@ def runs(url: str, studies: Sequence[str], steps: Sequence[Any], home: str) -> d
             name, select = step
             figures[name] = _run(instance, job, studies, select, log)
             figures[name]["requests"] = _get(f"{url}/requests")
+            print(json.dumps({"run": name, **figures[name]}), flush=True)
     return figures
 
 

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, no package
-"""Makes the pictures of the docs: the real UI after a run of made-up studies, of which 3 failed.
+"""Makes the pictures of the docs: the UI, and a report, after a run in which 3 studies failed.
 
 Run it from the project's folder as ``python -m docs.screenshot``; it needs Chromium and Pillow.
 """
@@ -31,11 +31,16 @@ def main() -> None:
         for study in _DAMAGED_STUDIES:
             server.faults.add(Fault("html", endpoint="codings", study_key=study))
         home.run("python", "-m", "orch_assets", "run", timeout=300)
+        report = Path(folder) / "report.html"
+        shown = ("--study", _SHOWN_STUDY, "--to", str(report))
+        home.run("python", "-m", "orch_assets", "report", *shown)
         with home.webserver() as url, open_page() as page:
             _partitions(page, url)
             _failed_run(page, url)
             _failed_study(page, url)
             _portfolio(page, url)
+            _previews(page, url)
+            _report(page, report)
 
 
 def _partitions(page: Any, url: str) -> None:
@@ -90,6 +95,22 @@ def _portfolio(page: Any, url: str) -> None:
     expect(page.get_by_role("img", name=" failed")).to_be_visible()
     page.wait_for_timeout(1000)
     _save(page, "portfolio.png")
+
+
+def _previews(page: Any, url: str) -> None:
+    for asset, name in (("study_charts", "study-charts.png"), ("variables", "first-rows.png")):
+        page.goto(f"{url}/assets/{asset}?view=partitions&partition={_SHOWN_STUDY}")
+        page.get_by_text("Show Markdown").click()
+        page.get_by_role("button", name="Close").wait_for()
+        page.wait_for_timeout(1000)  # the dialog fades in
+        _save(page, name)
+
+
+def _report(page: Any, report: Path) -> None:
+    page.route(report.as_uri(), lambda route: route.continue_())
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.goto(report.as_uri())
+    _save(page, "report.png")
 
 
 def _save(page: Any, name: str, area: dict[str, float] | None = None) -> None:

@@ -11,7 +11,6 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from orch_assets.defs.location.code_location import build_definitions
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
 from orch_assets.defs.study_resources import study_resources
@@ -93,6 +92,8 @@ class StudyPipelines(dg.Component, dg.Resolvable, dg.Model):
             PipelineDefinitionError: ``pipelines`` names no package, or ``shipped`` no pipeline.
             SettingError: ``schedule``, or a setting in the environment, can't be read.
         """
+        from orch_assets.defs.location.code_location import build_definitions
+
         StudyFilter(self.whitelist, self.blacklist)
         return build_definitions(
             _package(self.pipelines) if self.pipelines else (),

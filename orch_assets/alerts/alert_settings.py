@@ -87,6 +87,16 @@ class AlertSettings:
         texts = {name: value for name in _ALL if (value := variables.get(name, "").strip())}
         return cls(_webhook(texts), _mailbox(texts), _ui(texts))
 
+    def __str__(self) -> str:
+        """Return who receives alerts, without any address."""
+        receivers = []
+        if self.webhook is not None:
+            receivers.append(f"a webhook ({self.webhook.format})")
+        if self.mailbox is not None:
+            number = len(self.mailbox.recipients)
+            receivers.append(f"{number} e-mail address{'' if number == 1 else 'es'}")
+        return " and ".join(receivers) or "off"
+
     @property
     def is_off(self) -> bool:
         """Whether nobody receives alerts."""

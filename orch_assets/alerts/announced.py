@@ -9,11 +9,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from orch_assets.alerts.message import AlertKind, AlertMessage, AlertState, counted, in_a_line
 from orch_assets.orchestration.durations import as_text
 from orch_assets.orchestration.reporting.failure_summary import Cause, FailedStep, causes_of
+
+# Alerts of causes for a run. If there are more causes, the others share one alert.
+_CAUSES: Final = 20
+_REST: Final = "rest"
 
 # A study and a table of it.
 Pair = tuple[str, str]
@@ -135,7 +139,8 @@ def with_causes(
         still = [run for run, cause in causes.items() if open_steps & set(cause.failures)]
         if still:
             before = announced.causes.get(identity, OpenCause("", ()))
-            new = [_of_cause(causes[run], run, at) for run in still if run not in before.runs]
+            make = _of_rest if identity == _REST else _of_cause
+            new = [make(causes[run], run, at) for run in still if run not in before.runs]
             title = new[-1].title if new else before.title
             kind = causes[still[-1]].failures[0].failure.kind
             now_open[identity] = OpenCause(title, tuple(still), kind)
@@ -158,6 +163,7 @@ def with_stale(
     announced: Announced,
     stale: Collection[Pair],
     studies: Collection[str],
+    tables: Collection[str],
     stale_after: timedelta,
     at: datetime,
 ) -> Update:
@@ -167,12 +173,13 @@ def with_stale(
         announced: What was announced.
         stale: Studies and tables without a success for too long.
         studies: All studies. One that was retired is neither stale nor recovered.
+        tables: All tables. One that is gone is neither, too.
         stale_after: What is too long.
         at: The current time.
     """
-    now, watched = frozenset(stale), set(studies)
+    now, known, watched = frozenset(stale), set(studies), set(tables)
     new = now - announced.stale
-    over = {pair for pair in announced.stale - now if pair[0] in watched}
+    over = {pair for pair in announced.stale - now if pair[0] in known and pair[1] in watched}
     messages = []
     if new:
         number = counted(len({study for study, _ in new}), "study", "studies")
@@ -286,11 +293,15 @@ def _unmended(
 
 
 def _by_identity(failures: Mapping[str, Sequence[FailedStep]]) -> dict[str, dict[str, Cause]]:
-    """Return the causes by identity and run."""
+    """Return the causes by identity and run; the least frequent ones of a run count as one."""
     found: dict[str, dict[str, Cause]] = {}
     for run_id, steps in failures.items():
-        for cause in causes_of(steps):
+        causes = causes_of(steps)
+        for cause in causes[:_CAUSES]:
             found.setdefault(identity_of(cause), {})[run_id] = cause
+        if rest := causes[_CAUSES:]:
+            together = tuple(chain.from_iterable(each.failures for each in rest))
+            found.setdefault(_REST, {})[run_id] = Cause(together)
     return found
 
 
@@ -298,6 +309,13 @@ def _of_cause(cause: Cause, run_id: str, at: datetime) -> AlertMessage:
     number = counted(len(cause.studies), "study", "studies")
     title = f"{number} failed: {cause.failures[0].failure.kind}"
     lines = [*cause.lines, f"run {run_id[:8]}"]
+    return AlertMessage.make(AlertKind.CAUSE, title, lines, at, run_id=run_id)
+
+
+def _of_rest(cause: Cause, run_id: str, at: datetime) -> AlertMessage:
+    number = counted(len(cause.studies), "study", "studies")
+    title = f"{number} failed for more causes"
+    lines = [cause.of_studies, cause.of_pipelines, f"run {run_id[:8]}: its log has all causes"]
     return AlertMessage.make(AlertKind.CAUSE, title, lines, at, run_id=run_id)
 
 

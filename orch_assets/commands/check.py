@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -10,16 +11,18 @@ from orch_assets.commands.exit_codes import NONE_COULD_RUN, SUCCEEDED
 
 
 @click.command()
-def check() -> int:
-    """Check settings, pipelines, stores and API keys.
+@click.option("--alerts", is_flag=True, help="Send a test message to each receiver of alerts.")
+def check(*, alerts: bool) -> int:
+    """Check settings, pipelines, stores, API keys and alerts.
 
     Runs nothing. Writes one small object (`.orch/_probe`) to each store and reads it back. The exit
-    code is 2 if a run could not start.
+    code is 2 if a run could not start, or alerts could not be sent.
     """
     from orch_assets.commands.location import read_settings
 
     read_settings()
-    failures = [_fails(name, step) for name, step in _steps()]
+    steps = [*_steps(), *(_test_messages() if alerts else ())]
+    failures = [_fails(name, step) for name, step in steps]
     return NONE_COULD_RUN if any(failures) else SUCCEEDED
 
 
@@ -40,6 +43,7 @@ def _steps() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "pipelines", _pipelines
     yield "stores", _stores
     yield "registry", _registry
+    yield "alerts", _alerts
 
 
 def _home() -> str:
@@ -79,6 +83,46 @@ def _registry() -> str:
         count = len(change.selection.selected)
         studies = "1 study is" if count == 1 else f"{count} studies are"
         return f"{registry.label}; {studies} selected"
+
+
+def _alerts() -> str:
+    from orch_assets.alerts.alert_settings import AlertSettings
+    from orch_assets.defs.environment import duration
+    from orch_assets.orchestration.durations import as_text
+
+    settings, stale_after = AlertSettings.read(), duration("ORCH_STALE_AFTER")
+    if stale_after is None:
+        return f"{settings}; ORCH_STALE_AFTER isn't set"
+    return f"{settings}; a study is stale after {as_text(stale_after)}"
+
+
+def _test_messages() -> Iterator[tuple[str, Callable[[], str]]]:
+    """Yield a delivery for each receiver; without settings, one that fails."""
+    from orch_assets.alerts.alert_settings import EMAIL, WEBHOOK, AlertSettings
+    from orch_assets.alerts.receivers import receivers_of
+    from orch_assets.errors import SettingError
+
+    def nobody() -> str:
+        raise SettingError(f"{WEBHOOK} or {EMAIL}", "must be set to send a test message.")
+
+    try:
+        receivers = receivers_of(AlertSettings.read())
+    except SettingError:
+        return  # the step before has said so
+    if not receivers:
+        yield "test message", nobody
+    for name, receiver in receivers.items():
+        yield f"test message, {name}", partial(_deliver, receiver)
+
+
+def _deliver(receiver: Callable[..., None]) -> str:
+    from datetime import UTC, datetime
+
+    from orch_assets.alerts.message import AlertKind, AlertMessage
+
+    lines = ["Someone ran `orch-assets check --alerts`. Nothing is wrong."]
+    receiver(AlertMessage.make(AlertKind.TEST, "This is a test", lines, datetime.now(UTC)))
+    return "was taken"
 
 
 @contextmanager

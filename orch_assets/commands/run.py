@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from orch_assets.defs.runs.command_runs import PlannedRun
     from orch_assets.defs.runs.reading_options import ReadingOptions
+    from orch_assets.defs.settings.command_settings import CommandSettings
 
 _MAIN_JOB: Final = "study_pipelines"
 
@@ -37,6 +38,13 @@ _MAIN_JOB: Final = "study_pipelines"
     help="Run only this pipeline, on the stored results of its upstreams. Repeatable.",
 )
 @click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PIPELINE.NAME=VALUE",
+    help="Set a pipeline's setting for all studies of this run. Repeatable.",
+)
+@click.option(
     "--failed", is_flag=True, help="Run only what failed or was interrupted in the last run."
 )
 @click.option(
@@ -50,6 +58,7 @@ _MAIN_JOB: Final = "study_pipelines"
 def run(
     study_keys: Sequence[str],
     pipelines: Sequence[str],
+    settings: Sequence[str],
     *,
     failed: bool,
     full: bool,
@@ -61,10 +70,14 @@ def run(
     is run only if --pipeline names it. With the simulator, each run except the first, and except
     --failed, is a day after the last one.
     """
-    if failed and (study_keys or pipelines):
-        raise click.UsageError("--failed can't be combined with --study or --pipeline.")
+    if failed and (study_keys or pipelines or settings):
+        raise click.UsageError(
+            "--failed can't be combined with --study, --pipeline or --set: what failed runs again "
+            "with the settings of its run."
+        )
     read_settings()
     selection = _asset_keys(pipelines)
+    chosen = _settings(settings, selection)
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.runs.readiness import try_stores
     from orch_assets.defs.runs.reading_options import ReadingOptions
@@ -77,7 +90,7 @@ def run(
             return _run_failed(instance, resources, reading)
         if resources.registry.is_demo:
             _begin_demo_day(resources.registry)
-        return _run_studies(instance, resources, study_keys, selection, reading)
+        return _run_studies(instance, resources, study_keys, selection, reading, chosen)
 
 
 def _begin_demo_day(registry: Any) -> None:
@@ -104,12 +117,24 @@ def _asset_keys(pipelines: Sequence[str]) -> list["dg.AssetKey"]:
     return [by_name[name] for name in pipelines]
 
 
+def _settings(texts: Sequence[str], selection: Sequence["dg.AssetKey"]) -> "CommandSettings":
+    from orch_assets.defs.location.graph_assets import graphs_of
+    from orch_assets.defs.settings.command_settings import CommandSettings, command_settings
+
+    if not texts:
+        return CommandSettings()
+    defs = code_location().defs
+    job_keys = defs.resolve_job_def(_MAIN_JOB).asset_layer.selected_asset_keys
+    return command_settings(texts, graphs_of(defs), selection or job_keys)
+
+
 def _run_studies(
     instance: "dg.DagsterInstance",
     resources: Any,
     study_keys: Sequence[str],
     selection: Sequence["dg.AssetKey"],
     reading: "ReadingOptions",
+    settings: "CommandSettings",
 ) -> int:
     """Run the selected pipelines for studies; an empty argument means all of them."""
     from orch_assets.defs.runs.command_runs import plan_runs
@@ -131,7 +156,7 @@ def _run_studies(
     # UI uses for assets that a person selects, has them.
     of_all_assets = code_location().defs.resolve_implicit_global_asset_job_def().name
     job_name = of_all_assets if selection else _MAIN_JOB
-    planned = plan_runs(instance, job_name, to_run, selection, reading)
+    planned = plan_runs(instance, job_name, to_run, selection, reading, settings)
     return _execute(instance, resources, console, planned, not_run, selection)
 
 
@@ -234,6 +259,7 @@ def _print_interruption(
         options: list[tuple[str, ...]] = [("--study", key) for key in study_keys]
         options += [("--pipeline", key.to_user_string()) for key in selection]
         options += [(option,) for option in _reading_options(not_started[0].reading)]
+        options += [("--set", text) for text in not_started[0].settings.texts]
         arguments = shlex.join(argument for option in options for argument in option)
         click.echo(f"Not started yet: `orch-assets run {arguments}`.", err=True)
     return INTERRUPTED

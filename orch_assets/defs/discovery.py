@@ -271,19 +271,17 @@ def _with_upstreams(
         # A study graph can't use the results of a pipeline that runs after it, for all its studies.
         known = [n for n, other in by_name.items() if takes_all(each) or not takes_all(other)]
         missing = [name for name in each.upstreams if name not in known]
+        problem: str | None
         if missing and missing[0] in left_out:
             problem = (
                 f"Pipeline {each.name} takes the shipped pipeline {missing[0]}, which this code "
                 "location leaves out. Add it to `shipped`."
             )
-            checked.append(_broken(each, problem, ()))
-        elif wrong := name_problem(each, known):
-            checked.append(_broken(each, wrong, ()))
-        elif cycle := _cycle(each, by_name):
-            problem = f"The pipelines' upstreams form a cycle: {' → '.join(cycle)}."
-            checked.append(_broken(each, problem, ()))
         else:
-            checked.append(each)
+            problem = name_problem(each, known)
+        if problem is None and (cycle := _cycle(each, by_name)):
+            problem = f"The pipelines' upstreams form a cycle: {' → '.join(cycle)}."
+        checked.append(each if problem is None else _broken(each, problem, ()))
     return checked
 
 

@@ -10,6 +10,8 @@ from orch_assets.defs.io.event_metadata import (
     CARRIED_FROM,
     COLUMN_SCHEMA,
     EARLIER_KEYS,
+    FIRST_ROWS,
+    PREVIEW,
     ROW_COUNT,
     URI,
     entry_of,
@@ -30,6 +32,7 @@ __all__ = [
     "entry_of",
     "failure",
     "none_withheld",
+    "skip",
     "skipped",
     "success",
     "uri_of",
@@ -113,9 +116,14 @@ def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterializatio
     return dg.AssetMaterialization(
         asset_key=event.asset_key,
         partition=study_key,
-        metadata={**event.metadata, CARRIED_FROM: origin},
+        metadata={**_without_pictures(event.metadata), CARRIED_FROM: origin},
         tags={DATA_VERSION_TAG: version} if version else None,
     )
+
+
+def _without_pictures(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without a picture and first rows: they are logged once for each change."""
+    return {key: metadata[key] for key in metadata if key not in {PREVIEW, FIRST_ROWS}}
 
 
 def _four_fields(

@@ -312,9 +312,8 @@ class GraphRun:
         """Return what the event of a result says about how it was made."""
         pipeline = self.settings.pipelines[result.step]
         used = self.settings.used(pipeline, result.study_key)
-        details: dict[str, dg.MetadataValue[Any]] = {}
-        if used:
-            details[SETTINGS] = dg.MetadataValue.json(used)
+        details: dict[str, dg.MetadataValue[Any]]
+        details = {SETTINGS: dg.MetadataValue.json(used)} if used else {}
         if self.executions is None or result.failure is None:  # a success has them already
             return details
         return {**self.executions.metadata(result.step, result.study_key), **details}

@@ -20,7 +20,8 @@ import dagster as dg
 from orch_assets.defs.checks.dictionary_watch import DictionaryWatch
 from orch_assets.defs.events import StoredResult, none_withheld, uri_of, value_of, versions_of
 from orch_assets.defs.io.artifact_names import artifact_name
-from orch_assets.defs.io.event_metadata import SETTINGS, together, users_metadata
+from orch_assets.defs.io.event_metadata import SETTINGS, together, value_and_metadata
+from orch_assets.defs.io.first_rows import first_rows
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
 from orch_assets.defs.io.previous_results import PreviousResults
@@ -31,13 +32,13 @@ from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.study_logs import run_logger
 from orch_assets.defs.settings.run_settings import RunSettings
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
-from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError, UnstorableValueError
+from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
 from orch_assets.orchestration.defining.parameters import PREVIOUS
 from orch_assets.orchestration.defining.received_types import HISTORY, READER, SPLIT
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import Failure
-from orch_assets.orchestration.returned_values import Result, Skip, SplitTable
+from orch_assets.orchestration.returned_values import Skip, SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
 from orch_assets.refreshing import CARRIED_FORWARD
 from orch_assets.stores import derived_from, noting_inputs
@@ -300,7 +301,7 @@ class PipelineRunner:
 
     def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
         """Store a result; record its URI, its hashes and the execution that produced it."""
-        value, added = _value_and_metadata(value)
+        value, added = value_and_metadata(value)
         if self.watch is not None:
             value = self.watch.watched(call.step.name, call.study_key, value)
         with derived_from(inputs):
@@ -313,7 +314,8 @@ class PipelineRunner:
         self._note(call, output.result.metadata)
         name, study_key = call.step.name, call.study_key
         details = self.executions.metadata(name, study_key) if self.executions else {}
-        metadata = together({**output.result.metadata, **details}, added)
+        shown = first_rows(self.pipelines[name], value, output)
+        metadata = together({**output.result.metadata, **details, **shown}, added)
         return replace(output, result=replace(output.result, metadata=metadata))
 
     @cached_property
@@ -339,17 +341,3 @@ class PipelineRunner:
     def _previous_results(self) -> PreviousResults:
         restricted = self.resources.restricted_io_manager
         return PreviousResults(self._writer.io_manager, restricted, self.keys, self.reading)
-
-
-def _value_and_metadata(returned: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Return what a pipeline returned, and the metadata that it gave beside it.
-
-    Raises:
-        EventMetadataError: The metadata can't be added to the event.
-        UnstorableValueError: A ``Skip`` was returned.
-    """
-    is_result = isinstance(returned, Result)
-    value = returned.value if is_result else returned
-    if isinstance(value, Skip):
-        raise UnstorableValueError("The pipeline returned a Skip. Raise it: raise Skip('why').")
-    return value, users_metadata(returned.metadata) if is_result else {}

@@ -5,6 +5,7 @@ from typing import Any
 from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
 from orch_assets.defs.state_machines.resource import StepFunctionsResource
+from orch_assets.errors import SettingError
 
 
 def study_resources(
@@ -18,11 +19,17 @@ def study_resources(
             ``ORCH_RESTRICTED_STORE`` selects.
         others: Additional resources, or replacements for the default ones.
 
+    Raises:
+        SettingError: The restricted store isn't declared as one, so that it would have the
+            permissions and the settings of an open store.
+
     Example:
         >>> sorted(study_resources(orchestration=OrchestrationResource(max_workers=8)))[0]
         'io_manager'
     """
     restricted = restricted or StoreResource(restricted=True)
+    if not restricted.restricted:
+        raise SettingError("restricted", "must be a StoreResource(…, restricted=True).")
     return {
         "registry": RegistryResource(),
         "orchestration": OrchestrationResource(),

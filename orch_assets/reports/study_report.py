@@ -21,6 +21,9 @@ _WITHOUT_SUBJECTS: Final = frozenset(
     }
 )
 
+# Takes the place of a variable's name that is withheld, or was removed.
+NOT_OPEN: Final = "(not open)"
+
 
 @dataclass(frozen=True)
 class ReportedResult:
@@ -87,7 +90,7 @@ class ReportedChange:
         noticed_at: When a run noticed it, UTC.
         kind: What happened, such as ``retyped``.
         form: Key of the form.
-        variable: Name of the variable; None for a form.
+        variable: Name of the variable, or ``NOT_OPEN``; None for a form.
     """
 
     noticed_at: datetime

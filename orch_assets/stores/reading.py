@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
 
 from orch_assets.errors import ArtifactNotFoundError, MarkError, StoreError
 from orch_assets.marked_names import named
-from orch_assets.stores.artifacts import ArtifactKind, SetIndex, StorageFormat
+from orch_assets.stores.artifacts import DOCUMENT_KINDS, ArtifactKind, SetIndex, StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.csv_text import plain_csv
@@ -161,6 +161,16 @@ class StoredArtifacts(ArtifactHistory):
     ) -> Mapping[str, Content]:
         """Return the content of each table of a set, by name; raises as :meth:`download`."""
         return self._index(self._keys(name, ArtifactKind.SET), version, as_of)[1].members
+
+    def kinds(self, name: str) -> list[ArtifactKind]:
+        """Return which kinds of artifacts are stored under a name; raises as :meth:`exists`."""
+        keys = {kind: self._keys(name, kind) for kind in ArtifactKind}
+        extensions = {each.extension for each in keys.values()}
+        stored = self._backend.extensions(keys[ArtifactKind.TABLE].path, extensions)
+        kinds = [kind for kind, each in keys.items() if each.extension in stored]
+        for kind in keys.keys() - {*kinds, *DOCUMENT_KINDS.values()}:
+            self._misplaced.refuse_earlier(keys[kind])
+        return kinds
 
     def previous(self, name: str, version: str | None = None) -> TableVersion | None:
         """Return the version of a table that its next version is made from.

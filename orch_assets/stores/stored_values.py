@@ -50,8 +50,8 @@ class StoredValues(ArtifactHistory):
         except NotJsonError as error:
             raise UnstorableValueError(
                 f"{named(name)} is not a table and is not JSON-serializable. {error.marked} Return "
-                "a table (pandas or Arrow), a dict of tables, or text, finite numbers, lists and "
-                "dicts.",
+                "a table (pandas or Arrow), a dict of tables, one figure, or text, finite numbers, "
+                "lists and dicts.",
                 artifact=name,
             ) from None
         stored = self._publisher.store(writes(to_json(plain)), keys.version)

@@ -21,6 +21,7 @@ from orch_assets.orchestration.reporting.results import Failure
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 STUDIES = [f"S{number:02}" for number in range(40)]
+TABLES = ["labs", "sites"]
 DAY_AND_A_HALF = timedelta(hours=36)
 
 
@@ -141,23 +142,40 @@ def test_an_undecided_cause_stays_open():
 
 def test_stale_studies_are_announced_together_and_each_once():
     pairs = {(study, table) for study in ("S01", "S02") for table in ("labs", "sites")}
-    first = with_stale(Announced(), pairs, STUDIES, DAY_AND_A_HALF, AT)
+    first = with_stale(Announced(), pairs, STUDIES, TABLES, DAY_AND_A_HALF, AT)
     (message,) = first.messages
     assert message.title == "2 studies without success for 36 h"
     assert message.lines == ("S01, S02: labs, sites",)
     more = with_stale(
-        stored(first.announced), {*pairs, ("S03", "labs")}, STUDIES, DAY_AND_A_HALF, AT
+        stored(first.announced), {*pairs, ("S03", "labs")}, STUDIES, TABLES, DAY_AND_A_HALF, AT
     )
     assert titles(more) == ["1 study without success for 36 h"]
-    over = with_stale(more.announced, {("S03", "labs")}, STUDIES, DAY_AND_A_HALF, AT)
+    over = with_stale(more.announced, {("S03", "labs")}, STUDIES, TABLES, DAY_AND_A_HALF, AT)
     assert titles(over) == ["Recovered: 2 studies have succeeded again"]
     assert over.messages[0].lines == ("S01, S02: labs, sites",)
 
 
 def test_a_retired_study_is_neither_stale_nor_recovered():
-    first = with_stale(Announced(), {("S01", "labs")}, STUDIES, DAY_AND_A_HALF, AT)
-    gone = with_stale(first.announced, set(), ["S02"], DAY_AND_A_HALF, AT)
+    first = with_stale(Announced(), {("S01", "labs")}, STUDIES, TABLES, DAY_AND_A_HALF, AT)
+    gone = with_stale(first.announced, set(), ["S02"], TABLES, DAY_AND_A_HALF, AT)
     assert (gone.messages, gone.announced) == ((), Announced())
+
+
+def test_a_table_that_is_gone_has_not_recovered():
+    first = with_stale(Announced(), {("S01", "labs")}, STUDIES, TABLES, DAY_AND_A_HALF, AT)
+    gone = with_stale(first.announced, set(), STUDIES, ["sites"], DAY_AND_A_HALF, AT)
+    assert (gone.messages, gone.announced) == ((), Announced())
+
+
+def test_many_causes_of_a_run_share_an_alert_beyond_the_twentieth():
+    steps = [step for study in STUDIES for step in failed([study], f"Error{study}")]
+    first = causes(Announced(), {"run1": steps})
+    assert len(first.messages) == 21
+    assert first.messages[-1].title == "20 studies failed for more causes"
+    assert causes(stored(first.announced), {"run1": steps}).messages == ()
+    mended = causes(first.announced, {"run1": steps}, dict.fromkeys(STUDIES, 2.0))
+    assert len(mended.messages) == 21
+    assert mended.messages[-1].title == "Recovered: 20 studies failed for more causes"
 
 
 def test_a_failed_tick_is_announced_once_and_its_end_once():

@@ -206,6 +206,20 @@ class StoreContract(
             assert store.list_artifacts(kind=kind) == ["same"]
             assert store.exists("same", kind=kind)
             assert store.manifest("same", kind=kind).kind == kind.value
+        assert store.kinds("same") == [*ArtifactKind]
+
+    def test_the_kinds_of_a_name_are_not_those_of_its_neighbours(
+        self, store: PipelineStore
+    ) -> None:
+        for number, name in enumerate(("x.1", "xy", "x/1", "x.json", "a/x")):
+            store.publish_json(number, name)
+        assert store.kinds("x") == []
+        store.upload(FRAME, "x")
+        store.publish_document(DOCUMENTS["image/png"], "x", "image/png")
+        assert store.kinds("x") == [ArtifactKind.TABLE, ArtifactKind.PNG]
+        assert store.kinds("x.1") == [ArtifactKind.JSON]
+        store.delete("x", kind=ArtifactKind.TABLE)
+        assert store.kinds("x") == [ArtifactKind.PNG]
 
     def test_stores_with_other_prefixes_see_the_same_artifact(self, open_store: OpenStore) -> None:
         open_store(prefix="a").upload(FRAME, "b/c")

@@ -82,7 +82,10 @@ BROKEN = {
     "an interrupt of its own": ("raise KeyboardInterrupt\n", 1, "KeyboardInterrupt."),
     "an error without text": ("class E(Exception):\n    def __str__(self): raise E\nraise E\n", 3, "E."),
     "a bad parameter": (HEAD + "@study_pipeline\ndef bad(a, b):\n    pass\n", 2, "PipelineDefinitionError: Pipeline bad must be f("),
-    "a bad argument": (HEAD + pipeline("bad", arguments="colour='red'"), 2, "TypeError: "),
+    "a bad argument": (HEAD + pipeline("bad", arguments="colum='red'"), 2, "PipelineDefinitionError: @study_pipeline has no option colum. Did you mean `columns`?"),
+    "a bad timeout": (HEAD + pipeline("bad", arguments="timeout='soon'"), 2, "PipelineDefinitionError: Pipeline bad: timeout can't be read."),
+    "text for a list": (HEAD + pipeline("bad", arguments="studies='ONC-*'"), 2, "PipelineDefinitionError: Pipeline bad: studies is text; give a list, such as studies=['ONC-*']"),
+    "a setting of no type": (HEAD + pipeline("bad", "days={}"), 2, "PipelineDefinitionError: Pipeline bad: the parameter days has a default, so it is a setting"),
 }  # fmt: skip
 
 
@@ -101,6 +104,13 @@ def test_a_file_that_cannot_be_imported_is_an_asset_with_file_line_and_cause(
 
 UNSOUND = {
     "no such upstream": (pipeline("bad", "nowhere"), "takes a parameter 'nowhere', but no pipeline"),
+    "a misspelt upstream": (pipeline("bad", "goood"), "no pipeline has that name. Did you mean `good`?"),
+    "a misspelt optional upstream": (pipeline("bad", "goood=None"), "no pipeline has that name. Did you mean `good`?"),
+    "a setting named as a pipeline": (pipeline("bad", "good=1"), "has a setting 'good', which is also the name of a pipeline"),
+    "no such resource": (
+        pipeline("bad", "registri: __import__('dagster').ResourceParam[int]"),
+        "the parameter registri is a resource, but the code location has none with this key. Did you mean `registry`?",
+    ),
     "takes itself": (pipeline("bad", "bad"), "form a cycle: bad → bad."),
     "a name that Dagster keeps": (pipeline("input"), "input"),
     "the location's own name": (pipeline("study_results"), "the code location has the asset study_results, too"),
@@ -108,6 +118,7 @@ UNSOUND = {
     "a bad owner": (pipeline("bad", arguments="owners=['nobody']"), "nobody"),
     "a bad tag": (pipeline("bad", arguments="tags={'a': 1}"), ""),
     "no such IO manager": (pipeline("bad", arguments="io_manager_key='mine'"), "io_manager_key is 'mine'"),
+    "a misspelt IO manager": (pipeline("bad", arguments="io_manager_key='io_manger'"), "Did you mean `io_manager`?"),
     "a machine that AWS refuses": (
         pipeline("bad", arguments="machine=StudyMachine([PipelineStep('A', 'no arn', timeout_seconds=-1)])"), ""
     ),

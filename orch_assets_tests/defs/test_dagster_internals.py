@@ -302,3 +302,17 @@ def test_an_unfinished_run_is_found_and_fails_with_the_reason(instance: dg.Dagst
     instance.report_run_failed(run, "its process is gone", reason)
     assert instance.get_runs(unfinished) == []
     assert instance.get_run_by_id(run.run_id).tags["dagster/failure_reason"] == gone.value
+
+
+def test_a_history_of_a_check_is_read_by_status(instance: dg.DagsterInstance) -> None:
+    """So the failed evaluations alone are read, and no planned ones, which may be large."""
+    for passed in (True, False):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(asset_key=KEY, check_name="check", passed=passed)
+        )
+    storage, check = instance.event_log_storage, dg.AssetCheckKey(KEY, "check")
+    failed = {internals.AssetCheckExecutionRecordStatus.FAILED}
+    found = storage.get_asset_check_execution_history(check, 10, None, failed)
+    assert [each.event.dagster_event.asset_check_evaluation_data.passed for each in found] == [
+        False
+    ]

@@ -1,22 +1,21 @@
 """An asset over all studies gets those that are there, and says which are missing or older."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from orch_assets import study_pipeline
+from orch_assets import Skip, study_pipeline
 from orch_assets.defs.dagster_internals import step_of
-from orch_assets.defs.events import StoredResult, success
 from orch_assets.defs.io.io_manager import LocalPipelineIOManager
 from orch_assets.errors import StudiesMissingError
 from orch_assets.stores import LocalPipelineStore
-from orch_assets_tests.support.harness import definitions, execute, instance
+from orch_assets_tests.support.harness import definitions, evaluate, execute, instance
 
 STUDIES = ["A-1", "B-2", "C-3", "D-4", "E-5"]
-# What each study's pipeline does in a run: a table, a number, nothing, or a failure.
+# What each study's pipeline does in a run: a table, a number, nothing, a skip or a failure.
 behaviour: dict[str, str] = {}
 
 
@@ -25,6 +24,8 @@ def subjects(study_key, sdk, study_logger):
     kind = behaviour.get(study_key, "table")
     if kind == "fails":
         raise RuntimeError(study_key)
+    if kind == "skips":
+        raise Skip("no PK")
     table = pd.DataFrame({"id": [f"{study_key}-001", f"{study_key}-002"]})
     return {"table": table, "number": 7, "nothing": None}[kind]
 
@@ -70,16 +71,10 @@ def real(tmp_path):
     with instance(*STUDIES) as made:
         defs = definitions(tmp_path, subjects)
         assert execute(defs, made, "A-1", "C-3").is_success
-        behaviour.update({"B-2": "fails", "E-5": "fails"})
-        assert not execute(defs, made, "B-2").is_success
+        behaviour.update({"B-2": "fails", "C-3": "skips", "E-5": "fails"})
+        assert not execute(defs, made, "B-2", "C-3").is_success
         assert not execute(defs, made, "E-5").is_success
-        event = success(subjects_key(), "C-3", StoredResult({"skipped": "no PK"}), 0.0, "demo")
-        made.report_runless_asset_event(event)
         yield made
-
-
-def subjects_key():
-    return dg.AssetKey("subjects")
 
 
 def test_the_studies_that_are_there_come_with_the_list_of_the_others(tmp_path, real):
@@ -187,6 +182,30 @@ def test_without_any_study_there_is_no_pool(tmp_path):
         allowed, seen = pooled(metadata={"allow_missing_partitions": True})
         assert make(tmp_path, allowed, made)["studies_missing"] == len(STUDIES)
         assert seen == [{}]
+
+
+def test_automation_makes_the_pool_although_a_study_has_no_table(tmp_path, real):
+    """As the how-to page says; Dagster's eager condition alone would wait for that study."""
+    eager = dg.AutomationCondition.eager()
+    anyway = eager.without(~dg.AutomationCondition.any_deps_missing())
+    assets = [pooled(name=name)[0] for name in ("waiting", "going_on")]
+    conditions = {"waiting": eager, "going_on": anyway}
+    assets = [
+        asset.map_asset_specs(
+            lambda spec: spec.replace_attributes(
+                automation_condition=conditions[spec.key.to_user_string()]
+            )
+        )
+        for asset in assets
+    ]
+    defs = definitions(tmp_path, subjects)
+    both = dg.Definitions.merge(defs, dg.Definitions(assets=assets))
+    now = datetime.now(UTC)
+    first = evaluate(both, real, None, now)
+    execute(defs, real, "A-1")
+    second = evaluate(both, real, first.cursor, now + timedelta(minutes=1))
+    requested = {name: second.get_num_requested(dg.AssetKey(name)) for name in conditions}
+    assert requested == {"waiting": 0, "going_on": 1}
 
 
 def test_an_asset_can_not_say_itself_that_nothing_is_missing(tmp_path, real):

@@ -214,7 +214,8 @@ class _Look:
         stale = stale_pairs(self._states)
         if stale is None or stale == announced.stale:
             return Update(announced)
-        return with_stale(announced, stale, self._studies, stale_after, self.at)
+        tables = [key.to_user_string() for key in self.keys]
+        return with_stale(announced, stale, self._studies, tables, stale_after, self.at)
 
     def _registry(self, announced: Announced) -> Update:
         state = registry_state(self.instance, self._states)

@@ -19,6 +19,7 @@ from orch_assets.defs import environment
 from orch_assets.defs.alerts.alert_sensors import FRESHNESS_SENSOR
 from orch_assets.defs.alerts.stale_studies import last_successes, stale_studies
 from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.runs.run_states import newest_state
 from orch_assets.orchestration.durations import age_hours, as_text
 
 STALE_AFTER: Final = "ORCH_STALE_AFTER"
@@ -109,8 +110,8 @@ class _Evaluation:
         }
         stale = frozenset((study, table) for table, keys in by_table.items() for study in keys)
         known = set(self.studies)
-        # Of a retired study, nothing is logged.
-        before = {pair for pair in memory.logged if pair[0] in known}
+        # Of a retired study or a table that is gone, nothing is logged.
+        before = {pair for pair in memory.logged if pair[0] in known and pair[1] in by_table}
         changed = sorted((stale ^ before), key=lambda pair: (pair[1], pair[0]))
         batch = [*islice(changed, _EVENTS_PER_TICK)]
         events = [*self._of_studies(batch, stale), *self._of_tables(batch, by_table)]
@@ -172,8 +173,6 @@ def stale_pairs(states: Iterable[Any]) -> frozenset[Pair] | None:
     Returns:
         None if the sensor hasn't looked yet.
     """
-    for state in states:
-        if state.instigator_name == FRESHNESS_SENSOR:
-            cursor = getattr(state.instigator_data, "cursor", None)
-            return FreshnessMemory.read(cursor).stale if cursor else None
-    return None
+    state = newest_state(states, FRESHNESS_SENSOR)
+    cursor = getattr(state.instigator_data, "cursor", None) if state else None
+    return FreshnessMemory.read(cursor).stale if cursor else None

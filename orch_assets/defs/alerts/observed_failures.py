@@ -13,6 +13,7 @@ from orch_assets.defs.run_failure import FAILED_STUDIES
 from orch_assets.defs.runs.earlier_results import newest_records, records_of_run
 from orch_assets.defs.runs.first_runs import REGISTRY_SENSOR, SensorMemory
 from orch_assets.defs.runs.recorded_results import failed_steps
+from orch_assets.defs.runs.run_states import newest_state
 from orch_assets.orchestration.reporting.failure_summary import FailedStep
 from orch_assets.orchestration.reporting.results import Failure
 
@@ -116,17 +117,16 @@ def registry_state(
     Returns:
         None if ``study_registry_sensor`` never ticked.
     """
-    for state in states:
-        if state.instigator_name == REGISTRY_SENSOR:
-            ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)
-            ended = [tick for tick in ticks if tick.status.value != "STARTED"]
-            if not ended:
-                return None
-            cursor = getattr(state.instigator_data, "cursor", None)
-            missing = SensorMemory.read(cursor).absences
-            is_failed = ended[0].status.value == "FAILURE"
-            return (_registry_failure(ended[0].error) if is_failed else None), list(missing)
-    return None
+    state = newest_state(states, REGISTRY_SENSOR)
+    if state is None:
+        return None
+    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)
+    ended = [tick for tick in ticks if tick.status.value != "STARTED"]
+    if not ended:
+        return None
+    missing = SensorMemory.read(getattr(state.instigator_data, "cursor", None)).absences
+    is_failed = ended[0].status.value == "FAILURE"
+    return (_registry_failure(ended[0].error) if is_failed else None), list(missing)
 
 
 def _registry_failure(error: Any) -> RegistryFailure:

@@ -1,8 +1,8 @@
 """What is to be done with open versions that hold values of variables blinded since.
 
 Versions of shipped tables are rewritten. Nobody but its author can tell which columns of a user's
-own table, or which parts of a JSON value, came from a variable: of these, older versions are
-removed, and the current one must be made again by its pipeline first.
+own table, or which parts of a JSON value or a document, came from a variable: of these, older
+versions are removed, and the current one must be made again by its pipeline first.
 """
 
 import re
@@ -114,7 +114,7 @@ class RedactionPlan:
         if self._redaction.is_marked(found) and not self._with_marked:
             return RedactionStep(found, Action.MARKED)
         match = _NAME.fullmatch(found.artifact)
-        if match and found.kind != ArtifactKind.JSON:
+        if match and found.kind in {ArtifactKind.TABLE, ArtifactKind.SET}:
             dictionary = self._stored(f"{match['folder']}variables/{match['study']}")
             intervals = self._stored(f"{match['folder']}intervals/{match['study']}")
             if dictionary is not None:

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeAlias
 
 import dagster as dg
 
-from orch_assets.errors import EventMetadataError
+from orch_assets.errors import EventMetadataError, UnstorableValueError
 from orch_assets.json_values import json_value
 from orch_assets.marked_names import named, named_type
+from orch_assets.orchestration.returned_values import Result, Skip
 
 Metadata: TypeAlias = Mapping[str, Any]
 
@@ -92,6 +93,20 @@ def users_metadata(metadata: Any) -> dict[str, dg.MetadataValue[Any]]:
         _text(key, position): _value(key, value, position)
         for position, (key, value) in enumerate(metadata.items(), start=1)
     }
+
+
+def value_and_metadata(returned: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return what a pipeline returned, and the metadata that it gave beside it.
+
+    Raises:
+        EventMetadataError: The metadata can't be added to the event.
+        UnstorableValueError: A ``Skip`` was returned.
+    """
+    is_result = isinstance(returned, Result)
+    value = returned.value if is_result else returned
+    if isinstance(value, Skip):
+        raise UnstorableValueError("The pipeline returned a Skip. Raise it: raise Skip('why').")
+    return value, users_metadata(returned.metadata) if is_result else {}
 
 
 def io_managers_metadata(metadata: Metadata) -> Metadata:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from orch_assets.defs.io.event_metadata import FIRST_ROWS
+from orch_assets.defs.io.event_metadata import FIRST_ROWS, value_of
 from orch_assets.defs.io.refresh_metadata import refresh_of
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.returned_values import SplitTable
+from orch_assets.orchestration.steps import StepOutput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,23 +32,22 @@ _LONGEST_TEXT: Final = 40
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 
 
-def first_rows(
-    pipeline: StudyPipeline, value: Any, handover: Any, version: str | None
-) -> Mapping[str, Any]:
+def first_rows(pipeline: StudyPipeline, value: Any, output: StepOutput) -> Mapping[str, Any]:
     """Return the first rows of a table that has changed, for its event; empty for any other.
 
     Args:
         pipeline: The pipeline.
         value: What it returned.
-        handover: What is handed on of it.
-        version: SHA-256 of the table that is current now.
+        output: What was stored of it.
     """
     columns = _COLUMNS.get(pipeline.name)
     if columns is None or not pipeline.function.__module__.startswith(_SHIPPED):
         return {}
     refresh = refresh_of(value)
     earlier = refresh.earlier if refresh is not None else None
-    table = handover.table if isinstance(handover, SplitTable) else handover
+    version = value_of(output.result.metadata, "sha256")
+    handed = output.handover
+    table = handed.table if isinstance(handed, SplitTable) else handed
     if (earlier is not None and earlier.version == version) or not _is_arrow(table):
         return {}
     return {FIRST_ROWS: dg.MetadataValue.md("\n".join(_markdown(table, columns)))}

@@ -162,7 +162,7 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
             stored = store.list_artifacts(artifact_name(context.asset_key, None))
             return pool_studies(context, names, {*stored})
         if _allows_missing(context):
-            return Pool([key for key, name in names.items() if _is_stored(store, name)])
+            return Pool([key for key, name in names.items() if store.kinds(name)])
         return Pool([*names])
 
 
@@ -293,12 +293,6 @@ def _as_of(context: dg.InputContext) -> str | None:
     as_of = (context.definition_metadata or {}).get("as_of")
     as_of = getattr(as_of, "value", as_of)  # Dagster may have made it a metadata value
     return None if as_of is None else str(as_of)
-
-
-def _is_stored(store: "PipelineStore", name: str) -> bool:
-    from orch_assets.stores import ArtifactKind
-
-    return any(store.exists(name, kind=kind) for kind in ArtifactKind)
 
 
 def _metadata(

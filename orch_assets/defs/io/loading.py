@@ -232,7 +232,7 @@ def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
 
     A changed pipeline may return another kind than before.
     """
-    kinds = [kind for kind in ArtifactKind if store.exists(name, kind=kind)]
+    kinds = store.kinds(name)
     if not kinds:
         raise ArtifactNotFoundError(
             f"Nothing is stored as {_named(name)}: materialize it first.", artifact=name

@@ -25,6 +25,7 @@ from orch_assets.defs.location.location_parts import (
     check_resource_keys,
 )
 from orch_assets.defs.location.location_settings import LocationSettings
+from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.schedule import build_daily_refresh
 from orch_assets.defs.settings.run_settings import SettingSources
 from orch_assets.defs.state_machines.deployments import build_deployments
@@ -84,7 +85,12 @@ def build_definitions(
         sensors=[*sensors],
         schedules=[*schedules],
     )
-    own, our_resources = dict(resources or {}), study_resources()
+    own = dict(resources or {})
+    # Withheld values go where failure reports go, also if a user replaces only the store.
+    restricted = own.get("restricted_store")
+    our_resources = study_resources(
+        restricted=restricted if isinstance(restricted, StoreResource) else None
+    )
     found = _pipelines(pipelines, shipped, {**our_resources, **own})
     sources = SettingSources(per_study or {}, settings.studies_file)
     ours = _our_definitions(found, settings, sources, pool)

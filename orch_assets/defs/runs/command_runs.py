@@ -24,6 +24,7 @@ from orch_assets.defs.partitions import (
 from orch_assets.defs.run_failure import FAILED_STUDIES
 from orch_assets.defs.runs.abandoned_runs import NO_RETRIES, process_tag
 from orch_assets.defs.runs.reading_options import ReadingOptions
+from orch_assets.defs.settings.command_settings import CommandSettings
 from orch_assets.errors import OrchestratorError
 from orch_assets.signals import undisturbed
 
@@ -31,6 +32,7 @@ COMMAND_TAG: Final = "orch_assets/command"
 
 _RUNS_PER_QUERY: Final = 50
 _AS_USUAL: Final = ReadingOptions()
+_NO_SETTINGS: Final = CommandSettings()
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -44,6 +46,7 @@ class PlannedRun:
         selection: Keys of the assets to run. None means all of the job.
         parent: The run that it re-executes from failure. None for a new run.
         reading: How it reads tables.
+        settings: Settings of its pipelines.
     """
 
     study_keys: list[str]
@@ -51,6 +54,7 @@ class PlannedRun:
     selection: AbstractSet[dg.AssetKey] | None = None
     parent: dg.DagsterRun | None = None
     reading: ReadingOptions = _AS_USUAL
+    settings: CommandSettings = _NO_SETTINGS
 
     @property
     def resumption(self) -> str:
@@ -76,6 +80,7 @@ def plan_runs(
     study_keys: Collection[str],
     selection: Collection[dg.AssetKey] = (),
     reading: ReadingOptions = _AS_USUAL,
+    settings: CommandSettings = _NO_SETTINGS,
 ) -> list[PlannedRun]:
     """Return the runs that cover the studies: one for each contiguous range of partitions.
 
@@ -85,11 +90,12 @@ def plan_runs(
         study_keys: Keys of the studies to run.
         selection: Keys of the assets to run. Empty means all of the job.
         reading: How the runs read tables.
+        settings: Settings of the runs' pipelines.
     """
     known = instance.get_dynamic_partitions(STUDIES_NAME)
     chosen = frozenset(selection) or None
     return [
-        PlannedRun(piece, job_name, chosen, reading=reading)
+        PlannedRun(piece, job_name, chosen, reading=reading, settings=settings)
         for piece in contiguous_pieces(study_keys, known)
     ]
 
@@ -102,8 +108,8 @@ def plan_resumption(
     """Return runs that re-execute the last failed runs from failure; None if nothing ran yet.
 
     The last runs are the newest run over studies and the other runs of the command that started it.
-    Interrupted runs are re-executed in the same way. A re-execution keeps the reading options of
-    its run, as one from the UI does.
+    Interrupted runs are re-executed in the same way. A re-execution keeps the settings and the
+    reading options of its run, as one from the UI does.
 
     Args:
         instance: The instance that recorded the runs.
@@ -132,10 +138,16 @@ def plan_resumption(
             run.asset_selection,
             run,
             ReadingOptions.of({**run.tags, **reading.tags}),
+            _settings_of(run),
         )
         for run in last
         if run.status != dg.DagsterRunStatus.SUCCESS and run.run_id not in taken_over
     ]
+
+
+def _settings_of(run: dg.DagsterRun) -> CommandSettings:
+    config: Mapping[str, Any] = run.run_config
+    return CommandSettings(ops=config.get("ops", {}))
 
 
 def runs_of_command(instance: dg.DagsterInstance, command_id: str) -> list[str]:
@@ -207,6 +219,7 @@ def run_planned(
         job,
         origin,
         tags=tags,
+        ops=planned.settings.ops,
         on_event=on_event,
         selection=planned.selection,
         parent=planned.parent,
@@ -219,6 +232,7 @@ def run_job(
     origin: RemoteJobOrigin,
     *,
     tags: Mapping[str, str] | None = None,
+    ops: Mapping[str, Any] | None = None,
     on_event: Callable[[Any], None] | None = None,
     selection: AbstractSet[dg.AssetKey] | None = None,
     parent: dg.DagsterRun | None = None,
@@ -230,6 +244,7 @@ def run_job(
         job: The job.
         origin: Its origin, by which the UI finds it again.
         tags: Additional tags of the run.
+        ops: Configuration of its ops.
         on_event: Called with each entry of the run's log.
         selection: Keys of the assets to run. None means all of the job.
         parent: The run that this one re-executes.
@@ -241,7 +256,7 @@ def run_job(
     run = instance.create_run_for_job(
         job.get_subset(asset_selection=selection) if selection else job,
         run_id=run_id,
-        run_config=_QUIET,
+        run_config={**_QUIET, "ops": dict(ops)} if ops else _QUIET,
         tags={**job.run_tags, **(tags or {}), **process_tag(run_id), **NO_RETRIES},
         parent_run_id=parent.run_id if parent else None,
         root_run_id=(parent.root_run_id or parent.run_id) if parent else None,

@@ -1,8 +1,8 @@
 """Runs and backfills over studies that haven't ended, or haven't begun."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -72,6 +72,23 @@ def run_that_waits(instance: dg.DagsterInstance, job_name: str) -> str | None:
         if queued or _age(record.update_timestamp) <= _TIME_TO_BEGIN:
             return record.dagster_run.run_id
     return None
+
+
+def newest_state(states: Iterable[Any], name: str) -> Any:
+    """Return the state of the sensor with a name that ticked last; None without one.
+
+    A code location that was renamed or removed leaves its sensors' states behind.
+
+    Args:
+        states: The instance's sensors and schedules.
+        name: The sensor.
+    """
+
+    def ticked_at(state: Any) -> float:
+        return getattr(state.instigator_data, "last_tick_timestamp", None) or 0.0
+
+    found = [state for state in states if state.instigator_name == name]
+    return max(found, key=ticked_at, default=None)
 
 
 def _unfinished_runs(

@@ -18,6 +18,7 @@ from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.orchestration.reporting.matrix import MatrixEntry, newest
 from orch_assets.orchestration.reporting.results import SUCCESS, Failure
 from orch_assets.reports.study_report import (
+    NOT_OPEN,
     ReportedChange,
     ReportedResult,
     ReportedVersion,
@@ -124,9 +125,15 @@ def _version(
 def _changes(
     keys: Sequence[dg.AssetKey], study_key: str, io_manager_of: IOManagerOf
 ) -> Iterator[ReportedChange]:
+    """Yield the changes of the data dictionary; a variable's name only if it is open now."""
     rows = _table(dg.AssetKey("dictionary_changes"), keys, study_key, io_manager_of)
+    known = _table(dg.AssetKey("variables"), keys, study_key, io_manager_of) if rows else []
+    names = {row["variable_name"] for row in known}
+    names -= {row["variable_name"] for row in known if row["blinded"] is not False}
     for row in reversed(rows):
-        yield ReportedChange(row["noticed_at"], row["kind"], row["form_key"], row["variable_name"])
+        name = row["variable_name"]
+        shown = name if name is None or name in names else NOT_OPEN
+        yield ReportedChange(row["noticed_at"], row["kind"], row["form_key"], shown)
 
 
 def _table(

@@ -43,9 +43,7 @@ def config_schema(pipelines: Sequence[StudyPipeline]) -> dict[str, dg.Field] | N
     """
     sections = {
         each.name: dg.Field(
-            dg.Shape(  # type: ignore[no-untyped-call]  # Dagster's
-                {setting.name: _field(each.name, setting) for setting in each.settings}
-            ),
+            {setting.name: _field(each.name, setting) for setting in each.settings},
             is_required=False,
             description=f"Settings of the pipeline {each.name}, for all studies of the run.",
         )

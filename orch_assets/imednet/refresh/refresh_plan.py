@@ -3,7 +3,7 @@
 import functools
 import secrets
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from orch_assets.imednet.refresh.merged_rows import merged_rows
 from orch_assets.imednet.refresh.part_division import PartDivision
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
 from orch_assets.imednet.refresh.row_digest import digest_of
+from orch_assets.imednet.refresh.side_reading import beside
 from orch_assets.imednet.refresh.table_state import NewestRows, TableState, before, shape_of
 from orch_assets.imednet.refresh.whole_reading import MOST_ROWS, WholeReading, newest_of
 from orch_assets.imednet.streams import BatchStream
@@ -60,7 +61,7 @@ class RefreshPlan:
         self._lock = threading.Lock()
         self._decision: Future[Sequence[PlannedPart]] | None = None
         self._changes = RowChanges()
-        self._account = ""
+        self._account: Callable[[], str] = table.account
         self._states: list[Mapping[str, Any]] = []
         self.counts = ReadingCounts()
         self.schemas = division.schemas(table.schema)
@@ -97,11 +98,11 @@ class RefreshPlan:
 
     def _decide(self) -> Sequence[PlannedPart]:
         table, previous = self._table, self._previous
-        self._account = table.account()
-        if previous is None:
+        if previous is None:  # only the state needs the account: the rows don't wait for it
+            self._account = beside(lambda *_: table.account(), self.counts, self._changes)
             return self._whole("there is no earlier version")
         try:
-            if not is_same_account(table, previous, self._account):
+            if not is_same_account(table, previous, self._account()):
                 return self._whole("it replaces a table of another account")
             basis = basis_of(table, previous, self._division.blinding, self.schemas)
         except (ArtifactCorruptError, ArtifactNotFoundError):
@@ -216,7 +217,7 @@ class RefreshPlan:
                 endpoint=self._table.label,
                 rule=self._table.rule.number,
                 registry=self._table.access.registry,
-                study=self._account,
+                study=self._account(),
                 pair=pair,
                 blinding=self._division.blinding,
                 shape=shape_of(schema),

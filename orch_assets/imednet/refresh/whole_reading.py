@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from orch_assets.errors import RegistryNotFoundError
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.earlier_rows import EarlierRows, dated_since
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
@@ -171,6 +172,9 @@ class WholeReading:
             for batch in self._batches:
                 seen += self._look_at(batch)
                 yield batch
+        except RegistryNotFoundError:
+            self._table.account()  # raises the better error if the account lacks the study
+            raise
         finally:
             self._batches.close()
         self._changes.unchanged = seen - self._changes.changed

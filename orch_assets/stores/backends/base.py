@@ -1,7 +1,7 @@
 """The interface between a store and what holds its bytes: a local disk or a bucket."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,10 @@ class Backend(Protocol):
     def exists(self, key: str) -> bool:
         """Return whether an object exists."""
         ...
+
+    def extensions(self, path: str, among: Collection[str]) -> Collection[str]:
+        """Return those of some extensions with which objects exist at a path."""
+        return {each for each in among if self.exists(f"{path}.{each}")}
 
     @abstractmethod
     def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:

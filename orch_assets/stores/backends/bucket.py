@@ -3,7 +3,7 @@
 import contextlib
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -82,6 +82,12 @@ class Bucket(Backend, Generic[Client]):
         """Return whether the object exists; a missing bucket is an error."""
         page = next(self._pages(key, ""), ListingPage())
         return [*page.keys[:1]] == [key]
+
+    def extensions(self, path: str, among: Collection[str]) -> Collection[str]:
+        """Find the extensions with one listing of what begins with the path."""
+        start = f"{path}."
+        pages = self._pages(start, "/")
+        return {key.removeprefix(start) for page in pages for key in page.keys} & {*among}
 
     def list(self, folder: str, *, hidden: bool = False) -> Iterator[str]:
         """Yield the keys below the folder, page by page, skipping what is hidden by default."""

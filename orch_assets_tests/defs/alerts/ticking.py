@@ -1,5 +1,6 @@
 """A location whose studies fail as told, and a daemon that ticks its two sensors of alerts."""
 
+import sys
 import time
 from datetime import UTC, datetime
 
@@ -52,15 +53,15 @@ class Location:
 class Daemon:
     """Ticks the sensors as the daemon does: it stores their cursors and their events."""
 
-    def __init__(self, real):
-        self.real, self.now = real, time.time()
+    def __init__(self, real, keys=KEYS):
+        self.real, self.keys, self.now = real, keys, time.time()
         self.alerts = self.freshness = None
         self.said = ""
 
     def tick(self, seconds=0.0):
         """Evaluate ``study_alerts_sensor`` some seconds later."""
         self.now += seconds
-        result = tell_changes(self.real, KEYS, self.alerts, lambda: self.now)
+        result = tell_changes(self.real, self.keys, self.alerts, lambda: self.now)
         self.alerts, self.said = result.cursor, result.skip_reason.skip_message
         return self.said
 
@@ -79,10 +80,10 @@ class Daemon:
         self.store(FRESHNESS_SENSOR, result.cursor)
         return result.asset_events
 
-    def registry_ticks(self, error=None, absences=()):
+    def registry_ticks(self, error=None, absences=(), **state):
         """Store a tick of ``study_registry_sensor``: one that failed, or what it found missing."""
         memory = SensorMemory(absences=dict.fromkeys(absences, 1), begun="", at=self.now)
-        state = self.store(REGISTRY_SENSOR, memory.write())
+        state = self.store(REGISTRY_SENSOR, memory.write(), **state)
         self.real.create_tick(
             TickData(
                 state.instigator_origin_id,
@@ -95,9 +96,9 @@ class Daemon:
             )
         )
 
-    def store(self, name, cursor):
+    def store(self, name, cursor, **options):
         """Store a sensor's cursor."""
-        state = state_of(name, cursor)
+        state = state_of(name, cursor, **options)
         if self.real.get_instigator_state(state.instigator_origin_id, state.selector_id):
             self.real.update_instigator_state(state)
         else:
@@ -107,19 +108,24 @@ class Daemon:
 
 def _as_stored(error):
     """Return an error as Dagster stores it: as the cause of one of its own."""
-    outer = RuntimeError("Error in sensor")
-    outer.__cause__ = error
-    return serializable_error_info_from_exc_info((RuntimeError, outer, None))
+    try:
+        _fail_with(error)
+    except RuntimeError:
+        return serializable_error_info_from_exc_info(sys.exc_info())
 
 
-def state_of(name, cursor):
+def _fail_with(error):
+    raise RuntimeError("Error in sensor") from error
+
+
+def state_of(name, cursor, location="orch_assets", last_tick=None):
     """Return a sensor's state, as the daemon stores it."""
     target = LoadableTargetOrigin(module_name="orch_assets.definitions")
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "orch_assets")
-    repository = RemoteRepositoryOrigin(location, "__repository__")
+    origin = ManagedGrpcPythonEnvCodeLocationOrigin(target, location)
+    repository = RemoteRepositoryOrigin(origin, "__repository__")
     return InstigatorState(
         RemoteInstigatorOrigin(repository, name),
         InstigatorType.SENSOR,
         InstigatorStatus.RUNNING,
-        SensorInstigatorData(cursor=cursor),
+        SensorInstigatorData(cursor=cursor, last_tick_timestamp=last_tick),
     )

@@ -12,7 +12,7 @@ from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.partitions import range_tags, studies
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource, StoreResource
 from orch_assets.defs.study_resources import study_resources
-from orch_assets.errors import PipelineDefinitionError
+from orch_assets.errors import PipelineDefinitionError, SettingError
 from orch_assets_tests.defs.location.own_files import HEAD, packages, pipeline
 from orch_assets_tests.support.harness import in_state, instance, materializations
 
@@ -239,6 +239,14 @@ def test_a_resource_replaces_ours_by_key():
     defs = build_definitions(resources={"orchestration": own, "crm": 1})
     assert defs.resources["orchestration"] is own
     assert defs.resources.keys() == study_resources().keys() | {"crm"}
+
+
+def test_a_restricted_store_of_a_users_own_holds_withheld_values_too(tmp_path):
+    own = StoreResource(uri=str(tmp_path), restricted=True)
+    defs = build_definitions(resources={"restricted_store": own})
+    assert defs.resources["restricted_io_manager"].store is own
+    with pytest.raises(SettingError, match="restricted must be a StoreResource"):
+        build_definitions(resources={"restricted_store": StoreResource(uri=str(tmp_path))})
 
 
 def test_a_misspelt_key_names_the_keys_there_are():

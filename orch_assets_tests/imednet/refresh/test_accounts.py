@@ -1,7 +1,9 @@
 """A stored table is merged and replaced only by what was read from the same account."""
 
+from threading import Event
 from typing import Any
 
+import httpx
 import pytest
 
 from orch_assets.demo import DemoRegistry, DemoServer
@@ -46,6 +48,31 @@ def test_another_registry_is_refused_without_a_name_by_its_base_url(
     with pytest.raises(OtherRegistryError) as raised:
         refresher_of(make_sdk, other).run("records", previous=first)
     assert raised.value.differs == "registry"
+
+
+class StudiesAnsweredLate(httpx.HTTPTransport):
+    """Sends no request for the list of studies before it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = Event()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/studies"):
+            assert self.may.wait(timeout=30)
+        return super().handle_request(request)
+
+
+def test_the_rows_of_a_first_run_do_not_wait_for_the_list_of_studies(account: Account) -> None:
+    transport = StudiesAnsweredLate()
+    sdk = account.refresher(transport=transport).sdk
+    stream = sdk.records.refresh(STUDY)
+    assert next(stream).num_rows
+    assert account.requests()
+    transport.may.set()
+    list(stream)
+    assert stream.refresh is not None
+    assert stream.refresh.state()["study"]
 
 
 def test_a_refusal_tells_neither_digest_nor_key(

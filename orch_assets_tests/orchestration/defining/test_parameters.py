@@ -65,7 +65,7 @@ def test_each_parameter_is_what_its_default_and_annotation_say():
 
 
 def test_the_help_is_the_line_of_the_docstring():
-    def work(study_key, sdk, study_logger, a=1, b=2, c=3, d=4):
+    def work(study_key, sdk, study_logger, a=1, b=2, c=3, d=4):  # noqa: D417 - d has no help
         """Work.
 
         More: not a parameter.
@@ -89,10 +89,6 @@ def test_the_help_is_the_line_of_the_docstring():
         "What c is.",
         "",
     ]
-
-
-def refused(*_):
-    raise AssertionError
 
 
 def with_dict(study_key, sdk, study_logger, days={}):  # noqa: B006
@@ -160,10 +156,7 @@ def same_name(study_key, sdk, study_logger, subjects=3):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (
-            misspelt,
-            r"parameter 'subject', but no pipeline has that name. Did you mean `subjects`\?",
-        ),
+        (misspelt, "no pipeline has that name. Did you mean `subjects`?"),
         (misspelt_optional, "annotate it, such as `subject: int | None = None`"),
         (previous_of_none, "set incremental=True"),
         (same_name, "setting 'subjects', which is also the name of a pipeline"),
@@ -172,7 +165,7 @@ def same_name(study_key, sdk, study_logger, subjects=3):
 def test_a_wrong_name_is_an_error_with_file_and_line(function, said):
     with pytest.raises(PipelineDefinitionError) as raised:
         in_dependency_order([marked(subjects), marked(function)])
-    assert said.replace("\\", "").replace(". Did", ". Did") in str(raised.value)
+    assert said in str(raised.value)
     line = function.__code__.co_firstlineno
     assert f"defining/test_parameters.py, line {line}: " in str(raised.value)
 

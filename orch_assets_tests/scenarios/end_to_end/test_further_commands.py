@@ -3,6 +3,7 @@
 import pytest
 
 from orch_assets.cli import main
+from orch_assets_tests.support.alert_receivers import mail_server, webhook
 
 
 def test_check_says_that_a_run_could_begin_and_runs_nothing(account):
@@ -11,8 +12,10 @@ def test_check_says_that_a_run_could_begin_and_runs_nothing(account):
     lines = done.out.splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "ok     Dagster home", "ok     pipelines", "ok     stores", "ok     registry",
+        "ok     alerts",
     ]  # fmt: skip
-    assert lines[-1].endswith("; 3 studies are selected")
+    assert lines[3].endswith("; 3 studies are selected")
+    assert lines[4] == "ok     alerts: off; ORCH_STALE_AFTER isn't set"
     assert account.known == []
     assert account.runs() == []
 
@@ -23,6 +26,8 @@ def test_check_says_that_a_run_could_begin_and_runs_nothing(account):
         ({"IMEDNET_API_KEY": "planted"}, "registry: RegistryRefusedError: "),
         ({"ORCH_STORE": "~nosuchuser/x"}, "stores: StoreAddressError: ORCH_STORE: "),
         ({"IMEDNET_WHITELIST": "NOBODY"}, "registry: NoStudiesError: "),
+        ({"ORCH_ALERT_WEBHOOK": "http://x.example/planted"}, "alerts: SettingError: ORCH_ALERT"),
+        ({"ORCH_STALE_AFTER": "soon"}, "alerts: SettingError: ORCH_STALE_AFTER is 'soon'"),
     ],
 )
 def test_check_goes_on_and_ends_with_2_where_something_is_wrong(account, settings, wrong):
@@ -30,8 +35,38 @@ def test_check_goes_on_and_ends_with_2_where_something_is_wrong(account, setting
     assert done.code == 2, done.said
     bad = [line for line in done.out.splitlines() if line.startswith("wrong")]
     assert [line.removeprefix("wrong  ")[: len(wrong)] for line in bad] == [wrong]
-    assert len(done.out.splitlines()) == 4
+    assert len(done.out.splitlines()) == 5
     assert "planted" not in done.said
+
+
+def test_check_sends_a_test_message_to_each_receiver(account):
+    with webhook(200, 500) as hook, mail_server() as (mails, port):
+        settings = {
+            "ORCH_ALERT_WEBHOOK": hook.url,
+            "ORCH_ALERT_EMAIL": "one@example.com,two@example.com",
+            "ORCH_ALERT_SENDER": "orch@example.com",
+            "ORCH_ALERT_SMTP": f"smtp+plain://127.0.0.1:{port}",
+            "ORCH_STALE_AFTER": "36h",
+        }
+        done = account.command("check", "--alerts", **settings)
+        assert done.code == 0, done.said
+        assert done.out.splitlines()[4:] == [
+            "ok     alerts: a webhook (json) and 2 e-mail addresses; a study is stale after 36 h",
+            "ok     test message, webhook: was taken",
+            "ok     test message, e-mail: was taken",
+        ]
+        assert [each["title"] for each in hook.taken] == ["This is a test"]
+        assert mails.taken[0]["Subject"] == "[orch-assets] This is a test"
+        done = account.command("check", "--alerts", **settings)
+        assert done.code == 2
+        assert "answered with status 500" in done.out
+        assert "PLANTED" not in done.said
+
+
+def test_a_test_message_needs_a_receiver(account):
+    done = account.command("check", "--alerts")
+    assert done.code == 2
+    assert "ORCH_ALERT_WEBHOOK or ORCH_ALERT_EMAIL must be set" in done.out
 
 
 def test_failures_shows_each_cause_with_its_report_and_a_study_one_by_one(account):

@@ -4,14 +4,18 @@ Four studies: one is run with a setting of its own, one has nothing to draw and 
 iMednet refuses one, of which an alert tells.
 """
 
+import json
 from dataclasses import dataclass
 
 import pytest
 import yaml
 
+from orch_assets import LocalPipelineStore
 from orch_assets.demo import DemoServer
 from orch_assets_tests.support.alert_receivers import webhook
-from orch_assets_tests.support.processes import Home, registry_settings
+from orch_assets_tests.support.browser import open_page
+from orch_assets_tests.support.graphql import ask_server
+from orch_assets_tests.support.processes import Home, registry_settings, until
 from orch_assets_tests.support.projects import installed, new_project
 
 DRAWING = '''"""A picture of a study's enrolment."""
@@ -60,6 +64,34 @@ defs = orch_assets.build_definitions(
 '''
 
 
+MATERIALIZATIONS = """
+query Materializations($asset: String!, $partitions: [String!]) {
+  assetNodeOrError(assetKey: {path: [$asset]}) { ... on AssetNode {
+    assetMaterializations(partitions: $partitions, limit: 1) { metadataEntries {
+      label
+      ... on TextMetadataEntry { text }
+      ... on MarkdownMetadataEntry { mdStr }
+      ... on JsonMetadataEntry { jsonString }
+      ... on IntMetadataEntry { intValue }
+    } }
+  } }
+}
+"""
+STATES = """
+query States($asset: String!) {
+  assetNodeOrError(assetKey: {path: [$asset]}) { ... on AssetNode {
+    partitionStats { numPartitions numMaterialized numFailed }
+  } }
+}
+"""
+TICKS = """{
+  sensorOrError(sensorSelector: {
+    repositoryLocationName: "my_trials", repositoryName: "__repository__",
+    sensorName: "study_alerts_sensor"
+  }) { ... on Sensor { sensorState { ticks(limit: 20) { status skipReason } } } }
+}"""
+
+
 @dataclass
 class Night:
     """What is left of a night: a home, the studies by what happens to them, and the alerts."""
@@ -78,7 +110,7 @@ def night(tmp_path_factory):
     project = new_project(folder / "my-trials", installed(folder / "site"))
     project.write("my_trials/pipelines/enrolment_chart.py", DRAWING)
     project.write("my_trials/definitions.py", DEFINITIONS)
-    with DemoServer(studies=4, subjects=6) as server, webhook() as hook:
+    with DemoServer(studies=4, subjects=20) as server, webhook() as hook:
         titled, skipped, refused, plain = server.registry.study_keys()
         server.registry.forbid_study(refused)
         per_study = {
@@ -93,11 +125,15 @@ def night(tmp_path_factory):
             "ORCH_ALERT_WEBHOOK": hook.url,
         }
         home = Home(folder / "home", settings, project.folder)
-        done = home.run("orch-assets", "run")
-        assert done.returncode == 1, done.stderr
-        pooled = ("dagster", "asset", "materialize", "-m", "my_trials.definitions", "--select")
-        done = home.run(*pooled, "enrolled_everywhere")
-        assert done.returncode == 0, done.stderr
+        log = folder / "daemon.log"
+        with home.start("dagster-daemon", "run", "-w", "workspace.yaml", log=log):
+            until(lambda: "New alerts: 0." in log.read_text(), 120, f"the first tick; see {log}")
+            done = home.run("orch-assets", "run")
+            assert done.returncode == 1, done.stderr
+            pooled = ("dagster", "asset", "materialize", "-m", "my_trials.definitions")
+            done = home.run(*pooled, "--select", "enrolled_everywhere")
+            assert done.returncode == 0, done.stderr
+            until(lambda: hook.taken, 150, f"an alert; see {log}")
         yield Night(home, titled, skipped, refused, plain, hook.taken)
 
 
@@ -107,8 +143,74 @@ def url(night):
         yield served
 
 
-def test_x(night, url):
-    import shutil
+def metadata(url, asset, *partitions):
+    """Return the metadata of an asset's newest materialization, of one study or of all."""
+    told = ask_server(url, MATERIALIZATIONS, asset=asset, partitions=list(partitions) or None)
+    (event,) = told["assetNodeOrError"]["assetMaterializations"]
+    entries = event["metadataEntries"]
+    return {each.pop("label"): next(iter(each.values()), None) for each in entries}
 
-    shutil.copytree(night.home.folder.parent, "/tmp/init-work/night", dirs_exist_ok=True)
-    assert night
+
+def test_a_study_that_has_nothing_to_draw_counts_as_done_and_a_refused_one_as_failed(night, url):
+    for asset in ("subjects", "enrolled_by_site", "enrolment_chart"):
+        told = ask_server(url, STATES, asset=asset)["assetNodeOrError"]["partitionStats"]
+        assert told == {"numPartitions": 4, "numMaterialized": 3, "numFailed": 1}, asset
+
+
+def test_a_study_is_drawn_with_its_own_setting_and_the_others_with_the_default(night, url):
+    titles = {}
+    for study in (night.titled, night.plain):
+        told = metadata(url, "enrolment_chart", study)
+        assert told["preview"].startswith("![preview](data:image/png;base64,")
+        titles[study] = json.loads(told["settings"])["title"]
+    assert titles == {night.titled: "First in human", night.plain: "Enrolment"}
+
+
+def test_a_skipped_study_says_why(night, url):
+    told = metadata(url, "enrolment_chart", night.skipped)
+    assert json.loads(told["data"]) == {"skipped": "too few subjects are enrolled"}
+    assert told["status"] == "SUCCESS"
+    assert "preview" not in told
+
+
+def test_the_table_of_all_studies_has_those_that_are_there(night, url):
+    table = LocalPipelineStore(night.home.folder / "artifacts").download("enrolled_everywhere")
+    assert set(table["studies"]) == {night.titled, night.skipped, night.plain}
+    assert metadata(url, "enrolled_everywhere")["dagster/row_count"] == len(table)
+
+
+def test_one_alert_tells_of_the_refused_study(night, url):
+    (alert,) = night.alerts
+    assert night.refused in json.dumps(alert)
+    ticks = ask_server(url, TICKS)["sensorOrError"]["sensorState"]["ticks"]
+    assert "New alerts: 1. 0 alerts wait." in [each["skipReason"] for each in ticks]
+
+
+@pytest.fixture(scope="module")
+def page(url):
+    with open_page() as opened:
+        opened.base = url
+        yield opened
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("chromium")
+def test_a_person_sees_the_picture_the_setting_the_reason_and_the_alert(night, page):
+    from playwright.sync_api import expect
+
+    def study(key: str) -> None:
+        page.goto(f"{page.base}/assets/enrolment_chart?view=partitions&partition={key}")
+
+    study(night.titled)
+    expect(page.get_by_text("First in human")).to_be_visible()
+    # Dagster shows Markdown of more than 1,000 characters in a dialog.
+    page.get_by_text("[Show Markdown]", exact=True).click()
+    expect(page.locator('img[src^="data:image/png"]')).to_be_visible()
+    study(night.skipped)
+    expect(page.get_by_text("too few subjects are enrolled")).to_be_visible()
+    study(night.refused)
+    expect(page.get_by_text("failed, and did not materialize this asset")).to_be_visible()
+    page.goto(f"{page.base}/assets/enrolled_everywhere")
+    expect(page.get_by_text(night.refused).first).to_be_visible()
+    page.goto(f"{page.base}/locations/my_trials/sensors/study_alerts_sensor")
+    expect(page.get_by_text("1 study failed: RegistryRefusedError")).to_be_visible()
