@@ -65,7 +65,7 @@ class ResultCount:
 
 @contextmanager
 def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
-    """Show the number of results: a progress bar on a terminal, else a line for each tenth and all."""
+    """Show the number of results: a bar on a terminal, else a line for each tenth and all."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
     from orch_assets.orchestration.reporting.terminal_progress import progress_with_readings
