@@ -62,7 +62,7 @@ def _failed_run(page: Any, url: str) -> None:
     page.wait_for_timeout(1000)
     _save(page, "failure-runs.png")
     run.click()
-    expect(page.get_by_text("RUN_FAILURE")).to_be_visible()
+    expect(page.get_by_text("RUN_FAILURE", exact=True)).to_be_visible()
     page.wait_for_timeout(1000)
     _save(page, "failure-run.png")
     page.set_viewport_size({"width": 1400, "height": 1300})

@@ -58,13 +58,14 @@ class ResultCount:
         event = entry.asset_materialization or entry.asset_observation
         self.new += _CARRIED not in event.metadata
         self.progress.advance(self.bar)
-        if not self.console.is_terminal and self.done % max(1, self.total // 10) == 0:
+        is_due = self.done == self.total or self.done % max(1, self.total // 10) == 0
+        if is_due and not self.console.is_terminal:
             self.console.print(f"{self.done} of {self.total} results")
 
 
 @contextmanager
 def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
-    """Show the number of results: a progress bar on a terminal, else a line for each tenth."""
+    """Show the number of results: a bar on a terminal, else a line for each tenth and all."""
     from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
     from orch_assets.orchestration.reporting.terminal_progress import progress_with_readings

@@ -102,3 +102,27 @@ def test_each_command_explains_itself_without_settings(command, capsys, monkeypa
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert main([command, "--help"]) == 0
     assert f"Usage: orch-assets {command}" in capsys.readouterr().out
+
+
+def test_results_shows_every_study_by_state_and_why_some_failed(account):
+    """A file has no color and no stairs; without a run, it says how to begin."""
+    before = account.command("results")
+    assert (before.code, before.out) == (
+        0,
+        "No studies have been run yet. Start with `orch-assets run`.\n",
+    )
+    first, second, third = account.server.registry.study_keys()
+    account.server.registry.forbid_study(second)
+    account.command("run", "--pipeline", "sites", "--pipeline", "forms")
+    done = account.command("results")
+    lines = done.out.splitlines()
+    assert done.code == 0
+    assert lines[0].startswith("3 studies × ")
+    assert ": 2 failed, 4 recent, " in lines[0]
+    cells = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
+    assert (cells[first].count("0h"), cells[third].count("0h")) == (2, 2)
+    assert cells[second].count("✗") == 2
+    assert "Why studies failed:" in lines
+    (run,) = account.runs()
+    assert f"  newest run: {run.run_id}" in lines
+    assert any(line.startswith("  failure report (the first of 2): file://") for line in lines)

@@ -79,7 +79,7 @@ def test_the_portfolio_is_a_picture_that_leads_to_the_run(page, expect):
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.naturalWidth") > 500
     page.get_by_role("link", name="newest run").first.click()
-    expect(page.get_by_text("RUN_FAILURE")).to_be_visible()
+    expect(page.get_by_text("RUN_FAILURE", exact=True)).to_be_visible()
 
 
 def test_from_the_list_of_runs_two_clicks_lead_to_reason_place_and_failure_report(
@@ -89,7 +89,7 @@ def test_from_the_list_of_runs_two_clicks_lead_to_reason_place_and_failure_repor
     _, home, _ = failed_run
     page.goto(f"{page.base}/runs?q[0]=status%3AFAILURE")
     page.locator('a[href^="/runs/"]').filter(has_text=re.compile(r"^[0-9a-f]{8}$")).first.click()
-    expect(page.get_by_text("RUN_FAILURE")).to_be_visible()
+    expect(page.get_by_text("RUN_FAILURE", exact=True)).to_be_visible()
     page.get_by_text("View full message").last.click()
     message = page.get_by_role("heading", name="1 of 3 studies failed:")
     expect(message).to_contain_text("the keys may not read this")
