@@ -115,7 +115,9 @@ def test_without_an_annotation_the_default_has_the_type(default, kind):
     assert type_of_default(Colour.RED).choices == {"RED": Colour.RED, "GREEN": Colour.GREEN}
 
 
-@pytest.mark.parametrize("default", [{}, [1], object(), datetime(2026, 1, 1), 1j], ids=str)  # noqa: DTZ001
+@pytest.mark.parametrize(
+    "default", [{}, [1], object(), datetime(2026, 1, 1), 1j], ids=lambda value: type(value).__name__
+)  # noqa: DTZ001
 def test_other_defaults_have_no_type(default):
     assert type_of_default(default) is None
 
