@@ -53,7 +53,7 @@ def materialize(url: str, studies: list[str], select: list[str]) -> tuple[int, f
             ],
             resources=study_resources(
                 StoreResource(uri=f"{folder}/a"),
-                StoreResource(uri=f"{folder}/r"),
+                StoreResource(uri=f"{folder}/r", restricted=True),
                 registry=RegistryResource(kind="imednet", base_url=url, **KEYS),
                 orchestration=OrchestrationResource(max_workers=len(studies)),
             ),

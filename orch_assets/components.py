@@ -14,7 +14,7 @@ from pydantic import Field
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import OrchestrationResource, StoreResource
 from orch_assets.defs.study_resources import study_resources
-from orch_assets.errors import PipelineDefinitionError, SettingError
+from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.selection import StudyFilter
 
 __all__ = ["StudyPipelines"]
@@ -96,12 +96,6 @@ class StudyPipelines(dg.Component, dg.Resolvable, dg.Model):
         from orch_assets.defs.location.code_location import build_definitions
 
         StudyFilter(self.whitelist, self.blacklist)
-        if self.store and not self.restricted_store:
-            raise SettingError(
-                "restricted_store",
-                "must be set with `store`. Otherwise withheld values would go elsewhere, below the "
-                "store that the environment names.",
-            )
         return build_definitions(
             _package(self.pipelines) if self.pipelines else (),
             shipped=self.shipped,

@@ -63,7 +63,7 @@ def test_what_has_no_attribute_is_read_from_the_environment(monkeypatch):
         ({"pipelines": "missing.pipelines"}, PipelineDefinitionError, "no module missing."),
         ({"shipped": ["subject"]}, PipelineDefinitionError, "subject"),
         ({"schedule": "at five"}, SettingError, "at five"),
-        ({"store": "s3://bucket/tables"}, SettingError, "restricted_store must be set"),
+        ({"store": "s3://bucket/tables"}, SettingError, "restricted_store must have an address"),
         ({"api_key": "secret"}, Exception, "api_key"),
         ({"store_format": "xlsx"}, Exception, "store_format"),
         ({"whitelist": [1]}, Exception, "whitelist"),

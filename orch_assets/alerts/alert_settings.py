@@ -122,7 +122,7 @@ def _webhook(texts: Mapping[str, str]) -> Webhook | None:
         return Webhook(texts[WEBHOOK], AlertFormat(texts[FORMAT].lower()))
     except ValueError:
         known = ", ".join(AlertFormat)
-        raise SettingError(FORMAT, f"is {texts[FORMAT]!r}; it must be one of {known}.") from None
+        raise SettingError(FORMAT, f"must be one of {known}.") from None
 
 
 def _format_of(host: str) -> AlertFormat:
@@ -193,7 +193,8 @@ def _address(name: str, text: str) -> str:
     except Exception:  # noqa: BLE001 - the parser's errors have no common class
         is_address = False
     if not is_address:
-        raise SettingError(name, f"must hold e-mail addresses such as me@example.com: {address!r}.")
+        # Not repeated: it may be a webhook that was put into the wrong variable.
+        raise SettingError(name, "must hold e-mail addresses such as me@example.com.")
     return address
 
 

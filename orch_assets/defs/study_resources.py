@@ -16,12 +16,12 @@ def study_resources(
     Args:
         store: The open store; by default the one that ``ORCH_STORE`` selects.
         restricted: The store for withheld values and failure reports; by default the one that
-            ``ORCH_RESTRICTED_STORE`` selects.
+            ``ORCH_RESTRICTED_STORE`` selects. If ``store`` has a ``uri``, it must have one, too.
         others: Additional resources, or replacements for the default ones.
 
     Raises:
         SettingError: The restricted store isn't declared as one, so that it would have the
-            permissions and the settings of an open store.
+            permissions and the settings of an open store; or only the open store has a ``uri``.
 
     Example:
         >>> sorted(study_resources(orchestration=OrchestrationResource(max_workers=8)))[0]
@@ -30,6 +30,12 @@ def study_resources(
     restricted = restricted or StoreResource(restricted=True)
     if not restricted.restricted:
         raise SettingError("restricted", "must be a StoreResource(…, restricted=True).")
+    if store is not None and store.uri and not restricted.uri:
+        raise SettingError(
+            "restricted_store",
+            "must have an address, because the open store has one. Otherwise withheld values would "
+            "go elsewhere, below the store that the environment names.",
+        )
     return {
         "registry": RegistryResource(),
         "orchestration": OrchestrationResource(),

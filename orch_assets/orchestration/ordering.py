@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from orch_assets.errors import PipelineDefinitionError
-from orch_assets.orchestration.defining.parameters import PREVIOUS
 from orch_assets.orchestration.defining.similar_names import suggestion
 from orch_assets.orchestration.pipeline import StudyPipeline
 
@@ -93,8 +92,6 @@ def name_problem(pipeline: StudyPipeline, known: Iterable[str]) -> str | None:
 def _otherwise(pipeline: StudyPipeline, name: str) -> str:
     if name not in pipeline.optional:
         return "If the parameter is not an upstream, give it a default."
-    if name == PREVIOUS:
-        return "For the pipeline's previous result, set incremental=True."
     return (
         "If the parameter is a setting that may be None, annotate it, such as "
         f"`{name}: int | None = None`."

@@ -134,7 +134,7 @@ class PipelineOptions(_PipelineSettings):
     def __call__(self, function: F) -> F:
         """Mark the function and return it."""
         name = self.name or str(getattr(function, "__name__", type(function).__name__))
-        parameters = parameters_of(function, name, incremental=self.incremental)
+        parameters = parameters_of(function, name)
         retry_on = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
         options = vars(self) | {
             "name": name,
@@ -196,6 +196,8 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
       Its name can't be that of a pipeline.
     - A *resource*, if its annotation is a ``dagster.ConfigurableResource`` or a
       ``dagster.ResourceParam``. It receives the resource whose key is its name.
+
+    ``previous=None`` is none of these: see ``incremental``. In any other pipeline it stays None.
 
     Args:
         function: The function, when the decorator is used without arguments.

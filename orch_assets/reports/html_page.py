@@ -82,8 +82,11 @@ def _summary(report: StudyReport) -> Iterator[str]:
     made = f"Made on {_moment(report.made_at)} UTC by orch-assets {VERSION}."
     yield f'<p class="made">{escape(made)}</p>'
     failed, results, read = len(report.failures), len(report.results), report.read
-    succeeded = f"{results - failed} of {results} pipelines succeeded at their last attempt."
-    yield f"<p{_bad(failed)}>{succeeded}</p>"
+    skipped = sum(each.skipped for each in report.results)
+    others = f"; {skipped} skipped the study" if skipped else ""
+    succeeded = results - failed - skipped
+    text = f"{succeeded} of {results} pipelines succeeded at their last attempt{others}."
+    yield f"<p{_bad(failed)}>{text}</p>"
     wrong = sum(not each.reconciled for each in read)
     text = f"{len(read) - wrong} of {len(read)} tables have as many rows as iMednet counts."
     yield f"<p{_bad(wrong)}>{text}</p>"

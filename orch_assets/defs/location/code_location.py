@@ -19,6 +19,7 @@ from orch_assets.defs.discovery import (
     marked_pipelines,
 )
 from orch_assets.defs.graph import build_study_graph, build_together_graphs, runs_on_request
+from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.location.location_parts import (
     LocationParts,
     check_names,
@@ -75,7 +76,8 @@ def build_definitions(
     Raises:
         PipelineDefinitionError: An argument is wrong. A pipeline that can't be built isn't an
             error: it becomes an asset that fails for each study and says why.
-        SettingError: A setting can't be read.
+        SettingError: A setting can't be read, or the open store has an address in code, and the
+            restricted one hasn't.
     """
     settings = settings or LocationSettings.from_environment()
     theirs = LocationParts(
@@ -86,11 +88,7 @@ def build_definitions(
         schedules=[*schedules],
     )
     own = dict(resources or {})
-    # Withheld values go where failure reports go, also if a user replaces only the store.
-    restricted = own.get("restricted_store")
-    our_resources = study_resources(
-        restricted=restricted if isinstance(restricted, StoreResource) else None
-    )
+    our_resources = _our_resources(own)
     found = _pipelines(pipelines, shipped, {**our_resources, **own})
     sources = SettingSources(per_study or {}, settings.studies_file)
     ours = _our_definitions(found, settings, sources, pool)
@@ -107,6 +105,19 @@ def build_definitions(
         resources={**our_resources, **own},
         # A run is one step with its own threads; a separate process would only cost its start.
         executor=dg.in_process_executor,
+    )
+
+
+def _our_resources(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return our resources; withheld values go where a user's failure reports go.
+
+    Raises:
+        SettingError: The user's open store has an address in code, and the restricted one hasn't.
+    """
+    io_manager, restricted = theirs.get("io_manager"), theirs.get("restricted_store")
+    return study_resources(
+        store=io_manager.store if isinstance(io_manager, StudyIOManager) else None,
+        restricted=restricted if isinstance(restricted, StoreResource) else None,
     )
 
 

@@ -105,6 +105,8 @@ def _result(entry: MatrixEntry, metadata: dict[str, Any]) -> ReportedResult:
 def _version(
     key: dg.AssetKey, study_key: str, io_manager: dg.IOManager, metadata: dict[str, Any]
 ) -> ReportedVersion | None:
+    if events.skipped(metadata) is not None:  # what is stored is no longer current
+        return None
     name = artifact_name(key, study_key)
     stored = stored_document(io_manager, name, events.uri_of(metadata))
     stored = stored or stored_version(io_manager, name)

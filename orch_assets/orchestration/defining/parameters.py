@@ -65,10 +65,11 @@ class PipelineParameters:
     resources: tuple[str, ...] = ()
 
 
-def parameters_of(
-    function: Callable[..., Any], name: str, *, incremental: bool = False
-) -> PipelineParameters:
+def parameters_of(function: Callable[..., Any], name: str) -> PipelineParameters:
     """Return what the parameters of a function are.
+
+    ``previous=None`` is none of them: it receives the previous result of an incremental pipeline,
+    and keeps None in any other.
 
     A parameter that is annotated with a Dagster resource is the resource with its name. Any other
     parameter without a default is an upstream. One whose default is None is an upstream, too,
@@ -83,7 +84,7 @@ def parameters_of(
     for parameter in _further(function, name):
         key, default = parameter.name, parameter.default
         annotation = _annotation(function, parameter)
-        if incremental and key == PREVIOUS and default is None:
+        if key == PREVIOUS and default is None:
             continue
         if _is_resource(annotation):
             resources.append(key)

@@ -7,6 +7,7 @@ import pytest
 
 import orch_assets
 from orch_assets import build_definitions, study_pipeline
+from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.location.graph_assets import broken_of, graph_keys_of
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.partitions import range_tags, studies
@@ -247,6 +248,22 @@ def test_a_restricted_store_of_a_users_own_holds_withheld_values_too(tmp_path):
     assert defs.resources["restricted_io_manager"].store is own
     with pytest.raises(SettingError, match="restricted must be a StoreResource"):
         build_definitions(resources={"restricted_store": StoreResource(uri=str(tmp_path))})
+
+
+@pytest.mark.parametrize("restricted", [None, StoreResource(restricted=True)])
+def test_an_open_store_in_code_needs_a_restricted_one(restricted):
+    """Otherwise withheld values would go below the store that the environment names."""
+    with pytest.raises(SettingError, match="restricted_store must have an address"):
+        study_resources(StoreResource(uri="s3://clinical/trials"), restricted)
+
+
+def test_an_open_store_of_a_users_own_io_manager_needs_a_restricted_one(tmp_path):
+    own = {"io_manager": StudyIOManager(store=StoreResource(uri=str(tmp_path / "open")))}
+    with pytest.raises(SettingError, match="restricted_store must have an address"):
+        build_definitions(resources=own)
+    restricted = StoreResource(uri=str(tmp_path / "closed"), restricted=True)
+    defs = build_definitions(resources={**own, "restricted_store": restricted})
+    assert defs.resources["restricted_io_manager"].store is restricted
 
 
 def test_a_misspelt_key_names_the_keys_there_are():

@@ -145,10 +145,6 @@ def misspelt_optional(study_key, sdk, study_logger, subject=None):
     """Take an unknown optional upstream."""
 
 
-def previous_of_none(study_key, sdk, study_logger, previous=None):
-    """Take a previous result, but not be incremental."""
-
-
 def same_name(study_key, sdk, study_logger, subjects=3):
     """Have a setting with the name of a pipeline."""
 
@@ -158,7 +154,6 @@ def same_name(study_key, sdk, study_logger, subjects=3):
     [
         (misspelt, "no pipeline has that name. Did you mean `subjects`?"),
         (misspelt_optional, "annotate it, such as `subject: int | None = None`"),
-        (previous_of_none, "set incremental=True"),
         (same_name, "setting 'subjects', which is also the name of a pipeline"),
     ],
 )
@@ -168,6 +163,17 @@ def test_a_wrong_name_is_an_error_with_file_and_line(function, said):
     assert said in str(raised.value)
     line = function.__code__.co_firstlineno
     assert f"defining/test_parameters.py, line {line}: " in str(raised.value)
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_previous_is_neither_an_upstream_nor_a_setting(incremental):
+    """So a pipeline stays right whose option incremental is removed."""
+
+    def work(study_key, sdk, study_logger, a, *, previous=None):
+        """Work."""
+
+    pipeline = marked(work, incremental=incremental)
+    assert (pipeline.upstreams, pipeline.optional, pipeline.settings) == (("a",), (), ())
 
 
 def test_a_pure_pipeline_takes_no_resource():
