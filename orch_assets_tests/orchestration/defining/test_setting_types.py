@@ -116,8 +116,10 @@ def test_without_an_annotation_the_default_has_the_type(default, kind):
 
 
 @pytest.mark.parametrize(
-    "default", [{}, [1], object(), datetime(2026, 1, 1), 1j], ids=lambda value: type(value).__name__
-)  # noqa: DTZ001
+    "default",
+    [{}, [1], object(), datetime(2026, 1, 1), 1j],  # noqa: DTZ001
+    ids=lambda default: type(default).__name__,
+)
 def test_other_defaults_have_no_type(default):
     assert type_of_default(default) is None
 
