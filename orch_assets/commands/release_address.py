@@ -52,15 +52,15 @@ def address_of(text: str) -> ReleaseAddress:
         return ReleaseAddress(f"{{root:uri}}/wheels/{path.name}", path)
     if (path / "orch_assets").is_dir() and (path / "pyproject.toml").is_file():
         return ReleaseAddress(path.absolute().as_uri())
-    if not _SCHEMES.fullmatch(parts.scheme) or not _UNQUOTED.fullmatch(text):
-        raise click.UsageError(
-            f"{text} is neither a wheel or folder of orch-assets nor an address such as "
-            "git+https://HOST/REPOSITORY@TAG. Choose one with --from."
-        )
     if parts.password is not None or (parts.username and not parts.scheme.endswith("ssh")):
         raise click.UsageError(
             "The address in --from contains a user name or password, which would be stored in "
             "pyproject.toml. Remove it, and let git or pip read it from its own configuration."
+        )
+    if not _SCHEMES.fullmatch(parts.scheme) or not _UNQUOTED.fullmatch(text):
+        raise click.UsageError(
+            f"{text} is neither a wheel or folder of orch-assets nor an address such as "
+            "git+https://HOST/REPOSITORY@TAG. Choose one with --from."
         )
     return ReleaseAddress(text)
 

@@ -14,7 +14,7 @@ from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.runs.recorded_results import COUNTS, never_ended, new_entries
-from orch_assets.defs.runs.run_states import run_that_waits
+from orch_assets.defs.runs.run_states import LOOK_BACK_SECONDS, ended_runs, run_that_waits
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
 from orch_assets.orchestration.reporting.matrix import (
@@ -59,14 +59,6 @@ _DESCRIPTIONS: Final = {
     "age_hours": "hours from succeeded_at to the moment when this table was made",
     "failure_report": "address of the failure report; null without one",
 }
-_BATCH: Final = 1000
-# The end of a run may be stored later than that of a run which ended after it.
-_LOOK_BACK_SECONDS: Final = 300.0
-_FINISHED: Final = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
 
 
 def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
@@ -129,7 +121,7 @@ def build_results_sensor(
     )
     def study_results_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         up_to, seen, left_to = _read_cursor(context.cursor)
-        records = _ended_runs(context.instance, up_to - _LOOK_BACK_SECONDS)
+        records = ended_runs(context.instance, up_to - LOOK_BACK_SECONDS)
         ended = [r.dagster_run.run_id for r in records if is_run_over_studies(r.dagster_run, keys)]
         # The order matters: a refresh that waits now begins after these runs ended, by any clock.
         waits = run_that_waits(context.instance, job.name)
@@ -155,15 +147,6 @@ def _read_cursor(cursor: str | None) -> tuple[float, list[str], str | None]:
     """
     up_to, seen, *left_to = json.loads(cursor) if cursor else (0.0, [])
     return up_to, seen, left_to[0] if left_to else None
-
-
-def _ended_runs(instance: dg.DagsterInstance, since: float) -> Sequence[dg.RunRecord]:
-    filters = dg.RunsFilter(
-        statuses=_FINISHED, updated_after=datetime.fromtimestamp(max(0.0, since), tz=UTC)
-    )
-    return instance.get_run_records(
-        filters, order_by="update_timestamp", ascending=True, limit=_BATCH
-    )
 
 
 def _never_began(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -125,6 +125,7 @@ def test_pip_can_install_these_addresses(address):
         "git+http://git.invalid/x",
         "git+https://token@git.invalid/x",
         "git+https://user:token@git.invalid/x",
+        "git+http://user:token@git.invalid/x",
         'https://files.invalid/x.whl"\nx = "',
         __file__,
     ],

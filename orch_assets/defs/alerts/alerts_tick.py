@@ -28,7 +28,6 @@ from orch_assets.defs import environment
 from orch_assets.defs.alerts.freshness_tick import STALE_AFTER, stale_pairs
 from orch_assets.defs.alerts.observed_failures import (
     RUN_ENDED,
-    ended_runs,
     failed_checks,
     failures_of,
     passed_checks,
@@ -37,10 +36,8 @@ from orch_assets.defs.alerts.observed_failures import (
 )
 from orch_assets.defs.checks import blinding_check, drift_check
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
-from orch_assets.defs.runs.run_states import unfinished_work
+from orch_assets.defs.runs.run_states import LOOK_BACK_SECONDS, ended_runs, unfinished_work
 
-# The end of a run may be stored later than that of a run which ended after it.
-_LOOK_BACK_SECONDS: Final = 300.0
 # Open causes are looked at again this often, even if no run has ended.
 _LOOK_AGAIN_SECONDS: Final = 600.0
 Step = Callable[[Announced], Update]
@@ -166,7 +163,7 @@ class _Look:
         """Return when runs of studies ended: those since the look-back, by ID."""
         return {
             record.dagster_run.run_id: record.update_timestamp.replace(tzinfo=UTC).timestamp()
-            for record in ended_runs(self.instance, up_to - _LOOK_BACK_SECONDS)
+            for record in ended_runs(self.instance, up_to - LOOK_BACK_SECONDS)
             if is_run_over_studies(record.dagster_run, self.keys)
         }
 

@@ -1,7 +1,7 @@
 """What alerts are about, as an instance knows it: failures of runs, ticks and checks."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final
 
 import dagster as dg
@@ -20,28 +20,13 @@ from orch_assets.orchestration.reporting.results import Failure
 # The kind of failures of studies whose run ended before they did.
 RUN_ENDED: Final = "RunEnded"
 
-_BATCH: Final = 1000
+# Seconds. The database sets the time of an evaluation, and rounds it down to a second.
+_CLOCKS_DIFFER_BY: Final = 60.0
 _PAGE: Final = 200
 # The newest ticks of a sensor: one may be going on.
 _TICKS: Final = 2
-_ENDED: Final = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
 # Errors of ours, by the beginning of their texts in Dagster's log. These texts may be shown.
 _OURS: Final = f"{errors.__name__}."
-
-
-def ended_runs(instance: dg.DagsterInstance, since: float) -> Sequence[dg.RunRecord]:
-    """Return the runs that ended after a timestamp, oldest first; 1,000 at most."""
-    after = datetime.fromtimestamp(max(0.0, since), tz=UTC)
-    return instance.get_run_records(
-        dg.RunsFilter(statuses=_ENDED, updated_after=after),
-        order_by="update_timestamp",
-        ascending=True,
-        limit=_BATCH,
-    )
 
 
 def failures_of(
@@ -195,16 +180,21 @@ def _evaluations(
     *,
     passed: bool,
 ) -> Iterator[tuple[str, dg.AssetCheckEvaluation]]:
-    """Yield the evaluations of some runs that have just ended, with the run, newest first."""
+    """Yield the evaluations of some runs that have just ended, with the run, newest first.
+
+    All pages since the first of them was created are read: runs that go on may have newer ones.
+    """
     storage, cursor = instance.event_log_storage, None
+    runs = instance.get_run_records(dg.RunsFilter(run_ids=list(run_ids))) if run_ids else ()
+    created = (each.create_timestamp.replace(tzinfo=UTC).timestamp() for each in runs)
+    since = min(created, default=float("inf")) - _CLOCKS_DIFFER_BY
     status = {CheckStatus.SUCCEEDED if passed else CheckStatus.FAILED}
     while True:
         page = storage.get_asset_check_execution_history(check, _PAGE, cursor, status)
-        found = [record for record in page if record.run_id in run_ids]
-        for record in found:
+        for record in page:
             event = record.event and record.event.dagster_event
-            if event:
+            if event and record.run_id in run_ids:
                 yield record.run_id, event.asset_check_evaluation_data
-        if not found or len(page) < _PAGE:
+        if len(page) < _PAGE or page[-1].create_timestamp < since:
             return
         cursor = page[-1].id

@@ -1,4 +1,4 @@
-"""Runs and backfills over studies that haven't ended, or haven't begun."""
+"""Runs and backfills over studies: those that haven't begun, haven't ended, or ended lately."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,15 @@ _NOT_BEGUN: Final = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
 ]
+_ENDED: Final = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+_BATCH: Final = 1000
+# The end of a run may be stored later than that of a run which ended after it. Who asks for the
+# runs that ended since the last look goes back by this.
+LOOK_BACK_SECONDS: Final = 300.0
 # A run that is still being created or launched after this time never begins: the process that did
 # it is gone.
 _TIME_TO_BEGIN: Final = timedelta(hours=1)
@@ -30,6 +39,17 @@ def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) 
     """Return the queued and unfinished runs and backfills of these assets over studies."""
     runs = [f"run {run.run_id}" for run in _unfinished_runs(instance, keys)]
     return runs + [f"backfill {each}" for each in _backfills(instance, keys)]
+
+
+def ended_runs(instance: dg.DagsterInstance, since: float) -> Sequence[dg.RunRecord]:
+    """Return the runs that ended after a timestamp, oldest first; 1,000 at most."""
+    after = datetime.fromtimestamp(max(0.0, since), tz=UTC)
+    return instance.get_run_records(
+        dg.RunsFilter(statuses=_ENDED, updated_after=after),
+        order_by="update_timestamp",
+        ascending=True,
+        limit=_BATCH,
+    )
 
 
 def is_being_planned(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> bool:

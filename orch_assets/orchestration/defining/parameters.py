@@ -166,7 +166,8 @@ def _setting(
         raise PipelineDefinitionError(
             f"Pipeline {pipeline}: the parameter {name} has a default, so it is a setting, but "
             f"{'its annotation' if is_typed else 'the type of its default'} can't be used. Use "
-            f"{SETTING_TYPES}. For an upstream, remove the default or make it None."
+            f"{SETTING_TYPES}. For an upstream, remove the default or make it None. What nobody "
+            "sets, such as a function, belongs into the module."
         )
     if _SECRETS.search(name):
         raise PipelineDefinitionError(

@@ -5,6 +5,7 @@ import json
 import dagster as dg
 import pytest
 
+from orch_assets.defs.alerts import observed_failures
 from orch_assets.defs.resources import OrchestrationResource
 from orch_assets.demo import DemoRegistry, DemoServer
 from orch_assets.pipelines.forms import forms
@@ -24,24 +25,32 @@ def server():
         yield running
 
 
-def test_a_changed_dictionary_is_told_for_its_run_without_names_and_when_the_study_passes(
-    server, tmp_path, monkeypatch
-):
-    defs = definitions(
+@pytest.fixture
+def defs(server, tmp_path):
+    return definitions(
         tmp_path,
         variables,
         forms,
         registry=small_pages(server),
         orchestration=OrchestrationResource(max_workers=2, drift="warn"),
     )
+
+
+def change_a_label(server, study):
+    with server.registry.edit(study) as edit:
+        row = edit.variables.find(formKey="AE", variableName="AETERM")
+        edit.variables.change(row["variableId"], label="Planted label")
+
+
+def test_a_changed_dictionary_is_told_for_its_run_without_names_and_when_the_study_passes(
+    server, defs, monkeypatch
+):
     with webhook() as hook, instance(STUDY, OTHER) as real:
         monkeypatch.setenv("ORCH_ALERT_WEBHOOK", hook.url)
         daemon = Daemon(real, KEYS)
         execute(defs, real, STUDY, OTHER)
         daemon.tick()
-        with server.registry.edit(STUDY) as edit:
-            row = edit.variables.find(formKey="AE", variableName="AETERM")
-            edit.variables.change(row["variableId"], label="Planted label")
+        change_a_label(server, STUDY)
         changed = execute(defs, real, STUDY, OTHER)
         daemon.tick(60)
         daemon.tick(60)
@@ -57,3 +66,17 @@ def test_a_changed_dictionary_is_told_for_its_run_without_names_and_when_the_stu
             "Recovered: Check dictionary: 1 study passes again"
         ]
         assert "Planted" not in json.dumps(hook.taken)
+
+
+def test_a_failed_check_is_found_below_those_of_a_run_that_goes_on(server, defs, monkeypatch):
+    """Runs at the same time may have more evaluations than a page."""
+    monkeypatch.setattr(observed_failures, "_PAGE", 1)
+    check = dg.AssetCheckKey(dg.AssetKey("variables"), "dictionary")
+    with instance(STUDY, OTHER) as real:
+        execute(defs, real, STUDY, OTHER)
+        change_a_label(server, STUDY)
+        ended = execute(defs, real, STUDY)
+        change_a_label(server, OTHER)
+        execute(defs, real, OTHER)
+        found = observed_failures.failed_checks(real, check, [ended.run_id])
+    assert found == {ended.run_id: {STUDY: "1 change of the data dictionary."}}
