@@ -247,9 +247,9 @@ def with_check(
     Args:
         announced: What was announced.
         check: Name of the check.
-        failed: The studies that failed it in the runs that ended meanwhile, by run, with what the
-            check said of each.
-        passed: The studies that passed it since.
+        failed: The studies that failed it last in the runs that ended meanwhile, by run, with what
+            the check said of each.
+        passed: The studies that passed it last in these runs.
         at: The current time.
     """
     before = announced.checks.get(check, frozenset())

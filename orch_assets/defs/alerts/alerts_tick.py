@@ -28,9 +28,8 @@ from orch_assets.defs import environment
 from orch_assets.defs.alerts.freshness_tick import STALE_AFTER, stale_pairs
 from orch_assets.defs.alerts.observed_failures import (
     RUN_ENDED,
-    failed_checks,
     failures_of,
-    passed_checks,
+    newest_checks,
     registry_state,
     successes_since,
 )
@@ -196,9 +195,7 @@ class _Look:
         variables = dg.AssetKey(drift_check.VARIABLES)
         for name in _CHECKS if variables in self.keys else ():
             check = dg.AssetCheckKey(variables, name)
-            failed = failed_checks(self.instance, check, new)
-            before = announced.checks.get(name)
-            passed = passed_checks(self.instance, check, new) if before else set()
+            failed, passed = newest_checks(self.instance, check, new)
             update = with_check(announced, name, failed, passed, self.at)
             announced = update.announced
             messages += update.messages

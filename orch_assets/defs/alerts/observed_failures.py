@@ -70,24 +70,25 @@ def successes_since(
     }
 
 
-def failed_checks(
+def newest_checks(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, run_ids: Collection[str]
-) -> dict[str, dict[str, str]]:
-    """Return the studies that failed a check in some runs, by run, with its description."""
-    found: dict[str, dict[str, str]] = {}
-    for run_id, evaluation in _evaluations(instance, check, run_ids, passed=False):
-        if evaluation.partition is not None:
-            text = evaluation.description or ""
-            found.setdefault(run_id, {})[evaluation.partition] = text
-    return found
+) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """Return what a check said of each study in the newest of some runs.
 
-
-def passed_checks(
-    instance: dg.DagsterInstance, check: dg.AssetCheckKey, run_ids: Collection[str]
-) -> set[str]:
-    """Return the studies that passed a check in some runs."""
-    evaluations = _evaluations(instance, check, run_ids, passed=True)
-    return {each.partition for _, each in evaluations if each.partition is not None}
+    Returns:
+        The studies that failed it, by run, with its description; and the studies that passed it.
+    """
+    failed: dict[str, dict[str, str]] = {}
+    passed: set[str] = set()
+    for run_id, evaluation in _evaluations(instance, check, run_ids):
+        study = evaluation.partition
+        if study is None or study in passed or any(study in each for each in failed.values()):
+            continue
+        if evaluation.passed:
+            passed.add(study)
+        else:
+            failed.setdefault(run_id, {})[study] = evaluation.description or ""
+    return failed, passed
 
 
 def registry_state(
@@ -177,8 +178,6 @@ def _evaluations(
     instance: dg.DagsterInstance,
     check: dg.AssetCheckKey,
     run_ids: Collection[str],
-    *,
-    passed: bool,
 ) -> Iterator[tuple[str, dg.AssetCheckEvaluation]]:
     """Yield the evaluations of some runs that have just ended, with the run, newest first.
 
@@ -188,7 +187,7 @@ def _evaluations(
     runs = instance.get_run_records(dg.RunsFilter(run_ids=list(run_ids))) if run_ids else ()
     created = (each.create_timestamp.replace(tzinfo=UTC).timestamp() for each in runs)
     since = min(created, default=float("inf")) - _CLOCKS_DIFFER_BY
-    status = {CheckStatus.SUCCEEDED if passed else CheckStatus.FAILED}
+    status = {CheckStatus.SUCCEEDED, CheckStatus.FAILED}
     while True:
         page = storage.get_asset_check_execution_history(check, _PAGE, cursor, status)
         for record in page:

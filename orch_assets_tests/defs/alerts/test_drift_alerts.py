@@ -78,5 +78,20 @@ def test_a_failed_check_is_found_below_those_of_a_run_that_goes_on(server, defs,
         ended = execute(defs, real, STUDY)
         change_a_label(server, OTHER)
         execute(defs, real, OTHER)
-        found = observed_failures.failed_checks(real, check, [ended.run_id])
-    assert found == {ended.run_id: {STUDY: "1 change of the data dictionary."}}
+        found = observed_failures.newest_checks(real, check, [ended.run_id])
+    assert found == ({ended.run_id: {STUDY: "1 change of the data dictionary."}}, set())
+
+
+def test_the_newest_of_several_runs_says_whether_a_study_passes_a_check(server, defs):
+    """Whichever of two runs between two looks came first: pass then fail, or fail then pass."""
+    check = dg.AssetCheckKey(dg.AssetKey("variables"), "dictionary")
+    with instance(STUDY, OTHER) as real:
+        passed = execute(defs, real, STUDY)
+        change_a_label(server, STUDY)
+        failed = execute(defs, real, STUDY)
+        again = execute(defs, real, STUDY)
+        two = [passed.run_id, failed.run_id]
+        said = {failed.run_id: {STUDY: "1 change of the data dictionary."}}
+        assert observed_failures.newest_checks(real, check, two) == (said, set())
+        three = [*two, again.run_id]
+        assert observed_failures.newest_checks(real, check, three) == ({}, {STUDY})
