@@ -493,18 +493,20 @@ def test_dagsters_own_io_manager_serves_pipelines_too(tmp_path):
         assert states(real, "doubled") == {"S1": "MATERIALIZED"}
 
 
-def test_metadata_of_an_io_manager_cannot_replace_the_four_fields(tmp_path):
+def test_metadata_of_an_io_manager_that_would_replace_the_four_fields_fails_its_study(tmp_path):
     class Talkative(dg.IOManager):
         def handle_output(self, context, obj):
-            context.add_output_metadata({"status": "x", "error": "y", "rows": "many"})
+            if context.asset_partition_key == "S1":
+                context.add_output_metadata({"status": "x", "error": "y", "rows": "many"})
 
         def load_input(self, context):
             raise NotImplementedError
 
-    with instance("S1") as real:
-        execute(definitions(tmp_path, raw, io_manager=Talkative()), real, "S1")
-        (event,) = materializations(real, "raw")["S1"]
-    assert (event["status"], event["error"]) == ("SUCCESS", None)
+    with instance("S1", "S2") as real:
+        execute(definitions(tmp_path, raw, io_manager=Talkative()), real, "S1", "S2")
+        assert states(real, "raw") == {"S1": "FAILED", "S2": "MATERIALIZED"}
+        event = observations(real, "raw")["S1"]
+    assert event["error"].startswith("EventMetadataError: The metadata has error, status, which")
 
 
 def test_the_text_of_our_own_error_classes_is_not_logged_when_a_pipeline_raises_them(tmp_path):

@@ -71,7 +71,8 @@ def build_definitions(
             ``{"ONC-301": {"labs": {"days": 14}}}``. Those of the file ``ORCH_STUDIES_FILE`` count
             more, and those of a run count most. A wrong one fails the pipelines that have settings,
             for that study alone.
-        pool: A Dagster pool that limits the runs of the pipelines; None for no limit.
+        pool: A Dagster pool that limits the runs of the study graph; None for no limit. A pipeline
+            with one execution for all studies isn't in it.
 
     Raises:
         PipelineDefinitionError: An argument is wrong. A pipeline that can't be built isn't an

@@ -158,7 +158,7 @@ def test_a_wrong_value_is_the_text_of_the_error_by_which_the_location_is_not_loa
     told = "ORCH_AUTOMATION must be on or off, not 'perhaps'."
     assert checked.returncode != 0
     assert f"SettingError: {told}" in checked.stdout + checked.stderr
-    ran = home.run_here("run")
+    ran = home.run("python", "-m", "orch_assets", "run")  # a process that hasn't loaded it yet
     assert (ran.returncode, ran.stderr) == (2, f"SettingError: {told}\n")
     with home.instance() as real:
         assert real.get_runs() == []
