@@ -82,8 +82,10 @@ def _summary(report: StudyReport) -> Iterator[str]:
     made = f"Made on {_moment(report.made_at)} UTC by orch-assets {VERSION}."
     yield f'<p class="made">{escape(made)}</p>'
     failed, results, read = len(report.failures), len(report.results), report.read
-    succeeded = f"{results - failed} of {results} pipelines succeeded at their last attempt."
-    yield f"<p{_bad(failed)}>{succeeded}</p>"
+    skipped = sum(each.skipped for each in report.results)
+    text = f"{results - failed - skipped} of {results} pipelines succeeded at their last attempt"
+    text += f", and {skipped} skipped the study." if skipped else "."
+    yield f"<p{_bad(failed)}>{text}</p>"
     wrong = sum(not each.reconciled for each in read)
     text = f"{len(read) - wrong} of {len(read)} tables have as many rows as iMednet counts."
     yield f"<p{_bad(wrong)}>{text}</p>"
