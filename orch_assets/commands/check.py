@@ -61,7 +61,20 @@ def _pipelines() -> str:
     found = code_location()
     if found.broken:
         raise PipelineDefinitionError("; ".join(dict.fromkeys(found.broken.values())))
+    _check_settings_of_pipelines()
     return f"{len(found.graph_keys)} of {found.target.module} can run"
+
+
+def _check_settings_of_pipelines() -> None:
+    """Read what pipelines read when a run begins, or when they are called."""
+    from orch_assets.charts.small_cells import min_cell
+    from orch_assets.defs.location.location_settings import LocationSettings
+    from orch_assets.defs.settings.studies_file import read_studies_file
+
+    min_cell()
+    file = LocationSettings.from_environment().studies_file
+    if file is not None:
+        read_studies_file(file)
 
 
 def _stores() -> str:

@@ -14,6 +14,7 @@ import pytest
 from orch_assets import LocalPipelineStore, study_pipeline
 from orch_assets.defs.partitions import range_tags
 from orch_assets.defs.settings.run_settings import SettingSources
+from orch_assets.errors import SettingError
 from orch_assets_tests.support.harness import (
     definitions,
     ended,
@@ -269,6 +270,11 @@ def test_a_section_for_an_unknown_study_is_a_warning(tmp_path):
         logged = everything_logged(real, run)
     assert "has settings for study ONC-31, which is not known here. Did you mean ONC-301?" in logged
     assert "has settings for study 301, which is not known here" in logged
+
+
+def test_sections_in_code_must_be_a_dict():
+    with pytest.raises(SettingError, match="must be a dict such as"):
+        SettingSources([("ONC-301", {})])
 
 
 def test_many_unknown_studies_are_few_warnings():

@@ -163,10 +163,20 @@ class SettingSources:
     Attributes:
         per_study: Values by study key, pipeline and setting.
         file: The studies' file; None without one.
+
+    Raises:
+        SettingError: ``per_study`` isn't a mapping.
     """
 
     per_study: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check what a run would otherwise fail on."""
+        if not isinstance(self.per_study, Mapping):
+            raise SettingError(
+                _IN_CODE, 'must be a dict such as {"ONC-301": {"labs": {"days": 14}}}.'
+            )
 
     def for_run(
         self, pipelines: Sequence[StudyPipeline], launched: Mapping[str, Mapping[str, Any]]
