@@ -56,25 +56,14 @@ def _home() -> str:
 
 def _pipelines() -> str:
     from orch_assets.commands.location import code_location
+    from orch_assets.defs.runs.readiness import read_settings_of_pipelines
     from orch_assets.errors import PipelineDefinitionError
 
     found = code_location()
     if found.broken:
         raise PipelineDefinitionError("; ".join(dict.fromkeys(found.broken.values())))
-    _check_settings_of_pipelines()
+    read_settings_of_pipelines()
     return f"{len(found.graph_keys)} of {found.target.module} can run"
-
-
-def _check_settings_of_pipelines() -> None:
-    """Read what pipelines read when a run begins, or when they are called."""
-    from orch_assets.charts.small_cells import min_cell
-    from orch_assets.defs.location.location_settings import LocationSettings
-    from orch_assets.defs.settings.studies_file import read_studies_file
-
-    min_cell()
-    file = LocationSettings.from_environment().studies_file
-    if file is not None:
-        read_studies_file(file)
 
 
 def _stores() -> str:
