@@ -56,11 +56,13 @@ def _home() -> str:
 
 def _pipelines() -> str:
     from orch_assets.commands.location import code_location
+    from orch_assets.defs.runs.readiness import read_settings_of_pipelines
     from orch_assets.errors import PipelineDefinitionError
 
     found = code_location()
     if found.broken:
         raise PipelineDefinitionError("; ".join(dict.fromkeys(found.broken.values())))
+    read_settings_of_pipelines()
     return f"{len(found.graph_keys)} of {found.target.module} can run"
 
 

@@ -2,6 +2,7 @@
 
 import keyword
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -78,7 +79,7 @@ def init(folder: Path, address: str | None, package: str | None, *, component: b
             f"The project can't be written to {folder}: {error.strerror}. Nothing is left of it."
         ) from error
     click.echo(f"Wrote a project to {folder}. It gets orch-assets from {source}.")
-    click.echo(f"Next:\n  cd {folder}\n  make test\n  make demo")
+    click.echo(f"Next:\n  cd {shlex.quote(str(folder))}\n  make test\n  make demo")
     return SUCCEEDED
 
 

@@ -43,7 +43,18 @@ def address_of(text: str) -> ReleaseAddress:
     Raises:
         click.UsageError: It is neither a wheel or folder of orch-assets nor an address.
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # such as an unclosed bracket
+        raise _no_address(text) from None
+    is_url = bool(parts.scheme and parts.netloc)
+    has_login = parts.password is not None or (parts.username and not parts.scheme.endswith("ssh"))
+    if is_url and (has_login or parts.query):
+        raise click.UsageError(
+            "The address in --from contains a user name, a password or a query (?…), which would "
+            "be stored in pyproject.toml. Remove it, and let git or pip read it from its own "
+            "configuration."
+        )
     path = Path(unquote(parts.path) if parts.scheme == "file" else text).expanduser()
     if path.is_file():
         if not re.fullmatch(r"orch_assets-[^-]+-py3-none-any\.whl", path.name):
@@ -52,17 +63,16 @@ def address_of(text: str) -> ReleaseAddress:
         return ReleaseAddress(f"{{root:uri}}/wheels/{path.name}", path)
     if (path / "orch_assets").is_dir() and (path / "pyproject.toml").is_file():
         return ReleaseAddress(path.absolute().as_uri())
-    if parts.password is not None or (parts.username and not parts.scheme.endswith("ssh")):
-        raise click.UsageError(
-            "The address in --from contains a user name or password, which would be stored in "
-            "pyproject.toml. Remove it, and let git or pip read it from its own configuration."
-        )
     if not _SCHEMES.fullmatch(parts.scheme) or not _UNQUOTED.fullmatch(text):
-        raise click.UsageError(
-            f"{text} is neither a wheel or folder of orch-assets nor an address such as "
-            "git+https://HOST/REPOSITORY@TAG. Choose one with --from."
-        )
+        raise _no_address(text)
     return ReleaseAddress(text)
+
+
+def _no_address(text: str) -> click.UsageError:
+    return click.UsageError(
+        f"{text} is neither a wheel or folder of orch-assets nor an address such as "
+        "git+https://HOST/REPOSITORY@TAG. Choose one with --from."
+    )
 
 
 def installed_from() -> str:

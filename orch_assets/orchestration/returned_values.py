@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from orch_assets.errors import UnstorableValueError
 from orch_assets.json_values import MAX_SHOWN_NAMES, is_shown_name
 
 if TYPE_CHECKING:
@@ -52,13 +53,18 @@ class Skip(Exception):  # noqa: N818 - raised to leave a study out, and no error
         reason: Why, in a few words; shown in Dagster's event log. Write no data value into it. It
             becomes one line of at most 200 characters.
 
+    Raises:
+        UnstorableValueError: The reason isn't text. A table would be written as its first rows.
+
     Example:
         >>> str(Skip("no PK in this study"))
         'no PK in this study'
     """
 
     def __init__(self, reason: str) -> None:
-        text = "".join(each if each.isprintable() else " " for each in str(reason))
+        if not isinstance(reason, str):
+            raise UnstorableValueError("The reason of a Skip must be text: raise Skip('why').")
+        text = "".join(each if each.isprintable() else " " for each in reason)
         text = " ".join(text.split())
         too_long = len(text) > _LONGEST_REASON
         super().__init__(f"{text[: _LONGEST_REASON - 1]}…" if too_long else text)

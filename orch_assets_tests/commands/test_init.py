@@ -53,6 +53,12 @@ def test_a_project_is_these_files_with_every_placeholder_filled(tmp_path):
     assert len((folder / "my_trials" / "definitions.py").read_text().splitlines()) <= 15
 
 
+def test_the_next_commands_can_be_copied_from_the_terminal(tmp_path, capsys):
+    folder = tmp_path / "our trials"
+    init(folder)
+    assert f"  cd '{folder}'\n  make test\n" in capsys.readouterr().out
+
+
 def test_no_file_of_a_project_names_a_package_index(tmp_path):
     init(tmp_path / "trials")
     text = "".join(
@@ -126,6 +132,9 @@ def test_pip_can_install_these_addresses(address):
         "git+https://token@git.invalid/x",
         "git+https://user:token@git.invalid/x",
         "git+http://user:token@git.invalid/x",
+        "http://user:token@files.invalid/x.whl",
+        "https://files.invalid/x.whl?signature=token",
+        "https://[files.invalid/x.whl",
         'https://files.invalid/x.whl"\nx = "',
         __file__,
     ],

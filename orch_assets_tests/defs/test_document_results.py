@@ -195,6 +195,26 @@ def test_a_pipeline_that_returns_another_kind_than_before_hands_on_the_new_one(t
     assert seen == ["DataFrame", "Document", "DataFrame"]
 
 
+@pytest.mark.parametrize("thumbnail", ["text", b"<svg/>", b""])
+def test_a_thumbnail_that_is_no_picture_fails_before_anything_is_stored(tmp_path, thumbnail):
+    @study_pipeline
+    def letter(study_key, sdk, study_logger):
+        return Document(b"<p>", "text/html", show=True, thumbnail=thumbnail)
+
+    store, _, failed, _ = run(tmp_path, letter)
+    assert "thumbnail of a Document must be the bytes of a PNG" in failed["letter"]["error"]
+    assert not store.exists("letter/ONC-301", kind=ArtifactKind.HTML)
+
+
+def test_a_media_type_with_parameters_is_shown_as_its_type(tmp_path):
+    @study_pipeline
+    def drawing(study_key, sdk, study_logger):
+        return Document(b"<svg/>", "image/svg+xml; charset=utf-8", show=True)
+
+    _, made, _, _ = run(tmp_path, drawing)
+    assert made["drawing"][0]["preview"].startswith("![preview](data:image/svg+xml;base64,")
+
+
 def test_an_ordinary_asset_stores_and_loads_documents(tmp_path):
     @dg.asset
     def chart() -> Document:

@@ -146,6 +146,27 @@ def test_a_required_study_that_is_missing_skipped_or_older_is_named_in_the_error
     assert seen == []
 
 
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"requireall": True}, "require_all is misspelt as requireall in an input's metadata."),
+        ({"Required_All": True}, "require_all is misspelt as Required_All"),
+        ({"require_all": [True]}, "require_all in an input's metadata must be True, False or"),
+    ],
+)
+def test_a_wrong_or_misspelt_require_all_is_an_error(tmp_path, real, metadata, said):
+    """Ignored, it would give a table that looks complete."""
+    asset, seen = pooled(metadata=metadata)
+    assert said in make(tmp_path, asset, real)
+    assert seen == []
+
+
+def test_other_metadata_of_an_input_is_left_alone(tmp_path, real):
+    asset, seen = pooled(metadata={"required": True, "owner": "all"})
+    make(tmp_path, asset, real)
+    assert len(seen) == 1
+
+
 def test_an_error_names_a_few_studies_and_how_many_more():
     error = StudiesMissingError("subjects", [f"S-{n}" for n in range(40)], [], [])
     assert "S-0, S-1, S-2, S-3, S-4 and 35 more (missing)." in str(error)

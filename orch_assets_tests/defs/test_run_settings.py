@@ -14,6 +14,7 @@ import pytest
 from orch_assets import LocalPipelineStore, study_pipeline
 from orch_assets.defs.partitions import range_tags
 from orch_assets.defs.settings.run_settings import SettingSources
+from orch_assets.errors import SettingError
 from orch_assets_tests.support.harness import (
     definitions,
     ended,
@@ -187,7 +188,13 @@ WRONG = {
     "forms: LB": "must be a list of texts",
     "forms: [1]": "must be a list of texts",
     "strict: 1": "must be true or false",
+    "note: 7": r"must be text\. Put text into quotes\.",
     "note: 007": "must be text",
+    "unit: on": r"must be one of mg, g\. Put text into quotes\.",
+    "days: 010": "must be a whole number",
+    "days: 1:30": "must be a whole number",
+    "days: 1_000": "must be a whole number",
+    "rate: 1:30.5": "must be a number",
     "dayz: 1": r"line 3\): the section labs of study ONC-301 names dayz, which isn't a setting\. "
     r"Did you mean `days`\?",
     "- days": r"line 3\): the section labs of study ONC-301 must be a mapping of settings",
@@ -230,7 +237,9 @@ def test_a_wrong_section_in_code_fails_that_study_alone(tmp_path, section, said)
     ("text", "said"),
     [
         ("ONC-301: {labs: {days: 1}\n", "studies.yaml, line 2, which isn't valid YAML"),
-        ("ONC-301:\n  labs: {}\nONC-301: {}\n", "studies.yaml, line 1, which names ONC-301 twice"),
+        ("ONC-301:\n  labs: {}\nONC-301: {}\n", "studies.yaml, line 3, which names ONC-301 twice"),
+        ("ONC-301:\n  labs: {since: 2026-02-30}\n", "studies.yaml, line 2, which has a date that"),
+        ("ONC-301: \0\n", "studies.yaml, which isn't valid YAML (ReaderError)"),
         ("- ONC-301\n", "studies.yaml, line 1, which must have study keys"),
         ("ONC-301: !!python/object:os.system {}\n", "studies.yaml, line 1, which isn't valid YAML"),
     ],
@@ -261,6 +270,18 @@ def test_a_section_for_an_unknown_study_is_a_warning(tmp_path):
         logged = everything_logged(real, run)
     assert "has settings for study ONC-31, which is not known here. Did you mean ONC-301?" in logged
     assert "has settings for study 301, which is not known here" in logged
+
+
+def test_sections_in_code_must_be_a_dict():
+    with pytest.raises(SettingError, match="must be a dict such as"):
+        SettingSources([("ONC-301", {})])
+
+
+def test_many_unknown_studies_are_few_warnings():
+    sections = {f"S-{number}": {} for number in range(500)}
+    warnings = list(SettingSources(sections).for_run((), {}).warnings(["ONC-301"]))
+    assert len(warnings) == 11
+    assert warnings[-1].endswith("has settings for 490 more studies that are not known here.")
 
 
 def test_the_launchpad_shows_types_help_and_defaults_and_fills_nothing_in(tmp_path):

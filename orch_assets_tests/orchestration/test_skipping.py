@@ -1,9 +1,11 @@
 """``Skip`` in the plain library: a success that says why there is nothing."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orch_assets import Skip, study_pipeline
+from orch_assets.errors import UnstorableValueError
 from orch_assets_tests.orchestration.registries import execute
 
 
@@ -15,6 +17,14 @@ def test_a_reason_is_one_printable_line_of_at_most_200_characters(text):
     assert reason == " ".join(reason.split(" "))
     if len(text) > 200 and text.isprintable() and " " not in text:
         assert reason == f"{text[:199]}…"
+
+
+@pytest.mark.parametrize("value", [["Jane Roe"], {"name": "Jane Roe"}, None, b"Jane Roe"])
+def test_a_reason_that_is_not_text_is_refused_and_not_shown(value):
+    """A table as the reason would show its first rows to everybody who sees the event."""
+    with pytest.raises(UnstorableValueError, match="must be text") as caught:
+        raise Skip(value)
+    assert "Jane" not in str(caught.value)
 
 
 def test_a_skipped_study_is_a_success_with_the_reason():

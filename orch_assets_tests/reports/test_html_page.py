@@ -1,9 +1,11 @@
 """A report as an HTML page: escaped, complete without a network, and without small counts."""
 
+import os
 import re
 import stat
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +142,20 @@ def test_a_file_is_written_whole_and_for_its_owner_only(tmp_path):
     write_whole(path, "zweiter – ü")
     assert path.read_text(encoding="utf-8") == "zweiter – ü"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_only_a_regular_file_is_replaced(tmp_path, kind):
+    """Whoever is root could replace a device such as /dev/null."""
+    path = tmp_path / "report.html"
+    {"pipe": os.mkfifo, "link": lambda link: link.symlink_to("target"), "folder": Path.mkdir}[kind](
+        path
+    )
+    before = path.lstat()
+    with pytest.raises(OSError, match="isn't a regular file; name another"):
+        write_whole(path, "text")
+    assert path.lstat() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path):

@@ -7,6 +7,7 @@ lacks are in the metadata of whatever is made from it, and an input can require 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Final
 
 import dagster as dg
@@ -125,9 +126,11 @@ def _pool(
 
 
 def _require(context: dg.InputContext, gaps: StudyGaps) -> None:
-    required = (context.definition_metadata or {}).get(REQUIRE_ALL, False)
+    metadata = context.definition_metadata or {}
+    _check_spelling(metadata)
+    required = metadata.get(REQUIRE_ALL, False)
     required = getattr(required, "value", required)  # Dagster may have made it a metadata value
-    if required not in {True, False, _UNLESS_SKIPPED}:
+    if required not in (True, False, _UNLESS_SKIPPED):
         raise SettingError(
             REQUIRE_ALL, f"in an input's metadata must be True, False or '{_UNLESS_SKIPPED}'."
         )
@@ -135,6 +138,15 @@ def _require(context: dg.InputContext, gaps: StudyGaps) -> None:
     if required and (gaps.missing or gaps.older or left_out):
         asset = context.asset_key.to_user_string()
         raise StudiesMissingError(asset, gaps.missing, left_out, tuple(gaps.older))
+
+
+def _check_spelling(metadata: Collection[str]) -> None:
+    """Refuse a misspelt ``require_all``, without which a table may be short unnoticed."""
+    for key in metadata:
+        if key != REQUIRE_ALL and get_close_matches(key.casefold(), [REQUIRE_ALL], cutoff=0.85):
+            raise SettingError(
+                REQUIRE_ALL, f"is misspelt as {key} in an input's metadata. Correct or rename it."
+            )
 
 
 def _note(context: dg.InputContext, pool: Pool) -> None:

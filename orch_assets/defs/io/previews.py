@@ -21,7 +21,7 @@ def preview_metadata(value: Any) -> Mapping[str, Any]:
     """
     if not isinstance(value, Document) or not value.show:
         return {}
-    picture, media_type = value.content, value.media_type
+    picture, media_type = value.content, (value.media_type or "").partition(";")[0].strip().lower()
     if value.thumbnail is not None:
         picture, media_type = value.thumbnail, PNG
     if media_type not in {PNG, SVG}:

@@ -10,7 +10,7 @@ from orch_assets.json_values import NotJsonError, exact_json, json_value, to_jso
 from orch_assets.marked_names import named_type
 from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
 from orch_assets.orchestration.returned_values import Document, SplitTable
-from orch_assets.stores.formats.documents import is_figure, rendered
+from orch_assets.stores.formats.documents import is_figure, is_png, rendered
 
 _SERIES: Final = frozenset({"pandas.Series", "polars.Series"})
 
@@ -144,6 +144,8 @@ def is_tabular(value: Any) -> bool:
 def _as_bytes(document: Document) -> Document:
     """Return a document as bytes with their media type."""
     content, media_type = document.content, document.media_type
+    if document.thumbnail is not None and not is_png(document.thumbnail):
+        raise UnstorableValueError("The thumbnail of a Document must be the bytes of a PNG.")
     if is_figure(content):
         data, media_type = rendered(content, media_type)
         return replace(document, content=data, media_type=media_type)

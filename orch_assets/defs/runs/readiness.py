@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from orch_assets.charts.small_cells import min_cell
 from orch_assets.defs.io.io_manager import PipelineIOManager, StudyIOManager
+from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import RegistryResource, StoreResource
+from orch_assets.defs.settings.studies_file import read_studies_file
 from orch_assets.errors import (
     ArtifactNameError,
     RegistryError,
@@ -101,3 +104,15 @@ def _setting_of(store: StoreResource, key: str) -> str:
     if store.restricted:
         return "ORCH_RESTRICTED_STORE (by default the folder restricted in ORCH_STORE)"
     return "ORCH_STORE"
+
+
+def read_settings_of_pipelines() -> None:
+    """Read what pipelines read when a run begins, or when they are called.
+
+    Raises:
+        SettingError: The studies file can't be read, or ``ORCH_MIN_CELL`` is wrong.
+    """
+    min_cell()
+    file = LocationSettings.from_environment().studies_file
+    if file is not None:
+        read_studies_file(file)

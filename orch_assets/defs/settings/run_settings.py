@@ -16,6 +16,8 @@ from orch_assets.orchestration.defining.similar_names import (
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 _IN_CODE: Final = "build_definitions(per_study=…)"
+# One file may serve several instances, so hundreds of its studies may be unknown in one of them.
+_MAX_WARNINGS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,17 @@ class RunSettings:
         Args:
             known_studies: All known studies.
         """
-        known = list(known_studies)
+        known = dict.fromkeys(known_studies)
         for source, sections in ((_IN_CODE, self.in_code), (VARIABLE, self.in_file)):
-            for study_key, section in sections.items():
-                if study_key not in known:
-                    yield (
-                        f"{source} ({section.place}) has settings for study {study_key}, which is "
-                        f"not known here.{did_you_mean(closest_key(study_key, known))}"
-                    )
+            unknown = [study_key for study_key in sections if study_key not in known]
+            for study_key in unknown[:_MAX_WARNINGS]:
+                yield (
+                    f"{source} ({sections[study_key].place}) has settings for study {study_key}, "
+                    f"which is not known here.{did_you_mean(closest_key(study_key, known))}"
+                )
+            if len(unknown) > _MAX_WARNINGS:
+                others = len(unknown) - _MAX_WARNINGS
+                yield f"{source} has settings for {others} more studies that are not known here."
         for pipeline, values in self.launched.items():
             own = [
                 study_key
@@ -158,10 +163,20 @@ class SettingSources:
     Attributes:
         per_study: Values by study key, pipeline and setting.
         file: The studies' file; None without one.
+
+    Raises:
+        SettingError: ``per_study`` isn't a mapping.
     """
 
     per_study: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check what a run would otherwise fail on."""
+        if not isinstance(self.per_study, Mapping):
+            raise SettingError(
+                _IN_CODE, 'must be a dict such as {"ONC-301": {"labs": {"days": 14}}}.'
+            )
 
     def for_run(
         self, pipelines: Sequence[StudyPipeline], launched: Mapping[str, Mapping[str, Any]]

@@ -1,5 +1,6 @@
 """The file with settings for single studies (``ORCH_STUDIES_FILE``)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ from orch_assets.errors import SettingError
 
 VARIABLE: Final = "ORCH_STUDIES_FILE"
 _YAML: Final = "tag:yaml.org,2002:"
+# YAML 1.1 reads 010 as 8 and 1:30 as 90, which nobody means.
+_NUMBERS: Final = {f"{_YAML}int", f"{_YAML}float"}
+_DECIMAL: Final = re.compile(r"[-+]?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?|[-+]?\.\w+")
+UNCLEAR: Final = object()
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Placed:
     """A value with its place.
 
     Attributes:
-        value: The value; in a section, a mapping from names to placed values.
+        value: The value; in a section, a mapping from names to placed values. ``UNCLEAR``, which
+            no setting accepts, for a number that isn't decimal.
         place: Where it is, for messages.
     """
 
@@ -39,48 +45,62 @@ def read_studies_file(file: Path) -> dict[str, Placed]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _wrong(file.name, f"can't be read ({type(error).__name__})") from None
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        section = Placed({}, file.name) if node is None else _section(loader, node, file.name, 3)
+        section = _parsed(text, file.name)
     except SettingError:
         raise
     except yaml.MarkedYAMLError as error:  # its text quotes the file
         mark = error.problem_mark or error.context_mark
         place = file.name if mark is None else f"{file.name}, line {mark.line + 1}"
         raise _wrong(place, f"isn't valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2026-02-30
+    except (yaml.YAMLError, RecursionError) as error:  # such as a character that YAML excludes
         raise _wrong(file.name, f"isn't valid YAML ({type(error).__name__})") from None
-    finally:
-        loader.dispose()
     if not isinstance(section.value, Mapping):
         raise _wrong(section.place, "must have study keys with a section each")
     return dict(section.value)
+
+
+def _parsed(text: str, file: str) -> Placed:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        return Placed({}, file) if node is None else _section(loader, node, file, 3)
+    finally:
+        loader.dispose()
 
 
 def _section(loader: Any, node: yaml.Node, file: str, depth: int) -> Placed:
     """Return a node: a mapping with its parts, down to a depth, otherwise a plain value."""
     place = f"{file}, line {node.start_mark.line + 1}"
     if depth == 0 or not isinstance(node, yaml.MappingNode) or node.tag != f"{_YAML}map":
-        return Placed(loader.construct_object(node, deep=True), place)
+        return Placed(_value(loader, node, place), place)
     names: set[str] = set()
-    for name, _ in _pairs(node, file):
-        if name in names:
-            raise _wrong(place, f"names {name} twice")
-        names.add(name)
+    for key, _ in _pairs(node, file):
+        if key.value in names:
+            raise _wrong(f"{file}, line {key.start_mark.line + 1}", f"names {key.value} twice")
+        names.add(key.value)
     loader.flatten_mapping(node)  # what "<<" merges comes first
     return Placed(
-        {name: _section(loader, value, file, depth - 1) for name, value in _pairs(node, file)},
+        {key.value: _section(loader, value, file, depth - 1) for key, value in _pairs(node, file)},
         place,
     )
 
 
-def _pairs(node: yaml.MappingNode, file: str) -> Iterator[tuple[str, yaml.Node]]:
+def _value(loader: Any, node: yaml.Node, place: str) -> Any:
+    if node.tag in _NUMBERS and not _DECIMAL.fullmatch(node.value):
+        return UNCLEAR
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError:
+        raise _wrong(place, "has a date that doesn't exist") from None
+
+
+def _pairs(node: yaml.MappingNode, file: str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             raise _wrong(f"{file}, line {key.start_mark.line + 1}", "has a name that isn't text")
         if key.tag != f"{_YAML}merge":
-            yield key.value, value
+            yield key, value
 
 
 def _wrong(place: str, problem: str) -> SettingError:

@@ -60,9 +60,15 @@ class SettingType:
             return None
         found = self._choice(value) if self.kind is CHOICE else _read(self.kind, value)
         if found is None:
-            close = closest_key(value, self.choices) if isinstance(value, str) else None
-            raise ValueError(f"must be {self.words}.{did_you_mean(close)}")
+            raise ValueError(f"must be {self.words}.{self._hint(value)}")
         return found
+
+    def _hint(self, value: Any) -> str:
+        if isinstance(value, str):
+            return did_you_mean(closest_key(value, self.choices))
+        is_one_text = self.kind in {str, CHOICE} and not isinstance(value, (list, Mapping))
+        # YAML reads on, no, 007 and 2026-01-31 as other types.
+        return " Put text into quotes." if is_one_text and value is not None else ""
 
     def read_text(self, text: str) -> Any:
         """Return a text from the command line as this type.

@@ -31,6 +31,11 @@ _SALT: Final = "svg.hashsalt"
 _drawing = threading.Lock()
 
 
+def is_png(value: Any) -> bool:
+    """Return whether a value is the bytes of a PNG picture."""
+    return isinstance(value, bytes) and value.startswith(_BEGINNINGS[PNG])
+
+
 def is_figure(value: Any) -> bool:
     """Return whether a value is a figure of matplotlib or plotly."""
     return _is_from(value, _MATPLOTLIB) or _is_from(value, _PLOTLY)

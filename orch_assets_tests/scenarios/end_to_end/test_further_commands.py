@@ -27,6 +27,8 @@ def test_check_says_that_a_run_could_begin_and_runs_nothing(account):
         ({"ORCH_STORE": "~nosuchuser/x"}, "stores: StoreAddressError: ORCH_STORE: "),
         ({"IMEDNET_WHITELIST": "NOBODY"}, "registry: NoStudiesError: "),
         ({"ORCH_ALERT_WEBHOOK": "http://x.example/planted"}, "alerts: SettingError: ORCH_ALERT"),
+        ({"ORCH_STUDIES_FILE": "/missing.yaml"}, "pipelines: SettingError: ORCH_STUDIES_FILE"),
+        ({"ORCH_MIN_CELL": "few"}, "pipelines: SettingError: ORCH_MIN_CELL must be a whole"),
         ({"ORCH_STALE_AFTER": "soon"}, "alerts: SettingError: ORCH_STALE_AFTER is 'soon'"),
     ],
 )
