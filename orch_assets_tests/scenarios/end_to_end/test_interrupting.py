@@ -73,7 +73,7 @@ def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_r
     assert done.returncode == code, done.stderr
     matrix = done.stdout.partition("✗ is a failure.")[2]
     assert f"\n{first} " in matrix.replace("\n ", "\n"), done.stdout
-    assert "of 32 results. Completed results are materialized" in done.stderr
+    assert "of 34 results. Completed results are materialized" in done.stderr
     assert "`orch-assets run --failed` runs the rest." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     server.faults.clear()
