@@ -3,7 +3,12 @@
 Only the subcommands that need Dagster import it, so that ``--help`` is fast and makes no requests.
 """
 
+import contextlib
+import logging
+import os
 import signal
+import sys
+import threading
 from collections.abc import Sequence
 
 import click
@@ -39,7 +44,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:  # while an error is printed
             code = INTERRUPTED
         is_terminated = code == INTERRUPTED and first_signal() == signal.SIGTERM
-    return TERMINATED if is_terminated else code
+    code = TERMINATED if is_terminated else code
+    if arguments is None:
+        _end_at_once_beside_threads(code)
+    return code
+
+
+def _end_at_once_beside_threads(code: int) -> None:
+    """End the process, if only daemon threads are left beside this one, such as a hung study's.
+
+    The interpreter would end them wherever they next need it. Within a C++ function of Arrow, that
+    aborts the process, and the exit code is lost.
+    """
+    others = [each for each in threading.enumerate() if each is not threading.current_thread()]
+    if others and all(each.daemon for each in others):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # closed by whoever read it
+                stream.flush()
+        os._exit(code)
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:
