@@ -65,8 +65,7 @@ def test_what_failed_of_the_named_pipelines_is_re_executed_alone(account):
         ),
         (
             ("--failed", "--pipeline", "sites"),
-            "Error: --failed can't be combined with --study, --pipeline or --set: what failed runs "
-            "again with the settings of its run.\n",
+            "what failed runs again with the settings of its run.\n",
         ),
     ],
 )
