@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from orch_assets.errors import UnstorableValueError
 from orch_assets.json_values import MAX_SHOWN_NAMES, is_shown_name
@@ -91,11 +91,12 @@ def skip_among(errors: Iterable[BaseException]) -> Skip | None:
     todo = list(errors)
     while todo:
         error = todo.pop(0)
-        if isinstance(error, BaseExceptionGroup):  # of a TaskGroup
-            todo += error.exceptions
+        # By its type: isinstance would ask the error, whose class may raise when it is read.
+        if issubclass(type(error), BaseExceptionGroup):  # of a TaskGroup
+            todo += cast("BaseExceptionGroup[Any]", error).exceptions
         else:
             found.append(error)
-    skips = [each for each in found if isinstance(each, Skip)]
+    skips = [cast("Skip", each) for each in found if issubclass(type(each), Skip)]
     return skips[0] if skips and len(skips) == len(found) else None
 
 

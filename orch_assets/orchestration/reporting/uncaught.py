@@ -133,7 +133,7 @@ def record(raised: Raised, study: StudyContext | None = None) -> bool:
     if revoked and isinstance(raised.error, StudyCancelledError):
         return True  # the expected end of a cancelled study
     counts = not revoked and study.uncaught.note(raised)
-    skips = isinstance(raised.error, Skip)
+    skips = issubclass(type(raised.error), Skip)  # isinstance would ask the error
     effect = f"The study {'is skipped' if skips else 'fails'}."
     StudyContextLogAdapter(_log, study.study_key).log(
         logging.INFO if skips else logging.ERROR,
