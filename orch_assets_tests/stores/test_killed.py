@@ -15,6 +15,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from orch_assets.stores import ArtifactKind, LocalPipelineStore
+from orch_assets.stores.artifacts import DOCUMENT_KINDS, Published
+from orch_assets_tests.contracts.store_documents import DOCUMENTS
 
 # Publishes in processes of its own, each over a copy of one store. The n-th kills itself before
 # its n-th change of the disk: opening a file to write it, a rename, a new or a removed file or
@@ -42,8 +44,13 @@ def publish(root):
         store.publish(new, "folder/x")
     elif what == "set":
         store.publish_set({"a": new, "b": old}, "folder/x")
-    else:
+    elif what == "json":
         store.publish_json({"n": 2}, "folder/x")
+    else:
+        from orch_assets_tests.contracts.store_documents import DOCUMENTS
+        from orch_assets.stores.artifacts import DOCUMENT_KINDS
+        (media_type,) = [m for m, kind in DOCUMENT_KINDS.items() if kind.value == what]
+        store.publish_document(DOCUMENTS[media_type] + b"2", "folder/x", media_type)
 
 def kill_at(last, root):
     steps = 0
@@ -79,6 +86,7 @@ while status:
 print(step)
 """
 
+OLD_DOCUMENTS = {kind: DOCUMENTS[media_type] for media_type, kind in DOCUMENT_KINDS.items()}
 OLD, NEW = pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"n": range(50_000)})
 
 
@@ -87,6 +95,8 @@ def read(store: LocalPipelineStore, kind: ArtifactKind) -> Any:
         return store.download_json("folder/x")
     if kind is ArtifactKind.SET:
         return {name: len(table) for name, table in store.download_set("folder/x").items()}
+    if kind in OLD_DOCUMENTS:
+        return store.download_document("folder/x", kind=kind)
     return len(store.download("folder/x"))
 
 
@@ -94,16 +104,27 @@ STATES = {
     ArtifactKind.TABLE: (2, 50_000),
     ArtifactKind.SET: ({"a": 2, "b": 50_000}, {"a": 50_000, "b": 2}),
     ArtifactKind.JSON: ({"n": 1}, {"n": 2}),
+    **{kind: (old, old + b"2") for kind, old in OLD_DOCUMENTS.items()},
 }
+
+
+def publish_old(store: LocalPipelineStore, kind: ArtifactKind) -> Published:
+    if kind is ArtifactKind.TABLE:
+        return store.publish(OLD, "folder/x")
+    if kind is ArtifactKind.SET:
+        return store.publish_set({"a": OLD, "b": NEW}, "folder/x")
+    if kind is ArtifactKind.JSON:
+        return store.publish_json({"n": 1}, "folder/x")
+    media_type = {of: media_type for media_type, of in DOCUMENT_KINDS.items()}[kind]
+    return store.publish_document(OLD_DOCUMENTS[kind], "folder/x", media_type)
 
 
 @pytest.mark.parametrize("kind", list(ArtifactKind))
 def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
     before = tmp_path / "store"
     store = LocalPipelineStore(before)
-    store.publish(OLD, "folder/x")
-    store.publish_set({"a": OLD, "b": NEW}, "folder/x")
-    store.publish_json({"n": 1}, "folder/x")
+    for each in STATES:
+        publish_old(store, each)
     done = subprocess.run(
         [sys.executable, "-c", PUBLISHERS, str(before), kind.value],
         check=True,
@@ -137,12 +158,7 @@ def _is_newest_when_published(store: LocalPipelineStore, kind: ArtifactKind) -> 
     then = datetime.now(UTC) + timedelta(hours=2)
     before = store.manifest("folder/x", kind=kind)
     assert store.manifest("folder/x", kind=kind, as_of=then) == before
-    if kind is ArtifactKind.TABLE:
-        published = store.publish(OLD, "folder/x")
-    elif kind is ArtifactKind.SET:
-        published = store.publish_set({"a": OLD, "b": NEW}, "folder/x")
-    else:
-        published = store.publish_json({"n": 1}, "folder/x")
+    published = publish_old(store, kind)
     assert read(store, kind) == STATES[kind][0]
     assert store.manifest("folder/x", kind=kind).publications[-1].replaces == before.content.sha256
     assert store.versions("folder/x", kind=kind)[-1].content.sha256 == published.sha256
