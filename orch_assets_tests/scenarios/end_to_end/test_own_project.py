@@ -216,4 +216,4 @@ def test_a_person_sees_the_picture_the_setting_the_reason_and_the_alert(night, p
     page.goto(f"{page.base}/assets/enrolled_everywhere")
     expect(page.get_by_text(night.refused).first).to_be_visible()
     page.goto(f"{page.base}/locations/my_trials/sensors/study_alerts_sensor")
-    expect(page.get_by_text("1 study failed: RegistryRefusedError")).to_be_visible()
+    expect(page.get_by_text("1 study failed: RegistryRefusedError").first).to_be_visible()

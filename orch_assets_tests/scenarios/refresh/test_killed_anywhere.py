@@ -123,4 +123,7 @@ def test_after_a_kill_the_next_run_gives_what_a_whole_reading_gives(
                     at.assert_whole(tmp_path / f"{number}", *NAMES)
             runs.stdin.close()
             assert runs.wait(60) == 0
-        assert at.store("artifacts").verify() == []
+        # A killed publication may leave data that nothing points at; in a bucket, not each kill is
+        # followed by a run that publishes the same.
+        problems = at.store("artifacts").verify()
+        assert [each for each in problems if place == "disk" or not each.leftover] == []
