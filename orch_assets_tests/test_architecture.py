@@ -16,6 +16,7 @@ CORE = {
     "clouds",
     "errors",
     "extras",
+    "http_rules",
     "json_values",
     "lazy",
     "marked_names",
@@ -30,6 +31,7 @@ CORE = {
 MAY_IMPORT = {
     "errors": {"lazy", "marked_names"},
     "extras": {"errors"},
+    "http_rules": set(),
     "json_values": {"marked_names"},
     "lazy": set(),
     "marked_names": set(),

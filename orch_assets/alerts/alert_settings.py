@@ -1,6 +1,5 @@
 """The settings of alerts. No text of an error repeats an address that may hold a token."""
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from orch_assets.alerts.payloads import AlertFormat
 from orch_assets.errors import SettingError
+from orch_assets.http_rules import is_loopback
 
 WEBHOOK: Final = "ORCH_ALERT_WEBHOOK"
 FORMAT: Final = "ORCH_ALERT_FORMAT"
@@ -196,13 +196,3 @@ def _address(name: str, text: str) -> str:
         # Not repeated: it may be a webhook that was put into the wrong variable.
         raise SettingError(name, "must hold e-mail addresses such as me@example.com.")
     return address
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this computer, without asking for its address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,18 +7,19 @@ import smtplib
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from orch_assets.alerts.alert_settings import AlertSettings, Mailbox, Webhook, is_loopback
+from orch_assets.alerts.alert_settings import AlertSettings, Mailbox, Webhook
 from orch_assets.alerts.message import AlertMessage
 from orch_assets.alerts.payloads import payload, plain_text
 from orch_assets.errors import AlertDeliveryError
+from orch_assets.http_rules import is_loopback, seconds_to_wait
 from orch_assets.version import VERSION
 
 _log = logging.getLogger(__name__)
@@ -111,19 +112,8 @@ def _post(webhook: Webhook, ui: str | None, message: AlertMessage) -> None:
             WEBHOOK,
             f"answered with status {status}",
             is_refused=httpx.codes.is_client_error(status) and status not in _FOR_NOW,
-            retry_after=_seconds(headers.get("Retry-After")),
+            retry_after=seconds_to_wait(headers.get("Retry-After", "")),
         )
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Return the seconds that a header asks to wait; None without a header that can be read."""
-    if retry_after is None:
-        return None
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(int(retry_after)))
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    return None
 
 
 def _proxy_for(url: str) -> str | None:

@@ -1,6 +1,5 @@
 """The settings of an API client: keys, base URL, timeouts and limits, all checked."""
 
-import ipaddress
 import math
 import os
 import re
@@ -10,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 
 from orch_assets.errors import CredentialsError, SettingError
+from orch_assets.http_rules import is_loopback
 
 DEFAULT_BASE_URL = "https://edc.prod.imednetapi.com"
 DEFAULT_TIMEOUT = 30.0
@@ -146,27 +146,3 @@ def _refuse_unsafe(parts: SplitResult, host: str) -> None:
         raise SettingError(BASE_URL, "must not have a query or a fragment.")
     if parts.scheme == "http" and not is_loopback(host):
         raise SettingError(BASE_URL, "must be https: plain http is allowed for loopback only.")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is a loopback address or ``localhost``.
-
-    Names are not resolved, and other forms of an address (``127.1``) are not accepted: they could
-    lead to another computer.
-    """
-    if host.lower() == "localhost":
-        return True
-    if not is_ip_address(host):
-        return False
-    address = ipaddress.ip_address(host)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
-
-
-def is_ip_address(host: str) -> bool:
-    """Return whether a host is an IP address, not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

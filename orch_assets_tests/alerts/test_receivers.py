@@ -6,10 +6,10 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 
-from orch_assets.alerts import receivers
 from orch_assets.alerts.alert_settings import AlertSettings
 from orch_assets.alerts.receivers import receivers_of
 from orch_assets.errors import AlertDeliveryError
+from orch_assets.http_rules import seconds_to_wait
 from orch_assets_tests.support.alert_receivers import mail_server, webhook
 
 LOGIN = ("orch", "PLANTED-PASSWORD")
@@ -87,8 +87,8 @@ def test_a_status_says_whether_the_receiver_or_the_alert_is_at_fault(
 
 def test_retry_after_may_be_a_date():
     later = format_datetime(parsedate_to_datetime("Sun, 01 Mar 2099 06:00:00 GMT"), usegmt=True)
-    assert receivers._seconds(later) > 3600
-    assert receivers._seconds("Sun, 01 Mar 2020 06:00:00 GMT") == 0.0
+    assert seconds_to_wait(later) > 3600
+    assert seconds_to_wait("Sun, 01 Mar 2020 06:00:00 GMT") == 0.0
 
 
 @pytest.mark.parametrize("how", ["hang", "drip"])

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from orch_assets.errors import SettingError
-from orch_assets.imednet.settings import is_ip_address, is_loopback
+from orch_assets.http_rules import is_ip_address, is_loopback
 
 
 @dataclass(frozen=True)

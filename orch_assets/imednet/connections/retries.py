@@ -1,11 +1,7 @@
 """Which of the API's answers are worth another attempt, and when."""
 
-import email.utils
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TypeVar
 
 import httpx
@@ -17,6 +13,7 @@ from orch_assets.errors import (
     RegistryNotFoundError,
     RegistryRefusedError,
 )
+from orch_assets.http_rules import seconds_to_wait
 from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.receiving import ReceivedAnswer
 from orch_assets.imednet.fields import FieldError, UnreadableFieldError
@@ -103,22 +100,6 @@ def is_busy(response: ReceivedAnswer) -> bool:
 
 
 def retry_after(response: ReceivedAnswer) -> float | None:
-    """Return ``Retry-After``, a number or a date, in seconds; None if missing or unreadable."""
-    text = response.headers.get("retry-after", "").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _seconds_until(text)
-    if not math.isfinite(seconds):
-        return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
-
-
-def _seconds_until(text: str) -> float:
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):  # overflow: a zone offset that no int holds
-        return math.nan
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp() - time.time()
+    """Return ``Retry-After`` in seconds, a minute at most; None if missing or unreadable."""
+    seconds = seconds_to_wait(response.headers.get("retry-after", ""))
+    return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER)
