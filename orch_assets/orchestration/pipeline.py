@@ -115,6 +115,11 @@ class StudyPipeline(_PipelineSettings):
         return f"{file}, line {code.co_firstlineno}" if code else file
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether the pipeline is one of this package's own."""
+        return str(self.function.__module__).startswith("orch_assets.pipelines.")
+
+    @property
     def taken(self) -> tuple[str, ...]:
         """The upstreams whose values the function receives, not only addresses or histories."""
         types = {} if self.machine else {name: self.table_type(name) for name in self.upstreams}

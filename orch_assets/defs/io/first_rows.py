@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_SHIPPED: Final = "orch_assets.pipelines."
 _COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "forms": ("form_key", "form_name", "form_type", "revision", "disabled"),
     "intervals": ("interval_sequence", "interval_name", "timeline", "due_date_will_be_in"),
@@ -41,7 +40,7 @@ def first_rows(pipeline: StudyPipeline, value: Any, output: StepOutput) -> Mappi
         output: What was stored of it.
     """
     columns = _COLUMNS.get(pipeline.name)
-    if columns is None or not pipeline.function.__module__.startswith(_SHIPPED):
+    if columns is None or not pipeline.is_shipped:
         return {}
     refresh = refresh_of(value)
     earlier = refresh.earlier if refresh is not None else None

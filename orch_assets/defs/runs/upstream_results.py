@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 
@@ -11,8 +11,6 @@ from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.orchestration.pipeline import StudyPipeline
 
 Result = tuple[str, str]
-
-_SHIPPED: Final = "orch_assets.pipelines."
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def _may_skip(pipeline: StudyPipeline, pipelines: Mapping[str, StudyPipeline]) -
 
     The shipped pipelines that take their previous result are never skipped.
     """
-    if pipeline.studies or not str(pipeline.function.__module__).startswith(_SHIPPED):
+    if pipeline.studies or not pipeline.is_shipped:
         return True
     upstreams = (pipelines.get(name) for name in pipeline.upstreams)
     return any(each is None or _may_skip(each, pipelines) for each in upstreams)
