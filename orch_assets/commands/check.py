@@ -89,13 +89,13 @@ def _registry() -> str:
 
 def _alerts() -> str:
     from orch_assets.alerts.alert_settings import AlertSettings
-    from orch_assets.defs.environment import duration
+    from orch_assets.defs.environment import STALE_AFTER, stale_after
     from orch_assets.orchestration.durations import as_text
 
-    settings, stale_after = AlertSettings.read(), duration("ORCH_STALE_AFTER")
-    if stale_after is None:
-        return f"{settings}; ORCH_STALE_AFTER isn't set"
-    return f"{settings}; a study is stale after {as_text(stale_after)}"
+    settings, after = AlertSettings.read(), stale_after()
+    if after is None:
+        return f"{settings}; {STALE_AFTER} isn't set"
+    return f"{settings}; a study is stale after {as_text(after)}"
 
 
 def _test_messages() -> Iterator[tuple[str, Callable[[], str]]]:

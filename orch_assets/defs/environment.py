@@ -8,6 +8,8 @@ from typing import Final
 from orch_assets.errors import SettingError
 from orch_assets.orchestration.durations import parse_duration
 
+STALE_AFTER: Final = "ORCH_STALE_AFTER"
+
 # They select the account and the instance, so a file must not change them unnoticed.
 _NOT_OVERRIDDEN: Final = ("DAGSTER_HOME", "ORCH_REGISTRY")
 
@@ -62,6 +64,15 @@ def duration(name: str) -> timedelta | None:
         return parse_duration(setting)
     except ValueError as error:
         raise SettingError(name, f"is {setting!r}: {error}.") from None
+
+
+def stale_after() -> timedelta | None:
+    """Return how long a study may be without a success; None if ``ORCH_STALE_AFTER`` is unset.
+
+    Raises:
+        SettingError: It can't be read.
+    """
+    return duration(STALE_AFTER)
 
 
 def keys(name: str) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
-from orch_assets.defs.environment import duration
+from orch_assets.defs.environment import stale_after
 from orch_assets.defs.events import COLUMN_SCHEMA
 from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
@@ -161,7 +161,7 @@ def old_after() -> timedelta:
     Raises:
         SettingError: The setting can't be read.
     """
-    return duration("ORCH_STALE_AFTER") or OLD_AFTER
+    return stale_after() or OLD_AFTER
 
 
 def load_results(

@@ -25,7 +25,7 @@ from orch_assets.alerts.message import AlertMessage, counted
 from orch_assets.alerts.outbox import Outbox
 from orch_assets.alerts.receivers import receivers_of
 from orch_assets.defs import environment
-from orch_assets.defs.alerts.freshness_tick import STALE_AFTER, stale_pairs
+from orch_assets.defs.alerts.freshness_tick import stale_pairs
 from orch_assets.defs.alerts.observed_failures import (
     RUN_ENDED,
     failures_of,
@@ -202,7 +202,7 @@ class _Look:
         return Update(announced, tuple(messages))
 
     def _stale(self, announced: Announced) -> Update:
-        stale_after = environment.duration(STALE_AFTER)
+        stale_after = environment.stale_after()
         if stale_after is None:  # nobody looks any more, so nothing has recovered
             return Update(replace(announced, stale=frozenset()))
         stale = stale_pairs(self._states)

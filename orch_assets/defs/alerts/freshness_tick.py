@@ -22,7 +22,6 @@ from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.runs.run_states import newest_state
 from orch_assets.orchestration.durations import age_hours, as_text
 
-STALE_AFTER: Final = "ORCH_STALE_AFTER"
 FRESHNESS: Final = "freshness"
 
 # Storing an observation takes the daemon 20 ms. The others follow at the next ticks.
@@ -74,9 +73,9 @@ def note_changes(
     Raises:
         SettingError: ``ORCH_STALE_AFTER`` is no length of time.
     """
-    stale_after = environment.duration(STALE_AFTER)
+    stale_after = environment.stale_after()
     if stale_after is None:
-        return dg.SensorResult(skip_reason=f"{STALE_AFTER} isn't set.", cursor="")
+        return dg.SensorResult(skip_reason=f"{environment.STALE_AFTER} isn't set.", cursor="")
     evaluation = _Evaluation(instance, tables, stale_after, now or datetime.now(UTC))
     events, memory = evaluation.result(FreshnessMemory.read(cursor))
     studies = len({study for study, _ in memory.stale})
