@@ -98,12 +98,11 @@ def _portfolio(page: Any, url: str) -> None:
 
 
 def _previews(page: Any, url: str) -> None:
-    for asset, name in (("study_charts", "study-charts.png"), ("variables", "first-rows.png")):
-        page.goto(f"{url}/assets/{asset}?view=partitions&partition={_SHOWN_STUDY}")
-        page.get_by_text("Show Markdown").click()
-        page.get_by_role("button", name="Close").wait_for()
-        page.wait_for_timeout(1000)  # the dialog fades in
-        _save(page, name)
+    page.goto(f"{url}/assets/study_charts?view=partitions&partition={_SHOWN_STUDY}")
+    page.get_by_text("Show Markdown").click()
+    page.get_by_role("button", name="Close").wait_for()
+    page.wait_for_timeout(1000)  # the dialog fades in
+    _save(page, "study-charts.png")
 
 
 def _report(page: Any, report: Path) -> None:
