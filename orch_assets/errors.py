@@ -47,6 +47,9 @@ isn't installed is an ``ImportError``.
     │   ├── UnstorableTableError (ValueError)   a table can't be stored without changing it
     │   ├── UnstorableValueError (ValueError)   a value is not JSON-serializable
     │   └── StoreUnavailableError     the store can't be read or written
+    ├── ExportError                   a table can't be exported
+    │   ├── ExportMismatchError       a file that was read back differs from its table
+    │   └── ExportRefusedError        a format can't hold something, and exports are strict
     └── StateMachineError             AWS Step Functions; see step_functions/execution_errors.py
 
 Every message names the study, endpoint, artifact or setting, and says what to do. No message holds
@@ -54,7 +57,7 @@ a value of a data row or an API key. A name that a pipeline may have made from d
 message, so that logs can leave it out; see ``marked_names``.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from orch_assets.marked_names import MarkedError, named, named_path
@@ -508,6 +511,52 @@ class UnstorableValueError(StoreError, ValueError):
 
 class StoreUnavailableError(StoreError):
     """The store can't be read or written: permissions, a full disk, a missing bucket."""
+
+
+class ExportError(OrchAssetsError):
+    """A table can't be exported in a format, or the export can't be stored."""
+
+
+class ExportMismatchError(ExportError):
+    """A file of an export was read back, and differs from its table. Nothing was published.
+
+    Attributes:
+        study_key: Key of the study.
+        form: Name of the table.
+        column: The first column that differs; None if the columns or rows themselves do.
+        row: Number of the first row that differs, from 1; None if it isn't about a row.
+    """
+
+    def __init__(
+        self, study_key: str, form: str, column: str | None = None, row: int | None = None
+    ) -> None:
+        self.study_key, self.form, self.column, self.row = study_key, form, column, row
+        where = "" if column is None else f" column {named(column)}"
+        where += "" if row is None else f" row {row}"
+        super().__init__(
+            f"The export of {named(form)} of study {named(study_key, shown=study_key)} was read "
+            f"back and differs from the table{f' in{where}' if where else ''}. Nothing was "
+            "published. Please report it, with the format and the column's type."
+        )
+
+
+class ExportRefusedError(ExportError):
+    """A format can't hold something, and the export is strict. Nothing was published.
+
+    Attributes:
+        study_key: Key of the study; None for a file of an account.
+        counts: Number of notes by kind.
+    """
+
+    def __init__(self, study_key: str | None, format_name: str, counts: Mapping[str, int]) -> None:
+        self.study_key, self.counts = study_key, dict(counts)
+        kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(self.counts.items()))
+        of_study = "" if study_key is None else f" of study {named(study_key, shown=study_key)}"
+        super().__init__(
+            f"The export{of_study} as {format_name} would change or lose something ({kinds}), and "
+            "it is strict. Nothing was published. Without `--strict`, export_notes lists each "
+            "place."
+        )
 
 
 class StateMachineError(OrchAssetsError):

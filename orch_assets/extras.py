@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from orch_assets.errors import MissingExtraError
 
-Extra = Literal["aws", "charts", "dagster", "gcp"]
+Extra = Literal["aws", "charts", "dagster", "exports", "gcp"]
 
 # For each extra, the package that errors name, and the modules whose absence means that the extra
 # isn't installed. The error for any other missing module is raised unchanged.
@@ -14,12 +14,14 @@ _PACKAGES: Final[Mapping[Extra, str]] = {
     "aws": "boto3",
     "charts": "matplotlib",
     "dagster": "dagster",
+    "exports": "pyreadstat",
     "gcp": "google-cloud-storage",
 }
 _MODULES: Final[Mapping[Extra, frozenset[str]]] = {
     "aws": frozenset({"boto3", "botocore", "s3transfer"}),
     "charts": frozenset({"matplotlib", "PIL"}),
     "dagster": frozenset({"dagster", "dagster_shared"}),
+    "exports": frozenset({"duckdb", "pyreadstat", "python_calamine", "xlsxwriter"}),
     "gcp": frozenset({"google"}),
 }
 

@@ -52,12 +52,14 @@ MAY_IMPORT = {
     # The columns of the API's tables, and what a state machine is built of beyond plain steps.
     "pipelines": {"", "charts", "imednet", "step_functions"},
     "": CORE | {"imednet", "stores", "step_functions", "orchestration", "defs"},
+    "exports": CORE | {"stores"},
     "reports": {"charts", "errors", "version"},
     "defs": CORE
     | {
         "alerts",
         "charts",
         "demo",
+        "exports",
         "imednet",
         "stores",
         "step_functions",
@@ -76,6 +78,7 @@ MAY_IMPORT = {
         "defs",
         "definitions",
         "errors",
+        "exports",
         "orchestration",
         "reports",
         "signals",
@@ -88,6 +91,7 @@ MAY_IMPORT = {
 MAY_IMPORT_DAGSTER = {"components", "defs", "definitions", "commands"}
 CLOUDS = {"boto3", "botocore", "aiobotocore", "google", "dagster_aws", "dagster_gcp"}
 TABLES = {"pandas", "pyarrow", "numpy", "matplotlib", "PIL"}
+TABLES |= {"duckdb", "polars", "pyreadstat", "python_calamine", "xlsxwriter"}
 
 
 @dataclass(frozen=True)
