@@ -19,8 +19,8 @@ MAX_PART_BYTES = 240
 
 # A folder with one of these endings would look like an artifact to globs and listings.
 EXTENSIONS = (".parquet", ".csv", ".json", ".set")
-# Those of documents came later. They change no path, or earlier artifacts would move.
-DOCUMENT_EXTENSIONS = (".png", ".svg", ".html", ".pdf")
+# Those of documents and files came later. They change no path, or earlier artifacts would move.
+DOCUMENT_EXTENSIONS = (".png", ".svg", ".html", ".pdf", ".files")
 
 DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
 _FORBIDDEN = '\\<>:"|?*'

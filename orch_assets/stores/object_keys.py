@@ -78,12 +78,17 @@ class ArtifactKeys:
         """Key of the current object."""
         return f"{self.path}.{self.extension}"
 
+    @property
+    def has_members(self) -> bool:
+        """Whether the current object is an index of other objects: of tables, or of files."""
+        return self.kind in {"set", "files"}
+
     def version(self, sha256: str) -> str:
         """Key of a version."""
         return f"{self.hidden}/versions/{sha256}"
 
     def member(self, sha256: str) -> str:
-        """Key of a table of a set."""
+        """Key of a table of a set, or of one of several files."""
         return f"{self.hidden}/members/{sha256}"
 
     def manifests(self, sha256: str | None = None) -> str:
@@ -158,7 +163,7 @@ _HIDDEN = re.compile(
 _CURRENT = re.compile(rf"(?P<path>.*)\.(?P<extension>{_ENDINGS})", re.DOTALL)
 _MARK = re.compile(r"(?P<prefix>(?:.*/)?)\.orch/_marks/[^/]+/[^/]+", re.DOTALL)
 # All other extensions are those of tables.
-_KINDS = {kind: kind for kind in ("set", "json", "png", "svg", "html", "pdf")}
+_KINDS = {kind: kind for kind in ("set", "files", "json", "png", "svg", "html", "pdf")}
 
 
 def below(prefix: str, path: str) -> str:

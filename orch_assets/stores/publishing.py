@@ -123,7 +123,7 @@ class Publisher:
 
     @contextlib.contextmanager
     def open_member(self, keys: ArtifactKeys, sha256: str) -> Iterator[BinaryIO]:
-        """Open and verify a table of a set."""
+        """Open and verify a table of a set, or one of several files."""
         with self._opened(keys, keys.member(sha256)) as file:
             if sha256_of(file) != sha256:
                 raise self._corrupt(keys, f"its member {sha256} holds other bytes")

@@ -318,10 +318,10 @@ class StoredArtifacts(ArtifactHistory):
     ) -> tuple[TableFiles, SetIndex]:
         with self._input(keys, version, as_of) as (file, _):
             index = SetIndex.read(file)
-        return TableFiles(self._publisher, table_format(index.format)), index
+        return TableFiles(self._publisher, table_format(StorageFormat(index.format))), index
 
     def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
-        if keys.kind != ArtifactKind.SET.value:
+        if not keys.has_members:
             return
         for sha256 in SetIndex.read(file).hashes():
             with self._publisher.open_member(keys, sha256):

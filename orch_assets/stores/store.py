@@ -22,6 +22,7 @@ from orch_assets.stores.maintenance.blinded_since import (
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
 from orch_assets.stores.manifest import Content, Manifest
+from orch_assets.stores.members.stored_files import StoredFiles, content_of_index
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from orch_assets.stores.tables import Incoming, Table
 
 
-class PipelineStore(StoredArtifacts, StoredValues):
+class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
     """Stores artifacts by name: completely or not at all, verified, with their history.
 
     Args:
@@ -149,11 +150,8 @@ class PipelineStore(StoredArtifacts, StoredValues):
             wait()
         index = SetIndex(self._format, members).to_json()
         stored = self._publisher.store(writes(to_json(index)), keys.version)
-        content = Content(
-            stored.sha256,
-            stored.size + sum(each.bytes for each in members.values()),
-            rows=sum(each.rows or 0 for each in members.values()),
-        )
+        rows = sum(each.rows or 0 for each in members.values())
+        content = content_of_index(stored, members, rows)
         sources = {each.set_version for each in tables.values() if isinstance(each, StoredMember)}
         if replaces is None and len(sources) == 1:
             (replaces,) = sources

@@ -114,8 +114,9 @@ class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
     def _members(self) -> Mapping[str, StoredMember]:
         with self._open_index() as file:
             index = SetIndex.read(file)
+        format_ = StorageFormat(index.format)
         return {
-            name: StoredMember(self.uri, self.version, content, index.format)
+            name: StoredMember(self.uri, self.version, content, format_)
             for name, content in index.members.items()
         }
 

@@ -20,7 +20,7 @@ class ArtifactObjects:
         is_named: Whether a name of the store leads to it.
         has_current: Whether the current object exists.
         versions: SHA-256 of the stored versions.
-        members: SHA-256 of the stored tables of a set.
+        members: SHA-256 of the stored tables of a set, or of stored files.
         manifests: Keys of the entries, oldest first, by version.
         places: Numbers of the places that were claimed.
     """
@@ -93,6 +93,6 @@ def stored_hash(backend: Backend, key: str) -> str | None:
 
 
 def stored_members(backend: Backend, keys: ArtifactKeys, version: str) -> set[str]:
-    """Return the SHA-256 of each table that a stored version of a set consists of."""
+    """Return the SHA-256 of each table or file that a stored version consists of."""
     with backend.open(keys.version(version)) as file:
         return SetIndex.read(file).hashes()

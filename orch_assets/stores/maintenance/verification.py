@@ -191,7 +191,7 @@ class Verification:
                 return self._problem(objects, key, None, leftover=True)
         elif not problem:
             missing = sorted(self._members_of(objects, sha256) - objects.members)
-            problem = f"its tables are missing: {', '.join(missing)}" if missing else None
+            problem = f"its members are missing: {', '.join(missing)}" if missing else None
         return self._problem(objects, key, problem)
 
     def _bytes_problem(self, key: str, sha256: str) -> str | None:
@@ -213,8 +213,9 @@ class Verification:
             return None
 
     def _members_of(self, objects: ArtifactObjects, sha256: str) -> set[str]:
-        is_set = objects.keys.kind == "set"
-        return stored_members(self._backend, objects.keys, sha256) if is_set else set()
+        if not objects.keys.has_members:
+            return set()
+        return stored_members(self._backend, objects.keys, sha256)
 
     def _has_manifest(self, objects: ArtifactObjects, sha256: str) -> bool:
         # An artifact may have been published since the objects were listed.
