@@ -13,6 +13,7 @@ from orch_assets.errors import (
 from orch_assets.json_values import to_json
 from orch_assets.marked_names import named, named_type, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
+from orch_assets.stores.formats.plain_state import State, plain_state
 from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.maintenance.blinded_since import (
     BlindedSince,
@@ -26,7 +27,8 @@ from orch_assets.stores.members.stored_files import StoredFiles, content_of_inde
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
-from orch_assets.stores.stored_values import State, StoredValues, plain_state, writes
+from orch_assets.stores.spooling import writes
+from orch_assets.stores.stored_values import StoredValues
 from orch_assets.stores.stored_versions import StoredMember, TableVersion
 
 if TYPE_CHECKING:

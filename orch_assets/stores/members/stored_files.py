@@ -12,10 +12,10 @@ from orch_assets.json_values import to_json
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex
 from orch_assets.stores.catalog import ArtifactHistory
+from orch_assets.stores.formats.plain_state import State, plain_state
 from orch_assets.stores.manifest import Content
 from orch_assets.stores.names import holds_control
-from orch_assets.stores.spooling import HashingFile, Spooled
-from orch_assets.stores.stored_values import State, plain_state, writes
+from orch_assets.stores.spooling import HashingFile, Spooled, writes
 from orch_assets.stores.stored_versions import DescribedVersion
 
 
