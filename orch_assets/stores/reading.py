@@ -216,7 +216,7 @@ class StoredArtifacts(ArtifactHistory):
             return TableVersion(uri, described, files, opened)
 
         open_index = partial(self._publisher.open_version, keys, manifest.content.sha256)
-        return SetVersion(uri, manifest, open_index, open_table)
+        return SetVersion(uri, manifest, open_index, open_table, self._mending(keys, manifest))
 
     def previous_document(
         self, name: str, kind: ArtifactKind, version: str | None = None

@@ -14,6 +14,7 @@ from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.plain_state import State, plain_state
 from orch_assets.stores.manifest import Content
+from orch_assets.stores.members.readable_files import MemberPublication
 from orch_assets.stores.names import holds_control
 from orch_assets.stores.spooling import HashingFile, Spooled, writes
 from orch_assets.stores.stored_versions import DescribedVersion
@@ -107,7 +108,28 @@ class StoredFiles(ArtifactHistory):
         keys = self._keys(name, ArtifactKind.FILES)
         manifest = self._publisher.last_publication(keys, version)
         uri = self._backend.uri(keys.current)
-        return None if manifest is None else DescribedVersion(uri, manifest)
+        if manifest is None:
+            return None
+        return DescribedVersion(uri, manifest, self._mending(keys, manifest))
+
+    def publication_of(
+        self, name: str, member: str, *, kind: ArtifactKind = ArtifactKind.SET
+    ) -> MemberPublication | None:
+        """Return the publication that the copy of a member belongs to.
+
+        If the copies of two members belong to different publications, the set is being replaced,
+        or its publisher was killed. In the second case, :meth:`verify` says so, too.
+
+        Args:
+            name: Name of the set, or of the files.
+            member: Name of the table, or file name.
+            kind: ``ArtifactKind.SET`` or ``ArtifactKind.FILES``.
+
+        Returns:
+            None if there is no copy, or if another program wrote it.
+        """
+        keys = self._keys(name, kind)
+        return self._publisher.readable.publication(keys, member, self._format.value)
 
 
 def content_of_index(stored: Spooled, members: Mapping[str, Content], rows: int | None) -> Content:
