@@ -145,14 +145,15 @@ class ReadableFiles:
         if head.version:
             self.mend(keys, head.place.number, head.version)
 
-    def forget(self, keys: ArtifactKeys) -> None:
+    def renew(self, keys: ArtifactKeys) -> None:
         """Let the next publication copy all members, whatever is there."""
-        for name in self._names(keys):
-            self._backend.delete(f"{keys.readable}/{name}")
+        if self._names(keys):
+            self._announce(keys)
 
     def remove(self, keys: ArtifactKeys) -> None:
         """Remove all copies, before the current object is removed."""
-        self.forget(keys)
+        for name in self._names(keys):
+            self._backend.delete(f"{keys.readable}/{name}")
         self._remove_others(keys, ())
 
     def publication(
