@@ -1,0 +1,53 @@
+"""Reads files with DuckDB in bounded memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orch_assets.errors import ExportMismatchError
+from orch_assets.exports.exported_table import ExportedTable
+from orch_assets.extras import needing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def duckdb_release() -> str:
+    """Return the library and its release."""
+    with needing("exports"):
+        import duckdb
+    return f"duckdb {duckdb.__version__}"
+
+
+def duckdb_batches(
+    table: ExportedTable, schema: "pa.Schema", query: str, path: Path
+) -> "Iterator[pa.RecordBatch]":
+    """Yield the rows of a file, in its order.
+
+    Args:
+        table: The table that errors name.
+        schema: The columns that the rows should have. DuckDB has fewer types, so they are cast.
+        query: The query, with a ``?`` for the path.
+        path: The file.
+
+    Raises:
+        ExportMismatchError: DuckDB can't read the file, or a cell isn't of its type.
+    """
+    import pyarrow as pa
+
+    with needing("exports"):
+        import duckdb
+    failed = False
+    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+        try:
+            rows = connection.sql(query, params=[str(path)])
+            for batch in pa.RecordBatchReader.from_stream(rows):
+                columns = [
+                    cells.cast(field.type)
+                    for cells, field in zip(batch.columns, schema, strict=True)
+                ]
+                yield pa.record_batch(columns, schema=schema)
+        except (duckdb.Error, pa.ArrowException, ValueError):
+            failed = True  # the error's text may hold a value
+    if failed:
+        raise ExportMismatchError(table.study_key, table.name)
