@@ -53,10 +53,26 @@ def moments_of(texts: "pa.Array", type_: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_timestamp(type_) and type_.unit == "ns":
+        return _nanoseconds_of(texts).view(type_)
     if not pa.types.is_time(type_):
         return texts.cast(type_)
     on_a_day = pc.binary_join_element_wise("1970-01-01", texts, "T")
     return on_a_day.cast(pa.timestamp(type_.unit)).cast(type_)
+
+
+def _nanoseconds_of(texts: "pa.Array") -> "pa.Array":
+    """Return the nanoseconds since 1970; Arrow refuses those of the earliest second."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = pc.extract_regex(texts, r"^(?P<second>[0-9T:-]{19})\.?(?P<parts>\d{0,9})Z?$")
+    if parts.null_count != texts.null_count:
+        raise pa.ArrowInvalid("not a timestamp")
+    seconds = pc.struct_field(parts, "second").cast(pa.timestamp("s")).cast(pa.int64())
+    nanoseconds = pc.utf8_rpad(pc.struct_field(parts, "parts"), 9, "0").cast(pa.int64())
+    # The product alone may be less than the least number, and come back with the sum.
+    return pc.add(pc.multiply(seconds, 10**9), nanoseconds)
 
 
 def decimal_texts(cells: "pa.Array") -> "pa.Array":

@@ -59,13 +59,13 @@ _DUCKDB_TYPES: Final = {
 }
 
 
-def export_format(_name: str) -> "CsvFormat":
+def export_format(_name: str) -> "PlainCsvFormat":
     """Return the format."""
-    return CsvFormat()
+    return PlainCsvFormat()
 
 
 @dataclass(frozen=True)
-class CsvFormat:
+class PlainCsvFormat:
     """Writes CSV with pyarrow, and reads it back with DuckDB."""
 
     name: str = "csv"

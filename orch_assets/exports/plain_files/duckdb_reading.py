@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch_assets.errors import ExportMismatchError
+from orch_assets.exports.cell_texts import moments_of
 from orch_assets.exports.exported_table import ExportedTable
 from orch_assets.extras import needing
 
@@ -43,7 +44,7 @@ def duckdb_batches(
             rows = connection.sql(query, params=[str(path)])
             for batch in pa.RecordBatchReader.from_stream(rows):
                 columns = [
-                    cells.cast(field.type)
+                    _in_type(cells, field.type)
                     for cells, field in zip(batch.columns, schema, strict=True)
                 ]
                 yield pa.record_batch(columns, schema=schema)
@@ -51,3 +52,10 @@ def duckdb_batches(
             failed = True  # the error's text may hold a value
     if failed:
         raise ExportMismatchError(table.study_key, table.name)
+
+
+def _in_type(cells: "pa.Array", type_: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    was_text = pa.types.is_string(cells.type) and pa.types.is_timestamp(type_)
+    return moments_of(cells, type_) if was_text else cells.cast(type_)

@@ -23,13 +23,13 @@ _HELD: Final = HeldByFormat(
 _GROUP_ROWS: Final = 65_536
 
 
-def export_format(_name: str) -> "ParquetFormat":
+def export_format(_name: str) -> "PlainParquetFormat":
     """Return the format."""
-    return ParquetFormat()
+    return PlainParquetFormat()
 
 
 @dataclass(frozen=True)
-class ParquetFormat:
+class PlainParquetFormat:
     """Writes Parquet with pyarrow, and reads it back with DuckDB."""
 
     name: str = "parquet"
