@@ -35,6 +35,7 @@ _QUERY: Final = (
     "quote='\"', escape='\"', max_line_size=1000000000, allow_quoted_nulls={quoted_nulls})"
 )
 
+# Timestamps with nanoseconds are read as text: DuckDB takes the last one for infinity.
 _DUCKDB_TYPES: Final = {
     "bool": "BOOLEAN",
     "int8": "TINYINT",
@@ -53,7 +54,6 @@ _DUCKDB_TYPES: Final = {
     "time64[ns]": "TIME_NS",
     "timestamp[ms]": "TIMESTAMP",
     "timestamp[us]": "TIMESTAMP",
-    "timestamp[ns]": "TIMESTAMP_NS",
     "timestamp[ms, tz=UTC]": "TIMESTAMPTZ",
     "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
 }
