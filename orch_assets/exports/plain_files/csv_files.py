@@ -4,6 +4,7 @@ Null is nothing and an empty text is ``""``, which pyarrow, Polars and (when ask
 apart. pandas, R, SAS and Excel don't, so each empty text is noted.
 """
 
+import contextlib
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from orch_assets.exports.plain_cells import PlainTable
 from orch_assets.exports.plain_files.duckdb_reading import duckdb_batches, duckdb_release
 from orch_assets.exports.plain_types import HeldByFormat
 from orch_assets.exports.side_by_side import require_same_rows
+from orch_assets.exports.two_at_once import one_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
 _HELD: Final = HeldByFormat(
     not_finite=False, binary=False, nanosecond_times=True, long_decimals=True
 )
-_BATCH_ROWS: Final = 16_384
+_BATCH_ROWS: Final = 32_768
+# Bytes of a line. DuckDB makes room for 16 of the longest ones.
+_USUAL_LINE, _LONGEST_LINE = 2**20, 2**27
+
 # Nothing is guessed. The columns are numbered: DuckDB ignores case in names.
 _QUERY: Final = (
     "SELECT * FROM read_csv(?, columns={columns}, header=true, auto_detect=false, delim=',', "
-    "quote='\"', escape='\"', max_line_size=1000000000, allow_quoted_nulls={quoted_nulls})"
+    "quote='\"', escape='\"', max_line_size={longest_line}, allow_quoted_nulls={quoted_nulls})"
 )
 
 # Timestamps with nanoseconds are read as text: DuckDB takes the last one for infinity.
@@ -46,7 +51,7 @@ _DUCKDB_TYPES: Final = {
     "uint16": "USMALLINT",
     "uint32": "UINTEGER",
     "uint64": "UBIGINT",
-    "float": "FLOAT",
+    "float": "DOUBLE",
     "double": "DOUBLE",
     "date32[day]": "DATE",
     "time32[ms]": "TIME",
@@ -107,11 +112,11 @@ class CsvFile:
         self.plain.note_columns(notes)
         fields = [field.with_type(self._written_type(field.type)) for field in self.plain.schema]
         schema, first_row = pa.schema(fields), 1
-        with CSVWriter(path, schema) as writer:
+        with CSVWriter(path, schema) as writer, one_behind(writer.write_batch) as write:
             for batch in self.plain.batches(_BATCH_ROWS, notes):
                 self._note_texts(batch, first_row, notes)
                 columns = [self._written(cells) for cells in batch.columns]
-                writer.write_batch(pa.record_batch(columns, schema=schema))
+                write(pa.record_batch(columns, schema=schema))
                 first_row += batch.num_rows
 
     def verify(self, path: Path) -> None:
@@ -120,12 +125,21 @@ class CsvFile:
         with path.open(encoding="utf-8", newline="") as file:
             if next(csv.reader(file), None) != self.plain.schema.names:
                 raise ExportMismatchError(table.study_key, table.name)
+        with contextlib.suppress(ExportMismatchError):
+            self._require_same_rows(path, _USUAL_LINE)
+            return
+        # Perhaps a line is longer than usual; DuckDB takes more memory for them.
+        self._require_same_rows(path, _LONGEST_LINE)
+
+    def _require_same_rows(self, path: Path, longest_line: int) -> None:
         columns = {
             f"c{number}": _duckdb_type(field.type) for number, field in enumerate(self.plain.schema)
         }
-        query = _QUERY.format(columns=columns, quoted_nulls=self.one_column)
-        found = duckdb_batches(table, self.plain.schema, query, path)
-        require_same_rows(table, self._expected(), found)
+        query = _QUERY.format(
+            columns=columns, quoted_nulls=self.one_column, longest_line=longest_line
+        )
+        found = duckdb_batches(self.plain.table, self.plain.schema, query, path)
+        require_same_rows(self.plain.table, self._expected(), found)
 
     def _expected(self) -> "Iterator[pa.RecordBatch]":
         for batch in self.plain.batches(_BATCH_ROWS, None):
@@ -136,7 +150,9 @@ class CsvFile:
         import pyarrow.types as t
 
         as_text = t.is_timestamp(type_) or t.is_time(type_) or t.is_decimal(type_)
-        return pa.string() if as_text or self.one_column else type_
+        if as_text or self.one_column:
+            return pa.string()
+        return pa.float64() if t.is_float32(type_) else type_
 
     def _written(self, cells: "pa.Array") -> "pa.Array":
         import pyarrow as pa
@@ -147,6 +163,8 @@ class CsvFile:
             cells = iso_texts(cells)
         elif t.is_decimal(cells.type):
             cells = decimal_texts(cells)
+        elif t.is_float32(cells.type):  # whose digits are too few for readers, which make doubles
+            cells = cells.cast(pa.float64())
         return pc.fill_null(cells.cast(pa.string()), "") if self.one_column else cells
 
     def _note_texts(self, batch: "pa.RecordBatch", first_row: int, notes: Notes) -> None:
@@ -160,11 +178,18 @@ class CsvFile:
             empty = pc.equal(pc.binary_length(cells), 0)
             if self.one_column:
                 empty = pc.fill_null(empty, True)
-            for kind, changed in (
-                (NoteKind.EMPTY_TEXT, empty),
-                (NoteKind.CONTROL_CHARACTER, pc.match_substring(cells, "\0")),
-            ):
-                notes.add_cells(self.plain.table, batch, first_row, field.name, kind, changed)
+            changes = {NoteKind.EMPTY_TEXT: empty}
+            if _has_zero_characters(cells):
+                changes[NoteKind.CONTROL_CHARACTER] = pc.match_substring(cells, "\0")
+            for kind, changed in changes.items():
+                if pc.any(changed).as_py():
+                    notes.add_cells(self.plain.table, batch, first_row, field.name, kind, changed)
+
+
+def _has_zero_characters(cells: "pa.Array") -> bool:
+    """Return whether a text may have a zero character; much faster than looking at each text."""
+    characters = cells.buffers()[2]
+    return characters is not None and b"\0" in characters.to_pybytes()
 
 
 def _duckdb_type(type_: "pa.DataType") -> str:

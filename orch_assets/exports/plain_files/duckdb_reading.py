@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ExportMismatchError
 from orch_assets.exports.cell_texts import moments_of
 from orch_assets.exports.exported_table import ExportedTable
+from orch_assets.exports.two_at_once import one_ahead
 from orch_assets.extras import needing
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_BATCH_ROWS: Final = 32_768
 
 
 def duckdb_release() -> str:
@@ -42,7 +45,7 @@ def duckdb_batches(
     with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
         try:
             rows = connection.sql(query, params=[str(path)])
-            for batch in pa.RecordBatchReader.from_stream(rows):
+            for batch in one_ahead(_reader(rows)):
                 columns = [
                     _in_type(cells, field.type)
                     for cells, field in zip(batch.columns, schema, strict=True)
@@ -52,6 +55,13 @@ def duckdb_batches(
             failed = True  # the error's text may hold a value
     if failed:
         raise ExportMismatchError(table.study_key, table.name)
+
+
+def _reader(rows: Any) -> "pa.RecordBatchReader":
+    """Return the batches of a result; the method's former name is deprecated."""
+    open_reader = getattr(rows, "to_arrow_reader", None) or rows.fetch_arrow_reader
+    reader: pa.RecordBatchReader = open_reader(_BATCH_ROWS)
+    return reader
 
 
 def _in_type(cells: "pa.Array", type_: "pa.DataType") -> "pa.Array":

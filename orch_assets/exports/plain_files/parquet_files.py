@@ -13,6 +13,7 @@ from orch_assets.exports.plain_cells import PlainTable
 from orch_assets.exports.plain_files.duckdb_reading import duckdb_batches, duckdb_release
 from orch_assets.exports.plain_types import HeldByFormat
 from orch_assets.exports.side_by_side import require_same_rows
+from orch_assets.exports.two_at_once import one_behind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _HELD: Final = HeldByFormat(
     not_finite=True, binary=True, nanosecond_times=False, long_decimals=False
 )
-_GROUP_ROWS: Final = 65_536
+_GROUP_ROWS: Final = 32_768
 
 
 def export_format(_name: str) -> "PlainParquetFormat":
@@ -63,9 +64,10 @@ class ParquetFile:
         import pyarrow.parquet as pq
 
         self.plain.note_columns(notes)
-        with pq.ParquetWriter(path, _without_pandas(self.plain.schema)) as writer:
+        schema = _without_pandas(self.plain.schema)
+        with pq.ParquetWriter(path, schema) as writer, one_behind(writer.write_batch) as write:
             for batch in self.plain.batches(_GROUP_ROWS, notes):
-                writer.write_batch(batch)
+                write(batch)
 
     def verify(self, path: Path) -> None:
         """Read the file with DuckDB and compare it with the table."""

@@ -32,8 +32,6 @@ def is_same(text: str, cell: pa.Scalar) -> bool:
         return text == moment_text(cell)
     if isinstance(value, bool):
         return text == str(value).lower()
-    if isinstance(value, float) and cell.type == pa.float32():
-        return pa.scalar(float(text), pa.float32()) == cell
     if isinstance(value, float):
         return repr(float(text)) == repr(value)
     return text == (
