@@ -1,6 +1,6 @@
 """Parquet files that pandas, Polars, DuckDB and pyarrow read alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -65,9 +65,9 @@ class ParquetFile:
 
         self.plain.note_columns(notes)
         schema = _without_pandas(self.plain.schema)
-        with pq.ParquetWriter(path, schema) as writer, one_behind(writer.write_batch) as write:
-            for batch in self.plain.batches(_GROUP_ROWS, notes):
-                write(batch)
+        with pq.ParquetWriter(path, schema) as writer, one_behind(writer.write_table) as write:
+            for group in _row_groups(self.plain.batches(_GROUP_ROWS, notes), schema):
+                write(group)
 
     def verify(self, path: Path) -> None:
         """Read the file with DuckDB and compare it with the table."""
@@ -78,6 +78,20 @@ class ParquetFile:
             raise ExportMismatchError(table.study_key, table.name)
         found = duckdb_batches(table, schema, "SELECT * FROM read_parquet(?)", path)
         require_same_rows(table, self.plain.batches(_GROUP_ROWS, None), found)
+
+
+def _row_groups(batches: "Iterator[pa.RecordBatch]", schema: "pa.Schema") -> "Iterator[pa.Table]":
+    """Yield the rows in row groups of the same size, however the batches divide them."""
+    import pyarrow as pa
+
+    waiting = schema.empty_table()
+    for batch in batches:
+        waiting = pa.concat_tables([waiting, pa.table(batch.columns, schema=schema)])
+        while waiting.num_rows >= _GROUP_ROWS:
+            yield waiting.slice(0, _GROUP_ROWS).combine_chunks()
+            waiting = waiting.slice(_GROUP_ROWS)
+    if waiting.num_rows:
+        yield waiting.combine_chunks()
 
 
 def _without_pandas(schema: "pa.Schema") -> "pa.Schema":

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 
 from orch_assets.errors import ExportMismatchError
-from orch_assets_tests.exports.exporting import exported, tables
+from orch_assets.exports.export_format import format_named
+from orch_assets.exports.export_notes import Notes
+from orch_assets_tests.exports.exporting import exported, exported_table, tables
 
 
 def comparable(cell: pa.Scalar) -> str:
@@ -143,6 +145,21 @@ def test_labels_are_in_the_metadata_and_notes_for_pandas_are_not(tmp_path: Path)
 def test_the_same_version_gives_the_same_bytes(tmp_path: Path) -> None:
     first = exported("parquet", ROWS, tmp_path).path.read_bytes()
     assert exported("parquet", ROWS, tmp_path).path.read_bytes() == first
+
+
+def test_row_groups_have_the_same_size_however_rows_arrive(tmp_path: Path) -> None:
+    rows = pa.table({"A": range(70_000)})
+    contents = set()
+    for batch_rows in (8_192, 50_000):
+        file = format_named("parquet").prepare([exported_table(rows, batch_rows)], {})
+        path = tmp_path / f"{batch_rows}.parquet"
+        with Notes(tmp_path) as notes:
+            file.write(path, notes)
+        file.verify(path)
+        contents.add(path.read_bytes())
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    assert (groups, len(contents)) == ([32_768, 32_768, 4_464], 1)
 
 
 @pytest.mark.parametrize(
