@@ -183,8 +183,9 @@ def _is_ours(found: Any) -> bool:
     if not isinstance(found, dict):
         return False
     files, names = found.get("files"), found.get("names")
-    known = isinstance(files, dict) and isinstance(names, dict)
-    return known and all(isinstance(each, dict) for each in names.values())
+    if not isinstance(files, dict) or not isinstance(names, dict):
+        return False
+    return all(isinstance(each, dict) for each in names.values())
 
 
 def _names_in(earlier: Mapping[str, Any]) -> ColumnNames:
