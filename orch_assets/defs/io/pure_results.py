@@ -98,6 +98,11 @@ class PureResults:
             return None
         if not all(_is_alike(part, provenance) and part.inputs == inputs for part in parts):
             return None
+        try:
+            for part in parts:
+                part.mend_copies()
+        except StoreError:  # publishing says what is wrong
+            return None
         return {**of_the_artifact(event), REFRESH: dg.MetadataValue.text(CARRIED_FORWARD)}
 
     def _inputs(self, pipeline: StudyPipeline, study_key: str) -> dict[str, str] | None:
