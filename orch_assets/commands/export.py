@@ -100,10 +100,12 @@ def _known_forms(names: Sequence[str], sets: "Iterable[StudySets]") -> frozenset
     """Return the names of form tables, which ignore case; None for all."""
     if not names:
         return None
-    by_folded = {form.casefold(): form for each in sets for form in each.forms}
-    _require_known("form of these studies", [each.casefold() for each in names], by_folded)
+    known = dict.fromkeys(form for each in sets for form in each.forms)
     wanted = {each.casefold() for each in names}
-    return frozenset(form for each in sets for form in each.forms if form.casefold() in wanted)
+    found = frozenset(form for form in known if form.casefold() in wanted)
+    unknown = wanted - {form.casefold() for form in found}
+    _require_known("form of these studies", [n for n in names if n.casefold() in unknown], known)
+    return found
 
 
 def _require_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
