@@ -12,6 +12,7 @@ TOO_LARGE: Final = 16.0**63  # 7.2e75
 
 EPOCH_DAYS: Final = 3653  # from 1960-01-01 to 1970-01-01
 SECONDS_A_DAY: Final = 86_400
+MICROSECONDS: Final = 10**6  # a second
 # SAS has dates from 1582-01-01 to 19900-12-31: as days since 1970.
 FIRST_DAY: Final = -141_714
 LAST_DAY: Final = 6_549_162
@@ -46,7 +47,7 @@ def seconds(
     """Return whole units of time as seconds, and which of them are rounded.
 
     A double near to now has steps of a quarter of a microsecond. A time counts as exact if the
-    nearest whole unit of its seconds is the unit that it was.
+    nearest whole unit of its seconds, or their nearest microsecond, is the time that it was.
 
     Args:
         counts: Units since 1970, or units of a duration; int64.
@@ -58,4 +59,7 @@ def seconds(
     whole, part = np.divmod(counts, a_second)
     whole = (whole + since).astype(np.float64)
     values = whole + part / a_second
-    return values, np.rint((values - whole) * a_second) != part
+    exact = np.zeros(len(counts), bool)
+    for finest in {a_second, min(a_second, MICROSECONDS)}:
+        exact |= np.rint((values - whole) * finest) * (a_second // finest) == part
+    return values, ~exact
