@@ -65,7 +65,7 @@ studies: $(VENV)/.installed $(RUN_HOME)/dagster.yaml
 
 # Keeps the order of the files. If they were sorted by their number of tests, the longest ones would
 # run last, without others beside them.
-test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(NODE)/node_modules
+test: $(VENV)/.installed-dev $(VENV)-peers/.installed $(VENV)-cdisc/.installed $(NODE)/node_modules
 	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # In an environment of its own: dagster-gcp keeps the project's environment at pandas 2.
@@ -119,6 +119,14 @@ $(VENV)-peers/.installed: locks/peers.txt
 	$(VENV)-peers/bin/python $(INSTALL) --require-hashes -r locks/peers.txt
 	@touch $@
 
+# Only for the JSON Schemas of Dataset-JSON, which the package ships. Its code needs Python 3.12 and
+# isn't run.
+$(VENV)-cdisc/.installed: locks/cdisc.txt
+	@echo "Installing the schemas of Dataset-JSON into $(VENV)-cdisc …"
+	$(PYTHON) -m venv $(VENV)-cdisc
+	$(VENV)-cdisc/bin/python $(INSTALL) --ignore-requires-python --require-hashes -r locks/cdisc.txt
+	@touch $@
+
 $(VENV)-pandas3/.installed: locks/pandas3.txt
 	@echo "Installing pandas 3 and what its tests need into $(VENV)-pandas3 …"
 	$(PYTHON) -m venv $(VENV)-pandas3
@@ -161,7 +169,8 @@ lock:
 # Never removes an account's home: its tables, their versions and withheld values can't be made
 # again.
 clean:
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-pandas3 $(VENV)-dagster-lowest $(NODE)/node_modules
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-cdisc $(VENV)-pandas3 $(VENV)-dagster-lowest
+	rm -rf $(NODE)/node_modules
 	rm -rf $(DEMO_HOME) $(AWS_HOME)
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage dist *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The libraries alone, which exports are measured against."""
