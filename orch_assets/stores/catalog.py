@@ -178,7 +178,7 @@ class ArtifactHistory:
             size = file.seek(0, 2)
             self._check_members(keys, file)
         if keys.has_members:
-            self._publisher.readable.forget(keys)
+            self._publisher.readable.renew(keys)
         return self._published(keys, size, manifest.content)
 
     def delete(

@@ -29,6 +29,7 @@ from orch_assets_tests.contracts.store_names import NamesContract
 from orch_assets_tests.contracts.store_order import OrderContract
 from orch_assets_tests.contracts.store_places import PlacesContract
 from orch_assets_tests.contracts.store_previous import PreviousContract
+from orch_assets_tests.contracts.store_readable import ReadableContract
 from orch_assets_tests.contracts.store_redaction import RedactionContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
@@ -43,6 +44,7 @@ class StoreContract(
     OrderContract,
     PlacesContract,
     PreviousContract,
+    ReadableContract,
     RedactionContract,
     RetentionContract,
     ShippedTablesContract,

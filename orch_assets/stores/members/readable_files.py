@@ -85,10 +85,12 @@ class Begun:
     Attributes:
         found: Names of the hidden objects that it found.
         own: Name of the one that it wrote; None if all copies are those of its version already.
+        wanted: Content of each copy by key; None if it wasn't needed yet.
     """
 
     found: frozenset[str]
-    own: str | None
+    own: str | None = None
+    wanted: Mapping[str, Content] | None = None
 
 
 class ReadableFiles:
@@ -112,9 +114,10 @@ class ReadableFiles:
         """
         found = self._names(keys)
         if len(found) == 1 and all(each.endswith(f"-{version}") for each in found):
-            return Begun(found, None)
-        self._refuse_others(keys, self._index(keys, version), is_new=not found)
-        return Begun(found, self._announce(keys))
+            return Begun(found)
+        index = self._index(keys, version)
+        self._refuse_others(keys, index, is_new=not found)
+        return Begun(found, self._announce(keys), _wanted(keys, index))
 
     def abandon(self, keys: ArtifactKeys, begun: Begun) -> None:
         """Take an announcement back, because nothing was committed."""
@@ -127,7 +130,7 @@ class ReadableFiles:
         if begun.found == {at.complete}:
             return
         own = begun.own or self._announce(keys)
-        current = self._copied(keys, at)
+        current = self._copied(keys, at, begun.wanted)
         if current:
             self._put(keys, current.complete)
         for name in {own, *begun.found} - {current.complete if current else ""}:
@@ -137,7 +140,7 @@ class ReadableFiles:
         """Copy what a killed publisher has not; this is one request if there is nothing to do."""
         found = self._names(keys)
         if found != {MemberPublication(keys.kind, number or 0, version).complete}:
-            self.finish(keys, Begun(found, None), number, version)
+            self.finish(keys, Begun(found), number, version)
 
     def mend_current(self, keys: ArtifactKeys) -> None:
         """Do what :meth:`mend` does, for what is current."""
@@ -145,14 +148,15 @@ class ReadableFiles:
         if head.version:
             self.mend(keys, head.place.number, head.version)
 
-    def forget(self, keys: ArtifactKeys) -> None:
+    def renew(self, keys: ArtifactKeys) -> None:
         """Let the next publication copy all members, whatever is there."""
-        for name in self._names(keys):
-            self._backend.delete(f"{keys.readable}/{name}")
+        if self._names(keys):
+            self._announce(keys)
 
     def remove(self, keys: ArtifactKeys) -> None:
         """Remove all copies, before the current object is removed."""
-        self.forget(keys)
+        for name in self._names(keys):
+            self._backend.delete(f"{keys.readable}/{name}")
         self._remove_others(keys, ())
 
     def publication(
@@ -217,36 +221,35 @@ class ReadableFiles:
             found = sha256_of(file)
         return None if found == content.sha256 else f"its bytes were changed. {_advice(at)}"
 
-    def _copied(self, keys: ArtifactKeys, at: MemberPublication) -> MemberPublication | None:
+    def _copied(
+        self, keys: ArtifactKeys, at: MemberPublication, wanted: Mapping[str, Content] | None
+    ) -> MemberPublication | None:
         """Copy all members of what is current; return it, or None if nothing is."""
-        current: MemberPublication | None = at
-        while current:
-            at, wanted = current, self._wanted(keys, current.version)
-            with ThreadPoolExecutor(min(_AT_ONCE, len(wanted) or 1)) as pool:
-                for _ in pool.map(self._copy, *zip(*self._copies(keys, wanted, at), strict=True)):
-                    pass
+        while True:
+            wanted = wanted or self._wanted(keys, at.version)
+            self._copy_all(keys, wanted, at)
             self._remove_others(keys, wanted)
             head = self._order.head(keys)
-            current = (
-                MemberPublication(keys.kind, head.place.number, head.version)
-                if head.version
-                else None
-            )
+            if head.version is None:
+                return None
+            current = MemberPublication(keys.kind, head.place.number, head.version)
             if current == at:
-                break
-        return current
+                return current
+            at, wanted = current, None
 
-    def _copies(
+    def _copy_all(
         self, keys: ArtifactKeys, wanted: Mapping[str, Content], at: MemberPublication
-    ) -> list[tuple[Copied, str]]:
-        return [
-            (Copied(keys.member(each.sha256), each.sha256, each.bytes, at.note), key)
-            for key, each in wanted.items()
-        ]
+    ) -> None:
+        def copy(item: tuple[str, Content]) -> None:
+            key, content = item
+            sha256 = content.sha256
+            source = Copied(keys.member(sha256), sha256, content.bytes, at.note)
+            with self._backend.copying(source, key) as make_visible:
+                make_visible()
 
-    def _copy(self, source: Copied, target: str) -> None:
-        with self._backend.copying(source, target) as make_visible:
-            make_visible()
+        with ThreadPoolExecutor(min(_AT_ONCE, len(wanted) or 1)) as pool:
+            for _ in pool.map(copy, wanted.items()):
+                pass  # raises the error of a copy
 
     def _remove_others(
         self, keys: ArtifactKeys, wanted: "Mapping[str, Content] | tuple[()]"
