@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final
 
 import dagster as dg
@@ -33,6 +33,7 @@ from orch_assets.defs.runs.study_logs import run_logger
 from orch_assets.defs.settings.run_settings import RunSettings
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
+from orch_assets.lazy import cached_property
 from orch_assets.orchestration.defining.parameters import PREVIOUS
 from orch_assets.orchestration.defining.received_types import HISTORY, READER, SPLIT, STORED
 from orch_assets.orchestration.pipeline import StudyPipeline

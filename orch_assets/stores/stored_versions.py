@@ -10,9 +10,9 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from orch_assets.lazy import cached_property
 from orch_assets.stores.artifacts import SetIndex, StorageFormat
 from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.manifest import Content, Manifest, Publication

@@ -13,11 +13,11 @@ redaction completes.
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.json_values import to_json
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import StoredTable
 from orch_assets.stores.artifacts import ArtifactKind, SetIndex, StorageFormat
 from orch_assets.stores.backends.base import Backend
