@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.exports.export_notes import NoteKind
 from orch_assets.exports.plain_cells import Changes
+from orch_assets.exports.workbook.regular_cells import regular_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,7 @@ class SheetColumn:
     """The cells of a column, for some rows.
 
     Attributes:
-        written: Text, booleans and numbers for the sheet; None for an empty cell.
+        written: Text, booleans and numbers for the sheet; None or empty text for an empty cell.
         read: The same cells as calamine returns them.
         changes: Masks of the cells that change, by what changes.
     """
@@ -66,6 +67,8 @@ def sheet_column(cells: "pa.Array") -> SheetColumn:
     if t.is_boolean(type_):
         values = cells.to_pylist()
         return SheetColumn(values, _with_empty(values), {})
+    if (regular := regular_column(cells)) is not None:
+        return SheetColumn(regular[0], _with_empty(regular[1]), {})
     convert = _converter(type_)
     pairs = [(None, _EMPTY, None) if cell is None else convert(cell) for cell in _values(cells)]
     written, read, kinds = zip(*pairs, strict=True) if pairs else ((), (), ())
@@ -118,19 +121,17 @@ def _texts(cells: "pa.Array") -> SheetColumn:
     is_empty = pc.equal(cells, "")
     if pc.any(is_empty).as_py():
         changes[NoteKind.EMPTY_TEXT] = is_empty
-    texts = cells.to_pylist()
+    texts = pc.fill_null(cells, _EMPTY).to_pylist()
     # A character has at least one byte, and at most one UTF-16 unit a byte.
-    may_be_long = (pc.max(pc.binary_length(cells)).as_py() or 0) > LONGEST_TEXT
-    if may_be_long:
-        cut = [None if text is None else _cut(text) for text in texts]
+    if (pc.max(pc.binary_length(cells)).as_py() or 0) > LONGEST_TEXT:
+        cut = list(map(_cut, texts))
         changes |= _changes(_where(texts, cut, NoteKind.TOO_LONG))
         texts = cut
     if pc.any(pc.match_substring_regex(cells, "[\ufffe\uffff]")).as_py():
-        clean = [None if text is None else text.translate(_NO_CHARACTERS) for text in texts]
+        clean = [text.translate(_NO_CHARACTERS) for text in texts]
         changes |= _changes(_where(texts, clean, NoteKind.CONTROL_CHARACTER))
         texts = clean
-    written = [text or None for text in texts] if NoteKind.EMPTY_TEXT in changes else texts
-    return SheetColumn(written, _with_empty(written), changes)
+    return SheetColumn(texts, texts, changes)
 
 
 def _where(before: Sequence[Any], after: Sequence[Any], kind: NoteKind) -> list[NoteKind | None]:

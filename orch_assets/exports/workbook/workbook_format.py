@@ -1,6 +1,6 @@
 """Excel workbooks, written by XlsxWriter row by row and read back by python-calamine."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -175,7 +175,7 @@ class _Sheet:
         for columns in self._columns(notes):
             for cells in zip(*(column.written for column in columns), strict=True):
                 for position, cell in enumerate(cells):
-                    if cell is not None:
+                    if cell is not None and cell != "":
                         writers[type(cell)](row, position, cell, styles[position])
                 row += 1
 
@@ -206,27 +206,27 @@ def _width(plain: PlainTable, field: "pa.Field") -> int:
 def _verify_sheet(sheet: Any, plain: PlainTable) -> None:
     table, width = plain.table, len(plain.schema)
     found = _rows(sheet, width)
-    if width and next(found, ()) != tuple(plain.schema.names):
+    if width and list(next(found, ())) != plain.schema.names:
         raise ExportMismatchError(table.study_key, table.name)
     first_row = 1
     for batch in plain.batches(_BATCH_ROWS, None):
         # A sheet ends at its last row with a cell.
         empty = ("",) * width
         rows = [next(found, empty) for _ in range(batch.num_rows)]
-        for position, column in enumerate(batch.columns):
-            expected = sheet_column(column).read
-            _require_same(plain, position, first_row, expected, [row[position] for row in rows])
+        for position, cells in enumerate(zip(*rows, strict=True)):
+            expected = sheet_column(batch.column(position)).read
+            _require_same(plain, position, first_row, expected, list(cells))
         first_row += batch.num_rows
     if next(found, None) is not None:
         raise ExportMismatchError(table.study_key, table.name)
 
 
-def _rows(sheet: Any, width: int) -> Iterator[tuple[Any, ...]]:
+def _rows(sheet: Any, width: int) -> Iterator[Sequence[Any]]:
     """Yield the rows of a sheet, each as wide as the table."""
     # It begins at its first column with a cell: a column's name may be empty.
     left = ("",) * (sheet.start[1] if sheet.start else 0)
     for row in sheet.iter_rows():
-        yield (*left, *row, *("",) * (width - len(left) - len(row)))
+        yield row if len(row) == width else (*left, *row, *("",) * (width - len(left) - len(row)))
 
 
 def _require_same(
@@ -236,17 +236,23 @@ def _require_same(
     expected: Sequence[Any],
     found: Sequence[Any],
 ) -> None:
-    field = plain.schema.field(position)
-    if number_format(field.type) is not None:
-        found = [_moment(cell, expected[row]) for row, cell in enumerate(found)]
-    if list(expected) == found and list(map(type, expected)) == list(map(type, found)):
+    if _are_same(expected, found):
         return
-    same: Mapping[int, bool] = {
-        row: type(cell) is type(found[row]) and cell == found[row]
+    found = [_moment(cell, expected[row]) for row, cell in enumerate(found)]
+    if _are_same(expected, found):
+        return
+    row = next(
+        row
         for row, cell in enumerate(expected)
-    }
-    row = next(row for row, is_same in same.items() if not is_same)
-    raise ExportMismatchError(plain.table.study_key, plain.table.name, field.name, first_row + row)
+        if type(cell) is not type(found[row]) or cell != found[row]
+    )
+    column = plain.schema.field(position).name
+    raise ExportMismatchError(plain.table.study_key, plain.table.name, column, first_row + row)
+
+
+def _are_same(expected: Sequence[Any], found: Sequence[Any]) -> bool:
+    """Compare cells, and their types: True equals 1."""
+    return list(expected) == found and set(map(type, expected)) == set(map(type, found))
 
 
 def _moment(found: Any, expected: Any) -> Any:
