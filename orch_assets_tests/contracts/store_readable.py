@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from orch_assets_tests.contracts.store_fixtures import (
     FRAME,
     OTHER,
     Objects,
+    OpenStore,
     Overwrite,
     Remove,
     StoreFixtures,
@@ -161,6 +163,28 @@ class ReadableContract(StoreFixtures):
             mend()
             assert copies(objects) == whole
             assert store.verify() == []
+
+    def test_who_copies_late_copies_what_is_current_by_then(
+        self, store: PipelineStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another publisher replaces the set between a commit and its copies."""
+        readable = store._publisher.readable
+        copy_all, sets = readable._copy_all, []
+
+        def late(*arguments: Any) -> None:
+            if not sets:
+                other = open_store(prefix="trials/prod", format=store._format)
+                sets.append(other.publish_set({"AE": OTHER, "DM": OTHER}, SET))
+            copy_all(*arguments)
+
+        monkeypatch.setattr(readable, "_copy_all", late)
+        store.publish_set({"AE": FRAME, "VS": FRAME}, SET)
+        found = {each: store.publication_of(SET, each) for each in ("AE", "DM", "VS")}
+        assert {name: each.version for name, each in found.items() if each} == {
+            "AE": sets[0].sha256,
+            "DM": sets[0].sha256,
+        }
+        assert store.verify() == []
 
     def test_a_set_of_an_earlier_release_has_no_copies(
         self, store: PipelineStore, objects: Objects, remove: Remove
