@@ -1,10 +1,12 @@
 """Dataset-JSON, CSV and Parquet with the libraries alone: no notes, no comparison."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -12,12 +14,11 @@ import pyarrow.parquet as pq
 
 
 def write_json(batches: Iterator[pa.RecordBatch], _schema: pa.Schema, path: Path) -> None:
-    """Write the rows as a JSON document with Python's ``json``, as most do."""
+    """Write the rows as a JSON document with msgspec, the fastest encoder."""
     rows: list[Any] = []
     for batch in batches:
         rows += zip(*(cells.to_pylist() for cells in batch.columns), strict=True)
-    with path.open("w") as file:
-        json.dump({"rows": rows}, file, default=str)
+    path.write_bytes(msgspec.json.encode({"rows": rows}))
 
 
 def read_json(path: Path) -> Any:
@@ -27,11 +28,13 @@ def read_json(path: Path) -> Any:
 
 
 def write_lines(batches: Iterator[pa.RecordBatch], _schema: pa.Schema, path: Path) -> None:
-    """Write a line a row with Python's ``json``."""
-    with path.open("w") as file:
+    """Write a line for the metadata, and a line a row with msgspec."""
+    encoder = msgspec.json.Encoder()
+    with path.open("wb") as file:
+        file.write(b"{}\n")
         for batch in batches:
-            for row in zip(*(cells.to_pylist() for cells in batch.columns), strict=True):
-                file.write(json.dumps(row, default=str) + "\n")
+            rows = zip(*(cells.to_pylist() for cells in batch.columns), strict=True)
+            file.write(encoder.encode_lines(list(rows)))
 
 
 def read_lines(path: Path) -> Any:
@@ -56,10 +59,10 @@ def read_csv(path: Path) -> Any:
 
 
 def write_parquet(batches: Iterator[pa.RecordBatch], schema: pa.Schema, path: Path) -> None:
-    """Write Parquet with pyarrow."""
+    """Write Parquet with pyarrow, in row groups of the usual size."""
     with pq.ParquetWriter(path, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+        while some := list(itertools.islice(batches, 4)):
+            writer.write_table(pa.Table.from_batches(some))
 
 
 def read_parquet(path: Path) -> Any:

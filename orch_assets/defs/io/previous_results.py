@@ -15,7 +15,6 @@ from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.refreshing import PreviousResult, StoredTable, StoredTables, TableHistory
 from orch_assets.stores.artifacts import ArtifactKind
 from orch_assets.stores.lineage import note_input
-from orch_assets.stores.stored_versions import SetVersion
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,8 @@ class PreviousResults:
         Raises:
             ArtifactNotFoundError: There is none in a store of this package.
         """
+        from orch_assets.stores.stored_versions import SetVersion
+
         result = self._result(name, study_key, known or None)
         if result is None or not isinstance(result.table, SetVersion):
             raise ArtifactNotFoundError(

@@ -52,7 +52,7 @@ class LocationSettings:
             automation=settings.switch("ORCH_AUTOMATION"),
             studies_per_run=settings.number("ORCH_STUDIES_PER_RUN", least=1),
             studies_file=Path(file) if file else None,
-            exports=(settings.text(_EXPORTS) or "").replace(",", " ").split(),
+            exports=tuple((settings.text(_EXPORTS) or "").replace(",", " ").split()),
         )
 
     def __post_init__(self) -> None:

@@ -5,13 +5,30 @@ import hashlib
 import json
 import shutil
 import stat
+import zipfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from orch_assets import LocalPipelineStore
 from orch_assets.demo import DemoServer
+from orch_assets.exports.export_format import FORMATS
 from orch_assets_tests.scenarios.end_to_end.account import Account
+
+PLANTED = "PLANTED-BLINDED-VALUE"
+
+
+def blind_terms(registry):
+    """Blind the terms of adverse events in all studies, and enter a text as each."""
+    for study in registry.study_keys():
+        for row in registry.rows("variables", study):
+            if (row["formKey"], row["variableName"]) == ("AE", "AETERM"):
+                registry.update_row("variables", study, row["variableId"], blinded=True)
+        for row in registry.rows("records", study):
+            if row["formKey"] == "AE":
+                data = {**row["recordData"], "AETERM": PLANTED}
+                registry.update_row("records", study, row["recordId"], recordData=data)
 
 
 class _Uncaptured:
@@ -28,6 +45,7 @@ def template(tmp_path_factory):
     needed = ("intervals", "variables", "forms", "records", "form_tables")
     chosen = [word for name in needed for word in ("--pipeline", name)]
     with DemoServer(studies=3, subjects=1) as server, pytest.MonkeyPatch.context() as patch:
+        blind_terms(server.registry)
         account = Account(server, folder, patch, _Uncaptured())
         assert account.command("run", *chosen).code == 0
         yield account
@@ -189,3 +207,31 @@ def test_an_earlier_moment_is_exported_as_it_was(exported):
     sources = read(folder / "csv" / study)["sources"]
     assert {each["version"] for each in sources} == {before.version}
     assert len(sources) == len(before)
+
+
+def texts_in(file: Path) -> bytes:
+    """Return the bytes of a file, or of the files that are compressed in it."""
+    if file.suffix == ".xlsx":
+        with zipfile.ZipFile(file) as parts:
+            return b"".join(parts.read(name) for name in parts.namelist())
+    if file.suffix == ".parquet":
+        return repr(pq.read_table(file).to_pydict()).encode()
+    return file.read_bytes()
+
+
+def test_a_blinded_value_is_in_no_open_file_of_any_format_and_in_no_output(exported):
+    account, folder = exported
+    formats = [each for each in FORMATS if each != "duckdb"]
+    chosen = [word for name in formats for word in ("--format", name)]
+    study = account.server.registry.study_keys()[0]
+    chosen += ["--study", study, "--restricted"]
+    done = account.command("export", "--to", str(folder), *chosen)
+    assert done.code == 0, done.said
+    assert PLANTED not in done.said
+    for name in formats:
+        opened = [each for each in (folder / name).rglob("*") if each.is_file()]
+        assert len(opened) > 3
+        assert [each for each in opened if PLANTED.encode() in texts_in(each)] == []
+        assert [each for each in opened if b"AETERM" in texts_in(each)] == []
+        restricted = [each for each in (folder / "restricted" / name).rglob("*") if each.is_file()]
+        assert any(PLANTED.encode() in texts_in(each) for each in restricted), name
