@@ -22,8 +22,8 @@ def write_transport(
 
 
 def read_transport(path: Path) -> Any:
-    """Read with pyreadstat as it does by default but for the frame, which costs time."""
-    return pyreadstat.read_xport(path, output_format="dict", disable_datetime_conversion=True)
+    """Read with pyreadstat, as one calls it."""
+    return pyreadstat.read_xport(path)
 
 
 WRITE: dict[str, Callable[[Iterator[pa.RecordBatch], pa.Schema, Path], None]] = {

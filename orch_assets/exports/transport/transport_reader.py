@@ -4,7 +4,7 @@ import contextlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ExportMismatchError
 from orch_assets.exports.comparing import require_equal
@@ -19,6 +19,10 @@ from orch_assets.extras import needing
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# pyreadstat makes room for 100,000 rows at each call.
+_PART_ROWS: Final = 6 * 8192
+_PART_BYTES: Final = 32 * 2**20
 
 
 def verify_transport(transport: TransportTable, path: Path) -> None:
@@ -53,16 +57,29 @@ class _Rows:
         self._header = header_bytes(file)
         self.row_bytes = row_bytes
         self._num_rows = num_rows
+        self._part: Mapping[str, Any] = {}
+        self._part_start = self._part_end = -1
 
     def read(self, start: int, rows: int) -> Mapping[str, Any]:
         """Return some rows by column."""
-        self._file.seek(len(self._header) + start * self.row_bytes)
-        if start + rows == self._num_rows:  # with what fills the last record
+        if not self._part_start <= start <= start + rows <= self._part_end:
+            self._part = {}
+            self._part_start = start
+            self._part_end = min(start + max(rows, self._most()), self._num_rows)
+            self._part = self._read_part(self._part_end - start)
+        first = start - self._part_start
+        return {name: cells[first : first + rows] for name, cells in self._part.items()}
+
+    def _most(self) -> int:
+        return min(_PART_ROWS, _PART_BYTES // self.row_bytes)
+
+    def _read_part(self, rows: int) -> Mapping[str, Any]:
+        self._file.seek(len(self._header) + self._part_start * self.row_bytes)
+        if self._part_end == self._num_rows:  # with what fills the last record
             return _read(self._header, self._file.read(), rows)
         # Blank rows at the end of a part are no end of the file: one more row follows them.
         part = self._file.read(rows * self.row_bytes) + b"x" * self.row_bytes
-        found = _read(self._header, part, rows + 1)
-        return {name: cells[:rows] for name, cells in found.items()}
+        return _read(self._header, part, rows + 1)
 
     def are_all(self) -> bool:
         """Return whether the header has their number, and the file ends after them."""
@@ -73,15 +90,19 @@ class _Rows:
 
 
 def _read(header: bytes, rows: bytes, count: int) -> Mapping[str, Any]:
+    """Return rows as arrays of numpy; of the results that pyreadstat has, pandas' needs least.
+
+    Raises:
+        EOFError: There are not as many rows.
+    """
     import pyreadstat
 
     found, _ = pyreadstat.read_xport(
-        io.BytesIO(with_row_count(header, count) + rows),
-        output_format="dict",
-        disable_datetime_conversion=True,
+        io.BytesIO(with_row_count(header, count) + rows), disable_datetime_conversion=True
     )
-    cells: Mapping[str, Any] = found
-    return cells
+    if len(found) != count:
+        raise EOFError
+    return {str(name): found[name].to_numpy() for name in found.columns}
 
 
 def _verified_row_bytes(transport: TransportTable, path: Path) -> int:
@@ -108,7 +129,7 @@ def _verified_row_bytes(transport: TransportTable, path: Path) -> int:
 def _as_arrow(cells: Any, type_: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
-    return pa.array(cells, type_, from_pandas=True)
+    return pa.array(cells, type_, from_pandas=True)  # NaN, a missing value, is null
 
 
 @contextlib.contextmanager

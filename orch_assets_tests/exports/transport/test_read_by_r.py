@@ -20,7 +20,7 @@ write.csv(cells, row.names = FALSE, fileEncoding = "UTF-8")
 """
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("Rscript") is None, reason="Rscript with its package foreign is not installed"
+    shutil.which("Rscript") is None, reason="R is not here: install r-base-core and r-cran-foreign"
 )
 
 

@@ -68,7 +68,7 @@ def _same(value: Any, found: Any) -> bool:
     if isinstance(value, float) and value == 0:
         return bool(found == 0) and math.copysign(1, value) == math.copysign(1, found)
     if isinstance(value, Decimal):
-        return abs(Decimal(found) - value) < Decimal("0.0000005")
+        return abs(Decimal(found) - value) <= abs(value) * Decimal(2) ** -52
     return bool(found == value)
 
 
