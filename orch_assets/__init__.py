@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         split_withheld,
         study_pipeline,
     )
-    from orch_assets.refreshing import PreviousResult, TableHistory
+    from orch_assets.refreshing import PreviousResult, StoredTables, TableHistory
     from orch_assets.step_functions import PipelineStep, StepFunctionsPipeline
     from orch_assets.stores import (
         GCSPipelineStore,
@@ -69,6 +69,7 @@ _HOMES = {
     "SplitTable": "orchestration",
     "StepFunctionsPipeline": "step_functions",
     "StorageFormat": "stores",
+    "StoredTables": "refreshing",
     "StudyContextLogAdapter": "study",
     "StudyMachine": "orchestration",
     "StudyNotFoundError": "errors",
@@ -104,6 +105,7 @@ __all__ = [
     "SplitTable",
     "StepFunctionsPipeline",
     "StorageFormat",
+    "StoredTables",
     "StudyContextLogAdapter",
     "StudyMachine",
     "StudyNotFoundError",

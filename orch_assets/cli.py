@@ -15,6 +15,7 @@ import click
 
 from orch_assets.commands.check import check
 from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEEDED, TERMINATED
+from orch_assets.commands.export import export
 from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
@@ -103,6 +104,7 @@ _COMMANDS = (
     results,
     failures,
     report,
+    export,
     mark,
     marks,
     verify,

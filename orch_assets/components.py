@@ -84,6 +84,13 @@ class StudyPipelines(dg.Component, dg.Resolvable, dg.Model):
         examples=[50],
     )
 
+    exports: list[str] | None = Field(
+        default=None,
+        description="Formats in which form tables are exported, an asset for each. "
+        "Default: ORCH_EXPORTS, else none.",
+        examples=[["xpt", "xlsx"]],
+    )
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
         """Return the code location.
 
@@ -114,7 +121,7 @@ class StudyPipelines(dg.Component, dg.Resolvable, dg.Model):
     def _settings(self) -> LocationSettings:
         given = {
             name: value
-            for name in ("schedule", "automation", "studies_per_run")
+            for name in ("schedule", "automation", "studies_per_run", "exports")
             if (value := getattr(self, name)) is not None
         }
         return replace(LocationSettings.from_environment(), **given)

@@ -1,10 +1,34 @@
-"""Module attributes that are imported on first use, and deprecated names of attributes."""
+"""What is made on first use: attributes of modules and of objects; and deprecated names."""
 
 import importlib
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or sys.version_info >= (3, 12):
+    from functools import cached_property as cached_property  # noqa: PLC0414 - exported
+else:
+
+    class cached_property:  # noqa: N801 - the name of what it replaces
+        """``functools.cached_property`` as it is since Python 3.12.
+
+        That of Python 3.11 has one lock for all objects of a class: while the attribute of one
+        study is made, perhaps from a file or an answer of iMednet, all other studies wait.
+        """
+
+        def __init__(self, make: Callable[[Any], Any]) -> None:
+            self._make = make
+            self.__doc__ = make.__doc__
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            self._name = name
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            if instance is None:
+                return self
+            value = instance.__dict__[self._name] = self._make(instance)
+            return value
 
 
 def attributes_of(

@@ -160,6 +160,22 @@ class TableHistory:
     withheld: PartHistory | None = None
 
 
+@dataclass(frozen=True)
+class StoredTables:
+    """An upstream's stored set of tables, unread, for a parameter annotated with this class.
+
+    Use it for tables that are too large to be held, or that are read more than once.
+
+    Attributes:
+        table: The set, or its open part: names of tables, ``table(name)`` to read one, and what its
+            manifest says. A ``stores.stored_versions.SetVersion``.
+        withheld: Its withheld part; None if none is stored.
+    """
+
+    table: Any
+    withheld: Any = None
+
+
 @dataclass
 class RowChanges:
     """What a refresh found; complete when the last row has been passed on.

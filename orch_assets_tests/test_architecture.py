@@ -302,6 +302,7 @@ def test_the_public_api_is_exactly_this():
         "SplitTable",
         "StepFunctionsPipeline",
         "StorageFormat",
+            "StoredTables",
         "StudyContextLogAdapter",
         "StudyMachine",
         "StudyNotFoundError",

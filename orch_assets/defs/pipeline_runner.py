@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final
 
 import dagster as dg
@@ -33,8 +33,9 @@ from orch_assets.defs.runs.study_logs import run_logger
 from orch_assets.defs.settings.run_settings import RunSettings
 from orch_assets.defs.state_machines.study_executions import StudyExecutions
 from orch_assets.errors import ArtifactNotFoundError, UnstorableTableError
+from orch_assets.lazy import cached_property
 from orch_assets.orchestration.defining.parameters import PREVIOUS
-from orch_assets.orchestration.defining.received_types import HISTORY, READER, SPLIT
+from orch_assets.orchestration.defining.received_types import HISTORY, READER, SPLIT, STORED
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import Failure
@@ -213,7 +214,7 @@ class PipelineRunner:
                 found[name] = self._upstream(call, pipeline, name)
             # What is handed over in memory was not loaded. The open part comes first in both.
             versions = self.versions.get((name, call.study_key), loaded)
-            if pipeline.table_type(name) not in {SPLIT, HISTORY} and versions is not loaded:
+            if pipeline.table_type(name) not in {SPLIT, HISTORY, STORED} and versions is not loaded:
                 uri = self.uris.get((name, call.study_key))
                 versions = {uri: versions[uri]} if uri and uri in versions else {}
             open_parts.update(zip([name], versions.values(), strict=False))
@@ -233,6 +234,9 @@ class PipelineRunner:
         if table_type == HISTORY:
             known = self.versions.get((name, call.study_key), {})
             return self._previous_results.history(name, call.study_key, known)
+        if table_type == STORED:
+            known = self.versions.get((name, call.study_key), {})
+            return self._previous_results.stored(name, call.study_key, known)
         handed = call.upstream_values.get(name, IN_THE_STORE)
         if handed is IN_THE_STORE and call.study_key in self.earlier.get(name, {}):
             return as_handed(self.earlier[name][call.study_key], table_type)

@@ -15,6 +15,7 @@ import msgspec
 from orch_assets.imednet.fields import OBJECT, Field, fields_of, keys_of
 from orch_assets.imednet.json_text import elements_of, members_of, object_of
 from orch_assets.imednet.models import RegistryRow
+from orch_assets.lazy import cached_property
 
 _ERROR_PATH = re.compile(r"- (?:at|in) `(?:key in )?\$([^`]*)`")
 
@@ -39,7 +40,7 @@ class WireRows:
         """Return the values of a field."""
         return self._columns.get(name, ())
 
-    @functools.cached_property
+    @cached_property
     def _columns(self) -> Mapping[str, tuple[Any, ...]]:
         """The values of each field; empty without rows."""
         # All at once take as long as five of them one by one.

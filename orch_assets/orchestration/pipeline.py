@@ -24,7 +24,7 @@ from orch_assets.orchestration.defining.pipeline_checks import (
     check_pipeline,
     timeout_seconds,
 )
-from orch_assets.orchestration.defining.received_types import HISTORY, received_type
+from orch_assets.orchestration.defining.received_types import HISTORY, STORED, received_type
 from orch_assets.orchestration.study_machine import StudyMachine
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ class StudyPipeline(_PipelineSettings):
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """The upstreams whose values the function receives, not only addresses or histories."""
+        """The upstreams whose values the function receives, not only what is stored."""
         types = {} if self.machine else {name: self.table_type(name) for name in self.upstreams}
-        return tuple(name for name, each in types.items() if each != HISTORY)
+        return tuple(name for name, each in types.items() if each not in {HISTORY, STORED})
 
     def table_type(self, upstream: str) -> str:
         """Return the type in which a parameter receives its upstream: see ``received_type``."""

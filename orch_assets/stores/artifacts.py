@@ -12,9 +12,10 @@ from orch_assets.stores.manifest import Content, Manifest
 
 
 class ArtifactKind(StrEnum):
-    """What an artifact is: a table, a set of tables, a JSON value, or a document.
+    """What an artifact is: a table, a set of tables, a JSON value, a document, or files.
 
-    There is a kind of document for each media type, see ``DOCUMENT_KINDS``.
+    The files of an export belong together, as the tables of a set do. There is a kind of document
+    for each media type, see ``DOCUMENT_KINDS``.
     """
 
     TABLE = "table"
@@ -24,6 +25,7 @@ class ArtifactKind(StrEnum):
     SVG = "svg"
     HTML = "html"
     PDF = "pdf"
+    FILES = "files"
 
 
 DOCUMENT_KINDS: Final[Mapping[str, ArtifactKind]] = {
@@ -49,11 +51,12 @@ class Published:
         uri: URI of the current object.
         artifact: Name of the artifact in the store.
         sha256: The version.
-        bytes: Stored size; for a set, including all its tables.
-        rows: Number of rows; for a set, of all its tables. None for a JSON value or a document.
+        bytes: Stored size; for a set or files, including all its members.
+        rows: Number of rows; for a set, of all its tables. None for a JSON value or a document, and
+            for files whose publisher didn't say.
         columns: Names and Arrow types of the table's columns; empty for anything else.
         published_at: UTC, ISO 8601.
-        members: The tables of a set, by name; empty for anything else.
+        members: The tables of a set, or the files, by name; empty for anything else.
     """
 
     uri: str
@@ -85,38 +88,40 @@ class Published:
 
 @dataclass(frozen=True)
 class SetIndex:
-    """The content of a set's current object: which tables belong to it.
+    """The content of the current object of a set, or of files: which members belong to it.
 
     Attributes:
-        format: Format of the tables.
-        members: The tables by name, in the order in which they were published.
+        format: Format of the members: for a set a ``StorageFormat``, for files any.
+        members: The tables or files by name, in the order in which they were published.
     """
 
-    format: StorageFormat
+    format: str
     members: Mapping[str, Content]
 
     def to_json(self) -> dict[str, object]:
         """Return the stored form."""
         members = {name: asdict(content) for name, content in self.members.items()}
-        return {"format": self.format.value, "members": members}
+        return {"format": str(self.format), "members": members}
 
     def hashes(self) -> set[str]:
-        """Return the SHA-256 of every table."""
+        """Return the SHA-256 of every member."""
         return {content.sha256 for content in self.members.values()}
 
-    def member(self, name: str, artifact: str) -> Content:
-        """Return the content of one table.
+    def member(self, name: str, artifact: str, what: str = "table") -> Content:
+        """Return the content of one member.
 
         Args:
-            name: Name of the table.
-            artifact: Name of the set. Used in error messages.
+            name: Name of the table or file.
+            artifact: Name of the artifact. Used in error messages.
+            what: What the members are. Used in error messages.
 
         Raises:
-            ArtifactNotFoundError: The set has no table of that name.
+            ArtifactNotFoundError: There is no member of that name.
         """
         if name not in self.members:
             raise ArtifactNotFoundError(
-                f"The set {named(artifact)} has no table {named(name)}; see members().",
+                f"{named(artifact)} has no {what} {named(name)}; see "
+                f"{'members' if what == 'table' else 'files'}().",
                 artifact=artifact,
             )
         return self.members[name]
@@ -127,4 +132,4 @@ class SetIndex:
         file.seek(0)
         value = json.load(file)
         members = {name: Content.from_json(each) for name, each in value["members"].items()}
-        return cls(StorageFormat(value["format"]), members)
+        return cls(value["format"], members)

@@ -177,6 +177,8 @@ class ArtifactHistory:
         with self._opened(keys, version) as (file, manifest):
             size = file.seek(0, 2)
             self._check_members(keys, file)
+        if keys.has_members:
+            self._publisher.readable.renew(keys)
         return self._published(keys, size, manifest.content)
 
     def delete(
@@ -207,6 +209,8 @@ class ArtifactHistory:
         with publishing():
             if is_stored and not history:
                 self._publisher.note_deletion(keys)
+            if keys.has_members:
+                self._publisher.readable.remove(keys)
             self._backend.delete(keys.current)
         if history:
             for each in (
@@ -275,6 +279,10 @@ class ArtifactHistory:
         return Retention(self._publisher, self._backend, self._prefix).run(
             self._folder(prefix), keep_last or 0, keep_days
         )
+
+    def _mending(self, keys: ArtifactKeys, manifest: Manifest) -> Callable[[], object]:
+        number, version = manifest.publications[-1].number, manifest.content.sha256
+        return lambda: self._publisher.readable.mend(keys, number, version)
 
     def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
         """Verify the objects of a version beyond its own file."""

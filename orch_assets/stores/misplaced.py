@@ -28,6 +28,7 @@ from orch_assets.stores.publishing import Publisher
 # How to read an artifact that was requested as another kind or in another format, by extension.
 _READ_AS: Final = {
     "set": "it is a set of tables: read it with download_set(), or open_reader(member=…)",
+    "files": "it consists of files: open one with open_file()",
     "json": "it is a JSON value: read it with download_json()",
     **{
         kind.value: "it is a document: read it with download_document()"

@@ -19,8 +19,8 @@ MAX_PART_BYTES = 240
 
 # A folder with one of these endings would look like an artifact to globs and listings.
 EXTENSIONS = (".parquet", ".csv", ".json", ".set")
-# Those of documents came later. They change no path, or earlier artifacts would move.
-DOCUMENT_EXTENSIONS = (".png", ".svg", ".html", ".pdf")
+# Those of documents and files came later. They change no path, or earlier artifacts would move.
+DOCUMENT_EXTENSIONS = (".png", ".svg", ".html", ".pdf", ".files")
 
 DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
 _FORBIDDEN = '\\<>:"|?*'
@@ -109,7 +109,7 @@ def encode_name(name: str) -> str:
         raise ArtifactNameError(f"Artifact name {named(name)} {problem}.", artifact=str(name))
     parts = name.split("/")
     mask = int("".join(map(_unusual, parts)) or "0", 2)
-    encoded = [*map(_escaped, parts)]
+    encoded = [*map(escaped, parts)]
     encoded[-1] += f"{_MARK}{mask:x}" if mask else ""
     longest = max(encoded, key=len)
     if len(longest) > MAX_PART_BYTES:
@@ -133,7 +133,7 @@ def encode_folders(prefix: str) -> str:
     if not stripped:
         return ""
     check_name(stripped)
-    return "/".join(map(_escaped, stripped.split("/")))
+    return "/".join(map(escaped, stripped.split("/")))
 
 
 def decode_path(path: str) -> str:
@@ -217,7 +217,8 @@ def _is_encoded(path: str) -> bool:
 
 
 @lru_cache(maxsize=1024)  # a listing has few folders
-def _escaped(part: str) -> str:
+def escaped(part: str) -> str:
+    """Return a part of a path, whose letters keep their case."""
     if part.partition(".")[0].lower() in DEVICES:
         return _escape(part[0]) + _UNSAFE.sub(lambda match: _escape(match[0]), part[1:])
     return _UNSAFE.sub(lambda match: _escape(match[0]), part)

@@ -7,6 +7,13 @@ The table ``features/windows``, stored as Parquet, has these objects below the s
     features/.orch/windows/parquet/manifests/<sha256>/<place>-<time> one for each publication
     features/.orch/windows/parquet/places/<number>                   one for each new current object
 
+A set, and files that belong together, also have these::
+
+    form_tables/ONC-301.set                                 the current object: an index
+    form_tables/ONC-301/AE.parquet                          one for each member, a copy
+    form_tables/.orch/ONC-301/set/members/<sha256>          one for each member
+    form_tables/.orch/ONC-301/set/readable/<place>-<sha256> whose copies are all there
+
 Only this module turns names into paths: ``subjects/onc-301`` becomes ``subjects/onc-301~~7``.
 Hidden objects (``.orch``) appear in no listing and have no extension, so that ``**/*.parquet``
 matches a table once. They lie beside the current object, not at the store's root. An object
@@ -32,6 +39,8 @@ from orch_assets.stores.names import (
 
 # Keys in S3 and GCS have up to 1,024 bytes. A manifest's folders and name take up to 170 of them.
 MAX_PATH_BYTES = 850
+# Those of current objects that list other objects: the kinds of such artifacts.
+INDEX_EXTENSIONS = frozenset({"set", "files"})
 
 
 @dataclass(frozen=True)
@@ -78,13 +87,23 @@ class ArtifactKeys:
         """Key of the current object."""
         return f"{self.path}.{self.extension}"
 
+    @property
+    def has_members(self) -> bool:
+        """Whether the current object is an index of other objects: of tables, or of files."""
+        return self.kind in INDEX_EXTENSIONS
+
     def version(self, sha256: str) -> str:
         """Key of a version."""
         return f"{self.hidden}/versions/{sha256}"
 
     def member(self, sha256: str) -> str:
-        """Key of a table of a set."""
+        """Key of a table of a set, or of one of several files."""
         return f"{self.hidden}/members/{sha256}"
+
+    @property
+    def readable(self) -> str:
+        """Folder of the names that say whose members are readable; see ``readable_files``."""
+        return f"{self.hidden}/readable"
 
     def manifests(self, sha256: str | None = None) -> str:
         """Folder of the manifests of all versions, or of one version."""
@@ -134,9 +153,8 @@ class ParsedKey:
 
     Attributes:
         keys: Keys of the artifact that the object belongs to.
-        role: ``versions``, ``members``, ``manifests``, ``places`` or ``current``.
-        sha256: Version of the object; empty for the current object and for places, whose keys don't
-            contain it.
+        role: ``versions``, ``members``, ``manifests``, ``places``, ``readable`` or ``current``.
+        sha256: Version of the object; empty where its key doesn't contain it.
         own_key: The object's key by the artifact's name. It differs from the parsed key at most in
             the case of folders. None if no name leads there.
         is_named: Whether the parsed key is the own key.
@@ -152,13 +170,14 @@ class ParsedKey:
 _ENDINGS = "|".join(extension[1:] for extension in (*EXTENSIONS, *DOCUMENT_EXTENSIONS))
 _HIDDEN = re.compile(
     rf"(?P<folder>(?:.*/)?)\.orch/(?P<leaf>[^/]+)/(?P<extension>{_ENDINGS})/"
-    r"(?:(?P<role>versions|members|manifests)/(?P<sha256>[0-9a-f]{64})(?:/[^/]+)?|places/\d{9})",
+    r"(?:(?P<role>versions|members|manifests)/(?P<sha256>[0-9a-f]{64})(?:/[^/]+)?"
+    r"|(?P<rest>places/\d{9}|readable/[^/]+))",
     re.DOTALL,
 )
 _CURRENT = re.compile(rf"(?P<path>.*)\.(?P<extension>{_ENDINGS})", re.DOTALL)
 _MARK = re.compile(r"(?P<prefix>(?:.*/)?)\.orch/_marks/[^/]+/[^/]+", re.DOTALL)
 # All other extensions are those of tables.
-_KINDS = {kind: kind for kind in ("set", "json", "png", "svg", "html", "pdf")}
+_KINDS = {kind: kind for kind in ("set", "files", "json", "png", "svg", "html", "pdf")}
 
 
 def below(prefix: str, path: str) -> str:
@@ -175,7 +194,10 @@ def parse_key(key: str, prefix: str) -> ParsedKey | None:
     """Parse a key below a prefix; return None if it belongs to no artifact."""
     match = _HIDDEN.fullmatch(key)
     if match:
-        path, role = match["folder"] + match["leaf"], match["role"] or "places"
+        path, role = (
+            match["folder"] + match["leaf"],
+            match["role"] or match["rest"].partition("/")[0],
+        )
         sha256 = match["sha256"] or ""
     else:
         match = _CURRENT.fullmatch(key)

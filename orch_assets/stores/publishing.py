@@ -27,14 +27,13 @@ from orch_assets.stores.manifest import (
     manifests_of,
     publication_here_and_now,
 )
+from orch_assets.stores.members.readable_files import MemberPublication, ReadableFiles
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.order.places import DELETED, Place
+from orch_assets.stores.order.places import COMPACTED, DELETED, Place
 from orch_assets.stores.order.publication_order import Head, PublicationOrder
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
 
-# The end of the name of an object that holds several entries.
-COMPACTED: Final = "-compacted"
 # How often entries are read again if retention compacts them at the same time.
 _MAX_READS: Final = 5
 
@@ -45,6 +44,7 @@ class Publisher:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.order = PublicationOrder(backend)
+        self.readable = ReadableFiles(backend, self.order)
 
     def store(self, write: Callable[[HashingFile], object], key: Callable[[str], str]) -> Spooled:
         """Write a file and store it under the key for its hash, unless it is already stored."""
@@ -63,7 +63,7 @@ class Publisher:
         replaces: str | None = None,
         state: Mapping[str, Any] | None = None,
     ) -> Manifest:
-        """Make a stored version the current one.
+        """Make a stored version the current one, and its members readable where they lie.
 
         Args:
             keys: Keys of the artifact.
@@ -75,11 +75,35 @@ class Publisher:
         Raises:
             ArtifactReplacedError: Another version is current; nothing changed.
             StudyCancelledError: The running study may no longer publish; nothing changed.
+            ArtifactNameError: It would lie where a file of another artifact does; nothing changed.
         """
+        if not keys.has_members:
+            return self._commit(keys, size, content, replaces, state)
+        begun = self.readable.begin(keys, content.sha256)
+        try:
+            manifest = self._commit(keys, size, content, replaces, state)
+        except Exception:
+            self.readable.abandon(keys, begun)
+            raise
+        self.readable.finish(keys, begun, manifest.publications[-1].number, content.sha256)
+        return manifest
+
+    def _commit(
+        self,
+        keys: ArtifactKeys,
+        size: int,
+        content: Content,
+        replaces: str | None,
+        state: Mapping[str, Any] | None,
+    ) -> Manifest:
         head = self.order.head(keys, verify=content.sha256)
         _require(keys, replaces, head)
         manifest = Manifest(keys.name, keys.kind, content, (publication_here_and_now(state),))
         stored = head.stored
+        if stored is None or MemberPublication.of(
+            stored
+        ):  # a disk that ignores case finds another file
+            self.readable.refuse_member(keys)
         is_current = stored and (stored.sha256, stored.size) == (content.sha256, size)
         if is_current and self.order.is_newest(keys, head.place):
             return self._publish_again(keys, manifest, head.place)
@@ -123,7 +147,7 @@ class Publisher:
 
     @contextlib.contextmanager
     def open_member(self, keys: ArtifactKeys, sha256: str) -> Iterator[BinaryIO]:
-        """Open and verify a table of a set."""
+        """Open and verify a table of a set, or one of several files."""
         with self._opened(keys, keys.member(sha256)) as file:
             if sha256_of(file) != sha256:
                 raise self._corrupt(keys, f"its member {sha256} holds other bytes")

@@ -216,7 +216,7 @@ class StoredArtifacts(ArtifactHistory):
             return TableVersion(uri, described, files, opened)
 
         open_index = partial(self._publisher.open_version, keys, manifest.content.sha256)
-        return SetVersion(uri, manifest, open_index, open_table)
+        return SetVersion(uri, manifest, open_index, open_table, self._mending(keys, manifest))
 
     def previous_document(
         self, name: str, kind: ArtifactKind, version: str | None = None
@@ -318,10 +318,10 @@ class StoredArtifacts(ArtifactHistory):
     ) -> tuple[TableFiles, SetIndex]:
         with self._input(keys, version, as_of) as (file, _):
             index = SetIndex.read(file)
-        return TableFiles(self._publisher, table_format(index.format)), index
+        return TableFiles(self._publisher, table_format(StorageFormat(index.format))), index
 
     def _check_members(self, keys: ArtifactKeys, file: BinaryIO) -> None:
-        if keys.kind != ArtifactKind.SET.value:
+        if not keys.has_members:
             return
         for sha256 in SetIndex.read(file).hashes():
             with self._publisher.open_member(keys, sha256):

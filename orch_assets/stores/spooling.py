@@ -134,6 +134,11 @@ def spool(path: Path, write: Callable[[HashingFile], object]) -> Spooled:
             file.close()
 
 
+def writes(data: bytes) -> Callable[[HashingFile], object]:
+    """Return a function that writes data into a file."""
+    return lambda file: file.write(data)
+
+
 def create_private(path: Path) -> BinaryIO:
     """Create a file of mode 0600, whatever the umask, and open it for writing."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)

@@ -13,6 +13,7 @@ from orch_assets.errors import (
 from orch_assets.json_values import to_json
 from orch_assets.marked_names import named, named_type, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
+from orch_assets.stores.formats.plain_state import State, plain_state
 from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.maintenance.blinded_since import (
     BlindedSince,
@@ -22,10 +23,12 @@ from orch_assets.stores.maintenance.blinded_since import (
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
 from orch_assets.stores.manifest import Content, Manifest
+from orch_assets.stores.members.stored_files import StoredFiles, content_of_index
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.order.table_versions import TableVersions
 from orch_assets.stores.reading import StoredArtifacts
-from orch_assets.stores.stored_values import State, StoredValues, plain_state, writes
+from orch_assets.stores.spooling import writes
+from orch_assets.stores.stored_values import StoredValues
 from orch_assets.stores.stored_versions import StoredMember, TableVersion
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from orch_assets.stores.tables import Incoming, Table
 
 
-class PipelineStore(StoredArtifacts, StoredValues):
+class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
     """Stores artifacts by name: completely or not at all, verified, with their history.
 
     Args:
@@ -149,11 +152,8 @@ class PipelineStore(StoredArtifacts, StoredValues):
             wait()
         index = SetIndex(self._format, members).to_json()
         stored = self._publisher.store(writes(to_json(index)), keys.version)
-        content = Content(
-            stored.sha256,
-            stored.size + sum(each.bytes for each in members.values()),
-            rows=sum(each.rows or 0 for each in members.values()),
-        )
+        rows = sum(each.rows or 0 for each in members.values())
+        content = content_of_index(stored, members, rows)
         sources = {each.set_version for each in tables.values() if isinstance(each, StoredMember)}
         if replaces is None and len(sources) == 1:
             (replaces,) = sources

@@ -1,9 +1,8 @@
 """JSON values and documents: artifacts whose bytes no table format reads."""
 
 import json
-from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 from orch_assets.errors import UnstorableValueError
 from orch_assets.json_values import NotJsonError, json_value, to_json
@@ -11,11 +10,9 @@ from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.documents import document_kind
+from orch_assets.stores.formats.plain_state import State, plain_state
 from orch_assets.stores.manifest import Content
-from orch_assets.stores.spooling import HashingFile
-
-# The state of a publication, or a function that returns it once all rows are written.
-State: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+from orch_assets.stores.spooling import writes
 
 
 class StoredValues(ArtifactHistory):
@@ -110,28 +107,3 @@ class StoredValues(ArtifactHistory):
         with self._input(self._keys(name, kind), version, as_of) as (file, _):
             file.seek(0)
             return file.read()
-
-
-def plain_state(state: State | None, name: str) -> Mapping[str, Any]:
-    """Return the state of a publication as JSON values.
-
-    Raises:
-        UnstorableValueError: It is not JSON-serializable, or no mapping.
-    """
-    value = state() if callable(state) else state
-    try:
-        plain = json_value(value or {})
-    except NotJsonError as error:
-        raise UnstorableValueError(
-            f"The state of {named(name)} is not JSON-serializable. {error.marked}", artifact=name
-        ) from None
-    if not isinstance(plain, dict):
-        raise UnstorableValueError(
-            f"The state of {named(name)} is not a mapping, such as a dict.", artifact=name
-        )
-    return plain
-
-
-def writes(data: bytes) -> Callable[[HashingFile], object]:
-    """Return a function that writes data into a file."""
-    return lambda file: file.write(data)

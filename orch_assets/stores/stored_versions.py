@@ -10,9 +10,9 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from orch_assets.lazy import cached_property
 from orch_assets.stores.artifacts import SetIndex, StorageFormat
 from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.manifest import Content, Manifest, Publication
@@ -32,8 +32,11 @@ class DescribedVersion:
         publication: The last publication of the version.
     """
 
-    def __init__(self, uri: str, manifest: Manifest) -> None:
+    def __init__(
+        self, uri: str, manifest: Manifest, mend: Callable[[], object] = lambda: None
+    ) -> None:
         self.uri = uri
+        self._mend = mend
         self.manifest = manifest
         self.content: Content = manifest.content
         self.publication: Publication = manifest.publications[-1]
@@ -52,6 +55,14 @@ class DescribedVersion:
     def inputs(self) -> Mapping[str, str]:
         """What it was made from, by the last publication: versions by artifact URI."""
         return self.publication.inputs
+
+    def mend_copies(self) -> None:
+        """Complete the copies of the members of what is current, if a publisher was killed.
+
+        Call it where the version is used again without being published. It does nothing for what
+        has no members.
+        """
+        self._mend()
 
     @property
     def num_rows(self) -> int:
@@ -97,6 +108,7 @@ class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
         manifest: Manifest of the version.
         open_index: Opens the list of the tables after verifying it.
         open_table: Returns the table that the content of a manifest describes, in a format.
+        mend: See :meth:`mend_copies`.
     """
 
     def __init__(
@@ -105,8 +117,9 @@ class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
         manifest: Manifest,
         open_index: Callable[[], AbstractContextManager[BinaryIO]],
         open_table: "Callable[[Manifest, StorageFormat], TableVersion]",
+        mend: Callable[[], object],
     ) -> None:
-        super().__init__(uri, manifest)
+        super().__init__(uri, manifest, mend)
         self._open_index = open_index
         self._open_table = open_table
 
@@ -114,8 +127,9 @@ class SetVersion(DescribedVersion, Mapping[str, StoredMember]):
     def _members(self) -> Mapping[str, StoredMember]:
         with self._open_index() as file:
             index = SetIndex.read(file)
+        format_ = StorageFormat(index.format)
         return {
-            name: StoredMember(self.uri, self.version, content, index.format)
+            name: StoredMember(self.uri, self.version, content, format_)
             for name, content in index.members.items()
         }
 

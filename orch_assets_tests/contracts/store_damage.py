@@ -29,7 +29,8 @@ class DamageContract(StoreFixtures):
         store.publish_json(1, "z")
         seen = []
         assert store.verify(progress=lambda *at: seen.append(at)) == []
-        assert seen == [(done, len(objects())) for done in range(len(objects()) + 1)]
+        count = len(objects()) - 1  # a copy is read with its set
+        assert seen == [(done, count) for done in range(count + 1)]
 
     def test_verify_finds_every_damage(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite
@@ -54,7 +55,8 @@ class DamageContract(StoreFixtures):
         store.publish_set({"a": OTHER}, "y")
         for key, data in objects().items():
             remove(key)
-            missing_current = "/.orch/" not in key  # as after delete()
+            # As after delete(). A set without its current object leaves copies behind.
+            missing_current = key.endswith(f"/x.{store.table_format}")
             assert bool(store.verify()) is not missing_current, key
             overwrite(key, data)
 

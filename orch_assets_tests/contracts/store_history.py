@@ -161,7 +161,7 @@ class HistoryContract(StoreFixtures):
         store.upload(FRAME, "x")
         store.publish_set({"a": FRAME}, "x")
         hidden = [key for key in objects() if "/.orch/" in key]
-        assert len(hidden) == 7
+        assert len(hidden) == 8
         assert not any("." in key.rpartition("/")[2] for key in hidden)
 
     def test_restoring_a_version_makes_it_current(self, store: PipelineStore) -> None:

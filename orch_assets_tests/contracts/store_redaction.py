@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,13 @@ import pytest
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores import PipelineStore, derived_from
 from orch_assets.stores.maintenance.redaction import RedactedVersion, Redaction
-from orch_assets_tests.contracts.store_fixtures import Objects, OpenStore, StoreFixtures
+from orch_assets_tests.contracts.store_fixtures import (
+    Objects,
+    OpenStore,
+    Overwrite,
+    Remove,
+    StoreFixtures,
+)
 from orch_assets_tests.contracts.store_places import Killed, dying
 
 PLANTED = "planted answer"
@@ -106,6 +113,62 @@ class RedactionContract(StoreFixtures):
         assert members["AE"].equals(table(None))
         assert store.manifest(RECORDS).content.sha256 == current
         assert store.blinded_since() == []
+        assert store.verify() == []
+
+    def test_the_copies_of_a_current_set_are_redacted(
+        self, store: PipelineStore, objects: Objects
+    ) -> None:
+        study = Study(store)
+        study.blind(TERM=False)
+        study.make(FORMS, {"AE": table(), "DM": table(None)}, DICTIONARY)
+        study.blind(TERM=True)
+        assert any(key.endswith(f"form_tables/S~~1/AE.{store.table_format}") for key in objects())
+        (redacted,) = study.redact()
+        assert holding(objects) == []
+        copy = store.publication_of(FORMS, "AE")
+        assert copy
+        assert copy.version == redacted.version
+        assert store.verify() == []
+
+    def test_copies_that_a_killed_publisher_left_are_redacted(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite, remove: Remove
+    ) -> None:
+        """It was killed after the commit of a set without the values."""
+        study = Study(store)
+        study.before_and_after()
+        files = objects()
+        old = next(each for key, each in files.items() if "/members/" in key and contains(each))
+        overwrite(next(key for key in files if key.endswith(f"/S~~1/AE.{store.table_format}")), old)
+        for key in (key for key in files if "/readable/" in key):
+            remove(key)
+        study.redact()
+        assert holding(objects) == []
+        assert store.verify() == []
+
+    def test_files_made_of_such_a_version_are_found_and_removed(
+        self, store: PipelineStore, objects: Objects, tmp_path: Path
+    ) -> None:
+        study = Study(store)
+        study.blind(TERM=False)
+        study.make(RECORDS, table(), DICTIONARY)
+        (tmp_path / "AE.xpt").write_text(PLANTED)
+        for text in (PLANTED, "none"):
+            (tmp_path / "AE.xpt").write_text(text)
+            records = study.current(RECORDS)
+            with derived_from({records.uri: records.version}):
+                store.publish_files({"AE.xpt": tmp_path / "AE.xpt"}, "forms_xpt/S", "xpt")
+            study.blind(TERM=True)
+            study.make(RECORDS, table(None), DICTIONARY)
+        redaction = store.redaction()
+        found = {each.artifact: each for each in redaction.found}
+        assert {name: each.is_current for name, each in found.items()} == {
+            RECORDS: False,
+            "forms_xpt/S": False,
+        }
+        assert found["forms_xpt/S"].kind == "files"
+        redaction.remove(found["forms_xpt/S"])
+        study.redact()
+        assert holding(objects) == []
         assert store.verify() == []
 
     def test_the_hash_of_the_old_version_leads_to_the_redacted_one(

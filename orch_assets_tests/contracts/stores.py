@@ -29,6 +29,7 @@ from orch_assets_tests.contracts.store_names import NamesContract
 from orch_assets_tests.contracts.store_order import OrderContract
 from orch_assets_tests.contracts.store_places import PlacesContract
 from orch_assets_tests.contracts.store_previous import PreviousContract
+from orch_assets_tests.contracts.store_readable import ReadableContract
 from orch_assets_tests.contracts.store_redaction import RedactionContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
@@ -43,6 +44,7 @@ class StoreContract(
     OrderContract,
     PlacesContract,
     PreviousContract,
+    ReadableContract,
     RedactionContract,
     RetentionContract,
     ShippedTablesContract,
@@ -196,12 +198,16 @@ class StoreContract(
         assert store.list_artifacts() == []
         assert not store.exists("nothing")
 
-    def test_kinds_of_one_name_are_different_artifacts(self, store: PipelineStore) -> None:
+    def test_kinds_of_one_name_are_different_artifacts(
+        self, store: PipelineStore, tmp_path: Path
+    ) -> None:
         store.upload(OTHER, "same")
         store.publish_json({"n": 1}, "same")
         store.publish_set({"a": OTHER}, "same")
         for media_type, data in DOCUMENTS.items():
             store.publish_document(data, "same", media_type)
+        (tmp_path / "file").write_bytes(b"1")
+        store.publish_files({"A.xpt": tmp_path / "file"}, "same", "xpt")
         for kind in ArtifactKind:
             assert store.list_artifacts(kind=kind) == ["same"]
             assert store.exists("same", kind=kind)
@@ -261,7 +267,11 @@ class StoreContract(
         published = store.publish_set({"a": FRAME, "b": OTHER}, "pair")
         keys = list(objects())
         assert len([key for key in keys if "/manifests/" in key]) == 1
-        assert [key for key in keys if "/.orch/" not in key] == ["trials/prod/pair.set"]
+        assert sorted(key for key in keys if "/.orch/" not in key) == [
+            "trials/prod/pair.set",
+            f"trials/prod/pair/a~~1.{store.table_format}",
+            f"trials/prod/pair/b~~1.{store.table_format}",
+        ]
         assert published.rows == 4
         assert {name: each.rows for name, each in published.members.items()} == {"a": 3, "b": 1}
 

@@ -91,6 +91,24 @@ def test_where_nothing_changed_nothing_is_called_or_written_and_the_event_is_the
         assert later["tags"] == {"dagster/data_version": first["sha256"]}
 
 
+def test_a_set_that_is_carried_forward_is_completed_for_other_tools(tmp_path):
+    """Its publisher was killed between the commit and the copies of its tables."""
+    location = Location(tmp_path)
+    with instance(STUDY) as real:
+        location.run(real)
+        copy = tmp_path / "artifacts/doubled/S1~~1/numbers~~7f.parquet"
+        data = copy.read_bytes()
+        copy.unlink()
+        for path in location.files():
+            if "readable" in path.parts:
+                path.unlink()
+        later = location.run(real)
+    assert later["refresh"] == "carried forward"
+    assert location.called == [STUDY]
+    assert copy.read_bytes() == data
+    assert LocalPipelineStore(tmp_path / "artifacts").verify() == []
+
+
 def test_only_the_study_with_changed_rows_is_made_again(tmp_path):
     location = Location(tmp_path)
     with instance(STUDY, "S2") as real:

@@ -144,7 +144,7 @@ def test_metadata_that_can_not_be_added_fails_its_study_before_anything_is_store
         assert found[name]["status"] == "FAILED"
         assert text in found[name]["error"]
     assert PLANTED not in logged
-    assert "1975" not in logged
+    assert "1975-05" not in logged
     assert LocalPipelineStore(tmp_path / "artifacts").list_artifacts() == []
 
 

@@ -112,7 +112,9 @@ def test_killed_at_each_step(
     assert store.verify() == [], "running again ends right"
     assert steps > 12
     assert left, "the version is there before anything points at it"
-    assert all(fault.leftover for fault in left)
+    copies = [fault for fault in left if not fault.leftover]
+    assert all("/x/" in each.uri or "/readable/" in each.uri for each in copies)
+    assert bool(copies) is (kind is ArtifactKind.SET)
     assert seen[0] == 2
     assert seen[-1] == 20_000
     assert seen == [2] * seen.count(2) + [20_000] * seen.count(20_000), "one step commits"

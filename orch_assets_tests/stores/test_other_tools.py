@@ -1,4 +1,7 @@
-"""Other tools read stored tables one by one and by a glob, and see each table once."""
+"""Other tools read stored tables one by one and by a glob, and see each table once.
+
+The tables of sets are tables like others to them.
+"""
 
 from pathlib import Path
 
@@ -30,18 +33,21 @@ def frame(site: str, rows: int = 3) -> pd.DataFrame:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two tables, one of them published three times, beside a set and a JSON value."""
+    """Two tables, one of them published three times, beside sets and a JSON value."""
     store = LocalPipelineStore(tmp_path, "prod")
     store.upload(frame("x", 2), "tables/a")
     store.upload(frame("A", 2), "tables/a")
     store.upload(frame("A"), "tables/a")
     store.upload(frame("B"), "tables/deep/b")
-    store.publish_set({"A": frame("C")}, "sets/all")
+    for study in ("C", "D"):
+        store.publish_set({"AE": frame("x"), "DM": frame("x")}, f"form_tables/ONC-{ord(study)}")
+        store.publish_set({"AE": frame(study)}, f"form_tables/ONC-{ord(study)}")
     store.publish_json([1], "results/one")
     return tmp_path
 
 
 SUBJECTS = [f"{site}-{row:03d}" for site in "AB" for row in range(3)]
+OF_SETS = [f"{site}-{row:03d}" for site in "CD" for row in range(3)]
 
 
 def test_pandas_reads_a_table(root: Path) -> None:
@@ -57,11 +63,11 @@ def test_pyarrow_reads_a_table_and_a_folder(root: Path) -> None:
     one = pq.read_table(root / "prod/tables/a.parquet")
     assert one["visits"].to_pylist() == [2**53 + 1, 2, 3]
     assert one["comment"].type == pa.string()
-    for folder in ("prod/tables", "prod", ""):
+    for folder, of_sets in (("prod/tables", []), ("prod", OF_SETS), ("", OF_SETS)):
         found = pyarrow.dataset.dataset(
             root / folder, format="parquet", exclude_invalid_files=True
         ).to_table(columns=["subject"])
-        assert sorted(found["subject"].to_pylist()) == SUBJECTS
+        assert sorted(found["subject"].to_pylist()) == SUBJECTS + of_sets
 
 
 def test_duckdb_reads_a_table_and_a_glob(root: Path) -> None:
@@ -70,7 +76,7 @@ def test_duckdb_reads_a_table_and_a_glob(root: Path) -> None:
     assert one[1][1:6] == (None, 2, None, None, "a")
     assert one[0][2] == 2**53 + 1
     many = duckdb.sql(f"select subject from '{root}/**/*.parquet' order by subject").fetchall()
-    assert [row[0] for row in many] == SUBJECTS
+    assert [row[0] for row in many] == SUBJECTS + OF_SETS
 
 
 def test_polars_reads_a_table_and_a_glob(root: Path) -> None:
@@ -79,15 +85,61 @@ def test_polars_reads_a_table_and_a_glob(root: Path) -> None:
     assert one["arm"].to_list() == ["b", "a", None]
     assert one["seen"].dtype == pl.Datetime(frame("A")["seen"].dt.unit, "UTC")
     many = pl.read_parquet(f"{root}/**/*.parquet")
-    assert sorted(many["subject"].to_list()) == SUBJECTS
+    assert sorted(many["subject"].to_list()) == SUBJECTS + OF_SETS
+
+
+def test_pandas_reads_a_table_of_a_set_and_a_glob(root: Path) -> None:
+    one = pd.read_parquet(root / "prod/form_tables/ONC-67/AE.parquet")
+    assert one["subject"].to_list() == OF_SETS[:3]
+    assert one["visits"].to_list() == [2**53 + 1, 2, 3]
+    paths = sorted(root.glob("prod/form_tables/*/AE.parquet"))
+    many = pd.concat(map(pd.read_parquet, paths))
+    assert many["subject"].to_list() == OF_SETS
+
+
+def test_polars_reads_a_table_of_a_set_and_a_glob(root: Path) -> None:
+    one = pl.read_parquet(root / "prod/form_tables/ONC-67/AE.parquet")
+    assert one["seen"].dtype == pl.Datetime(frame("C")["seen"].dt.unit, "UTC")
+    assert one["visits"].to_list() == [2**53 + 1, 2, 3]
+    many = pl.read_parquet(f"{root}/prod/form_tables/*/AE.parquet")
+    assert sorted(many["subject"].to_list()) == OF_SETS
+
+
+def test_duckdb_reads_a_table_of_a_set_and_a_glob(root: Path) -> None:
+    one = f"select visits from '{root}/prod/form_tables/ONC-67/AE.parquet' order by subject"
+    assert duckdb.sql(one).fetchall() == [(2**53 + 1,), (2,), (3,)]
+    many = duckdb.sql(
+        "select split_part(filename, '/', -2), subject from "
+        f"read_parquet('{root}/prod/form_tables/*/AE.parquet', filename=true) order by all"
+    ).fetchall()
+    assert many == [(f"ONC-{ord(each[0])}", each) for each in OF_SETS]
+
+
+def test_pyarrow_reads_a_table_of_a_set_and_a_glob(root: Path) -> None:
+    one = pq.read_table(root / "prod/form_tables/ONC-67/AE.parquet")
+    assert one["visits"].to_pylist() == [2**53 + 1, 2, 3]
+    paths = sorted(root.glob("prod/form_tables/*/AE.parquet"))
+    many = pyarrow.dataset.dataset(paths).to_table()
+    assert many["subject"].to_pylist() == OF_SETS
+
+
+def test_the_tables_of_a_set_are_read_as_csv(tmp_path: Path) -> None:
+    store = LocalPipelineStore(tmp_path, format="csv")  # type: ignore[arg-type]
+    table = pd.DataFrame({"id": ["001", None]})
+    for study in ("A-1", "A-2"):
+        store.publish_set({"AE": table}, f"form_tables/{study}")
+    glob = f"{tmp_path}/form_tables/*/AE.csv"
+    found = duckdb.sql(f"select * from read_csv('{glob}', all_varchar=true) order by id")
+    assert found.fetchall() == [("001",), ("001",), (None,), (None,)]
+    assert pl.read_csv(glob, infer_schema=False)["id"].null_count() == 2
 
 
 def test_json_and_csv_globs_see_each_artifact_once(root: Path) -> None:
     store = LocalPipelineStore(root, "prod", "csv")  # type: ignore[arg-type]  # as a setting has it
     store.upload(frame("A"), "tables/a")
     store.upload(frame("B"), "tables/a")
-    for pattern in ("**/*.json", "**/*.csv", "**/*.set"):
-        assert len([path for path in root.glob(pattern) if path.is_file()]) == 1
+    for pattern, count in (("**/*.json", 1), ("**/*.csv", 1), ("**/*.set", 2)):
+        assert len([path for path in root.glob(pattern) if path.is_file()]) == count
 
 
 def test_duckdb_and_polars_read_csv_with_its_nulls(tmp_path: Path) -> None:

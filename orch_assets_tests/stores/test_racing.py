@@ -121,3 +121,52 @@ def test_publications_of_several_processes_have_an_order(address: str) -> None:
     numbers = chain(store)
     assert numbers == sorted(numbers)
     assert store.verify() == []
+
+
+# Publishes sets of which each has other tables and rows, and every second one has a table more.
+SET_WRITER = """
+import itertools, sys
+import pyarrow as pa
+from orch_assets.stores import open_store
+
+store = open_store(sys.argv[1])
+print("ready", flush=True)
+for number in range(int(sys.argv[2])):
+    table = pa.table({"writer": [sys.argv[3]], "number": [number]})
+    store.publish_set({"AE": table, "DM": table, **({"VS": table} if number % 2 else {})}, "x")
+"""
+
+
+def assert_copies_are_current(store: PipelineStore) -> None:
+    current = store.manifest("x", kind=ArtifactKind.SET)
+    for member in ("AE", "DM", "VS"):
+        found = store.publication_of("x", member)
+        assert (found.version if found else None) == (
+            current.content.sha256 if member in store.members("x") else None
+        )
+    assert store.verify() == []
+
+
+def test_the_copies_of_sets_end_as_those_of_the_current_one(address: str) -> None:
+    writers = [started(SET_WRITER, address, 4, name) for name in "ab"]
+    for writer in writers:
+        output(writer)
+        assert writer.returncode == 0
+    assert_copies_are_current(open_store(address))
+
+
+def test_the_next_set_completes_the_copies_of_killed_ones(address: str) -> None:
+    chance = random.Random(1)
+    for turn in range(2):
+        pair = [started(SET_WRITER, address, 10**6, f"{turn}{name}") for name in "ab"]
+        for writer in pair:
+            assert writer.stdout
+            writer.stdout.readline()
+        time.sleep(chance.uniform(0.1, 0.4))
+        for writer in pair:
+            writer.kill()
+            writer.communicate()
+    store = open_store(address)
+    store.publish_set(store.previous_members("x") or {}, "x")  # the same again
+    store.retain(keep_last=1)  # also removes what belongs to no publication
+    assert_copies_are_current(store)

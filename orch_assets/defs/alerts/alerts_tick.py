@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from orch_assets.defs.alerts.observed_failures import (
 from orch_assets.defs.checks import blinding_check, drift_check
 from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
 from orch_assets.defs.runs.run_states import LOOK_BACK_SECONDS, ended_runs, unfinished_work
+from orch_assets.lazy import cached_property
 
 # Open causes are looked at again this often, even if no run has ended.
 _LOOK_AGAIN_SECONDS: Final = 600.0

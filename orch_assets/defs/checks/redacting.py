@@ -9,10 +9,10 @@ import re
 from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from orch_assets.imednet.blinding.redaction_rules import Rewrite, rewrite_of
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import StoredTable
 from orch_assets.stores import ArtifactKind
 from orch_assets.stores.maintenance.blinded_since import BlindedSince

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from orch_assets.defs.dagster_internals import own_metadata
+from orch_assets.defs.exports.stored_exports import publish_export
 from orch_assets.defs.io.artifact_names import (
     artifact_name,
     key_columns,
@@ -45,6 +46,7 @@ from orch_assets.defs.io.table_types import (
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
 from orch_assets.errors import ArtifactNotFoundError, UnstorableValueError
+from orch_assets.exports.table_export import TableExport
 from orch_assets.marked_names import named, named_column_type, with_known_names
 from orch_assets.orchestration.reporting.known_names import KnownNames
 from orch_assets.orchestration.returned_values import Document
@@ -60,7 +62,8 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
     A table (pandas, Arrow, Polars or a Polars query), a series or a stream of record batches is
     stored as a table. A mapping from names to such tables, or to tables of the set's current
     version, is stored as one artifact set. A matplotlib or plotly figure, or a ``Document``, is
-    stored as a document. Any other value is stored as JSON, in which NaN becomes null and keys
+    stored as a document. A ``TableExport`` is written, verified and stored as its files. Any other
+    value is stored as JSON, in which NaN becomes null and keys
     become text. Manifests record the run, the asset, and the versions that the step
     has loaded.
 
@@ -110,8 +113,11 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
         check_own_metadata(own, context.output_metadata)
         with publishing(context), with_known_names_only(known):
             value = as_result(obj)
-            published = _publish(self.pipeline_store(), value, name)
-        metadata = _metadata(published, known, context.definition_metadata)
+            if isinstance(value, TableExport):
+                published, about = publish_export(self.pipeline_store(), value, name)
+            else:
+                published, about = _publish(self.pipeline_store(), value, name), {}
+        metadata = {**_metadata(published, known, context.definition_metadata), **about}
         metadata.update(preview_metadata(value))
         context.add_output_metadata({**beside_own_metadata(metadata, own)})
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -29,6 +29,7 @@ from orch_assets.defs.io.refresh_metadata import (
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError, StoreError, UnstorableTableError
 from orch_assets.imednet.streams import BatchStream
+from orch_assets.lazy import cached_property
 from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable
 from orch_assets.orchestration.steps import StepCall, StepOutput

@@ -12,8 +12,9 @@ from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
-from orch_assets.refreshing import PreviousResult, StoredTable, TableHistory
+from orch_assets.refreshing import PreviousResult, StoredTable, StoredTables, TableHistory
 from orch_assets.stores.artifacts import ArtifactKind
+from orch_assets.stores.lineage import note_input
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,32 @@ class PreviousResults:
             withheld.note()
         return TableHistory(table, withheld)
 
+    def stored(self, name: str, study_key: str, known: Mapping[str, str]) -> StoredTables:
+        """Return the stored set of tables of a pipeline for a study, unread; note what it is.
+
+        Args:
+            name: Name of the pipeline.
+            study_key: Key of the study.
+            known: Versions that this run has published or found current, by URI; they are returned
+                then, and not noted.
+
+        Raises:
+            ArtifactNotFoundError: There is none in a store of this package.
+        """
+        from orch_assets.stores.stored_versions import SetVersion
+
+        result = self._result(name, study_key, known or None)
+        if result is None or not isinstance(result.table, SetVersion):
+            raise ArtifactNotFoundError(
+                f"{name} has no stored set of tables for study {study_key}: materialize it first, "
+                "with an IO manager of orch-assets.",
+                artifact=name,
+            )
+        for part in (result.table, result.withheld):
+            if part is not None and not known:
+                note_input(part.uri, part.version)
+        return StoredTables(result.table, result.withheld)
+
     def _result(
         self, name: str, study_key: str, versions: Mapping[str, str] | None
     ) -> PreviousResult | None:
@@ -129,8 +156,8 @@ def stored_version(
         versions: The version to return, by the artifact's URI; None for the current one.
 
     Returns:
-        A ``TableVersion`` or a ``SetVersion``. None if there is none, or if a user's own IO manager
-        stores it.
+        A ``TableVersion``, a ``SetVersion``, or the description of files. None if there is none, or
+        if a user's own IO manager stores it.
 
     Raises:
         ArtifactCorruptError: Its manifest can't be read.
@@ -138,7 +165,11 @@ def stored_version(
     if not isinstance(io_manager, PipelineIOManager):
         return None
     store = io_manager.pipeline_store()
-    finders = {ArtifactKind.TABLE: store.previous, ArtifactKind.SET: store.previous_members}
+    finders: dict[ArtifactKind, Callable[..., Any]] = {
+        ArtifactKind.TABLE: store.previous,
+        ArtifactKind.SET: store.previous_members,
+        ArtifactKind.FILES: store.previous_files,
+    }
     for kind, find in finders.items():
         version = None if versions is None else versions.get(store.uri(artifact, kind=kind))
         found = find(artifact, version) if version or versions is None else None

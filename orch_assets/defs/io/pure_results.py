@@ -17,7 +17,7 @@ from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.previous_results import stored_document, stored_version
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.errors import ArtifactCorruptError, StoreError
-from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER, SPLIT
+from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER, SPLIT, STORED
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.refreshing import CARRIED_FORWARD, PreviousResult
 from orch_assets.stores.made_alike import MADE_BY, is_made_alike
@@ -98,6 +98,11 @@ class PureResults:
             return None
         if not all(_is_alike(part, provenance) and part.inputs == inputs for part in parts):
             return None
+        try:
+            for part in parts:
+                part.mend_copies()
+        except StoreError:  # publishing says what is wrong
+            return None
         return {**of_the_artifact(event), REFRESH: dg.MetadataValue.text(CARRIED_FORWARD)}
 
     def _inputs(self, pipeline: StudyPipeline, study_key: str) -> dict[str, str] | None:
@@ -115,16 +120,18 @@ class PureResults:
 
     def _taken(self, table_type: str, name: str, study_key: str) -> dict[str, str] | None:
         uri, made = self.uris.get((name, study_key)), self.versions.get((name, study_key))
-        if uri is None or table_type not in {PANDAS, ARROW, READER, SPLIT}:
+        if uri is None or table_type not in {PANDAS, ARROW, READER, SPLIT, STORED}:
             return None
         if made is None:
             made = {each.uri: each.version for each in self._parts(name, study_key)}
-            expects_two = table_type == SPLIT and (name, study_key) not in self.none_withheld
+            expects_two = (
+                table_type in {SPLIT, STORED} and (name, study_key) not in self.none_withheld
+            )
             if len(made) < 1 + expects_two:
                 return None
         if uri not in made:
             return None
-        return dict(made) if table_type == SPLIT else {uri: made[uri]}
+        return dict(made) if table_type in {SPLIT, STORED} else {uri: made[uri]}
 
     def _parts(self, name: str, study_key: str, uri: str | None = None) -> "list[DescribedVersion]":
         """Return the stored parts of a result, the open one first; empty without that.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orch_assets.errors import UnstorableValueError
+from orch_assets.exports.table_export import TableExport
 from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json
 from orch_assets.marked_names import named_type
 from orch_assets.orchestration.defining.received_types import ARROW, PANDAS, READER
@@ -71,7 +72,9 @@ def as_result(returned: Any) -> Any:
         return replace(returned, **parts)
     if is_document(returned):
         return _as_bytes(returned if isinstance(returned, Document) else Document(returned))
-    return returned if is_tabular(returned) else _as_plain(returned)
+    if is_tabular(returned) or isinstance(returned, TableExport):
+        return returned
+    return _as_plain(returned)
 
 
 def _as_plain(returned: Any) -> Any:
@@ -96,6 +99,8 @@ def handed_on(value: Any) -> bool:
     Parquet preserves only dictionary columns of text, and CSV preserves none, so the order of other
     dictionaries is lost.
     """
+    if isinstance(value, TableExport):
+        return False
     if isinstance(value, Document):
         return True
     members = list(value.values()) if isinstance(value, Mapping) else [value]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import dagster as dg
@@ -18,6 +19,8 @@ from orch_assets.defs.discovery import (
     discover_pipelines,
     marked_pipelines,
 )
+from orch_assets.defs.exports.account_export import build_account_export
+from orch_assets.defs.exports.export_pipelines import OF_ACCOUNT, export_pipelines
 from orch_assets.defs.graph import build_study_graph, build_together_graphs, runs_on_request
 from orch_assets.defs.io.io_manager import StudyIOManager
 from orch_assets.defs.location.location_parts import (
@@ -51,6 +54,7 @@ def build_definitions(
     settings: LocationSettings | None = None,
     per_study: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     pool: str | None = None,
+    exports: Collection[str] | None = None,
 ) -> dg.Definitions:
     """Return a code location with shipped pipelines and your own.
 
@@ -71,6 +75,8 @@ def build_definitions(
             ``{"ONC-301": {"labs": {"days": 14}}}``. Those of the file ``ORCH_STUDIES_FILE`` count
             more, and those of a run count most. A wrong one fails the pipelines that have settings,
             for that study alone.
+        exports: Formats in which ``form_tables`` is exported, an asset for each, such as
+            ``["xpt", "xlsx"]``. None leaves that to the settings.
         pool: A Dagster pool that limits the runs of the study graph; None for no limit. A pipeline
             with one execution for all studies isn't in it.
 
@@ -81,6 +87,8 @@ def build_definitions(
             restricted one hasn't.
     """
     settings = settings or LocationSettings.from_environment()
+    if exports is not None:
+        settings = replace(settings, exports=tuple(exports))
     theirs = LocationParts(
         assets=[*assets],
         checks=[*checks],
@@ -90,7 +98,8 @@ def build_definitions(
     )
     own = dict(resources or {})
     our_resources = _our_resources(own)
-    found = _pipelines(pipelines, shipped, {**our_resources, **own})
+    sources_of_all = [*as_sources(pipelines), *export_pipelines(settings.exports)]
+    found = _pipelines(sources_of_all, shipped, {**our_resources, **own})
     sources = SettingSources(per_study or {}, settings.studies_file)
     ours = _our_definitions(found, settings, sources, pool)
     check_names(ours, theirs)
@@ -181,8 +190,9 @@ def _our_definitions(
     study_pipelines = _main_job(graphs, pipelines)
     refresh_results = dg.define_asset_job("refresh_study_results", selection=[study_results])
     schedule = settings.cron_and_zone()
+    accounts = [build_account_export()] if OF_ACCOUNT in settings.exports else []
     return LocationParts(
-        assets=[*graphs, study_results, *build_deployments(pipelines)],
+        assets=[*graphs, study_results, *build_deployments(pipelines), *accounts],
         checks=[],
         jobs=[study_pipelines, refresh_results, build_sync_job()],
         sensors=[

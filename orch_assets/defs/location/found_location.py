@@ -5,7 +5,6 @@ import inspect
 import sys
 import traceback
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -23,6 +22,7 @@ from orch_assets.defs.dagster_internals import (
 from orch_assets.defs.location.graph_assets import broken_of, graph_keys_of
 from orch_assets.defs.location.location_targets import OPTION, LocationTarget, location_target
 from orch_assets.errors import OrchAssetsError, SettingError
+from orch_assets.lazy import cached_property
 
 _REPOSITORY: Final = "__repository__"
 

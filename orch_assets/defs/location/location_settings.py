@@ -3,6 +3,7 @@
 None of them is a secret, because Dagster keeps definitions in memory and shows them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,8 +12,11 @@ import dagster as dg
 
 from orch_assets.defs import environment as settings
 from orch_assets.errors import SettingError
+from orch_assets.exports.export_format import FORMATS
+from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
 _SCHEDULE: Final = "ORCH_SCHEDULE"
+_EXPORTS: Final = "ORCH_EXPORTS"
 _FORM: Final = "Give five cron fields and, if it isn't UTC, a time zone: `0 5 * * * Europe/Berlin`."
 
 
@@ -26,12 +30,14 @@ class LocationSettings:
         automation: Whether the sensors that start runs are switched on.
         studies_per_run: Number of studies in one run; None means one run for all.
         studies_file: The file with settings for single studies; None means none.
+        exports: Formats in which form tables are exported, an asset for each.
     """
 
     schedule: str | None = None
     automation: bool = False
     studies_per_run: int | None = None
     studies_file: Path | None = None
+    exports: Sequence[str] = ()
 
     @classmethod
     def from_environment(cls) -> "LocationSettings":
@@ -46,10 +52,11 @@ class LocationSettings:
             automation=settings.switch("ORCH_AUTOMATION"),
             studies_per_run=settings.number("ORCH_STUDIES_PER_RUN", least=1),
             studies_file=Path(file) if file else None,
+            exports=tuple((settings.text(_EXPORTS) or "").replace(",", " ").split()),
         )
 
     def __post_init__(self) -> None:
-        """Check the schedule and the number.
+        """Check the schedule, the number and the formats.
 
         Raises:
             SettingError: One of them is wrong.
@@ -58,6 +65,13 @@ class LocationSettings:
             raise SettingError(
                 "studies_per_run", f"must be at least 1, not {self.studies_per_run}."
             )
+        for name in self.exports:
+            if name not in FORMATS:
+                hint = did_you_mean(closest_key(name, FORMATS))
+                raise SettingError(
+                    _EXPORTS,
+                    f"names {name!r}, which is not a format.{hint} Use {', '.join(FORMATS)}.",
+                )
         self.cron_and_zone()
 
     @property

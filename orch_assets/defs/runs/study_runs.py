@@ -5,7 +5,6 @@ Only a run that has ended, and in which nothing of the study failed, can be mark
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import dagster as dg
 
@@ -16,6 +15,7 @@ from orch_assets.defs.runs.abandoned_runs import UnfinishedRun, unfinished_runs
 from orch_assets.defs.runs.earlier_results import newest_materializations, records_of_run
 from orch_assets.defs.runs.run_states import is_backfill_requested
 from orch_assets.errors import ArtifactNotFoundError, MarkError
+from orch_assets.lazy import cached_property
 from orch_assets.stores import ArtifactKind, PipelineStore
 
 _MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION

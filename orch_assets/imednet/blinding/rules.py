@@ -6,8 +6,9 @@ count too. Everything else is withheld: a variable whose flag is true or missing
 form that the dictionary does not list.
 """
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+
+from orch_assets.lazy import cached_property
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import DictionaryChangedError
 from orch_assets.imednet.blinding.masking import mask_of, replaced, rows_of
 from orch_assets.imednet.blinding.rules import SYSTEM_KEYS, BlindingRules
+from orch_assets.lazy import cached_property
 from orch_assets.study import current_run
 
 if TYPE_CHECKING:

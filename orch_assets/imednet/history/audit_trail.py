@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import StoredTable
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 import functools
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import (
@@ -20,6 +19,7 @@ from orch_assets.imednet.refresh.recent_revisions import ChangedRows
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
 from orch_assets.imednet.refresh.side_reading import beside
 from orch_assets.imednet.refresh.table_state import before
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import COUNTED, RowChanges
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """The IDs and dates of an earlier version: all that is read of it before it is merged."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orch_assets.imednet.blinding.masking import mask_of, one_array
 from orch_assets.imednet.refresh.endpoint_rules import EndpointRule
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import RowChanges, StoredTable
 
 if TYPE_CHECKING:

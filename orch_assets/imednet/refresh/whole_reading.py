@@ -5,7 +5,6 @@ The newest rows are kept meanwhile: the next refresh recognizes by them that not
 
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from orch_assets.errors import RegistryNotFoundError
@@ -13,6 +12,7 @@ from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.earlier_rows import EarlierRows, dated_since
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
 from orch_assets.imednet.refresh.table_state import NewestRows, before
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import RowChanges
 
 if TYPE_CHECKING:

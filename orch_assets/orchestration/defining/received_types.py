@@ -8,6 +8,7 @@ ARROW: Final = "pyarrow.Table"
 READER: Final = "pyarrow.RecordBatchReader"
 SPLIT: Final = "orch_assets.SplitTable"
 HISTORY: Final = "orch_assets.TableHistory"
+STORED: Final = "orch_assets.StoredTables"
 _TABLE_TYPES: Final = {
     "pa.Table": ARROW,
     ARROW: ARROW,
@@ -17,6 +18,8 @@ _TABLE_TYPES: Final = {
     SPLIT: SPLIT,
     "TableHistory": HISTORY,
     HISTORY: HISTORY,
+    "StoredTables": STORED,
+    STORED: STORED,
 }
 
 _OR_NONE: Final = " | None"

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
 from typing import Final
 
+from orch_assets.lazy import cached_property
 from orch_assets.orchestration.reporting.matrix import (
     FAILURE_MARK,
     SKIPPED_MARK,

@@ -11,9 +11,9 @@ through its parameters, and what is read inside ``noting_inputs()``.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from orch_assets.lazy import cached_property
 from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.formats.table_files import TableFiles

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores.artifacts import SetIndex
 from orch_assets.stores.backends.base import Backend
-from orch_assets.stores.object_keys import ArtifactKeys, ParsedKey, parse_key
+from orch_assets.stores.object_keys import INDEX_EXTENSIONS, ArtifactKeys, ParsedKey, parse_key
 from orch_assets.stores.spooling import sha256_of
 
 
@@ -20,9 +20,10 @@ class ArtifactObjects:
         is_named: Whether a name of the store leads to it.
         has_current: Whether the current object exists.
         versions: SHA-256 of the stored versions.
-        members: SHA-256 of the stored tables of a set.
+        members: SHA-256 of the stored tables of a set, or of stored files.
         manifests: Keys of the entries, oldest first, by version.
         places: Numbers of the places that were claimed.
+        readable: Names of the objects that say which members are copied; see ``readable_files``.
     """
 
     keys: ArtifactKeys
@@ -32,12 +33,13 @@ class ArtifactObjects:
     members: set[str] = field(default_factory=set)
     manifests: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     places: set[int] = field(default_factory=set)
+    readable: set[str] = field(default_factory=set)
 
     def __len__(self) -> int:
         """Return the number of objects."""
         entries = sum(map(len, self.manifests.values()))
         data = len(self.versions) + len(self.members)
-        return self.has_current + data + entries + len(self.places)
+        return self.has_current + data + entries + len(self.places) + len(self.readable)
 
 
 def collect_objects(backend: Backend, folder: str, prefix: str) -> list[ArtifactObjects]:
@@ -60,6 +62,8 @@ def collect_objects(backend: Backend, folder: str, prefix: str) -> list[Artifact
             objects.manifests[parsed.sha256].append(key)
         elif parsed.role == "places":
             objects.places.add(int(key.rpartition("/")[2]))
+        elif parsed.role == "readable":
+            objects.readable.add(key.rpartition("/")[2])
         else:
             (objects.versions if parsed.role == "versions" else objects.members).add(parsed.sha256)
     return [artifacts[current] for current in sorted(artifacts)]
@@ -70,9 +74,10 @@ def find_objects(
 ) -> Iterator[tuple[str, ParsedKey]]:
     """Yield the artifacts' objects below a folder, in order of their keys."""
     listed = set(backend.list(folder, hidden=hidden))
+    members = _ReadableMembers(backend, listed)
     for key in sorted(listed):
         parsed = parse_key(key, prefix)
-        if parsed is None:
+        if parsed is None or (parsed.role == "current" and members.has(key, parsed)):
             continue
         # A case-insensitive disk lists a folder in the spelling in which it was created. The same
         # object is then also found under the artifact's own key.
@@ -81,6 +86,34 @@ def find_objects(
             yield own, parse_key(own, prefix) or parsed
         else:
             yield key, parsed
+
+
+class _ReadableMembers:
+    """Tells copies of the members of sets and files from artifacts.
+
+    No name leads to such a copy. Its folder is that of an index.
+
+    Args:
+        backend: Holds the bytes.
+        listed: Keys that are known to exist.
+    """
+
+    def __init__(self, backend: Backend, listed: set[str]) -> None:
+        self._backend = backend
+        self._listed = listed
+        self._folders: dict[str, bool] = {}
+
+    def has(self, key: str, parsed: ParsedKey) -> bool:
+        """Return whether there is such a copy at a key."""
+        folder = key.rpartition("/")[0]
+        if parsed.is_named or not folder:
+            return False
+        if folder not in self._folders:
+            indexes = {f"{folder}.{each}" for each in INDEX_EXTENSIONS}
+            is_listed = bool(indexes & self._listed)
+            is_index = is_listed or bool(self._backend.extensions(folder, INDEX_EXTENSIONS))
+            self._folders[folder] = is_index
+        return self._folders[folder]
 
 
 def stored_hash(backend: Backend, key: str) -> str | None:
@@ -93,6 +126,6 @@ def stored_hash(backend: Backend, key: str) -> str | None:
 
 
 def stored_members(backend: Backend, keys: ArtifactKeys, version: str) -> set[str]:
-    """Return the SHA-256 of each table that a stored version of a set consists of."""
+    """Return the SHA-256 of each table or file that a stored version consists of."""
     with backend.open(keys.version(version)) as file:
         return SetIndex.read(file).hashes()

@@ -13,11 +13,11 @@ redaction completes.
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.json_values import to_json
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import StoredTable
 from orch_assets.stores.artifacts import ArtifactKind, SetIndex, StorageFormat
 from orch_assets.stores.backends.base import Backend
@@ -167,7 +167,7 @@ class Redaction:
                     files, file, manifest.content, rewrite, keys, keys.version
                 )
             index = SetIndex.read(file)
-        files, members = self._files[index.format], {}
+        files, members = self._files[StorageFormat(index.format)], {}
         for name, content in index.members.items():
             with self._publisher.open_member(keys, content.sha256) as table:
                 members[name] = self._rewritten_table(
@@ -257,7 +257,8 @@ class Redaction:
         As long as there is an entry, the next redaction finds it.
         """
         others = {*self._versions(keys)} - {version}
-        if keys.kind == ArtifactKind.SET:
+        if keys.has_members:
+            self._publisher.readable.mend_current(keys)  # the copies may still be this version's
             used = self._members(keys, others)
             for member in self._members(keys, [version]) - used:
                 self._backend.delete(keys.member(member))

@@ -16,6 +16,7 @@ from orch_assets.stores.maintenance.inventory import (
     stored_members,
 )
 from orch_assets.stores.manifest import Entry, Manifest, manifests_of
+from orch_assets.stores.members.readable_files import BEGUN
 from orch_assets.stores.object_keys import ArtifactKeys, below
 from orch_assets.stores.order.marks import Marks
 from orch_assets.stores.order.places import Place
@@ -72,6 +73,9 @@ class Retention:
         plans = [self._plan(objects, retained, entries) for objects in chosen]
         if any(plan.manifests or plan.data or plan.surplus or plan.places for plan in plans):
             self._check_permission()
+        for objects in chosen:
+            if any(name.startswith(BEGUN) for name in objects.readable):
+                self._publisher.readable.mend_current(objects.keys)
         return [uri for plan in plans for uri in self._carry_out(plan)]
 
     def _entries(self, objects: ArtifactObjects) -> list[Entry]:

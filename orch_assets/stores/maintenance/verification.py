@@ -1,5 +1,6 @@
 """Reading everything that is stored, and reporting what is not as it was published."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,7 @@ from orch_assets.stores.maintenance.inventory import (
     stored_hash,
     stored_members,
 )
+from orch_assets.stores.members.readable_files import BEGUN
 from orch_assets.stores.names import leads_from_below
 from orch_assets.stores.object_keys import ArtifactKeys, inside, mark_prefix
 from orch_assets.stores.order.marks import Marks
@@ -115,8 +117,21 @@ class Verification:
             problem = self._bytes_problem(keys.member(sha256), sha256)
             leftover = not problem and used is not None and sha256 not in used
             yield self._problem(objects, keys.member(sha256), problem, leftover=leftover)
+        for name in sorted(objects.readable):
+            is_begun = name.startswith(BEGUN)
+            yield self._problem(objects, f"{keys.readable}/{name}", None, leftover=is_begun)
+        if keys.has_members and current in objects.versions:
+            yield from self._readable_checks(objects)
         if objects.has_current:
             yield self._problem(objects, keys.current, self._current_problem(objects, current))
+
+    def _readable_checks(self, objects: ArtifactObjects) -> Iterator[Problem | None]:
+        found = []
+        # What the index lacks, or that it is none, is reported as damage of its version.
+        with contextlib.suppress(ArtifactNotFoundError, ValueError, KeyError, TypeError):
+            found = [*self._publisher.readable.problems(objects.keys)]
+        for key, problem in found:
+            yield self._problem(objects, key, problem)
 
     def _mark_checks(
         self, marks: Iterable[str], folder: str, artifacts: Iterable[ArtifactObjects]
@@ -191,7 +206,7 @@ class Verification:
                 return self._problem(objects, key, None, leftover=True)
         elif not problem:
             missing = sorted(self._members_of(objects, sha256) - objects.members)
-            problem = f"its tables are missing: {', '.join(missing)}" if missing else None
+            problem = f"its members are missing: {', '.join(missing)}" if missing else None
         return self._problem(objects, key, problem)
 
     def _bytes_problem(self, key: str, sha256: str) -> str | None:
@@ -213,8 +228,9 @@ class Verification:
             return None
 
     def _members_of(self, objects: ArtifactObjects, sha256: str) -> set[str]:
-        is_set = objects.keys.kind == "set"
-        return stored_members(self._backend, objects.keys, sha256) if is_set else set()
+        if not objects.keys.has_members:
+            return set()
+        return stored_members(self._backend, objects.keys, sha256)
 
     def _has_manifest(self, objects: ArtifactObjects, sha256: str) -> bool:
         # An artifact may have been published since the objects were listed.

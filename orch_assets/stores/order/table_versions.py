@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import cached_property
 
 from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.lazy import cached_property
 from orch_assets.refreshing import PublishedVersion
 from orch_assets.stores.lineage import note_input
 from orch_assets.stores.object_keys import ArtifactKeys

@@ -12,12 +12,19 @@ from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from orch_assets import build_definitions
+from orch_assets.defs.location.graph_assets import graph_keys_of
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.errors import SettingError
 from orch_assets_tests.defs.instances import temporary_instance
 from orch_assets_tests.support.processes import Home
 
-VARIABLES = ("ORCH_SCHEDULE", "ORCH_AUTOMATION", "ORCH_STUDIES_PER_RUN", "ORCH_STUDIES_FILE")
+VARIABLES = (
+    "ORCH_SCHEDULE",
+    "ORCH_AUTOMATION",
+    "ORCH_STUDIES_PER_RUN",
+    "ORCH_STUDIES_FILE",
+    "ORCH_EXPORTS",
+)
 BOOKKEEPING = {"study_results_sensor", "study_alerts_sensor", "study_freshness_sensor"}
 
 
@@ -55,13 +62,16 @@ def test_each_variable_is_read(read):
         ORCH_AUTOMATION="on",
         ORCH_STUDIES_PER_RUN="50",
         ORCH_STUDIES_FILE="studies.yaml",
+        ORCH_EXPORTS="xpt, dataset-json",
     )
     assert settings == LocationSettings(
         schedule="30 4 * * 1-5 Europe/Berlin",
         automation=True,
         studies_per_run=50,
         studies_file=Path("studies.yaml"),
+        exports=("xpt", "dataset-json"),
     )
+
     assert settings.cron_and_zone() == ("30 4 * * 1-5", "Europe/Berlin")
 
 
@@ -177,3 +187,24 @@ def test_a_switched_on_schedule_asks_for_each_of_its_ticks():
                 (request,) = schedule(context)
             keys.add(request.run_key)
     assert len(keys) == 2
+
+
+def test_a_wrong_format_of_exports_is_refused_with_a_near_name(read):
+    with pytest.raises(SettingError) as raised:
+        read(ORCH_EXPORTS="csv,xlxs")
+    expected = "ORCH_EXPORTS names 'xlxs', which is not a format. Did you mean xlsx? Use xpt, xpt8,"
+    assert str(raised.value).startswith(expected)
+
+
+def test_each_export_is_an_asset_of_the_study_graph_and_duckdb_one_over_all_studies():
+    defs = build_definitions(settings=LocationSettings(exports=("dataset-json",)), exports=None)
+    assert dg.AssetKey("form_tables_dataset_json") in graph_keys_of(defs)
+    defs = build_definitions(settings=LocationSettings(), exports=["csv", "duckdb"])
+    assert dg.AssetKey("form_tables_csv") in graph_keys_of(defs)
+    graph = defs.resolve_asset_graph()
+    account = graph.get(dg.AssetKey("form_tables_duckdb"))
+    assert not account.is_partitioned
+    assert account.parent_keys == {dg.AssetKey("form_tables")}
+    job = defs.resolve_job_def("study_pipelines")
+    assert dg.AssetKey("form_tables_csv") in job.asset_layer.executable_asset_keys
+    assert dg.AssetKey("form_tables_duckdb") not in job.asset_layer.executable_asset_keys

@@ -1,0 +1,111 @@
+"""``form_tables_duckdb``: the form tables of all studies in one file.
+
+It runs on request, and isn't part of ``study_pipelines``: it is written as a whole, so it would be
+written again after each run of a single study.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from orch_assets.defs.exports.current_forms import FORM_TABLES, skipped_studies, stored_set
+from orch_assets.defs.exports.export_pipelines import OF_ACCOUNT, export_asset_name
+from orch_assets.defs.exports.stored_exports import publish_export
+from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.event_metadata import ROW_COUNT, URI
+from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
+from orch_assets.defs.set_in_code import NOTHING
+from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.exports.stored_forms import stored_forms
+from orch_assets.exports.table_export import TableExport
+from orch_assets.stores import derived_from, published_by
+from orch_assets.version import source_digest
+
+if TYPE_CHECKING:
+    from orch_assets.stores import PipelineStore
+    from orch_assets.stores.stored_versions import SetVersion
+
+ACCOUNT_KEY: Final = dg.AssetKey(export_asset_name(OF_ACCOUNT))
+# A fact in the manifest: what wrote the file. Another release may write it otherwise.
+_WRITTEN_BY: Final = "written_by"
+
+
+def build_account_export() -> dg.AssetsDefinition:
+    """Return the asset ``form_tables_duckdb``."""
+
+    @dg.asset(
+        key=ACCOUNT_KEY,
+        deps=[FORM_TABLES],
+        group_name="exports",
+        kinds={"duckdb"},
+        description="The form tables of all studies in one DuckDB file: a schema for each study, "
+        "and a view for each form over all studies. It is made on request. Studies without form "
+        "tables are in its metadata. Withheld variables are in the file of the same name in the "
+        "restricted store.",
+        required_resource_keys={"io_manager", "restricted_io_manager"},
+        config_schema=NOTHING,
+    )
+    @cancelled_by_ctrl_c
+    def form_tables_duckdb(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        studies = context.instance.get_dynamic_partitions(STUDIES_NAME)
+        skipped = skipped_studies(context.instance, studies)
+        asked = [each for each in studies if each not in skipped]
+        resources = context.resources
+        restricted = resources.restricted_io_manager.pipeline_store()
+        run = {"run": context.run.run_id, "asset": ACCOUNT_KEY.to_user_string()}
+        run[_WRITTEN_BY] = source_digest() or ""
+        _, withheld = _published(restricted, asked, run, restricted=True)  # readers of the open
+        missing, metadata = _published(resources.io_manager.pipeline_store(), asked, run)
+        if missing:
+            context.log.warning("%d of %d studies have no form tables.", len(missing), len(asked))
+        return dg.MaterializeResult(
+            metadata={
+                **metadata,
+                "withheld_uri": withheld[URI],
+                "withheld_sha256": withheld["sha256"],
+                "withheld_rows": withheld[ROW_COUNT],
+                "studies": len(asked) - len(missing),
+                "studies_missing": dg.MetadataValue.json(missing),
+                "studies_skipped": dg.MetadataValue.json(sorted(skipped)),
+            }
+        )
+
+    return form_tables_duckdb
+
+
+def _published(
+    store: "PipelineStore",
+    studies: Iterable[str],
+    facts: Mapping[str, str],
+    *,
+    restricted: bool = False,
+) -> tuple[list[str], dict[str, Any]]:
+    """Publish the file of a store, unless it is still right; return what it lacks, and metadata."""
+    sets: dict[str, SetVersion] = {}
+    missing = []
+    for study_key in studies:
+        try:
+            sets[study_key] = stored_set(store, study_key)
+        except ArtifactNotFoundError:
+            missing.append(study_key)
+    name = artifact_name(ACCOUNT_KEY, None)
+    inputs = {each.uri: each.version for each in sets.values()}
+    previous = store.previous_files(name)
+    if previous is not None and previous.inputs == inputs and _is_alike(previous, facts):
+        return missing, _metadata(previous.uri, previous.version, previous.num_rows)
+    tables = [table for key, each in sets.items() for table in stored_forms(key, each)]
+    export = TableExport(OF_ACCOUNT, tables, None, restricted=restricted)
+    with published_by(facts), derived_from(inputs):
+        published, about = publish_export(store, export, name)
+    return missing, {**_metadata(published.uri, published.sha256, published.rows or 0), **about}
+
+
+def _is_alike(previous: Any, facts: Mapping[str, str]) -> bool:
+    written_by = previous.publication.provenance.get(_WRITTEN_BY)
+    return bool(written_by) and written_by == facts[_WRITTEN_BY]
+
+
+def _metadata(uri: str, sha256: str, rows: int) -> dict[str, Any]:
+    return {URI: dg.MetadataValue.text(uri), "sha256": sha256, ROW_COUNT: rows}

@@ -1,0 +1,1 @@
+"""Excel: a workbook for each study, with a sheet for each form."""

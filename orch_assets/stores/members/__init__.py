@@ -1,0 +1,1 @@
+"""The members of a set or an export, which other tools read where they lie."""

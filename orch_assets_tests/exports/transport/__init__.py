@@ -1,0 +1,1 @@
+"""SAS transport files, read back with pyreadstat and R."""
