@@ -152,6 +152,7 @@ class CsvFile:
         as_text = t.is_timestamp(type_) or t.is_time(type_) or t.is_decimal(type_)
         if as_text or self.one_column:
             return pa.string()
+        # Readers make doubles, for which the digits of a shorter float are too few.
         return pa.float64() if t.is_float32(type_) else type_
 
     def _written(self, cells: "pa.Array") -> "pa.Array":
@@ -163,8 +164,6 @@ class CsvFile:
             cells = iso_texts(cells)
         elif t.is_decimal(cells.type):
             cells = decimal_texts(cells)
-        elif t.is_float32(cells.type):  # whose digits are too few for readers, which make doubles
-            cells = cells.cast(pa.float64())
         return pc.fill_null(cells.cast(pa.string()), "") if self.one_column else cells
 
     def _note_texts(self, batch: "pa.RecordBatch", first_row: int, notes: Notes) -> None:

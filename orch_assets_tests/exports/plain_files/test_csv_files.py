@@ -116,6 +116,23 @@ def test_a_zero_character_is_noted_since_pandas_loses_what_follows(tmp_path: Pat
     assert pd.read_csv(result.path)["A"].tolist() == ["x", "z"]
 
 
+def test_short_floats_have_the_digits_of_doubles(tmp_path: Path) -> None:
+    cells = pa.array([0.1, 1.09765625], pa.float32())
+    rows = pa.table({"A": cells, "B": cells.cast(pa.float64()).cast(pa.float16())})
+    _, *found = read(exported("csv", rows, tmp_path).path)
+    assert found == [["0.10000000149011612", "0.0999755859375"], ["1.09765625", "1.09765625"]]
+
+
+def test_the_first_and_last_nanosecond_are_read_back(tmp_path: Path) -> None:
+    clock = pa.array([-(2**63) + 1, 2**63 - 1])
+    rows = pa.table(
+        {zone or "none": clock.view(pa.timestamp("ns", zone)) for zone in (None, "UTC")}
+    )
+    _, first, last = read(exported("csv", rows, tmp_path).path)
+    assert first == ["1677-09-21T00:12:43.145224193", "1677-09-21T00:12:43.145224193Z"]
+    assert last == ["2262-04-11T23:47:16.854775807", "2262-04-11T23:47:16.854775807Z"]
+
+
 def test_a_long_text_is_read_back(tmp_path: Path) -> None:
     rows = pa.table({"A": ["x" * 5_000_000 + "\n", "y"], "B": [1, 2]})
     assert exported("csv", rows, tmp_path).cells == {}
