@@ -72,8 +72,8 @@ def load(store: "PipelineStore", name: str, table_type: str, as_of: str | None =
         return store.download_json(name, version)
     if kind is ArtifactKind.FILES:
         raise StoreError(
-            f"{_named(name)} has files, which can't be loaded as a table. Take form_tables instead, "
-            "or open a file with store.open_file.",
+            f"{_named(name)} has files, which can't be loaded as a table. Take form_tables "
+            "instead, or open a file with store.open_file.",
             artifact=name,
         )
     if kind in _MEDIA_TYPES:
