@@ -29,13 +29,11 @@ from orch_assets.stores.manifest import (
 )
 from orch_assets.stores.members.readable_files import MemberPublication, ReadableFiles
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.order.places import DELETED, Place
+from orch_assets.stores.order.places import COMPACTED, DELETED, Place
 from orch_assets.stores.order.publication_order import Head, PublicationOrder
 from orch_assets.stores.spooling import HashingFile, Spooled, sha256_of, spool
 from orch_assets.study import publishing
 
-# The end of the name of an object that holds several entries.
-COMPACTED: Final = "-compacted"
 # How often entries are read again if retention compacts them at the same time.
 _MAX_READS: Final = 5
 

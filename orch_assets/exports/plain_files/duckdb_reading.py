@@ -1,6 +1,6 @@
 """Reads files with DuckDB in bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,22 +37,35 @@ def duckdb_batches(
     Raises:
         ExportMismatchError: DuckDB can't read the file, or a cell isn't of its type.
     """
+    with needing("exports"):
+        import duckdb
+    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+        yield from query_batches(connection, table, schema, query, [str(path)])
+
+
+def query_batches(
+    connection: Any,
+    table: ExportedTable,
+    schema: "pa.Schema",
+    query: str,
+    parameters: Sequence[object] = (),
+) -> "Iterator[pa.RecordBatch]":
+    """Yield the rows of a query on a connection; otherwise as :func:`duckdb_batches`."""
     import pyarrow as pa
 
     with needing("exports"):
         import duckdb
     failed = False
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
-        try:
-            rows = connection.sql(query, params=[str(path)])
-            for batch in one_ahead(_reader(rows)):
-                columns = [
-                    _in_type(cells, field.type)
-                    for cells, field in zip(batch.columns, schema, strict=True)
-                ]
-                yield pa.record_batch(columns, schema=schema)
-        except (duckdb.Error, pa.ArrowException, ValueError):
-            failed = True  # the error's text may hold a value
+    try:
+        rows = connection.sql(query, params=[*parameters])
+        for batch in one_ahead(_reader(rows)):
+            columns = [
+                _in_type(cells, field.type)
+                for cells, field in zip(batch.columns, schema, strict=True)
+            ]
+            yield pa.record_batch(columns, schema=schema)
+    except (duckdb.Error, pa.ArrowException, ValueError):
+        failed = True  # the error's text may hold a value
     if failed:
         raise ExportMismatchError(table.study_key, table.name)
 

@@ -11,20 +11,23 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.manifest import Entry
 from orch_assets.stores.object_keys import ArtifactKeys
-from orch_assets.stores.order.places import Place
-from orch_assets.stores.publishing import COMPACTED, Publisher
+from orch_assets.stores.order.places import COMPACTED, Place
+
+if TYPE_CHECKING:
+    from orch_assets.stores.publishing import Publisher
 
 
 class Compaction:
     """Compacts entries of an artifact."""
 
-    def __init__(self, publisher: Publisher, backend: Backend) -> None:
+    def __init__(self, publisher: "Publisher", backend: Backend) -> None:
         self._publisher = publisher
         self._backend = backend
 

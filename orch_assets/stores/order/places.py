@@ -21,6 +21,8 @@ _NAME: Final = re.compile(
 )
 _CLAIM: Final = re.compile(rb"([0-9a-f]{64}|deleted)/(n[0-9a-fT-]+) [0-9a-f]{16}\n")
 _TICK: Final = timedelta(microseconds=1)
+# The end of the name of an object that holds several entries.
+COMPACTED: Final = "-compacted"
 # The end of the name of an entry that redaction wrote, for a version in another one's place.
 REDACTED: Final = "-redacted"
 # What a deletion claims instead of a version.

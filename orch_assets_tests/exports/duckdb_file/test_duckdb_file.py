@@ -1,0 +1,162 @@
+"""The DuckDB file of an account: exact, or noted."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from orch_assets.errors import ArtifactCorruptError, ExportError, ExportMismatchError
+from orch_assets.exports.export_format import format_named
+from orch_assets.exports.export_notes import Notes
+from orch_assets_tests.exports.exporting import exported, exported_table, tables
+
+AE = pa.table({"study_key": ["ONC-301"], "AETERM": ["Headache"], "AEDUR": pa.array([3.5])})
+
+
+def of_study(key, rows, name="AE"):
+    return replace(exported_table(rows), study_key=key, name=name)
+
+
+def account(folder: Path, *found):
+    """Export tables; return a connection to the file, and the notes."""
+    path = folder / "account.duckdb"
+    file = format_named("duckdb").prepare(found, {})
+    with Notes(folder) as notes:
+        file.write(path, notes)
+        file.verify(path)
+        noted = [
+            (each["study_key"], each["column"], each["kind"]) for each in notes.table().to_pylist()
+        ]
+    return duckdb.connect(str(path), read_only=True), noted
+
+
+def test_each_study_has_a_schema_and_each_form_a_view(tmp_path):
+    other = AE.set_column(0, "study_key", pa.array(["CARD-202"]))
+    connection, noted = account(tmp_path, of_study("ONC-301", AE), of_study("CARD-202", other))
+    with connection:
+        assert connection.sql('SELECT "AETERM" FROM "ONC-301"."AE"').fetchall() == [("Headache",)]
+        rows = connection.sql("SELECT study_key, AEDUR FROM AE ORDER BY study_key").fetchall()
+    assert (rows, noted) == ([("CARD-202", 3.5), ("ONC-301", 3.5)], [])
+
+
+def test_a_column_whose_types_differ_is_text_in_the_view_and_noted(tmp_path):
+    other = pa.table({"study_key": ["B"], "AEDUR": pa.array([7], pa.int64())})
+    connection, noted = account(tmp_path, of_study("A", AE), of_study("B", other))
+    with connection:
+        rows = connection.sql("SELECT AEDUR, AETERM FROM AE ORDER BY AEDUR").fetchall()
+        types = connection.sql("SELECT AEDUR FROM B.AE").types
+    assert rows == [("3.5", "Headache"), ("7", None)]
+    assert [str(each) for each in types] == ["BIGINT"]
+    assert noted == [("A", "AEDUR", "type"), ("B", "AEDUR", "type")]
+
+
+def test_a_table_without_the_studys_key_has_it_in_the_view(tmp_path):
+    connection, _ = account(tmp_path, of_study("A", pa.table({"x": [1]})))
+    with connection:
+        assert connection.sql("SELECT * FROM AE").fetchall() == [("A", 1)]
+
+
+def test_labels_are_comments(tmp_path):
+    field = pa.field("AETERM", pa.string(), metadata={"label": "Patient's term"})
+    rows = pa.table([["x"]], schema=pa.schema([field], {"form_name": "Adverse events"}))
+    connection, _ = account(tmp_path, of_study("A", rows))
+    with connection:
+        comments = connection.sql("SELECT comment FROM duckdb_tables() WHERE schema_name = 'A'")
+        assert comments.fetchall() == [("Adverse events",)]
+        views = "SELECT comment FROM duckdb_views() WHERE view_name = 'AE'"
+        assert connection.sql(views).fetchall() == [("Adverse events",)]
+        columns = "SELECT DISTINCT comment FROM duckdb_columns() WHERE column_name = 'AETERM'"
+        assert connection.sql(columns).fetchall() == [("Patient's term",)]
+
+
+def test_names_that_differ_in_case_only_are_made_unique_and_noted(tmp_path):
+    rows = pa.table({"AETERM": ["a"], "aeterm": ["b"], "": ["c"]})
+    connection, noted = account(
+        tmp_path, of_study("ab", rows), of_study("AB", rows), of_study("main", rows)
+    )
+    with connection:
+        for schema in ("ab", "AB_2", "main_2"):
+            query = f'SELECT AETERM, aeterm_2, "column" FROM "{schema}"."AE"'
+            assert connection.sql(query).fetchall() == [("a", "b", "c")]
+    columns = [("aeterm", "name"), ("", "name")]
+    expected = [("ab", *each) for each in columns]
+    expected += [(key, *each) for key in ("AB", "main") for each in [(None, "name"), *columns]]
+    assert noted == expected
+
+
+def test_names_are_quoted(tmp_path):
+    name = 'a"; DROP TABLE x; --'
+    connection, noted = account(tmp_path, of_study('O\'Neil "1"', pa.table({name: ["é"]})))
+    with connection:
+        assert connection.sql('SELECT * FROM "O\'Neil ""1"""."AE"').fetchall() == [("é",)]
+    assert noted == []
+
+
+def test_the_file_says_where_its_tables_come_from_and_what_it_lacks(tmp_path):
+    cells = pa.array([1_000_000_001], pa.int64()).view(pa.timestamp("ns", "UTC"))
+    connection, noted = account(tmp_path, of_study("A", pa.table({"record_id": [9], "at": cells})))
+    with connection:
+        sources = connection.sql("SELECT study_key, form, rows, version FROM export_sources")
+        assert sources.fetchall() == [("A", "AE", 1, "ab" * 32)]
+        notes = connection.sql('SELECT form, record_id, "row", "column", kind FROM export_notes')
+        assert notes.fetchall() == [("AE", 9, 1, "at", "rounded")]
+    assert noted == [("A", "at", "rounded")]
+
+
+def test_a_form_named_like_a_table_of_the_file_has_another_view(tmp_path):
+    connection, _ = account(tmp_path, of_study("A", AE, "export_notes"))
+    with connection:
+        assert connection.sql("SELECT AETERM FROM export_notes_2").fetchall() == [("Headache",)]
+
+
+def test_a_table_without_columns_is_refused(tmp_path):
+    with pytest.raises(ExportError, match="'AE' of study ONC-301 has no columns"):
+        format_named("duckdb").prepare([exported_table(pa.table({}))], {})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pa.table({"x": [1, 3]}),
+        pa.table({"x": [1, None]}),
+        pa.table({"x": [1]}),
+        pa.table({"x": [1, 2, 3]}),
+        pa.table({"x": pa.array([1, 2], pa.int32())}),
+    ],
+    ids=["cell", "null", "short", "long", "type"],
+)
+def test_another_table_is_found(tmp_path, other):
+    done = exported("duckdb", other, tmp_path)
+    file = format_named("duckdb").prepare([exported_table(pa.table({"x": [1, 2]}))], {})
+    with pytest.raises(ExportMismatchError):
+        file.verify(done.path)
+
+
+def test_an_error_of_the_store_is_not_hidden_by_duckdb(tmp_path):
+    def broken():
+        yield from pa.table({"x": [1]}).to_batches()
+        raise ArtifactCorruptError("The bytes differ.")
+
+    table = replace(exported_table(pa.table({"x": [1, 2]})), open_batches=broken)
+    with Notes(tmp_path) as notes, pytest.raises(ArtifactCorruptError, match="The bytes differ"):
+        format_named("duckdb").prepare([table], {}).write(tmp_path / "a.duckdb", notes)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=tables())
+def test_any_table_is_exact_or_noted(tmp_path, rows):
+    """Each cell that isn't noted is what Python's own types say."""
+    done = exported("duckdb", rows, tmp_path)
+    with duckdb.connect(str(done.path), read_only=True) as connection:
+        found = connection.sql('SELECT * FROM "ONC-301"."AE"').fetchall()
+    assert len(found) == rows.num_rows
+    for position, field in enumerate(rows.schema):
+        if not (pa.types.is_integer(field.type) or pa.types.is_string(field.type)):
+            continue
+        cells = rows.column(position).to_pylist()
+        assert [row[position] for row in found] == cells
