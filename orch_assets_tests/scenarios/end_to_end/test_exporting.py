@@ -157,6 +157,7 @@ def test_forms_ignore_case_and_those_that_are_gone_are_removed_but_no_foreign_fi
     [
         (("--format", "xlxs"), "xlxs is not a format. Did you mean xlsx?"),
         (("--format", "csv", "--study", "ONC-30"), "Did you mean ONC-301?"),
+        (("--format", "csv", "--as-of", "2026-03-31"), "as_of has no time zone"),
         (("--format", "csv", "--form", "rond"), "rond is not a form of these studies. Did you"),
     ],
 )
@@ -171,10 +172,13 @@ def test_a_study_that_fails_is_named_and_the_others_are_exported(exported):
     account, folder = exported
     first, second, third = account.server.registry.study_keys()
     store_of(account).delete(f"form_tables/{second}", kind="set")
-    done = account.command("export", "--to", str(folder), "--format", "csv")
+    both = ("--format", "csv", "--format", "duckdb")
+    done = account.command("export", "--to", str(folder), *both)
     assert done.code == 1
     assert f"Failed: {second}: form_tables has no result for study {second}." in done.err
     assert {each.name for each in (folder / "csv").iterdir()} == {first, third}
+    assert "Failed: all studies, duckdb: it would lack the studies that failed." in done.err
+    assert not (folder / "duckdb").exists()
 
 
 def test_a_file_in_the_way_and_a_symbolic_link_are_left_as_they_are(exported, tmp_path):
