@@ -16,6 +16,8 @@ def write_transport(
     """Write with pyreadstat, from a polars frame: the faster of the two kinds that it takes."""
     frame = pl.from_arrow(pa.Table.from_batches(batches, schema))
     assert isinstance(frame, pl.DataFrame)
+    if version == 5:  # eight letters
+        frame.columns = [f"C{number}" for number in range(frame.width)]
     pyreadstat.write_xport(frame, path, table_name="AE", file_format_version=version)
 
 
