@@ -66,6 +66,7 @@ def export(
     from orch_assets.commands.exported_files import ExportedFiles, print_files
 
     formats = _known_formats(formats)
+    _check_moment(as_of)
     with settled_instance() as instance:
         studies = _known_studies(instance, study_keys)
         with location_resources(instance) as resources:
@@ -77,6 +78,17 @@ def export(
             files.write(formats, sets, _known_forms(forms, sets))
     print_files(files)
     return FAILED if files.failures else SUCCEEDED
+
+
+def _check_moment(as_of: str | None) -> None:
+    from orch_assets.stores.order.as_of import moment_of
+    from orch_assets.stores.order.marks import is_moment
+
+    if as_of is not None and is_moment(as_of):
+        try:
+            moment_of(as_of)
+        except ValueError as error:
+            raise click.BadParameter(f"{error} Nothing was exported.") from None
 
 
 def _known_formats(names: Sequence[str]) -> list[str]:

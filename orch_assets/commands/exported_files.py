@@ -69,6 +69,7 @@ class ExportedFiles:
     rows: "list[tuple[str, str, WrittenExport]]" = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    _unread: int = 0
 
     def find(self, studies: Iterable[str], skipped: Mapping[str, str]) -> list[StudySets]:
         """Return the stored tables of studies; the others become failures, or were skipped."""
@@ -77,6 +78,7 @@ class ExportedFiles:
         for study_key in studies:
             if study_key not in skipped:
                 self._isolated(study_key, partial(self._find, study_key, found))
+        self._unread = len(self.failures)
         return found
 
     def write(
@@ -112,7 +114,7 @@ class ExportedFiles:
     def _write_account(
         self, name: str, part: str, sets: Sequence[StudySets], forms: Collection[str] | None
     ) -> None:
-        if self.failures:
+        if self._unread:
             raise click.ClickException(
                 "it would lack the studies that failed. Export the others with --study. An earlier "
                 "file is unchanged."

@@ -70,6 +70,12 @@ def load(store: "PipelineStore", name: str, table_type: str, as_of: str | None =
         kind, version = _kind_and_version(store, name, as_of)
     if kind is ArtifactKind.JSON:
         return store.download_json(name, version)
+    if kind is ArtifactKind.FILES:
+        raise StoreError(
+            f"{_named(name)} has files, which can't be loaded as a table. Take form_tables "
+            "instead, or open a file with store.open_file.",
+            artifact=name,
+        )
     if kind in _MEDIA_TYPES:
         return Document(store.download_document(name, version, kind=kind), _MEDIA_TYPES[kind])
     if kind is ArtifactKind.SET:

@@ -1,17 +1,13 @@
 """``form_tables_duckdb``: one file over all studies, on request, with what it lacks in metadata."""
 
-import json
-import sys
-from types import ModuleType
-
 import dagster as dg
+import duckdb
 import pyarrow as pa
 import pytest
 
 from orch_assets import LocalPipelineStore, Skip, SplitTable, study_pipeline
 from orch_assets.defs.exports.account_export import ACCOUNT_KEY, build_account_export
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.exports.export_format import FileHolds
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.stores import ArtifactKind
 from orch_assets_tests.support.harness import definitions, execute, instance
@@ -20,38 +16,9 @@ FIRST, SECOND, THIRD = "S1", "S2", "S3"
 ARTIFACT = "form_tables_duckdb"
 
 
-class JsonOfAccount:
-    """A format as small as can be: a file for all studies, with their rows."""
-
-    name, extension, holds, reader = "duckdb", "json", FileHolds.ACCOUNT, "json"
-
-    def prepare(self, tables, earlier):
-        self.tables = tables
-        return self
-
-    @property
-    def names(self):
-        return {}
-
-    def write(self, path, notes):
-        path.write_text(json.dumps(self._rows()))
-
-    def verify(self, path):
-        assert json.loads(path.read_text()) == self._rows()
-
-    def _rows(self):
-        return [
-            [each.study_key, each.name, [row for b in each.open_batches() for row in b.to_pylist()]]
-            for each in self.tables
-        ]
-
-
 @pytest.fixture
-def location(tmp_path, monkeypatch):
+def location(tmp_path):
     """A location of ``form_tables`` and the account's file; ``rows`` are those of each study."""
-    module = ModuleType("duckdb_format")
-    module.export_format = lambda _: JsonOfAccount()
-    monkeypatch.setitem(sys.modules, "orch_assets.exports.duckdb_file.duckdb_format", module)
     rows = {FIRST: [1], SECOND: [2], THIRD: [3]}
 
     @study_pipeline
@@ -82,10 +49,16 @@ def materialize(defs, real):
     return {name: each.value for name, each in event.metadata.items()}, result.run_id
 
 
-def read(folder):
+def read(folder, columns="study_key, n"):
+    """Return a store, and the rows of the view over all studies in its file."""
     store = LocalPipelineStore(folder)
-    with store.open_file(ARTIFACT, "account.json") as file:
-        return store, json.loads(file.read())
+    copy = folder / "copy.duckdb"
+    with store.open_file(ARTIFACT, "account.duckdb") as file:
+        copy.write_bytes(file.read())
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        rows = connection.sql(f'select {columns} from "AE" order by all').fetchall()
+    copy.unlink()
+    return store, rows
 
 
 def test_the_file_has_all_studies_and_the_restricted_one_what_is_withheld(location, tmp_path):
@@ -94,9 +67,9 @@ def test_the_file_has_all_studies_and_the_restricted_one_what_is_withheld(locati
         execute(defs, real, FIRST, THIRD)
         metadata, run_id = materialize(defs, real)
     store, rows = read(tmp_path / "artifacts")
-    assert rows == [["S1", "AE", [{"n": 1}]], ["S2", "AE", [{"n": 2}]], ["S3", "AE", [{"n": 3}]]]
-    _, withheld = read(tmp_path / "restricted")
-    assert [each[2] for each in withheld] == [[{"arm": each}] for each in (FIRST, SECOND, THIRD)]
+    assert rows == [(FIRST, 1), (SECOND, 2), (THIRD, 3)]
+    _, withheld = read(tmp_path / "restricted", "study_key, arm")
+    assert withheld == [(each, each) for each in (FIRST, SECOND, THIRD)]
     published = store.previous_files(ARTIFACT)
     sets = [store.previous_members(f"form_tables/{each}") for each in (FIRST, SECOND, THIRD)]
     assert published.inputs == {each.uri: each.version for each in sets}

@@ -172,3 +172,38 @@ def test_strict_fails_only_the_study_that_has_a_note(tmp_path, real):
     assert "type 1" in error
     names = location.store.list_artifacts("form_tables_csv", kind=ArtifactKind.FILES)
     assert names == [f"form_tables_csv/{FIRST}", f"form_tables_csv/{THIRD}"]
+
+
+def test_names_that_an_export_gave_stay_in_later_ones(tmp_path, real):
+    location = Location(tmp_path, formats=["xpt"])
+    ids = {"record_id": [1]}
+    location.tables[FIRST] = {"AE": pa.table({**ids, "adverse_event_two": [2]})}
+    execute(location.defs, real, FIRST)
+    first = location.store.previous_files(f"form_tables_xpt/{FIRST}").state["names"]["AE"]
+    columns = {**ids, "adverse_event_one": [1], "adverse_event_two": [2]}
+    location.tables[FIRST] = {"AE": pa.table(columns)}
+    execute(location.defs, real, FIRST)
+    second = location.store.previous_files(f"form_tables_xpt/{FIRST}").state["names"]["AE"]
+    assert {name: second[name] for name in first} == first
+    assert second["adverse_event_one"] not in first.values()
+
+
+def test_a_pipeline_that_takes_an_export_is_told_what_to_take(tmp_path, real):
+    location = Location(tmp_path)
+    execute(location.defs, real, FIRST)
+
+    @study_pipeline
+    def reader(study_key, sdk, study_logger, form_tables_csv):
+        return {"read": 1}
+
+    exports = export_pipelines(["csv"])
+
+    @study_pipeline
+    def form_tables(study_key, sdk, study_logger):
+        return SplitTable(location.tables[study_key], location.withheld)
+
+    defs = definitions(tmp_path, form_tables, *exports, reader)
+    execute(defs, real, FIRST)
+    error = observations(real, "reader")[FIRST]["error"]
+    assert error.startswith("StoreError: ")
+    assert "has files, which can't be loaded as a table" in error

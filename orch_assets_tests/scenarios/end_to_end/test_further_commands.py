@@ -98,7 +98,7 @@ def test_failures_shows_each_cause_with_its_report_and_a_study_one_by_one(accoun
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "runs", "studies", "failures", "verify", "check", "demo-server"]
+    "command", ["run", "runs", "studies", "failures", "export", "verify", "check", "demo-server"]
 )
 def test_each_command_explains_itself_without_settings(command, capsys, monkeypatch):
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
