@@ -302,7 +302,7 @@ def test_the_public_api_is_exactly_this():
         "SplitTable",
         "StepFunctionsPipeline",
         "StorageFormat",
-            "StoredTables",
+        "StoredTables",
         "StudyContextLogAdapter",
         "StudyMachine",
         "StudyNotFoundError",
