@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         OrchestratorError,
         StudyNotFoundError,
     )
-    from orch_assets.imednet import ImednetSDK, build_form_tables
+    from orch_assets.imednet import ImednetSDK, build_form_tables, partial_dates
     from orch_assets.orchestration import (
         CancelHandle,
         Document,
@@ -80,6 +80,7 @@ _HOMES = {
     "get_current_study": "study",
     "in_study_context": "study",
     "make_study_logger": "study",
+    "partial_dates": "imednet",
     "split_withheld": "orchestration",
     "study_context": "study",
     "study_pipeline": "orchestration",
@@ -116,6 +117,7 @@ __all__ = [
     "get_current_study",
     "in_study_context",
     "make_study_logger",
+    "partial_dates",
     "split_withheld",
     "study_context",
     "study_pipeline",

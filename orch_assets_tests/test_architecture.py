@@ -313,6 +313,7 @@ def test_the_public_api_is_exactly_this():
         "get_current_study",
         "in_study_context",
         "make_study_logger",
+        "partial_dates",
         "split_withheld",
         "study_context",
         "study_pipeline",

@@ -11,7 +11,7 @@ from orch_assets.lazy import attributes_of
 if TYPE_CHECKING:
     from orch_assets.imednet.arrow import arrow_schema
     from orch_assets.imednet.endpoints import METADATA_KEY
-    from orch_assets.imednet.form_tables import build_form_tables
+    from orch_assets.imednet.form_tables import build_form_tables, partial_dates
     from orch_assets.imednet.limiter import RequestLimiter
     from orch_assets.imednet.models import (
         Coding,
@@ -64,6 +64,7 @@ __all__ = [
     "Visit",
     "arrow_schema",
     "build_form_tables",
+    "partial_dates",
 ]
 
 # All other public names are row models.
@@ -76,6 +77,7 @@ _HOMES = dict.fromkeys(__all__, "models") | {
     "RowStream": "streams",
     "arrow_schema": "arrow",
     "build_form_tables": "form_tables",
+    "partial_dates": "form_tables",
 }
 
 __getattr__, __dir__ = attributes_of(__name__, _HOMES)

@@ -34,5 +34,6 @@ depend on the records.
 from orch_assets.imednet.form_tables.build import build_form_tables
 from orch_assets.imednet.form_tables.changed_forms import EarlierForms, FormTables
 from orch_assets.imednet.form_tables.form_table import FormStream
+from orch_assets.imednet.form_tables.partial_dates import partial_dates
 
-__all__ = ["EarlierForms", "FormStream", "FormTables", "build_form_tables"]
+__all__ = ["EarlierForms", "FormStream", "FormTables", "build_form_tables", "partial_dates"]
