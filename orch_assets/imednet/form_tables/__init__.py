@@ -33,7 +33,15 @@ depend on the records.
 
 from orch_assets.imednet.form_tables.build import build_form_tables
 from orch_assets.imednet.form_tables.changed_forms import EarlierForms, FormTables
+from orch_assets.imednet.form_tables.date_patterns import DATE_PATTERNS
 from orch_assets.imednet.form_tables.form_table import FormStream
 from orch_assets.imednet.form_tables.partial_dates import partial_dates
 
-__all__ = ["EarlierForms", "FormStream", "FormTables", "build_form_tables", "partial_dates"]
+__all__ = [
+    "DATE_PATTERNS",
+    "EarlierForms",
+    "FormStream",
+    "FormTables",
+    "build_form_tables",
+    "partial_dates",
+]
