@@ -465,8 +465,8 @@ class StudiesMissingError(StoreError, LookupError):
         groups = {"missing": missing, "skipped": skipped, "older than their newest run": older}
         found = [f"{some(each)} ({what})" for what, each in groups.items() if each]
         super().__init__(
-            f"{asset} is required of all studies, but not of {'; '.join(found)}. Run it for these "
-            "studies, or remove require_all from the input's metadata.",
+            f"This asset requires {asset} for all studies, but it lacks {'; '.join(found)}. Run "
+            f"{asset} for these studies, or remove require_all from the input's metadata.",
             artifact=asset,
         )
 

@@ -135,7 +135,9 @@ def test_a_complete_pool_says_so(tmp_path, real):
 def test_a_required_study_that_is_missing_skipped_or_older_is_named_in_the_error(tmp_path, real):
     asset, seen = pooled(metadata={"require_all": True})
     error = make(tmp_path, asset, real)
-    assert "subjects is required of all studies, but not of D-4, E-5 (missing); " in error
+    assert (
+        "This asset requires subjects for all studies, but it lacks D-4, E-5 (missing); " in error
+    )
     assert "C-3 (skipped); B-2 (older than their newest run)." in error
     asset, _ = pooled(metadata={"require_all": "unless skipped"})
     assert "C-3" not in make(tmp_path, asset, real).partition("Stack Trace")[0]
