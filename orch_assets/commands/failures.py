@@ -7,6 +7,7 @@ import click
 
 from orch_assets.commands.exit_codes import SUCCEEDED
 from orch_assets.commands.location import code_location, settled_instance
+from orch_assets.commands.study_arguments import require_known
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -36,6 +37,10 @@ def failures(run_id: str | None, study_key: str | None) -> int:
 
         runs = _runs(instance, run_id)
         failed = [step for each in runs for step in failed_steps(instance, each)]
+        if study_key is not None:
+            failed = [step for step in failed if step.study_key == study_key]
+            if runs and not failed:  # a retired study may have failed
+                require_known(instance, [study_key], "No failures were shown.")
     if not runs:
         click.echo("No studies have been run yet. Start with `orch-assets run`.")
     else:
@@ -62,7 +67,6 @@ def _causes(failed: "Sequence[FailedStep]") -> str:
 def _of_study(failed: "Sequence[FailedStep]", study_key: str) -> str:
     lines = []
     for each in failed:
-        if each.study_key == study_key:
-            lines.append(f"- {each.pipeline}: {each.text}")
-            lines += [f"  failure report: {each.report}"] if each.report else []
+        lines.append(f"- {each.pipeline}: {each.text}")
+        lines += [f"  failure report: {each.report}"] if each.report else []
     return "\n".join(lines) or f"No pipeline failed for study {study_key}."

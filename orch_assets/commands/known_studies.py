@@ -12,6 +12,7 @@ from orch_assets.commands.location import (
     location_resources,
     read_settings,
 )
+from orch_assets.commands.study_arguments import require_known
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -94,15 +95,9 @@ def retire(study_keys: Sequence[str], *, yes: bool) -> int:
 
 def _to_retire(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> dict[str, str | None]:
     """Return the studies to retire and why; None is the reason for a study that a person named."""
-    from orch_assets.defs.partitions import STUDIES_NAME
     from orch_assets.defs.study_sensor import look_at_registry
-    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
-    known = instance.get_dynamic_partitions(STUDIES_NAME)
-    for key in study_keys:
-        if key not in known:
-            hint = did_you_mean(closest_key(key, known))
-            raise click.BadParameter(f"{key} is not a known study.{hint} Nothing was retired.")
+    require_known(instance, study_keys, "Nothing was retired.")
     if study_keys:
         return dict.fromkeys(study_keys)
     with location_resources(instance) as resources:

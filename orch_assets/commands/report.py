@@ -7,6 +7,7 @@ import click
 
 from orch_assets.commands.exit_codes import NONE_COULD_RUN, SUCCEEDED
 from orch_assets.commands.location import code_location, location_resources, settled_instance
+from orch_assets.commands.study_arguments import require_known
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -32,7 +33,7 @@ def report(study_key: str, path: Path | None) -> int:
     makes no requests to iMednet. Only you can read the file.
     """
     with settled_instance() as instance:
-        _check_known(instance, study_key)
+        require_known(instance, [study_key], "No report was written.")
         made = _report(instance, study_key)
     if made is None:
         click.echo(
@@ -45,16 +46,6 @@ def report(study_key: str, path: Path | None) -> int:
     _write(target, made)
     click.echo(f"Report about study {study_key}: {target}")
     return SUCCEEDED
-
-
-def _check_known(instance: "dg.DagsterInstance", study_key: str) -> None:
-    from orch_assets.defs.partitions import STUDIES_NAME
-    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
-
-    known = instance.get_dynamic_partitions(STUDIES_NAME)
-    if study_key not in known:
-        hint = did_you_mean(closest_key(study_key, known))
-        raise click.BadParameter(f"{study_key} is not a known study.{hint} No report was written.")
 
 
 def _report(instance: "dg.DagsterInstance", study_key: str) -> "StudyReport | None":

@@ -12,6 +12,7 @@ from orch_assets.commands.location import (
     settled_instance,
     store_of,
 )
+from orch_assets.commands.study_arguments import require_known
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -143,15 +144,8 @@ def _described(mark: "Mark", *, is_complete: bool) -> str:
 
 def _known(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> list[str]:
     """Return the chosen studies; all known ones without a choice."""
-    from orch_assets.defs.partitions import STUDIES_NAME
-    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
-
-    known = instance.get_dynamic_partitions(STUDIES_NAME)
-    for key in study_keys:
-        if key not in known:
-            hint = did_you_mean(closest_key(key, known))
-            raise click.BadParameter(f"{key} is not a known study.{hint} Nothing was marked.")
-    return list(dict.fromkeys(study_keys)) or list(known)
+    known = require_known(instance, study_keys, "Nothing was marked.")
+    return list(dict.fromkeys(study_keys)) or known
 
 
 def _study_runs(instance: "dg.DagsterInstance", study_keys: Sequence[str]) -> "StudyRuns":

@@ -92,6 +92,9 @@ def test_failures_shows_each_cause_with_its_report_and_a_study_one_by_one(accoun
     assert account.command("failures", "--run", run_id, "--study", first).out == (
         f"No pipeline failed for study {first}.\n"
     )
+    near = account.command("failures", "--study", f"{first}X")
+    assert near.code == 2
+    assert f"{first}X is not a known study. Did you mean {first}?" in near.err
     unknown = account.command("failures", "--run", "nothing")
     assert unknown.code == 2
     assert "No run has the ID nothing." in unknown.err
