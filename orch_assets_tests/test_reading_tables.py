@@ -65,7 +65,7 @@ def test_a_block_prints_what_the_page_shows(block, exported, monkeypatch):
     elif block.language == "python":
         assert said_by([sys.executable, "-c", block.code], exported) == block.output
     elif shutil.which("Rscript") is None:
-        pytest.skip("R (Rscript) is not installed")
+        pytest.skip("R is not here: install r-base-core and r-cran-foreign")
     else:
         assert said_by(["Rscript", "-e", block.code], exported) == block.output
 
