@@ -73,7 +73,7 @@ def test_the_next_export_takes_the_place_of_the_earlier_one(folder):
     assert (written.rows, written.tables) == (1, 1)
     assert names(folder.path) == {"AE.csv", *SIDE}
     assert is_whole(folder.path)
-    assert (folder.path / "AE.csv").read_text() == '"n"\n7\n'
+    assert (folder.path / "AE.csv").read_text() == '"n"\n"7"\n'
 
 
 @pytest.mark.parametrize("error", [ExportMismatchError(STUDY, "AE"), OSError(28, "PLANTED")])
