@@ -6,7 +6,6 @@ cells, or becomes text. A cell that a format can't hold becomes null, or loses d
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from orch_assets.errors import ExportError
@@ -14,6 +13,7 @@ from orch_assets.exports.cell_texts import decimal_texts, json_texts, packed_tex
 from orch_assets.exports.export_notes import NoteKind, Notes
 from orch_assets.exports.exported_table import ExportedTable
 from orch_assets.exports.plain_types import HeldByFormat, is_binary
+from orch_assets.lazy import cached_property
 from orch_assets.marked_names import named
 
 if TYPE_CHECKING:

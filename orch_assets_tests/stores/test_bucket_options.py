@@ -204,7 +204,7 @@ def test_every_google_object_is_tagged(gcs, gcs_bucket: str) -> None:
     store.upload(FRAME, "x")
     store.publish_set({"a": FRAME}, "x")
     objects = list(gcs.list_blobs(gcs_bucket))
-    assert len(objects) == 9
+    assert len(objects) == 11
     assert {each.metadata["trial"] for each in objects} == {"A + B"}
     assert {len(each.metadata["sha256"]) for each in objects} == {64}
 
