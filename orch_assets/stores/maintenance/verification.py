@@ -120,16 +120,16 @@ class Verification:
         for name in sorted(objects.readable):
             is_begun = name.startswith(BEGUN)
             yield self._problem(objects, f"{keys.readable}/{name}", None, leftover=is_begun)
-        if keys.has_members and current in objects.versions:
-            yield from self._readable_checks(objects)
+        if keys.has_members and current is not None and current in objects.versions:
+            yield from self._readable_checks(objects, current)
         if objects.has_current:
             yield self._problem(objects, keys.current, self._current_problem(objects, current))
 
-    def _readable_checks(self, objects: ArtifactObjects) -> Iterator[Problem | None]:
+    def _readable_checks(self, objects: ArtifactObjects, current: str) -> Iterator[Problem | None]:
         found = []
         # What the index lacks, or that it is none, is reported as damage of its version.
         with contextlib.suppress(ArtifactNotFoundError, ValueError, KeyError, TypeError):
-            found = [*self._publisher.readable.problems(objects.keys)]
+            found = [*self._publisher.readable.problems(objects.keys, current)]
         for key, problem in found:
             yield self._problem(objects, key, problem)
 

@@ -182,12 +182,18 @@ class ReadableFiles:
             if keys.current.casefold() in taken:
                 raise _taken_name(keys.name, owner, self._backend.uri(keys.current))
 
-    def problems(self, keys: ArtifactKeys) -> Iterator[tuple[str, str]]:
-        """Yield what is wrong, each time with the key of the copy, or of the hidden object."""
+    def problems(self, keys: ArtifactKeys, version: str) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong, each time with the key of the copy, or of the hidden object.
+
+        Args:
+            keys: Keys of the artifact.
+            version: The current version, by its bytes.
+        """
         head, names = self._order.head(keys), self._names(keys)
-        if head.version is None:
-            return
-        at = MemberPublication(keys.kind, head.place.number, head.version)
+        place = head.place
+        if head.version is None:  # another program wrote the same bytes, without the note
+            place = max(self._order.places(keys, version), default=place)
+        at = MemberPublication(keys.kind, place.number, version)
         wanted, stored = self._wanted(keys, at.version), {*self._files(keys)}
         if not names and not stored & wanted.keys():
             return  # an earlier release published it
