@@ -32,8 +32,11 @@ _HELD: Final = HeldByFormat(
     not_finite=True, binary=True, nanosecond_times=False, long_decimals=False
 )
 _BATCH_ROWS: Final = 32_768
-# Schemas that every DuckDB file has; views are in main.
-_RESERVED: Final = frozenset({"main", "information_schema", "pg_catalog", "temp"})
+# Schemas and catalogs that every DuckDB connection has (the file's own is `account`); views are in
+# main.
+_RESERVED: Final = frozenset(
+    {"main", "information_schema", "pg_catalog", "temp", "system", "account"}
+)
 _LIMITS: Final = {
     "memory_limit": "128MB",
     "threads": "1",

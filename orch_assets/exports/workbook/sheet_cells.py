@@ -5,6 +5,7 @@ shows 15 digits, and XlsxWriter writes 16. Dates begin on 1 March 1900 here, sin
 has a 29 February 1900. A whole number, decimal or date that would not be exact is text in its cell.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -23,6 +24,10 @@ _DIGITS: Final = 15
 _FIRST_DATE: Final = date(1900, 3, 1)
 _DAY_ZERO: Final = date(1899, 12, 30)
 _DAY_MS: Final = 86_400_000
+# XlsxWriter escapes `_x0041_`, but not a second one that shares its `_`, which would be read as a
+# letter.
+_SHARED: Final = "_x[0-9A-Fa-f]{4}_x[0-9A-Fa-f]{4}_"
+_SHARED_LINE: Final = re.compile("(?<=_x[0-9A-Fa-f]{4})_(?=x[0-9A-Fa-f]{4}_)")
 # Excel's XML can't hold them, not even escaped.
 _NO_CHARACTERS: Final = str.maketrans({"\ufffe": "\ufffd", "\uffff": "\ufffd"})
 
@@ -127,8 +132,8 @@ def _texts(cells: "pa.Array") -> SheetColumn:
         cut = list(map(_cut, texts))
         changes |= _changes(_where(texts, cut, NoteKind.TOO_LONG))
         texts = cut
-    if pc.any(pc.match_substring_regex(cells, "[\ufffe\uffff]")).as_py():
-        clean = [text.translate(_NO_CHARACTERS) for text in texts]
+    if pc.any(pc.match_substring_regex(cells, f"[\ufffe\uffff]|{_SHARED}")).as_py():
+        clean = [_SHARED_LINE.sub("\ufffd", text.translate(_NO_CHARACTERS)) for text in texts]
         changes |= _changes(_where(texts, clean, NoteKind.CONTROL_CHARACTER))
         texts = clean
     return SheetColumn(texts, texts, changes)
@@ -164,7 +169,7 @@ def _float(cell: float) -> _Cell:
 
 def _decimal(cell: Any) -> _Cell:
     number = float(cell)
-    digits = len(str(abs(int(cell.scaleb(-cell.as_tuple().exponent)))).rstrip("0"))
+    digits = len("".join(map(str, cell.as_tuple().digits)).rstrip("0"))
     if digits <= _DIGITS:
         return (number, number, None) if cell else (0, 0.0, None)
     return f"{cell:f}", f"{cell:f}", NoteKind.TYPE

@@ -1,5 +1,6 @@
 """Excel workbooks, written by XlsxWriter row by row and read back by python-calamine."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,8 @@ _HELD: Final = HeldByFormat(
 )
 _BATCH_ROWS: Final = 4_096
 _WIDTHS: Final = (9, 40)  # of columns, in characters
+# Characters that a sheet's name can't have.
+_NOT_IN_NAMES: Final = re.compile(r"[][:*?/\\\x00-\x1f]")
 _RESERVED: Final = frozenset({"history", CONTENTS.casefold()})
 
 
@@ -98,11 +101,12 @@ class Workbook:
         taken = set(_RESERVED)
         sheets = []
         for plain in self.tables:
-            name, number = plain.table.name[:MAX_SHEET_NAME], 1
+            stem, number = _NOT_IN_NAMES.sub("_", plain.table.name).strip("'") or "Sheet", 1
+            name = _cut(stem, MAX_SHEET_NAME)
             while name.casefold() in taken:
                 number += 1
                 ending = f"_{number}"
-                name = plain.table.name[: MAX_SHEET_NAME - len(ending)] + ending
+                name = _cut(stem, MAX_SHEET_NAME - len(ending)) + ending
             taken.add(name.casefold())
             sheets.append((name, plain))
         return sheets
@@ -145,6 +149,11 @@ class Workbook:
         """
         newest = max(plain.table.published_at for plain in self.tables)
         return datetime.fromisoformat(newest).replace(microsecond=0, tzinfo=None)
+
+
+def _cut(name: str, length: int) -> str:
+    """Return the beginning of a name, by UTF-16 units as Excel counts."""
+    return name.encode("utf-16-le")[: 2 * length].decode("utf-16-le", errors="ignore").strip("'")
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,14 @@ def test_names_that_differ_in_case_only_are_made_unique_and_noted(tmp_path):
     assert noted == expected
 
 
+@pytest.mark.parametrize("key", ["account", "System", "temp"])
+def test_a_study_may_have_the_name_of_a_catalog(tmp_path, key):
+    connection, noted = account(tmp_path, of_study(key, AE))
+    with connection:
+        assert connection.sql(f'SELECT AETERM FROM "{key}_2"."AE"').fetchall() == [("Headache",)]
+    assert noted == [(key, None, "name")]
+
+
 def test_names_are_quoted(tmp_path):
     name = 'a"; DROP TABLE x; --'
     connection, noted = account(tmp_path, of_study('O\'Neil "1"', pa.table({name: ["é"]})))

@@ -71,6 +71,14 @@ def test_characters_that_xml_lacks_are_replaced_and_noted(tmp_path):
     assert done.cells == {(0, "x"): {"control_character"}, (1, "x"): {"control_character"}}
 
 
+def test_escapes_that_share_a_character_are_replaced_and_noted(tmp_path):
+    """XlsxWriter escapes the first one only, so that the second would be read as a letter."""
+    texts = ["_x0041_x0042_", "_x005F_x000D_", "_x0041_"]
+    found, done = one_column(pa.array(texts), tmp_path)
+    assert found == ["_x0041\ufffdx0042_", "_x005F\ufffdx000D_", "_x0041_"]
+    assert done.cells == {(0, "x"): {"control_character"}, (1, "x"): {"control_character"}}
+
+
 def test_an_empty_text_is_noted_beside_a_null(tmp_path):
     found, done = one_column(pa.array(["", None, "x"]), tmp_path)
     assert found == ["", "", "x"]
@@ -109,6 +117,12 @@ def test_decimals_with_more_digits_than_excel_shows_are_text(tmp_path):
     found, done = one_column(pa.array(numbers, pa.decimal128(20, 2)), tmp_path)
     assert found == [1.5, -0.07, "123456789012345678.12", 0.0]
     assert done.cells == {(2, "x"): {"type"}}
+
+
+def test_a_decimal_with_more_digits_than_python_computes_with_is_text(tmp_path):
+    numbers = [Decimal(10**36 + 1), Decimal(10**36)]
+    found, done = one_column(pa.array(numbers, pa.decimal128(38, 0)), tmp_path)
+    assert (found, done.cells) == ([str(10**36 + 1), 1e36], {(0, "x"): {"type"}})
 
 
 def test_dates_are_dates_and_those_before_march_1900_text(tmp_path):
@@ -229,6 +243,17 @@ def test_sheet_names_are_short_and_unique_without_case_and_noted(tmp_path):
             *("Contents", "AE", "ae_2", "History_2", "contents_2", "A" * 31, "A" * 29 + "_2")
         ]
     assert noted == [(name, "name") for name in ("History", "contents", long, long[:31] + "B")]
+
+
+def test_sheet_names_have_no_characters_that_excel_refuses(tmp_path):
+    found = named_tables("a/b[1]", "'a'", "😀" * 20, "")
+    file = format_named("xlsx").prepare(found, {})
+    with Notes(tmp_path) as notes:
+        file.write(tmp_path / "x.xlsx", notes)
+        file.verify(tmp_path / "x.xlsx")
+        assert notes.counts == {"name": 4}
+    with CalamineWorkbook.from_path(tmp_path / "x.xlsx") as book:
+        assert book.sheet_names[1:] == ["a_b_1_", "a", "😀" * 15, "Sheet"]
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1_048_576, 1), (1, 16_385)])
