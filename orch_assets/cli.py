@@ -15,18 +15,18 @@ import click
 
 from orch_assets.commands.check import check
 from orch_assets.commands.exit_codes import INTERRUPTED, NONE_COULD_RUN, SUCCEEDED, TERMINATED
-from orch_assets.commands.export import export
+from orch_assets.commands.exporting.export import export
 from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
+from orch_assets.commands.maintenance.redact import redact
+from orch_assets.commands.maintenance.run_marks import mark, marks
+from orch_assets.commands.maintenance.verify import verify
 from orch_assets.commands.newest_results import results
-from orch_assets.commands.redact import redact
 from orch_assets.commands.report import report
 from orch_assets.commands.run import run
-from orch_assets.commands.run_marks import mark, marks
 from orch_assets.commands.simulator import demo_server
 from orch_assets.commands.unfinished_runs import runs
-from orch_assets.commands.verify import verify
 from orch_assets.errors import OrchAssetsError
 from orch_assets.signals import interrupting
 from orch_assets.version import VERSION

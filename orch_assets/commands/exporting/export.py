@@ -17,7 +17,7 @@ from orch_assets.commands.location import (
 if TYPE_CHECKING:
     import dagster as dg
 
-    from orch_assets.commands.exported_files import StudySets
+    from orch_assets.commands.exporting.exported_files import StudySets
 
 
 @click.command()
@@ -63,7 +63,7 @@ def export(
     is listed in export_notes.csv beside the files. The exit code is 1 if a study failed; the others
     are exported. --study, --form and --format may be repeated.
     """
-    from orch_assets.commands.exported_files import ExportedFiles, print_files
+    from orch_assets.commands.exporting.exported_files import ExportedFiles, print_files
 
     formats = _known_formats(formats)
     _check_moment(as_of)

@@ -1,0 +1,1 @@
+"""The subcommand that writes tables as files for other programs."""

@@ -1,0 +1,1 @@
+"""Subcommands that check, pin or remove what is stored."""
