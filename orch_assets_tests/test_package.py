@@ -59,7 +59,14 @@ def test_the_core_needs_neither_dagster_nor_a_cloud(metadata: Message) -> None:
         "starlette",
         "uvicorn",
     }
-    assert metadata.get_all("Provides-Extra") == ["aws", "charts", "dagster", "exports", "gcp"]
+    assert metadata.get_all("Provides-Extra") == [
+        "aws",
+        "charts",
+        "cluster",
+        "dagster",
+        "exports",
+        "gcp",
+    ]
 
 
 def test_the_core_lock_has_neither_dagster_nor_a_cloud_and_the_versions_of_all() -> None:
