@@ -188,21 +188,23 @@ class SlotDivision:
             why = f"can't be reached ({type(error).__name__})"
             if isinstance(error, UnfitPlaceError):
                 why = str(error).rstrip(".")
-            _log.log(
+            self._say(
                 logging.INFO if self._warned else logging.WARNING,
-                "The account's request limit isn't shared: %s %s. This process sends up to %d "
-                "requests at once, so that all processes together may exceed the limit of %d.",
-                self._place,
-                why,
-                share,
-                maximum,
+                f"The account's request limit isn't shared: {self._place} {why}. This process "
+                f"sends up to {share} requests at once, so that all processes together may exceed "
+                f"the limit of {maximum}.",
             )
         self._lost = self._warned = True
 
     def _say_found(self) -> None:
         if self._lost:
             self._lost = False
-            _log.info("The account's request limit is shared again: %s.", self._place)
+            self._say(logging.INFO, f"The account's request limit is shared again: {self._place}.")
+
+    def _say(self, level: int, text: str) -> None:
+        # In a run, Dagster stores what is logged, perhaps in the database that can't be reached.
+        with contextlib.suppress(Exception):
+            _log.log(level, "%s", text)
 
 
 _divisions: "weakref.WeakSet[SlotDivision]" = weakref.WeakSet()

@@ -1,8 +1,9 @@
 """Where an account's slots may lie, so that all its processes share one limit."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 # A process is expected to have as many others beside it as Dagster's shipped limit of runs.
 DEFAULT_PROCESSES: Final = 4
@@ -69,17 +70,30 @@ class SlotPlace(Protocol):
         """
 
 
-def problem_of(place: SlotPlace) -> str | None:
+class PlaceProblem(NamedTuple):
+    """Why a place can't be used.
+
+    Attributes:
+        text: A clause without a subject and without a password.
+        is_unfit: Whether that stays so, unlike what can't be reached now.
+    """
+
+    text: str
+    is_unfit: bool
+
+
+def problem_of(place: SlotPlace) -> PlaceProblem | None:
     """Try a place; return why it can't be used, or None. Waits some seconds at most."""
     slots = None
     try:
         slots = place.open("0" * 16, "0" * 8)
         slots.publish(None)
     except UnfitPlaceError as error:
-        return str(error)
+        return PlaceProblem(str(error), is_unfit=True)
     except Exception as error:  # noqa: BLE001 - whatever a driver raises
-        return f"can't be reached ({type(error).__name__})."
+        return PlaceProblem(f"can't be reached ({type(error).__name__}).", is_unfit=False)
     finally:
         if slots is not None:
-            slots.close()
+            with contextlib.suppress(Exception):
+                slots.close()
     return None
