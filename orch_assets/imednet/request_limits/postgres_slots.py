@@ -73,24 +73,27 @@ class PostgresSlots:
         return AdvisoryLocks(connection, account, name)
 
     def _refuse_pool(self, connection: PostgresConnection) -> None:
-        if connection.is_behind_proxy() and self._pools_transactions(connection):
-            raise UnfitPlaceError(_POOLED)
-
-    def _pools_transactions(self, first: PostgresConnection) -> bool:
-        """Return whether one session of the server answers two connections, or two answer one."""
+        if not connection.is_behind_proxy():
+            return
         second = PostgresConnection(self.url)
         try:
-            first.ask("BEGIN")
-            sessions = {second.session()}
-            first.ask("COMMIT")
-            # A pool gives the session that was free first, or last: one of both answers differs.
-            sessions |= {second.session(), second.session()}
-            return len(sessions) > 1 or first.session() in sessions
+            if pools_transactions(connection, second):
+                raise UnfitPlaceError(_POOLED)
         finally:
             second.close()
 
     def __str__(self) -> str:
         return "advisory locks in Postgres"
+
+
+def pools_transactions(first: PostgresConnection, second: PostgresConnection) -> bool:
+    """Return whether one session of the server answers both connections, or two answer one."""
+    first.ask("BEGIN")
+    sessions = {second.session()}
+    first.ask("COMMIT")
+    # A pool gives the session that has been free longest, or shortest: one of both answers differs.
+    sessions |= {second.session(), second.session()}
+    return len(sessions) > 1 or first.session() in sessions
 
 
 class AdvisoryLocks:
@@ -129,9 +132,10 @@ class AdvisoryLocks:
         if surplus:
             self._held -= set(surplus)
             self._connection.ask(_GIVE, self._key, surplus)
-        free = [slot for slot in range(most) if slot not in self._taken]
+        taken = self._taken | self._held  # a session may lock its own again, and again
+        free = [slot for slot in range(most) if slot not in taken]
         random.shuffle(free)  # others look for slots at the same time
-        wanted = free[: max(0, count - len(self._held))]
+        wanted = free[: max(0, min(count - len(self._held), most - len(taken)))]
         if wanted:
             answers = self._connection.ask(_TAKE, self._key, wanted)
             self._held |= {slot for slot, is_locked in answers if is_locked}

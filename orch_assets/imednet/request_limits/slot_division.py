@@ -29,6 +29,8 @@ _ROUND_SECONDS: Final = 0.5
 _MISSING_SECONDS: Final = 0.1
 _LEAST_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 2.0
+# After an outage, the others may still use their fallback shares for as long as this.
+_RETURN_SECONDS: Final = 2 * _RETRY_SECONDS
 # A connection is closed that nobody needs.
 _IDLE_SECONDS: Final = 10.0
 _CLOSING_SECONDS: Final = 2.0
@@ -62,6 +64,7 @@ class SlotDivision:
         self._offset = 0.0  # of the common clock
         self._resting: float | None = None
         self._lost = self._closed = False
+        self._careful_until = 0.0
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -131,10 +134,12 @@ class SlotDivision:
         seen = slots.publish(own.as_text())
         members = self._members(seen, own)
         total, share = slots_of(members.values()), share_of(self._name, members, seen.now)
+        self._note_return(began)
+        if began < self._careful_until:
+            share = min(share, self._fallback_share)
         used = self._limiter.lower(share)
         held = slots.hold(max(used, share), total)
         self._limiter.allot(held, total, began + slots.lease_seconds)
-        self._say_found()
         return _MISSING_SECONDS if held < min(share, demand) else _ROUND_SECONDS
 
     def _members(self, seen: SeenMembers, own: Member) -> dict[str, Member]:
@@ -180,8 +185,7 @@ class SlotDivision:
     def _fall_back(self, error: Exception) -> None:
         """Use this process's share of what can't be divided, and say so once."""
         self._close_slots()
-        maximum = self._limiter.maximum
-        share = max(1, maximum // self._place.processes)
+        maximum, share = self._limiter.maximum, self._fallback_share
         self._limiter.lower(share)
         self._limiter.allot(share, maximum)
         if not self._lost:
@@ -196,9 +200,13 @@ class SlotDivision:
             )
         self._lost = self._warned = True
 
-    def _say_found(self) -> None:
+    @property
+    def _fallback_share(self) -> int:
+        return max(1, self._limiter.maximum // self._place.processes)
+
+    def _note_return(self, now: float) -> None:
         if self._lost:
-            self._lost = False
+            self._lost, self._careful_until = False, now + _RETURN_SECONDS
             self._say(logging.INFO, f"The account's request limit is shared again: {self._place}.")
 
     def _say(self, level: int, text: str) -> None:
