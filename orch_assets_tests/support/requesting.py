@@ -19,19 +19,20 @@ _ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def requesting(
-    server: DemoServer, place: str | None, *, threads: int = 8, maximum: int = 8
+    server: DemoServer, place: str | None, study: int = 0, *, threads: int = 8, maximum: int = 8
 ) -> Iterator["subprocess.Popen[str]"]:
     """Start a process, and stop it at the end.
 
     Args:
         server: The simulator that it reads.
         place: A folder, or the URL of Redis or Postgres; None for a limit of its own.
+        study: The number of the study that it reads.
         threads: How many requests it would send at once.
         maximum: The limit of the account.
     """
     options = {
         "keys": (server.api_key, server.security_key, server.base_url),
-        "study": server.registry.study_keys()[0],
+        "study": server.registry.study_keys()[study],
         "place": place,
         "threads": threads,
         "maximum": maximum,

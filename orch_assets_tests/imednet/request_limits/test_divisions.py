@@ -202,8 +202,10 @@ def test_a_place_that_cannot_be_reached_leaves_the_share_and_says_so_once(
 
 
 def test_a_server_that_comes_goes_and_comes_back(
-    share: Share, caplog: pytest.LogCaptureFixture
+    share: Share, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, seconds in (("_RETRY_SECONDS", 0.3), ("_RETURN_SECONDS", 1.0)):
+        monkeypatch.setattr(f"orch_assets.imednet.request_limits.slot_division.{name}", seconds)
     caplog.set_level(logging.INFO, "orch_assets.imednet")
     port = free_port()
     place, requests = RedisSlots(f"redis://127.0.0.1:{port}/0"), Requests()
