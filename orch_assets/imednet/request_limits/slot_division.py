@@ -66,6 +66,7 @@ class SlotDivision:
         self._lost = self._closed = False
         self._careful_until = 0.0
         self._wanted = threading.Event()
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @property
@@ -82,11 +83,12 @@ class SlotDivision:
         """Divide the slots as soon as possible."""
         if not self._wanted.is_set():
             self._wanted.set()
-        if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name="imednet-request-slots", daemon=True
-            )
-            self._thread.start()
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="imednet-request-slots", daemon=True
+                )
+                self._thread.start()
 
     def close(self) -> None:
         """Give all slots back, when the process ends."""
@@ -229,4 +231,5 @@ def _forget_all() -> None:
 
 
 atexit.register(_close_all)
-os.register_at_fork(after_in_child=_forget_all)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_all)

@@ -165,7 +165,7 @@ def test_a_retry_after_holds_all_and_ends_for_all(share: Share) -> None:
     first, second = share(), share()
     with second.slot():
         with first.slot() as slot:
-            slot.refuse(5.0)
+            slot.refuse(3.0)
         refused = time.monotonic()
         until(second._hold_seconds)
     threads = [
@@ -176,9 +176,9 @@ def test_a_retry_after_holds_all_and_ends_for_all(share: Share) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert time.monotonic() - refused >= 5.0
-    assert first._held_until <= refused + 6
-    assert second._held_until <= refused + 6
+    assert time.monotonic() - refused >= 3.0
+    assert first._held_until <= refused + 4
+    assert second._held_until <= refused + 4
 
 
 def test_a_place_that_cannot_be_reached_leaves_the_share_and_says_so_once(
@@ -237,6 +237,7 @@ def test_no_slot_is_used_after_its_lease(share: Share) -> None:
         assert limiter.limit == MAXIMUM
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # with threads, on purpose
 def test_a_forked_child_starts_afresh(tmp_path: Path) -> None:
     """It has none of its parent's requests and slots, and takes its own share."""
     settings = RegistrySettings.read("k", "s", max_requests=2)

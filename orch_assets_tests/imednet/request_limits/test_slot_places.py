@@ -115,6 +115,7 @@ def test_another_account_has_slots_of_its_own(place_text: str, join: Join) -> No
         other.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # with threads, on purpose
 @every_place
 def test_a_forked_child_keeps_nothing_and_ends_nothing(join: Join) -> None:
     """Its parent's death frees the slots, although the child lives on; and not its own death."""
