@@ -32,7 +32,7 @@ class FileSlots:
         'files in /srv/dagster/request_limits'
     """
 
-    folder: Path
+    folder: Path | str
     processes: int = DEFAULT_PROCESSES
 
     def open(self, account: str, name: str) -> "LockedFiles":
