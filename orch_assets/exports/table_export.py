@@ -173,6 +173,11 @@ class _Writing:
 
     def _file_name(self, stem: str, taken: "Mapping[str, object] | tuple[()]") -> str:
         """Return a name that no other file of the export has, on a disk that ignores case."""
+        if not stem or stem.startswith(".") or any(each in "/\\" or each < " " for each in stem):
+            raise ExportError(
+                f"{named(stem)} can't be the name of a file, so the table can't be exported. Name "
+                "tables by letters, digits and _. Nothing was published."
+            )
         used = {each.casefold() for each in (*_SIDE_FILES, *taken)}
         name = f"{stem}.{self.format.extension}"
         while name.casefold() in used:
