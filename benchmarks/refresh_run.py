@@ -7,7 +7,6 @@ that both trees have, and nothing of ``benchmarks``: the earlier tree has other 
 import inspect
 import json
 import os
-import resource
 import sys
 import threading
 import time
@@ -15,6 +14,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.measuring import begin_peak, peak_mb
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 TABLES = ("records", "record_revisions")
@@ -98,7 +99,7 @@ def _run(
         "dagster/asset_partition_range_end": studies[-1],
     }
     before, begun, stored = time.process_time(), time.perf_counter(), log.seconds
-    memory = _mb()
+    memory = begin_peak()
     done = job.execute_in_process(
         instance=instance,
         tags=tags,
@@ -115,17 +116,13 @@ def _run(
         "cpu": cpu,
         "events": events,
         "work": cpu - events,
-        "mb": _mb() - memory,
+        "mb": peak_mb() - memory,
     }
 
 
 def _get(url: str) -> Any:
     with urllib.request.urlopen(url) as answer:
         return json.load(answer)
-
-
-def _mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def rewrite(url: str, studies: Sequence[str], days: int, home: str) -> dict[str, Any]:
