@@ -43,6 +43,7 @@ def _steps() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "pipelines", _pipelines
     yield "stores", _stores
     yield "registry", _registry
+    yield "request limit", _request_limit
     yield "alerts", _alerts
 
 
@@ -85,6 +86,13 @@ def _registry() -> str:
         count = len(change.selection.selected)
         studies = "1 study is" if count == 1 else f"{count} studies are"
         return f"{registry.label}; {studies} selected"
+
+
+def _request_limit() -> str:
+    from orch_assets.defs.settings.request_slots import describe
+
+    with _resources() as (_, resources):
+        return describe(resources.registry.request_slots())
 
 
 def _alerts() -> str:

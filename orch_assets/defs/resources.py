@@ -16,12 +16,14 @@ from pydantic import Field, PrivateAttr
 from orch_assets.defs import environment as settings
 from orch_assets.defs.checks.drift_modes import DriftModes
 from orch_assets.defs.set_in_code import SetInCode
+from orch_assets.defs.settings.request_slots import refuse_unfit, request_slots
 from orch_assets.errors import SettingError
 from orch_assets.orchestration.selection import StudyFilter
 
 if TYPE_CHECKING:
     from orch_assets.demo import DemoServer
     from orch_assets.imednet import ImednetSDK
+    from orch_assets.imednet.request_limits.slot_places import SlotPlace
     from orch_assets.stores import PipelineStore
 
 _DEFAULT_WORKERS: Final = 4
@@ -65,8 +67,15 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
     )
     max_requests: int | None = Field(
         default=None,
-        description="Requests in flight per credential and process. "
+        description="Requests in flight per credential, over all processes. "
         "Default: IMEDNET_MAX_REQUESTS, else 8.",
+    )
+    request_limiter: str | None = Field(
+        default=None,
+        description="Where the processes share that limit: `redis://…`, `postgresql://…`, "
+        "`postgres`, `files` or `none`. Default: ORCH_REQUEST_LIMITER, else Postgres if the "
+        "instance is in Postgres, else files in DAGSTER_HOME.",
+        repr=False,
     )
     overlap: int | None = Field(
         default=None,
@@ -90,6 +99,7 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
     )
 
     _sdk: "ImednetSDK | None" = PrivateAttr(default=None)
+    _instance: dg.DagsterInstance | None = PrivateAttr(default=None)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
 
     @property
@@ -124,6 +134,19 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
             return "demo"
         return urlsplit(self.sdk.base_url).hostname or "unknown"
 
+    def request_slots(self) -> "SlotPlace | None":
+        """Return where the account's processes share its request limit; None for each alone.
+
+        Raises:
+            SettingError: ``ORCH_REQUEST_LIMITER`` can't be read.
+        """
+        if self.is_demo:
+            return None  # each process has a simulator of its own
+        return request_slots(self._request_limiter(), self._instance)
+
+    def _request_limiter(self) -> str | None:
+        return self.request_limiter or settings.text("ORCH_REQUEST_LIMITER")
+
     def begin_demo_day(self) -> int:
         """Let the simulator's account live one more day; return how many it has lived then.
 
@@ -151,7 +174,11 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
             account = _demo_server(
                 self.demo_studies, self.demo_subjects, self.demo_seed, self._days()
             )
+        slots = self.request_slots()
+        if self._request_limiter():
+            refuse_unfit(slots)
         return ImednetSDK(
+            request_slots=slots,
             api_key=account.api_key,
             security_key=account.security_key,
             base_url=account.base_url,
@@ -164,9 +191,14 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
             full_every=self.full_every,
         )
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Note the instance, which says where the account's processes share a limit."""
+        self._instance = context.instance
+
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
         """Close the client."""
         self.close()
+        self._instance = None
 
     def close(self) -> None:
         """Close the client. The next use creates a new one."""

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from orch_assets.imednet.arrow import arrow_schema
     from orch_assets.imednet.endpoints import METADATA_KEY
     from orch_assets.imednet.form_tables import build_form_tables, partial_dates
-    from orch_assets.imednet.limiter import RequestLimiter
     from orch_assets.imednet.models import (
         Coding,
         Form,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
         Visit,
     )
     from orch_assets.imednet.progress import ReadingCounts
+    from orch_assets.imednet.request_limits.limiter import RequestLimiter
     from orch_assets.imednet.sdk import ImednetSDK
     from orch_assets.imednet.streams import BatchStream, RowStream
 
@@ -73,7 +73,7 @@ _HOMES = dict.fromkeys(__all__, "models") | {
     "BatchStream": "streams",
     "ImednetSDK": "sdk",
     "ReadingCounts": "progress",
-    "RequestLimiter": "limiter",
+    "RequestLimiter": "request_limits.limiter",
     "RowStream": "streams",
     "arrow_schema": "arrow",
     "build_form_tables": "form_tables",

@@ -36,7 +36,7 @@ from orch_assets.imednet.connections.retries import (
     is_busy,
     retry_after,
 )
-from orch_assets.imednet.limiter import AbandonedError, RequestLimiter
+from orch_assets.imednet.request_limits.limiter import AbandonedError, RequestLimiter
 from orch_assets.imednet.settings import RegistrySettings
 from orch_assets.study import current_context
 

@@ -20,7 +20,6 @@ from orch_assets.imednet.endpoints import (
     TableKind,
 )
 from orch_assets.imednet.http import ATTEMPTS, RegistryHttp
-from orch_assets.imednet.limiter import RequestLimiter, limiter_for
 from orch_assets.imednet.models import (
     Coding,
     Form,
@@ -39,6 +38,9 @@ from orch_assets.imednet.paging import PAGE_SIZE
 from orch_assets.imednet.refresh.account_reader import AccountReader
 from orch_assets.imednet.refresh.refresh_settings import RefreshSettings
 from orch_assets.imednet.refresh.refreshed_table import RefreshAccess
+from orch_assets.imednet.request_limits.account_limiters import limiter_for, share_limiter
+from orch_assets.imednet.request_limits.limiter import RequestLimiter
+from orch_assets.imednet.request_limits.slot_places import SlotPlace
 from orch_assets.imednet.settings import RegistrySettings
 
 if TYPE_CHECKING:
@@ -92,11 +94,15 @@ class ImednetSDK:
         max_answer_mb: ``IMEDNET_MAX_ANSWER_MB``: the largest decompressed answer, in millions of
             bytes; 256 by default.
         max_requests: ``IMEDNET_MAX_REQUESTS``: requests in flight, for all clients of this process
-            with the same base URL and keys; 8 by default. The last client with a number sets it.
+            with the same base URL and keys, or of all processes with the same ``request_slots``; 8
+            by default. The last client with a number sets it.
         client: Sends the requests; stays open after :meth:`close`, and uses its own proxies. None
             opens one that uses the environment's proxy, except for loopback.
         transport: The transport of the client opened here; by default ``StandardTransport``.
         limiter: Replaces the process's limiter for this base URL and keys.
+        request_slots: Where all processes of the account share one limit: ``FileSlots``,
+            ``PostgresSlots`` or ``RedisSlots`` of ``orch_assets.imednet.request_limits``. None for
+            a limit of this process alone.
         attempts: Attempts for each request.
         sleep: Waits between attempts, in seconds.
         page_size: Rows per request, 1 to 500.
@@ -131,6 +137,7 @@ class ImednetSDK:
         client: httpx.Client | None = None,
         transport: httpx.BaseTransport | None = None,
         limiter: RequestLimiter | None = None,
+        request_slots: SlotPlace | None = None,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] | None = None,
         page_size: int = PAGE_SIZE,
@@ -145,6 +152,8 @@ class ImednetSDK:
         _check_ranges(page_size, window, attempts)
         self._base_url = settings.base_url
         limiter = limiter or limiter_for(settings)
+        if request_slots is not None:
+            share_limiter(limiter, request_slots, settings)
         self._client = client or _open_client(settings.base_url, limiter, transport)
         self._owns_client = client is None
         http = RegistryHttp(settings, self._client, limiter, attempts=attempts, sleep=sleep)

@@ -29,8 +29,8 @@ from orch_assets.imednet.api_request import ApiRequest
 from orch_assets.imednet.connections.receiving import ReceivedAnswer
 from orch_assets.imednet.connections.retries import FailedAttempt, retry_after
 from orch_assets.imednet.http import Answer, RegistryHttp
-from orch_assets.imednet.limiter import AbandonedError
 from orch_assets.imednet.page_source import TablePages
+from orch_assets.imednet.request_limits.limiter import AbandonedError
 from orch_assets.imednet.settings import RegistrySettings
 from orch_assets_tests.imednet.conftest import MakeSDK
 

@@ -12,10 +12,11 @@ def test_check_says_that_a_run_could_begin_and_runs_nothing(account):
     lines = done.out.splitlines()
     assert [line.split(":")[0] for line in lines] == [
         "ok     Dagster home", "ok     pipelines", "ok     stores", "ok     registry",
-        "ok     alerts",
+        "ok     request limit", "ok     alerts",
     ]  # fmt: skip
     assert lines[3].endswith("; 3 studies are selected")
-    assert lines[4] == "ok     alerts: off; ORCH_STALE_AFTER isn't set"
+    assert lines[4].startswith("ok     request limit: one for all processes, by files in ")
+    assert lines[5] == "ok     alerts: off; ORCH_STALE_AFTER isn't set"
     assert account.known == []
     assert account.runs() == []
 
@@ -37,7 +38,7 @@ def test_check_goes_on_and_ends_with_2_where_something_is_wrong(account, setting
     assert done.code == 2, done.said
     bad = [line for line in done.out.splitlines() if line.startswith("wrong")]
     assert [line.removeprefix("wrong  ")[: len(wrong)] for line in bad] == [wrong]
-    assert len(done.out.splitlines()) == 5
+    assert len(done.out.splitlines()) == 6
     assert "planted" not in done.said
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from orch_assets.imednet import ImednetSDK, RequestLimiter
-from orch_assets.imednet.limiter import _limiters, limiter_for
+from orch_assets.imednet.request_limits.account_limiters import _limiters, limiter_for
 from orch_assets.imednet.settings import RegistrySettings
 
 
