@@ -282,7 +282,7 @@ def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]
     def viewer_tags(context: Any) -> dict[str, str]:
         return {**tags_of(context.instance, context.source)}
 
-    WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[method-assign]
+    WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[assignment, method-assign]
 
 
 def _insert(storage: Any, connection: Any, table: Any, rows: Sequence[Any]) -> Sequence[int]:
