@@ -18,7 +18,7 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 NEEDS = "nginx, openssl and curl are needed: install them"
 ARE_HERE = all((NGINX, shutil.which("openssl"), shutil.which("curl")))
 FOLDER = ROOT / "deploy" / "nginx"
-PASSWORD = "a long password"  # noqa: S105 - of a server that lives for one test
+PASSWORD = "a long password"
 
 _MAIN = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;

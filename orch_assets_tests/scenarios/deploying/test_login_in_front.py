@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +13,7 @@ from dagster._utils.hosted_user_process import recon_job_from_origin
 from websockets.sync.client import connect
 
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
-from orch_assets.stores import ArtifactKind, LocalPipelineStore
+from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.scenarios.deploying import proxy as deployed
 from orch_assets_tests.scenarios.deploying.proxy import login
 from orch_assets_tests.support.graphql import ask
@@ -25,13 +24,14 @@ pytestmark = [
     pytest.mark.skipif(not deployed.ARE_HERE, reason=deployed.NEEDS),
 ]
 
-LOCATION = "orch_assets_tests.scenarios.end_to_end.waiting_location"
+LOCATION = "orch_assets_tests.scenarios.deploying.small_location"
 COORDINATOR = {
     "module": "orch_assets.defs.run_coordinator",
     "class": "CancellingRunCoordinator",
     "config": {"user_header": "X-Forwarded-User"},
 }
 FORGED = {"X_Forwarded_User": "mallory", "x_forwarded_user": "mallory"}
+TAGS = {"studies": range_tags("S1", "S1"), "plain": {}}
 FORGED_TAGS = {"orch_assets/user": "mallory", "user": "mallory"}
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
@@ -54,26 +54,22 @@ def as_list(tags):
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
-PARAMS = {
-    "selector": {
-        "repositoryLocationName": LOCATION,
-        "repositoryName": "__repository__",
-        "jobName": "everything",
-    },
-    "runConfigData": {},
-    "executionMetadata": {"tags": as_list({**range_tags("QUICK", "QUICK"), **FORGED_TAGS})},
-}
+def parameters(job, location=LOCATION):
+    return {
+        "selector": {
+            "repositoryLocationName": location,
+            "repositoryName": "__repository__",
+            "jobName": job,
+        },
+        "runConfigData": {},
+        "executionMetadata": {"tags": as_list({**TAGS[job], **FORGED_TAGS})},
+    }
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
-    (folder / "calls").mkdir()
-    settings = {
-        "WAITING_FOLDER": str(folder / "calls"),
-        "PYTHONPATH": str(ROOT),
-        "ORCH_STORE": str(folder / "artifacts"),
-    }
+    settings = {"PYTHONPATH": str(ROOT), "ORCH_STORE": str(folder / "artifacts")}
     home = Home(folder / "home", settings)
     config = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     config["run_coordinator"] = COORDINATOR
@@ -100,14 +96,14 @@ def proxy(service):
 @pytest.fixture
 def real(home):
     with home.instance() as opened:
-        if not opened.has_dynamic_partition(STUDIES_NAME, "QUICK"):
-            opened.add_dynamic_partitions(STUDIES_NAME, ["QUICK"])
+        if not opened.has_dynamic_partition(STUDIES_NAME, "S1"):
+            opened.add_dynamic_partitions(STUDIES_NAME, ["S1"])
         yield opened
 
 
-def launched(real, proxy, user):
+def launched(real, proxy, user, job="studies"):
     """Return the queued run that a user launches, who claims to be another."""
-    return run_of(real, proxy.query(user, LAUNCH, FORGED, params=PARAMS)["launchRun"])
+    return run_of(real, proxy.query(user, LAUNCH, FORGED, params=parameters(job))["launchRun"])
 
 
 def run_of(real, answer):
@@ -205,17 +201,17 @@ def test_a_name_with_other_characters_is_unknown(real, proxy):
     assert users(launched(real, proxy, "o'hara")) == ["(unknown)"] * 2
 
 
-def test_a_manifest_names_the_user(real, proxy, home, monkeypatch):
-    run = launched(real, proxy, "ann")
-    for name in ("WAITING_FOLDER", "ORCH_STORE"):
-        monkeypatch.setenv(name, home.environment[name])
+@pytest.mark.parametrize(("job", "artifact"), [("studies", "table/S1"), ("plain", "ordinary")])
+def test_a_manifest_names_the_user(real, proxy, home, monkeypatch, job, artifact):
+    run = launched(real, proxy, "ann", job)
+    monkeypatch.setenv("ORCH_STORE", home.environment["ORCH_STORE"])
     started = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_STARTING.value, run.job_name)
     real.report_dagster_event(started, run_id=run.run_id)  # as the daemon does
     run = real.get_run_by_id(run.run_id)
     execute_run(recon_job_from_origin(run.job_code_origin), run, real)
     assert real.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.SUCCESS
     store = LocalPipelineStore(Path(home.environment["ORCH_STORE"]))
-    (publication,) = store.manifest("waiting/QUICK", kind=ArtifactKind.JSON).publications
+    (publication,) = store.manifest(artifact).publications
     assert publication.provenance["run"] == run.run_id
     assert publication.provenance["launched_by"] == "ann"
 
@@ -231,8 +227,8 @@ def test_a_run_that_another_executes_again_has_the_other(real, proxy):
 def test_a_backfill_has_the_user(real, proxy):
     """Its runs get the backfill's tags from the daemon, which sees no request."""
     params = {
-        "assetSelection": [{"path": ["waiting"]}],
-        "partitionNames": ["QUICK"],
+        "assetSelection": [{"path": ["table"]}],
+        "partitionNames": ["S1"],
         "tags": as_list(FORGED_TAGS),
     }
     answer = proxy.query("ann", BACKFILL, FORGED, params=params)["launchPartitionBackfill"]
@@ -244,11 +240,7 @@ def test_a_backfill_has_the_user(real, proxy):
 
 def test_what_the_daemon_submits_keeps_its_user(real, home, monkeypatch):
     """So a retry has the user of its run. No request has come, whose word could be doubted."""
-    for name in ("WAITING_FOLDER", "ORCH_STORE"):
-        monkeypatch.setenv(name, home.environment[name])
-    params = {
-        **PARAMS,
-        "selector": {**PARAMS["selector"], "repositoryLocationName": IN_PROCESS_NAME},
-    }
+    monkeypatch.setenv("ORCH_STORE", home.environment["ORCH_STORE"])
+    params = parameters("studies", IN_PROCESS_NAME)
     answer = ask(real, LOCATION, LAUNCH, {"params": params})["launchRun"]
     assert users(run_of(real, answer)) == ["mallory", "mallory"]
