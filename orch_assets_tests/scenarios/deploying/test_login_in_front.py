@@ -1,14 +1,20 @@
 """The shipped nginx in front of a real webserver: who may come in, and who launched what."""
 
 import json
+import logging
 import socket
+import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
 from dagster._core.execution.api import execute_run
-from dagster._core.remote_origin import IN_PROCESS_NAME
+from dagster._core.remote_origin import IN_PROCESS_NAME, InProcessCodeLocationOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._utils.hosted_user_process import recon_job_from_origin
 from websockets.sync.client import connect
 
@@ -224,8 +230,8 @@ def test_a_run_that_another_executes_again_has_the_other(real, proxy):
     assert users(run_of(real, again["launchRunReexecution"])) == ["bob@site.example"] * 2
 
 
-def test_a_backfill_has_the_user(real, proxy):
-    """Its runs get the backfill's tags from the daemon, which sees no request."""
+def test_a_backfill_has_the_user(real, proxy, home, monkeypatch):
+    """So its runs, which the daemon submits, who sees no request."""
     params = {
         "assetSelection": [{"path": ["table"]}],
         "partitionNames": ["S1"],
@@ -236,6 +242,15 @@ def test_a_backfill_has_the_user(real, proxy):
     backfill = real.get_backfill(answer["backfillId"])
     assert users(backfill) == ["ann", "ann"]
     assert backfill.user == "ann"  # as the UI shows it
+    monkeypatch.setenv("ORCH_STORE", home.environment["ORCH_STORE"])
+    target = LoadableTargetOrigin(module_name=LOCATION, executable_path=sys.executable)
+    location = InProcessCodeLocationOrigin(target, location_name=LOCATION)
+    workspace = WorkspaceProcessContext(real, InProcessWorkspaceLoadTarget(location))
+    with workspace as process:
+        for failure in execute_backfill_iteration(process, logging.getLogger()):
+            assert failure is None
+    (run,) = real.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id}))
+    assert users(run) == ["ann", "ann"]
 
 
 def test_what_the_daemon_submits_keeps_its_user(real, home, monkeypatch):
