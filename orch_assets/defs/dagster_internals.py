@@ -8,7 +8,7 @@ test fails and shows which one.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +55,9 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
+# What a run coordinator's `submit_run` takes: the coordinators are public, but not this.
+from dagster._core.run_coordinator import SubmitRunContext
+
 # The failed evaluations of a check alone: `get_asset_check_execution_history` takes this, and no
 # public function returns a history.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -90,6 +93,7 @@ __all__ = [
     "RemoteRepositoryOrigin",
     "RunFailureReason",
     "StepMaterializationData",
+    "SubmitRunContext",
     "UnresolvedAssetJobDefinition",
     "add_to_outputs",
     "added_to_outputs",
@@ -105,6 +109,7 @@ __all__ = [
     "requested_backfills",
     "step_of",
     "store_batch",
+    "tag_backfills",
 ]
 
 # Dagster's own storages, whose tables `store_batch` fills as they do. A subclass may do more for
@@ -261,6 +266,23 @@ def notify_listeners(instance: dg.DagsterInstance, entries: Sequence[dg.EventLog
     for entry in entries:
         for listener in instance._subscribers[entry.run_id]:  # noqa: SLF001
             listener(entry)
+
+
+def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]]) -> None:
+    """Tag the backfills that are requested through this process's webserver.
+
+    A run coordinator sees the runs of a backfill only when the daemon submits them, which doesn't
+    know the request. Dagster asks its request context for tags, but gives no way to set them.
+
+    Args:
+        tags_of: Returns the tags for an instance and a request. They overwrite the request's own.
+    """
+    from dagster._core.workspace.context import WorkspaceRequestContext
+
+    def viewer_tags(context: Any) -> dict[str, str]:
+        return {**tags_of(context.instance, context.source)}
+
+    WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[assignment, method-assign]
 
 
 def _insert(storage: Any, connection: Any, table: Any, rows: Sequence[Any]) -> Sequence[int]:

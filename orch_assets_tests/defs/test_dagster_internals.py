@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from orch_assets.defs import dagster_internals as internals
+from orch_assets_tests.defs.instances import temporary_instance
 
 MODULE = ast.parse(Path(internals.__file__).read_text())
 
@@ -319,3 +320,22 @@ def test_a_history_of_a_check_is_read_by_status(instance: dg.DagsterInstance) ->
     assert [each.event.dagster_event.asset_check_evaluation_data.passed for each in found] == [
         False
     ]
+
+
+def test_a_backfill_has_the_tags_that_its_request_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context_type = importlib.import_module("dagster._core.workspace.context")
+    request_type = context_type.WorkspaceRequestContext
+    monkeypatch.setattr(request_type, "get_viewer_tags", request_type.get_viewer_tags)
+    internals.tag_backfills(lambda of, request: {"of": of.root_directory, "by": str(request)})
+    with (
+        temporary_instance() as real,
+        context_type.WorkspaceProcessContext(real, None) as process,
+    ):
+        context = process.create_request_context("a request")
+        assert context.get_viewer_tags() == {"of": real.root_directory, "by": "a request"}
+
+
+def test_a_coordinator_is_told_what_asked_for_a_run() -> None:
+    assert internals.SubmitRunContext._fields == ("dagster_run", "workspace")
