@@ -5,6 +5,7 @@ removed, what was stored meanwhile too, the stores are verified, and the certifi
 The record is removed last; see ``erasure_record``.
 """
 
+import json
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -306,7 +307,8 @@ class StudyErasure:
             "not_examined": list(plan.unexamined),
             "not_erased": list(plan.foreign),
         }
-        return {**value, "sha256": digest(value)}
+        plain: dict[str, Any] = json.loads(json.dumps(value))
+        return {**plain, "sha256": digest(plain)}
 
     def _busy(self) -> ErasureRefusedError:
         return ErasureRefusedError(

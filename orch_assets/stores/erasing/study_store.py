@@ -134,7 +134,9 @@ class StudyStore:
     def without(self, roots: Collection[str]) -> "StudyStore":
         """Return the store without the artifacts below the roots of other stores."""
         other = copy.copy(self)
-        other.left_out = tuple(root for root in roots if self.root != root)
+        other.left_out = tuple(
+            root for root in roots if root != self.root and root.startswith(self.root)
+        )
         return other
 
     def uri(self, keys: ArtifactKeys) -> str:
