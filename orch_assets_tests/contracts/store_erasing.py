@@ -1,6 +1,5 @@
 """Erasing: nothing of a study is left in any store, and nothing else is touched."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from orch_assets.errors import ErasureRefusedError
-from orch_assets.stores import ArtifactKind, PipelineStore, derived_from
-from orch_assets.stores.erasing.erasure_record import digest
+from orch_assets.stores import PipelineStore, derived_from
 from orch_assets.stores.erasing.study_erasure import ErasureCertificate, StudyErasure
 from orch_assets.study import study_context
-from orch_assets_tests.contracts.store_documents import DOCUMENTS
 from orch_assets_tests.contracts.store_fixtures import Objects, OpenStore, StoreFixtures
 from orch_assets_tests.contracts.store_places import Dying, Killed
 
@@ -30,6 +26,22 @@ def table(*studies: str, n: int = 1) -> pa.Table:
     return pa.table({"study_key": [*studies], "n": [n] * len(studies), "answer": answers})
 
 
+class _DyingTogether(Dying):
+    """A backend of a process with several; they count their changes together."""
+
+    def __init__(self, backend: Any, left: list[int]) -> None:
+        self._shared = left
+        super().__init__(backend, left[0])
+
+    @property
+    def _left(self) -> int:
+        return self._shared[0]
+
+    @_left.setter
+    def _left(self, left: int) -> None:
+        self._shared[0] = left
+
+
 class Trial:
     """An open and a restricted store with artifacts of several studies, and of the account."""
 
@@ -38,7 +50,7 @@ class Trial:
         self.open, self.restricted = stores["open"], stores["restricted"]
         self.folder = folder
 
-    def publish(self, study: str, times: int = 2) -> None:
+    def publish(self, study: str, times: int = 1) -> None:
         """Publish what pipelines make of a study, and a failure report."""
         for n in range(times):
             with study_context(study):
@@ -47,13 +59,10 @@ class Trial:
                 with derived_from({records.uri: records.sha256}):
                     tables = {"AE": table(study, n=n), "DM": table(study)}
                     self.open.publish_set(tables, f"form_tables/{study}")
-                self.open.publish_json([study], f"note/{study}")
         with study_context(study):
             self.open.publish_files({"a.xpt": self.file(study)}, f"form_tables_xpt/{study}", "xpt")
-            self.open.publish_document(DOCUMENTS["image/png"], f"charts/{study}", "image/png")
             report = {"message": table(study)["answer"][0].as_py()}
             self.restricted.publish_json(report, f"failures/{RUN}/{STUDY}/{study}")
-        self.open.publish(table(study), f"visits/2026-01/{study}")
 
     def account(self, *studies: str) -> None:
         """Publish what is made of all studies."""
@@ -67,6 +76,15 @@ class Trial:
         path = self.folder / "file"
         path.write_text(str(table(*studies).to_pydict()))
         return path
+
+    def dying(self, changes: int) -> "Trial":
+        """Return the same stores, killed after some changes in all of them."""
+        left = [changes]
+        stores = {
+            label: PipelineStore(_DyingTogether(store._backend, left), store._prefix, store._format)
+            for label, store in self.stores.items()
+        }
+        return Trial(stores, self.folder)
 
     def erasure(self, study: str = STUDY) -> StudyErasure:
         return StudyErasure(study, self.stores)
@@ -82,10 +100,11 @@ class Trial:
 
 def holding(objects: Mapping[str, bytes]) -> list[str]:
     """Return the objects that hold the planted answer, or whose keys have the study's key."""
-    return [key for key, data in objects.items() if _contains(data) or _names_study(key)]
+    return [key for key, data in objects.items() if holds_answer(data) or _names_study(key)]
 
 
-def _contains(data: bytes) -> bool:
+def holds_answer(data: bytes) -> bool:
+    """Return whether an object holds the planted answer."""
     if data[:4] != b"PAR1":
         return PLANTED.encode() in data
     import pyarrow.parquet as pq
@@ -105,150 +124,37 @@ def _names_study(key: str) -> bool:
 
 
 class ErasingContract(StoreFixtures):
-    @pytest.fixture(params=["a folder of the open store", "a place of its own"])
-    def trial(self, request: pytest.FixtureRequest, open_store: OpenStore, tmp_path: Path) -> Trial:
-        below = request.param.startswith("a folder")
-        prefix = "trials/prod/restricted" if below else "restricted"
-        stores = {"open": open_store(prefix="trials/prod"), "restricted": open_store(prefix=prefix)}
-        folder = tmp_path.parent / f"{tmp_path.name}-files"
-        folder.mkdir()
-        return Trial(stores, folder)
-
-    def test_nothing_of_the_study_is_left_and_nothing_else_is_touched(
-        self, trial: Trial, objects: Objects
+    def test_killed_twice_it_is_completed_and_nothing_else_is_touched(
+        self, open_store: OpenStore, objects: Objects, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
+        """What went in all runs is in one certificate."""
+        stores = {"open": open_store(prefix="open"), "restricted": open_store(prefix="restricted")}
+        trial = Trial(stores, tmp_path_factory.mktemp("files"))
         trial.publish(STUDY)
-        with study_context(STUDY):  # a name of the pipeline's own
-            trial.open.publish(table(STUDY), WINDOWS)
-        for study in ALIKE:
-            trial.publish(study, times=1)
+        trial.publish(OTHER)
         trial.account(STUDY, OTHER)
-        versions = {
-            each.content.sha256
-            for name, kind in (("records/S1", "table"), ("form_tables/S1", "set"))
-            for each in trial.open.versions(name, kind=ArtifactKind(kind))
-        }
-        kept = trial.open.publish(table(OTHER), "pooled").sha256
         trial.account(OTHER)
         before = objects()
-        assert len(holding(before)) > 40
+        plan = trial.erasure().plan()
+        for changes in (6, 20):
+            with pytest.raises(Killed):
+                trial.dying(changes).erase()
+            assert [each for each in trial.open.verify() if "is unfinished" in str(each)]
         certificate = trial.erase()
+        assert certificate.faults == ()
         after = objects()
         assert holding(after) == []
-        new = {key for key in after if key not in before}
+        gone = {uri for each in plan.artifacts for uri in each.keys}
+        assert before.keys() - after.keys() == gone
+        new = after.keys() - before.keys()
         assert all("/erasures/" in key for key in new)
-        assert {key: after[key] for key in after.keys() - new} == {
-            key: data for key, data in before.items() if key in after
+        assert all(after[key] == before[key] for key in after.keys() - new)
+        found = certificate.value["stores"]
+        assert {each["uri"] for store in found for each in store["artifacts"]} == {
+            each.uri for each in plan.artifacts
         }
-        gone = before.keys() - after.keys()
-        assert certificate.faults == ()
-        assert trial.faults() == []
-        value = certificate.value
-        assert len(gone) == sum(each["objects"] for each in value["stores"])
-        listed = {
-            version["sha256"]
-            for store in value["stores"]
-            for each in store["artifacts"]
-            for version in each["versions"]
-        }
-        assert versions < listed
-        assert kept not in listed
-        assert sorted(trial.open.list_artifacts("records")) == sorted(
-            f"records/{each}" for each in ALIKE
-        )
-        assert trial.open.download_json(f"erasures/{STUDY}") == value
-        assert value["sha256"] == digest({k: v for k, v in value.items() if k != "sha256"})
-        assert trial.erasure().plan().artifacts == []
-        assert len(trial.open.versions("study_results")) == 1
-
-    def test_a_plan_changes_nothing_and_says_what_would_go(
-        self, trial: Trial, objects: Objects
-    ) -> None:
-        trial.publish(STUDY)
-        before = objects()
-        plan = trial.erasure().plan()
-        assert objects() == before
-        assert plan.objects == len(before)
-        assert plan.blocked == ()
-        assert (
-            plan.newest
-            == trial.open.manifest(f"visits/2026-01/{STUDY}").publications[-1].published_at
-        )
-
-    def test_what_needs_the_study_stands_against_it(self, trial: Trial, objects: Objects) -> None:
-        trial.publish(STUDY, times=1)
-        trial.publish(OTHER, times=1)
-        trial.account(STUDY, OTHER)
-        record = trial.open.previous(f"records/{STUDY}")
-        assert record
-        with study_context(OTHER), derived_from({record.uri: record.version}):
-            trial.restricted.publish(table(OTHER), f"peers/{OTHER}")
-        trial.open.mark("interim", {f"records/{STUDY}": record.version}, study=STUDY)
-        before = objects()
-        with pytest.raises(ErasureRefusedError) as caught:
-            trial.erase()
-        text = str(caught.value)
-        assert objects() == before
-        assert "The current version of 'study_results' has rows of the study" in text
-        assert f"'form_tables_duckdb' was made from form_tables/{STUDY}" in text
-        assert f"'peers/{OTHER}' was made from records/{STUDY}, and belongs to another" in text
-        assert "The mark 'interim'" in text
-        assert f"orch-assets marks remove interim --study {STUDY}" in text
-        trial.open.remove_mark("interim", study=STUDY)
-        trial.restricted.delete(f"peers/{OTHER}", history=True)
-        trial.account(OTHER)
-        assert trial.erase().faults == ()
-        assert holding(objects()) == []
-
-    def test_killed_again_and_again_it_is_completed(self, trial: Trial, objects: Objects) -> None:
-        """Each time it gets further; what went in all runs is in one certificate."""
-        trial.publish(STUDY, times=1)
-        trial.publish(OTHER, times=1)
-        trial.account(STUDY, OTHER)
-        trial.account(OTHER)
-        before = objects()
-        others = {key: data for key, data in before.items() if OTHER in key}
-        plan = trial.erasure().plan()
-        whole = Trial(trial.stores, trial.folder)
-        for changes in range(1, 100):
-            backend = Dying(whole.open._backend, changes)
-            trial.stores = {
-                label: PipelineStore(backend, store._prefix, store._format)
-                for label, store in whole.stores.items()
-            }
-            try:
-                certificate = trial.erase()
-            except Killed:
-                is_begun = any("/_erasures/" in key for key in objects())
-                unfinished = [each for each in whole.faults() if "is unfinished" in each]
-                assert bool(unfinished) is is_begun
-                assert (whole.erasure().plan().unfinished is not None) is is_begun
-            else:
-                break
-        assert changes > 5
-        assert holding(objects()) == []
-        assert {key: data for key, data in objects().items() if OTHER in key} == others
-        assert whole.faults() == []
-        stores = certificate.value["stores"]
-        erased = {each["uri"] for store in stores for each in store["artifacts"]}
-        assert erased == {each.uri for each in plan.artifacts}
-        assert sum(each["objects"] for each in stores) == plan.objects
-        assert 1 < len(certificate.value["runs"]) < changes
-        assert not any("_erasures" in key for key in objects())
-
-    def test_what_is_published_meanwhile_goes_too(
-        self, trial: Trial, objects: Objects, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        trial.publish(STUDY, times=1)
-        verify, published = StudyErasure._verified, []
-
-        def publishing(self: StudyErasure, *args: Any) -> Any:
-            if not published:
-                published.append(trial.open.publish(table(STUDY, n=7), f"late/{STUDY}").sha256)
-            return verify(self, *args)
-
-        monkeypatch.setattr(StudyErasure, "_verified", publishing)
-        certificate = trial.erase()
-        assert holding(objects()) == []
-        assert published[0] in json.dumps(certificate.value)
-        assert trial.faults() == []
+        assert [each["objects"] for each in found] == [
+            sum(len(each.keys) for each in artifacts) for artifacts in plan.stores.values()
+        ]
+        assert len(certificate.value["runs"]) == 3
+        assert trial.open.download_json(f"erasures/{STUDY}") == certificate.value

@@ -98,7 +98,7 @@ def _prepared(
 
     def planned() -> "tuple[ErasurePlan, list[str]]":
         plan = erasure.plan()
-        return plan, [*refusals(instance, study_key, study_filter), *plan.blocked]
+        return plan, [*refusals(instance, study_key, study_filter), *map(str, plan.blocked)]
 
     return erasure, planned
 

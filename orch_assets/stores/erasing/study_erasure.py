@@ -44,7 +44,7 @@ class ErasurePlan:
     Attributes:
         study: Key of the study.
         stores: What goes, by what its store is called.
-        blocked: What stands against it: sentences that say what to do.
+        blocked: What stands against it, and what to do.
         unexamined: Artifacts that belong to no study, of which nobody can tell what they hold.
         foreign: URIs of objects that bear the study's key, but weren't written by a store.
         unfinished: The record of an erasure of the study that has not ended; None without one.
@@ -52,7 +52,7 @@ class ErasurePlan:
 
     study: str
     stores: Mapping[str, tuple[ErasedArtifact, ...]]
-    blocked: tuple[str, ...]
+    blocked: tuple[ErasureRefusedError, ...]
     unexamined: tuple[str, ...]
     foreign: tuple[str, ...]
     unfinished: ErasureRecord | None
@@ -146,7 +146,7 @@ class StudyErasure:
         return ErasurePlan(
             self._study.key,
             stores,
-            tuple(dict.fromkeys(traces.blocked)),
+            tuple(traces.blocked),
             tuple(traces.unexamined),
             tuple(self._foreign(stores)),
             unfinished,
@@ -166,7 +166,7 @@ class StudyErasure:
                 unfinished: run it again.
         """
         if plan.blocked:
-            raise ErasureRefusedError(" ".join(plan.blocked))
+            raise ErasureRefusedError(" ".join(each.marked for each in plan.blocked))
         self._check_deletion()
         record = plan.unfinished or ErasureRecord(self._study.key, uuid.uuid4().hex, (), {})
         record = replace(record, runs=(*record.runs, _this_run())).with_found(plan.stores)

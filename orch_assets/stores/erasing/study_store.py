@@ -169,7 +169,8 @@ class StudyStore:
     def whole(self, artifact: KnownArtifact) -> ErasedArtifact:
         """Return an artifact to be erased.
 
-        Its current object goes first, so that nobody finds it any more, then its manifests.
+        Its current object goes first, so that nobody finds it any more, then its manifests. Copies
+        of members go before it, because it tells that they are copies.
         """
         objects, keys = artifact.objects, artifact.keys
         versions = {each.content.sha256: ErasedVersion.of(each) for each in artifact.manifests}
@@ -181,7 +182,7 @@ class StudyStore:
             key=lambda key: (not key.startswith(keys.manifests()), key),
         )
         current = [keys.current] if objects.has_current else []
-        listed = (*current, *self._copies(keys), *hidden)
+        listed = (*self._copies(keys), *current, *hidden)
         folders = (keys.hidden.rpartition("/")[0], keys.path)
         return self._erased(keys, "", tuple(versions.values()), listed, folders)
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orch_assets.errors import ErasureRefusedError
 from orch_assets.marked_names import named
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact
 from orch_assets.stores.erasing.study_store import ErasedStudy, KnownArtifact, StudyStore
@@ -62,7 +63,7 @@ class StudyTraces:
 
     Attributes:
         found: What is to be erased, by store.
-        blocked: What stands against it: sentences that say what to do.
+        blocked: What stands against it, and what to do.
         unexamined: Artifacts that belong to no study, of which nobody can tell what they hold.
     """
 
@@ -80,7 +81,8 @@ class StudyTraces:
         self._erased_uris = {*recorded, *whole}
         versions = [*self._staying_versions()]
         self._reasons = self._holding(versions)
-        self.blocked = [*self._damaged(), *self._add_versions(versions), *self._marked()]
+        blocked = (*self._damaged(), *self._add_versions(versions), *self._marked())
+        self.blocked = [*map(ErasureRefusedError, dict.fromkeys(blocked))]
         self.unexamined = sorted(self._unexamined(versions))
 
     def _divide(self, found: FoundInStore) -> None:
