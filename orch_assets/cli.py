@@ -19,6 +19,7 @@ from orch_assets.commands.exporting.export import export
 from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
+from orch_assets.commands.maintenance.erase import erase
 from orch_assets.commands.maintenance.redact import redact
 from orch_assets.commands.maintenance.run_marks import mark, marks
 from orch_assets.commands.maintenance.verify import verify
@@ -109,6 +110,7 @@ _COMMANDS = (
     marks,
     verify,
     redact,
+    erase,
     check,
     init,
     demo_server,

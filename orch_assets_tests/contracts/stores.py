@@ -22,6 +22,7 @@ from orch_assets.stores import ArtifactKind, PipelineStore, StorageFormat
 from orch_assets.stores.formats import batches
 from orch_assets_tests.contracts.store_damage import DamageContract
 from orch_assets_tests.contracts.store_documents import DOCUMENTS, DocumentsContract
+from orch_assets_tests.contracts.store_erasing import ErasingContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract
 from orch_assets_tests.contracts.store_marks import MarksContract
@@ -38,6 +39,7 @@ from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
 class StoreContract(
     DamageContract,
     DocumentsContract,
+    ErasingContract,
     HistoryContract,
     MarksContract,
     NamesContract,

@@ -138,6 +138,14 @@ class Backend(Protocol):
         """Remove an object durably; do nothing if there is none."""
         ...
 
+    def remove_empty_folders(self, folder: str) -> None:  # noqa: ARG002 - disks need it
+        """Remove a folder, and those in it, as far as nothing is in them; buckets have none."""
+        return
+
+    def keeps_deleted(self) -> bool | None:
+        """Return whether deleted objects can be restored by the bucket's means; None if unknown."""
+        return False
+
 
 def nothing_stored(uri: str, key: str) -> ArtifactNotFoundError:
     """Return the error for an object that does not exist."""

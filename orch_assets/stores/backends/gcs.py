@@ -112,6 +112,18 @@ class GCSBucket(Bucket[Any]):
             with contextlib.suppress(NotFound):
                 self._blob(key).delete(retry=_retry())
 
+    def keeps_deleted(self) -> bool | None:
+        """Ask whether the bucket keeps earlier versions of objects, or objects after deletion."""
+        from google.api_core.exceptions import GoogleAPIError
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            bucket = self._client.get_bucket(self._name, retry=_retry())
+        except (GoogleAPIError, GoogleAuthError):  # it takes a permission that nothing else needs
+            return None
+        soft_delete = bucket.soft_delete_policy.retention_duration_seconds
+        return bool(bucket.versioning_enabled or soft_delete)
+
     def _fetch(self, key: str, file: BinaryIO) -> None:
         with reporting(self.uri(key)):
             from google.api_core.exceptions import NotFound

@@ -164,6 +164,13 @@ class LocalDisk(Backend):
             path.unlink()
             sync(path.parent)
 
+    def remove_empty_folders(self, folder: str) -> None:
+        """Remove the folders from the innermost on."""
+        with self._reporting():
+            for parent, _, _ in os.walk(self._path(folder), topdown=False):
+                with contextlib.suppress(OSError):  # something is in it
+                    Path(parent).rmdir()
+
     def _path(self, key: str) -> Path:
         """Return the path of a key.
 

@@ -135,6 +135,16 @@ class S3Bucket(Bucket[Any]):
         with reporting(self.uri(key)):
             self._client.delete_object(Bucket=self._name, Key=key)
 
+    def keeps_deleted(self) -> bool | None:
+        """Ask whether the bucket keeps earlier versions of objects."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = self._client.get_bucket_versioning(Bucket=self._name)
+        except (BotoCoreError, ClientError):  # it takes a permission that nothing else here needs
+            return None
+        return bool(answer.get("Status"))  # versions stay when versioning is suspended
+
     def _fetch(self, key: str, file: BinaryIO) -> None:
         with reporting(self.uri(key)):
             for last in (*[False] * (_ATTEMPTS - 1), True):
