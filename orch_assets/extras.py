@@ -6,13 +6,14 @@ from typing import Final, Literal
 
 from orch_assets.errors import MissingExtraError
 
-Extra = Literal["aws", "charts", "dagster", "exports", "gcp"]
+Extra = Literal["aws", "charts", "cluster", "dagster", "exports", "gcp"]
 
 # For each extra, the package that errors name, and the modules whose absence means that the extra
 # isn't installed. The error for any other missing module is raised unchanged.
 _PACKAGES: Final[Mapping[Extra, str]] = {
     "aws": "boto3",
     "charts": "matplotlib",
+    "cluster": "dagster-celery",
     "dagster": "dagster",
     "exports": "pyreadstat",
     "gcp": "google-cloud-storage",
@@ -20,6 +21,9 @@ _PACKAGES: Final[Mapping[Extra, str]] = {
 _MODULES: Final[Mapping[Extra, frozenset[str]]] = {
     "aws": frozenset({"boto3", "botocore", "s3transfer"}),
     "charts": frozenset({"matplotlib", "PIL"}),
+    "cluster": frozenset(
+        {"celery", "dagster_celery", "dagster_postgres", "kombu", "psycopg2", "redis"}
+    ),
     "dagster": frozenset({"dagster", "dagster_shared"}),
     "exports": frozenset({"duckdb", "pyreadstat", "python_calamine", "xlsxwriter"}),
     "gcp": frozenset({"google"}),
