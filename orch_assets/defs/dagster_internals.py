@@ -48,6 +48,9 @@ from dagster._core.execution.api import execute_run
 # an instance.
 from dagster._core.execution.context.input import KeyRangeNoPartitionsDefPartitionsSubset
 
+# What a launcher of runs answers run monitoring: `RunLauncher` is public, but these aren't.
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+
 # A job's origin; see `InMemoryJob`.
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
@@ -80,12 +83,14 @@ __all__ = [
     "NOT_FINISHED_STATUSES",
     "AssetCheckEvaluationTargetMaterializationData",
     "AssetCheckExecutionRecordStatus",
+    "CheckRunHealthResult",
     "ConfigurableIOManagerFactoryResourceDefinition",
     "ConfigurableResourceFactory",
     "ConfigurableResourceFactoryResourceDefinition",
     "InMemoryJob",
     "JobFailureData",
     "KeyRangeNoPartitionsDefPartitionsSubset",
+    "LaunchRunContext",
     "LazyDefinitions",
     "LoadableTargetOrigin",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
@@ -95,17 +100,22 @@ __all__ = [
     "StepMaterializationData",
     "SubmitRunContext",
     "UnresolvedAssetJobDefinition",
+    "WorkerStatus",
     "add_to_outputs",
     "added_to_outputs",
     "cached_method",
     "can_store_batches",
     "capture_interrupts",
     "configured_origins",
+    "delete_note",
+    "execute_created_run",
     "execute_run",
+    "insert_note",
     "log_entry",
     "notify_listeners",
     "own_metadata",
     "process_config",
+    "replace_note",
     "requested_backfills",
     "step_of",
     "store_batch",
@@ -268,6 +278,7 @@ def notify_listeners(instance: dg.DagsterInstance, entries: Sequence[dg.EventLog
             listener(entry)
 
 
+<<<<<<< HEAD
 def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]]) -> None:
     """Tag the backfills that are requested through this process's webserver.
 
@@ -283,6 +294,53 @@ def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]
         return {**tags_of(context.instance, context.source)}
 
     WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[assignment, method-assign]
+=======
+def insert_note(instance: dg.DagsterInstance, key: str, value: str) -> bool:
+    """Store a note under a key that has none, in Dagster's own table; return False if it has one.
+
+    ``set_cursor_values`` of a run storage can't tell the two apart.
+    """
+    from dagster._core.storage.runs.schema import KeyValueStoreTable as Notes
+    from sqlalchemy.exc import IntegrityError
+
+    storage: Any = instance.run_storage
+    try:
+        with storage.connect() as connection:
+            connection.execute(Notes.insert().values(key=key, value=value))
+    except IntegrityError:
+        return False
+    return True
+
+
+def replace_note(instance: dg.DagsterInstance, key: str, value: str, *, of: str) -> bool:
+    """Replace a note that begins with a text; return False if there is none that does."""
+    from dagster._core.storage.runs.schema import KeyValueStoreTable as Notes
+
+    storage: Any = instance.run_storage
+    own = (Notes.c.key == key) & Notes.c.value.startswith(of, autoescape=True)
+    with storage.connect() as connection:
+        return bool(connection.execute(Notes.update().where(own).values(value=value)).rowcount)
+
+
+def delete_note(instance: dg.DagsterInstance, key: str, *, of: str) -> None:
+    """Delete a note that begins with a text, if there is one."""
+    from dagster._core.storage.runs.schema import KeyValueStoreTable as Notes
+
+    storage: Any = instance.run_storage
+    own = (Notes.c.key == key) & Notes.c.value.startswith(of, autoescape=True)
+    with storage.connect() as connection:
+        connection.execute(Notes.delete().where(own))
+
+
+def execute_created_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Execute a run in this process, as the process of a launcher does.
+
+    ``dagster api execute_run`` is public, but takes a serialized argument and creates an instance.
+    """
+    from dagster._cli.api import _execute_run_command_body
+
+    _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=True)
+>>>>>>> part-B
 
 
 def _insert(storage: Any, connection: Any, table: Any, rows: Sequence[Any]) -> Sequence[int]:
