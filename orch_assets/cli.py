@@ -21,6 +21,7 @@ from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
 from orch_assets.commands.maintenance.redact import redact
 from orch_assets.commands.maintenance.run_marks import mark, marks
+from orch_assets.commands.maintenance.upkeep import upkeep
 from orch_assets.commands.maintenance.verify import verify
 from orch_assets.commands.newest_results import results
 from orch_assets.commands.report import report
@@ -109,6 +110,7 @@ _COMMANDS = (
     marks,
     verify,
     redact,
+    upkeep,
     check,
     init,
     demo_server,
