@@ -22,6 +22,7 @@ from orch_assets.commands.known_studies import studies
 from orch_assets.commands.maintenance.erase import erase
 from orch_assets.commands.maintenance.redact import redact
 from orch_assets.commands.maintenance.run_marks import mark, marks
+from orch_assets.commands.maintenance.upkeep import upkeep
 from orch_assets.commands.maintenance.verify import verify
 from orch_assets.commands.newest_results import results
 from orch_assets.commands.report import report
@@ -111,6 +112,7 @@ _COMMANDS = (
     verify,
     redact,
     erase,
+    upkeep,
     check,
     init,
     demo_server,

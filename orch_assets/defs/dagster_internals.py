@@ -278,7 +278,6 @@ def notify_listeners(instance: dg.DagsterInstance, entries: Sequence[dg.EventLog
             listener(entry)
 
 
-<<<<<<< HEAD
 def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]]) -> None:
     """Tag the backfills that are requested through this process's webserver.
 
@@ -294,7 +293,8 @@ def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]
         return {**tags_of(context.instance, context.source)}
 
     WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[assignment, method-assign]
-=======
+
+
 def insert_note(instance: dg.DagsterInstance, key: str, value: str) -> bool:
     """Store a note under a key that has none, in Dagster's own table; return False if it has one.
 
@@ -340,7 +340,6 @@ def execute_created_run(instance: dg.DagsterInstance, run_id: str) -> None:
     from dagster._cli.api import _execute_run_command_body
 
     _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=True)
->>>>>>> part-B
 
 
 def _insert(storage: Any, connection: Any, table: Any, rows: Sequence[Any]) -> Sequence[int]:

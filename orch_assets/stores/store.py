@@ -23,6 +23,7 @@ from orch_assets.stores.maintenance.blinded_since import (
 )
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
+from orch_assets.stores.maintenance.store_upkeep import Neighbour, StoreUpkeep
 from orch_assets.stores.maintenance.verification import Problem
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.members.stored_files import StoredFiles, content_of_index
@@ -212,6 +213,19 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
             return self.verify(progress=progress)
 
         return StudyStore(verify, self._publisher, self._backend, self._prefix, files)
+
+    def upkeep(self, neighbour: Neighbour | None = None) -> StoreUpkeep:
+        """Return what removes old manifests, versions, reports and leftovers from this store.
+
+        Args:
+            neighbour: What is around the store; by default nothing.
+        """
+        return StoreUpkeep(self._publisher, self._backend, self._prefix, neighbour or Neighbour())
+
+    @property
+    def address(self) -> str:
+        """The URI of the store's folder."""
+        return self._backend.uri(self._prefix)
 
     def _files_of_all_formats(self) -> Mapping[StorageFormat, TableFiles]:
         files = {each: TableFiles(self._publisher, table_format(each)) for each in StorageFormat}
