@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orch_assets.errors import ExportError
-from orch_assets.marked_names import named
 from orch_assets.refreshing import StoredTable
 
 if TYPE_CHECKING:
@@ -30,9 +28,6 @@ class ExportedTable:
         uri: URI of the artifact that the table comes from.
         version: SHA-256 of the version of that artifact.
         published_at: When that version was last published: UTC, ISO 8601 with microseconds.
-
-    Raises:
-        ExportError: Two columns have the same name.
     """
 
     study_key: str
@@ -43,17 +38,6 @@ class ExportedTable:
     uri: str
     version: str
     published_at: str
-
-    def __post_init__(self) -> None:
-        """Refuse what no format can hold."""
-        names = self.schema.names
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            study_key = named(self.study_key, shown=self.study_key)
-            raise ExportError(
-                f"{named(self.name)} of study {study_key} has two columns {named(twice)}, so it "
-                "can't be exported. Rename one of them in the pipeline that makes the table."
-            )
 
     @classmethod
     def of_stored(

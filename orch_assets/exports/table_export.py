@@ -132,6 +132,8 @@ class _Writing:
 
     def write(self, earlier: ColumnNames) -> WrittenExport:
         """Write and verify everything."""
+        for table in self.request.tables:
+            _refuse_equal_columns(table)
         files, scratch = self.folder / "files", self.folder / "scratch"
         files.mkdir()
         scratch.mkdir()
@@ -218,6 +220,17 @@ class _Writing:
         text = json.dumps(about, indent=2, ensure_ascii=False)
         export.files[EXPORT_JSON].write_text(f"{text}\n", encoding="utf-8")
         return export
+
+
+def _refuse_equal_columns(table: ExportedTable) -> None:
+    names = table.schema.names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ExportError(
+            f"{named(table.name)} of study {_shown(table.study_key)} has two columns "
+            f"{named(twice)}, so it can't be exported. Rename one of them in the pipeline that "
+            "makes the table."
+        )
 
 
 def _source(table: ExportedTable) -> dict[str, Any]:

@@ -84,10 +84,11 @@ def test_a_table_whose_name_is_no_file_name_is_refused(folder, name):
     assert is_whole(folder.path)
 
 
-def test_columns_of_one_name_are_refused():
-    rows = pa.table([[1], [2]], names=["n", "n"])
+def test_columns_of_one_name_are_refused(folder):
+    schema = pa.table([[1], [2]], names=["n", "n"]).schema
+    twice = ExportedTable(STUDY, "AE", schema, 0, lambda: iter(()), "u", "0", "2026")
     with pytest.raises(ExportError, match="has two columns 'n'"):
-        ExportedTable(STUDY, "AE", rows.schema, 1, lambda: iter(()), "u", "0", "2026")
+        folder.replace_with(csv_of(twice))
 
 
 @pytest.mark.parametrize("error", [ExportMismatchError(STUDY, "AE"), OSError(28, "PLANTED")])
