@@ -15,8 +15,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import begin_peak, peak_mb
-
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 TABLES = ("records", "record_revisions")
 
@@ -99,7 +97,7 @@ def _run(
         "dagster/asset_partition_range_end": studies[-1],
     }
     before, begun, stored = time.process_time(), time.perf_counter(), log.seconds
-    memory = begin_peak()
+    memory = _begin_peak()
     done = job.execute_in_process(
         instance=instance,
         tags=tags,
@@ -116,13 +114,25 @@ def _run(
         "cpu": cpu,
         "events": events,
         "work": cpu - events,
-        "mb": peak_mb() - memory,
+        "mb": _peak_mb() - memory,
     }
 
 
 def _get(url: str) -> Any:
     with urllib.request.urlopen(url) as answer:
         return json.load(answer)
+
+
+def _begin_peak() -> float:
+    """Do what ``benchmarks.measuring.begin_peak`` does, which an earlier tree may lack."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak_mb()
+
+
+def _peak_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [each for each in lines if each.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
 
 
 def rewrite(url: str, studies: Sequence[str], days: int, home: str) -> dict[str, Any]:
