@@ -1,11 +1,12 @@
 """Slots as locks on files: for processes of one machine.
 
 The kernel drops a lock when its process ends, however it ends. A descriptor that a child inherits
-by a fork shares the lock, so the child closes it.
+by a fork shares the lock, so the child closes it. Files are never removed, so that nobody locks one
+that others no longer see: a file without a lock counts for nothing.
 """
 
-import contextlib
 import fcntl
+import itertools
 import os
 import time
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class FileSlots:
         'files in /srv/dagster/request_limits'
     """
 
-    folder: Path
+    folder: Path | str
     processes: int = DEFAULT_PROCESSES
 
     def open(self, account: str, name: str) -> "LockedFiles":
@@ -74,7 +75,7 @@ class LockedFiles:
         for slot in range(most):
             if len(self._held) >= count:
                 break
-            if slot not in self._held and (file := self._lock(slot)) is not None:
+            if slot not in self._held and (file := self._lock(f"slot-{slot}")) is not None:
                 self._held[slot] = file
         return len(self._held)
 
@@ -90,8 +91,9 @@ class LockedFiles:
         for file in files:
             os.close(file)
 
-    def _lock(self, slot: int) -> int | None:
-        file = self._open(f"slot-{slot}", os.O_CREAT)
+    def _lock(self, name: str) -> int | None:
+        """Lock a file; return None if another process has locked it."""
+        file = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,45 +104,37 @@ class LockedFiles:
             raise
         return file
 
-    def _open(self, name: str, flags: int = 0) -> int:
-        return os.open(self._folder / name, os.O_RDWR | flags, 0o600)
-
     def _write(self, text: str) -> None:
-        # A file that isn't locked yet may be taken for that of a dead process, and removed.
-        while self._own is None or not os.fstat(self._own).st_nlink:
-            if self._own is not None:
-                os.close(self._own)
-            self._own = self._open(_MEMBER + self._name, os.O_CREAT)
-            fcntl.flock(self._own, fcntl.LOCK_EX)
-        os.pwrite(self._own, text.ljust(_TEXT_BYTES).encode(), 0)  # in one piece
+        if self._own is not None and not os.fstat(self._own).st_nlink:
+            self._withdraw()  # somebody removed the file
+        numbers = itertools.count()
+        while self._own is None:
+            self._own = self._lock(f"{_MEMBER}{next(numbers)}")
+        # In one piece, so that nobody reads half of it.
+        os.pwrite(self._own, f"{self._name} {text}".ljust(_TEXT_BYTES).encode(), 0)
 
     def _withdraw(self) -> None:
         if self._own is not None:
-            (self._folder / (_MEMBER + self._name)).unlink(missing_ok=True)
             os.close(self._own)
             self._own = None
 
     def _others(self) -> dict[str, str]:
         found = {}
         for entry in os.listdir(self._folder):  # noqa: PTH208 - pathlib makes an object of each
-            name = entry.removeprefix(_MEMBER)
-            if name in (entry, self._name):
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                text = self._text_of(entry)
-                if text is not None:
+            if entry.startswith(_MEMBER):
+                name, _, text = self._text_of(entry).partition(" ")
+                if name not in ("", self._name):
                     found[name] = text
         return found
 
-    def _text_of(self, entry: str) -> str | None:
-        """Return what a living process wrote; remove the file of a dead one."""
-        file = self._open(entry)
+    def _text_of(self, entry: str) -> str:
+        """Return what a living process wrote; empty if it is dead."""
+        file = os.open(self._folder / entry, os.O_RDWR)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return os.pread(file, _TEXT_BYTES, 0).decode("ascii", "replace").strip()
         else:
-            (self._folder / entry).unlink()
-            return None
+            return ""
         finally:
             os.close(file)

@@ -233,6 +233,11 @@ class RequestLimiter:
                 self._peaks_began = self._clock()
             return self._wanted
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is in flight, or waits."""
+        return bool(self._in_flight or self._waiting)
+
     def narrowing(self) -> tuple[Narrowing, float]:
         """Return how far the account's limit is narrowed, and when a ``Retry-After`` ends.
 

@@ -124,7 +124,11 @@ class SlotDivision:
                 self._close_slots()
             return self._divide(demand) if demand else self._rest()
         except Exception as error:  # noqa: BLE001 - whatever a driver raises; the thread must live
-            self._fall_back(error)
+            if self._lost or self._limiter.is_busy:
+                self._fall_back(error)
+            else:  # nobody needs the slots now: the next request tries again
+                self._limiter.lower(0)
+            self._close_slots()
             return _RETRY_SECONDS if demand else None
 
     def _divide(self, demand: int) -> float:
@@ -186,7 +190,6 @@ class SlotDivision:
 
     def _fall_back(self, error: Exception) -> None:
         """Use this process's share of what can't be divided, and say so once."""
-        self._close_slots()
         maximum, share = self._limiter.maximum, self._fallback_share
         self._limiter.lower(share)
         self._limiter.allot(share, maximum)
@@ -197,8 +200,8 @@ class SlotDivision:
             self._say(
                 logging.INFO if self._warned else logging.WARNING,
                 f"The account's request limit isn't shared: {self._place} {why}. This process "
-                f"sends up to {share} requests at once, so that all processes together may exceed "
-                f"the limit of {maximum}.",
+                f"keeps to its share, {share} of {maximum} requests at once; all processes "
+                "together may exceed that limit.",
             )
         self._lost = self._warned = True
 

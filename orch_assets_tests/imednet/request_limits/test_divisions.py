@@ -5,6 +5,7 @@ Two limiters in a process share slots as two processes do: a file's lock is that
 
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -195,8 +196,8 @@ def test_a_place_that_cannot_be_reached_leaves_the_share_and_says_so_once(
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert "leases in Redis can't be reached (ConnectionError)" in record.message
-    assert "up to 2 requests at once" in record.message
-    assert "may exceed the limit of 8" in record.message
+    assert "its share, 2 of 8 requests at once" in record.message
+    assert "all processes together may exceed that limit" in record.message
     assert "planted" not in caplog.text
     assert str(port) not in caplog.text
 
@@ -218,6 +219,24 @@ def test_a_server_that_comes_goes_and_comes_back(
             until(lambda: (first.limit, second.limit) == (2, 2))
     assert requests.most == MAXIMUM
     assert sum(each.levelno == logging.WARNING for each in caplog.records) == 2  # one of each
+
+
+def test_a_folder_that_vanishes_is_told_only_where_a_request_needs_it(
+    share: Share, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the DAGSTER_HOME of a test, at its end."""
+    home = tmp_path / "home"
+    home.mkdir()
+    limiter = share(FileSlots(home))
+    with limiter.slot():
+        assert limiter.limit == MAXIMUM
+    shutil.rmtree(home)
+    until(lambda: limiter.limit == 0)
+    time.sleep(0.1)
+    assert caplog.records == []
+    with limiter.slot():
+        assert limiter.limit == 2
+    until(lambda: caplog.records)
 
 
 def test_a_small_limit_is_at_least_one(share: Share) -> None:

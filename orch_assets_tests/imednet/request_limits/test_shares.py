@@ -1,6 +1,6 @@
 """Each process's share of the slots, and what the processes tell one another."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orch_assets.imednet.request_limits.slot_members import (
@@ -50,12 +50,14 @@ def test_with_fewer_slots_than_processes_each_has_its_turn() -> None:
     assert {name: sum(turn[name] for turn in turns) for name in wanted} == dict.fromkeys("abcde", 4)
 
 
+@settings(max_examples=40)
 @given(parties, st.floats(0, 1e9))
 def test_all_slots_are_dealt_and_none_twice(party: dict[str, Member], now: float) -> None:
     found = {name: share_of(name, party, now) for name in party}
     assert sum(found.values()) == slots_of(party.values())
 
 
+@settings(max_examples=40)
 @given(parties)
 def test_nobody_has_more_than_another_who_wants_more(party: dict[str, Member]) -> None:
     found = {name: share_of(name, party, 0.0) for name in party}

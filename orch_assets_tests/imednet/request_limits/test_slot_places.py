@@ -144,16 +144,21 @@ def test_a_forked_child_keeps_nothing_and_ends_nothing(join: Join) -> None:
         os.close(write)
 
 
-def test_the_file_of_a_dead_process_is_removed_and_none_shows_a_key(tmp_path: Path) -> None:
+def test_the_file_of_a_dead_process_is_ignored_and_used_again(tmp_path: Path) -> None:
     account = tmp_path / "request_limits" / "ab"
-    living = FileSlots(tmp_path).open("ab", "living00")
-    living.publish("1 8")
-    (account / "member-dead0000").write_text("8 8")
+    names = ("dead0000", "living00", "another0")
+    dead, living, another = (FileSlots(tmp_path).open("ab", name) for name in names)
+    for each in (dead, living):
+        each.publish("1 8")
+    dead.close()
+    assert (account / "member-0").read_text().startswith("dead0000 1 8")
     assert living.publish("1 8").texts == {}
-    assert sorted(each.name for each in account.iterdir()) == ["member-living00"]
+    assert another.publish("2 8").texts == {"living00": "1 8"}
+    assert living.publish("1 8").texts == {"another0": "2 8"}
+    assert {each.name for each in account.iterdir()} == {"member-0", "member-1"}
     assert account.stat().st_mode & 0o777 == 0o700
     living.close()
-    assert list(account.iterdir()) == []
+    another.close()
 
 
 def test_files_that_somebody_removes_are_made_anew_and_their_locks_are_lost(tmp_path: Path) -> None:

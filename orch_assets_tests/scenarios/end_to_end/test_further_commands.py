@@ -64,7 +64,7 @@ def test_check_sends_a_test_message_to_each_receiver(account):
         }
         done = account.command("check", "--alerts", **settings)
         assert done.code == 0, done.said
-        assert done.out.splitlines()[4:] == [
+        assert done.out.splitlines()[5:] == [
             "ok     alerts: a webhook (json) and 2 e-mail addresses; a study is stale after 36 h",
             "ok     test message, webhook: was taken",
             "ok     test message, e-mail: was taken",
