@@ -1,5 +1,6 @@
 """The shipped nginx in front of a real webserver: who may come in, and who launched what."""
 
+import http.client
 import json
 import logging
 import socket
@@ -205,6 +206,23 @@ def test_a_run_has_the_user_whatever_the_request_claims(real, proxy):
 
 def test_a_name_with_other_characters_is_unknown(real, proxy):
     assert users(launched(real, proxy, "o'hara")) == ["(unknown)"] * 2
+
+
+@pytest.mark.parametrize("names", [[], ["ann", "bob"], [""], ["a" * 101]])
+def test_past_the_proxy_without_one_name_nobody_is_believed(real, service, names):
+    """The tags that the request claims are overwritten as well."""
+    port, _ = service
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    body = json.dumps({"query": LAUNCH, "variables": {"params": parameters("studies")}}).encode()
+    connection.putrequest("POST", "/graphql")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(len(body)))
+    for name in names:
+        connection.putheader("X-Forwarded-User", name)
+    connection.endheaders(body)
+    answer = json.load(connection.getresponse())["data"]["launchRun"]
+    connection.close()
+    assert users(run_of(real, answer)) == ["(unknown)"] * 2
 
 
 @pytest.mark.parametrize(("job", "artifact"), [("studies", "table/S1"), ("plain", "ordinary")])
