@@ -17,7 +17,8 @@ from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.study_results import RESULTS_KEY, build_study_results
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.stores import ArtifactKind
-from orch_assets_tests.contracts.store_erasing import holds_answer
+from orch_assets_tests.contracts.store_erasing import Trial, holds_answer
+from orch_assets_tests.contracts.store_places import Killed
 from orch_assets_tests.support.harness import definitions, execute, instance
 
 PLANTED = "planted answer"
@@ -157,6 +158,11 @@ def test_nothing_of_the_study_is_left_and_the_certificate_says_what_went(ready, 
     assert any(map(named, before))
     assert any(holds_answer(data) for data in before.values())
     open_store = LocalPipelineStore(ready.folder / "artifacts")
+    stores = {"open": open_store, "restricted": LocalPipelineStore(ready.folder / "restricted")}
+    with pytest.raises(Killed):
+        Trial(stores, ready.folder).dying(9).erase(STUDY)
+    assert main(["verify", str(ready.folder / "artifacts")]) == 1
+    assert f"the erasure of study {STUDY} is unfinished: run `orch-ass" in capsys.readouterr().out
     options = ["--confirm", STUDY, "--confirm-again", "erase", "--certificate", "certificate.json"]
     assert main(["erase", "--study", STUDY, *options]) == 0
     said = capsys.readouterr().out
@@ -177,7 +183,8 @@ def test_nothing_of_the_study_is_left_and_the_certificate_says_what_went(ready, 
         "form_tables_duckdb",
     }
     assert [len(store["verified"]["faults"]) for store in certificate["stores"]] == [0, 0]
-    assert "open store: " in said
+    assert len(certificate["runs"]) == 2
+    assert "is unfinished. Still there:" in said
     assert "Certificate: file://" in said
     assert main(["verify", str(ready.folder / "artifacts")]) == 0
     assert open_store.exists(f"form_tables/{OTHER}", kind=ArtifactKind.SET)

@@ -8,6 +8,7 @@ pipeline of another study published is not, whatever its name.
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +42,8 @@ CERTIFICATES: Final = "erasures"
 _REPORTS: Final = "failures"
 # Folders of this package's own artifacts, which are each of one study.
 OWN_FOLDERS: Final = frozenset({CERTIFICATES, _REPORTS})
+# How many artifacts' manifests are read at the same time.
+_AT_ONCE: Final = 8
 # A key at which nothing is ever stored.
 _UNUSED_KEY: Final = ".orch/never-there"
 # The column of tables over several studies.
@@ -155,13 +158,15 @@ class StudyStore:
             study: The study.
             among: Return only those with these URIs, and those whose names have the study's key.
         """
-        return [
-            self._known(objects)
+        chosen = [
+            objects
             for objects in collect_objects(self.backend, self.prefix, self.prefix)
             if (objects.keys.name, objects.keys.kind) != (study.certificate, "json")
             and not self.uri(objects.keys).startswith(self.left_out)
             and (among is None or _has_name(objects, study) or self.uri(objects.keys) in among)
         ]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # in a bucket, each manifest is a request
+            return [*pool.map(self._known, chosen)]
 
     def is_of_study(self, artifact: KnownArtifact, study: ErasedStudy) -> bool:
         """Return whether a whole artifact is the study's."""
