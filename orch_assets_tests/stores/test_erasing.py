@@ -1,12 +1,13 @@
 """Erasing a study from folders: what is its own, what stands against it, what happens meanwhile."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orch_assets.errors import ArtifactCorruptError, ErasureRefusedError
+from orch_assets.errors import ArtifactCorruptError, ErasureRefusedError, StoreError
 from orch_assets.stores import ArtifactKind, LocalPipelineStore, derived_from, open_store
 from orch_assets.stores.erasing.erasure_record import digest
 from orch_assets.stores.erasing.study_erasure import StudyErasure
@@ -144,11 +145,16 @@ def test_what_was_made_from_what_goes_stands_against_it_too(trial: Disk) -> None
 def test_what_nobody_can_judge_is_named(trial: Disk) -> None:
     trial.publish(STUDY)
     trial.open.publish_json([1], "figures")
+    trial.open.publish_json([1], "monthly/2026-01")
+    with study_context(OTHER):
+        trial.open.publish_json([1], f"note/{OTHER}")
+        trial.open.publish_json([1], f"arms/{STUDY}")
+    trial.open.publish_json([1], f"plain/{OTHER}")
     foreign = trial.folder / f"stores/open/notes/{STUDY}/monitoring.txt"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("by hand")
     certificate = trial.erase()
-    assert certificate.value["not_examined"] == ["figures"]
+    assert certificate.value["not_examined"] == [f"arms/{STUDY}", "figures", "monthly/2026-01"]
     assert certificate.value["not_erased"] == [foreign.as_uri()]
     assert foreign.exists()
 
@@ -231,6 +237,31 @@ def test_who_never_stops_publishing_leaves_it_unfinished(
     assert any("is unfinished" in each for each in trial.faults())
     assert trial.erase().faults == ()
     assert holding(trial.objects()) == []
+
+
+def test_a_publisher_that_races_it_is_refused_or_its_work_goes_too(trial: Disk) -> None:
+    trial.publish(STUDY)
+    trial.publish(OTHER)
+    refused, others = [], {k: data for k, data in trial.objects().items() if OTHER in k}
+
+    def publish() -> None:
+        for n in range(40):
+            try:
+                trial.open.publish_set({"AE": table(STUDY, n=n)}, f"form_tables/{STUDY}")
+            except StoreError as error:
+                refused.append(error)
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        trial.erase()
+    except ErasureRefusedError:
+        assert any("is unfinished" in each for each in trial.faults())
+    publisher.join()
+    assert trial.erase().faults == ()
+    assert holding(trial.objects()) == []
+    assert {k: data for k, data in trial.objects().items() if OTHER in k} == others
+    assert trial.faults() == []
 
 
 def test_a_damaged_record_is_named(trial: Disk) -> None:

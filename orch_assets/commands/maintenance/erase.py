@@ -171,11 +171,20 @@ def _erased(erasure: "StudyErasure", plan: "ErasurePlan", file: Path | None) -> 
 
     with verification_bar() as progress:
         certificate = erasure.carry_out(plan, progress)
-    if file is not None:
+    _report(certificate, plan.study)
+    is_written = file is None or _written(certificate, file)
+    return SUCCEEDED if is_written and not certificate.faults else FAILED
+
+
+def _written(certificate: "ErasureCertificate", file: Path) -> bool:
+    try:
         with file.open("x", encoding="utf-8") as target:
             json.dump(certificate.value, target, ensure_ascii=False, indent=1)
-    _report(certificate, plan.study)
-    return FAILED if certificate.faults else SUCCEEDED
+    except OSError as error:
+        uri = certificate.published.uri
+        click.echo(f"{file} can't be written: {error.strerror}. Copy {uri} instead.", err=True)
+        return False
+    return True
 
 
 def _report(certificate: "ErasureCertificate", study_key: str) -> None:

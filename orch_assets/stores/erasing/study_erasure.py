@@ -45,7 +45,7 @@ class ErasurePlan:
         study: Key of the study.
         stores: What goes, by what its store is called.
         blocked: What stands against it, and what to do.
-        unexamined: Artifacts that belong to no study, of which nobody can tell what they hold.
+        unexamined: Artifacts of which nobody can tell whether they hold the study's data.
         foreign: URIs of objects that bear the study's key, but weren't written by a store.
         unfinished: The record of an erasure of the study that has not ended; None without one.
     """

@@ -8,6 +8,7 @@ pipeline of another study published is not, whatever its name.
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,9 +40,14 @@ from orch_assets.stores.publishing import Publisher
 CERTIFICATES: Final = "erasures"
 # Failure reports: failures/<run>/<pipeline>/<study>. A study may be named like a pipeline.
 _REPORTS: Final = "failures"
+# Folders of this package's own artifacts, which are each of one study.
+OWN_FOLDERS: Final = frozenset({CERTIFICATES, _REPORTS})
+# How many artifacts' manifests are read at the same time.
+_AT_ONCE: Final = 8
 # A key at which nothing is ever stored.
 _UNUSED_KEY: Final = ".orch/never-there"
-_STUDY_COLUMN: Final = "study_key"
+# The column of tables over several studies.
+STUDY_COLUMN: Final = "study_key"
 
 
 @dataclass(frozen=True)
@@ -152,19 +158,25 @@ class StudyStore:
             study: The study.
             among: Return only those with these URIs, and those whose names have the study's key.
         """
-        return [
-            self._known(objects)
+        chosen = [
+            objects
             for objects in collect_objects(self.backend, self.prefix, self.prefix)
             if (objects.keys.name, objects.keys.kind) != (study.certificate, "json")
             and not self.uri(objects.keys).startswith(self.left_out)
             and (among is None or _has_name(objects, study) or self.uri(objects.keys) in among)
         ]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # in a bucket, each manifest is a request
+            return [*pool.map(self._known, chosen)]
 
     def is_of_study(self, artifact: KnownArtifact, study: ErasedStudy) -> bool:
         """Return whether a whole artifact is the study's."""
         if artifact.studies - {study.key, None}:
             return False
         return _has_name(artifact.objects, study) or artifact.studies == {study.key}
+
+    def has_name(self, artifact: KnownArtifact, study: ErasedStudy) -> bool:
+        """Return whether an artifact is named like those of the study."""
+        return _has_name(artifact.objects, study)
 
     def whole(self, artifact: KnownArtifact) -> ErasedArtifact:
         """Return an artifact to be erased.
@@ -207,12 +219,12 @@ class StudyStore:
             ArtifactCorruptError: The version can't be read.
         """
         content = manifest.content
-        if artifact.keys.kind != "table" or _STUDY_COLUMN not in dict(content.columns):
+        if artifact.keys.kind != "table" or STUDY_COLUMN not in dict(content.columns):
             return False
         files = self._files[StorageFormat(artifact.keys.extension)]
         with self.publisher.open_version(artifact.keys, content.sha256) as file:
             _, batches = files.stream(file, content, artifact.keys.name)
-            return any(study.key in batch[_STUDY_COLUMN].to_pylist() for batch in batches)
+            return any(study.key in batch[STUDY_COLUMN].to_pylist() for batch in batches)
 
     def current_version(self, keys: ArtifactKeys) -> str | None:
         """Return the current version of an artifact; None if nothing is current."""

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from orch_assets.errors import ErasureRefusedError
 from orch_assets.marked_names import named
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact
-from orch_assets.stores.erasing.study_store import ErasedStudy, KnownArtifact, StudyStore
+from orch_assets.stores.erasing.study_store import (
+    OWN_FOLDERS,
+    STUDY_COLUMN,
+    ErasedStudy,
+    KnownArtifact,
+    StudyStore,
+)
 from orch_assets.stores.manifest import Manifest
 from orch_assets.stores.object_keys import mark_prefix
 from orch_assets.stores.order.marks import Mark
@@ -64,7 +70,7 @@ class StudyTraces:
     Attributes:
         found: What is to be erased, by store.
         blocked: What stands against it, and what to do.
-        unexamined: Artifacts that belong to no study, of which nobody can tell what they hold.
+        unexamined: Artifacts of which nobody can tell whether they hold the study's data.
     """
 
     def __init__(
@@ -206,15 +212,27 @@ class StudyTraces:
         held = {(store.uri(each.keys(prefix)), each.version) for each in mark.versions}
         return bool(held & {*versions} or {uri for uri, _ in held} & self._erased_uris)
 
-    def _unexamined(self, versions: Iterable[_Version]) -> Iterator[str]:
-        """Yield the artifacts that no study's pipeline published, and that record no inputs."""
+    def _unexamined(self, versions: Sequence[_Version]) -> Iterator[str]:
+        """Yield the artifacts that record no inputs, and have neither a study nor its column.
+
+        So is one that has the study's name, but was published by a pipeline of another study.
+        """
         judged = {each.place[0] for each in versions if each.place in self._reasons}
+        studies = {p.study for each in versions for p in each.manifest.publications} - {None}
         for found in self.found.values():
             for artifact in found.staying:
-                has_study = bool(artifact.studies - {None}) or "/" in artifact.keys.name
-                publications = [p for each in artifact.manifests for p in each.publications]
-                has_inputs = any(each.inputs for each in publications)
-                columns = (dict(each.content.columns) for each in artifact.manifests)
-                is_told = has_inputs or any("study_key" in each for each in columns)
-                if not has_study and not is_told and found.store.uri(artifact.keys) not in judged:
+                first, *others = artifact.keys.name.split("/")
+                is_other = bool(artifact.studies - {None}) or not studies.isdisjoint(others)
+                is_told = is_other or first in OWN_FOLDERS or _is_described(artifact)
+                is_named = found.store.has_name(artifact, self._study)
+                is_judged = found.store.uri(artifact.keys) in judged
+                if not is_judged and (is_named or not is_told):
                     yield artifact.keys.name
+
+
+def _is_described(artifact: KnownArtifact) -> bool:
+    """Return whether the manifests of an artifact tell from which studies it was made."""
+    return any(
+        STUDY_COLUMN in dict(each.content.columns) or any(p.inputs for p in each.publications)
+        for each in artifact.manifests
+    )
