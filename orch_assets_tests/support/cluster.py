@@ -34,8 +34,8 @@ STOP_SECONDS = 30
 def commands(name: str) -> dict[str, str]:
     """Return the commands of a file by the names of their processes."""
     lines = (DEPLOY / name).read_text().splitlines()
-    pairs = (line.split(": ", 1) for line in lines if line and not line.startswith("#"))
-    return {process: command for process, command in pairs}
+    pairs = (tuple(line.split(": ", 1)) for line in lines if line and not line.startswith("#"))
+    return dict(pairs)
 
 
 def require_servers() -> None:
@@ -97,6 +97,7 @@ class Cluster:
         }
         shipped = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
         shipped["run_launcher"]["config"].update(HEARTBEAT)
+        shipped["run_coordinator"]["config"] = {"dequeue_interval_seconds": 1}
         shipped["run_monitoring"].update(MONITORING)
         shipped["concurrency"]["runs"]["max_concurrent_runs"] = 8  # more than are executed at once
         (folder / "home" / "dagster.yaml").write_text(yaml.safe_dump(shipped))
@@ -165,7 +166,7 @@ class Cluster:
 
     def await_database(self) -> None:
         """Wait until the database answers."""
-        until(lambda: self._is_up(), 60, "the database answers")
+        until(self._is_up, 60, "the database answers")
 
     def _is_up(self) -> bool:
         command = ["pg_isready", "-q", "-h", "127.0.0.1", "-p"]
