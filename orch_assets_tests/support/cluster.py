@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.error
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -174,7 +175,13 @@ class Cluster:
         return subprocess.run(command, env=self.environment, check=False).returncode == 0
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """Return the webserver's answer."""
+        """Return the webserver's answer.
+
+        Its pools of connections know only after a query each that the database has restarted.
+        """
+        for _ in range(5):
+            with suppress(urllib.error.HTTPError):
+                return ask_server(self.web, query, **variables)
         return ask_server(self.web, query, **variables)
 
     def await_web(self) -> None:
