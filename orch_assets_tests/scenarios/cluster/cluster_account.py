@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.scheduler.instigation import TickStatus
 
 from orch_assets.defs.cluster.celery_launcher import EXECUTE_RUN, CeleryLauncher
 from orch_assets.defs.io.artifact_names import artifact_name
@@ -135,17 +136,29 @@ class ClusterAccount:
     def stop(self, name: str) -> None:
         """Switch a sensor or the schedule off in the UI, after it was switched on there.
 
-        A tick that is being evaluated writes the state that it began with, so that it goes on.
+        A tick that is being evaluated writes the state that it began with, so that all go on.
         """
         kind = "schedule" if name in SCHEDULES else "sensor"
 
         def stays_stopped() -> bool:
-            self.cluster.ask(_STOP[kind], id=self._ids[name])
-            time.sleep(3)
-            found = self.real.all_instigator_state()
-            return not next(each for each in found if each.instigator_name == name).is_running
+            if not self._is_ticking(name):
+                self.cluster.ask(_STOP[kind], id=self._ids[name])
+            time.sleep(4)
+            return not self._is_ticking(name) and not self._state(name).is_running
 
-        until(stays_stopped, 120, f"{name} stops")
+        until(stays_stopped, 150, f"{name} stops")
+
+    def _state(self, name: str) -> Any:
+        """Return the state of a sensor or schedule; None before it has one."""
+        found = self.real.all_instigator_state()
+        return next((each for each in found if each.instigator_name == name), None)
+
+    def _is_ticking(self, name: str) -> bool:
+        state = self._state(name)
+        if state is None:
+            return False
+        ticks = self.real.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        return any(tick.status is TickStatus.STARTED for tick in ticks)
 
     def reexecute(self, run_id: str) -> str:
         """Re-execute a run from failure in the UI; return the new run's ID."""
