@@ -99,6 +99,36 @@ def test_backfills_are_found_by_their_status(instance: dg.DagsterInstance) -> No
     assert internals.requested_backfills(instance) == []
 
 
+def test_a_note_is_stored_once_and_changed_by_who_wrote_it(instance: dg.DagsterInstance) -> None:
+    """As a cursor value, so that Dagster's own functions read it."""
+    assert internals.insert_note(instance, "key", "one 1;")
+    assert not internals.insert_note(instance, "key", "two 1;")
+    assert not internals.replace_note(instance, "key", "two 2;", of="two ")
+    assert not internals.replace_note(instance, "other", "one 2;", of="one ")
+    assert internals.replace_note(instance, "key", "one 2;", of="one ")
+    assert instance.run_storage.get_cursor_values({"key"}) == {"key": "one 2;"}
+    internals.delete_note(instance, "key", of="two ")
+    assert instance.run_storage.get_cursor_values({"key"}) == {"key": "one 2;"}
+    internals.delete_note(instance, "key", of="one ")
+    assert instance.run_storage.get_cursor_values({"key"}) == {}
+
+
+def test_a_created_run_is_executed_by_its_origin(instance: dg.DagsterInstance) -> None:
+    """The tests of a cluster execute one that has an origin."""
+    run = dg.DagsterRun(job_name="job")
+    instance.add_run(run)
+    with pytest.raises(Exception, match="does not include an origin"):
+        internals.execute_created_run(instance, run.run_id)
+
+
+def test_a_launcher_answers_run_monitoring() -> None:
+    health = internals.CheckRunHealthResult(internals.WorkerStatus.FAILED, "why")
+    assert str(health) == "FAILED: 'why'"
+    launch = inspect.signature(dg.DagsterInstance.launch_run)
+    assert "run_id" in launch.parameters
+    assert internals.LaunchRunContext._fields[:2] == ("dagster_run", "workspace")
+
+
 def test_a_check_names_the_materialization_that_it_is_about() -> None:
     about = internals.AssetCheckEvaluationTargetMaterializationData(
         storage_id=1, run_id="run", timestamp=2.0

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.error
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -34,8 +35,8 @@ STOP_SECONDS = 30
 def commands(name: str) -> dict[str, str]:
     """Return the commands of a file by the names of their processes."""
     lines = (DEPLOY / name).read_text().splitlines()
-    pairs = (line.split(": ", 1) for line in lines if line and not line.startswith("#"))
-    return {process: command for process, command in pairs}
+    pairs = (tuple(line.split(": ", 1)) for line in lines if line and not line.startswith("#"))
+    return dict(pairs)
 
 
 def require_servers() -> None:
@@ -97,6 +98,7 @@ class Cluster:
         }
         shipped = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
         shipped["run_launcher"]["config"].update(HEARTBEAT)
+        shipped["run_coordinator"]["config"] = {"dequeue_interval_seconds": 1}
         shipped["run_monitoring"].update(MONITORING)
         shipped["concurrency"]["runs"]["max_concurrent_runs"] = 8  # more than are executed at once
         (folder / "home" / "dagster.yaml").write_text(yaml.safe_dump(shipped))
@@ -165,7 +167,7 @@ class Cluster:
 
     def await_database(self) -> None:
         """Wait until the database answers."""
-        until(lambda: self._is_up(), 60, "the database answers")
+        until(self._is_up, 60, "the database answers")
 
     def _is_up(self) -> bool:
         command = ["pg_isready", "-q", "-h", "127.0.0.1", "-p"]
@@ -173,7 +175,13 @@ class Cluster:
         return subprocess.run(command, env=self.environment, check=False).returncode == 0
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """Return the webserver's answer."""
+        """Return the webserver's answer.
+
+        Its pools of connections know only after a query each that the database has restarted.
+        """
+        for _ in range(5):
+            with suppress(urllib.error.HTTPError):
+                return ask_server(self.web, query, **variables)
         return ask_server(self.web, query, **variables)
 
     def await_web(self) -> None:

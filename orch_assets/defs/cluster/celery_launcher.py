@@ -6,13 +6,7 @@ from typing import Any, Final, Self, cast
 
 import dagster as dg
 
-from orch_assets.defs.cluster.run_claims import (
-    WAITING,
-    Heartbeats,
-    RunClaim,
-    Silence,
-    owner_of,
-)
+from orch_assets.defs.cluster.run_claims import Heartbeats, RunClaim, Silence, owner_of
 from orch_assets.defs.dagster_internals import (
     CheckRunHealthResult,
     LaunchRunContext,
@@ -56,7 +50,7 @@ class CeleryLauncher(CeleryRunLauncher):
     It adds to Dagster's launcher:
 
     - A run whose process was killed, or is cut off from the database, is found by its heartbeats.
-    - A cancelled run ends as CANCELED. One that waits in the broker's queue does at once.
+    - A cancelled run ends as CANCELED.
     - A task that is delivered twice executes its run once.
     - A broker that is away for a minute fails no run.
 
@@ -115,13 +109,8 @@ class CeleryLauncher(CeleryRunLauncher):
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        claim = RunClaim(self._instance, run_id)
-        waits = run.status in WAITING and claim.take()  # so that no worker can
         if run.status != dg.DagsterRunStatus.CANCELING:
             self._instance.report_run_canceling(run)
-        if waits:
-            self._instance.report_run_canceled(run, "Cancelled before a worker took the run.")
-            claim.drop()
         try:
             self.celery.control.revoke(run_id, terminate=True)
         except Exception as error:  # noqa: BLE001 - each transport has errors of its own

@@ -1,5 +1,6 @@
 """An account of twenty studies on a cluster: its runs, calls and states, and what a user does."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.scheduler.instigation import TickStatus
 
 from orch_assets.defs.cluster.celery_launcher import EXECUTE_RUN, CeleryLauncher
 from orch_assets.defs.io.artifact_names import artifact_name
@@ -32,8 +34,8 @@ mutation Launch($params: ExecutionParams!) {
 }
 """
 _TERMINATE = """
-mutation Terminate($run: String!) {
-  terminateRuns(runIds: [$run]) { ... on TerminateRunsResult {
+mutation Terminate($run: String!, $policy: TerminateRunPolicy!) {
+  terminateRuns(runIds: [$run], terminatePolicy: $policy) { ... on TerminateRunsResult {
     terminateRunResults { __typename } } }
 }
 """
@@ -55,23 +57,24 @@ mutation Again($params: ReexecutionParams!) {
   }
 }
 """
-_START_SENSOR = """
+_START = {
+    "sensor": """
 mutation Start($selector: SensorSelector!) {
-  startSensor(sensorSelector: $selector) { __typename ... on Sensor { sensorState { id } } }
+  startSensor(sensorSelector: $selector) { ... on Sensor { sensorState { id } } }
 }
-"""
-_STOP = """
-mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }
-"""
-_START_SCHEDULE = """
+""",
+    "schedule": """
 mutation Start($selector: ScheduleSelector!) {
   startSchedule(scheduleSelector: $selector) {
-    __typename ... on ScheduleStateResult { scheduleState { id } } }
+    ... on ScheduleStateResult { scheduleState { id } } }
 }
-"""
-_STOP_SCHEDULE = """
-mutation Stop($id: String!) { stopRunningSchedule(id: $id) { __typename } }
-"""
+""",
+}
+_STOP = {
+    "sensor": "mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }",
+    "schedule": "mutation Stop($id: String!) { stopRunningSchedule(id: $id) { __typename } }",
+}
+SCHEDULES = {"daily_refresh"}
 
 
 class ClusterAccount:
@@ -91,6 +94,7 @@ class ClusterAccount:
         self.real = real
         self.calls_folder = calls_folder
         self.store = store
+        self._ids: dict[str, str] = {}
 
     # --- what a user does ---
 
@@ -109,9 +113,9 @@ class ClusterAccount:
         assert told["__typename"] == "LaunchRunSuccess", told
         return str(told["run"]["runId"])
 
-    def terminate(self, run_id: str) -> None:
+    def terminate(self, run_id: str, policy: str = "SAFE_TERMINATE") -> None:
         """Terminate a run in the UI."""
-        told = self.cluster.ask(_TERMINATE, run=run_id)["terminateRuns"]
+        told = self.cluster.ask(_TERMINATE, run=run_id, policy=policy)["terminateRuns"]
         assert told == {"terminateRunResults": [{"__typename": "TerminateRunSuccess"}]}, told
 
     def backfill(self, studies: list[str]) -> str:
@@ -122,29 +126,39 @@ class ClusterAccount:
         assert told["__typename"] == "LaunchBackfillSuccess", told
         return str(told["backfillId"])
 
-    def start_sensor(self, name: str) -> str:
-        """Switch a sensor on in the UI; return what it is switched off by."""
-        selector = {**SELECTOR, "sensorName": name}
-        told = self.cluster.ask(_START_SENSOR, selector=selector)["startSensor"]
-        assert told["__typename"] == "Sensor", told
-        return str(told["sensorState"]["id"])
+    def start(self, name: str) -> None:
+        """Switch a sensor or the schedule on in the UI."""
+        kind = "schedule" if name in SCHEDULES else "sensor"
+        selector = {**SELECTOR, f"{kind}Name": name}
+        (told,) = self.cluster.ask(_START[kind], selector=selector).values()
+        self._ids[name] = next(iter(told.values()))["id"]
 
-    def stop_sensor(self, sensor_id: str) -> None:
-        """Switch a sensor off."""
-        told = self.cluster.ask(_STOP, id=sensor_id)["stopSensor"]
-        assert told["__typename"] == "StopSensorMutationResult", told
+    def stop(self, name: str) -> None:
+        """Switch a sensor or the schedule off in the UI, after it was switched on there.
 
-    def start_schedule(self, name: str) -> str:
-        """Switch a schedule on in the UI; return what it is switched off by."""
-        selector = {**SELECTOR, "scheduleName": name}
-        told = self.cluster.ask(_START_SCHEDULE, selector=selector)["startSchedule"]
-        assert told["__typename"] == "ScheduleStateResult", told
-        return str(told["scheduleState"]["id"])
+        A tick that is being evaluated writes the state that it began with, so that all go on.
+        """
+        kind = "schedule" if name in SCHEDULES else "sensor"
 
-    def stop_schedule(self, schedule_id: str) -> None:
-        """Switch a schedule off."""
-        told = self.cluster.ask(_STOP_SCHEDULE, id=schedule_id)["stopRunningSchedule"]
-        assert told["__typename"] == "ScheduleStateResult", told
+        def stays_stopped() -> bool:
+            if not self._is_ticking(name):
+                self.cluster.ask(_STOP[kind], id=self._ids[name])
+            time.sleep(4)
+            return not self._is_ticking(name) and not self._state(name).is_running
+
+        until(stays_stopped, 150, f"{name} stops")
+
+    def _state(self, name: str) -> Any:
+        """Return the state of a sensor or schedule; None before it has one."""
+        found = self.real.all_instigator_state()
+        return next((each for each in found if each.instigator_name == name), None)
+
+    def _is_ticking(self, name: str) -> bool:
+        state = self._state(name)
+        if state is None:
+            return False
+        ticks = self.real.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        return any(tick.status is TickStatus.STARTED for tick in ticks)
 
     def reexecute(self, run_id: str) -> str:
         """Re-execute a run from failure in the UI; return the new run's ID."""
@@ -267,9 +281,9 @@ class ClusterAccount:
             if publication.provenance.get("run") == run_id
         }
 
-    def current_publications(self) -> dict[str, Any]:
-        """Return the current version of every artifact, with its last publication."""
-        return {name: self.store.last_publication(name) for name in self.store.list_artifacts()}
+    def publications(self) -> dict[str, Any]:
+        """Return every artifact's versions, with all their publications."""
+        return {name: self.store.versions(name) for name in self.store.list_artifacts()}
 
 
 def every_pair(studies: list[str]) -> set[tuple[str, str]]:

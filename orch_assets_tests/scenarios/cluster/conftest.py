@@ -21,12 +21,13 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterAccount
             **registry_settings(server),
             "CLUSTER_MODULE": cluster_location.__name__,
             "CALLS_FOLDER": str(calls),
-            "ORCH_STUDIES_PER_RUN": "5",
+            "ORCH_STUDIES_PER_RUN": "10",
             "ORCH_SCHEDULE": "* * * * *",
         }
         with running_cluster(folder, settings) as cluster, instance_of(cluster) as real:
             account = ClusterAccount(cluster, real, calls, open_store(STORE))
             # Before the daemon could evaluate it.
-            account.stop_schedule(account.start_schedule("daily_refresh"))
+            account.start("daily_refresh")
+            account.stop("daily_refresh")
             cluster.start("daemon")
             yield account
