@@ -151,10 +151,12 @@ class StoreUpkeep:
             StoreUnavailableError: The store can't be read, or objects can't be deleted.
         """
         removals = [*self._data_removals(cutoffs)]
+        with_versions = {key for each in removals for key in each.manifests}
         surplus = [
             key
             for objects in self._own
             for key in surplus_manifests(objects, cutoffs.manifests, self._marked)
+            if key not in with_versions
         ]
         self._remove(MANIFESTS, surplus, dry_run=dry_run)
         for removal in removals:
