@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.lazy import cached_property
 from orch_assets.stores.backends.base import Backend, Listed
 from orch_assets.stores.maintenance.inventory import (
@@ -161,10 +161,7 @@ class StoreUpkeep:
         self._remove(MANIFESTS, surplus, dry_run=dry_run)
         for removal in removals:
             self._carry_out(removal, dry_run=dry_run)
-        for part in self._backend.temporary_parts(self._prefix, cutoffs.leftovers):
-            self._note(TEMPORARY, 1, part.size)
-            if not dry_run:
-                part.remove()
+        self._remove_parts(cutoffs.leftovers, dry_run=dry_run)
         self._mend(cutoffs.leftovers, dry_run=dry_run)
         return [*self._freed.values()]
 
@@ -355,6 +352,15 @@ class StoreUpkeep:
         if listed and not dry_run:
             self._backend.delete_all([each.key for each in listed])
         self._note(kind, len(listed), sum(each.size for each in listed))
+
+    def _remove_parts(self, before: datetime, *, dry_run: bool) -> None:
+        try:
+            for part in self._backend.temporary_parts(self._prefix, before):
+                if not dry_run:
+                    part.remove()
+                self._note(TEMPORARY, 1, part.size)
+        except StoreUnavailableError as error:  # some buckets need another permission for it
+            self.problems.append(f"Temporary parts stay. {error}")
 
     def _note(self, kind: str, count: int, size: int) -> None:
         if count:

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +22,7 @@ RUN = "0b3c8f5e-1111-4222-8333-444455556666"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     for name in [each for each in os.environ if each.startswith(("ORCH_", "IMEDNET_"))]:
         monkeypatch.delenv(name)
     folder = tmp_path / "home"
@@ -31,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     made = Home(folder, {"ORCH_REGISTRY": "demo"})
     for name, value in made.environment.items():
         monkeypatch.setenv(name, value)
-    yield made
+    return made
 
 
 def stores(home: Home) -> tuple[PipelineStore, PipelineStore]:
