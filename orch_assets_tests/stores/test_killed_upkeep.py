@@ -65,7 +65,7 @@ def test_killed_at_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert len(store.versions("x")) == len(store.versions("y", kind=ArtifactKind.SET)) == 1
         if not is_killed:
             break
-    assert 12 < step < STEPS - 1
+    assert 10 < step < STEPS - 1
 
 
 def test_a_killed_process_likewise(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_listings_have_sizes_and_ages(
         store.publish_json({"n": 1}, "x")
         listed = {each.key: each for each in store._backend.listing("")}
         assert set(store._backend.list("", hidden=True)) == set(listed)
-        assert listed["x.json"].size == 7
+        assert listed["x.json"].size == 8
         ages = [abs(datetime.now(UTC) - each.modified) for each in listed.values()]
         assert max(ages) < timedelta(minutes=10)
 
