@@ -121,7 +121,7 @@ def _ask(server: "subprocess.Popen[str]") -> str:
 
 
 def serve() -> None:
-    """Serve an account; print its URL for each line that is read, a day later from the second on."""
+    """Serve an account; print its URL for each line read, a day later from the second on."""
     from orch_assets.demo import DemoServer
 
     with DemoServer(studies=STUDIES, subjects=SUBJECTS) as server:

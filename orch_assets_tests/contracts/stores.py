@@ -34,6 +34,7 @@ from orch_assets_tests.contracts.store_readable import ReadableContract
 from orch_assets_tests.contracts.store_redaction import RedactionContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
+from orch_assets_tests.contracts.store_upkeep import UpkeepContract
 
 
 class StoreContract(
@@ -50,6 +51,7 @@ class StoreContract(
     RedactionContract,
     RetentionContract,
     ShippedTablesContract,
+    UpkeepContract,
 ):
     """Subclasses implement the fixtures of ``StoreFixtures``, all for one empty location."""
 

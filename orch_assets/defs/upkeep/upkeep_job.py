@@ -1,16 +1,16 @@
 """The job ``upkeep``, and its schedule, which is off unless ``ORCH_UPKEEP`` says when it runs."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
-from orch_assets.defs.upkeep.keep_days import KeepDays
-from orch_assets.defs.upkeep.whole_upkeep import Upkeep
-from orch_assets.stores import PipelineStore
+
+if TYPE_CHECKING:
+    from orch_assets.stores.store import PipelineStore
 
 UPKEEP: Final = "upkeep"
 _THREE_O_CLOCK: Final = ("0 3 * * *", "UTC")
@@ -25,6 +25,10 @@ def build_upkeep_job() -> dg.JobDefinition:
     )
     @cancelled_by_ctrl_c
     def remove_what_is_old(context: dg.OpExecutionContext) -> None:
+        # Only a run needs them, and not whoever loads the code location.
+        from orch_assets.defs.upkeep.keep_days import KeepDays
+        from orch_assets.defs.upkeep.whole_upkeep import Upkeep
+
         stores = (
             _store_of(context.resources.io_manager),
             _store_of(context.resources.restricted_io_manager),
@@ -69,5 +73,5 @@ def build_upkeep_schedule(
     )
 
 
-def _store_of(io_manager: Any) -> PipelineStore | None:
+def _store_of(io_manager: Any) -> "PipelineStore | None":
     return io_manager.pipeline_store() if isinstance(io_manager, PipelineIOManager) else None

@@ -5,19 +5,21 @@ object has its size and its age. Objects are read only if a version may be remov
 find the inputs of the versions that stay; and the indexes of sets, to find their members.
 """
 
+import threading
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Final, TypeVar
 
-from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.lazy import cached_property
 from orch_assets.stores.backends.base import Backend, Listed
 from orch_assets.stores.maintenance.inventory import (
     ArtifactObjects,
     collect_objects,
-    stored_hash,
     stored_members,
 )
 from orch_assets.stores.maintenance.old_reports import old_reports
@@ -32,6 +34,7 @@ from orch_assets.stores.manifest import Manifest, manifests_of
 from orch_assets.stores.members.readable_files import BEGUN
 from orch_assets.stores.object_keys import mark_prefix
 from orch_assets.stores.order.marks import Marks
+from orch_assets.stores.order.places import NOWHERE
 from orch_assets.stores.publishing import Publisher
 
 MANIFESTS: Final = "manifests"
@@ -42,6 +45,10 @@ TEMPORARY: Final = "temporary parts"
 
 # Requests that are sent at the same time.
 _AT_ONCE: Final = 16
+_LOOK_BACK: Final = timedelta(days=30)
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +142,7 @@ class StoreUpkeep:
         self._prefix = prefix
         self._neighbour = neighbour
         self._freed: dict[str, Freed] = {}
+        self._lock = threading.Lock()
         self.problems: list[str] = []
 
     def run(self, cutoffs: Cutoffs, *, dry_run: bool = False) -> list[Freed]:
@@ -151,18 +159,16 @@ class StoreUpkeep:
             StoreUnavailableError: The store can't be read, or objects can't be deleted.
         """
         removals = [*self._data_removals(cutoffs)]
+        with_versions = {key for each in removals for key in each.manifests}
         surplus = [
             key
             for objects in self._own
             for key in surplus_manifests(objects, cutoffs.manifests, self._marked)
+            if key not in with_versions
         ]
         self._remove(MANIFESTS, surplus, dry_run=dry_run)
-        for removal in removals:
-            self._carry_out(removal, dry_run=dry_run)
-        for part in self._backend.temporary_parts(self._prefix, cutoffs.leftovers):
-            self._note(TEMPORARY, 1, part.size)
-            if not dry_run:
-                part.remove()
+        self._each(lambda each: self._carry_out(each, dry_run=dry_run), removals)
+        self._remove_parts(cutoffs.leftovers, dry_run=dry_run)
         self._mend(cutoffs.leftovers, dry_run=dry_run)
         return [*self._freed.values()]
 
@@ -216,8 +222,7 @@ class StoreUpkeep:
                         continue  # another upkeep removed it
             return {each.content.sha256: each for each in manifests_of(entries)}
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = [*pool.map(read, self._artifacts)]
+        found = self._each(read, self._artifacts)
         return {
             objects.keys.current: manifests
             for objects, manifests in zip(self._artifacts, found, strict=True)
@@ -238,9 +243,14 @@ class StoreUpkeep:
         except ArtifactCorruptError as error:
             self.problems.append(f"No version was removed. {error}")
             return
-        for objects in own:
-            versions = removed.get(objects.keys.current, set())
-            yield from self._of_artifact(objects, versions, cutoffs)
+        yield from chain.from_iterable(
+            self._each(
+                lambda each: self._of_artifact(
+                    each, removed.get(each.keys.current, set()), cutoffs
+                ),
+                own,
+            )
+        )
 
     def _whole(self, objects: ArtifactObjects) -> _Removal:
         """Return the removal of a failure report: first what readers see, places last."""
@@ -272,8 +282,8 @@ class StoreUpkeep:
             retained[current] |= set(objects.manifests) - found
             if found:
                 old[current] = found
-                version = stored_hash(self._backend, current) if objects.has_current else None
-                retained[current] |= {version} if version else set()
+        for current, stored in zip(old, self._each(self._backend.stored, [*old]), strict=True):
+            retained[current] |= {stored.sha256} if stored and stored.sha256 else set()
         if old:
             self._add_needed(retained)
         return {current: versions - retained[current] for current, versions in old.items()}
@@ -289,37 +299,62 @@ class StoreUpkeep:
 
     def _of_artifact(
         self, objects: ArtifactObjects, removed: set[str], cutoffs: Cutoffs
-    ) -> Iterator[_Removal]:
-        keys, kept = objects.keys, objects.versions - removed
-        members = self._unused_members(objects, kept, cutoffs)
+    ) -> list[_Removal]:
+        keys, found = objects.keys, []
+        members = self._unused_members(objects, removed, cutoffs)
         published = sorted(removed & set(objects.manifests))
         if published:
             left = set(objects.manifests) - removed
-            yield _Removal(
+            removal = _Removal(
                 objects,
                 VERSIONS,
                 manifests=[key for each in published for key in objects.manifests[each]],
                 data=[*map(keys.version, published), *map(keys.member, members)],
                 places=[*map(keys.place, unused_places(objects, left))],
             )
-            members = []
+            found, members = [removal], []
         leftovers = sorted(removed - set(objects.manifests))
         data = [*map(keys.version, leftovers), *map(keys.member, members)]
-        if data:
-            yield _Removal(objects, LEFTOVERS, data=data)
+        return [*found, _Removal(objects, LEFTOVERS, data=data)] if data else found
 
     def _unused_members(
-        self, objects: ArtifactObjects, kept: Iterable[str], cutoffs: Cutoffs
+        self, objects: ArtifactObjects, removed: Collection[str], cutoffs: Cutoffs
     ) -> list[str]:
-        """Return the old members that no version has that stays; none if one can't be read."""
+        """Return the old members that no version has that stays; none if one can't be read.
+
+        If all versions stay, only members of the last month are looked at: earlier upkeeps have
+        looked at the others. So a set's history isn't read each time.
+        """
         keys = objects.keys
-        unused = {each for each in objects.members if self._is_old(keys.member(each), cutoffs)}
+        since = NOWHERE.moment if removed else cutoffs.leftovers - _LOOK_BACK
+        unused = {
+            each: self._listed[key].modified
+            for each in objects.members
+            if (key := keys.member(each)) in self._listed
+            and since <= self._listed[key].modified < cutoffs.leftovers
+        }
         try:
-            for version in kept if unused else ():
-                unused -= stored_members(self._backend, keys, version)
+            for version in self._likely_first(objects, removed, unused.values()):
+                if not unused:
+                    break
+                for member in stored_members(self._backend, keys, version):
+                    unused.pop(member, None)
         except (ArtifactNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             return []  # verify() reports it
         return sorted(unused)
+
+    def _likely_first(
+        self, objects: ArtifactObjects, removed: Collection[str], members: Iterable[datetime]
+    ) -> Iterable[str]:
+        """Return the versions that stay, first those that were stored next after a member was."""
+        moments = sorted(
+            (listed.modified, each)
+            for each in objects.versions
+            if each not in removed and (listed := self._listed.get(objects.keys.version(each)))
+        )
+        places = sorted({bisect_left(moments, (each, "")) for each in members})
+        likely = [moments[place][1] for place in places if place < len(moments)]
+        return dict.fromkeys([*likely, *(each for _, each in moments)])
 
     def _is_old(self, key: str, cutoffs: Cutoffs) -> bool:
         listed = self._listed.get(key)
@@ -344,8 +379,9 @@ class StoreUpkeep:
             problem = "Some versions and leftovers stay, because they were published meanwhile."
         else:
             return True
-        if problem not in self.problems:
-            self.problems.append(problem)
+        with self._lock:
+            if problem not in self.problems:
+                self.problems.append(problem)
         return False
 
     def _remove(self, kind: str, keys: Sequence[str], *, dry_run: bool) -> None:
@@ -354,9 +390,25 @@ class StoreUpkeep:
             self._backend.delete_all([each.key for each in listed])
         self._note(kind, len(listed), sum(each.size for each in listed))
 
+    def _remove_parts(self, before: datetime, *, dry_run: bool) -> None:
+        try:
+            for part in self._backend.temporary_parts(self._prefix, before):
+                if not dry_run:
+                    part.remove()
+                self._note(TEMPORARY, 1, part.size)
+        except StoreUnavailableError as error:  # some buckets need another permission for it
+            self.problems.append(f"Temporary parts stay. {error}")
+
     def _note(self, kind: str, count: int, size: int) -> None:
-        if count:
+        with self._lock:
+            if not count:
+                return
             self._freed.setdefault(kind, Freed(kind)).add(count, size)
+
+    def _each(self, work: Callable[[In], Out], items: Sequence[In]) -> list[Out]:
+        """Do something with each item, several at a time; return the results in their order."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return [*pool.map(work, items)]
 
     def _mend(self, before: datetime, *, dry_run: bool) -> None:
         """Complete the copies of members that a killed publisher has begun."""
