@@ -13,7 +13,7 @@ Extra = Literal["aws", "charts", "cluster", "dagster", "exports", "gcp"]
 _PACKAGES: Final[Mapping[Extra, str]] = {
     "aws": "boto3",
     "charts": "matplotlib",
-    "cluster": "dagster-celery",
+    "cluster": "redis",
     "dagster": "dagster",
     "exports": "pyreadstat",
     "gcp": "google-cloud-storage",

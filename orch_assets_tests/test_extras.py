@@ -42,6 +42,7 @@ def test_the_core_works_where_no_extra_can_be_imported() -> None:
     [
         ("aws", "s3transfer.x"),
         ("charts", "matplotlib.figure"),
+        ("cluster", "psycopg2.extensions"),
         ("gcp", "google.auth"),
         ("dagster", "dagster"),
     ],

@@ -6,8 +6,6 @@ import select
 import time
 from typing import Any, Final
 
-from orch_assets.extras import needing
-
 _ANSWER_SECONDS: Final = 3.0
 
 
@@ -18,14 +16,12 @@ class PostgresConnection:
         url: ``postgresql://…``; SQLAlchemy's name of a driver is left out.
 
     Raises:
-        MissingExtraError: psycopg2 isn't installed.
         Exception: The server can't be reached; psycopg2's error may quote parts of the URL.
     """
 
     def __init__(self, url: str) -> None:
-        with needing("cluster"):
-            import psycopg2
-            import psycopg2.extensions
+        import psycopg2
+        import psycopg2.extensions
 
         # libpq waits for an answer without an end; an asynchronous connection leaves that to us.
         self._psycopg2 = psycopg2

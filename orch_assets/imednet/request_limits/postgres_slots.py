@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
+from orch_assets.extras import needing
 from orch_assets.imednet.request_limits.postgres_connection import PostgresConnection
 from orch_assets.imednet.request_limits.slot_places import (
     DEFAULT_PROCESSES,
@@ -52,10 +53,17 @@ class PostgresSlots:
     Attributes:
         url: ``postgresql://…``, as libpq or SQLAlchemy reads it; may have a password.
         processes: The number of processes to expect if Postgres can't be reached.
+
+    Raises:
+        MissingExtraError: psycopg2 isn't installed.
     """
 
     url: str = field(repr=False)
     processes: int = DEFAULT_PROCESSES
+
+    def __post_init__(self) -> None:
+        with needing("cluster"):
+            import psycopg2  # noqa: F401 - said at once, and not by the thread that connects
 
     def open(self, account: str, name: str) -> "AdvisoryLocks":
         """Connect.

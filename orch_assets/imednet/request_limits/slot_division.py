@@ -29,6 +29,7 @@ _ROUND_SECONDS: Final = 0.5
 _MISSING_SECONDS: Final = 0.1
 _LEAST_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 2.0
+_UNFIT_SECONDS: Final = 60.0
 # After an outage, the others may still use their fallback shares for as long as this.
 _RETURN_SECONDS: Final = 2 * _RETRY_SECONDS
 # A connection is closed that nobody needs.
@@ -115,6 +116,8 @@ class SlotDivision:
             pause = self._round()
             time.sleep(max(0.0, began + _LEAST_SECONDS - time.monotonic()))
         self._close_slots()
+        # Who still sends requests while the process ends must not wait for ever.
+        self._use_fallback()
 
     def _round(self) -> float | None:
         """Divide once; return the seconds until the next round, None if nobody waits for it."""
@@ -129,7 +132,8 @@ class SlotDivision:
             else:  # nobody needs the slots now: the next request tries again
                 self._limiter.lower(0)
             self._close_slots()
-            return _RETRY_SECONDS if demand else None
+            seconds = _UNFIT_SECONDS if isinstance(error, UnfitPlaceError) else _RETRY_SECONDS
+            return seconds if demand else None
 
     def _divide(self, demand: int) -> float:
         began = time.monotonic()
@@ -160,7 +164,9 @@ class SlotDivision:
 
     def _rest(self) -> float | None:
         """Hold nothing; close what nobody has needed for a while."""
-        if self._slots is None:  # after an outage, the next requests begin with the fallback
+        if self._slots is None:
+            if not self._lost:  # after an outage, the next requests begin with the fallback
+                self._limiter.lower(0)
             return None
         if self._limiter.lower(0):
             return 0.0  # a request has begun meanwhile
@@ -190,9 +196,8 @@ class SlotDivision:
 
     def _fall_back(self, error: Exception) -> None:
         """Use this process's share of what can't be divided, and say so once."""
+        self._use_fallback()
         maximum, share = self._limiter.maximum, self._fallback_share
-        self._limiter.lower(share)
-        self._limiter.allot(share, maximum)
         if not self._lost:
             why = f"can't be reached ({type(error).__name__})"
             if isinstance(error, UnfitPlaceError):
@@ -204,6 +209,10 @@ class SlotDivision:
                 "together may exceed that limit.",
             )
         self._lost = self._warned = True
+
+    def _use_fallback(self) -> None:
+        self._limiter.lower(self._fallback_share)
+        self._limiter.allot(self._fallback_share, self._limiter.maximum)
 
     @property
     def _fallback_share(self) -> int:

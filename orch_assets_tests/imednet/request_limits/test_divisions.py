@@ -19,7 +19,7 @@ from orch_assets.imednet import ImednetSDK, RequestLimiter
 from orch_assets.imednet.request_limits import FileSlots, RedisSlots
 from orch_assets.imednet.request_limits.account_limiters import limiter_for
 from orch_assets.imednet.request_limits.slot_division import SlotDivision
-from orch_assets.imednet.request_limits.slot_places import SlotPlace
+from orch_assets.imednet.request_limits.slot_places import HeldSlots, SlotPlace, UnfitPlaceError
 from orch_assets.imednet.settings import RegistrySettings
 from orch_assets_tests.imednet.request_limits.conftest import until
 from orch_assets_tests.support.processes import free_port
@@ -200,6 +200,36 @@ def test_a_place_that_cannot_be_reached_leaves_the_share_and_says_so_once(
     assert "all processes together may exceed that limit" in record.message
     assert "planted" not in caplog.text
     assert str(port) not in caplog.text
+
+
+def test_a_place_that_is_unfit_is_told_with_the_reason(
+    share: Share, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Pooled:
+        processes = 2
+
+        def open(self, account: str, name: str) -> HeldSlots:
+            raise UnfitPlaceError(f"pools {account} and {len(name)}.")
+
+        def __str__(self) -> str:
+            return "locks"
+
+    limiter = share(Pooled())
+    with limiter.slot():
+        assert limiter.limit == 4
+    until(lambda: caplog.records)
+    said = f"isn't shared: locks pools {ACCOUNT} and 8. This process keeps to its share, 4 of 8"
+    assert said in caplog.text
+
+
+def test_requests_after_the_end_use_the_fallback(tmp_path: Path) -> None:
+    limiter = RequestLimiter(MAXIMUM)
+    division = SlotDivision(limiter, FileSlots(tmp_path), ACCOUNT)
+    with limiter.slot():
+        assert limiter.limit == MAXIMUM
+    division.close()
+    with limiter.slot():
+        assert limiter.limit == 2
 
 
 def test_a_server_that_comes_goes_and_comes_back(

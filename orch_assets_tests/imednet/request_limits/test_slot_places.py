@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orch_assets.errors import SettingError
+from orch_assets.errors import MissingExtraError, SettingError
 from orch_assets.imednet.request_limits import FileSlots, PostgresSlots, RedisSlots
 from orch_assets.imednet.request_limits.postgres_connection import PostgresConnection
 from orch_assets.imednet.request_limits.postgres_slots import pools_transactions
@@ -267,6 +267,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_its_text() -> None:
 
 
 def test_without_the_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(ImportError, match=r"orch-assets\[cluster\]"):
-        RedisSlots("redis://127.0.0.1/0")
+    for module, make in (("redis", RedisSlots), ("psycopg2", PostgresSlots)):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(MissingExtraError, match=r"orch-assets\[cluster\]"):
+            make(f"{module}://127.0.0.1/0")
