@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import delete_note, insert_note, replace_note
+from orch_assets.errors import SettingError
 
 T = TypeVar("T")
 
@@ -37,6 +38,19 @@ class Heartbeats:
 
     every_seconds: float = 30
     dead_after_seconds: float = 90
+
+    def __post_init__(self) -> None:
+        """Check that a heartbeat or two may be late.
+
+        Raises:
+            SettingError: They may not.
+        """
+        if self.every_seconds <= 0 or self.dead_after_seconds < 3 * self.every_seconds:
+            raise SettingError(
+                "dead_after_seconds",
+                f"({self.dead_after_seconds:g}) must be at least three times heartbeat_seconds "
+                f"({self.every_seconds:g}), which must be above 0.",
+            )
 
     @property
     def sure_seconds(self) -> float:

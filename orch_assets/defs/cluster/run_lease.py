@@ -86,10 +86,16 @@ class RunLease:
         handle = instance.handle_new_event
 
         def handle_guarded(event: dg.EventLogEntry, **further: Any) -> None:
-            if event.dagster_event and event.dagster_event.event_type in _ENDS:
+            is_end = event.dagster_event and event.dagster_event.event_type in _ENDS
+            if is_end:
                 self._renew_now()
                 self._ending = True
-            self.storing(lambda: handle(event, **further))
+            try:
+                self.storing(lambda: handle(event, **further))
+            except BaseException:
+                # Unless an earlier event of this process has ended the run.
+                self._ending = self._ending and not is_end
+                raise
 
         instance.handle_new_event = handle_guarded
         thread.start()

@@ -7,6 +7,7 @@ import pytest
 
 from orch_assets.defs.cluster.run_claims import Heartbeats, RunClaim, Silence, is_away, owner_of
 from orch_assets.defs.cluster.run_task import execute_delivered_run, take_delivered
+from orch_assets.errors import SettingError
 from orch_assets_tests.defs.instances import temporary_instance
 
 STATUS = dg.DagsterRunStatus
@@ -116,6 +117,12 @@ def test_a_run_that_nobody_looks_at_is_forgotten() -> None:
 
 def test_a_worker_is_sure_before_anyone_calls_it_dead() -> None:
     assert HEARTBEATS.every_seconds < HEARTBEATS.sure_seconds < HEARTBEATS.dead_after_seconds
+
+
+@pytest.mark.parametrize("pair", [(30, 89), (0, 90), (-1, 90)])
+def test_a_process_may_miss_a_heartbeat_or_two(pair: tuple[float, float]) -> None:
+    with pytest.raises(SettingError, match="at least three times heartbeat_seconds"):
+        Heartbeats(*pair)
 
 
 def caused_by(error: Exception) -> Exception:

@@ -140,6 +140,21 @@ def test_the_end_that_the_process_records_itself_does_not_end_it(worker: Worker)
     assert not [each for each in threading.enumerate() if each.name == "heartbeats"]
 
 
+def test_an_end_that_could_not_be_recorded_leaves_the_guard(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(event: dg.EventLogEntry, **further: object) -> NoReturn:
+        raise KeyError(event.run_id)
+
+    monkeypatch.setattr(type(worker.instance), "handle_new_event", lambda _, e, **f: refuse(e, **f))
+    with worker.lease.beating():
+        with pytest.raises(KeyError):
+            worker.instance.report_run_failed(worker.run)
+        worker.instance.run_storage.delete_run(RUN)
+        with pytest.raises(EndedError):
+            worker.lease.renew()
+
+
 def test_an_end_is_not_recorded_over_another_one(worker: Worker) -> None:
     """Somebody has marked the run as cancelled a moment ago, and now it would succeed."""
     with dg.DagsterInstance.from_ref(worker.instance.get_ref()) as others:
