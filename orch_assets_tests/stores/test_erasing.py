@@ -119,7 +119,12 @@ def test_what_needs_the_study_stands_against_its_erasure(trial: Disk) -> None:
     assert f"orch-assets marks remove interim --study {STUDY}" in text
     trial.open.remove_mark("interim", study=STUDY)
     trial.restricted.delete(f"peers/{OTHER}", history=True)
+    old = trial.open.manifest("study_results").content.sha256
     trial.account(OTHER)
+    trial.open.mark("results", {"study_results": old}, study=OTHER)
+    (blocked,) = trial.erasure().plan().blocked
+    assert f"orch-assets marks remove results --study {OTHER}" in str(blocked)
+    trial.open.remove_mark("results", study=OTHER)
     assert trial.erase().faults == ()
     assert holding(trial.objects()) == []
     assert len(trial.open.versions("study_results")) == 1
