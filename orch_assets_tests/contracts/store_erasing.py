@@ -105,11 +105,16 @@ def holding(objects: Mapping[str, bytes]) -> list[str]:
 
 def holds_answer(data: bytes) -> bool:
     """Return whether an object holds the planted answer."""
+    return PLANTED in content(data)
+
+
+def content(data: bytes) -> str:
+    """Return what an object holds, as text."""
     if data[:4] != b"PAR1":
-        return PLANTED.encode() in data
+        return data.decode(errors="replace")
     import pyarrow.parquet as pq
 
-    return PLANTED in str(pq.read_table(pa.BufferReader(data)).to_pylist())
+    return str(pq.read_table(pa.BufferReader(data)).to_pylist())
 
 
 def _names_study(key: str) -> bool:

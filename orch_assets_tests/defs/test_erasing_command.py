@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shlex
 
 import dagster as dg
@@ -17,7 +18,7 @@ from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.study_results import RESULTS_KEY, build_study_results
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.stores import ArtifactKind
-from orch_assets_tests.contracts.store_erasing import Trial, holds_answer
+from orch_assets_tests.contracts.store_erasing import Trial, content, holds_answer
 from orch_assets_tests.contracts.store_places import Killed
 from orch_assets_tests.support.harness import definitions, execute, instance
 
@@ -169,6 +170,9 @@ def test_nothing_of_the_study_is_left_and_the_certificate_says_what_went(ready, 
     after = ready.objects()
     assert not any(map(named, after))
     assert not any(map(holds_answer, after.values()))
+    rest = [content(data) for key, data in after.items() if "/erasures/" not in key]
+    assert re.search(rf"{STUDY}\b", "\n".join(map(content, before.values())))
+    assert not re.search(rf"{STUDY}\b", "\n".join(rest))
     assert any("/failures/" in key for key in after)  # those of the other study
     assert all(before[key] == data for key, data in after.items() if "/erasures/" not in key)
     certificate = json.loads((ready.folder / "certificate.json").read_text())

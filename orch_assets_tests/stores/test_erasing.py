@@ -119,7 +119,12 @@ def test_what_needs_the_study_stands_against_its_erasure(trial: Disk) -> None:
     assert f"orch-assets marks remove interim --study {STUDY}" in text
     trial.open.remove_mark("interim", study=STUDY)
     trial.restricted.delete(f"peers/{OTHER}", history=True)
+    old = trial.open.manifest("study_results").content.sha256
     trial.account(OTHER)
+    trial.open.mark("results", {"study_results": old}, study=OTHER)
+    (blocked,) = trial.erasure().plan().blocked
+    assert f"orch-assets marks remove results --study {OTHER}" in str(blocked)
+    trial.open.remove_mark("results", study=OTHER)
     assert trial.erase().faults == ()
     assert holding(trial.objects()) == []
     assert len(trial.open.versions("study_results")) == 1
@@ -202,6 +207,27 @@ def test_killed_before_each_of_its_changes_it_is_completed(trial: Disk) -> None:
         ]
         assert trial.faults() == []
     assert changes > plan.objects
+
+
+def test_what_another_study_publishes_before_it_is_completed_stays(trial: Disk) -> None:
+    """The name was only of this study's pipeline, and then is of another's."""
+    with study_context(STUDY):
+        old = trial.open.publish(table(STUDY), "features/by-window").sha256
+    with pytest.raises(Killed):
+        trial.dying(6).erase()  # two tries, two records, the current object, the manifest
+    assert holding(trial.objects())
+    assert trial.open.versions("features/by-window") == []
+    with study_context(OTHER):
+        trial.open.publish(table(OTHER), "features/by-window")
+    before = trial.objects()
+    certificate = trial.erase()
+    assert certificate.faults == ()
+    assert old in json.dumps(certificate.value)
+    assert trial.open.download_table("features/by-window").equals(table(OTHER))
+    assert holding(trial.objects()) == []
+    assert trial.faults() == []
+    gone = before.keys() - trial.objects().keys()
+    assert {key.rpartition("/")[2] for key in gone} == {old, f"{STUDY}~~1"}
 
 
 def test_what_is_published_meanwhile_goes_too(trial: Disk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ The record is removed last; see ``erasure_record``.
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +21,7 @@ from orch_assets.stores.erasing.erasure_record import (
     digest,
 )
 from orch_assets.stores.erasing.study_store import ErasedStudy
-from orch_assets.stores.erasing.study_traces import StudyTraces
+from orch_assets.stores.erasing.study_traces import FoundInStore, StudyTraces
 from orch_assets.stores.manifest import publication_here_and_now
 from orch_assets.study import check_study_key
 from orch_assets.version import code_version
@@ -140,9 +140,11 @@ class StudyErasure:
             label: tuple(found.artifacts) for label, found in traces.found.items()
         }
         if unfinished:
-            stores = (
-                replace(unfinished, stores=self._still_there(unfinished)).with_found(stores).stores
-            )
+            still_there = {
+                label: tuple(self._still_there(found, unfinished.stores.get(label, ())))
+                for label, found in traces.found.items()
+            }
+            stores = replace(unfinished, stores=still_there).with_found(stores).stores
         return ErasurePlan(
             self._study.key,
             stores,
@@ -186,17 +188,19 @@ class StudyErasure:
         faults = [fault for each in verified.values() for fault in each["faults"]]
         return ErasureCertificate(value, published, tuple(faults))
 
-    def _still_there(self, record: ErasureRecord) -> dict[str, tuple[ErasedArtifact, ...]]:
-        """Return what a record lists and what is still there."""
-        left = {}
-        for label, store in self._stores.items():
-            listed = {*store.backend.list(store.prefix, hidden=True)}
-            artifacts = (
-                replace(each, keys=tuple(key for key in each.keys if key in listed))
-                for each in record.stores.get(label, ())
-            )
-            left[label] = tuple(each for each in artifacts if each.keys)
-        return left
+    def _still_there(
+        self, found: FoundInStore, recorded: Iterable[ErasedArtifact]
+    ) -> Iterator[ErasedArtifact]:
+        """Yield what a record lists and what is still there, unless something that stays has it."""
+        store, backend = found.store, found.store.backend
+        listed = {*backend.list(store.prefix, hidden=True)}
+        staying = {store.uri(each.keys): each for each in found.staying}
+        for artifact in recorded:
+            keys: Sequence[str] = [key for key in artifact.keys if key in listed]
+            if artifact.uri in staying:
+                keys = store.unused(staying[artifact.uri], keys)
+            if keys:
+                yield replace(artifact, keys=tuple(keys))
 
     def _check_deletion(self) -> None:
         for store in self._stores.values():

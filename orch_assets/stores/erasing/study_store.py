@@ -212,6 +212,24 @@ class StudyStore:
             listed += [keys.member(each) for each in sorted(unused & objects.members)]
         return self._erased(keys, reason, tuple(map(ErasedVersion.of, erased)), listed)
 
+    def unused(self, artifact: KnownArtifact, recorded: Sequence[str]) -> list[str]:
+        """Return those keys that belong to no version that an artifact has now.
+
+        An unfinished erasure listed them. The artifact may have been published since, by others.
+        """
+        keys, versions = artifact.keys, {each.content.sha256 for each in artifact.manifests}
+        used = {keys.version(each) for each in versions}
+        if keys.has_members:
+            members = self._members(keys, versions & artifact.objects.versions)
+            used |= {keys.member(each) for each in members}
+        entries = tuple(f"{keys.manifests(each)}/" for each in versions)
+        data = (f"{keys.hidden}/versions/", f"{keys.hidden}/members/", keys.manifests())
+        return [
+            key
+            for key in recorded
+            if key.startswith(data) and key not in used and not key.startswith(entries)
+        ]
+
     def has_rows_of(self, artifact: KnownArtifact, manifest: Manifest, study: ErasedStudy) -> bool:
         """Return whether a version of a table has rows of the study, by a column ``study_key``.
 
