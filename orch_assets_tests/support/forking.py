@@ -4,6 +4,7 @@ Importing them takes a second or two of a processor, which is more than most of 
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -83,6 +84,7 @@ def forks() -> Iterator[Forks]:
 def _serve() -> None:
     for module in _MODULES:
         importlib.import_module(module)
+    gc.freeze()  # a collection in a fork would copy the memory of all that
     for line in sys.stdin:
         child = os.fork()
         if not child:
