@@ -200,7 +200,7 @@ def _run(instance: Any, defs: Any, studies: list[str]) -> None:
 def _upkeep(instance: Any, home: Path, begun: list[datetime]) -> None:
     from orch_assets.defs.upkeep.whole_upkeep import Upkeep
     from orch_assets.stores import open_store
-    from orch_assets.stores.maintenance.store_upkeep import Cutoffs
+    from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
 
     def since(runs: int) -> datetime:
         return begun[-runs] if len(begun) >= runs else begun[0]
