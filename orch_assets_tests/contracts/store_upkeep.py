@@ -229,7 +229,7 @@ class UpkeepContract(StoreFixtures):
         assert store.verify() == []
 
     @settings(
-        max_examples=6,
+        max_examples=4,
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,
