@@ -6,8 +6,7 @@ upkeep keeps runs, versions and failure reports of the last ten runs, and manife
 three. One account lives a day before each run; the other never changes, so that its runs can be
 compared.
 
-``python -m benchmarks many_days`` prints the figures, writes them to ``many_days.json``, and draws
-``docs/explanation/upkeep.png``.
+``python -m benchmarks many_days`` prints the figures and draws ``docs/explanation/upkeep.png``.
 """
 
 import json
@@ -30,7 +29,6 @@ KEPT_RUNS, KEPT_MANIFESTS = 10, 3
 STUDIES, SUBJECTS = 3, 5
 PICTURE = Path(__file__).parents[1] / "docs" / "explanation" / "upkeep.png"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_COLUMNS = ("cpu", "sql", "written", "files", "manifests", "events", "upkeep_cpu")
 
 
 def main() -> bool:
@@ -48,8 +46,7 @@ def main() -> bool:
                 if figures["run"] in SHOWN:
                     print(f"  {figures}", flush=True)
         found[kind] = lines
-    Path("many_days.json").write_text(json.dumps(found))
-    _draw(found)
+    draw(found)
     return _verdicts(found)
 
 
@@ -61,7 +58,7 @@ def _verdicts(found: dict[str, list[dict[str, float]]]) -> bool:
         return sum(line[name] for line in lines) / len(lines)
 
     verdicts = [
-        verdict("SQL statements, last / second run", last["sql"] / second["sql"], 1.01),
+        verdict("SQL statements, last / second run", last["sql"] / second["sql"], 1.02),
         verdict("files written, last / second run", last["written"] / second["written"], 1.0),
         verdict(
             "CPU, mean of the last five / of runs 2 to 6",
@@ -72,11 +69,13 @@ def _verdicts(found: dict[str, list[dict[str, float]]]) -> bool:
     for kind, lines in (("unchanged", unchanged), ("living", living)):
         for name in ("files", "manifests", "events"):
             ratio = mean(lines[-10:], name) / mean(lines[20:30], name)
-            verdicts.append(verdict(f"{name}, runs 51-60 / runs 21-30, {kind}", ratio, 1.05))
+            # Each change of a table of which an old version stays leaves a place of 120 bytes.
+            bound = 1.25 if (kind, name) == ("living", "files") else 1.05
+            verdicts.append(verdict(f"{name}, last ten runs / runs 21-30, {kind}", ratio, bound))
     return all(verdicts)
 
 
-def _draw(found: dict[str, list[dict[str, float]]]) -> None:
+def draw(found: dict[str, list[dict[str, float]]]) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -200,7 +199,7 @@ def _run(instance: Any, defs: Any, studies: list[str]) -> None:
 def _upkeep(instance: Any, home: Path, begun: list[datetime]) -> None:
     from orch_assets.defs.upkeep.whole_upkeep import Upkeep
     from orch_assets.stores import open_store
-    from orch_assets.stores.maintenance.store_upkeep import Cutoffs
+    from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
 
     def since(runs: int) -> datetime:
         return begun[-runs] if len(begun) >= runs else begun[0]

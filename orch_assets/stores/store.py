@@ -23,7 +23,8 @@ from orch_assets.stores.maintenance.blinded_since import (
 )
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
-from orch_assets.stores.maintenance.store_upkeep import Neighbour, StoreUpkeep
+from orch_assets.stores.maintenance.store_upkeep import StoreUpkeep
+from orch_assets.stores.maintenance.upkeep_terms import Neighbour
 from orch_assets.stores.maintenance.verification import Problem
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.members.stored_files import StoredFiles, content_of_index

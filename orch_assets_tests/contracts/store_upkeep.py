@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from orch_assets.stores import ArtifactKind, PipelineStore, derived_from
-from orch_assets.stores.maintenance.store_upkeep import Cutoffs, Freed, Neighbour
+from orch_assets.stores.maintenance.upkeep_terms import Cutoffs, Freed, Neighbour
 from orch_assets.study import study_context
 from orch_assets_tests.contracts.store_fixtures import (
     FRAME,
@@ -229,7 +229,7 @@ class UpkeepContract(StoreFixtures):
         assert store.verify() == []
 
     @settings(
-        max_examples=6,
+        max_examples=4,
         deadline=None,
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,

@@ -11,7 +11,7 @@ import pytest
 
 from orch_assets.stores import ArtifactKind, PipelineStore, open_store
 from orch_assets.stores.backends.local import LocalDisk
-from orch_assets.stores.maintenance.store_upkeep import Cutoffs
+from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
 
 REPORT = "failures/0b3c8f5e-1111-4222-8333-444455556666/labs/ONC-301"
 STEPS = 40

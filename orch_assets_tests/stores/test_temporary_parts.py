@@ -12,7 +12,7 @@ import pytest
 
 from orch_assets.errors import StoreUnavailableError
 from orch_assets.stores import S3PipelineStore, open_store
-from orch_assets.stores.maintenance.store_upkeep import Cutoffs, Freed
+from orch_assets.stores.maintenance.upkeep_terms import Cutoffs, Freed
 
 WEEK = timedelta(days=7)
 FRAME = pd.DataFrame({"n": [1]})
@@ -111,3 +111,26 @@ def test_an_object_that_cant_be_deleted_is_told(
     monkeypatch.setattr(client, "delete_objects", lambda **_: answer)
     with pytest.raises(StoreUnavailableError, match="AccessDenied"):
         store._backend.delete_all(["a.json"])
+
+
+def test_no_object_is_asked_for_that_a_listing_shows(s3_bucket: str, folder: Path) -> None:
+    """However many artifacts and manifests there are; and deletions go together."""
+    store = S3PipelineStore(s3_bucket, "trials")
+    asked: list[str] = []
+    store._backend._client.meta.events.register(
+        "before-call.s3", lambda model, **_: asked.append(model.name)
+    )
+    requests = []
+    for names in ("ab", "cdef"):
+        for name in names * 3:
+            store.publish_json({"n": 1}, name)
+        asked.clear()
+        assert store.upkeep().run(cutoffs()) == []
+        requests.append([*asked])
+    assert requests[0] == requests[1]
+    assert set(requests[0]) == {"ListObjectsV2", "ListMultipartUploads"}
+    asked.clear()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    store.upkeep().run(Cutoffs(manifests=later, leftovers=cutoffs().leftovers))
+    assert [*filter(lambda each: each.startswith("Delete"), asked)] == ["DeleteObjects"]
+    assert len(asked) == len(requests[0]) + 1

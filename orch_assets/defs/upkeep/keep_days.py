@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from orch_assets.defs import environment as settings
-from orch_assets.stores.maintenance.store_upkeep import Cutoffs
+from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
 
 # A week: no process can still be writing what is older.
 _LEFTOVERS: Final = timedelta(days=7)

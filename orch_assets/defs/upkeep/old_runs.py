@@ -14,7 +14,7 @@ from orch_assets.defs.upkeep.run_tables import (
     runs_of_newest_events,
     size_of_run,
 )
-from orch_assets.stores.maintenance.store_upkeep import Freed
+from orch_assets.stores.maintenance.upkeep_terms import Freed
 
 _ENDED: Final = (
     dg.DagsterRunStatus.SUCCESS,

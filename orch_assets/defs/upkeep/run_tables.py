@@ -12,12 +12,20 @@ from typing import Any, Final
 
 import dagster as dg
 
+_STATE_EVENTS: Final = (
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.ASSET_OBSERVATION,
+)
+# By asset and type: only so do both databases answer from an index, and read no event.
 _OF_NEWEST_EVENTS: Final = """
 SELECT DISTINCT run_id FROM event_logs WHERE id IN (
   SELECT MAX(id) FROM event_logs
-  WHERE asset_key IS NOT NULL AND run_id IS NOT NULL AND run_id != '' AND dagster_event_type IN
-    ('ASSET_MATERIALIZATION', 'ASSET_MATERIALIZATION_PLANNED', 'ASSET_OBSERVATION')
-  GROUP BY asset_key, dagster_event_type, partition)
+  WHERE asset_key = :asset AND dagster_event_type = :type AND partition IS NOT NULL {of_runs}
+  GROUP BY partition
+  UNION
+  SELECT MAX(id) FROM event_logs
+  WHERE asset_key = :asset AND dagster_event_type = :type AND partition IS NULL {of_runs})
 """
 # Of each check the newest that was planned, and the newest that was evaluated.
 _OF_NEWEST_CHECKS: Final = """
@@ -33,7 +41,11 @@ SELECT COUNT(*), COALESCE(SUM(LENGTH(event)), 0) FROM event_logs WHERE run_id = 
 _REMOVALS: Final = (
     """DELETE FROM asset_event_tags WHERE event_id IN
     (SELECT id FROM event_logs WHERE run_id = :run_id)""",
-    "DELETE FROM asset_check_executions WHERE run_id = :run_id",
+    # By each check, since no index has the run alone.
+    """DELETE FROM asset_check_executions WHERE id IN (
+    SELECT one.id FROM (SELECT DISTINCT asset_key, check_name FROM asset_check_executions) checks
+    JOIN asset_check_executions one ON one.asset_key = checks.asset_key
+    AND one.check_name = checks.check_name AND one.run_id = :run_id)""",
     "DELETE FROM event_logs WHERE run_id = :run_id",
 )
 
@@ -51,22 +63,36 @@ def runs_of_newest_events(instance: dg.DagsterInstance) -> set[str]:
     """
     storage: Any = instance.event_log_storage
     with storage.index_transaction() as connection:
-        return {
-            str(row[0])
-            for query in (_OF_NEWEST_EVENTS, _OF_NEWEST_CHECKS)
-            for row in _execute(connection, query)
-        }
+        assets = [row[0] for row in _execute(connection, "SELECT asset_key FROM asset_keys")]
+        found = {str(row[0]) for row in _execute(connection, _OF_NEWEST_CHECKS)}
+        for asset in assets:
+            for each in _STATE_EVENTS:
+                found |= _newest_of(connection, asset, each.value)
+    return found
+
+
+def _newest_of(connection: Any, asset: str, event_type: str) -> set[str]:
+    """Return the runs of the newest events of a type, one for each partition of an asset."""
+    parameters = {"asset": asset, "type": event_type}
+
+    def runs(of_runs: str) -> set[str]:
+        query = _OF_NEWEST_EVENTS.format(of_runs=of_runs)
+        return {str(row[0] or "") for row in _execute(connection, query, **parameters)}
+
+    found = runs("")
+    # Then the newest event of a run counts, which takes longer to find.
+    return runs("AND run_id != ''") if "" in found else found
 
 
 def size_of_run(instance: dg.DagsterInstance, run_id: str) -> tuple[int, int]:
     """Return the number of a run's events, and the bytes that they take."""
     storage: Any = instance.event_log_storage
     with storage.index_transaction() as connection:
-        count, size = _execute(connection, _SIZE, run_id).one()
+        count, size = _execute(connection, _SIZE, run_id=run_id).one()
     files = _own_files(storage, run_id)
     if files and files[0].exists():  # it has all of the run's events, the index only some of them
         with storage.run_connection(run_id) as connection:
-            count, _ = _execute(connection, _SIZE, run_id).one()
+            count, _ = _execute(connection, _SIZE, run_id=run_id).one()
     return int(count), int(size) + sum(_size(file) for file in files)
 
 
@@ -78,7 +104,7 @@ def delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
     storage: Any = instance.event_log_storage
     with storage.index_transaction() as connection:
         for removal in _REMOVALS:
-            _execute(connection, removal, run_id)
+            _execute(connection, removal, run_id=run_id)
     for file in _own_files(storage, run_id):
         file.unlink(missing_ok=True)
     instance.run_storage.delete_run(run_id)
@@ -102,10 +128,9 @@ def delete_compute_logs(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.compute_log_manager.delete_logs(prefix=[run_id])
 
 
-def _execute(connection: Any, query: str, run_id: str | None = None) -> Any:
+def _execute(connection: Any, query: str, **parameters: str) -> Any:
     import sqlalchemy
 
-    parameters = {} if run_id is None else {"run_id": run_id}
     return connection.execute(sqlalchemy.text(query), parameters)
 
 

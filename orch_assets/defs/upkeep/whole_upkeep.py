@@ -11,7 +11,7 @@ from orch_assets.defs.upkeep.old_runs import OldRuns, is_any_under_way
 from orch_assets.defs.upkeep.run_tables import has_tables
 from orch_assets.errors import OrchAssetsError
 from orch_assets.stores import PipelineStore
-from orch_assets.stores.maintenance.store_upkeep import Cutoffs, Freed, Neighbour
+from orch_assets.stores.maintenance.upkeep_terms import Cutoffs, Freed, Neighbour
 
 RESTRICTED: Final = "restricted store"
 OPEN: Final = "open store"

@@ -14,7 +14,7 @@ from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets_tests.support.harness import states
 from orch_assets_tests.support.processes import Home
 
-STUDIES = ("--study", "ONC-301", "--study", "CARD-202")
+STUDIES = ("--study", "ONC-301")
 TABLES = ("sites", "subjects")
 
 

@@ -218,3 +218,15 @@ def test_a_killed_removal_is_completed(
     OldRuns(real, later()).remove()
     assert first not in run_ids(real)
     assert location.known(real) == before
+
+
+def test_an_event_of_no_run_supersedes_none(
+    location: KeptLocation, any_instance: dg.DagsterInstance
+) -> None:
+    """A materialization that a person reported: the newest that a run made is needed, too."""
+    real = any_instance
+    first = location.run(real, "S1")
+    real.report_runless_asset_event(dg.AssetMaterialization("one", partition="S1"))
+    assert first in OldRuns(real, later()).kept
+    second = location.run(real, "S1")
+    assert OldRuns(real, later()).kept == {second}

@@ -15,7 +15,7 @@ from orch_assets.defs.upkeep.keep_days import KeepDays
 from orch_assets.defs.upkeep.whole_upkeep import Upkeep, in_words
 from orch_assets.errors import SettingError
 from orch_assets.stores import PipelineStore, open_store
-from orch_assets.stores.maintenance.store_upkeep import Cutoffs
+from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
 from orch_assets_tests.support.processes import Home
 
 RUN = "0b3c8f5e-1111-4222-8333-444455556666"
