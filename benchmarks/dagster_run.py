@@ -4,27 +4,28 @@ import resource
 import tempfile
 from typing import Any
 
+from benchmarks.measuring import begin_peak, peak_mb
 from benchmarks.prepared_registry import KEYS
 
-_begun: list[resource.struct_rusage] = []
+_begun: list[tuple[resource.struct_rusage, float]] = []
 
 
 def begin() -> None:
     """Count CPU and memory from now on."""
-    _begun[:] = [resource.getrusage(resource.RUSAGE_SELF)]
+    _begun[:] = [(resource.getrusage(resource.RUSAGE_SELF), begin_peak())]
 
 
 def cpu_seconds() -> float:
     """Return the CPU seconds of this process since it began to count."""
-    (before,) = _begun
+    ((before, _),) = _begun
     after = resource.getrusage(resource.RUSAGE_SELF)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def added_mb() -> float:
     """Return by how much this process's largest memory has grown since it began to count."""
-    (before,) = _begun
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before.ru_maxrss) / 1024
+    ((_, memory),) = _begun
+    return peak_mb() - memory
 
 
 def materialize(url: str, studies: list[str], select: list[str]) -> tuple[int, float]:

@@ -5,7 +5,6 @@
 
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from itertools import zip_longest
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.measuring import median, report_of, verdict
+from benchmarks.measuring import begin_peak, median, peak_mb, report_of, verdict
 
 MODULE = "benchmarks.history"
 REPETITIONS = 3
@@ -77,10 +76,10 @@ def compare(folder: str) -> dict[str, float]:
 
     store = LocalPipelineStore(folder)
     previous = PreviousResult(store.previous("record_changes"))
-    before, began = _peak(), time.process_time()
+    before, began = begin_peak(), time.process_time()
     table, _ = record_change_tables(*_inputs(store), previous)
     rows = sum(batch.num_rows for batch in table)
-    cpu, memory = time.process_time() - began, _peak() - before
+    cpu, memory = time.process_time() - began, peak_mb() - before
     return {"cpu": cpu, "rows": rows, "memory": memory}
 
 
@@ -92,10 +91,10 @@ def read(folder: str) -> dict[str, float]:
     versions = [
         store.previous("records", each.content.sha256) for each in store.versions("records")
     ]
-    before, began = _peak(), time.process_time()
+    before, began = begin_peak(), time.process_time()
     for _ in zip_longest(*(version.batches() for version in versions)):
         pass
-    return {"reading": time.process_time() - began, "reading_memory": _peak() - before}
+    return {"reading": time.process_time() - began, "reading_memory": peak_mb() - before}
 
 
 def _inputs(store: Any) -> tuple[Any, Any, Any]:
@@ -154,10 +153,6 @@ def _variables() -> Any:
 
 
 _DICTIONARY: Any = SimpleNamespace(variables=_variables())
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -21,6 +21,23 @@ def child_cpu(command: Sequence[str], env: Mapping[str, str] | None = None) -> f
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def begin_peak() -> float:
+    """Forget this process's largest memory so far; return its memory now, in MB.
+
+    ``ru_maxrss`` begins with the memory of the process that started this one.
+    """
+    with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - no regular file
+        file.write("5")
+    return peak_mb()
+
+
+def peak_mb() -> float:
+    """Return this process's largest memory, in MB."""
+    with open("/proc/self/status") as file:  # noqa: PTH123 - no regular file
+        (line,) = [line for line in file if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+
 def report_of(module: str, *arguments: str) -> dict[str, float]:
     """Run a module in a new process and return the JSON object that it prints last."""
     command = [sys.executable, "-m", module, *arguments]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.measuring import median, report_of, verdict
+from benchmarks.measuring import begin_peak, median, peak_mb, report_of, verdict
 from orch_assets_tests.support.cloud_servers import s3_client, s3_server
 
 ROWS = 1_000_000
@@ -69,21 +69,13 @@ def _listing() -> bool:
 # --- in separate processes ---
 
 
-def _peak_megabytes() -> float:
-    with open("/proc/self/status") as status:  # noqa: PTH123 - not a file of the project
-        (line,) = [line for line in status if line.startswith("VmHWM")]
-    return int(line.split()[1]) / 1024
-
-
 def _measured(work: Callable[[], Any]) -> dict[str, float]:
     gc.collect()
-    with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - resets the peak
-        file.write("5")
-    before, started = _peak_megabytes(), time.perf_counter()
+    before, started = begin_peak(), time.perf_counter()
     result = work()
-    figures = {"seconds": time.perf_counter() - started, "mb": _peak_megabytes() - before}
+    figures = {"seconds": time.perf_counter() - started, "mb": peak_mb() - before}
     del result
-    return {**figures, "whole_mb": _peak_megabytes()}
+    return {**figures, "whole_mb": peak_mb()}
 
 
 def _a_frame(rows: int = ROWS) -> Any:

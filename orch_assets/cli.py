@@ -19,8 +19,10 @@ from orch_assets.commands.exporting.export import export
 from orch_assets.commands.failures import failures
 from orch_assets.commands.init import init
 from orch_assets.commands.known_studies import studies
+from orch_assets.commands.maintenance.erase import erase
 from orch_assets.commands.maintenance.redact import redact
 from orch_assets.commands.maintenance.run_marks import mark, marks
+from orch_assets.commands.maintenance.upkeep import upkeep
 from orch_assets.commands.maintenance.verify import verify
 from orch_assets.commands.newest_results import results
 from orch_assets.commands.report import report
@@ -109,6 +111,8 @@ _COMMANDS = (
     marks,
     verify,
     redact,
+    erase,
+    upkeep,
     check,
     init,
     demo_server,

@@ -40,6 +40,7 @@ isn't installed is an ``ImportError``.
     │   ├── StoreAddressError (ValueError)    an invalid address of a store
     │   ├── ArtifactNameError (ValueError)    an invalid artifact name
     │   ├── MarkError (ValueError)    a mark can't be set, or stands against a removal
+    │   ├── ErasureRefusedError (ValueError)   a study can't be erased yet
     │   ├── ArtifactNotFoundError (LookupError)   there is no such artifact or version
     │   ├── StudiesMissingError (LookupError)   an asset requires tables that are missing or older
     │   ├── ArtifactCorruptError      bytes and manifest don't match
@@ -439,6 +440,10 @@ class MarkError(StoreError, ValueError):
 
     It can't be set if its name is invalid or taken, or if there is nothing to mark.
     """
+
+
+class ErasureRefusedError(StoreError, ValueError):
+    """A study can't be erased yet: something else needs its data, or still writes them."""
 
 
 class ArtifactNotFoundError(StoreError, LookupError):

@@ -21,7 +21,9 @@ _PACKAGES: Final[Mapping[Extra, str]] = {
 _MODULES: Final[Mapping[Extra, frozenset[str]]] = {
     "aws": frozenset({"boto3", "botocore", "s3transfer"}),
     "charts": frozenset({"matplotlib", "PIL"}),
-    "cluster": frozenset({"celery", "dagster_celery", "dagster_postgres", "psycopg2", "redis"}),
+    "cluster": frozenset(
+        {"celery", "dagster_celery", "dagster_postgres", "kombu", "psycopg2", "redis"}
+    ),
     "dagster": frozenset({"dagster", "dagster_shared"}),
     "exports": frozenset({"duckdb", "pyreadstat", "python_calamine", "xlsxwriter"}),
     "gcp": frozenset({"google"}),

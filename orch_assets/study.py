@@ -18,6 +18,7 @@ from traceback import walk_tb
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from orch_assets.errors import StudyCancelledError, StudyKeyError, UncaughtFailureError
+from orch_assets.run_guard import require_run
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -243,12 +244,15 @@ def study_context(
 
 @contextlib.contextmanager
 def publishing() -> Iterator[None]:
-    """Hold the running study's lease during one commit. Outside a study, nothing is checked.
+    """Hold the running study's lease during one commit. Outside a study, there is no lease.
+
+    In a cluster, this first makes sure that the run hasn't ended for all others.
 
     Raises:
         StudyCancelledError: The study timed out or was cancelled, so the commit must not happen.
         UncaughtFailureError: One of the study's threads or finalizers failed; likewise.
     """
+    require_run()
     context = _current.get()
     if context is None:
         yield

@@ -1,7 +1,7 @@
 """Output of ``orch-assets``: the progress of a run, lists of studies."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -74,6 +74,24 @@ def result_count(console: "Console", total: int) -> Iterator[ResultCount]:
     display = progress_with_readings(*columns, console=console, disable=not console.is_terminal)
     with display as progress:
         yield ResultCount(console, progress, progress.add_task("results", total=total), total)
+
+
+@contextmanager
+def verification_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while objects are verified; yield what takes the numbers of those done and all."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("Verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("Verifying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def agreed(question: str, otherwise: str) -> bool:

@@ -9,9 +9,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from orch_assets_tests.support.forking import Forks
 
 # Projects of users have tests of their own.
 collect_ignore = ["kept_projects"]
@@ -29,6 +32,15 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
     tempfile.tempdir = None
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Answer ``--numprocesses auto``: three workers for two processors.
+
+    A third of a worker's time passes while processes start and stop, requests are repeated and
+    timeouts end.
+    """
+    return max(2, len(os.sched_getaffinity(0)) * 3 // 2)
+
+
 @pytest.fixture(autouse=True)
 def _logger_is_as_imported() -> Iterator[None]:
     """Give the package's logger its level back: a Dagster run in this process sets it for good.
@@ -39,6 +51,15 @@ def _logger_is_as_imported() -> Iterator[None]:
     logging.getLogger("orch_assets").setLevel(logging.NOTSET)
     yield
     logging.getLogger("orch_assets").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="session")
+def forked() -> "Iterator[Forks]":
+    """Give a way to run programs in fresh processes that needn't import everything again."""
+    from orch_assets_tests.support.forking import forks
+
+    with forks() as running:
+        yield running
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,16 +41,10 @@ SHELL = [block for block in BLOCKS if block.language == "sh"]
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)
-def test_a_python_block_prints_what_its_page_shows(block, tmp_path):
-    """Each runs in a fresh process, in an empty folder."""
-    done = subprocess.run(
-        [sys.executable, "-c", block.code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+def test_a_python_block_prints_what_its_page_shows(block, tmp_path, forked):
+    """Each runs in a process of its own, in an empty folder."""
+    done = forked.run(block.code, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert done.stdout == block.output
 
 

@@ -68,11 +68,12 @@ def _pipelines() -> str:
 
 
 def _stores() -> str:
-    from orch_assets.defs.runs.readiness import try_stores
+    from orch_assets.defs.runs.readiness import store_warnings, try_stores
 
-    with _resources() as (_, resources):
+    with _resources() as (instance, resources):
         try_stores(resources._asdict())
-    return "can be written and read"
+        warnings = store_warnings(resources._asdict(), instance)
+    return "; ".join(["can be written and read", *warnings])
 
 
 def _registry() -> str:

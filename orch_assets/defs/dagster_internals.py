@@ -8,7 +8,7 @@ test fails and shows which one.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -48,12 +48,18 @@ from dagster._core.execution.api import execute_run
 # an instance.
 from dagster._core.execution.context.input import KeyRangeNoPartitionsDefPartitionsSubset
 
+# What a launcher of runs answers run monitoring: `RunLauncher` is public, but these aren't.
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+
 # A job's origin; see `InMemoryJob`.
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+
+# What a run coordinator's `submit_run` takes: the coordinators are public, but not this.
+from dagster._core.run_coordinator import SubmitRunContext
 
 # The failed evaluations of a check alone: `get_asset_check_execution_history` takes this, and no
 # public function returns a history.
@@ -77,12 +83,14 @@ __all__ = [
     "NOT_FINISHED_STATUSES",
     "AssetCheckEvaluationTargetMaterializationData",
     "AssetCheckExecutionRecordStatus",
+    "CheckRunHealthResult",
     "ConfigurableIOManagerFactoryResourceDefinition",
     "ConfigurableResourceFactory",
     "ConfigurableResourceFactoryResourceDefinition",
     "InMemoryJob",
     "JobFailureData",
     "KeyRangeNoPartitionsDefPartitionsSubset",
+    "LaunchRunContext",
     "LazyDefinitions",
     "LoadableTargetOrigin",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
@@ -90,21 +98,28 @@ __all__ = [
     "RemoteRepositoryOrigin",
     "RunFailureReason",
     "StepMaterializationData",
+    "SubmitRunContext",
     "UnresolvedAssetJobDefinition",
+    "WorkerStatus",
     "add_to_outputs",
     "added_to_outputs",
     "cached_method",
     "can_store_batches",
     "capture_interrupts",
     "configured_origins",
+    "delete_note",
+    "execute_created_run",
     "execute_run",
+    "insert_note",
     "log_entry",
     "notify_listeners",
     "own_metadata",
     "process_config",
+    "replace_note",
     "requested_backfills",
     "step_of",
     "store_batch",
+    "tag_backfills",
 ]
 
 # Dagster's own storages, whose tables `store_batch` fills as they do. A subclass may do more for
@@ -261,6 +276,70 @@ def notify_listeners(instance: dg.DagsterInstance, entries: Sequence[dg.EventLog
     for entry in entries:
         for listener in instance._subscribers[entry.run_id]:  # noqa: SLF001
             listener(entry)
+
+
+def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]]) -> None:
+    """Tag the backfills that are requested through this process's webserver.
+
+    A run coordinator sees the runs of a backfill only when the daemon submits them, which doesn't
+    know the request. Dagster asks its request context for tags, but gives no way to set them.
+
+    Args:
+        tags_of: Returns the tags for an instance and a request. They overwrite the request's own.
+    """
+    from dagster._core.workspace.context import WorkspaceRequestContext
+
+    def viewer_tags(context: Any) -> dict[str, str]:
+        return {**tags_of(context.instance, context.source)}
+
+    WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[assignment, method-assign]
+
+
+def insert_note(instance: dg.DagsterInstance, key: str, value: str) -> bool:
+    """Store a note under a key that has none, in Dagster's own table; return False if it has one.
+
+    ``set_cursor_values`` of a run storage can't tell the two apart.
+    """
+    from dagster._core.storage.runs.schema import KeyValueStoreTable as Notes
+    from sqlalchemy.exc import IntegrityError
+
+    storage: Any = instance.run_storage
+    try:
+        with storage.connect() as connection:
+            connection.execute(Notes.insert().values(key=key, value=value))
+    except IntegrityError:
+        return False
+    return True
+
+
+def replace_note(instance: dg.DagsterInstance, key: str, value: str, *, of: str) -> bool:
+    """Replace a note that begins with a text; return False if there is none that does."""
+    from dagster._core.storage.runs.schema import KeyValueStoreTable as Notes
+
+    storage: Any = instance.run_storage
+    own = (Notes.c.key == key) & Notes.c.value.startswith(of, autoescape=True)
+    with storage.connect() as connection:
+        return bool(connection.execute(Notes.update().where(own).values(value=value)).rowcount)
+
+
+def delete_note(instance: dg.DagsterInstance, key: str, *, of: str) -> None:
+    """Delete a note that begins with a text, if there is one."""
+    from dagster._core.storage.runs.schema import KeyValueStoreTable as Notes
+
+    storage: Any = instance.run_storage
+    own = (Notes.c.key == key) & Notes.c.value.startswith(of, autoescape=True)
+    with storage.connect() as connection:
+        connection.execute(Notes.delete().where(own))
+
+
+def execute_created_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Execute a run in this process, as the process of a launcher does.
+
+    ``dagster api execute_run`` is public, but takes a serialized argument and creates an instance.
+    """
+    from dagster._cli.api import _execute_run_command_body
+
+    _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=True)
 
 
 def _insert(storage: Any, connection: Any, table: Any, rows: Sequence[Any]) -> Sequence[int]:

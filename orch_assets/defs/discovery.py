@@ -31,8 +31,8 @@ from orch_assets.orchestration.pipeline import StudyPipeline, pipeline_of
 Source = ModuleType | Callable[..., Any]
 Sources = Source | Iterable[Source]
 
-# Assets of the code location that aren't pipelines.
-_RESERVED: Final = frozenset({"study_results"})
+# Assets of the code location that aren't pipelines, and the artifacts of erased studies.
+_RESERVED: Final = frozenset({"study_results", "erasures"})
 
 _BROKEN: Final = "broken"
 _BROKEN_BECAUSE: Final = "Broken: "

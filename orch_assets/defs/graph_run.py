@@ -17,12 +17,13 @@ from orch_assets.defs.io.pure_results import newest_metadata
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.pipeline_runner import NOT_WRITTEN, PipelineRunner
 from orch_assets.defs.resources import OrchestrationResource, RegistryResource
+from orch_assets.defs.run_coordinator import launched_by
 from orch_assets.defs.run_failure import run_failure
 from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
 from orch_assets.defs.runs.earlier_results import carried_events, done_in_parent
 from orch_assets.defs.runs.lane_steps import lane_step
 from orch_assets.defs.runs.past_durations import past_durations
-from orch_assets.defs.runs.readiness import try_keys, try_stores
+from orch_assets.defs.runs.readiness import store_warnings, try_keys, try_stores
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.result_log import ResultLog
 from orch_assets.defs.runs.upstream_results import skipped_before, upstream_results
@@ -142,7 +143,10 @@ class GraphRun:
         warn_of_unknown_studies(self.context, resources.orchestration.drift_modes())
         keys = [pipeline.io_manager_key for pipeline in self.pipelines]
         keys += ["restricted_io_manager", "restricted_store"]
-        try_stores({key: getattr(resources, key) for key in keys})
+        stores = {key: getattr(resources, key) for key in keys}
+        try_stores(stores)
+        for text in store_warnings(stores, self.context.instance):
+            self.context.log.warning(text)
         try_keys(resources.registry)
 
     def _studies(self) -> list[str]:
@@ -224,6 +228,7 @@ class GraphRun:
             skipped=earlier.skipped,
             not_current=skipped_before(instance, pipelines, keys, selected, studies),
             settings=self.settings,
+            launched_by=launched_by(instance, self.context.run),
             executions=self.executions,
             definition_metadata={spec.key: spec.metadata for spec in self.context.assets_def.specs},
             reading=self.reading,

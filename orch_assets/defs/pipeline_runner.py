@@ -73,6 +73,7 @@ class PipelineRunner:
             one and not made in this.
         not_current: incremental pipelines and studies whose newest result is a skip.
         settings: the settings of the run.
+        launched_by: who launched the run, as a fact for manifests; empty if unknown.
         watch: compares the data dictionary that the run reads with the stored one. None for no
             comparison.
     """
@@ -96,6 +97,7 @@ class PipelineRunner:
     skipped: dict[tuple[str, str], str] = field(default_factory=dict)
     not_current: AbstractSet[tuple[str, str]] = frozenset()
     settings: RunSettings = field(default_factory=RunSettings)
+    launched_by: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, call: StepCall) -> StepOutput:
         """Run a synchronous pipeline on a worker thread."""
@@ -161,6 +163,7 @@ class PipelineRunner:
             "study": call.study_key,
             "registry": self.registry,
             "code_version": pipeline.code_version or "",
+            **self.launched_by,
             **({SETTINGS: json.dumps(settings, sort_keys=True)} if settings else {}),
             **self._pure_results.made_by(pipeline, call.study_key),
         }

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr
 from orch_assets.defs import environment as settings
 from orch_assets.defs.checks.drift_modes import DriftModes
 from orch_assets.defs.set_in_code import SetInCode
+from orch_assets.defs.settings.launchers import no_store_set, remote_launcher
 from orch_assets.defs.settings.request_slots import refuse_unfit, request_slots
 from orch_assets.errors import SettingError
 from orch_assets.orchestration.selection import StudyFilter
@@ -299,7 +300,8 @@ class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
     uri: str | None = Field(
         default=None,
         description="A folder, `s3://bucket/prefix` or `gs://bucket/prefix`. Default: ORCH_STORE, "
-        "else `artifacts` in DAGSTER_HOME. Default of the restricted store: "
+        "else `artifacts` in DAGSTER_HOME, unless runs are launched on other machines. Default of "
+        "the restricted store: "
         "ORCH_RESTRICTED_STORE, else `restricted` below ORCH_STORE.",
     )
     store_format: str | None = Field(
@@ -317,26 +319,44 @@ class StoreResource(SetInCode, dg.ConfigurableResource[Any]):
     )
 
     _store: "PipelineStore | None" = PrivateAttr(default=None)
+    _launcher: str | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Note whether the instance's runs are on other machines than this one."""
+        self._launcher = remote_launcher(context.instance) if context.instance else None
 
     @property
     def store(self) -> "PipelineStore":
         """The store, opened on first use.
 
         Raises:
-            SettingError: A setting can't be read.
+            SettingError: A setting can't be read; or none says where the store is, and runs are
+                launched on other machines.
             StoreError: The store can't be opened.
         """
         if self._store is None:
+            if self._launcher and not self.is_set:
+                raise no_store_set(self._launcher)
             from orch_assets.stores.store_settings import StoreSettings, configured_store
 
-            has_own_address = bool(self.uri or settings.text("ORCH_RESTRICTED_STORE"))
             self._store = configured_store(
                 self.location(),
-                StoreSettings(settings.text, self.restricted, has_own_address),
+                StoreSettings(settings.text, self.restricted, self.has_own_address),
                 format=self.store_format,
                 escape_formulas=self.escape_formulas,
             )
         return self._store
+
+    @property
+    def has_own_address(self) -> bool:
+        """Whether code or ``ORCH_RESTRICTED_STORE`` says where it is, if it is restricted."""
+        return bool(self.uri or settings.text("ORCH_RESTRICTED_STORE"))
+
+    @property
+    def is_set(self) -> bool:
+        """Whether code or the environment says where it is."""
+        own = self.has_own_address if self.restricted else bool(self.uri)
+        return own or settings.text("ORCH_STORE") is not None
 
     def location(self) -> str:
         """Return the store's folder or URI."""

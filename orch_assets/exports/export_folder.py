@@ -54,7 +54,8 @@ class ExportFolder:
 
         Raises:
             ExportError: It can't be written, or a file is in the way. The earlier export is as it
-                was.
+                was, unless the error came while files were replaced: then there is no
+                ``export.json``, and the next export completes the folder.
         """
         try:
             self._make_folders()
@@ -67,7 +68,10 @@ class ExportFolder:
                 return written
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise ExportError(f"{self.path} can't be written: {reason}.") from None
+            raise ExportError(
+                f"{self.path} can't be written: {reason}. If it has no export.json now, its files "
+                "are of two exports: export again."
+            ) from None
 
     def _make_folders(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)

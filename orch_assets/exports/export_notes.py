@@ -88,7 +88,8 @@ class Notes:
         if not len(rows):
             return
         records = pa.nulls(len(rows), pa.int64())
-        if RECORD_ID in batch.schema.names and pa.types.is_integer(
+        # No identifier of iMednet is above the signed numbers.
+        if RECORD_ID in batch.schema.names and pa.types.is_signed_integer(
             batch.schema.field(RECORD_ID).type
         ):
             records = batch.column(RECORD_ID).take(rows).cast(pa.int64())

@@ -132,6 +132,8 @@ class _Writing:
 
     def write(self, earlier: ColumnNames) -> WrittenExport:
         """Write and verify everything."""
+        for table in self.request.tables:
+            _refuse_equal_columns(table)
         files, scratch = self.folder / "files", self.folder / "scratch"
         files.mkdir()
         scratch.mkdir()
@@ -173,6 +175,11 @@ class _Writing:
 
     def _file_name(self, stem: str, taken: "Mapping[str, object] | tuple[()]") -> str:
         """Return a name that no other file of the export has, on a disk that ignores case."""
+        if not stem or stem.startswith(".") or any(each in "/\\" or each < " " for each in stem):
+            raise ExportError(
+                f"{named(stem)} can't be the name of a file, so the table can't be exported. Name "
+                "tables by letters, digits and _. Nothing was published."
+            )
         used = {each.casefold() for each in (*_SIDE_FILES, *taken)}
         name = f"{stem}.{self.format.extension}"
         while name.casefold() in used:
@@ -213,6 +220,17 @@ class _Writing:
         text = json.dumps(about, indent=2, ensure_ascii=False)
         export.files[EXPORT_JSON].write_text(f"{text}\n", encoding="utf-8")
         return export
+
+
+def _refuse_equal_columns(table: ExportedTable) -> None:
+    names = table.schema.names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ExportError(
+            f"{named(table.name)} of study {_shown(table.study_key)} has two columns "
+            f"{named(twice)}, so it can't be exported. Rename one of them in the pipeline that "
+            "makes the table."
+        )
 
 
 def _source(table: ExportedTable) -> dict[str, Any]:

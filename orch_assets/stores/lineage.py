@@ -4,7 +4,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
+
+# A fact: who launched the run in the UI, as the proxy in front of it says.
+LAUNCHED_BY: Final = "launched_by"
 
 
 @dataclass(frozen=True)

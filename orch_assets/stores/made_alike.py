@@ -6,12 +6,15 @@ import platform
 from collections.abc import Mapping
 from typing import Final
 
+from orch_assets.stores.lineage import LAUNCHED_BY
 from orch_assets.stores.manifest import Publication
 from orch_assets.version import code_version
 
 # A fact of the provenance: a digest of everything beside inputs, code version and libraries that
 # decides about a result. Publications without it are never taken for made alike.
 MADE_BY: Final = "made_by"
+# Facts of the run, which don't decide about a result.
+_OF_THE_RUN: Final = frozenset({"run", LAUNCHED_BY})
 
 
 def is_made_alike(publication: Publication, provenance: Mapping[str, str]) -> bool:
@@ -33,7 +36,7 @@ def is_made_alike(publication: Publication, provenance: Mapping[str, str]) -> bo
 
 
 def _without_run(provenance: Mapping[str, str]) -> dict[str, str]:
-    return {name: fact for name, fact in provenance.items() if name != "run"}
+    return {name: fact for name, fact in provenance.items() if name not in _OF_THE_RUN}
 
 
 @functools.cache  # each takes milliseconds

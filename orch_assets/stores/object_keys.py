@@ -21,7 +21,8 @@ therefore has the same history in every store that reaches it, whatever the stor
 
 ``.orch/_probe`` below the prefix is written to test whether a store is usable. Listings,
 ``verify`` and ``retain`` ignore it. ``.orch/_marks/<name>/<study>`` is a mark; see the module
-``order.marks``.
+``order.marks``. ``.orch/_erasures/<study>`` is there while an erasure is unfinished; see the module
+``erasing.erasure_record``.
 """
 
 import re
@@ -140,6 +141,16 @@ def mark_prefix(key: str) -> str | None:
     """Return the prefix of the store whose mark is at this key; None if it isn't that of a mark."""
     match = _MARK.fullmatch(key)
     return match["prefix"].rstrip("/") if match else None
+
+
+def erasures_folder(prefix: str) -> str:
+    """Return the folder of the unfinished erasures in a store with this prefix."""
+    return below(prefix, ".orch/_erasures")
+
+
+def erasure_key(prefix: str, study: str) -> str:
+    """Return the key at which the unfinished erasure of a study is recorded."""
+    return f"{erasures_folder(prefix)}/{encode_name(study)}"
 
 
 def probe_key(prefix: str) -> str:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -181,19 +181,30 @@ def has_no_room(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in full
 
 
-@cache  # once a process
-def _sweep(parent: str) -> None:
-    """Remove old folders of this package: they may hold rows of tables."""
-    for folder in Path(parent).glob(f"{_PREFIX}*"):
+def old_folders(before: float) -> Iterator[tuple[int, Callable[[], object]]]:
+    """Yield the folders of this package that were left here before a timestamp.
+
+    Yields:
+        The number of bytes in the folder, and the function that removes it.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):  # another process may remove it at the same time
-            if _OURS.fullmatch(folder.name) and _is_old(folder.lstat()):
-                shutil.rmtree(folder)
+            if _OURS.fullmatch(folder.name) and _is_old(folder.lstat(), before):
+                size = sum(each.lstat().st_size for each in folder.rglob("*"))
+                yield size, partial(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _is_old(status: os.stat_result) -> bool:
+@cache  # once a process
+def _sweep(_parent: str) -> None:
+    """Remove old folders of this package: they may hold rows of tables."""
+    for _, remove in old_folders(time.time() - _OLD_SECONDS):
+        remove()
+
+
+def _is_old(status: os.stat_result, before: float) -> bool:
     """Return whether this is an old folder of the current user, and not a link to a folder."""
     is_own_folder = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    return is_own_folder and status.st_mtime < time.time() - _OLD_SECONDS
+    return is_own_folder and status.st_mtime < before
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from orch_assets.errors import (
 from orch_assets.json_values import to_json
 from orch_assets.marked_names import named, named_type, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
+from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.formats.plain_state import State, plain_state
 from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.maintenance.blinded_since import (
@@ -22,6 +23,9 @@ from orch_assets.stores.maintenance.blinded_since import (
 )
 from orch_assets.stores.maintenance.inventory import collect_objects
 from orch_assets.stores.maintenance.redaction import Redaction
+from orch_assets.stores.maintenance.store_upkeep import StoreUpkeep
+from orch_assets.stores.maintenance.upkeep_terms import Neighbour
+from orch_assets.stores.maintenance.verification import Problem
 from orch_assets.stores.manifest import Content, Manifest
 from orch_assets.stores.members.stored_files import StoredFiles, content_of_index
 from orch_assets.stores.object_keys import ArtifactKeys
@@ -201,6 +205,28 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
         """Return what replaces the versions that :meth:`blinded_since` returns."""
         files, found = self._files_of_all_formats(), self.blinded_since()
         return Redaction(self._publisher, self._backend, self._prefix, files, found)
+
+    def study_store(self) -> StudyStore:
+        """Return what an erasure needs of this store; see the module ``erasing.study_erasure``."""
+        files = self._files_of_all_formats()
+
+        def verify(progress: Callable[[int, int], object]) -> list[Problem]:
+            return self.verify(progress=progress)
+
+        return StudyStore(verify, self._publisher, self._backend, self._prefix, files)
+
+    def upkeep(self, neighbour: Neighbour | None = None) -> StoreUpkeep:
+        """Return what removes old manifests, versions, reports and leftovers from this store.
+
+        Args:
+            neighbour: What is around the store; by default nothing.
+        """
+        return StoreUpkeep(self._publisher, self._backend, self._prefix, neighbour or Neighbour())
+
+    @property
+    def address(self) -> str:
+        """The URI of the store's folder."""
+        return self._backend.uri(self._prefix)
 
     def _files_of_all_formats(self) -> Mapping[StorageFormat, TableFiles]:
         files = {each: TableFiles(self._publisher, table_format(each)) for each in StorageFormat}

@@ -4,6 +4,7 @@ import itertools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -24,7 +25,14 @@ OTHER = pd.DataFrame({"subject": ["002"], "weight": [71.5], "visit": [4]})
 
 
 class StoreFixtures:
-    """Subclasses implement the fixtures that raise here, all of them for one empty location."""
+    """Subclasses implement the fixtures that raise here, all of them for one empty location.
+
+    Attributes:
+        share: Of many similar cases, each so-manieth is tried. Buckets are slow, and the local disk
+            tries them all.
+    """
+
+    share: ClassVar = 1
 
     @pytest.fixture
     def open_store(self) -> OpenStore:

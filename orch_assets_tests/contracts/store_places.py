@@ -471,7 +471,9 @@ class PlacesContract(StoreFixtures):
         self, open_store: OpenStore, clock: Clock
     ) -> None:
         """Publications, merges, deletions, retention and kills, under clocks that jump."""
-        run_machine(lambda store: Moments(store, clock), open_store, examples=6, steps=12)
+        run_machine(
+            lambda store: Moments(store, clock), open_store, examples=6 // self.share, steps=12
+        )
 
 
 def together(work: Callable[[int], Any], numbers: range) -> list[Any]:

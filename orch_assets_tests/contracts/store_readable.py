@@ -1,5 +1,6 @@
 """What a store must do with the copies of members that other tools read, and with files."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,35 @@ class ReadableContract(StoreFixtures):
             "AE": sets[0].sha256,
             "DM": sets[0].sha256,
         }
+        assert store.verify() == []
+
+    def test_a_killed_publisher_that_copied_last_is_mended(
+        self, store: PipelineStore, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It was suspended while another one published, then copied, and was killed."""
+        readable = store._publisher.readable
+        copy_all, sets = readable._copy_all, []
+
+        def suspended(*arguments: Any) -> None:
+            other = open_store(prefix="trials/prod", format=store._format)
+            sets.append(other.publish_set({"AE": OTHER, "DM": OTHER}, SET))
+            copy_all(*arguments)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(readable, "_copy_all", suspended)
+            with pytest.raises(KeyboardInterrupt):
+                store.publish_set({"AE": FRAME, "VS": FRAME}, SET)
+        assert [each for each in store.verify() if not each.leftover]
+        store.publish_set({"AE": OTHER, "DM": OTHER}, SET)  # the same again
+        publications = [store.publication_of(SET, each) for each in ("AE", "DM", "VS")]
+        versions = [each.version if each else None for each in publications]
+        assert versions == [sets[0].sha256, sets[0].sha256, None]
+        assert [each for each in store.verify() if not each.leftover] == []
+
+        now = time.time() + 25 * 3600
+        monkeypatch.setattr("orch_assets.stores.members.readable_files.time.time", lambda: now)
+        _mend(store)
         assert store.verify() == []
 
     def test_a_set_of_an_earlier_release_has_no_copies(

@@ -295,7 +295,7 @@ class RedactionContract(StoreFixtures):
         self, open_store: OpenStore, objects: Objects, is_current: bool
     ) -> None:
         """Killed before each of its changes; each time, the next one is not killed."""
-        for changes in itertools.count():
+        for changes in itertools.count(step=self.share):
             store = open_store(prefix=f"killed/{changes}", format="parquet")
             study, moment = blinded(store, is_current=is_current)
             try:

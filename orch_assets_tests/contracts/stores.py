@@ -22,6 +22,7 @@ from orch_assets.stores import ArtifactKind, PipelineStore, StorageFormat
 from orch_assets.stores.formats import batches
 from orch_assets_tests.contracts.store_damage import DamageContract
 from orch_assets_tests.contracts.store_documents import DOCUMENTS, DocumentsContract
+from orch_assets_tests.contracts.store_erasing import ErasingContract
 from orch_assets_tests.contracts.store_fixtures import FRAME, OTHER, Objects, OpenStore, Overwrite
 from orch_assets_tests.contracts.store_history import HistoryContract
 from orch_assets_tests.contracts.store_marks import MarksContract
@@ -33,11 +34,13 @@ from orch_assets_tests.contracts.store_readable import ReadableContract
 from orch_assets_tests.contracts.store_redaction import RedactionContract
 from orch_assets_tests.contracts.store_retention import RetentionContract
 from orch_assets_tests.contracts.store_shipped import ShippedTablesContract
+from orch_assets_tests.contracts.store_upkeep import UpkeepContract
 
 
 class StoreContract(
     DamageContract,
     DocumentsContract,
+    ErasingContract,
     HistoryContract,
     MarksContract,
     NamesContract,
@@ -48,6 +51,7 @@ class StoreContract(
     RedactionContract,
     RetentionContract,
     ShippedTablesContract,
+    UpkeepContract,
 ):
     """Subclasses implement the fixtures of ``StoreFixtures``, all for one empty location."""
 

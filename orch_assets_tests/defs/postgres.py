@@ -25,7 +25,7 @@ def postgres_server() -> Iterator[dict[str, Any]]:
     Root may not run PostgreSQL: the server runs as the user ``postgres`` then. Without the
     package the test is skipped, in CI it fails.
     """
-    programs = _programs()
+    programs = postgres_programs()
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     account: dict[str, Any] = {}
     if os.getuid() == 0:
@@ -69,7 +69,7 @@ def postgres_instance(server: dict[str, Any]) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def _programs() -> Path:
+def postgres_programs() -> Path:
     """Return the folder of the newest installed server's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=_version)
     if found:

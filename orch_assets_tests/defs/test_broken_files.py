@@ -114,6 +114,7 @@ UNSOUND = {
     "takes itself": (pipeline("bad", "bad"), "form a cycle: bad → bad."),
     "a name that Dagster keeps": (pipeline("input"), "input"),
     "the location's own name": (pipeline("study_results"), "the code location has the asset study_results, too"),
+    "the folder of certificates": (pipeline("erasures"), "the code location has the asset erasures, too"),
     "a bad group": (pipeline("bad", arguments="group='a b'"), "a b"),
     "a bad owner": (pipeline("bad", arguments="owners=['nobody']"), "nobody"),
     "a bad tag": (pipeline("bad", arguments="tags={'a': 1}"), ""),

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from orch_assets.defs import dagster_internals as internals
+from orch_assets_tests.defs.instances import temporary_instance
 
 MODULE = ast.parse(Path(internals.__file__).read_text())
 
@@ -96,6 +97,36 @@ def test_the_files_of_a_folder_say_where_code_locations_are(tmp_path: Path) -> N
 
 def test_backfills_are_found_by_their_status(instance: dg.DagsterInstance) -> None:
     assert internals.requested_backfills(instance) == []
+
+
+def test_a_note_is_stored_once_and_changed_by_who_wrote_it(instance: dg.DagsterInstance) -> None:
+    """As a cursor value, so that Dagster's own functions read it."""
+    assert internals.insert_note(instance, "key", "one 1;")
+    assert not internals.insert_note(instance, "key", "two 1;")
+    assert not internals.replace_note(instance, "key", "two 2;", of="two ")
+    assert not internals.replace_note(instance, "other", "one 2;", of="one ")
+    assert internals.replace_note(instance, "key", "one 2;", of="one ")
+    assert instance.run_storage.get_cursor_values({"key"}) == {"key": "one 2;"}
+    internals.delete_note(instance, "key", of="two ")
+    assert instance.run_storage.get_cursor_values({"key"}) == {"key": "one 2;"}
+    internals.delete_note(instance, "key", of="one ")
+    assert instance.run_storage.get_cursor_values({"key"}) == {}
+
+
+def test_a_created_run_is_executed_by_its_origin(instance: dg.DagsterInstance) -> None:
+    """The tests of a cluster execute one that has an origin."""
+    run = dg.DagsterRun(job_name="job")
+    instance.add_run(run)
+    with pytest.raises(Exception, match="does not include an origin"):
+        internals.execute_created_run(instance, run.run_id)
+
+
+def test_a_launcher_answers_run_monitoring() -> None:
+    health = internals.CheckRunHealthResult(internals.WorkerStatus.FAILED, "why")
+    assert str(health) == "FAILED: 'why'"
+    launch = inspect.signature(dg.DagsterInstance.launch_run)
+    assert "run_id" in launch.parameters
+    assert internals.LaunchRunContext._fields[:2] == ("dagster_run", "workspace")
 
 
 def test_a_check_names_the_materialization_that_it_is_about() -> None:
@@ -319,3 +350,22 @@ def test_a_history_of_a_check_is_read_by_status(instance: dg.DagsterInstance) ->
     assert [each.event.dagster_event.asset_check_evaluation_data.passed for each in found] == [
         False
     ]
+
+
+def test_a_backfill_has_the_tags_that_its_request_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context_type = importlib.import_module("dagster._core.workspace.context")
+    request_type = context_type.WorkspaceRequestContext
+    monkeypatch.setattr(request_type, "get_viewer_tags", request_type.get_viewer_tags)
+    internals.tag_backfills(lambda of, request: {"of": of.root_directory, "by": str(request)})
+    with (
+        temporary_instance() as real,
+        context_type.WorkspaceProcessContext(real, None) as process,
+    ):
+        context = process.create_request_context("a request")
+        assert context.get_viewer_tags() == {"of": real.root_directory, "by": "a request"}
+
+
+def test_a_coordinator_is_told_what_asked_for_a_run() -> None:
+    assert internals.SubmitRunContext._fields == ("dagster_run", "workspace")

@@ -180,6 +180,7 @@ def test_a_launch_that_sets_a_resource_is_refused(resource: str) -> None:
         ("sync_studies", "sync_studies_with_registry"),
         ("refresh_study_results", "study_results"),
         ("study_pipelines", "study_graph"),
+        ("upkeep", "remove_what_is_old"),
     ],
 )
 def test_a_launch_that_configures_an_op_is_refused(job_name: str, op: str) -> None:

@@ -76,6 +76,21 @@ def test_the_next_export_takes_the_place_of_the_earlier_one(folder):
     assert (folder.path / "AE.csv").read_text() == '"n"\n"7"\n'
 
 
+@pytest.mark.parametrize("name", ["", ".hidden", "../AE", "A/E", "A\\E", "A\0E", "A\nE"])
+def test_a_table_whose_name_is_no_file_name_is_refused(folder, name):
+    with pytest.raises(ExportError, match="can't be the name of a file"):
+        folder.replace_with(csv_of(table("DM", 1), table(name, 7)))
+    assert names(folder.path) == {"AE.csv", "DM.csv", *SIDE}
+    assert is_whole(folder.path)
+
+
+def test_columns_of_one_name_are_refused(folder):
+    schema = pa.table([[1], [2]], names=["n", "n"]).schema
+    twice = ExportedTable(STUDY, "AE", schema, 0, lambda: iter(()), "u", "0", "2026")
+    with pytest.raises(ExportError, match="has two columns 'n'"):
+        folder.replace_with(csv_of(twice))
+
+
 @pytest.mark.parametrize("error", [ExportMismatchError(STUDY, "AE"), OSError(28, "PLANTED")])
 def test_a_failing_export_leaves_the_earlier_one_and_nothing_else(folder, error):
     before = {each: (folder.path / each).read_bytes() for each in names(folder.path)}

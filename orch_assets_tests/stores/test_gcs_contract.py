@@ -8,6 +8,8 @@ from orch_assets_tests.contracts.stores import StoreContract
 
 
 class TestGCSPipelineStore(StoreContract):
+    share = 2
+
     @pytest.fixture
     def open_store(self, gcs_bucket: str) -> OpenStore:
         def opened(prefix: str = "", **options) -> GCSPipelineStore:

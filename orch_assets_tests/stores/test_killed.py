@@ -18,6 +18,8 @@ from orch_assets.stores import ArtifactKind, LocalPipelineStore
 from orch_assets.stores.artifacts import DOCUMENT_KINDS, Published
 from orch_assets_tests.contracts import store_documents, store_fixtures
 from orch_assets_tests.contracts.store_documents import DOCUMENTS
+from orch_assets_tests.support.forking import Forks
+from orch_assets_tests.support.stored_tables import lasting_problems
 
 # Publishes in processes of its own, each over a copy of one store. The n-th kills itself before
 # its n-th change of the disk: opening a file to write it, a rename, a new or a removed file or
@@ -135,18 +137,13 @@ def publish_old(store: LocalPipelineStore, kind: ArtifactKind) -> Published:
 
 
 @pytest.mark.parametrize("kind", list(ArtifactKind))
-def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind) -> None:
+def test_killed_at_each_step(tmp_path: Path, kind: ArtifactKind, forked: Forks) -> None:
     before = tmp_path / "store"
     store = LocalPipelineStore(before)
     for each in STATES:
         publish_old(store, each)
-    done = subprocess.run(
-        [sys.executable, "-c", PUBLISHERS, str(before), kind.value],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=120,
-    )
+    done = forked.run(PUBLISHERS, str(before), kind.value)
+    assert done.returncode == 0, done.stderr
     steps = int(done.stdout)
     seen, left = [], []
     for step in range(1, steps + 1):
@@ -181,7 +178,7 @@ def _is_newest_when_published(store: LocalPipelineStore, kind: ArtifactKind) -> 
     assert store.versions("folder/x", kind=kind)[-1].content.sha256 == published.sha256
     store.retain(keep_last=1)
     assert len(store.versions("folder/x", kind=kind)) == 1
-    assert store.verify() == []
+    assert lasting_problems(store) == []
 
 
 def test_what_a_killed_publisher_left_behind_is_swept_once_it_is_old(tmp_path: Path) -> None:

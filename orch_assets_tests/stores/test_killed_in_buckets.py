@@ -1,8 +1,5 @@
 """A publisher to a bucket killed at any step leaves either the old artifact or the new one."""
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -10,6 +7,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from orch_assets.stores import ArtifactKind, PipelineStore, open_store
+from orch_assets_tests.support.forking import Forks
+from orch_assets_tests.support.stored_tables import lasting_problems
 
 # As in test_killed.py; the steps are what is sent to the server, headers and each piece of a body,
 # and the files that are opened to be written or removed. Each publishes below a folder of its own.
@@ -83,18 +82,12 @@ def read(store: PipelineStore, kind: ArtifactKind, name: str) -> int:
     [(cloud, kind) for cloud in ("s3", "gs") for kind in (ArtifactKind.TABLE, ArtifactKind.SET)],
 )
 def test_killed_at_each_step(
-    cloud: str, kind: ArtifactKind, request: pytest.FixtureRequest
+    cloud: str, kind: ArtifactKind, request: pytest.FixtureRequest, forked: Forks
 ) -> None:
     bucket = request.getfixturevalue("s3_bucket" if cloud == "s3" else "gcs_bucket")
     address = f"{cloud}://{bucket}"
-    done = subprocess.run(
-        [sys.executable, "-c", PUBLISHERS, address, kind.value, str(STRIDES[kind])],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=200,
-        env=dict(os.environ),
-    )
+    done = forked.run(PUBLISHERS, address, kind.value, str(STRIDES[kind]))
+    assert done.returncode == 0, done.stderr
     steps = int(done.stdout)
     store = open_store(address)
     left = store.verify()
@@ -111,7 +104,7 @@ def test_killed_at_each_step(
             published = store.publish_set({"a": NEW, "b": OLD}, name)
         assert read(store, kind, name) == len(NEW)
         assert store.versions(name, kind=kind)[-1].content.sha256 == published.sha256
-    assert store.verify() == [], "running again ends right"
+    assert lasting_problems(store) == [], "running again ends right"
     assert steps > 12
     assert left, "the version is there before anything points at it"
     copies = [fault for fault in left if not fault.leftover]

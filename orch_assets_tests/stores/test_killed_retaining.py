@@ -1,8 +1,5 @@
 """Retention killed at any step neither loses nor duplicates a publication."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +8,7 @@ from pandas.testing import assert_frame_equal
 
 from orch_assets.stores import PipelineStore, open_store
 from orch_assets.study import study_context
+from orch_assets_tests.support.forking import Forks
 
 # As in test_killed.py and test_killed_in_buckets.py. Each retains in a store of its own, and steps
 # count from the first request to delete something.
@@ -90,6 +88,7 @@ def test_killed_at_each_step(
     folders: int,
     tmp_path: Path,
     request: pytest.FixtureRequest,
+    forked: Forks,
 ) -> None:
     """Interrupt it between writing the compacted object and removing the last entry."""
     address = str(tmp_path / "store")
@@ -104,14 +103,8 @@ def test_killed_at_each_step(
             )
     for store in stores:
         publish(store, published)
-    done = subprocess.run(
-        [sys.executable, "-c", RETAINERS, address, str(keep_last)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=200,
-        env=dict(os.environ),
-    )
+    done = forked.run(RETAINERS, address, str(keep_last))
+    assert done.returncode == 0, done.stderr
     killed = int(done.stdout)
     assert 12 < killed <= folders, "the last one was not killed, and found something to do"
     everything = [(which + 1, f"S-{number}") for number, which in enumerate(published)]

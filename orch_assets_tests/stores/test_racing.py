@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orch_assets.stores import ArtifactKind, PipelineStore, open_store
+from orch_assets_tests.support.stored_tables import lasting_problems
 
 # Each adds one to the value, so often as it is told, and again whenever another one was faster. It
 # prints the version after each success.
@@ -144,7 +145,7 @@ def assert_copies_are_current(store: PipelineStore) -> None:
         assert (found.version if found else None) == (
             current.content.sha256 if member in store.members("x") else None
         )
-    assert store.verify() == []
+    assert lasting_problems(store) == []
 
 
 def test_the_copies_of_sets_end_as_those_of_the_current_one(address: str) -> None:

@@ -8,6 +8,8 @@ from orch_assets_tests.contracts.stores import StoreContract
 
 
 class TestS3PipelineStore(StoreContract):
+    share = 2
+
     @pytest.fixture
     def open_store(self, s3_bucket: str) -> OpenStore:
         def opened(prefix: str = "", **options) -> S3PipelineStore:

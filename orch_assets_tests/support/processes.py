@@ -96,7 +96,7 @@ class Home:
         log = self.folder / "webserver.log"
         command = ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port))
         with self.start(*command, *(workspace or ("-w", "workspace.yaml")), log=log):
-            until(lambda: _answers(f"{url}/server_info"), 60, f"a webserver; see {log}")
+            until(lambda: answers(f"{url}/server_info"), 60, f"a webserver; see {log}")
             yield url
 
     @contextmanager
@@ -136,7 +136,7 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.5)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)

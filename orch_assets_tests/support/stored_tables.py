@@ -1,10 +1,11 @@
-"""All tables that stores have of a study, to be compared."""
+"""What stores have of a study, and whether it is whole."""
 
 from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
 from orch_assets.stores import ArtifactKind, PipelineStore
+from orch_assets.stores.maintenance.verification import Problem
 
 Tables = dict[tuple[str, ...], pa.Table]
 
@@ -23,3 +24,8 @@ def stored_tables(
                 for member, table in store.download_set_tables(artifact).items():
                     found[name, asset, member] = table
     return found
+
+
+def lasting_problems(store: PipelineStore) -> list[Problem]:
+    """Return what ``verify`` finds, except what a killed publisher announced lately."""
+    return [each for each in store.verify() if "/readable/begun-" not in each.uri]

@@ -43,6 +43,14 @@ class StudySets:
         """Names of the tables of all parts."""
         return list(dict.fromkeys(name for part in self.parts.values() for name in part))
 
+    def parts_with(self, forms: Collection[str] | None) -> list[str]:
+        """Return the parts that have one of some forms; all parts for None."""
+        return [
+            part
+            for part, stored in self.parts.items()
+            if forms is None or set(forms).intersection(stored)
+        ]
+
     def tables(self, part: str, forms: Collection[str] | None) -> "list[ExportedTable]":
         """Return tables of a part."""
         return stored_forms(self.study_key, self.parts[part], forms)
@@ -77,7 +85,7 @@ class ExportedFiles:
         found: list[StudySets] = []
         for study_key in studies:
             if study_key not in skipped:
-                self._isolated(study_key, partial(self._find, study_key, found))
+                self._find(study_key, found)
         self._unread = len(self.failures)
         return found
 
@@ -91,7 +99,7 @@ class ExportedFiles:
             if forms is not None and not set(forms).intersection(each.forms):
                 self.skipped[each.study_key] = "it has none of these forms"
                 continue
-            for part in self.stores:
+            for part in each.parts_with(forms):
                 for name in of_study:
                     what = f"{each.study_key}, {_titled(name, part)}"
                     self._isolated(what, partial(self._write_study, name, part, each, forms))
@@ -101,10 +109,19 @@ class ExportedFiles:
                 self._isolated(what, partial(self._write_account, name, part, sets, forms))
 
     def _find(self, study_key: str, found: list[StudySets]) -> None:
-        parts = {part: stored_set(s, study_key, self.as_of) for part, s in self.stores.items()}
-        for each in parts.values():
-            len(each)  # reads the list of tables
-        found.append(StudySets(study_key, parts))
+        parts: dict[str, SetVersion] = {}
+        for part, store in self.stores.items():
+            what = f"{study_key}, {part}" if part else study_key
+            self._isolated(what, partial(self._find_part, store, study_key, part, parts))
+        if parts:
+            found.append(StudySets(study_key, parts))
+
+    def _find_part(
+        self, store: "PipelineStore", study_key: str, part: str, parts: "dict[str, SetVersion]"
+    ) -> None:
+        stored = stored_set(store, study_key, self.as_of)
+        len(stored)  # reads the list of tables
+        parts[part] = stored
 
     def _write_study(
         self, name: str, part: str, sets: StudySets, forms: Collection[str] | None
@@ -119,7 +136,12 @@ class ExportedFiles:
                 "it would lack the studies that failed. Export the others with --study. An earlier "
                 "file is unchanged."
             )
-        tables = [table for each in sets for table in each.tables(part, forms)]
+        having = [each for each in sets if part in each.parts_with(forms)]
+        tables = [table for each in having for table in each.tables(part, forms)]
+        if not tables:
+            raise click.ClickException(
+                "no study has any of these tables. An earlier file is unchanged."
+            )
         self._write(name, part, None, tables)
 
     def _write(

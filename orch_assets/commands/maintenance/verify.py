@@ -44,27 +44,16 @@ def verify(uri: str) -> int:
 
 
 def _read(store: "PipelineStore") -> "tuple[Sequence[Problem], int]":
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from orch_assets.terminal import verification_bar
 
-    columns = (
-        TextColumn("Verifying"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("Verifying", total=None)
-        problems = store.verify(
-            progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
-        return problems, int(bar.tasks[0].total or 0)
+    totals = [0]
+    with verification_bar() as show:
+
+        def progress(done: int, total: int) -> None:
+            totals[0] = total
+            show(done, total)
+
+        return store.verify(progress=progress), totals[0]
 
 
 def _count(number: int, noun: str) -> str:

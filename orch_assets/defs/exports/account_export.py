@@ -15,6 +15,7 @@ from orch_assets.defs.exports.stored_exports import publish_export
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.event_metadata import ROW_COUNT, URI
 from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.run_coordinator import launched_by
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import ArtifactNotFoundError
@@ -55,6 +56,7 @@ def build_account_export() -> dg.AssetsDefinition:
         resources = context.resources
         restricted = resources.restricted_io_manager.pipeline_store()
         run = {"run": context.run.run_id, "asset": ACCOUNT_KEY.to_user_string()}
+        run |= launched_by(context.instance, context.run)
         run[_WRITTEN_BY] = source_digest() or ""
         _, withheld = _published(restricted, asked, run, restricted=True)  # readers of the open
         missing, metadata = _published(resources.io_manager.pipeline_store(), asked, run)

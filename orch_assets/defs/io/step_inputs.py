@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import step_of
+from orch_assets.defs.run_coordinator import launched_by
 from orch_assets.stores import derived_from, noting_inputs, published_by
 
 # Versions read, by step context. A step loads its inputs, runs and stores its outputs in one
@@ -33,7 +34,8 @@ def publishing(context: dg.OutputContext) -> Iterator[None]:
     if step is None:
         yield
         return
-    with published_by(_facts(context)), derived_from(_versions_read.setdefault(step, {})):
+    facts = {**_facts(context), **launched_by(step.instance, step.dagster_run)}
+    with published_by(facts), derived_from(_versions_read.setdefault(step, {})):
         yield
 
 

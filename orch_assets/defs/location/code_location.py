@@ -36,6 +36,7 @@ from orch_assets.defs.state_machines.deployments import build_deployments
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_results import build_results_sensor, build_study_results
 from orch_assets.defs.study_sensor import build_study_sensor, build_sync_job
+from orch_assets.defs.upkeep.upkeep_job import build_upkeep_job, build_upkeep_schedule
 from orch_assets.errors import PipelineDefinitionError
 from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 from orch_assets.orchestration.pipeline import StudyPipeline
@@ -189,12 +190,12 @@ def _our_definitions(
     study_results = build_study_results(keys)
     study_pipelines = _main_job(graphs, pipelines)
     refresh_results = dg.define_asset_job("refresh_study_results", selection=[study_results])
-    schedule = settings.cron_and_zone()
+    schedule, upkeep = settings.cron_and_zone(), build_upkeep_job()
     accounts = [build_account_export()] if OF_ACCOUNT in settings.exports else []
     return LocationParts(
         assets=[*graphs, study_results, *build_deployments(pipelines), *accounts],
         checks=[],
-        jobs=[study_pipelines, refresh_results, build_sync_job()],
+        jobs=[study_pipelines, refresh_results, build_sync_job(), upkeep],
         sensors=[
             build_study_sensor(study_pipelines, keys, per_run=per_run, running=automation),
             build_results_sensor(refresh_results, keys),
@@ -202,7 +203,10 @@ def _our_definitions(
             build_freshness_sensor(e.name for e in pipelines if not runs_on_request(e)),
             build_alerts_sensor(keys),
         ],
-        schedules=[build_daily_refresh(study_pipelines, per_run=per_run, cron_and_zone=schedule)],
+        schedules=[
+            build_daily_refresh(study_pipelines, per_run=per_run, cron_and_zone=schedule),
+            build_upkeep_schedule(upkeep, settings.upkeep_cron_and_zone()),
+        ],
     )
 
 

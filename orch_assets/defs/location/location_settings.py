@@ -16,6 +16,7 @@ from orch_assets.exports.export_format import FORMATS
 from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
 
 _SCHEDULE: Final = "ORCH_SCHEDULE"
+_UPKEEP: Final = "ORCH_UPKEEP"
 _EXPORTS: Final = "ORCH_EXPORTS"
 _FORM: Final = "Give five cron fields and, if it isn't UTC, a time zone: `0 5 * * * Europe/Berlin`."
 
@@ -27,6 +28,7 @@ class LocationSettings:
     Attributes:
         schedule: When ``daily_refresh`` runs all studies: a cron schedule and, after it, a time
             zone, such as ``0 5 * * * Europe/Berlin``. None leaves the schedule stopped.
+        upkeep: When the schedule ``daily_upkeep`` removes what is old, likewise.
         automation: Whether the sensors that start runs are switched on.
         studies_per_run: Number of studies in one run; None means one run for all.
         studies_file: The file with settings for single studies; None means none.
@@ -34,6 +36,7 @@ class LocationSettings:
     """
 
     schedule: str | None = None
+    upkeep: str | None = None
     automation: bool = False
     studies_per_run: int | None = None
     studies_file: Path | None = None
@@ -49,6 +52,7 @@ class LocationSettings:
         file = settings.text("ORCH_STUDIES_FILE")
         return cls(
             schedule=settings.text(_SCHEDULE),
+            upkeep=settings.text(_UPKEEP),
             automation=settings.switch("ORCH_AUTOMATION"),
             studies_per_run=settings.number("ORCH_STUDIES_PER_RUN", least=1),
             studies_file=Path(file) if file else None,
@@ -73,6 +77,7 @@ class LocationSettings:
                     f"names {name!r}, which is not a format.{hint} Use {', '.join(FORMATS)}.",
                 )
         self.cron_and_zone()
+        self.upkeep_cron_and_zone()
 
     @property
     def backfill_policy(self) -> dg.BackfillPolicy:
@@ -87,20 +92,28 @@ class LocationSettings:
         Raises:
             SettingError: Dagster doesn't accept the cron schedule or the time zone.
         """
-        if self.schedule is None:
-            return None
-        fields = self.schedule.split()
-        length = 1 if fields[:1] and fields[0].startswith("@") else 5
-        cron, zone = " ".join(fields[:length]), " ".join(fields[length:]) or "UTC"
-        if not _is_accepted(cron, "UTC"):
-            raise SettingError(
-                _SCHEDULE, f"is {self.schedule!r}, which is no cron schedule. {_FORM}"
-            )
-        if not _is_accepted(cron, zone):
-            raise SettingError(
-                _SCHEDULE, f"is {self.schedule!r}; {zone!r} is no known time zone. {_FORM}"
-            )
-        return cron, zone
+        return _cron_and_zone(_SCHEDULE, self.schedule)
+
+    def upkeep_cron_and_zone(self) -> tuple[str, str] | None:
+        """Return likewise when ``daily_upkeep`` runs.
+
+        Raises:
+            SettingError: Dagster doesn't accept the cron schedule or the time zone.
+        """
+        return _cron_and_zone(_UPKEEP, self.upkeep)
+
+
+def _cron_and_zone(name: str, setting: str | None) -> tuple[str, str] | None:
+    if setting is None:
+        return None
+    fields = setting.split()
+    length = 1 if fields[:1] and fields[0].startswith("@") else 5
+    cron, zone = " ".join(fields[:length]), " ".join(fields[length:]) or "UTC"
+    if not _is_accepted(cron, "UTC"):
+        raise SettingError(name, f"is {setting!r}, which is no cron schedule. {_FORM}")
+    if not _is_accepted(cron, zone):
+        raise SettingError(name, f"is {setting!r}; {zone!r} is no known time zone. {_FORM}")
+    return cron, zone
 
 
 def _is_accepted(cron: str, zone: str) -> bool:

@@ -4,10 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+import dagster as dg
+
 from orch_assets.charts.small_cells import min_cell
-from orch_assets.defs.io.io_manager import PipelineIOManager, StudyIOManager
+from orch_assets.defs.io.io_manager import (
+    LocalPipelineIOManager,
+    PipelineIOManager,
+    StudyIOManager,
+)
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import RegistryResource, StoreResource
+from orch_assets.defs.settings.launchers import folder_warning, remote_launcher
 from orch_assets.defs.settings.studies_file import read_studies_file
 from orch_assets.errors import (
     ArtifactNameError,
@@ -18,6 +25,7 @@ from orch_assets.errors import (
     StoreUnavailableError,
 )
 from orch_assets.stores import PipelineStore
+from orch_assets.stores.opening import scheme_of
 
 T = TypeVar("T")
 
@@ -47,6 +55,26 @@ def try_stores(resources: Mapping[str, Any]) -> None:
     opened = [(name, _in_setting(name, partial(_opened, each))) for name, each in stores.values()]
     for name, store in opened:
         _in_setting(name, store.try_access)
+
+
+def store_warnings(resources: Mapping[str, Any], instance: dg.DagsterInstance) -> list[str]:
+    """Return what to say of stores in folders, if runs are launched on other machines."""
+    launcher = remote_launcher(instance)
+    if launcher is None:
+        return []
+    names = [
+        name
+        for _, location, name, store in sorted(_stores(resources), key=lambda each: each[:2])
+        if _is_folder(location, store)
+    ]
+    return [folder_warning(name, launcher) for name in dict.fromkeys(names)]
+
+
+def _is_folder(location: str, store: Any) -> bool:
+    """Return whether a store is a folder; False for a restricted one that is below another."""
+    if isinstance(store, StoreResource):
+        return scheme_of(location) is None and (not store.restricted or store.has_own_address)
+    return isinstance(store, LocalPipelineIOManager)
 
 
 def _opened(resource: Any) -> PipelineStore:

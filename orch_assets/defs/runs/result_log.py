@@ -15,6 +15,7 @@ from orch_assets.defs.dagster_internals import (
     notify_listeners,
     store_batch,
 )
+from orch_assets.run_guard import storing
 
 # More in one transaction would keep other processes from writing for too long.
 _BATCH: Final = 200
@@ -76,7 +77,7 @@ class ResultLog:
         if not can_store_batches(self._storage):
             return [*self._log_each(events)]
         entries = [log_entry(self._context, event) for event in events]
-        ids = store_batch(self._storage, entries)
+        ids = storing(lambda: store_batch(self._storage, entries))
         notify_listeners(self._context.instance, entries)
         return [
             Target(storage_id=storage_id, run_id=entry.run_id, timestamp=entry.timestamp)

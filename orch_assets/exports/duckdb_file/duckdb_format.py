@@ -107,9 +107,13 @@ class DuckdbFile:
             sources = _sources(self.tables)
             _insert(connection, f"main.{SOURCES}", sources.schema, iter(sources.to_batches()))
             _insert(connection, f"main.{NOTES}", notes_schema(), notes.batches())
+            # Closing does it, too, but without a word if it fails; the rows stay in another file.
+            connection.execute("CHECKPOINT")
+        _require_whole(path)
 
     def verify(self, path: Path) -> None:
         """Read all tables in a new connection and compare them."""
+        _require_whole(path)
         with self._connected(path, read_only=True) as connection:
             for each in self.tables:
                 schema = _stored_schema(each.plain.schema)
@@ -134,27 +138,42 @@ class DuckdbFile:
             **_LIMITS,
             "temp_directory": str(path.parent / "duckdb-temporary"),
         }
-        problem = None
         try:
             with duckdb.connect(str(path), read_only=read_only, config=config) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 yield connection
         except duckdb.Error as error:
-            problem = type(error).__name__
-        if problem:
             raise ExportError(
                 f"DuckDB can't {'read' if read_only else 'write'} the file of the account "
-                f"({problem}). Check the disk; if it has space, export fewer forms with --form."
-            )
+                f"({type(error).__name__}). Check the disk; if it has space, export fewer forms "
+                "with --form."
+            ) from None
+
+
+def _require_whole(path: Path) -> None:
+    """Raise if rows of the file are in its write-ahead log, which isn't published.
+
+    Raises:
+        ExportError: They are.
+    """
+    if path.with_name(f"{path.name}.wal").exists():
+        raise ExportError(
+            "DuckDB could not write all rows into the file of the account. Check the disk. Nothing "
+            "was published."
+        )
 
 
 def _note_names(table: StudyTable, notes: Notes) -> None:
     source = table.plain.table
     if table.schema_name != source.study_key:
         notes.add_table(source, NoteKind.NAME)
+    if "\0" in source.label:
+        notes.add_table(source, NoteKind.LABEL)
     for name, own in zip(source.schema.names, table.columns, strict=True):
         if name != own:
             notes.add_column(source, name, NoteKind.NAME)
+        if "\0" in source.column_label(name):
+            notes.add_column(source, name, NoteKind.LABEL)
 
 
 def _write_table(connection: Any, table: StudyTable, notes: Notes) -> None:

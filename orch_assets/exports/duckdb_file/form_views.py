@@ -83,6 +83,7 @@ def _select(table: StudyTable, names: dict[str, str], texts: set[str]) -> str:
     if STUDY_KEY not in names:
         columns.append(f"{text_literal(table.plain.table.study_key)} AS {STUDY_KEY}")
     for key, name in names.items():
-        cell = quoted(own[key]) if key in own else "NULL"
+        missing = text_literal(table.plain.table.study_key) if key == STUDY_KEY else "NULL"
+        cell = quoted(own[key]) if key in own else missing
         columns.append(f"{f'CAST({cell} AS VARCHAR)' if key in texts else cell} AS {quoted(name)}")
     return f"SELECT {', '.join(columns)} FROM {table.sql_name}"  # noqa: S608 - quoted

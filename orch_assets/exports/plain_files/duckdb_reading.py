@@ -39,7 +39,10 @@ def duckdb_batches(
     """
     with needing("exports"):
         import duckdb
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+    # What doesn't fit into memory stays beside the file, which may be restricted.
+    temporary = str(path.parent / "duckdb-temporary")
+    config = {"autoinstall_known_extensions": "false", "temp_directory": temporary}
+    with duckdb.connect(config={**config}) as connection:
         yield from query_batches(connection, table, schema, query, [str(path)])
 
 

@@ -1,11 +1,11 @@
 """Converts a column's cells to what a transport file holds, and finds what it can't hold."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
+from orch_assets.exports.cell_texts import json_texts
 from orch_assets.exports.export_notes import NoteKind
 from orch_assets.exports.transport import sas_numbers
 
@@ -138,19 +138,11 @@ def as_hexadecimal(array: "pa.Array") -> "pa.Array":
     return pa.array(cells, pa.large_string())
 
 
-def as_json(array: "pa.Array") -> "pa.Array":
-    """Return the cells of any type as JSON text."""
-    import pyarrow as pa
-
-    cells = [
-        None if cell is None else json.dumps(cell, ensure_ascii=False, default=_plain)
-        for cell in array.to_pylist()
-    ]
-    return pa.array(cells, pa.large_string())
-
-
-def _plain(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+def nested(array: "pa.Array", longest: int) -> SasCells:
+    """Convert lists, structs and maps to JSON text, as the other formats do."""
+    written, changes = json_texts(array)
+    cells = texts(written, longest)
+    return SasCells(cells.values, {**cells.noted, **changes})
 
 
 def _units_a_second(unit: str) -> int:

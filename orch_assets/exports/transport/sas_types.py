@@ -78,8 +78,12 @@ def _text_type(arrow: "pa.DataType", longest: int) -> SasType:
         or types.is_binary_view(arrow)
         or types.is_fixed_size_binary(arrow)
     )
-    as_text = sas_cells.as_hexadecimal if is_binary else sas_cells.as_json
-    return SasType(lambda array: convert(as_text(array)), is_text=True, is_other=True)
+    if is_binary:
+        return SasType(
+            lambda array: convert(sas_cells.as_hexadecimal(array)), is_text=True, is_other=True
+        )
+    nested = functools.partial(sas_cells.nested, longest=longest)
+    return SasType(nested, is_text=True, is_other=True)
 
 
 def _of_dictionary(values: SasType, arrow: "pa.DataType") -> SasType:

@@ -128,8 +128,8 @@ class Workbook:
                     _Sheet(book, name, plain, bold).write(notes)
         except XlsxWriterException as error:
             raise ExportError(
-                f"XlsxWriter can't write the workbook ({type(error).__name__}): it may be too "
-                "large. Choose fewer forms with --form, or another format."
+                f"XlsxWriter can't write the workbook ({type(error).__name__}). Check the disk; if "
+                "it has space, choose fewer forms with --form, or another format."
             ) from None
 
     def verify(self, path: Path) -> None:

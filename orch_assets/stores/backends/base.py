@@ -1,15 +1,20 @@
 """The interface between a store and what holds its bytes: a local disk or a bucket."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from orch_assets.errors import ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named_uri
 from orch_assets.stores.spooling import Spooled
+
+# Requests that are sent at the same time.
+_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,34 @@ class Copied:
     sha256: str
     size: int
     note: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a listing shows it.
+
+    Attributes:
+        key: Its key.
+        size: Number of its bytes.
+        modified: When it was written, by the backend's clock.
+    """
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class TemporaryPart:
+    """What a writer leaves behind if it is killed: a file, a folder, or parts of an upload.
+
+    Attributes:
+        size: Number of bytes; 0 if the backend doesn't say.
+        remove: Removes it; does nothing if it is gone.
+    """
+
+    size: int
+    remove: Callable[[], object]
 
 
 class Backend(Protocol):
@@ -134,9 +167,33 @@ class Backend(Protocol):
         ...
 
     @abstractmethod
+    def listing(self, folder: str) -> Iterator[Listed]:
+        """Yield all objects below a folder, the hidden ones too, in any order."""
+        ...
+
+    @abstractmethod
+    def temporary_parts(self, folder: str, before: datetime) -> Iterator[TemporaryPart]:
+        """Yield what killed writers left behind before a moment, for objects below a folder."""
+        ...
+
+    @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object durably; do nothing if there is none."""
         ...
+
+    def remove_empty_folders(self, folder: str) -> None:  # noqa: ARG002 - disks need it
+        """Remove a folder, and those in it, as far as nothing is in them; buckets have none."""
+        return
+
+    def keeps_deleted(self) -> bool | None:
+        """Return whether deleted objects can be restored by the bucket's means; None if unknown."""
+        return False
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove many objects, in any order."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self.delete, keys):
+                pass  # raises the error of a deletion
 
 
 def nothing_stored(uri: str, key: str) -> ArtifactNotFoundError:

@@ -4,13 +4,14 @@ import contextlib
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 
 from orch_assets.clouds import connecting
 from orch_assets.errors import StoreAddressError
-from orch_assets.stores.backends.base import Backend
-from orch_assets.stores.spooling import temporary_file, temporary_path
+from orch_assets.stores.backends.base import Backend, Listed, TemporaryPart
+from orch_assets.stores.spooling import old_folders, temporary_file, temporary_path
 
 Client = TypeVar("Client")
 
@@ -25,10 +26,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|arn:[A-Za-z0-9._:-]+")
 
 
 class ListingPage(NamedTuple):
-    """One page of a listing: keys in order, and folders if a delimiter was given."""
+    """One page of a listing: objects in order, and folders if a delimiter was given."""
 
-    keys: Sequence[str] = ()
+    objects: Sequence[Listed] = ()
     folders: Sequence[str] = ()
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The keys of the objects."""
+        return [each.key for each in self.objects]
 
 
 class Bucket(Backend, Generic[Client]):
@@ -97,13 +103,22 @@ class Bucket(Backend, Generic[Client]):
                 yield from (key for key in page.keys if hidden or not _is_hidden(key))
                 folders += [each for each in page.folders if not _is_hidden(each[:-1])]
 
+    def listing(self, folder: str) -> Iterator[Listed]:
+        """Yield the objects below the folder, page by page."""
+        for page in self._pages(f"{folder}/" if folder else "", ""):
+            yield from page.objects
+
+    def temporary_parts(self, folder: str, before: datetime) -> Iterator[TemporaryPart]:  # noqa: ARG002
+        """Yield the folders for temporary files that this machine's processes left."""
+        yield from (TemporaryPart(size, remove) for size, remove in old_folders(before.timestamp()))
+
     @abstractmethod
     def _fetch(self, key: str, file: BinaryIO) -> None:
         """Write the complete object into an empty file."""
 
     @abstractmethod
     def _pages(self, prefix: str, delimiter: str) -> Iterator[ListingPage]:
-        """Yield the keys that begin with a prefix, page by page."""
+        """Yield the objects whose keys begin with a prefix, page by page."""
 
     @property
     def _client(self) -> Client:

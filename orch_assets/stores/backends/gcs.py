@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.base import Copied, Stored, nothing_stored
+from orch_assets.stores.backends.base import Copied, Listed, Stored, nothing_stored
 from orch_assets.stores.backends.bucket import NOTE_FIELD, SHA256_FIELD, Bucket, ListingPage
 from orch_assets.stores.backends.gcs_errors import reporting
 from orch_assets.stores.spooling import Spooled
@@ -112,6 +112,18 @@ class GCSBucket(Bucket[Any]):
             with contextlib.suppress(NotFound):
                 self._blob(key).delete(retry=_retry())
 
+    def keeps_deleted(self) -> bool | None:
+        """Ask whether the bucket keeps earlier versions of objects, or objects after deletion."""
+        from google.api_core.exceptions import GoogleAPIError
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            bucket = self._client.get_bucket(self._name, retry=_retry())
+        except (GoogleAPIError, GoogleAuthError):  # it takes a permission that nothing else needs
+            return None
+        soft_delete = bucket.soft_delete_policy.retention_duration_seconds
+        return bool(bucket.versioning_enabled or soft_delete)
+
     def _fetch(self, key: str, file: BinaryIO) -> None:
         with reporting(self.uri(key)):
             from google.api_core.exceptions import NotFound
@@ -131,11 +143,12 @@ class GCSBucket(Bucket[Any]):
                 self._name,
                 prefix=prefix,
                 delimiter=delimiter or None,
-                fields="items(name),prefixes,nextPageToken",
+                fields="items(name,size,updated),prefixes,nextPageToken",
                 retry=_retry(),
             )
             for page in listing.pages:
-                yield ListingPage([blob.name for blob in page], sorted(page.prefixes))
+                objects = [Listed(blob.name, blob.size or 0, blob.updated) for blob in page]
+                yield ListingPage(objects, sorted(page.prefixes))
 
     def _blob(self, key: str) -> Any:
         return self._client.bucket(self._name).blob(

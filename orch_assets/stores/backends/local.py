@@ -10,14 +10,23 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from orch_assets.errors import ArtifactNotFoundError, StoreAddressError, StoreUnavailableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.base import Backend, Copied, Stored, nothing_stored
+from orch_assets.stores.backends.base import (
+    Backend,
+    Copied,
+    Listed,
+    Stored,
+    TemporaryPart,
+    nothing_stored,
+)
 from orch_assets.stores.backends.local_files import (
     PRIVATE_FOLDER,
     alone_in,
@@ -157,12 +166,49 @@ class LocalDisk(Backend):
                     if (hidden or not name.startswith(".")) and not Path(parent, name).is_symlink():
                         yield Path(parent, name).relative_to(self._root).as_posix()
 
+    def listing(self, folder: str) -> Iterator[Listed]:
+        """Walk the folder; a file that is removed meanwhile is left out."""
+        for key in self.list(folder, hidden=True):
+            with self._reporting(), contextlib.suppress(FileNotFoundError):
+                status = (self._root / key).stat()
+                modified = datetime.fromtimestamp(status.st_mtime, tz=UTC)
+                yield Listed(key, status.st_size, modified)
+
+    def temporary_parts(self, folder: str, before: datetime) -> Iterator[TemporaryPart]:  # noqa: ARG002
+        """Yield the files in the spool folder, which all prefixes have in common."""
+        spool = self._path(_SPOOL_FOLDER)
+        with self._reporting():
+            for path in spool.iterdir() if spool.is_dir() else ():
+                with contextlib.suppress(FileNotFoundError):
+                    if is_old_spool_file(path, before.timestamp()):
+                        yield TemporaryPart(
+                            path.lstat().st_size, partial(path.unlink, missing_ok=True)
+                        )
+
     def delete(self, key: str) -> None:
         """Remove the file; its folder stays, since another writer may be about to use it."""
         with self._reporting(), contextlib.suppress(FileNotFoundError):
             path = self._path(key)
             path.unlink()
             sync(path.parent)
+
+    def remove_empty_folders(self, folder: str) -> None:
+        """Remove the folders from the innermost on."""
+        with self._reporting():
+            for parent, _, _ in os.walk(self._path(folder), topdown=False):
+                with contextlib.suppress(OSError):  # something is in it
+                    Path(parent).rmdir()
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove the files, then sync each of their folders once."""
+        with self._reporting():
+            folders = set()
+            for path in map(self._path, keys):
+                path.unlink(missing_ok=True)
+                folders.add(path.parent)
+            for folder in folders:
+                with contextlib.suppress(FileNotFoundError):
+                    sync(folder)
 
     def _path(self, key: str) -> Path:
         """Return the path of a key.

@@ -106,12 +106,18 @@ def mode_of_new_files(folder: Path) -> int:
         path.unlink(missing_ok=True)
 
 
-def is_old_spool_file(path: Path) -> bool:
-    """Return whether a file is one of ours and so old that no process can be writing it."""
+def is_old_spool_file(path: Path, before: float | None = None) -> bool:
+    """Return whether a file is one of ours and so old that no process can be writing it.
+
+    Args:
+        path: The file.
+        before: It is old if it was written before this timestamp; by default, a week ago.
+    """
     if not _SPOOLED.fullmatch(path.name):
         return False
     status = path.lstat()
-    return stat.S_ISREG(status.st_mode) and status.st_mtime < time.time() - _SPOOL_SECONDS
+    old = time.time() - _SPOOL_SECONDS if before is None else before
+    return stat.S_ISREG(status.st_mode) and status.st_mtime < old
 
 
 def sync(path: Path) -> None:

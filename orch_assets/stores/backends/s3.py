@@ -3,13 +3,22 @@
 import contextlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from orch_assets.clouds import boto3_session, botocore_session
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.backends.base import Copied, Stored, nothing_stored
+from orch_assets.stores.backends.base import (
+    Copied,
+    Listed,
+    Stored,
+    TemporaryPart,
+    nothing_stored,
+    unusable,
+)
 from orch_assets.stores.backends.bucket import NOTE_FIELD, SHA256_FIELD, Bucket, ListingPage
 from orch_assets.stores.backends.s3_errors import code_of, reporting
 from orch_assets.stores.spooling import Spooled
@@ -20,6 +29,8 @@ _PART = 32 << 20
 _PARTS_AT_ONCE = 4
 # S3 copies up to 5 GB in one request. This is less, to keep the request that commits short.
 _COPY_AT_ONCE = 1 << 30
+# The most that one request can delete.
+_DELETED_AT_ONCE = 1000
 _ATTEMPTS = 3
 _MISSING = {"404", "NoSuchKey"}
 # Another writer was faster, or is writing the same object right now.
@@ -135,6 +146,60 @@ class S3Bucket(Bucket[Any]):
         with reporting(self.uri(key)):
             self._client.delete_object(Bucket=self._name, Key=key)
 
+    def keeps_deleted(self) -> bool | None:
+        """Ask whether the bucket keeps earlier versions of objects."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = self._client.get_bucket_versioning(Bucket=self._name)
+        except (BotoCoreError, ClientError):  # it takes a permission that nothing else here needs
+            return None
+        return bool(answer.get("Status"))  # versions stay when versioning is suspended
+
+    def temporary_parts(self, folder: str, before: datetime) -> Iterator[TemporaryPart]:
+        """Yield also the uploads in parts that were never completed."""
+        yield from super().temporary_parts(folder, before)
+        prefix = f"{folder}/" if folder else ""
+        with reporting(self.uri(prefix)):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._name, Prefix=prefix
+            )
+            for page in pages:
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"] < before:
+                        remove = partial(self._abort, upload["Key"], upload["UploadId"])
+                        yield TemporaryPart(self._uploaded(upload), remove)
+
+    def _uploaded(self, upload: Mapping[str, Any]) -> int:
+        """Return how many bytes the parts of an upload have."""
+        pages = self._client.get_paginator("list_parts").paginate(
+            Bucket=self._name, Key=upload["Key"], UploadId=upload["UploadId"]
+        )
+        return sum(part["Size"] for page in pages for part in page.get("Parts", ()))
+
+    def _abort(self, key: str, upload_id: str) -> None:
+        with reporting(self.uri(key)):
+            from botocore.exceptions import ClientError
+
+            try:
+                self._client.abort_multipart_upload(Bucket=self._name, Key=key, UploadId=upload_id)
+            except ClientError as error:
+                if code_of(error) not in {*_MISSING, "NoSuchUpload"}:
+                    raise
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove the objects, a thousand in a request."""
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            batch = keys[start : start + _DELETED_AT_ONCE]
+            with reporting(self.uri(batch[0])):
+                answer = self._client.delete_objects(
+                    Bucket=self._name,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                )
+            for error in answer.get("Errors", ()):
+                reason = f"An object can't be deleted ({error.get('Code')})."
+                raise unusable(self.uri(str(error.get("Key"))), reason)
+
     def _fetch(self, key: str, file: BinaryIO) -> None:
         with reporting(self.uri(key)):
             for last in (*[False] * (_ATTEMPTS - 1), True):
@@ -166,7 +231,10 @@ class S3Bucket(Bucket[Any]):
             )
             for page in pages:
                 yield ListingPage(
-                    [each["Key"] for each in page.get("Contents", ())],
+                    [
+                        Listed(each["Key"], each["Size"], each["LastModified"])
+                        for each in page.get("Contents", ())
+                    ],
                     [each["Prefix"] for each in page.get("CommonPrefixes", ())],
                 )
 

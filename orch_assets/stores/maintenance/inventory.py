@@ -1,7 +1,7 @@
 """All objects below a folder of a store, grouped by artifact."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from orch_assets.errors import ArtifactNotFoundError
@@ -42,7 +42,9 @@ class ArtifactObjects:
         return self.has_current + data + entries + len(self.places) + len(self.readable)
 
 
-def collect_objects(backend: Backend, folder: str, prefix: str) -> list[ArtifactObjects]:
+def collect_objects(
+    backend: Backend, folder: str, prefix: str, listed: Iterable[str] | None = None
+) -> list[ArtifactObjects]:
     """Return the objects below a folder of a store, by artifact, in order of their keys.
 
     Objects that belong to no artifact are left out.
@@ -51,9 +53,10 @@ def collect_objects(backend: Backend, folder: str, prefix: str) -> list[Artifact
         backend: Holds the bytes.
         folder: Folder to search, including the prefix.
         prefix: Prefix of the store.
+        listed: The keys below the folder, the hidden ones too, if they are known.
     """
     artifacts: dict[str, ArtifactObjects] = {}
-    for key, parsed in find_objects(backend, folder, prefix, hidden=True):
+    for key, parsed in find_objects(backend, folder, prefix, hidden=True, listed=listed):
         keys = parsed.keys
         objects = artifacts.setdefault(keys.current, ArtifactObjects(keys, parsed.is_named))
         if parsed.role == "current":
@@ -70,19 +73,24 @@ def collect_objects(backend: Backend, folder: str, prefix: str) -> list[Artifact
 
 
 def find_objects(
-    backend: Backend, folder: str, prefix: str, *, hidden: bool
+    backend: Backend,
+    folder: str,
+    prefix: str,
+    *,
+    hidden: bool,
+    listed: Iterable[str] | None = None,
 ) -> Iterator[tuple[str, ParsedKey]]:
     """Yield the artifacts' objects below a folder, in order of their keys."""
-    listed = set(backend.list(folder, hidden=hidden))
-    members = _ReadableMembers(backend, listed)
-    for key in sorted(listed):
+    found = set(backend.list(folder, hidden=hidden) if listed is None else listed)
+    members = _ReadableMembers(backend, found)
+    for key in sorted(found):
         parsed = parse_key(key, prefix)
         if parsed is None or (parsed.role == "current" and members.has(key, parsed)):
             continue
         # A case-insensitive disk lists a folder in the spelling in which it was created. The same
         # object is then also found under the artifact's own key.
         own = parsed.own_key
-        if own not in {None, key} and own not in listed and backend.exists(own):
+        if own not in {None, key} and own not in found and backend.exists(own):
             yield own, parse_key(own, prefix) or parsed
         else:
             yield key, parsed

@@ -258,7 +258,9 @@ class Redaction:
         """
         others = {*self._versions(keys)} - {version}
         if keys.has_members:
-            self._publisher.readable.mend_current(keys)  # the copies may still be this version's
+            # The copies may still be this version's, whatever was noted about them.
+            self._publisher.readable.renew(keys)
+            self._publisher.readable.mend_current(keys)
             used = self._members(keys, others)
             for member in self._members(keys, [version]) - used:
                 self._backend.delete(keys.member(member))

@@ -69,7 +69,7 @@ class Retention:
             retained[current] = self._by_rules(objects, manifests[current], keep_last, keep_days)
         for current, version in Marks(self._backend, self._prefix).pinned(self._prefix):
             retained.get(current, set()).add(version)
-        self._add_inputs(retained, manifests)
+        add_inputs(self._backend, retained, manifests)
         plans = [self._plan(objects, retained, entries) for objects in chosen]
         if any(plan.manifests or plan.data or plan.surplus or plan.places for plan in plans):
             self._check_permission()
@@ -96,7 +96,7 @@ class Retention:
             manifests=[entry for sha256 in removed for entry in objects.manifests.get(sha256, ())],
             data=[*map(keys.version, removed), *map(keys.member, unused)],
             surplus=surplus_entries(entries[keys.current], versions),
-            places=[keys.place(number) for number in _unused_places(objects, versions)],
+            places=[keys.place(number) for number in unused_places(objects, versions)],
         )
 
     def _check_permission(self) -> None:
@@ -132,27 +132,6 @@ class Retention:
             retained |= {current} if current else set()
         return retained
 
-    def _add_inputs(
-        self,
-        retained: Mapping[str, set[str]],
-        manifests: Mapping[str, Mapping[str, Manifest]],
-    ) -> None:
-        """Add the inputs of retained versions, their inputs, and so on."""
-        by_uri = {self._backend.uri(current): current for current in manifests}
-        pending = [(current, sha256) for current, found in retained.items() for sha256 in found]
-        while pending:
-            current, sha256 = pending.pop()
-            manifest = manifests[current].get(sha256)
-            for publication in manifest.publications if manifest else ():
-                # The artifact of a former dictionary isn't recorded; it is one of the inputs.
-                former = product(publication.inputs, publication.redacted_dictionaries)
-                for uri, version in (*publication.inputs.items(), *former):
-                    source = by_uri.get(uri)
-                    if source is not None and version not in retained[source]:
-                        found = {version, *_redacted(version, manifests[source].values())}
-                        retained[source] |= found
-                        pending += [(source, each) for each in found]
-
     def _members(self, objects: ArtifactObjects, versions: set[str]) -> set[str]:
         """Return the tables that these versions of a set consist of."""
         if not objects.members:
@@ -165,6 +144,34 @@ class Retention:
         }
 
 
+def add_inputs(
+    backend: Backend,
+    retained: Mapping[str, set[str]],
+    manifests: Mapping[str, Mapping[str, Manifest]],
+) -> None:
+    """Add the inputs of retained versions, their inputs, and so on.
+
+    Args:
+        backend: Holds the bytes.
+        retained: The versions by key of the current object; this adds to it.
+        manifests: The manifest of each version, likewise.
+    """
+    by_uri = {backend.uri(current): current for current in manifests}
+    pending = [(current, sha256) for current, found in retained.items() for sha256 in found]
+    while pending:
+        current, sha256 = pending.pop()
+        manifest = manifests[current].get(sha256)
+        for publication in manifest.publications if manifest else ():
+            # The artifact of a former dictionary isn't recorded; it is one of the inputs.
+            former = product(publication.inputs, publication.redacted_dictionaries)
+            for uri, version in (*publication.inputs.items(), *former):
+                source = by_uri.get(uri)
+                if source is not None and version not in retained[source]:
+                    found = {version, *_redacted(version, manifests[source].values())}
+                    retained[source] |= found
+                    pending += [(source, each) for each in found]
+
+
 def _redacted(version: str, manifests: Iterable[Manifest]) -> set[str]:
     """Return the versions that stand for a redacted one."""
     return {
@@ -174,7 +181,7 @@ def _redacted(version: str, manifests: Iterable[Manifest]) -> set[str]:
     }
 
 
-def _unused_places(objects: ArtifactObjects, versions: Collection[str]) -> list[int]:
+def unused_places(objects: ArtifactObjects, versions: Collection[str]) -> list[int]:
     """Return the places before all retained versions.
 
     The first and the last one stay: they show that an artifact has been published before, and that

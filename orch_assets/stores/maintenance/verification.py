@@ -1,6 +1,7 @@
 """Reading everything that is stored, and reporting what is not as it was published."""
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -15,8 +16,8 @@ from orch_assets.stores.maintenance.inventory import (
     stored_members,
 )
 from orch_assets.stores.members.readable_files import BEGUN
-from orch_assets.stores.names import leads_from_below
-from orch_assets.stores.object_keys import ArtifactKeys, inside, mark_prefix
+from orch_assets.stores.names import decode_path, leads_from_below
+from orch_assets.stores.object_keys import ArtifactKeys, erasures_folder, inside, mark_prefix
 from orch_assets.stores.order.marks import Marks
 from orch_assets.stores.order.places import Place
 from orch_assets.stores.publishing import Publisher
@@ -72,6 +73,7 @@ class Verification:
             chain.from_iterable(map(self._place_checks, artifacts)),
             chain.from_iterable(map(self._data_checks, artifacts)),
             self._mark_checks(marks, folder, artifacts),
+            self._unfinished_erasures(),
         ):
             if problem:
                 problems.append(problem)
@@ -150,6 +152,16 @@ class Verification:
                 problem = self._marked_problem(objects.get(keys.current), keys, each.version)
                 if problem and keys.current.startswith(f"{folder}/" if folder else ""):
                     yield Problem(uri, each.artifact, f"it marks version {each.version}, {problem}")
+
+    def _unfinished_erasures(self) -> Iterator[Problem]:
+        folder = erasures_folder(self._prefix)
+        for key in self._backend.list(folder, hidden=True):
+            study = decode_path(inside(folder, key))
+            unfinished = (
+                f"the erasure of study {study} is unfinished: run `orch-assets erase --study "
+                f"{shlex.quote(study)}` again"
+            )
+            yield Problem(self._backend.uri(key), "", unfinished)
 
     def _marked_problem(
         self, objects: ArtifactObjects | None, keys: ArtifactKeys, version: str

@@ -7,18 +7,20 @@ reads single files can tell by it whether they belong together.
 A publisher may be killed between the commit and the last copy. So the names of small hidden objects
 say what was begun and what is complete:
 
-- ``begun-<id>`` exists while a publisher may write copies.
+- ``begun-<seconds>-<id>`` exists while a publisher may write copies. It says when that one began.
 - ``<place>-<version>`` is written once all copies are those of that publication.
 
 One listing shows whether all is well: there is the name of the current publication, and no other.
 If not, the next publication copies all members again, even if it is the same version.
 
 Publishers that copy at the same time look at the end whether the set is still theirs. If not, they
-copy again what is current by then.
+copy again what is current by then. None removes what another began less than a day ago, because
+that one may be suspended, copy an older file when it goes on, and be killed before it looks.
 """
 
 import contextlib
 import re
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +40,8 @@ from orch_assets.stores.spooling import sha256_of, spool, writes
 _AT_ONCE: Final = 8
 # How the names of announcements begin.
 BEGUN: Final = "begun-"
+# After so long, a publisher that has not finished its copies was killed.
+_LONGEST_SECONDS: Final = 24 * 3600
 _NOTE: Final = re.compile("(set|files)/([0-9]+)/([0-9a-f]{64})")
 _INCOMPLETE: Final = (
     "it doesn't say that all files of the current publication are there: it is under way, or its "
@@ -133,7 +137,8 @@ class ReadableFiles:
         current = self._copied(keys, at, begun.wanted)
         if current:
             self._put(keys, current.complete)
-        for name in {own, *begun.found} - {current.complete if current else ""}:
+        over = {name for name in begun.found if not _may_go_on(name)}
+        for name in {own, *over} - {current.complete if current else ""}:
             self._backend.delete(f"{keys.readable}/{name}")
 
     def mend(self, keys: ArtifactKeys, number: int | None, version: str) -> None:
@@ -151,7 +156,7 @@ class ReadableFiles:
     def renew(self, keys: ArtifactKeys) -> None:
         """Let the next publication copy all members, whatever is there."""
         if self._names(keys):
-            self._announce(keys)
+            self._announce(keys, began=0)
 
     def remove(self, keys: ArtifactKeys) -> None:
         """Remove all copies, before the current object is removed."""
@@ -298,14 +303,21 @@ class ReadableFiles:
         listed = self._backend.list(keys.readable, hidden=True)
         return frozenset(key.rpartition("/")[2] for key in listed)
 
-    def _announce(self, keys: ArtifactKeys) -> str:
-        name = f"{BEGUN}{uuid.uuid4().hex}"
+    def _announce(self, keys: ArtifactKeys, began: float | None = None) -> str:
+        name = f"{BEGUN}{time.time() if began is None else began:.0f}-{uuid.uuid4().hex}"
         self._put(keys, name)
         return name
 
     def _put(self, keys: ArtifactKeys, name: str) -> None:
         with self._backend.spool() as path:
             self._backend.put(spool(path, writes(name.encode())), f"{keys.readable}/{name}")
+
+
+def _may_go_on(name: str) -> bool:
+    """Return whether a hidden object is that of a publisher that may still write copies."""
+    began, _, _ = name.removeprefix(BEGUN).partition("-")
+    is_known = name.startswith(BEGUN) and began.isdigit()
+    return is_known and int(began) > time.time() - _LONGEST_SECONDS
 
 
 def _key(keys: ArtifactKeys, member: str, format_: str) -> str:
@@ -342,4 +354,4 @@ def _taken_name(name: str, owner: ArtifactKeys, uri: str) -> ArtifactNameError:
 
 
 def _advice(at: MemberPublication) -> str:
-    return f"Publish again, or restore version {at.version}: that writes all files anew."
+    return f"Restore version {at.version}: that writes all files anew."

@@ -11,7 +11,7 @@ import contextlib
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
@@ -220,10 +220,15 @@ class Marks:
         marks = filter(None, map(self.read, listed))
         return sorted(marks, key=lambda mark: (mark.name, mark.study))
 
-    def keys(self, folder: str) -> list[str]:
-        """Return the keys of all marks that may hold artifacts in a folder."""
-        listed = self._backend.list(folder, hidden=True)
-        below = {key for key in listed if mark_prefix(key) is not None}
+    def keys(self, folder: str, listed: Iterable[str] | None = None) -> list[str]:
+        """Return the keys of all marks that may hold artifacts in a folder.
+
+        Args:
+            folder: The folder.
+            listed: The keys below it, the hidden ones too, if they are known.
+        """
+        found = self._backend.list(folder, hidden=True) if listed is None else listed
+        below = {key for key in found if mark_prefix(key) is not None}
         return sorted(below.union(*map(self._in_prefix, _above(folder))))
 
     def pinned(self, folder: str) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from orch_assets_tests.support.processes import Home
 
 VARIABLES = (
     "ORCH_SCHEDULE",
+    "ORCH_UPKEEP",
     "ORCH_AUTOMATION",
     "ORCH_STUDIES_PER_RUN",
     "ORCH_STUDIES_FILE",
@@ -86,7 +87,8 @@ def test_each_variable_is_read(read):
 )
 def test_a_schedule_is_a_cron_schedule_and_a_zone(schedule, cron_and_zone):
     assert LocationSettings(schedule=schedule).cron_and_zone() == cron_and_zone
-    (daily,) = build_definitions(settings=LocationSettings(schedule=schedule)).schedules
+    defs = build_definitions(settings=LocationSettings(schedule=schedule))
+    daily = defs.resolve_schedule_def("daily_refresh")
     assert (daily.cron_schedule, daily.execution_timezone) == cron_and_zone
 
 
@@ -127,6 +129,7 @@ def test_nothing_that_reads_an_account_runs_before_it_is_switched_on():
 def test_each_switch_turns_on_its_own_part():
     scheduled, automated = LocationSettings(schedule="0 5 * * *"), LocationSettings(automation=True)
     assert running(scheduled) - BOOKKEEPING == {"daily_refresh"}
+    assert running(LocationSettings(upkeep="0 3 * * *")) - BOOKKEEPING == {"daily_upkeep"}
     assert running(automated) - BOOKKEEPING == {"study_registry_sensor", "study_automation_sensor"}
 
 

@@ -1,5 +1,7 @@
 """The DuckDB file of an account: exact, or noted."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +72,87 @@ def test_labels_are_comments(tmp_path):
         assert connection.sql(views).fetchall() == [("Adverse events",)]
         columns = "SELECT DISTINCT comment FROM duckdb_columns() WHERE column_name = 'AETERM'"
         assert connection.sql(columns).fetchall() == [("Patient's term",)]
+
+
+def test_a_table_of_a_set_without_the_studys_key_has_it_in_the_view(tmp_path):
+    """Those of other studies have the column."""
+    without = of_study("A", pa.table({"AETERM": ["Fever"]}))
+    connection, _ = account(tmp_path, without, of_study("ONC-301", AE))
+    with connection:
+        rows = connection.sql("SELECT study_key, AETERM FROM AE ORDER BY 1").fetchall()
+    assert rows == [("A", "Fever"), ("ONC-301", "Headache")]
+
+
+def test_a_label_with_a_nul_is_noted(tmp_path):
+    field = pa.field("AETERM", pa.string(), metadata={"label": "Term\0x"})
+    rows = pa.table([["x"]], schema=pa.schema([field], {"form_name": "Adverse\0events"}))
+    connection, noted = account(tmp_path, of_study("A", rows))
+    connection.close()
+    assert noted == [("A", None, "label"), ("A", "AETERM", "label")]
+
+
+# A file system without space, from the first block to the last.
+_FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import pyarrow as pa
+from orch_assets.errors import ExportError
+from orch_assets.exports.export_format import format_named
+from orch_assets.exports.export_notes import Notes
+from orch_assets_tests.exports.exporting import exported_table
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+rows = pa.table({"study_key": ["ONC-301"] * 40_000, "n": range(40_000)})
+file = format_named("duckdb").prepare([exported_table(rows, 40_000)], {})
+for kilobytes in range(4, 1600, 120):
+    folder = Path(sys.argv[1]) / str(kilobytes)
+    folder.mkdir()
+    path = folder / "account.duckdb"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
+    try:
+        with Notes(folder) as notes:
+            file.write(path, notes)
+    except (ExportError, OSError) as error:
+        print("refused", type(error).__name__, error)
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        moved = folder / "published.duckdb"
+        path.rename(moved)  # without what DuckDB may have left beside it
+        file.verify(moved)
+        print("written")
+"""
+
+
+def test_a_full_disk_is_an_error_and_no_file_that_lacks_rows(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(tmp_path)],
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    said = done.stdout.splitlines()
+    assert (done.returncode, said[-1]) == (0, "written"), done.stderr
+    refused = [line for line in said if line != "written"]
+    assert len(refused) > 2
+    assert {line.split()[1] for line in refused} <= {"ExportError", "OSError"}
+
+
+def test_rows_in_the_write_ahead_log_are_not_published(tmp_path):
+    file = format_named("duckdb").prepare([of_study("A", AE)], {})
+    path = tmp_path / "account.duckdb"
+    with Notes(tmp_path) as notes:
+        file.write(path, notes)
+    path.with_name("account.duckdb.wal").touch()
+    with pytest.raises(ExportError, match="Nothing was published"):
+        file.verify(path)
+
+
+def test_an_error_quotes_nothing_of_duckdb(tmp_path):
+    path = tmp_path / "account.duckdb"
+    path.write_bytes(b"PLANTED" * 4000)
+    file = format_named("duckdb").prepare([of_study("A", AE)], {})
+    with pytest.raises(ExportError) as raised:
+        file.verify(path)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
 
 
 def test_names_that_differ_in_case_only_are_made_unique_and_noted(tmp_path):

@@ -107,6 +107,7 @@ def service(request, home):
         with (home.folder / "dagster.yaml").open("a") as settings:
             settings.write(SILENT)
         home.environment["PYTHONPATH"] = str(ROOT)
+        home.environment["ORCH_STORE"] = str(home.folder / "artifacts")
     (home.folder / "workspace.yaml").write_text(f"load_from: [{{python_module: {LOCATION}}}]")
     workspace = ("-w", str(home.folder / "workspace.yaml"))
     with (

@@ -139,6 +139,60 @@ def test_withheld_variables_are_only_in_the_restricted_folder_which_is_private(e
     assert read(private)["restricted"] is True
 
 
+def test_forms_without_withheld_variables_leave_the_restricted_export_as_it_was(exported):
+    """With --form, only the parts that have one of the forms are written."""
+    account, folder = exported
+    study = account.server.registry.study_keys()[0]
+    command = ("export", "--study", study, "--to", str(folder), "--format", "csv", "--restricted")
+    assert account.command(*command).code == 0
+    private = folder / "restricted" / "csv" / study
+    before = {each.name: each.read_bytes() for each in private.iterdir()}
+    withheld = {Path(name).stem for name in before}
+    open_form = next(
+        Path(name).stem
+        for name in read(folder / "csv" / study)["files"]
+        if Path(name).stem not in withheld
+    )
+    done = account.command(*command, "--form", open_form)
+    assert done.code == 0, done.said
+    assert {each.name: each.read_bytes() for each in private.iterdir()} == before
+    assert {each.name for each in (folder / "csv" / study).iterdir()} == {
+        f"{open_form}.csv", "export.json", "export_notes.csv",
+    }  # fmt: skip
+
+
+def test_a_study_without_a_restricted_set_still_gets_its_open_export(exported):
+    account, folder = exported
+    study = account.server.registry.study_keys()[0]
+    restricted = LocalPipelineStore(account.home / "artifacts" / "restricted")
+    restricted.delete(f"form_tables/{study}", kind="set")
+    done = account.command(
+        "export", "--study", study, "--to", str(folder), "--format", "csv", "--restricted"
+    )
+    assert done.code == 1
+    assert f"Failed: {study}, restricted: form_tables has no result" in done.err, done.err
+    assert is_whole(folder / "csv" / study)
+
+
+def test_an_account_without_any_of_the_tables_keeps_its_earlier_file(exported):
+    account, folder = exported
+    command = ("export", "--to", str(folder), "--format", "duckdb", "--restricted")
+    assert account.command(*command).code == 0
+    private = folder / "restricted" / "duckdb" / "account.duckdb"
+    before = private.read_bytes()
+    open_form = next(
+        Path(name).stem
+        for name in LocalPipelineStore(account.home / "artifacts").members(
+            f"form_tables/{account.server.registry.study_keys()[0]}"
+        )
+        if Path(name).stem != "AE"
+    )
+    done = account.command(*command, "--form", open_form)
+    assert done.code == 1
+    assert "An earlier file is unchanged." in done.err, done.err
+    assert private.read_bytes() == before
+
+
 def test_forms_ignore_case_and_those_that_are_gone_are_removed_but_no_foreign_file(exported):
     account, folder = exported
     study = account.server.registry.study_keys()[0]

@@ -42,6 +42,17 @@ def test_check_goes_on_and_ends_with_2_where_something_is_wrong(account, setting
     assert "planted" not in done.said
 
 
+def test_check_says_whether_the_store_fits_to_runs_on_other_machines(account, tmp_path):
+    with (account.home / "dagster.yaml").open("a") as settings:
+        settings.write("run_launcher: {module: dagster_celery, class: CeleryRunLauncher}\n")
+    done = account.command("check")
+    start = "wrong  stores: SettingError: ORCH_STORE is not set, but CeleryRunLauncher starts runs"
+    assert (done.code, done.out.splitlines()[2][: len(start)]) == (2, start)
+    done = account.command("check", ORCH_STORE=str(tmp_path / "shared"))
+    start = "ok     stores: can be written and read; ORCH_STORE is a folder, and CeleryRunLauncher"
+    assert (done.code, done.out.splitlines()[2][: len(start)]) == (0, start)
+
+
 def test_check_sends_a_test_message_to_each_receiver(account):
     with webhook(200, 500) as hook, mail_server() as (mails, port):
         settings = {

@@ -64,12 +64,12 @@ def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_r
     first, second = server.registry.study_keys()
     server.faults.add(Fault("delay", endpoint="sites", study_key=second, seconds=_SLOW))
     home = Home(tmp_path / "home", registry_settings(server))
+    with home.instance() as real:
 
-    def first_ended():
-        with home.instance() as real:
+        def first_ended():
             return in_state(real, "visits", "MATERIALIZED") == [first]
 
-    done = interrupted(home, first_ended, "the first study's results", *signs)
+        done = interrupted(home, first_ended, "the first study's results", *signs)
     assert done.returncode == code, done.stderr
     matrix = done.stdout.partition("✗ is a failure.")[2]
     assert f"\n{first} " in matrix.replace("\n ", "\n"), done.stdout
@@ -77,7 +77,7 @@ def test_while_pipelines_run_what_ended_stays_and_the_command_goes_on_with_the_r
     assert "`orch-assets run --failed` runs the rest." in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     server.faults.clear()
-    again = home.run(*_RUN, "--failed")
+    again = home.run_here("run", "--failed")
     assert again.returncode == 0, again.stdout + again.stderr
     with home.instance() as real:
         assert in_state(real, "sites", "MATERIALIZED") == [first, second]
@@ -107,4 +107,4 @@ def test_what_had_not_begun_is_named_with_the_command_that_runs_it(server, tmp_p
     assert f"Not started yet: `orch-assets run {rest}`." in done.stderr
     with home.instance() as real:
         assert in_state(real, "forms", "MATERIALIZED") == [first]
-    assert home.run(*_RUN, "--study", second).returncode == 0
+    assert home.run_here("run", "--study", second).returncode == 0

@@ -53,35 +53,34 @@ def test_killed_while_it_runs(home, server):
     server.faults.add(Fault("delay", endpoint="sites", study_key=second, seconds=_SLOW))
 
     def first_ended():
-        with home.instance() as real:
-            return in_state(real, "visits", "MATERIALIZED") == [first]
+        return in_state(real, "visits", "MATERIALIZED") == [first]
 
-    with home.start(*_COMMAND, "run") as process:
+    with home.instance() as real, home.start(*_COMMAND, "run") as process:
         until(first_ended, 240, "the first study's results")
         run = only_run(home)
-        shown = home.run(*_COMMAND, "runs")
+        shown = home.run_here("runs")
         assert shown.stdout.startswith(f"In progress: 1\n  {run.run_id}: study_pipelines, STARTED")
         assert f"by process {process.pid} on " in shown.stdout
-        assert home.run(*_COMMAND, "runs", "close", "--yes").returncode == 0
-        refused = home.run(*_COMMAND, "runs", "close", run.run_id, "--yes")
+        assert home.run_here("runs", "close", "--yes").returncode == 0
+        refused = home.run_here("runs", "close", run.run_id, "--yes")
         assert (refused.returncode, "is in progress" in refused.stderr) == (2, True)
         assert status_of(home, run.run_id) == dg.DagsterRunStatus.STARTED
         process.send_signal(signal.SIGKILL)
         process.wait()
     server.faults.clear()
-    shown = home.run(*_COMMAND, "runs")
+    shown = home.run_here("runs")
     line = f"{run.run_id}: study_pipelines, STARTED"
     assert shown.stdout.startswith(f"Not executed by any process: 1\n  {line}")
     assert f"studies {first} to {second}" in shown.stdout
-    retired = home.run(*_COMMAND, "studies", "retire", first, "--yes")
+    retired = home.run_here("studies", "retire", first, "--yes")
     assert (retired.returncode, "`orch-assets runs` shows" in retired.stderr) == (2, True)
-    closed = home.run(*_COMMAND, "runs", "close", "--yes")
+    closed = home.run_here("runs", "close", "--yes")
     assert closed.returncode == 0, closed.stderr
     assert status_of(home, run.run_id) == dg.DagsterRunStatus.FAILURE
     with home.instance() as real:
         assert in_state(real, "visits", "MATERIALIZED") == [first]
         assert in_state(real, "visits", "FAILED") == [second]
-    again = home.run(*_COMMAND, "run", "--failed")
+    again = home.run_here("run", "--failed")
     assert again.returncode == 0, again.stdout + again.stderr
     with home.instance() as real:
         assert in_state(real, "sites", "MATERIALIZED") == [first, second]
@@ -97,13 +96,13 @@ def test_killed_before_it_began(home, server):
     assert "--yes closes without asking" in unanswered.stderr
     assert status_of(home, run.run_id) == dg.DagsterRunStatus.NOT_STARTED
     study = server.registry.study_keys()[0]
-    next_run = home.run(*_COMMAND, "run", "--study", study)
+    next_run = home.run_here("run", "--study", study)
     assert next_run.returncode == 0, next_run.stderr
     assert f"No process executes {run.run_id} any more: `orch-assets runs`" in next_run.stderr
-    assert home.run(*_COMMAND, "runs", "close", "--yes").returncode == 0
+    assert home.run_here("runs", "close", "--yes").returncode == 0
     assert status_of(home, run.run_id) == dg.DagsterRunStatus.FAILURE
-    assert home.run(*_COMMAND, "runs").stdout == "Every run is finished.\n"
-    assert home.run(*_COMMAND, "runs", "close", "--yes").returncode == 0
-    unknown = home.run(*_COMMAND, "runs", "close", "no-such-run")
+    assert home.run_here("runs").stdout == "Every run is finished.\n"
+    assert home.run_here("runs", "close", "--yes").returncode == 0
+    unknown = home.run_here("runs", "close", "no-such-run")
     assert (unknown.returncode, "Nothing was closed" in unknown.stderr) == (2, True)
-    assert home.run(*_COMMAND, "studies", "retire", study, "--yes").returncode == 0
+    assert home.run_here("studies", "retire", study, "--yes").returncode == 0

@@ -1,0 +1,1 @@
+"""Erasing a study: the stores of the code location, and what Dagster knows of the study."""

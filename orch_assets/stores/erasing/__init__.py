@@ -1,0 +1,1 @@
+"""Removing everything that the stores hold of a study, and certifying it."""

@@ -1,0 +1,142 @@
+"""The record of an unfinished erasure: what it will remove, written before it removes anything.
+
+A process that is killed leaves it behind. ``verify`` then reports it, and the next erasure of the
+study completes it, so that the certificate lists what went in all runs. It is in the open store;
+the other stores have a note in the same place while it is there.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.marked_names import named_uri
+from orch_assets.stores.erasing.erased_objects import ErasedArtifact, merged_artifacts
+from orch_assets.stores.erasing.study_store import ErasedStudy, StudyStore
+from orch_assets.stores.spooling import spool
+
+
+@dataclass(frozen=True)
+class ErasureRun:
+    """A process that worked on an erasure.
+
+    Attributes:
+        by: Account name in the operating system, and name of the machine.
+        at: When it began, in UTC, ISO 8601.
+        release: Version of this package.
+    """
+
+    by: str
+    at: str
+    release: str
+
+
+@dataclass(frozen=True)
+class ErasureRecord:
+    """What an erasure removes.
+
+    Attributes:
+        study: Key of the study.
+        id: ID of the erasure.
+        runs: The processes that worked on it, the first one first.
+        stores: What goes, by what its store is called.
+    """
+
+    study: str
+    id: str
+    runs: tuple[ErasureRun, ...]
+    stores: Mapping[str, tuple[ErasedArtifact, ...]]
+
+    def with_found(self, found: Mapping[str, Sequence[ErasedArtifact]]) -> "ErasureRecord":
+        """Return the record with what was found since."""
+        labels = dict.fromkeys([*self.stores, *found])
+        stores = {
+            label: merged_artifacts(self.stores.get(label, ()), found.get(label, ()))
+            for label in labels
+        }
+        return replace(self, stores=stores)
+
+    def to_bytes(self) -> bytes:
+        """Return the stored form, with a checksum."""
+        value = asdict(self)
+        return json.dumps({"erasure": value, "sha256": digest(value)}, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ErasureRecord":
+        """Read a stored record.
+
+        Raises:
+            ValueError: The data is not a record.
+        """
+        try:
+            stored = json.loads(data)
+            value = stored["erasure"]
+            runs = tuple(ErasureRun(**each) for each in value["runs"])
+            stores = {
+                label: tuple(map(ErasedArtifact.from_json, artifacts))
+                for label, artifacts in value["stores"].items()
+            }
+            record = cls(value["study"], value["id"], runs, stores)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(type(error).__name__) from None
+        if stored.get("sha256") != digest(value):
+            raise ValueError("another checksum")
+        return record
+
+
+class ErasureRecords:
+    """Where the record of a study's erasure is stored.
+
+    Args:
+        study: The study.
+        main: The store of the record.
+        others: The stores that get a note.
+    """
+
+    def __init__(self, study: ErasedStudy, main: StudyStore, others: Sequence[StudyStore]) -> None:
+        self._study = study
+        self._main = main
+        self._others = others
+
+    def read(self) -> ErasureRecord | None:
+        """Return the record; None if no erasure of the study is unfinished.
+
+        Raises:
+            ArtifactCorruptError: It can't be read.
+        """
+        key = self._main.record_key(self._study)
+        try:
+            with self._main.backend.open(key) as file:
+                return ErasureRecord.from_bytes(file.read())
+        except ArtifactNotFoundError:
+            return None
+        except ValueError:
+            uri = named_uri(self._main.backend.uri(key), key)
+            raise ArtifactCorruptError(
+                f"The record of an erasure at {uri} is not what was written there, so nobody can "
+                "tell what has gone. Keep a copy of that object, remove it, and erase again."
+            ) from None
+
+    def write(self, record: ErasureRecord) -> None:
+        """Store the record, and a note in the other stores."""
+        self._put(self._main, record.to_bytes())
+        see = self._main.backend.uri(self._main.record_key(self._study))
+        for store in self._others:
+            self._put(store, json.dumps({"study": self._study.key, "see": see}).encode())
+
+    def remove(self) -> None:
+        """Remove the notes and then the record, at the end of the erasure."""
+        for store in (*self._others, self._main):
+            store.backend.delete(store.record_key(self._study))
+
+    def _put(self, store: StudyStore, data: bytes) -> None:
+        with store.backend.spool() as path:
+            spooled = spool(path, lambda file: file.write(data))
+            store.backend.put(spooled, store.record_key(self._study))
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a JSON value, whose keys are sorted."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

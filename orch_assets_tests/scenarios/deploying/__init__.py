@@ -1,0 +1,1 @@
+"""What `deploy/` has, as a service uses it."""
