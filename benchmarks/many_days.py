@@ -69,9 +69,7 @@ def _verdicts(found: dict[str, list[dict[str, float]]]) -> bool:
     for kind, lines in (("unchanged", unchanged), ("living", living)):
         for name in ("files", "manifests", "events"):
             ratio = mean(lines[-10:], name) / mean(lines[20:30], name)
-            # Each change of a table of which an old version stays leaves a place of 120 bytes.
-            bound = 1.25 if (kind, name) == ("living", "files") else 1.05
-            verdicts.append(verdict(f"{name}, last ten runs / runs 21-30, {kind}", ratio, bound))
+            verdicts.append(verdict(f"{name}, last ten runs / runs 21-30, {kind}", ratio, 1.05))
     return all(verdicts)
 
 

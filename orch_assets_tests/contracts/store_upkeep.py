@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores import ArtifactKind, PipelineStore, derived_from
 from orch_assets.stores.maintenance.upkeep_terms import Cutoffs, Freed, Neighbour
 from orch_assets.study import study_context
@@ -120,6 +122,35 @@ class UpkeepContract(StoreFixtures):
         marked = store.manifest("x", as_of="interim")
         assert [each.study for each in marked.publications] == ["1", "2", "3", "5"]
         assert_frame_equal(store.download("x", as_of="interim"), FRAME)
+
+    def test_places_of_removed_versions_go_and_moments_are_told_as_before(
+        self, temporary: Path, store: PipelineStore, objects: Objects
+    ) -> None:
+        """The third of ten versions is marked: its place stays, the next one, and both ends."""
+        published = []
+        for number in range(10):
+            published.append(store.publish_json(number, "x").sha256)
+            if number == 2:
+                store.mark("interim", {"x": published[-1]}, study="ONC-301")
+        moments = [each.publications[0].published_at for each in store.versions("x", kind=JSON)]
+        store.upkeep().run(everything_is_old(versions=True))
+        places = sorted(int(key[-9:]) for key in objects() if "/places/" in key)
+        assert places == [1, 3, 4, 10]
+        assert store.verify() == []
+        for number, moment in enumerate(moments):
+            if number in {2, 9}:
+                assert store.download_json("x", as_of=moment) == number
+                continue
+            with pytest.raises(ArtifactNotFoundError, match="removed"):
+                store.download_json("x", as_of=moment)
+        with pytest.raises(ArtifactNotFoundError, match="nothing had been published"):
+            store.download_json("x", as_of="2020-01-01T00:00:00Z")
+        store.publish_json(10, "x")
+        assert [each.publications[-1].number for each in store.versions("x", kind=JSON)] == [
+            3,
+            10,
+            11,
+        ]
 
     def test_what_killed_publications_left_behind_goes_when_it_is_old(
         self, temporary: Path, store: PipelineStore, objects: Objects, remove: Remove

@@ -182,15 +182,17 @@ def _redacted(version: str, manifests: Iterable[Manifest]) -> set[str]:
 
 
 def unused_places(objects: ArtifactObjects, versions: Collection[str]) -> list[int]:
-    """Return the places before all retained versions.
+    """Return the places of versions that don't stay.
 
     The first and the last one stay: they show that an artifact has been published before, and that
-    a number is taken. So do those in between, by which ``as_of`` finds its way.
+    a number is taken. So does the one after each version that stays: ``as_of`` reads from it until
+    when that version was current.
     """
     entries = [entry for sha256 in versions for entry in objects.manifests.get(sha256, ())]
     retained = {Place.of(entry.rpartition("/")[2]).number for entry in entries}
-    oldest = min({*retained, max(objects.places, default=0)})
-    return sorted(number for number in objects.places if 1 < number < oldest)
+    needed = retained | {number + 1 for number in retained}
+    last = max(objects.places, default=0)
+    return sorted(number for number in objects.places if 1 < number < last and number not in needed)
 
 
 def _is_young(manifest: Manifest, keep_days: float | None) -> bool:

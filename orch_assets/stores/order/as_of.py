@@ -58,8 +58,8 @@ class VersionsAtMoments:
         claims = _first_claims(entries)
         number, lowest = head.place.number, None
         while number:
-            claim = claims.get(number) or self._publisher.order.claim_at(keys, number)
-            if claim is None:  # retention removed this place and those before it
+            claim = self._claim_at_or_below(keys, number, claims)
+            if claim is None:
                 return self._before_retention(keys, moment, entries)
             if claim.place.moment <= moment:
                 return self._stored(keys, claim, moment, entries)
@@ -84,13 +84,30 @@ class VersionsAtMoments:
         found: list[Claim] = []
         place = head.place.number
         while place > number:
-            claim = claims.get(place) or self._publisher.order.claim_at(keys, place)
-            if claim is None:  # retention removed this place and those before it
+            claim = self._claim_at_or_below(keys, place, claims)
+            if claim is None or claim.place.number <= number:
                 break
             if claim.version in stored:
                 found.append(claim)
             place = claim.place.follows
         return found[::-1]
+
+    def _claim_at_or_below(
+        self, keys: ArtifactKeys, number: int, claims: Mapping[int, Claim]
+    ) -> Claim | None:
+        """Return the claim of a place; of one that retention removed, the next one below.
+
+        Retention keeps the place after each version that it keeps, so that one below is of a
+        version that it has removed. None if there is none but the first, which stays always.
+        """
+        claim = claims.get(number) or self._publisher.order.claim_at(keys, number)
+        if claim is not None:
+            return claim
+        below = {*claims, *self._publisher.order.claimed(keys)}
+        for each in sorted((each for each in below if 1 < each < number), reverse=True):
+            if found := claims.get(each) or self._publisher.order.claim_at(keys, each):
+                return found
+        return None
 
     def _stored(
         self, keys: ArtifactKeys, claim: Claim, moment: datetime, entries: Mapping[str, Claim]

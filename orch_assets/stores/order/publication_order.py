@@ -97,7 +97,7 @@ class PublicationOrder:
                 return name, head
             taken = number
             if attempt >= _TRIES or not head.stored:
-                taken = next(self._claimed(keys), number)
+                taken = next(self.claimed(keys), number)
             head = self.head(keys, deleted=True)
             number = max(head.place.number, taken) + 1
         raise AssertionError  # the loop has no other end
@@ -127,13 +127,13 @@ class PublicationOrder:
         with self._backend.spool() as path:
             return self._backend.put_new(spool(path, lambda file: file.write(data)), key)
 
-    def _claimed(self, keys: ArtifactKeys) -> Iterator[int]:
-        """Yield the numbers of all claims, from the newest."""
+    def claimed(self, keys: ArtifactKeys) -> Iterator[int]:
+        """Yield the numbers of all places that are stored, from the newest."""
         listed = self._backend.list(keys.places, hidden=True)
         yield from sorted((int(key.rpartition("/")[2]) for key in listed), reverse=True)
 
     def _deletion(self, keys: ArtifactKeys) -> Place:
-        for number in self._claimed(keys):
+        for number in self.claimed(keys):
             claim = self.claim_at(keys, number)
             if claim and claim.version == DELETED:
                 return claim.place
