@@ -7,9 +7,11 @@ test fails and shows which one.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,6 +123,11 @@ __all__ = [
     "store_batch",
     "tag_backfills",
 ]
+
+# The tags of the backfill that a request retries or resumes.
+_BACKFILL_TAGS: Final[ContextVar[Mapping[str, str] | None]] = ContextVar(
+    "backfill_tags", default=None
+)
 
 # Dagster's own storages, whose tables `store_batch` fills as they do. A subclass may do more for
 # each event, so it isn't one of them.
@@ -293,6 +300,42 @@ def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]
         return {**tags_of(context.instance, context.source)}
 
     WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[assignment, method-assign]
+    if "dagster_graphql" in sys.modules:  # as in a webserver; its import would cost others a second
+        _tag_old_backfills(viewer_tags)
+
+
+def _tag_old_backfills(viewer_tags: Callable[[Any], Mapping[str, str]]) -> None:
+    """Tag the backfills that are retried or resumed: Dagster lets them keep the tags of the old.
+
+    They must be tagged when they are stored. Later, the daemon may have submitted their first runs.
+    """
+    from dagster._core.instance.methods.scheduling_methods import SchedulingMethods
+    from dagster_graphql.implementation.execution import backfill as implementation
+    from dagster_graphql.schema.roots import mutation
+
+    def tagged(theirs: Callable[..., Any]) -> Callable[..., Any]:
+        def resolve(graphene_info: Any, *args: Any, **further: Any) -> Any:
+            token = _BACKFILL_TAGS.set(viewer_tags(graphene_info.context))
+            try:
+                return theirs(graphene_info, *args, **further)
+            finally:
+                _BACKFILL_TAGS.reset(token)
+
+        return resolve
+
+    def storing(theirs: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def store(instance: dg.DagsterInstance, backfill: Any) -> None:
+            tags = _BACKFILL_TAGS.get()
+            theirs(
+                instance, backfill._replace(tags={**backfill.tags, **tags}) if tags else backfill
+            )
+
+        return store
+
+    for name in ("retry_partition_backfill", "resume_partition_backfill"):
+        setattr(mutation, name, tagged(getattr(implementation, name)))
+    for name in ("add_backfill", "update_backfill"):
+        setattr(dg.DagsterInstance, name, storing(getattr(SchedulingMethods, name)))
 
 
 def insert_note(instance: dg.DagsterInstance, key: str, value: str) -> bool:

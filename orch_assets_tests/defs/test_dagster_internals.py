@@ -358,6 +358,7 @@ def test_a_backfill_has_the_tags_that_its_request_is_given(
     context_type = importlib.import_module("dagster._core.workspace.context")
     request_type = context_type.WorkspaceRequestContext
     monkeypatch.setattr(request_type, "get_viewer_tags", request_type.get_viewer_tags)
+    monkeypatch.delitem(sys.modules, "dagster_graphql", raising=False)  # as in the daemon
     internals.tag_backfills(lambda of, request: {"of": of.root_directory, "by": str(request)})
     with (
         temporary_instance() as real,

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.execution.api import execute_run
+from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.remote_origin import IN_PROCESS_NAME, InProcessCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -54,6 +55,16 @@ BACKFILL = """
 mutation ($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+RETRY_BACKFILL = """
+mutation ($params: ReexecutionParams!) {
+  reexecutePartitionBackfill(reexecutionParams: $params) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+RESUME_BACKFILL = """
+mutation ($backfill: String!) {
+  resumePartitionBackfill(backfillId: $backfill) {
+    __typename ... on PythonError { message } } }
 """
 
 
@@ -248,16 +259,26 @@ def test_a_run_that_another_executes_again_has_the_other(real, proxy):
     assert users(run_of(real, again["launchRunReexecution"])) == ["bob@site.example"] * 2
 
 
-def test_a_backfill_has_the_user(real, proxy, home, monkeypatch):
-    """So its runs, which the daemon submits, who sees no request."""
+def requested(real, answer):
+    """Return the backfill that an answer is about, as it was stored before any daemon saw it."""
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+    return real.get_backfill(answer["backfillId"])
+
+
+def backfilled(real, proxy, user):
+    """Return the backfill that a user launches, who claims to be another."""
     params = {
         "assetSelection": [{"path": ["table"]}],
         "partitionNames": ["S1"],
         "tags": as_list(FORGED_TAGS),
     }
-    answer = proxy.query("ann", BACKFILL, FORGED, params=params)["launchPartitionBackfill"]
-    assert answer["__typename"] == "LaunchBackfillSuccess", answer
-    backfill = real.get_backfill(answer["backfillId"])
+    answer = proxy.query(user, BACKFILL, FORGED, params=params)["launchPartitionBackfill"]
+    return requested(real, answer)
+
+
+def test_a_backfill_has_the_user(real, proxy, home, monkeypatch):
+    """So its runs, which the daemon submits, who sees no request."""
+    backfill = backfilled(real, proxy, "ann")
     assert users(backfill) == ["ann", "ann"]
     assert backfill.user == "ann"  # as the UI shows it
     monkeypatch.setenv("ORCH_STORE", home.environment["ORCH_STORE"])
@@ -269,6 +290,32 @@ def test_a_backfill_has_the_user(real, proxy, home, monkeypatch):
             assert failure is None
     (run,) = real.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id}))
     assert users(run) == ["ann", "ann"]
+
+
+@pytest.mark.parametrize("strategy", ["ALL_STEPS", "FROM_FAILURE"])
+def test_a_backfill_that_another_retries_has_the_other(real, proxy, strategy):
+    """The new backfill only: who launched the old one is as true as before."""
+    old = backfilled(real, proxy, "ann")
+    real.update_backfill(old.with_status(BulkActionStatus.FAILED))
+    params = {"parentRunId": old.backfill_id, "strategy": strategy}
+    answer = proxy.query("bob@site.example", RETRY_BACKFILL, FORGED, params=params)
+    new = requested(real, answer["reexecutePartitionBackfill"])
+    assert new.tags["dagster/parent_backfill_id"] == old.backfill_id
+    assert users(new) == ["bob@site.example"] * 2
+    assert users(real.get_backfill(old.backfill_id)) == ["ann", "ann"]
+    real.update_backfill(new.with_status(BulkActionStatus.CANCELED))
+
+
+def test_a_backfill_that_another_resumes_has_the_other(real, proxy):
+    """As have all runs from then on."""
+    old = backfilled(real, proxy, "ann")
+    real.update_backfill(old.with_status(BulkActionStatus.FAILED))
+    answer = proxy.query("bob@site.example", RESUME_BACKFILL, FORGED, backfill=old.backfill_id)
+    assert answer["resumePartitionBackfill"]["__typename"] == "ResumeBackfillSuccess", answer
+    resumed = real.get_backfill(old.backfill_id)
+    assert resumed.status == BulkActionStatus.REQUESTED
+    assert users(resumed) == ["bob@site.example"] * 2
+    real.update_backfill(resumed.with_status(BulkActionStatus.CANCELED))
 
 
 def test_what_the_daemon_submits_keeps_its_user(real, home, monkeypatch):
