@@ -53,12 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Answer ``--numprocesses auto``: three workers for two processors.
+    """Answer ``--numprocesses auto``: two workers more than there are processors.
 
-    A third of a worker's time passes while processes start and stop, requests are repeated and
+    Half of a worker's time passes while processes start and stop, requests are repeated and
     timeouts end.
     """
-    return max(2, len(os.sched_getaffinity(0)) * 3 // 2)
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.fixture(autouse=True)
