@@ -1,15 +1,13 @@
 """The page about reading exported tables: each block runs on an export, in its tool."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 
 import duckdb
 import pytest
 
-from orch_assets_tests.test_documents import BLOCKS, READING, ROOT, in_bash
+from orch_assets_tests.test_documents import BLOCKS, READING, in_bash
 
 PAGE = [block for block in BLOCKS if block.page == READING]
 RUN = [block for block in PAGE if block.language in ("python", "r", "sql")]
@@ -36,11 +34,10 @@ def exported(tmp_path_factory):
     return folder
 
 
-def said_by(program, folder):
+def said_by_r(code, folder):
     return subprocess.run(
-        program,
+        ["Rscript", "-e", code],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
         capture_output=True,
         text=True,
@@ -58,16 +55,17 @@ def said_by_sql(code, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)
-def test_a_block_prints_what_the_page_shows(block, exported, monkeypatch):
+def test_a_block_prints_what_the_page_shows(block, exported, monkeypatch, forked):
     assert block.output
     if block.language == "sql":
         assert said_by_sql(block.code, exported, monkeypatch) == block.output
     elif block.language == "python":
-        assert said_by([sys.executable, "-c", block.code], exported) == block.output
+        done = forked.run(block.code, folder=exported)
+        assert (done.returncode, done.stdout) == (0, block.output), done.stderr
     elif shutil.which("Rscript") is None:
         pytest.skip("R is not here: install r-base-core and r-cran-foreign")
     else:
-        assert said_by(["Rscript", "-e", block.code], exported) == block.output
+        assert said_by_r(block.code, exported) == block.output
 
 
 def test_the_page_marks_each_block_that_is_not_run():
