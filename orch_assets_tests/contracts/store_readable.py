@@ -143,7 +143,7 @@ class ReadableContract(StoreFixtures):
         (problem,) = store.verify()
         assert problem.uri.endswith(key)
         assert damage in problem.problem
-        assert f"restore version {published.sha256}" in problem.problem
+        assert f"Restore version {published.sha256}" in problem.problem
         store.restore(SET, published.sha256, kind=ArtifactKind.SET)
         assert copies(objects) == data
         assert store.verify() == []
