@@ -8,6 +8,7 @@ requests holds nothing, and its thread sleeps.
 import atexit
 import contextlib
 import logging
+import math
 import os
 import secrets
 import threading
@@ -37,6 +38,8 @@ _RETURN_SECONDS: Final = 2 * _RETRY_SECONDS
 # A connection is closed that nobody needs.
 _IDLE_SECONDS: Final = 10.0
 _CLOSING_SECONDS: Final = 2.0
+# Somebody is told of a process that waits so long for a slot; longer, if slots are few.
+_STARVED_SECONDS: Final = 30.0
 
 _log = logging.getLogger("orch_assets.imednet")
 
@@ -68,6 +71,7 @@ class SlotDivision:
         self._resting: float | None = None
         self._lost = self._closed = False
         self._careful_until = 0.0
+        self._fed_at: float | None = None  # when it last held a slot, or began to want one
         self._wanted = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -151,6 +155,7 @@ class SlotDivision:
         used = self._limiter.lower(share)
         held = slots.hold(max(used, share), total)
         self._limiter.allot(held, total, began + slots.lease_seconds)
+        self._note_starving(held, began, _STARVED_SECONDS * max(1.0, len(members) / total))
         return _MISSING_SECONDS if held < min(share, demand) else _ROUND_SECONDS
 
     def _members(self, seen: SeenMembers, own: Member) -> dict[str, Member]:
@@ -170,6 +175,7 @@ class SlotDivision:
 
     def _rest(self) -> float | None:
         """Hold nothing; close what nobody has needed for a while."""
+        self._fed_at = None
         if self._limiter.lower(0):
             return 0.0  # a request has begun meanwhile
         if self._slots is None:
@@ -226,6 +232,19 @@ class SlotDivision:
         if self._lost:
             self._lost, self._careful_until = False, now + _RETURN_SECONDS
             self._say(logging.INFO, f"The account's request limit is shared again: {self._place}.")
+
+    def _note_starving(self, held: int, now: float, patience: float) -> None:
+        if held or self._fed_at is None:
+            self._fed_at = now
+        elif now - self._fed_at > patience:
+            self._fed_at = math.inf  # said once, until it holds one again
+            self._say(
+                logging.WARNING,
+                f"This process has waited {patience:.0f} s for a slot of the account's request "
+                f"limit: other processes hold all ({self._place}). Their requests take long, or "
+                "one of them is suspended: end or continue that one. "
+                "docs/explanation/request-limit.md says how to find it.",
+            )
 
     def _say(self, level: int, text: str) -> None:
         # In a run, Dagster stores what is logged, perhaps in the database that can't be reached.

@@ -224,19 +224,18 @@ class Noticeboard:
     """A place with a clock that a test sets, and the texts that it gives."""
 
     lease_seconds = float("inf")
-    processes = 1
 
     def __init__(self) -> None:
-        self.now = 1e9
+        self.now, self.processes = 1e9, 1
         self.texts: dict[str, str] = {}
-        self.rounds = 0
+        self.rounds, self.running_seconds = 0, float("inf")
 
     def open(self, account: str, name: str) -> HeldSlots:
         return self
 
     def publish(self, text: str | None) -> SeenMembers:
         self.rounds += 1
-        return SeenMembers(self.now, self.texts)
+        return SeenMembers(self.now, self.texts, self.running_seconds)
 
     def hold(self, count: int, most: int) -> int:
         return min(count, most)
@@ -245,6 +244,39 @@ class Noticeboard:
         """Nothing is open."""
 
     abandon = close
+
+
+def test_a_place_that_has_just_started_gives_the_fallback_share_at_first(share: Share) -> None:
+    """Others' requests that held slots before may still be in flight."""
+    place = Noticeboard()
+    place.processes, place.running_seconds = 4, 3.9
+    limiter = share(place)
+    with limiter.slot():
+        assert limiter.limit == 2
+        place.running_seconds = 4.0
+        until(lambda: limiter.limit == MAXIMUM)
+
+
+def test_a_process_that_others_let_starve_says_so_once(
+    share: Share,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of one that is suspended, and holds all slots."""
+    monkeypatch.setattr("orch_assets.imednet.request_limits.slot_division._STARVED_SECONDS", 0.5)
+    suspended, limiter = FileSlots(tmp_path).open(ACCOUNT, "another0"), share()
+    suspended.publish(Member(8, MAXIMUM, Narrowing(0, 0, 8, 0)).as_text())
+    assert suspended.hold(MAXIMUM, MAXIMUM) == MAXIMUM
+    waiting = threading.Thread(target=lambda: limiter.slot().__enter__())
+    waiting.start()
+    until(lambda: caplog.records)
+    time.sleep(1.0)
+    suspended.close()
+    waiting.join(20)
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"other processes hold all (files in {tmp_path}/request_limits)" in record.message
 
 
 def test_a_clock_that_is_set_back_prolongs_no_retry_after(share: Share) -> None:

@@ -215,13 +215,16 @@ def test_a_fork_while_a_slot_is_locked_keeps_none(
     thread = threading.Thread(target=first.hold, args=(1, 1))
     thread.start()
     is_locked.wait(20)
+    read, written = os.pipe()
     child = os.fork()
     if not child:  # pragma: no cover - another process
         first.abandon()
+        os.write(written, b"x")
         signal.pause()
         os._exit(0)
     is_forked.set()
     thread.join(20)
+    os.read(read, 1)
     try:
         assert second.hold(1, 1) == 0
         assert first.hold(0, 1) == 0
@@ -230,6 +233,8 @@ def test_a_fork_while_a_slot_is_locked_keeps_none(
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         second.close()
+        os.close(read)
+        os.close(written)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
