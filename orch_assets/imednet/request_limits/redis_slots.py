@@ -25,6 +25,10 @@ local found = {}
 local raw = redis.call('HGETALL', KEYS[1])
 for i = 1, #raw, 2 do
     local ends, held, text = string.match(raw[i + 1], '^(%S+) (%d+) (.*)$')
+    if tonumber(ends) > now + ARGV[2] then -- the clock was set back
+        ends = string.format('%.3f', now + ARGV[2])
+        redis.call('HSET', KEYS[1], raw[i], ends .. ' ' .. held .. ' ' .. text)
+    end
     if tonumber(ends) > now then
         found[raw[i]] = {held = tonumber(held), text = text}
     else

@@ -279,6 +279,21 @@ def test_a_lease_in_redis_ends_by_itself(redis_url: str, monkeypatch: pytest.Mon
     second.close()
 
 
+def test_a_lease_in_redis_ends_although_the_clock_was_set_back(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orch_assets.imednet.request_limits.redis_slots._LEASE_SECONDS", 0.5)
+    dead_until = f"{time.time() + 3600:.3f}"
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("orch-assets:request-slots:back", "dead0000", f"{dead_until} 8 1 8")
+    slots = RedisSlots(redis_url).open("back", "first000")
+    assert slots.publish("1 8").texts == {"dead0000": "1 8"}
+    assert slots.hold(8, 8) == 0
+    until(lambda: slots.publish("1 8").texts == {})
+    assert slots.hold(8, 8) == 8
+    slots.close()
+
+
 def test_after_an_error_the_lease_in_redis_stays(redis_url: str) -> None:
     """Requests that use it may still be in flight."""
     first = RedisSlots(redis_url).open("error", "first000")
