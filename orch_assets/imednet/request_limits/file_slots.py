@@ -1,23 +1,34 @@
 """Slots as locks on files: for processes of one machine.
 
 The kernel drops a lock when its process ends, however it ends. A descriptor that a child inherits
-by a fork shares the lock, so the child closes it. Files are never removed, so that nobody locks one
-that others no longer see: a file without a lock counts for nothing.
+by a fork shares the lock, so the child closes it; no fork happens while a lock is being taken.
+Files are never removed, so that nobody locks one that others no longer see: a file without a lock
+counts for nothing.
 """
 
+import contextlib
 import fcntl
 import itertools
 import os
-import time
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from orch_assets.imednet.request_limits.slot_places import DEFAULT_PROCESSES, SeenMembers
+from orch_assets.imednet.request_limits.slot_places import (
+    DEFAULT_PROCESSES,
+    SeenMembers,
+    usable_slots,
+)
+from orch_assets.imednet.request_limits.uptime import uptime
 
 _FOLDER: Final = "request_limits"
 _MEMBER: Final = "member-"
+_SLOT: Final = "slot-"
 _TEXT_BYTES: Final = 64
+
+# Held while a descriptor is open that a forked child wouldn't know, and during a fork.
+_changing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -50,39 +61,37 @@ class LockedFiles:
     lease_seconds: ClassVar[float] = float("inf")
 
     def __init__(self, folder: Path, name: str) -> None:
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
         self._folder = folder
+        self._make(folder.parent)
+        self._make(folder)
         self._name = name
         self._own: int | None = None
         self._held: dict[int, int] = {}
 
     def publish(self, text: str | None) -> SeenMembers:
         """Write this process's file; return what the files of living processes say."""
-        if text is None:
-            self._withdraw()
-        else:
-            self._write(text)
-        # The clock counts since the machine started, for all its processes alike.
-        return SeenMembers(time.monotonic(), self._others())
+        with _changing:
+            if text is None:
+                self._withdraw()
+            else:
+                self._write(text)
+            return SeenMembers(uptime(), self._others())
 
     def hold(self, count: int, most: int) -> int:
         """Unlock the last slots, or lock free ones, to hold a number of them."""
-        for slot in [slot for slot, file in self._held.items() if not os.fstat(file).st_nlink]:
-            os.close(self._held.pop(slot))  # somebody removed the file: others can't see its lock
-        for slot in sorted(self._held, reverse=True)[: max(0, len(self._held) - count)]:
-            os.close(self._held.pop(slot))
-        for slot in range(most):
-            if len(self._held) >= count:
-                break
-            if slot not in self._held and (file := self._lock(f"slot-{slot}")) is not None:
-                self._held[slot] = file
-        return len(self._held)
+        with _changing:
+            for slot in [slot for slot, file in self._held.items() if not os.fstat(file).st_nlink]:
+                os.close(self._held.pop(slot))  # somebody removed it: others can't see its lock
+            for slot in sorted(self._held, reverse=True)[: max(0, len(self._held) - count)]:
+                os.close(self._held.pop(slot))
+            if len(self._held) < count:
+                self._take(count, most)
+            return len(self._held)
 
     def close(self) -> None:
         """Unlock all files."""
-        self._withdraw()
-        self.abandon()
+        with _changing:
+            self.abandon()
 
     def abandon(self) -> None:
         """Close the inherited files. Their locks are the parent's, and stay."""
@@ -91,9 +100,50 @@ class LockedFiles:
         for file in files:
             os.close(file)
 
+    def _take(self, count: int, most: int) -> None:
+        for slot in range(usable_slots(most, self._locked_slots())):
+            if slot not in self._held and (file := self._lock(f"{_SLOT}{slot}")) is not None:
+                self._held[slot] = file
+            if len(self._held) >= count:
+                break
+
+    def _locked_slots(self) -> set[int]:
+        texts = [entry.removeprefix(_SLOT) for entry in self._entries(_SLOT)]
+        numbers = {int(text) for text in texts if text.isdecimal()}
+        return {n for n in numbers if n in self._held or self._is_locked(f"{_SLOT}{n}")}
+
+    def _make(self, folder: Path) -> None:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            if (owner := self._owner()) is not None:
+                os.chown(folder, *owner, follow_symlinks=False)
+
+    def _open(self, name: str) -> int:
+        path = self._folder / name
+        how = os.O_RDWR | os.O_NOFOLLOW
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, how)
+        try:
+            file = os.open(path, how | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:  # another process has made it meanwhile
+            return os.open(path, how)
+        if (owner := self._owner()) is not None:
+            os.fchown(file, *owner)
+        return file
+
+    def _owner(self) -> tuple[int, int] | None:
+        """Return whose root's files are to be: the others of the account must be able to lock them.
+
+        None for another user, who can't give files away.
+        """
+        if os.geteuid():
+            return None
+        home = self._folder.parent.parent.stat()
+        return home.st_uid, home.st_gid
+
     def _lock(self, name: str) -> int | None:
         """Lock a file; return None if another process has locked it."""
-        file = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        file = self._open(name)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -110,6 +160,8 @@ class LockedFiles:
         numbers = itertools.count()
         while self._own is None:
             self._own = self._lock(f"{_MEMBER}{next(numbers)}")
+            if self._own is not None:
+                os.ftruncate(self._own, 0)  # a dead process wrote it
         # In one piece, so that nobody reads half of it.
         os.pwrite(self._own, f"{self._name} {text}".ljust(_TEXT_BYTES).encode(), 0)
 
@@ -120,21 +172,38 @@ class LockedFiles:
 
     def _others(self) -> dict[str, str]:
         found = {}
-        for entry in os.listdir(self._folder):  # noqa: PTH208 - pathlib makes an object of each
-            if entry.startswith(_MEMBER):
-                name, _, text = self._text_of(entry).partition(" ")
-                if name not in ("", self._name):
-                    found[name] = text
+        for entry in self._entries(_MEMBER):
+            name, _, text = self._text_of(entry).partition(" ")
+            if name not in ("", self._name):
+                found[name] = text
         return found
 
-    def _text_of(self, entry: str) -> str:
-        """Return what a living process wrote; empty if it is dead."""
+    def _entries(self, prefix: str) -> list[str]:
+        entries = os.listdir(self._folder)  # noqa: PTH208 - pathlib makes an object of each
+        return [entry for entry in entries if entry.startswith(prefix)]
+
+    def _is_locked(self, entry: str) -> bool:
+        """Return whether a living process has locked a file."""
         file = os.open(self._folder / entry, os.O_RDWR)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return os.pread(file, _TEXT_BYTES, 0).decode("ascii", "replace").strip()
+            return True
         else:
-            return ""
+            return False
         finally:
             os.close(file)
+
+    def _text_of(self, entry: str) -> str:
+        """Return what a living process wrote; empty if it is dead."""
+        if not self._is_locked(entry):
+            return ""
+        return (self._folder / entry).read_bytes()[:_TEXT_BYTES].decode("ascii", "replace").strip()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_changing.acquire,
+        after_in_parent=_changing.release,
+        after_in_child=_changing.release,
+    )

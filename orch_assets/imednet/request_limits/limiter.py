@@ -13,12 +13,12 @@ import contextlib
 import math
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from orch_assets.imednet.request_limits.slot_members import Narrowing
+from orch_assets.imednet.request_limits.uptime import uptime
 from orch_assets.imednet.settings import DEFAULT_MAX_REQUESTS
 
 _NARROWING = 0.8
@@ -26,6 +26,8 @@ _NARROWING = 0.8
 # 30 keep the share of refused requests under 4 %; a larger number would delay widening.
 _PROBE_AFTER = 30
 _NEVER = sys.maxsize
+# Of two refusals within this time, the one that narrowed the limit further counts.
+_GENERATION_SECONDS = 5.0
 
 # How often a waiting request checks whether it was abandoned.
 _CHECK_SECONDS = 0.5
@@ -66,14 +68,14 @@ class RequestLimiter:
 
     Args:
         maximum: The upper bound of the limit.
-        clock: A monotonic clock in seconds; ``time.monotonic`` except in tests.
+        clock: A clock in seconds that is never set; the machine's uptime except in tests.
     """
 
     def __init__(
         self,
         maximum: int = DEFAULT_MAX_REQUESTS,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = uptime,
     ) -> None:
         self._clock = clock
         self._maximum = maximum
@@ -82,8 +84,9 @@ class RequestLimiter:
         self._refused_at = _NEVER
         self._refusals = 0
         self._successes = 0
-        self._generation = 0
+        self._generation = self._earlier_generation = 0
         self._widenings = 0
+        self._common_offset = 0.0
         self._division: Division | None = None
         self._forget_requests()
 
@@ -188,15 +191,23 @@ class RequestLimiter:
         self._held_until = max(self._held_until, self._own_hold)
         self._successes = 0
         if slot.generation == self._generation:
-            self._generation += 1
+            self._enter(self._next_generation())
             self._refusals = self._widenings = 0
             self._refused_at = min(self._limit, self._maximum, self._total)
-        elif slot.generation < self._generation - 1:
+        elif slot.generation < self._earlier_generation:
             return  # sent before the last two narrowings
         # Each refused request that was sent under the same limit was one too many.
         self._refusals += 1
         narrowed = min(int(self._refused_at * _NARROWING), self._refused_at - self._refusals)
         self._limit = max(1, min(self._limit, narrowed))
+
+    def _next_generation(self) -> int:
+        """Return a number above the last that orders the refusals of all processes by time."""
+        now = self._clock() + self._common_offset
+        return max(self._generation + 1, int(now // _GENERATION_SECONDS))
+
+    def _enter(self, generation: int) -> None:
+        self._earlier_generation, self._generation = self._generation, generation
 
     def _widen(self, slot: Slot) -> None:
         if self._limit >= self._maximum or slot.generation != self._generation:
@@ -239,24 +250,32 @@ class RequestLimiter:
         return bool(self._in_flight or self._waiting)
 
     def narrowing(self) -> tuple[Narrowing, float]:
-        """Return how far the account's limit is narrowed, and when a ``Retry-After`` ends.
+        """Return how far the account's limit is narrowed, and what remains of a ``Retry-After``.
 
         Only of answers to this process: of others' that are passed on, none would end.
         """
         with self._lock:
             refused_at = 0 if self._refused_at == _NEVER else self._refused_at
             narrowing = Narrowing(self._generation, self._widenings, self._limit, refused_at)
-            return narrowing, self._own_hold
+            return narrowing, max(0.0, self._own_hold - self._clock())
 
-    def adopt(self, narrowing: Narrowing, held_until: float) -> None:
-        """Follow what another process learned of the account's limit, if it is newer."""
+    def adopt(self, narrowing: Narrowing, held_until: float, common_offset: float) -> None:
+        """Follow what another process learned of the account's limit, if it is newer.
+
+        Args:
+            narrowing: The newest of all processes.
+            held_until: When a ``Retry-After`` ends, by this process's clock.
+            common_offset: What to add to this process's clock for the one that all share.
+        """
         with self._lock:
+            self._common_offset = common_offset
             self._held_until = max(self._held_until, held_until)
             own = Narrowing(self._generation, self._widenings, self._limit, 0)
             if narrowing.generation and narrowing.is_newer_than(own):
                 if narrowing.generation > self._generation:
                     self._refusals = 0
-                self._generation, self._widenings = narrowing.generation, narrowing.widenings
+                    self._enter(narrowing.generation)
+                self._widenings = narrowing.widenings
                 self._limit, self._successes = narrowing.limit, 0
                 self._refused_at = narrowing.refused_at or _NEVER
             self._wake_next()

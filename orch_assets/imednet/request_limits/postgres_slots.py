@@ -16,6 +16,7 @@ from orch_assets.imednet.request_limits.slot_places import (
     DEFAULT_PROCESSES,
     SeenMembers,
     UnfitPlaceError,
+    usable_slots,
 )
 
 _POOLED: Final = (
@@ -24,15 +25,25 @@ _POOLED: Final = (
     "postgresql://…, or redis://…."
 )
 
-# The server notices within about 15 s that a machine is gone; that a process is, at once.
+# The server notices within about 15 s that a machine is gone; that a process is, at once. The last
+# one is for an answer that the machine hasn't acknowledged: keepalives don't count then.
 _KEEPALIVE: Final = """
 SELECT set_config('tcp_keepalives_idle', '5', false),
        set_config('tcp_keepalives_interval', '3', false),
-       set_config('tcp_keepalives_count', '3', false)
+       set_config('tcp_keepalives_count', '3', false),
+       set_config('tcp_user_timeout', '15000', false)
+"""
+# A process that connects again would compete with its own session, if the server still has it.
+_END_EARLIER: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+      AND starts_with(application_name, %s)
 """
 _PUBLISH: Final = "SELECT set_config('application_name', %s, false)"
 _SEE: Final = """
-SELECT extract(epoch FROM clock_timestamp())::float8, pg_backend_pid(),
+SELECT extract(epoch FROM clock_timestamp())::float8,
+       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8,
+       pg_backend_pid(),
        ARRAY(SELECT application_name FROM pg_stat_activity
              WHERE datname = current_database() AND starts_with(application_name, %s)),
        ARRAY(SELECT objid::int4 FROM pg_locks WHERE pid = pg_backend_pid() AND {ours}),
@@ -75,10 +86,10 @@ class PostgresSlots:
         try:
             self._refuse_pool(connection)
             connection.ask(_KEEPALIVE)
+            return AdvisoryLocks(connection, account, name)
         except BaseException:
             connection.close()
             raise
-        return AdvisoryLocks(connection, account, name)
 
     def _refuse_pool(self, connection: PostgresConnection) -> None:
         if not connection.is_behind_proxy():
@@ -107,7 +118,8 @@ def pools_transactions(first: PostgresConnection, second: PostgresConnection) ->
 class AdvisoryLocks:
     """The slots of an account in a database."""
 
-    lease_seconds: ClassVar[float] = float("inf")
+    # Shorter than the server needs to notice that a machine is gone: it may only have slept.
+    lease_seconds: ClassVar[float] = 8.0
 
     def __init__(self, connection: PostgresConnection, account: str, name: str) -> None:
         self._connection = connection
@@ -117,6 +129,7 @@ class AdvisoryLocks:
         self._class = int(account[:8], 16)
         self._held: set[int] = set()
         self._taken: set[int] = set()
+        connection.ask(_END_EARLIER, f"{self._title}{name} ")
 
     def publish(self, text: str | None) -> SeenMembers:
         """Name the session; return the names of the others.
@@ -126,13 +139,13 @@ class AdvisoryLocks:
         """
         name = "orch-assets" if text is None else f"{self._title}{self._name} {text}"
         self._connection.ask(_PUBLISH, name)
-        [(now, session, titles, held, taken)] = self._connection.ask(
+        [(now, running, session, titles, held, taken)] = self._connection.ask(
             _SEE.format(ours=_OURS), self._title, self._class, self._class
         )
         if session != self._session or set(held) != self._held:
             raise UnfitPlaceError(_POOLED)
         self._taken = set(taken)
-        return SeenMembers(float(now), self._texts(titles))
+        return SeenMembers(float(now), self._texts(titles), float(running))
 
     def hold(self, count: int, most: int) -> int:
         """Unlock the last slots, or lock free ones, to hold a number of them."""
@@ -141,9 +154,9 @@ class AdvisoryLocks:
             self._held -= set(surplus)
             self._connection.ask(_GIVE, self._key, surplus)
         taken = self._taken | self._held  # a session may lock its own again, and again
-        free = [slot for slot in range(most) if slot not in taken]
+        free = [slot for slot in range(usable_slots(most, taken)) if slot not in taken]
         random.shuffle(free)  # others look for slots at the same time
-        wanted = free[: max(0, min(count - len(self._held), most - len(taken)))]
+        wanted = free[: max(0, count - len(self._held))]
         if wanted:
             answers = self._connection.ask(_TAKE, self._key, wanted)
             self._held |= {slot for slot, is_locked in answers if is_locked}

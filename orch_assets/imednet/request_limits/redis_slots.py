@@ -25,6 +25,10 @@ local found = {}
 local raw = redis.call('HGETALL', KEYS[1])
 for i = 1, #raw, 2 do
     local ends, held, text = string.match(raw[i + 1], '^(%S+) (%d+) (.*)$')
+    if tonumber(ends) > now + ARGV[2] then -- the clock was set back
+        ends = string.format('%.3f', now + ARGV[2])
+        redis.call('HSET', KEYS[1], raw[i], ends .. ' ' .. held .. ' ' .. text)
+    end
     if tonumber(ends) > now then
         found[raw[i]] = {held = tonumber(held), text = text}
     else
@@ -42,7 +46,10 @@ _PUBLISH: Final = (
     _MEMBERS
     + """
 store(mine and mine.held or 0, ARGV[3])
-local answer = {string.format('%.3f', now)}
+-- The answer is an error if this user may not ask.
+local info = redis.pcall('INFO', 'server')
+local running = type(info) == 'string' and string.match(info, 'uptime_in_seconds:(%d+)') or 'inf'
+local answer = {string.format('%.3f', now), running}
 for name, each in pairs(found) do
     if name ~= ARGV[1] and each.text ~= '' then
         table.insert(answer, name)
@@ -122,22 +129,26 @@ class RedisLeases:
         self._client = client
         self._key = key
         self._name = name
+        self._is_lost = False
 
     def publish(self, text: str | None) -> SeenMembers:
         """Renew this process's lease; return what all processes with a lease publish."""
-        now, *rest = self._run(_PUBLISH, text or "")
+        now, running, *rest = self._run(_PUBLISH, text or "")
         if text is None:
             self._client.hdel(self._key, self._name)
-        return SeenMembers(float(now), dict(zip(rest[::2], rest[1::2], strict=True)))
+        return SeenMembers(
+            float(now), dict(zip(rest[::2], rest[1::2], strict=True)), float(running)
+        )
 
     def hold(self, count: int, most: int) -> int:
         """Change the number of leased slots."""
         return int(self._run(_HOLD, count, most))
 
     def close(self) -> None:
-        """End the lease."""
+        """End the lease; after an error it ends by itself, as requests may still be in flight."""
         try:
-            self._client.hdel(self._key, self._name)
+            if not self._is_lost:
+                self._client.hdel(self._key, self._name)
         finally:
             self._client.close()
 
@@ -145,4 +156,7 @@ class RedisLeases:
         """Forget the client: redis closes no socket that another process opened."""
 
     def _run(self, script: str, *arguments: object) -> Any:
-        return self._client.eval(script, 1, self._key, self._name, _LEASE_SECONDS, *arguments)
+        self._is_lost = True
+        answer = self._client.eval(script, 1, self._key, self._name, _LEASE_SECONDS, *arguments)
+        self._is_lost = False
+        return answer

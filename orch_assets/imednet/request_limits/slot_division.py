@@ -8,6 +8,7 @@ requests holds nothing, and its thread sleeps.
 import atexit
 import contextlib
 import logging
+import math
 import os
 import secrets
 import threading
@@ -23,6 +24,7 @@ from orch_assets.imednet.request_limits.slot_places import (
     SlotPlace,
     UnfitPlaceError,
 )
+from orch_assets.imednet.request_limits.uptime import uptime
 
 _ROUND_SECONDS: Final = 0.5
 # Another process gives a slot back when its request ends: look for it more often.
@@ -30,11 +32,14 @@ _MISSING_SECONDS: Final = 0.1
 _LEAST_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 2.0
 _UNFIT_SECONDS: Final = 60.0
-# After an outage, the others may still use their fallback shares for as long as this.
+# After an outage, the others may still use their fallback shares for as long as this; after a start
+# of the place, requests that held slots before it may still be in flight.
 _RETURN_SECONDS: Final = 2 * _RETRY_SECONDS
 # A connection is closed that nobody needs.
 _IDLE_SECONDS: Final = 10.0
 _CLOSING_SECONDS: Final = 2.0
+# Somebody is told of a process that waits so long for a slot; longer, if slots are few.
+_STARVED_SECONDS: Final = 30.0
 
 _log = logging.getLogger("orch_assets.imednet")
 
@@ -62,10 +67,11 @@ class SlotDivision:
         self._name = secrets.token_hex(4)
         self._opened: SlotPlace | None = None
         self._slots = None
-        self._offset = 0.0  # of the common clock
+        self._heard: dict[str, tuple[str, float]] = {}
         self._resting: float | None = None
         self._lost = self._closed = False
         self._careful_until = 0.0
+        self._fed_at: float | None = None  # when it last held a slot, or began to want one
         self._wanted = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -112,9 +118,9 @@ class SlotDivision:
         while not self._closed:
             self._wanted.wait(pause)
             self._wanted.clear()
-            began = time.monotonic()
+            began = uptime()
             pause = self._round()
-            time.sleep(max(0.0, began + _LEAST_SECONDS - time.monotonic()))
+            time.sleep(max(0.0, began + _LEAST_SECONDS - uptime()))
         self._close_slots()
         # Who still sends requests while the process ends must not wait for ever.
         self._use_fallback()
@@ -136,45 +142,49 @@ class SlotDivision:
             return seconds if demand else None
 
     def _divide(self, demand: int) -> float:
-        began = time.monotonic()
+        began = uptime()
         slots = self._open()
-        narrowing, held_until = self._limiter.narrowing()
-        held_until = held_until + self._offset if held_until > began else 0.0
-        own = Member(demand, self._limiter.maximum, narrowing, held_until)
+        own = Member(demand, self._limiter.maximum, *self._limiter.narrowing())
         seen = slots.publish(own.as_text())
         members = self._members(seen, own)
         total, share = slots_of(members.values()), share_of(self._name, members, seen.now)
         self._note_return(began)
-        if began < self._careful_until:
+        has_just_started = 0 <= seen.running_seconds < _RETURN_SECONDS
+        if began < self._careful_until or has_just_started:
             share = min(share, self._fallback_share)
         used = self._limiter.lower(share)
         held = slots.hold(max(used, share), total)
         self._limiter.allot(held, total, began + slots.lease_seconds)
+        self._note_starving(held, began, _STARVED_SECONDS * max(1.0, len(members) / total))
         return _MISSING_SECONDS if held < min(share, demand) else _ROUND_SECONDS
 
     def _members(self, seen: SeenMembers, own: Member) -> dict[str, Member]:
         """Return all members, after following what they have learned of the limit."""
-        self._offset = seen.now - time.monotonic()
-        read = {name: Member.read(text) for name, text in seen.texts.items()}
-        members = {name: member for name, member in read.items() if member is not None}
-        members[self._name] = own
-        last = max(member.held_until for member in members.values())
-        self._limiter.adopt(newest(members.values()), last - self._offset if last else 0.0)
+        now, heard, held_until = uptime(), self._heard, float("-inf")
+        self._heard, members = {}, {self._name: own}
+        for name, text in seen.texts.items():
+            # A suspended process repeats its text, so what remains counts from the first time.
+            told, since = heard.get(name, ("", now))
+            self._heard[name] = text, since if told == text else now
+            member = Member.read(text)
+            if member is not None:
+                members[name] = member
+                held_until = max(held_until, self._heard[name][1] + member.held_seconds)
+        self._limiter.adopt(newest(members.values()), held_until, seen.now - now)
         return members
 
     def _rest(self) -> float | None:
         """Hold nothing; close what nobody has needed for a while."""
-        if self._slots is None:
-            if not self._lost:  # after an outage, the next requests begin with the fallback
-                self._limiter.lower(0)
-            return None
+        self._fed_at = None
         if self._limiter.lower(0):
             return 0.0  # a request has begun meanwhile
+        if self._slots is None:
+            return None
         if self._resting is None:
             self._slots.hold(0, 0)
             self._slots.publish(None)
-            self._resting = time.monotonic()
-        left = self._resting + _IDLE_SECONDS - time.monotonic()
+            self._resting = uptime()
+        left = self._resting + _IDLE_SECONDS - uptime()
         if left > 0:
             return left
         self._close_slots()
@@ -222,6 +232,19 @@ class SlotDivision:
         if self._lost:
             self._lost, self._careful_until = False, now + _RETURN_SECONDS
             self._say(logging.INFO, f"The account's request limit is shared again: {self._place}.")
+
+    def _note_starving(self, held: int, now: float, patience: float) -> None:
+        if held or self._fed_at is None:
+            self._fed_at = now
+        elif now - self._fed_at > patience:
+            self._fed_at = math.inf  # said once, until it holds one again
+            self._say(
+                logging.WARNING,
+                f"This process has waited {patience:.0f} s for a slot of the account's request "
+                f"limit: other processes hold all ({self._place}). Their requests take long, or "
+                "one of them is suspended: end or continue that one. "
+                "docs/explanation/request-limit.md says how to find it.",
+            )
 
     def _say(self, level: int, text: str) -> None:
         # In a run, Dagster stores what is logged, perhaps in the database that can't be reached.

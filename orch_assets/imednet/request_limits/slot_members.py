@@ -18,6 +18,7 @@ _DIGITS: Final = string.digits + string.ascii_lowercase
 _FIELDS: Final = 7
 # Three digits in a text: 63 bytes are all that a session of Postgres can show.
 _MOST: Final = 36**3 - 1
+_TENTHS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Narrowing:
     """How far refusals have narrowed an account's limit.
 
     Attributes:
-        generation: Number of narrowings; 0 if nothing was refused.
+        generation: A number that grows with the time of the refusal; 0 if nothing was refused.
         widenings: Steps by which the limit was widened since the last one.
         limit: The narrowed limit.
         refused_at: The limit that was refused; 0 for none.
@@ -54,20 +55,21 @@ class Member:
         wanted: How many it needs at once.
         maximum: The account's limit, as this process is configured.
         narrowing: How far the limit is narrowed, as this process knows.
-        held_until: When requests may be sent again after a ``Retry-After``, by the common clock.
+        held_seconds: Seconds of a ``Retry-After`` that remained when this was written. Not the time
+            of its end, which would be wrong after the clock is set.
     """
 
     wanted: int
     maximum: int
     narrowing: Narrowing
-    held_until: float = 0.0
+    held_seconds: float = 0.0
 
     def as_text(self) -> str:
         """Return it as text of at most 33 characters."""
         n = self.narrowing
-        counts = [self.wanted, self.maximum, n.limit, n.refused_at]
+        tenths = math.ceil(self.held_seconds * _TENTHS)
+        counts = [self.wanted, self.maximum, n.limit, n.refused_at, tenths]
         numbers = [min(count, _MOST) for count in counts] + [n.generation, n.widenings]
-        numbers.append(max(0, math.ceil(self.held_until * 10)))
         return " ".join(_base36(number) for number in numbers)
 
     @classmethod
@@ -76,13 +78,13 @@ class Member:
         parts = text.split()
         if len(parts) != _FIELDS or not all(set(part) <= set(_DIGITS) for part in parts):
             return None
-        wanted, maximum, limit, refused_at, generation, widenings, tenths = (
+        wanted, maximum, limit, refused_at, tenths, generation, widenings = (
             int(part, 36) for part in parts
         )
         if not maximum or not limit:
             return None
         narrowing = Narrowing(generation, widenings, limit, refused_at)
-        return cls(wanted, maximum, narrowing, tenths / 10)
+        return cls(wanted, maximum, narrowing, tenths / _TENTHS)
 
 
 def newest(members: Iterable[Member]) -> Narrowing:

@@ -1,7 +1,7 @@
 """Where an account's slots may lie, so that all its processes share one limit."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -20,10 +20,13 @@ class SeenMembers:
     Attributes:
         now: Seconds of a clock that all of them share.
         texts: What each one published, by its name.
+        running_seconds: For how long the place has held slots. One that has just started knows of
+            no slot that was held before.
     """
 
     now: float
     texts: Mapping[str, str]
+    running_seconds: float = float("inf")
 
 
 class HeldSlots(Protocol):
@@ -80,6 +83,18 @@ class PlaceProblem(NamedTuple):
 
     text: str
     is_unfit: bool
+
+
+def usable_slots(most: int, locked: Collection[int]) -> int:
+    """Return below which number slots may be taken, if all together may hold ``most``.
+
+    The locked slots from that number on count, too. Of those, none may be taken, so their number
+    only falls, and processes that take slots at the same time can't exceed the sum.
+    """
+    usable = most
+    while usable and usable + sum(slot >= usable for slot in locked) > most:
+        usable -= 1
+    return usable
 
 
 def problem_of(place: SlotPlace) -> PlaceProblem | None:

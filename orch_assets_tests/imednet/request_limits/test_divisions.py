@@ -19,7 +19,14 @@ from orch_assets.imednet import ImednetSDK, RequestLimiter
 from orch_assets.imednet.request_limits import FileSlots, RedisSlots
 from orch_assets.imednet.request_limits.account_limiters import limiter_for
 from orch_assets.imednet.request_limits.slot_division import SlotDivision
-from orch_assets.imednet.request_limits.slot_places import HeldSlots, SlotPlace, UnfitPlaceError
+from orch_assets.imednet.request_limits.slot_members import Member, Narrowing
+from orch_assets.imednet.request_limits.slot_places import (
+    HeldSlots,
+    SeenMembers,
+    SlotPlace,
+    UnfitPlaceError,
+)
+from orch_assets.imednet.request_limits.uptime import uptime
 from orch_assets.imednet.settings import RegistrySettings
 from orch_assets_tests.imednet.request_limits.conftest import until
 from orch_assets_tests.support.processes import free_port
@@ -147,7 +154,7 @@ def test_a_narrowing_and_its_widening_are_seen_by_all(share: Share) -> None:
         with first.slot() as slot:
             slot.refuse()
         seconds = until(lambda: first.limit + second.limit == 6)
-        assert second.narrowing()[0].generation == first.narrowing()[0].generation == 1
+        assert second.narrowing()[0].generation == first.narrowing()[0].generation > 0
         requests.are_lost = False
         until(lambda: first.limit + second.limit == MAXIMUM)
     assert seconds < 10  # on an idle machine, half a second
@@ -167,7 +174,7 @@ def test_a_retry_after_holds_all_and_ends_for_all(share: Share) -> None:
     with second.slot():
         with first.slot() as slot:
             slot.refuse(3.0)
-        refused = time.monotonic()
+        refused = uptime()
         until(second._hold_seconds)
     threads = [
         threading.Thread(target=lambda each=each: each.slot().__enter__())
@@ -177,7 +184,7 @@ def test_a_retry_after_holds_all_and_ends_for_all(share: Share) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert time.monotonic() - refused >= 3.0
+    assert uptime() - refused >= 3.0
     assert first._held_until <= refused + 4
     assert second._held_until <= refused + 4
 
@@ -200,6 +207,98 @@ def test_a_place_that_cannot_be_reached_leaves_the_share_and_says_so_once(
     assert "all processes together may exceed that limit" in record.message
     assert "planted" not in caplog.text
     assert str(port) not in caplog.text
+
+
+def test_a_process_without_requests_keeps_no_share_of_what_it_lost(
+    share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may hold all slots by the time of its next request."""
+    monkeypatch.setattr("orch_assets.imednet.request_limits.slot_division._RETRY_SECONDS", 0.2)
+    limiter = share(RedisSlots(f"redis://127.0.0.1:{free_port()}/0"))
+    with limiter.slot():
+        until(lambda: limiter.limit == 2)
+    until(lambda: limiter.limit == 0)
+
+
+class Noticeboard:
+    """A place with a clock that a test sets, and the texts that it gives."""
+
+    lease_seconds = float("inf")
+
+    def __init__(self) -> None:
+        self.now, self.processes = 1e9, 1
+        self.texts: dict[str, str] = {}
+        self.rounds, self.running_seconds = 0, float("inf")
+
+    def open(self, account: str, name: str) -> HeldSlots:
+        return self
+
+    def publish(self, text: str | None) -> SeenMembers:
+        self.rounds += 1
+        return SeenMembers(self.now, self.texts, self.running_seconds)
+
+    def hold(self, count: int, most: int) -> int:
+        return min(count, most)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    abandon = close
+
+
+def test_a_place_that_has_just_started_gives_the_fallback_share_at_first(share: Share) -> None:
+    """Others' requests that held slots before may still be in flight."""
+    place = Noticeboard()
+    place.processes, place.running_seconds = 4, 3.9
+    limiter = share(place)
+    with limiter.slot():
+        assert limiter.limit == 2
+        place.running_seconds = 4.0
+        until(lambda: limiter.limit == MAXIMUM)
+
+
+def test_a_process_that_others_let_starve_says_so_once(
+    share: Share,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of one that is suspended, and holds all slots."""
+    monkeypatch.setattr("orch_assets.imednet.request_limits.slot_division._STARVED_SECONDS", 0.5)
+    suspended, limiter = FileSlots(tmp_path).open(ACCOUNT, "another0"), share()
+    suspended.publish(Member(8, MAXIMUM, Narrowing(0, 0, 8, 0)).as_text())
+    assert suspended.hold(MAXIMUM, MAXIMUM) == MAXIMUM
+    waiting = threading.Thread(target=lambda: limiter.slot().__enter__())
+    waiting.start()
+    until(lambda: caplog.records)
+    time.sleep(1.0)
+    suspended.close()
+    waiting.join(20)
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"other processes hold all (files in {tmp_path}/request_limits)" in record.message
+
+
+def test_a_clock_that_is_set_back_prolongs_no_retry_after(share: Share) -> None:
+    place, told = Noticeboard(), Member(1, MAXIMUM, Narrowing(1, 0, 6, 8), 2.0)
+    limiter = share(place)
+    with limiter.slot():
+        place.texts = {"another0": told.as_text()}
+        until(limiter._hold_seconds)
+        ends = limiter._held_until
+        place.now -= 3600
+        rounds = place.rounds
+        until(lambda: place.rounds > rounds + 1)
+    assert limiter._held_until == ends <= uptime() + 2.0
+
+
+def test_a_retry_after_that_a_suspended_process_still_tells_ends(share: Share) -> None:
+    place, told = Noticeboard(), Member(1, MAXIMUM, Narrowing(1, 0, 6, 8), 1.0)
+    limiter = share(place)
+    with limiter.slot():
+        place.texts = {"another0": told.as_text()}
+        until(limiter._hold_seconds)
+        until(lambda: not limiter._hold_seconds())
 
 
 def test_a_place_that_is_unfit_is_told_with_the_reason(
@@ -280,7 +379,7 @@ def test_no_slot_is_used_after_its_lease(share: Share) -> None:
     limiter = share()
     with limiter.slot():
         assert limiter.limit == MAXIMUM
-    limiter._allotted_until = time.monotonic() - 1
+    limiter._allotted_until = uptime() - 1
     assert limiter.limit == 0
     with limiter.slot():  # renewed, at the latest, by the next round
         assert limiter.limit == MAXIMUM

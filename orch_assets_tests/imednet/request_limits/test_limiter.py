@@ -9,6 +9,8 @@ import pytest
 
 from orch_assets.imednet import ImednetSDK, RequestLimiter
 from orch_assets.imednet.request_limits.account_limiters import _limiters, limiter_for
+from orch_assets.imednet.request_limits.slot_members import Member, Narrowing, newest
+from orch_assets.imednet.request_limits.uptime import uptime
 from orch_assets.imednet.settings import RegistrySettings
 
 
@@ -151,6 +153,48 @@ def test_a_shorter_retry_after_does_not_cut_a_longer_one() -> None:
     assert limiter._must_wait()
     clock.now = 30.0
     assert not limiter._must_wait()
+
+
+def test_the_later_refusal_counts_not_the_process_with_more_of_them() -> None:
+    """One that was refused often, widened again and rested doesn't forget what others learned."""
+    clock = Clock()
+    old, new = RequestLimiter(8, clock=clock), RequestLimiter(8, clock=clock)
+    for limiter in (old, new):
+        limiter.adopt(Narrowing(0, 0, 8, 0), 0.0, 1e9)
+    for _ in range(3):
+        refuse(old)
+    succeed(old, 500)
+    clock.now += 60
+    refuse(new)
+    assert (old.limit, new.limit) == (8, 6)
+    newer = newest(Member(1, 8, each.narrowing()[0]) for each in (old, new))
+    for limiter in (old, new):
+        limiter.adopt(newer, 0.0, 1e9)
+    assert (old.limit, new.limit) == (6, 6)
+
+
+def test_refusals_in_two_processes_at_once_narrow_to_the_less() -> None:
+    clock = Clock()
+    first, second = RequestLimiter(8, clock=clock), RequestLimiter(8, clock=clock)
+    refuse(first)
+    slots = [second.slot() for _ in range(4)]
+    for slot in [slot.__enter__() for slot in slots]:
+        slot.refuse()
+    clock.now += 1
+    for slot in slots:
+        slot.__exit__(None, None, None)
+    first.adopt(newest(Member(1, 8, e.narrowing()[0]) for e in (first, second)), 0.0, 0.0)
+    assert first.limit == second.limit == 4
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has that clock")
+def test_a_lease_ends_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = RequestLimiter(8)
+    limiter.allot(8, 8, uptime() + 8)
+    assert limiter.limit == 8
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: now + 60}.get)
+    assert limiter.limit == 0
 
 
 def test_one_limiter_for_each_url_and_key_and_none_readable() -> None:

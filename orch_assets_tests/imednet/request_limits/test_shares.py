@@ -75,10 +75,22 @@ def test_the_least_maximum_and_the_newest_narrowing_count() -> None:
     assert newest([Member(1, 8, Narrowing(3, 0, 4, 8)), Member(1, 8, narrowed)]).limit == 4
 
 
-@given(st.builds(Member, st.integers(1, 999), st.integers(1, 999), st.just(WIDE), st.just(1e9)))
+@given(
+    st.builds(
+        Member,
+        st.integers(1, 999),
+        st.integers(1, 999),
+        st.just(Narrowing(2_000_000_000, 999, 999, 999)),
+        st.just(3600.0),
+    )
+)
 def test_a_text_is_read_as_it_was_written_and_is_short(member: Member) -> None:
     assert Member.read(member.as_text()) == member
     assert len(member.as_text()) <= 33
+
+
+def test_a_very_long_retry_after_is_told_in_parts() -> None:
+    assert Member.read(Member(1, 8, WIDE, 1e9).as_text()) == Member(1, 8, WIDE, 4665.5)
 
 
 def test_another_text_is_nobody() -> None:

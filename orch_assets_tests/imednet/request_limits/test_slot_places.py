@@ -1,15 +1,18 @@
 """Every place holds slots by the same rules: never more than there are, and none of the dead."""
 
+import fcntl
 import os
 import random
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from orch_assets.errors import MissingExtraError, SettingError
 from orch_assets.imednet.request_limits import FileSlots, PostgresSlots, RedisSlots
@@ -81,6 +84,20 @@ def test_with_fewer_slots_none_of_the_last_is_taken(join: Join) -> None:
     second.publish("a b")
     assert second.hold(8, 5) == 2
     assert second.hold(1, 5) == 1
+
+
+@every_place
+def test_slots_above_a_smaller_limit_count_as_long_as_they_are_held(join: Join) -> None:
+    first, second, third = joined(join, 3)
+    assert first.hold(7, 8) == 7
+    second.publish("a b")
+    assert second.hold(1, 8) == 1  # the last one
+    assert first.hold(0, 5) == 0
+    for each in (first, third):
+        each.publish("a b")
+    assert first.hold(2, 5) == 2
+    third.publish("a b")
+    assert third.hold(8, 5) == 2
 
 
 @every_place
@@ -161,6 +178,79 @@ def test_the_file_of_a_dead_process_is_ignored_and_used_again(tmp_path: Path) ->
     another.close()
 
 
+def test_what_a_dead_process_wrote_is_no_text_of_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Perhaps it wrote before the machine was started anew."""
+    dead, following, observer = (
+        FileSlots(tmp_path).open("ab", name) for name in ("dead0000", "next0000", "observer")
+    )
+    dead.publish("1 8")
+    dead.close()
+    write, seen = os.pwrite, []
+
+    def observed_write(file: int, text: bytes, offset: int) -> int:
+        seen.append(observer._others())
+        return write(file, text, offset)
+
+    monkeypatch.setattr(os, "pwrite", observed_write)
+    following.publish("2 8")
+    assert seen == [{}]
+    following.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # with threads, on purpose
+def test_a_fork_while_a_slot_is_locked_keeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (FileSlots(tmp_path).open("ab", name) for name in ("first000", "second00"))
+    lock, is_locked, is_forked = fcntl.flock, threading.Event(), threading.Event()
+
+    def slow_lock(file: int, how: int) -> None:
+        lock(file, how)
+        is_locked.set()
+        is_forked.wait(0.3)  # in vain, if the fork waits for this
+
+    monkeypatch.setattr(fcntl, "flock", slow_lock)
+    thread = threading.Thread(target=first.hold, args=(1, 1))
+    thread.start()
+    is_locked.wait(20)
+    read, written = os.pipe()
+    child = os.fork()
+    if not child:  # pragma: no cover - another process
+        first.abandon()
+        os.write(written, b"x")
+        signal.pause()
+        os._exit(0)
+    is_forked.set()
+    thread.join(20)
+    os.read(read, 1)
+    try:
+        assert second.hold(1, 1) == 0
+        assert first.hold(0, 1) == 0
+        assert second.hold(1, 1) == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        second.close()
+        os.close(read)
+        os.close(written)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    """As of ``sudo orch-assets check``, before the service has run."""
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, 12345, 12346)
+    slots = FileSlots(home).open("ab", "first000")
+    slots.publish("1 8")
+    slots.hold(1, 8)
+    slots.close()
+    owners = {each.name: (each.stat().st_uid, each.stat().st_gid) for each in home.rglob("*")}
+    assert owners == dict.fromkeys(("request_limits", "ab", "member-0", "slot-0"), (12345, 12346))
+
+
 def test_files_that_somebody_removes_are_made_anew_and_their_locks_are_lost(tmp_path: Path) -> None:
     slots = FileSlots(tmp_path).open("ab", "first000")
     slots.publish("1 8")
@@ -187,6 +277,79 @@ def test_a_lease_in_redis_ends_by_itself(redis_url: str, monkeypatch: pytest.Mon
     assert second.hold(8, 8) == 8
     first.close()
     second.close()
+
+
+def test_a_lease_in_redis_ends_although_the_clock_was_set_back(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orch_assets.imednet.request_limits.redis_slots._LEASE_SECONDS", 0.5)
+    dead_until = f"{time.time() + 3600:.3f}"
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("orch-assets:request-slots:back", "dead0000", f"{dead_until} 8 1 8")
+    slots = RedisSlots(redis_url).open("back", "first000")
+    assert slots.publish("1 8").texts == {"dead0000": "1 8"}
+    assert slots.hold(8, 8) == 0
+    until(lambda: slots.publish("1 8").texts == {})
+    assert slots.hold(8, 8) == 8
+    slots.close()
+
+
+def test_after_an_error_the_lease_in_redis_stays(redis_url: str) -> None:
+    """Requests that use it may still be in flight."""
+    first = RedisSlots(redis_url).open("error", "first000")
+    second = RedisSlots(redis_url).open("error", "second00")
+    first.publish("1 8")
+    assert first.hold(8, 8) == 8
+    with pytest.raises(redis.ResponseError):
+        first.hold(8, "x")  # type: ignore[arg-type] # which the server can't compute
+    first.close()
+    second.publish("1 8")
+    assert second.hold(8, 8) == 0
+    again = RedisSlots(redis_url).open("error", "first000")
+    again.publish("1 8")
+    assert again.hold(8, 8) == 8
+    again.close()
+    assert second.hold(8, 8) == 8
+    second.close()
+
+
+@pytest.mark.parametrize("place_text", ["postgres", "redis"], indirect=True)
+def test_a_server_says_for_how_long_it_has_held_slots(join: Join) -> None:
+    first, second = join(), join()
+    seconds = first.publish("a").running_seconds
+    assert 0 <= seconds < 3600
+    until(lambda: second.publish("a").running_seconds > seconds)
+
+
+def test_a_process_that_connects_again_ends_its_own_earlier_session(postgres_url: str) -> None:
+    """The server may not have noticed that the connection was lost."""
+    place, account = PostgresSlots(postgres_url), secrets.token_hex(8)
+    lost, other = place.open(account, "first000"), place.open(account, "other000")
+    for each, count in ((lost, 6), (other, 2)):
+        each.publish("1 8")
+        assert each.hold(count, 8) == count
+    again = place.open(account, "first000")
+
+    def held() -> int:
+        again.publish("1 8")
+        return again.hold(8, 8)
+
+    until(lambda: held() == 6)
+    assert other.publish("1 8").texts.keys() == {"first000"}
+    for each in (lost, again, other):
+        each.close()
+
+
+def test_a_machine_that_is_gone_is_noticed_before_its_answer_is_given_up(postgres_url: str) -> None:
+    """And a process on a machine that slept stops using slots before the server drops them."""
+    slots = PostgresSlots(postgres_url).open("ab" * 8, "first000")
+    names = ("idle", "interval", "count")
+    shown = [slots._connection.ask(f"SHOW tcp_keepalives_{name}")[0][0] for name in names]
+    idle, interval, count = (int(text) for text in shown)
+    [(most,)] = slots._connection.ask("SHOW tcp_user_timeout")
+    slots.close()
+    assert int(most) == 15_000
+    assert slots.lease_seconds < idle + interval * count < 20
 
 
 def test_a_session_that_changes_under_the_slots_is_refused(postgres_url: str) -> None:

@@ -41,6 +41,7 @@ def test_together_they_send_as_many_as_one_may(server: DemoServer, place_text: s
             for number in range(3)
         ]
         until(lambda: len({each.study_key for each in server.traffic.log[-MAXIMUM:]}) == 3, 60)
+        until(lambda: server.traffic.in_flight == MAXIMUM, 60)  # a new server is careful at first
         together = answered(server, 2)
         assert server.traffic.max_in_flight == MAXIMUM
         killed.kill()

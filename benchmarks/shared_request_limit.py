@@ -1,4 +1,4 @@
-"""One request limit for three processes, compared with one process that has it alone.
+"""One request limit shared by three processes, compared with one process that has it alone.
 
 The simulator answers after 0.2 s and counts the requests in flight. Three processes, each of which
 would send 8 at once, share a limit of 8 by files, Postgres or Redis. Then one of them is killed,
