@@ -164,6 +164,28 @@ def test_the_end_that_the_process_records_itself_does_not_end_it(worker: Worker)
     assert not [each for each in threading.enumerate() if each.name == "heartbeats"]
 
 
+def test_an_end_that_had_to_wait_is_not_recorded_over_another_one(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was named dead while the database was away for its process alone."""
+    storage = type(worker.instance.event_log_storage)
+    store, run, lost = storage.store_event, worker.run, []
+
+    def lose_once(self: object, event: dg.EventLogEntry) -> None:
+        if not lost:
+            lost.append(event)
+            worker.now += 1000
+            with dg.DagsterInstance.from_ref(worker.instance.get_ref()) as others:
+                others.report_run_failed(run)
+            raise OperationalError("INSERT", {}, Exception())
+        store(self, event)
+
+    monkeypatch.setattr(storage, "store_event", lose_once)
+    with worker.lease.beating(), pytest.raises(EndedError, match="is FAILURE"):
+        worker.instance.report_run_canceled(run)
+    assert worker.run.status == STATUS.FAILURE
+
+
 def test_an_end_that_could_not_be_recorded_leaves_the_guard(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
