@@ -7,10 +7,13 @@ test fails and shows which one.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import dagster as dg
@@ -368,6 +371,33 @@ def tag_backfills(tags_of: Callable[[dg.DagsterInstance, Any], Mapping[str, str]
         return {**tags_of(context.instance, context.source)}
 
     WorkspaceRequestContext.get_viewer_tags = viewer_tags  # type: ignore[assignment, method-assign]
+    # Executing a backfill again copies the tags of the first one, and asks for none. Only the
+    # webserver has loaded this module.
+    mutations: Any = sys.modules.get("dagster_graphql.schema.roots.mutation")
+    if mutations is not None:
+        retry = mutations.retry_partition_backfill
+        mutations.retry_partition_backfill = _tagging_retries(retry, viewer_tags)
+
+
+def _tagging_retries(
+    retry: Callable[..., Any], viewer_tags: Callable[[Any], Mapping[str, str]]
+) -> Callable[..., Any]:
+    """Return a function that executes a backfill again with the tags of the request."""
+    tags: ContextVar[Mapping[str, str]] = ContextVar("tags", default=MappingProxyType({}))
+    add = dg.DagsterInstance.add_backfill
+
+    def add_tagged(instance: dg.DagsterInstance, backfill: Any) -> None:
+        add(instance, backfill._replace(tags={**backfill.tags, **tags.get()}))
+
+    def retry_tagged(graphene_info: Any, **further: Any) -> Any:
+        token = tags.set(viewer_tags(graphene_info.context))
+        try:
+            return retry(graphene_info, **further)
+        finally:
+            tags.reset(token)
+
+    dg.DagsterInstance.add_backfill = add_tagged  # type: ignore[method-assign]
+    return retry_tagged
 
 
 def insert_note(instance: dg.DagsterInstance, key: str, value: str) -> bool:

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.execution.api import execute_run
+from dagster._core.execution.backfill import BulkActionStatus
 from dagster._core.remote_origin import IN_PROCESS_NAME, InProcessCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -49,6 +50,11 @@ REEXECUTE = """
 mutation ($params: ReexecutionParams!) {
   launchRunReexecution(reexecutionParams: $params) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+AGAIN = """
+mutation ($params: ReexecutionParams!) {
+  reexecutePartitionBackfill(reexecutionParams: $params) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
 """
 BACKFILL = """
 mutation ($params: LaunchBackfillParams!) {
@@ -269,6 +275,24 @@ def test_a_backfill_has_the_user(real, proxy, home, monkeypatch):
             assert failure is None
     (run,) = real.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id}))
     assert users(run) == ["ann", "ann"]
+
+
+def test_a_backfill_that_another_executes_again_has_the_other(real, proxy):
+    params = {
+        "assetSelection": [{"path": ["table"]}],
+        "partitionNames": ["S1"],
+    }
+    answer = proxy.query("ann", BACKFILL, {}, params=params)["launchPartitionBackfill"]
+    first = real.get_backfill(answer["backfillId"])
+    real.update_backfill(first.with_status(BulkActionStatus.CANCELED))
+    params = {"parentRunId": first.backfill_id, "strategy": "ALL_STEPS"}
+    answer = proxy.query("bob@site.example", AGAIN, FORGED, params=params)[
+        "reexecutePartitionBackfill"
+    ]
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+    again = real.get_backfill(answer["backfillId"])
+    assert users(again) == ["bob@site.example"] * 2
+    assert again.tags["dagster/parent_backfill_id"] == first.backfill_id
 
 
 def test_what_the_daemon_submits_keeps_its_user(real, home, monkeypatch):
