@@ -71,6 +71,8 @@ class CeleryLauncher(CeleryRunLauncher):
         further: See ``dagster_celery.CeleryRunLauncher``.
     """
 
+    reports_canceling: Final = True
+
     def __init__(
         self,
         heartbeat_seconds: float = Heartbeats.every_seconds,

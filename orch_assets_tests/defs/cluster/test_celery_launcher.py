@@ -22,6 +22,14 @@ def shipped() -> dict:
     return yaml.safe_load((ROOT / "deploy" / "celery" / "dagster.yaml").read_text())
 
 
+@pytest.fixture(params=["shipped", "CancellingRunCoordinator"])
+def any_queue(request: pytest.FixtureRequest, shipped: dict) -> None:
+    """Lets the instance have the shipped queue, then that which records users."""
+    if request.param != "shipped":
+        module = "orch_assets.defs.run_coordinator"
+        shipped["run_coordinator"] = {"module": module, "class": request.param}
+
+
 @pytest.fixture
 def instance(
     shipped: dict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -74,6 +82,7 @@ def test_a_silent_process_is_named(
     assert info == "Claimed by process 12 on a-host."
 
 
+@pytest.mark.usefixtures("any_queue")
 def test_a_run_that_no_worker_has_is_left_to_its_command(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,17 +94,18 @@ def test_a_run_that_no_worker_has_is_left_to_its_command(
     for _ in range(6):
         assert instance.run_launcher.check_run_worker_health(run).status.value == "RUNNING"
         now[0] += 30
-    assert not instance.run_launcher.terminate(run.run_id)
+    assert not instance.run_coordinator.cancel_run(run.run_id)
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status == dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.usefixtures("any_queue")
 def test_a_run_is_cancelled_although_the_broker_is_away(instance: dg.DagsterInstance) -> None:
     run = RUN.with_status(dg.DagsterRunStatus.STARTED)
     instance.add_run(run)
     RunClaim(instance, run.run_id).take()
-    assert instance.run_launcher.terminate(run.run_id)
+    assert instance.run_coordinator.cancel_run(run.run_id)
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status == dg.DagsterRunStatus.CANCELING
