@@ -396,7 +396,7 @@ def _tagging_retries(
         finally:
             tags.reset(token)
 
-    dg.DagsterInstance.add_backfill = add_tagged  # type: ignore[method-assign]
+    dg.DagsterInstance.add_backfill = add_tagged  # type: ignore[assignment, method-assign]
     return retry_tagged
 
 
