@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
@@ -121,7 +121,9 @@ __all__ = [
     "requested_backfills",
     "step_of",
     "store_batch",
+    "stored_ids",
     "tag_backfills",
+    "waiting_storages",
 ]
 
 # The tags of the backfill that a request retries or resumes.
@@ -276,6 +278,79 @@ def store_batch(storage: Any, entries: Sequence[dg.EventLogEntry]) -> Sequence[i
         for entry, storage_id in newest.values():  # an asset's own row has only its last event
             storage._store_asset_event(connection, entry, storage_id)  # noqa: SLF001
     return ids
+
+
+def stored_ids(storage: Any, entries: Sequence[dg.EventLogEntry]) -> Sequence[int]:
+    """Return the storage IDs of entries of one run; empty if not all of them are stored.
+
+    An event log can be asked for the events of a run, but not for one event.
+    """
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as EventLogs
+    from dagster._core.storage.sqlalchemy_compat import db_select
+
+    found = []
+    with storage.index_connection() as connection:
+        for entry in entries:
+            row = storage._event_to_row(entry)  # noqa: SLF001
+            same = (EventLogs.c.run_id == row["run_id"]) & (EventLogs.c.event == row["event"])
+            found += connection.execute(db_select([EventLogs.c.id]).where(same).limit(1)).all()
+    return [row[0] for row in found] if len(found) == len(entries) else []
+
+
+@contextmanager
+def waiting_storages(
+    instance: dg.DagsterInstance, wait: Callable[[Callable[[], Any]], Any]
+) -> Iterator[None]:
+    """Let an instance's connections to its database, and what records an event, wait in a block.
+
+    Dagster tries to connect for ten seconds, and has no setting for that.
+
+    Args:
+        instance: The instance, in Postgres or SQLite.
+        wait: Makes a call until it succeeds.
+    """
+    runs: Any = instance.run_storage
+    events: Any = instance.event_log_storage
+    store, handle = events.store_event, runs.handle_run_event
+
+    def store_once(entry: dg.EventLogEntry) -> None:
+        tried = False
+
+        def attempt() -> None:
+            nonlocal tried
+            known = stored_ids(events, [entry]) if tried else ()
+            tried = True
+            if not known:
+                store(entry)
+            elif entry.dagster_event and entry.dagster_event.asset_key:
+                events.store_asset_event(entry, known[0])
+
+        wait(attempt)
+
+    with ExitStack() as stack:
+        for storage, name in ((runs, "connect"), (events, "_connect")):
+            _replace(stack, storage, name, _waiting(getattr(storage, name), wait))
+        _replace(stack, events, "store_event", store_once)
+        _replace(stack, runs, "handle_run_event", lambda *each: wait(lambda: handle(*each)))
+        yield
+
+
+def _replace(stack: ExitStack, storage: Any, name: str, function: Callable[..., Any]) -> None:
+    setattr(storage, name, function)
+    stack.callback(delattr, storage, name)
+
+
+def _waiting(
+    connect: Callable[..., AbstractContextManager[Any]], wait: Callable[[Callable[[], Any]], Any]
+) -> Callable[..., AbstractContextManager[Any]]:
+    """Return a function that connects as another one does, but waits."""
+
+    @contextmanager
+    def connecting(*arguments: Any) -> Iterator[Any]:
+        with ExitStack() as stack:
+            yield wait(lambda: stack.enter_context(connect(*arguments)))
+
+    return connecting
 
 
 def notify_listeners(instance: dg.DagsterInstance, entries: Sequence[dg.EventLogEntry]) -> None:

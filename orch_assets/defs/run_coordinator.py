@@ -78,9 +78,13 @@ class CancellingRunCoordinator(dg.QueuedRunCoordinator):
         return super().submit_run(context)
 
     def cancel_run(self, run_id: str) -> bool:
-        """Cancel a run on request; return whether the request could be passed on."""
+        """Cancel a run on request; return whether the request could be passed on.
+
+        A launcher that reports it has ``reports_canceling``: it knows which runs it can cancel.
+        """
         run = self._instance.get_run_by_id(run_id)
-        if run is not None and run.status == dg.DagsterRunStatus.STARTED:
+        does_it = getattr(self._instance.run_launcher, "reports_canceling", False)
+        if run is not None and not does_it and run.status == dg.DagsterRunStatus.STARTED:
             self._instance.report_run_canceling(run)
         return super().cancel_run(run_id)
 

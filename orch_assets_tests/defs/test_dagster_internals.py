@@ -5,7 +5,7 @@ import importlib
 import inspect
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -350,6 +350,28 @@ def test_a_history_of_a_check_is_read_by_status(instance: dg.DagsterInstance) ->
     assert [each.event.dagster_event.asset_check_evaluation_data.passed for each in found] == [
         False
     ]
+
+
+def test_an_instance_waits_for_its_database_during_a_block_alone(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = dg.DagsterRun(job_name="some", run_id="1" * 36)
+    calls = []
+
+    def wait(call: Callable[[], object]) -> object:
+        calls.append(call)
+        return call()
+
+    with internals.waiting_storages(instance, wait):
+        instance.add_run(run)
+        instance.report_run_failed(run)
+        assert len(calls) > 2
+    calls.clear()
+    (entry,) = instance.all_logs(run.run_id)
+    storage = instance.event_log_storage
+    assert internals.stored_ids(storage, [entry])
+    assert not internals.stored_ids(storage, [entry, entry._replace(timestamp=1.0)])
+    assert calls == []
 
 
 def test_a_backfill_has_the_tags_that_its_request_is_given(

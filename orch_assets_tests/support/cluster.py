@@ -83,7 +83,9 @@ class Cluster:
             "CLUSTER_DATABASE_PORT": str(ports["database"]),
             "CLUSTER_DATABASE_AUTH": "trust",
             "CLUSTER_DATABASE_PASSWORD_FILE": "",
-            "CLUSTER_BROKER_URL": f"redis://127.0.0.1:{ports['broker']}/0",
+            "CLUSTER_DATABASE_CLIENTS": "",
+            "CLUSTER_BROKER_URL": f"redis://:PASSWORD@127.0.0.1:{ports['broker']}/0",
+            "CLUSTER_BROKER_CONFIG": str(DEPLOY / "redis.conf"),
             "CLUSTER_BROKER_FOLDER": str(folder / "broker"),
             "CLUSTER_BROKER_HOST": "127.0.0.1",
             "CLUSTER_BROKER_PORT": str(ports["broker"]),
@@ -219,6 +221,7 @@ def running_cluster(
         cluster = Cluster(folder, {**s3, **settings})
         stack.callback(cluster.stop_all)
         cluster.once("database-folder")
+        cluster.once("database-clients")
         cluster.start("database")
         cluster.start("broker")
         cluster.await_database()

@@ -21,9 +21,11 @@ EXECUTE_RUN: Final = "orch_assets.execute_run"
 
 # A worker takes one task for each of its processes and no more, so that no run waits for a busy
 # worker while another one is idle. A task is acknowledged at its end; the broker delivers it again
-# before that, which does no harm, and finds the runs that a worker took and never began.
+# before that, which does no harm, and finds the runs that a worker took and never began. If only
+# the process of a run dies, its worker gives the task back at once.
 _CELERY: Final[Mapping[str, Any]] = {
     "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
     "worker_prefetch_multiplier": 1,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
@@ -69,6 +71,8 @@ class CeleryLauncher(CeleryRunLauncher):
         further: See ``dagster_celery.CeleryRunLauncher``.
     """
 
+    reports_canceling: Final = True
+
     def __init__(
         self,
         heartbeat_seconds: float = Heartbeats.every_seconds,
@@ -102,12 +106,12 @@ class CeleryLauncher(CeleryRunLauncher):
         )
 
     def terminate(self, run_id: str) -> bool:
-        """Cancel a run; return False if it has ended.
+        """Cancel a run; return False if it has ended, or if another process than a worker has it.
 
         If the broker is away, the run's own process finds the cancellation by its heartbeats.
         """
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
+        if run is None or run.is_finished or self._is_foreign(run):
             return False
         if run.status != dg.DagsterRunStatus.CANCELING:
             self._instance.report_run_canceling(run)
@@ -122,26 +126,36 @@ class CeleryLauncher(CeleryRunLauncher):
             )
         return True
 
+    def _is_foreign(self, run: dg.DagsterRun) -> bool:
+        """Return whether a started run wasn't sent by this launcher: a worker claims it first."""
+        is_started = run.status == dg.DagsterRunStatus.STARTED
+        return is_started and RunClaim(self._instance, run.run_id).note() is None
+
     @property
     def supports_resume_run(self) -> bool:
         """A run is re-executed from failure instead, which keeps what has ended."""
         return False
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Return whether a started run's process has shown lately that it lives."""
+        """Return whether a started run's process has shown lately that it lives.
+
+        Nothing can be said of the run of a command, which is executed where the command is.
+        """
         now = time.monotonic()
         note = RunClaim(self._instance, run.run_id).note()
-        silence = self._silences.setdefault(run.run_id, Silence(self.heartbeats))
+        if note is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        usual = self._instance.run_monitoring_poll_interval_seconds
+        silence = self._silences.setdefault(run.run_id, Silence(self.heartbeats, usual))
         seconds = silence.look(note, now)
         for run_id in [each for each, one in self._silences.items() if one.is_forgotten(now)]:
             del self._silences[run_id]
         if seconds < self.heartbeats.dead_after_seconds:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        who = owner_of(note) if note else "a process"
         return CheckRunHealthResult(
             WorkerStatus.FAILED,
-            f"no heartbeat for {seconds:.0f} seconds from {who}: it was killed, or is cut off from "
-            "the database",
+            f"no heartbeat for {seconds:.0f} seconds from {owner_of(note)}: it was killed, or is "
+            "cut off from the database",
         )
 
     def get_run_worker_debug_info(

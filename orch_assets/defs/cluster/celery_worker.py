@@ -4,7 +4,7 @@
 
     python -m orch_assets.defs.cluster.celery_worker --concurrency 2
 
-The arguments are those of ``celery worker``.
+The arguments are those of ``celery worker`` but ``--pool``: each run needs a process of its own.
 """
 
 import sys
@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from orch_assets.defs.cluster.celery_launcher import EXECUTE_RUN, CeleryLauncher
+from orch_assets.defs.cluster.database_waits import while_away
 from orch_assets.defs.cluster.run_task import execute_delivered_run
 from orch_assets.errors import OrchAssetsError, SettingError
 
@@ -35,7 +36,7 @@ def worker_app() -> Any:
     heartbeats = launcher.heartbeats
 
     def execute_run(run_id: str) -> bool:
-        with dg.DagsterInstance.get() as instance:
+        with while_away(dg.DagsterInstance.get, heartbeats.away_seconds) as instance:
             return execute_delivered_run(instance, run_id, heartbeats)
 
     launcher.celery.task(name=EXECUTE_RUN)(execute_run)
@@ -44,12 +45,15 @@ def worker_app() -> Any:
 
 def main(arguments: Sequence[str]) -> int:
     """Work until a signal ends it; return an exit code."""
+    if any(each.startswith(("-P", "--pool")) for each in arguments):
+        sys.stderr.write("--pool isn't supported: each run needs a process of its own (prefork).\n")
+        return 2
     try:
         app = worker_app()
     except OrchAssetsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    app.worker_main(["worker", "--loglevel", "INFO", *arguments])
+    app.worker_main(["worker", "--loglevel", "INFO", "--pool", "prefork", *arguments])
     return 0
 
 

@@ -8,23 +8,17 @@ enough, by the clock of whoever looks.
 
 import os
 import socket
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import delete_note, insert_note, replace_note
 from orch_assets.errors import SettingError
 
-T = TypeVar("T")
-
 # A run that no process has begun to execute.
 WAITING: Final = frozenset({dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING})
-
-_AWAY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,11 @@ class Heartbeats:
                 f"({self.dead_after_seconds:g}) must be at least three times heartbeat_seconds "
                 f"({self.every_seconds:g}), which must be above 0.",
             )
+
+    @property
+    def away_seconds(self) -> float:
+        """How long a process waits for a database that is away."""
+        return 10 * self.dead_after_seconds
 
     @property
     def sure_seconds(self) -> float:
@@ -117,48 +116,29 @@ def owner_of(note: str) -> str:
 class Silence:
     """How long a note hasn't changed, by the looks of one observer.
 
-    Time in which the observer couldn't look counts in part only: a database that is away for a
-    minute kept the heartbeats away as well.
+    An observer that hasn't looked for a long time begins anew: what kept it away, such as a lost
+    database, kept the heartbeats away as well, perhaps for longer.
 
     Attributes:
         heartbeats: What is to be expected.
+        usual_seconds: The time between two looks. At most twice that isn't a long time.
     """
 
     heartbeats: Heartbeats
+    usual_seconds: float = 0.0
     _note: str | None = ""
     _seconds: float = 0.0
     _looked: float = 0.0
 
     def look(self, note: str | None, now: float) -> float:
         """Return for how many seconds the note has been as it is now."""
-        gap = min(now - self._looked, self.heartbeats.dead_after_seconds / 2)
-        self._seconds = self._seconds + gap if note == self._note else 0.0
+        gap = now - self._looked
+        is_new = note != self._note
+        is_late = gap > max(self.heartbeats.dead_after_seconds / 2, 2 * self.usual_seconds)
+        self._seconds = 0.0 if is_new or is_late else self._seconds + gap
         self._note, self._looked = note, now
         return self._seconds
 
     def is_forgotten(self, now: float) -> bool:
         """Return whether nobody has looked for so long that the run must have ended."""
         return now - self._looked > 10 * self.heartbeats.dead_after_seconds
-
-
-def while_away(call: Callable[[], T]) -> T:
-    """Make a call to Dagster's database; repeat it while the database is away."""
-    while True:
-        try:
-            return call()
-        except Exception as error:
-            if not is_away(error):
-                raise
-        time.sleep(_AWAY_SECONDS)
-
-
-def is_away(error: BaseException | None) -> bool:
-    """Return whether an error says that the database can't be reached or answers nobody now."""
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
-    while error is not None:
-        is_dagsters = type(error).__name__ == "DagsterPostgresException"
-        if is_dagsters or isinstance(error, (InterfaceError, OperationalError)):
-            return True
-        error = error.__cause__
-    return False

@@ -5,9 +5,9 @@ been named dead and is executed elsewhere. It then publishes and records nothing
 renewed its lease; and if its run has ended for all others, the process ends.
 """
 
+import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import dagster as dg
 
-from orch_assets.defs.cluster.run_claims import Heartbeats, RunClaim, is_away
+from orch_assets.defs.cluster.database_waits import end_process, while_away
+from orch_assets.defs.cluster.run_claims import Heartbeats, RunClaim
+from orch_assets.defs.dagster_internals import stored_ids, waiting_storages
 
 T = TypeVar("T")
 
@@ -28,21 +30,12 @@ _ENDS: Final = frozenset(
     }
 )
 _AWAY_SECONDS: Final = 1.0
-# Of sysexits.h: an internal error of a system that the process belongs to.
-_EXIT_CODE: Final = 70
 
 
 def _boot_seconds() -> float:
     """Return seconds that also pass while the machine sleeps."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
-
-
-def _end_process(reason: str) -> NoReturn:
-    """End this process at once, like a kill -9: nothing of its run may go on."""
-    sys.stderr.write(f"{reason} This process ends, and has published nothing since.\n")
-    sys.stderr.flush()
-    os._exit(_EXIT_CODE)
 
 
 class RunLease:
@@ -54,6 +47,7 @@ class RunLease:
         clock: Returns seconds.
         end: Ends the process.
         interrupt: Interrupts the run, as its host does.
+        interrupted: Returns whether the run was interrupted already.
     """
 
     def __init__(
@@ -62,65 +56,70 @@ class RunLease:
         heartbeats: Heartbeats,
         *,
         clock: Callable[[], float] = _boot_seconds,
-        end: Callable[[str], NoReturn] = _end_process,
+        end: Callable[[str], NoReturn] = end_process,
         interrupt: Callable[[], object] = lambda: os.kill(os.getpid(), signal.SIGTERM),
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._claim = claim
         self._heartbeats = heartbeats
         self._clock = clock
         self._end = end
         self._interrupt = interrupt
+        self._interrupted = interrupted
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._confirmed = clock()
+        # Another process may have taken the run over since it was claimed: nothing is sure yet.
+        self._confirmed = -math.inf
+        self._renewing: int | None = None
+        self._status: dg.DagsterRunStatus | None = None
         self._number = 0
         self._seen_canceling = 0
-        # Set before this process itself records the end of its run.
-        self._ending = False
+        # The end that this process itself records, and whether that is done.
+        self._own_end: dg.EventLogEntry | None = None
+        self._ended = False
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Renew the lease during the block, and guard each event that the instance stores."""
+        """Renew the lease during the block.
+
+        Each use of the instance's database waits while the database is away, and then asks whether
+        the run may go on.
+        """
         instance: Any = self._claim.instance
-        thread = threading.Thread(target=self._beat, name="heartbeats", daemon=True)
+        thread = threading.Thread(target=self._keep_beating, name="heartbeats", daemon=True)
         handle = instance.handle_new_event
 
         def handle_guarded(event: dg.EventLogEntry, **further: Any) -> None:
-            is_end = event.dagster_event and event.dagster_event.event_type in _ENDS
-            if is_end:
-                self._renew_now()
-                self._ending = True
-            try:
-                self.storing(lambda: handle(event, **further))
-            except BaseException:
-                # Unless an earlier event of this process has ended the run.
-                self._ending = self._ending and not is_end
-                raise
+            self.require()
+            if event.dagster_event and event.dagster_event.event_type in _ENDS:
+                self._record_end(event, lambda: handle(event, **further))
+            else:
+                handle(event, **further)
 
         instance.handle_new_event = handle_guarded
-        thread.start()
         try:
-            yield
+            with waiting_storages(instance, self.storing):
+                thread.start()
+                try:
+                    yield
+                finally:
+                    self._stopped.set()
+                    thread.join()
         finally:
-            self._stopped.set()
-            thread.join()
             del instance.handle_new_event
 
     def require(self) -> None:
         """Return if the run may go on; wait until that is known; end the process if it may not."""
+        if self._renewing == threading.get_ident() or self._ended:
+            return
         if self._clock() - self._confirmed >= self._heartbeats.sure_seconds:
             self._renew_now()
 
     def storing(self, call: Callable[[], T]) -> T:
-        """Make a call that writes to Dagster's database; wait while the database is away."""
-        while True:
-            self.require()
-            try:
-                return call()
-            except Exception as error:
-                if not is_away(error):
-                    raise
-            time.sleep(_AWAY_SECONDS)
+        """Make a call to Dagster's database; wait while the database is away."""
+        if self._renewing == threading.get_ident():
+            return call()
+        return while_away(call, self._heartbeats.away_seconds, before=self.require, end=self._end)
 
     def renew(self) -> None:
         """Show that the process lives, and see whether its run goes on.
@@ -129,42 +128,58 @@ class RunLease:
             Exception: The database is away: the lease is as old as before.
         """
         with self._lock:
-            begun = self._clock()
-            self._number += 1
-            claimed, status = self._claim.beat(self._number), self._claim.status()
-            if self._ending:
-                return
-            if not claimed or status is None or _is_end(status):
-                what = f"is {status.value}" if claimed and status else "belongs to another process"
-                self._end(f"Run {self._claim.run_id} {what}.")
-            self._confirmed = begun
-            self._note_canceling(status)
+            self._renewing = threading.get_ident()
+            try:
+                self._renew()
+            finally:
+                self._renewing = None
 
-    def _note_canceling(self, status: dg.DagsterRunStatus) -> None:
-        """Interrupt a run whose cancellation the broker didn't deliver: at the second heartbeat.
+    def _renew(self) -> None:
+        begun = self._clock()
+        self._number += 1
+        claimed, status = self._claim.beat(self._number), self._claim.status()
+        if self._ended:
+            return
+        is_over = status is None or (_is_end(status) and not self._is_own_end())
+        if not claimed or is_over:
+            what = f"is {status.value}" if claimed and status else "belongs to another process"
+            self._end(f"Run {self._claim.run_id} {what}.")
+        self._confirmed = begun
+        self._status = status
 
-        Two interrupts at once would disturb the recording of what had finished.
-        """
-        self._seen_canceling += status == dg.DagsterRunStatus.CANCELING
-        if self._seen_canceling == 2:  # noqa: PLR2004 - the second
-            self._interrupt()
+    def _is_own_end(self) -> bool:
+        """Return whether the run has ended because this process has recorded its end."""
+        own = self._own_end
+        return own is not None and bool(stored_ids(self._claim.instance.event_log_storage, [own]))
+
+    def _record_end(self, event: dg.EventLogEntry, record: Callable[[], object]) -> None:
+        """Record an end of the run, unless it has another one; then nothing may end the process."""
+        self._renew_now()
+        self._own_end = event
+        record()
+        self._ended = True
 
     def _renew_now(self) -> None:
-        while not self._ending:
-            try:
-                self.renew()
-            except Exception as error:
-                if not is_away(error):
-                    raise
-                time.sleep(_AWAY_SECONDS)
-            else:
-                return
+        while_away(self.renew, self._heartbeats.away_seconds, end=self._end)
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Renew the lease, and interrupt a run whose cancellation the broker didn't deliver.
+
+        That is at the second heartbeat, and not if it was interrupted already: a second interrupt
+        would disturb the recording of what had finished.
+        """
+        self.renew()
+        if self._status != dg.DagsterRunStatus.CANCELING:
+            return
+        self._seen_canceling += 1
+        if self._seen_canceling == 2 and not self._interrupted():  # noqa: PLR2004 - the second
+            self._interrupt()
+
+    def _keep_beating(self) -> None:
         seconds = self._heartbeats.every_seconds
         while not self._stopped.wait(seconds):
             try:
-                self.renew()
+                self.beat()
                 seconds = self._heartbeats.every_seconds
             except Exception:  # noqa: BLE001 - whatever it is, the lease runs out
                 seconds = min(_AWAY_SECONDS, seconds)

@@ -6,16 +6,12 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from orch_assets.defs.cluster.run_claims import (
-    WAITING,
-    Heartbeats,
-    RunClaim,
-    Silence,
-    while_away,
-)
+from orch_assets.defs.cluster.database_waits import while_away
+from orch_assets.defs.cluster.run_claims import WAITING, Heartbeats, RunClaim, Silence
 from orch_assets.defs.cluster.run_lease import RunLease
 from orch_assets.defs.dagster_internals import execute_created_run
 from orch_assets.run_guard import guarded_by
+from orch_assets.signals import interrupting, undisturbed
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -25,14 +21,20 @@ def execute_delivered_run(
 ) -> bool:
     """Execute a run to its end; return False if it has ended, or if another process executes it."""
     claim = RunClaim(instance, run_id)
-    if not while_away(lambda: take_delivered(claim, heartbeats)):
+    if not while_away(lambda: take_delivered(claim, heartbeats), heartbeats.away_seconds):
         _LOGGER.warning("Run %s was delivered again: nothing to do.", run_id)
         return False
-    lease = RunLease(claim, heartbeats)
-    with guarded_by(lease), lease.beating():
-        execute_created_run(instance, run_id)
-        _end_unfinished(instance, run_id)
-    while_away(claim.drop)
+    with interrupting(last=False) as first:
+        lease = RunLease(claim, heartbeats, interrupted=lambda: first() is not None)
+        with guarded_by(lease), lease.beating():
+            try:
+                execute_created_run(instance, run_id)
+            except BaseException as error:  # noqa: BLE001 - the run must have an end all the same
+                _LOGGER.error("Run %s ended with %s.", run_id, type(error).__name__)  # noqa: TRY400
+            with undisturbed():
+                _end_unfinished(instance, run_id)
+                # Only a run that has an end is given back: one without is found by its silence.
+                claim.drop()
     return True
 
 
@@ -67,7 +69,7 @@ def _take_silent(claim: RunClaim, heartbeats: Heartbeats, sleep: Callable[[float
 
 def _end_unfinished(instance: dg.DagsterInstance, run_id: str) -> None:
     """Record an end of a run that was executed and has none: nothing else would for long."""
-    run = while_away(lambda: instance.get_run_by_id(run_id))
+    run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return
     if run.status == dg.DagsterRunStatus.CANCELING:

@@ -14,6 +14,7 @@ from orch_assets.defs.dagster_internals import (
     log_entry,
     notify_listeners,
     store_batch,
+    stored_ids,
 )
 from orch_assets.run_guard import storing
 
@@ -77,7 +78,15 @@ class ResultLog:
         if not can_store_batches(self._storage):
             return [*self._log_each(events)]
         entries = [log_entry(self._context, event) for event in events]
-        ids = storing(lambda: store_batch(self._storage, entries))
+        tried = False
+
+        def store() -> Sequence[int]:
+            nonlocal tried
+            known = stored_ids(self._storage, entries) if tried else ()
+            tried = True
+            return known or store_batch(self._storage, entries)
+
+        ids = storing(store)
         notify_listeners(self._context.instance, entries)
         return [
             Target(storage_id=storage_id, run_id=entry.run_id, timestamp=entry.timestamp)

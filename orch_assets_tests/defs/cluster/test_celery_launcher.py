@@ -22,6 +22,14 @@ def shipped() -> dict:
     return yaml.safe_load((ROOT / "deploy" / "celery" / "dagster.yaml").read_text())
 
 
+@pytest.fixture(params=["shipped", "CancellingRunCoordinator"])
+def any_queue(request: pytest.FixtureRequest, shipped: dict) -> None:
+    """Lets the instance have the shipped queue, then that which records users."""
+    if request.param != "shipped":
+        module = "orch_assets.defs.run_coordinator"
+        shipped["run_coordinator"] = {"module": module, "class": request.param}
+
+
 @pytest.fixture
 def instance(
     shipped: dict, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -39,6 +47,7 @@ def test_the_shipped_settings_are_the_defaults_and_load(instance: dg.DagsterInst
     assert launcher.heartbeats == Heartbeats() == Heartbeats(30, 90)
     assert instance.run_monitoring_enabled
     assert launcher.celery.conf.task_acks_late
+    assert launcher.celery.conf.task_reject_on_worker_lost
     assert launcher.celery.conf.broker_transport_options["visibility_timeout"] == 300
 
 
@@ -73,27 +82,43 @@ def test_a_silent_process_is_named(
     assert info == "Claimed by process 12 on a-host."
 
 
-def test_a_run_without_a_process_is_found_too(
+@pytest.mark.usefixtures("any_queue")
+def test_a_run_that_no_worker_has_is_left_to_its_command(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A run of `orch-assets run`, or of `dagster asset materialize`, has no heartbeats."""
+    run = RUN.with_status(dg.DagsterRunStatus.STARTED)
+    instance.add_run(run)
     now = [1000.0]
     monkeypatch.setattr(celery_launcher.time, "monotonic", lambda: now[0])
-    states = []
-    for _ in range(4):
-        states.append(instance.run_launcher.check_run_worker_health(RUN).status.value)
+    for _ in range(6):
+        assert instance.run_launcher.check_run_worker_health(run).status.value == "RUNNING"
         now[0] += 30
-    assert states == ["RUNNING"] * 3 + ["FAILED"]
+    assert not instance.run_coordinator.cancel_run(run.run_id)
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.status == dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.usefixtures("any_queue")
 def test_a_run_is_cancelled_although_the_broker_is_away(instance: dg.DagsterInstance) -> None:
     run = RUN.with_status(dg.DagsterRunStatus.STARTED)
     instance.add_run(run)
-    assert instance.run_launcher.terminate(run.run_id)
+    RunClaim(instance, run.run_id).take()
+    assert instance.run_coordinator.cancel_run(run.run_id)
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status == dg.DagsterRunStatus.CANCELING
     instance.report_run_canceled(run)
     assert not instance.run_launcher.terminate(run.run_id)
+
+
+@pytest.mark.parametrize("arguments", [["-P", "gevent"], ["-Psolo"], ["--pool=threads"]])
+def test_runs_do_not_share_a_process(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "prefork" in capsys.readouterr().err
 
 
 def test_a_worker_of_another_launcher_does_not_start(

@@ -1,11 +1,11 @@
 """One process claims a run, whoever else gets its task; and silence is told from being away."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 
-from orch_assets.defs.cluster.run_claims import Heartbeats, RunClaim, Silence, is_away, owner_of
+from orch_assets.defs.cluster.run_claims import Heartbeats, RunClaim, Silence, owner_of
 from orch_assets.defs.cluster.run_task import execute_delivered_run, take_delivered
 from orch_assets.errors import SettingError
 from orch_assets_tests.defs.instances import temporary_instance
@@ -103,10 +103,14 @@ def test_silence_grows_while_the_note_stays() -> None:
     assert looks((0, "a"), (30, "a"), (60, "a"), (90, "a"), (120, "b")) == [0, 30, 60, 90, 0]
 
 
-def test_time_without_a_look_counts_half_at_most() -> None:
+def test_after_a_long_time_without_a_look_silence_begins_anew() -> None:
     """The database was away for ten minutes: the next heartbeat may be on its way."""
-    assert looks((0, "a"), (600, "a"), (630, "b")) == [0, 45, 0]
-    assert looks((0, "a"), (600, "a"), (645, "a")) == [0, 45, 90]
+    assert looks((0, "a"), (30, "a"), (60, "a"), (660, "a"), (690, "a")) == [0, 30, 60, 0, 30]
+
+
+def test_an_observer_that_seldom_looks_finds_silence_too() -> None:
+    silence = Silence(HEARTBEATS, usual_seconds=120)
+    assert [silence.look("a", now) for now in (0, 120, 250)] == [0, 120, 250]
 
 
 def test_a_run_that_nobody_looks_at_is_forgotten() -> None:
@@ -123,20 +127,3 @@ def test_a_worker_is_sure_before_anyone_calls_it_dead() -> None:
 def test_a_process_may_miss_a_heartbeat_or_two(pair: tuple[float, float]) -> None:
     with pytest.raises(SettingError, match="at least three times heartbeat_seconds"):
         Heartbeats(*pair)
-
-
-def caused_by(error: Exception) -> Exception:
-    wrapper = RuntimeError("on the way")
-    wrapper.__cause__ = error
-    return wrapper
-
-
-@pytest.mark.parametrize("wrapped", [lambda error: error, caused_by])
-def test_an_unreachable_database_is_told_from_a_wrong_statement(
-    wrapped: Callable[[Exception], Exception],
-) -> None:
-    from sqlalchemy.exc import OperationalError, ProgrammingError
-
-    assert is_away(wrapped(OperationalError("SELECT 1", {}, Exception())))
-    assert not is_away(wrapped(ProgrammingError("SELEC 1", {}, Exception())))
-    assert not is_away(None)

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from orch_assets.defs.cluster import run_lease
+from orch_assets.defs.cluster import database_waits
 from orch_assets.defs.cluster.run_claims import Heartbeats, RunClaim
 from orch_assets.defs.cluster.run_lease import RunLease
 from orch_assets.run_guard import guarded_by, require_run, storing
@@ -33,12 +33,18 @@ class Worker:
         instance.add_run(dg.DagsterRun(job_name="some", run_id=RUN, status=STATUS.STARTED))
         self.claim = RunClaim(instance, RUN)
         self.claim.take()
-        self.lease = RunLease(
+        self.interrupted = False
+        self.lease = self.new_lease()
+        self.lease.renew()
+
+    def new_lease(self) -> RunLease:
+        return RunLease(
             self.claim,
             Heartbeats(every_seconds=30, dead_after_seconds=90),
             clock=lambda: self.now,
             end=self._end,
             interrupt=self._interrupt,
+            interrupted=lambda: self.interrupted,
         )
 
     @property
@@ -88,7 +94,7 @@ def test_a_commit_without_a_study_is_fenced_too(worker: Worker) -> None:
 def test_a_run_that_only_stood_still_goes_on(worker: Worker) -> None:
     worker.now += 1000
     with guarded_by(worker.lease), study_context("S1"), publishing():
-        assert worker.claim.note() == f"{worker.claim.owner} 1;"
+        assert worker.claim.note() == f"{worker.claim.owner} 2;"
 
 
 def test_a_run_that_another_process_has_taken_over_cannot_commit(worker: Worker) -> None:
@@ -105,19 +111,37 @@ def test_a_deleted_run_cannot_commit(worker: Worker) -> None:
         worker.lease.renew()
 
 
+def test_a_run_that_was_taken_over_right_after_its_claim_begins_nothing(worker: Worker) -> None:
+    """Its process stood still between the claim and the lease."""
+    lease = worker.new_lease()
+    note = worker.claim.note()
+    assert note is not None
+    assert RunClaim(worker.instance, RUN).take_over(note)
+    with guarded_by(lease), pytest.raises(EndedError, match="another process"), publishing():
+        raise AssertionError("published")
+
+
 def test_a_cancellation_that_the_broker_lost_interrupts_once(worker: Worker) -> None:
     worker.instance.report_run_canceling(worker.run)
-    worker.lease.renew()
+    worker.lease.beat()
     assert worker.interrupts == 0  # the broker's own interrupt may be on its way
     for _ in range(3):
-        worker.lease.renew()
+        worker.lease.beat()
     assert worker.interrupts == 1
+
+
+def test_a_run_that_was_interrupted_already_is_not_disturbed(worker: Worker) -> None:
+    worker.instance.report_run_canceling(worker.run)
+    worker.interrupted = True
+    for _ in range(4):
+        worker.lease.beat()
+    assert worker.interrupts == 0
 
 
 def test_while_the_database_is_away_a_write_waits(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_lease, "_AWAY_SECONDS", 0)
+    monkeypatch.setattr(database_waits, "_AWAY_SECONDS", 0)
     errors = [OperationalError("INSERT", {}, Exception()) for _ in range(3)]
 
     def write() -> str:
@@ -138,6 +162,28 @@ def test_the_end_that_the_process_records_itself_does_not_end_it(worker: Worker)
         worker.lease.require()
     assert worker.run.status == STATUS.FAILURE
     assert not [each for each in threading.enumerate() if each.name == "heartbeats"]
+
+
+def test_an_end_that_had_to_wait_is_not_recorded_over_another_one(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was named dead while the database was away for its process alone."""
+    storage = type(worker.instance.event_log_storage)
+    store, run, lost = storage.store_event, worker.run, []
+
+    def lose_once(self: object, event: dg.EventLogEntry) -> None:
+        if not lost:
+            lost.append(event)
+            worker.now += 1000
+            with dg.DagsterInstance.from_ref(worker.instance.get_ref()) as others:
+                others.report_run_failed(run)
+            raise OperationalError("INSERT", {}, Exception())
+        store(self, event)
+
+    monkeypatch.setattr(storage, "store_event", lose_once)
+    with worker.lease.beating(), pytest.raises(EndedError, match="is FAILURE"):
+        worker.instance.report_run_canceled(run)
+    assert worker.run.status == STATUS.FAILURE
 
 
 def test_an_end_that_could_not_be_recorded_leaves_the_guard(
