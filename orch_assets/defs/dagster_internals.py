@@ -113,6 +113,7 @@ __all__ = [
     "execute_created_run",
     "execute_run",
     "insert_note",
+    "keys_of_notes",
     "log_entry",
     "notify_listeners",
     "own_metadata",
@@ -438,6 +439,19 @@ def replace_note(instance: dg.DagsterInstance, key: str, value: str, *, of: str)
     own = (Notes.c.key == key) & Notes.c.value.startswith(of, autoescape=True)
     with storage.connect() as connection:
         return bool(connection.execute(Notes.update().where(own).values(value=value)).rowcount)
+
+
+def keys_of_notes(instance: dg.DagsterInstance, start: str) -> Sequence[str]:
+    """Return the keys of the notes that begin with a text; none if they aren't in a table."""
+    from dagster._core.storage.runs.schema import KeyValueStoreTable as Notes
+    from sqlalchemy import select
+
+    storage: Any = instance.run_storage
+    if not hasattr(storage, "connect"):
+        return []
+    with storage.connect() as connection:
+        keys = select(Notes.c.key).where(Notes.c.key.startswith(start, autoescape=True))
+        return [str(row[0]) for row in connection.execute(keys)]
 
 
 def delete_note(instance: dg.DagsterInstance, key: str, *, of: str) -> None:

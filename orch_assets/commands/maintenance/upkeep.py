@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orch_assets.commands.exit_codes import FAILED, SUCCEEDED
-from orch_assets.commands.location import location_resources, settled_instance, store_of
+from orch_assets.commands.location import (
+    code_location,
+    location_resources,
+    settled_instance,
+    store_of,
+)
 
 if TYPE_CHECKING:
     from orch_assets.stores.store import PipelineStore
@@ -30,7 +35,7 @@ def upkeep(*, dry_run: bool) -> int:
     with settled_instance() as instance, location_resources(instance) as resources:
         cutoffs = KeepDays.from_environment().cutoffs(datetime.now(UTC))
         stores = (_store(resources, "io_manager"), _store(resources, "restricted_io_manager"))
-        work = Upkeep(instance, stores, dry_run=dry_run)
+        work = Upkeep(instance, stores, dry_run=dry_run, by_study=code_location().graph_keys)
         count = size = 0
         for line in work.run(cutoffs):
             click.echo(str(line))

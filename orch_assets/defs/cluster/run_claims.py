@@ -9,16 +9,19 @@ enough, by the clock of whoever looks.
 import os
 import socket
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs.dagster_internals import delete_note, insert_note, replace_note
+from orch_assets.defs.dagster_internals import delete_note, insert_note, keys_of_notes, replace_note
 from orch_assets.errors import SettingError
 
 # A run that no process has begun to execute.
 WAITING: Final = frozenset({dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING})
+
+_FOLDER: Final = "orch_assets/run/"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class RunClaim:
 
     @property
     def _key(self) -> str:
-        return f"orch_assets/run/{self.run_id}"
+        return f"{_FOLDER}{self.run_id}"
 
     def take(self) -> bool:
         """Claim the run; return False if another process has claimed it."""
@@ -110,6 +113,16 @@ def owner_of(note: str) -> str:
     """Return who wrote a note: the machine and the process."""
     host, process, _ = note.rsplit("/", 2)
     return f"process {process} on {host}"
+
+
+def claimed_runs(instance: dg.DagsterInstance) -> Sequence[str]:
+    """Return the IDs of all runs that were ever claimed, as far as their claims are left."""
+    return [key.removeprefix(_FOLDER) for key in keys_of_notes(instance, _FOLDER)]
+
+
+def remove_claim(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Remove the claim to a run, whoever has it."""
+    delete_note(instance, f"{_FOLDER}{run_id}", of="")
 
 
 @dataclass

@@ -190,7 +190,7 @@ def _our_definitions(
     study_results = build_study_results(keys)
     study_pipelines = _main_job(graphs, pipelines)
     refresh_results = dg.define_asset_job("refresh_study_results", selection=[study_results])
-    schedule, upkeep = settings.cron_and_zone(), build_upkeep_job()
+    schedule, upkeep = settings.cron_and_zone(), build_upkeep_job(keys)
     accounts = [build_account_export()] if OF_ACCOUNT in settings.exports else []
     return LocationParts(
         assets=[*graphs, study_results, *build_deployments(pipelines), *accounts],

@@ -7,19 +7,23 @@ on both.
 """
 
 import contextlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 
-_STATE_EVENTS: Final = (
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
+from orch_assets.defs.partitions import STUDIES_NAME
+
+_SUCCESS: Final = dg.DagsterEventType.ASSET_MATERIALIZATION
+# A later success of the same partition says that they are over.
+_ATTEMPTS: Final = (
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_OBSERVATION,
 )
 # By asset and type: only so do both databases answer from an index, and read no event.
 _OF_NEWEST_EVENTS: Final = """
-SELECT DISTINCT run_id FROM event_logs WHERE id IN (
+SELECT partition, id, run_id FROM event_logs WHERE id IN (
   SELECT MAX(id) FROM event_logs
   WHERE asset_key = :asset AND dagster_event_type = :type AND partition IS NOT NULL {of_runs}
   GROUP BY partition
@@ -29,7 +33,7 @@ SELECT DISTINCT run_id FROM event_logs WHERE id IN (
 """
 # Of each check the newest that was planned, and the newest that was evaluated.
 _OF_NEWEST_CHECKS: Final = """
-SELECT DISTINCT run_id FROM asset_check_executions WHERE id IN (
+SELECT DISTINCT asset_key, partition, run_id FROM asset_check_executions WHERE id IN (
   SELECT MAX(id) FROM asset_check_executions GROUP BY asset_key, check_name, partition
   UNION
   SELECT MAX(id) FROM asset_check_executions WHERE execution_status != 'PLANNED'
@@ -55,33 +59,67 @@ def has_tables(instance: dg.DagsterInstance) -> bool:
     return hasattr(instance.event_log_storage, "index_transaction")
 
 
-def runs_of_newest_events(instance: dg.DagsterInstance) -> set[str]:
-    """Return the runs that wrote the newest event of a kind of an asset's partition, or of a check.
+def runs_of_newest_events(
+    instance: dg.DagsterInstance, by_study: Collection[dg.AssetKey] = ()
+) -> set[str]:
+    """Return the runs that wrote the events that the state of an asset's partition depends on.
 
-    Without them, Dagster, ``study_results`` and the sensors would take another state for it. An
-    event that belongs to no run isn't counted, since nothing removes it.
+    These are its newest success, and its newest failure and plan if no success followed; of a check
+    the newest evaluation and plan. Without them, Dagster, ``study_results`` and the sensors would
+    take another state for it. An event that belongs to no run isn't counted, since nothing removes
+    it, and an older one may be needed once its asset is wiped.
+
+    Args:
+        instance: The instance.
+        by_study: Assets whose partitions are the studies: nobody needs the state of a retired one.
     """
     storage: Any = instance.event_log_storage
+    studies = {*instance.get_dynamic_partitions(STUDIES_NAME)}
+    # None at all may be a fault, and all of them would go.
+    judged = {each.to_string() for each in by_study} if studies else set()
+
+    def is_needed(asset: str, partition: str | None) -> bool:
+        return partition is None or asset not in judged or partition in studies
+
     with storage.index_transaction() as connection:
         assets = [row[0] for row in _execute(connection, "SELECT asset_key FROM asset_keys")]
-        found = {str(row[0]) for row in _execute(connection, _OF_NEWEST_CHECKS)}
+        found = {
+            str(run_id)
+            for asset, partition, run_id in _execute(connection, _OF_NEWEST_CHECKS)
+            if is_needed(asset, partition)
+        }
         for asset in assets:
-            for each in _STATE_EVENTS:
-                found |= _newest_of(connection, asset, each.value)
+            newest = _newest_events(connection, asset)
+            found |= {run for partition, run in newest if is_needed(asset, partition)}
     return found
 
 
-def _newest_of(connection: Any, asset: str, event_type: str) -> set[str]:
-    """Return the runs of the newest events of a type, one for each partition of an asset."""
-    parameters = {"asset": asset, "type": event_type}
+def _newest_events(connection: Any, asset: str) -> Iterator[tuple[str | None, str]]:
+    """Yield the partition and the run of each event that the state of an asset depends on."""
+    made = _newest_of(connection, asset, _SUCCESS)
+    for partition, (_, run_id) in made.items():
+        yield partition, run_id
+    for attempt in _ATTEMPTS:
+        for partition, (event_id, run_id) in _newest_of(connection, asset, attempt).items():
+            if partition not in made or event_id > made[partition][0]:
+                yield partition, run_id
 
-    def runs(of_runs: str) -> set[str]:
+
+def _newest_of(
+    connection: Any, asset: str, event_type: dg.DagsterEventType
+) -> dict[str | None, tuple[int, str]]:
+    """Return ID and run of the newest event of a type that a run wrote, by partition."""
+    parameters = {"asset": asset, "type": event_type.value}
+
+    def newest(of_runs: str) -> dict[str | None, tuple[int, str]]:
         query = _OF_NEWEST_EVENTS.format(of_runs=of_runs)
-        return {str(row[0] or "") for row in _execute(connection, query, **parameters)}
+        rows = _execute(connection, query, **parameters)
+        return {partition: (event_id, str(run_id or "")) for partition, event_id, run_id in rows}
 
-    found = runs("")
+    found = newest("")
     # Then the newest event of a run counts, which takes longer to find.
-    return runs("AND run_id != ''") if "" in found else found
+    of_no_run = any(not run_id for _, run_id in found.values())
+    return newest("AND run_id != ''") if of_no_run else found
 
 
 def size_of_run(instance: dg.DagsterInstance, run_id: str) -> tuple[int, int]:

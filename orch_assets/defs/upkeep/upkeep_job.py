@@ -1,5 +1,6 @@
 """The job ``upkeep``, and its schedule, which is off unless ``ORCH_UPKEEP`` says when it runs."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,8 +17,12 @@ UPKEEP: Final = "upkeep"
 _THREE_O_CLOCK: Final = ("0 3 * * *", "UTC")
 
 
-def build_upkeep_job() -> dg.JobDefinition:
-    """Return the job ``upkeep``, which removes what is old from the stores and from Dagster."""
+def build_upkeep_job(by_study: Collection[dg.AssetKey] = ()) -> dg.JobDefinition:
+    """Return the job ``upkeep``, which removes what is old from the stores and from Dagster.
+
+    Args:
+        by_study: Assets whose partitions are the studies.
+    """
 
     @dg.op(
         config_schema=NOTHING,
@@ -33,7 +38,7 @@ def build_upkeep_job() -> dg.JobDefinition:
             _store_of(context.resources.io_manager),
             _store_of(context.resources.restricted_io_manager),
         )
-        upkeep = Upkeep(context.instance, stores, own_run=context.run_id)
+        upkeep = Upkeep(context.instance, stores, own_run=context.run_id, by_study=by_study)
         cutoffs = KeepDays.from_environment().cutoffs(datetime.now(UTC))
         for line in upkeep.run(cutoffs):
             context.log.info(str(line))

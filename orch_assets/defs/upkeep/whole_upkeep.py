@@ -1,16 +1,20 @@
 """The upkeep of everything: of both stores, then of Dagster's runs."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs.upkeep.old_runs import OldRuns, is_any_under_way
+from orch_assets.defs.upkeep.old_runs import OldRuns, ended_runs, is_any_under_way
 from orch_assets.defs.upkeep.run_tables import has_tables
 from orch_assets.errors import OrchAssetsError
+from orch_assets.lazy import cached_property
 from orch_assets.stores import PipelineStore
+from orch_assets.stores.maintenance.store_upkeep import StoreUpkeep
 from orch_assets.stores.maintenance.upkeep_terms import Cutoffs, Freed, Neighbour
 
 RESTRICTED: Final = "restricted store"
@@ -51,6 +55,7 @@ class Upkeep:
         stores: The open store and the restricted one; None if an IO manager has none of ours.
         own_run: ID of the run that does it; None if no run does.
         dry_run: Whether to write nothing.
+        by_study: Assets whose partitions are the studies.
     """
 
     def __init__(
@@ -60,24 +65,33 @@ class Upkeep:
         *,
         own_run: str | None = None,
         dry_run: bool = False,
+        by_study: Collection[dg.AssetKey] = (),
     ) -> None:
         self._instance = instance
         self._open, self._restricted = stores
         self._own_run = own_run
         self._dry_run = dry_run
+        self._by_study = by_study
+        self._ended: object = None
+        self._runs: OldRuns | None = None
         self.problems: list[str] = []
 
     def run(self, cutoffs: Cutoffs) -> Iterator[Line]:
         """Yield a line for each kind of thing that was removed."""
-        runs = self._old_runs(cutoffs)
-        for place, store, other in (
-            (RESTRICTED, self._restricted, self._open),
-            (OPEN, self._open, self._restricted),
-        ):
-            if store is not None:
-                yield from self._of_store(place, store, other, cutoffs, runs)
-        if runs is not None:
-            yield from self._lines(DAGSTER, lambda: runs.remove(dry_run=self._dry_run))
+        with self._going_on("No run was removed."):
+            self._ended = ended_runs(self._instance)
+            self._runs = self._old_runs(cutoffs)
+        for place, upkeep in self._upkeeps.items():
+            with self._going_on(f"{place}:"):
+                upkeep.run(self._chosen(place, cutoffs), dry_run=self._dry_run)
+            yield from (Line(place, each, self._dry_run) for each in upkeep.freed)
+            self.problems += [f"{place}: {problem}" for problem in upkeep.problems]
+        if self._runs is not None:
+            freed: list[Freed] = []
+            with self._going_on(f"{DAGSTER}:"):
+                freed = self._runs.remove(dry_run=self._dry_run)
+            yield from (Line(DAGSTER, each, self._dry_run) for each in freed)
+            self.problems += [f"{DAGSTER}: {problem}" for problem in self._runs.problems]
 
     def _old_runs(self, cutoffs: Cutoffs) -> OldRuns | None:
         if cutoffs.reports is None:
@@ -85,48 +99,55 @@ class Upkeep:
         if not has_tables(self._instance):
             self.problems.append("No run was removed: the event log isn't in an SQL database.")
             return None
-        try:
-            marks = [
-                mark for store in (self._open, self._restricted) if store for mark in store.marks()
-            ]
-        except OrchAssetsError as error:
-            self.problems.append(f"No run was removed. {error}")
-            return None
-        return OldRuns(self._instance, cutoffs.reports, {each.run or "" for each in marks})
+        return OldRuns(self._instance, cutoffs.reports, self._marked_runs, self._by_study)
 
-    def _of_store(
-        self,
-        place: str,
-        store: PipelineStore,
-        other: PipelineStore | None,
-        cutoffs: Cutoffs,
-        runs: OldRuns | None,
-    ) -> Iterator[Line]:
-        neighbour = Neighbour(
-            inside=other.address if other and place == OPEN else None,
-            inputs=other.upkeep().inputs if other else tuple,
-            runs=runs.kept if runs else (),
-            is_busy=lambda: is_any_under_way(self._instance, self._own_run),
-        )
+    def _marked_runs(self) -> set[str]:
+        return {run_id for upkeep in self._upkeeps.values() for run_id in upkeep.marked_runs()}
+
+    @cached_property
+    def _upkeeps(self) -> Mapping[str, StoreUpkeep]:
+        """One of each store, which is listed and read only once."""
+        return {
+            place: store.upkeep(
+                Neighbour(
+                    inside=other.address if other and place == OPEN else None,
+                    inputs=partial(self._inputs_in, OPEN if place == RESTRICTED else RESTRICTED),
+                    runs=self._kept_runs,
+                    is_busy=self._is_busy,
+                )
+            )
+            for place, store, other in (
+                (RESTRICTED, self._restricted, self._open),
+                (OPEN, self._open, self._restricted),
+            )
+            if store is not None
+        }
+
+    def _inputs_in(self, place: str) -> Iterable[tuple[str, str]]:
+        return self._upkeeps[place].inputs() if place in self._upkeeps else ()
+
+    def _kept_runs(self) -> Collection[str]:
+        return self._runs.kept if self._runs else ()
+
+    def _is_busy(self) -> bool:
+        """Return whether runs are under way, or were since the upkeep began."""
+        is_under_way = is_any_under_way(self._instance, self._own_run)
+        return is_under_way or ended_runs(self._instance) != self._ended
+
+    def _chosen(self, place: str, cutoffs: Cutoffs) -> Cutoffs:
         # Only there are failure reports; and without the runs, nobody knows which of them stay.
-        is_reported = place == RESTRICTED and runs is not None
-        upkeep = store.upkeep(neighbour)
-        chosen = Cutoffs(
-            manifests=cutoffs.manifests,
-            versions=cutoffs.versions,
-            reports=cutoffs.reports if is_reported else None,
-            leftovers=cutoffs.leftovers,
-        )
-        yield from self._lines(place, lambda: upkeep.run(chosen, dry_run=self._dry_run))
-        self.problems += [f"{place}: {problem}" for problem in upkeep.problems]
+        is_reported = place == RESTRICTED and self._runs is not None
+        return replace(cutoffs, reports=cutoffs.reports if is_reported else None)
 
-    def _lines(self, place: str, remove: Callable[[], list[Freed]]) -> Iterator[Line]:
+    @contextmanager
+    def _going_on(self, what: str) -> Iterator[None]:
+        """Note an error, and go on with the next part."""
         try:
-            freed = remove()
+            yield
         except OrchAssetsError as error:
-            self.problems.append(f"{place}: {error}")
-            return
-        yield from (Line(place, each, self._dry_run) for each in freed)
+            self.problems.append(f"{what} {error}")
+        except Exception as error:  # noqa: BLE001 - its text may have what nobody may see
+            self.problems.append(f"{what} It failed with {type(error).__name__}.")
 
 
 def in_words(size: float) -> str:

@@ -8,9 +8,10 @@ from typing import Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.maintenance.input_versions import add_inputs
 from orch_assets.stores.maintenance.inventory import ArtifactObjects, stored_hash, stored_members
 from orch_assets.stores.maintenance.old_reports import old_reports
-from orch_assets.stores.maintenance.retention import add_inputs, unused_places
+from orch_assets.stores.maintenance.retention import unused_places
 from orch_assets.stores.maintenance.store_contents import StoreContents, at_once
 from orch_assets.stores.maintenance.surplus_manifests import young_versions
 from orch_assets.stores.maintenance.upkeep_terms import (
@@ -47,7 +48,7 @@ class OldData:
 
     def removals(self) -> Iterator[Removal]:
         """Yield what is to be removed of each artifact; ``problems`` then says what can't be."""
-        reports = old_reports(self._contents.own, self._cutoffs.reports, self._neighbour.runs)
+        reports = old_reports(self._contents.own, self._cutoffs.reports, self._neighbour.runs())
         marked = {current for current, _ in self._contents.marked}
         reports = [each for each in reports if each.keys.current not in marked]
         for objects in reports:
@@ -110,10 +111,8 @@ class OldData:
         """Add marked versions, and the inputs of all that stay."""
         for current, version in self._contents.marked:
             retained.get(current, set()).add(version)
-        by_uri = {self._backend.uri(current): current for current in retained}
-        for uri, version in self._neighbour.inputs():
-            retained.get(by_uri.get(uri, ""), set()).add(version)
-        add_inputs(self._backend, retained, self._contents.manifests)
+        manifests = self._contents.manifests
+        add_inputs(self._backend, retained, manifests, self._neighbour.inputs())
 
     def _of_artifact(self, objects: ArtifactObjects, removed: set[str]) -> list[Removal]:
         keys, found = objects.keys, []

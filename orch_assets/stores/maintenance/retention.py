@@ -1,14 +1,14 @@
 """Removing old versions that no retained version was made from, and compacting manifests."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import product
 from typing import Final
 
 from orch_assets.errors import StoreUnavailableError
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.maintenance.compaction import Compaction, surplus_entries
+from orch_assets.stores.maintenance.input_versions import add_inputs
 from orch_assets.stores.maintenance.inventory import (
     ArtifactObjects,
     collect_objects,
@@ -142,43 +142,6 @@ class Retention:
             for sha256 in stored
             for member in stored_members(self._backend, objects.keys, sha256)
         }
-
-
-def add_inputs(
-    backend: Backend,
-    retained: Mapping[str, set[str]],
-    manifests: Mapping[str, Mapping[str, Manifest]],
-) -> None:
-    """Add the inputs of retained versions, their inputs, and so on.
-
-    Args:
-        backend: Holds the bytes.
-        retained: The versions by key of the current object; this adds to it.
-        manifests: The manifest of each version, likewise.
-    """
-    by_uri = {backend.uri(current): current for current in manifests}
-    pending = [(current, sha256) for current, found in retained.items() for sha256 in found]
-    while pending:
-        current, sha256 = pending.pop()
-        manifest = manifests[current].get(sha256)
-        for publication in manifest.publications if manifest else ():
-            # The artifact of a former dictionary isn't recorded; it is one of the inputs.
-            former = product(publication.inputs, publication.redacted_dictionaries)
-            for uri, version in (*publication.inputs.items(), *former):
-                source = by_uri.get(uri)
-                if source is not None and version not in retained[source]:
-                    found = {version, *_redacted(version, manifests[source].values())}
-                    retained[source] |= found
-                    pending += [(source, each) for each in found]
-
-
-def _redacted(version: str, manifests: Iterable[Manifest]) -> set[str]:
-    """Return the versions that stand for a redacted one."""
-    return {
-        manifest.content.sha256
-        for manifest in manifests
-        if any(version in publication.redacts for publication in manifest.publications)
-    }
 
 
 def unused_places(objects: ArtifactObjects, versions: Collection[str]) -> list[int]:

@@ -7,10 +7,11 @@ from typing import Final, TypeVar
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.lazy import cached_property
 from orch_assets.stores.backends.base import Backend, Listed
+from orch_assets.stores.maintenance.input_versions import inputs_of
 from orch_assets.stores.maintenance.inventory import ArtifactObjects, collect_objects
 from orch_assets.stores.maintenance.surplus_manifests import MarkedUntil, marked_until
 from orch_assets.stores.manifest import Manifest, manifests_of
-from orch_assets.stores.object_keys import mark_prefix
+from orch_assets.stores.object_keys import ArtifactKeys, mark_prefix
 from orch_assets.stores.order.marks import Marks
 from orch_assets.stores.publishing import Publisher
 
@@ -62,11 +63,25 @@ class StoreContents:
         ]
 
     @cached_property
+    def _marks(self) -> Mapping[str, Listed]:
+        """The objects of the marks, by key."""
+        below = {k: each for k, each in self.listed.items() if mark_prefix(k) is not None}
+        return {**Marks(self._backend, self._prefix).objects(self._prefix), **below}
+
+    def is_marked_since(self, keys: ArtifactKeys | None = None) -> bool:
+        """Return whether a mark was set since the marks were listed.
+
+        Args:
+            keys: The artifact that it may hold; by default an artifact right below the prefix.
+        """
+        now = Marks(self._backend, self._prefix).objects(keys.path if keys else self._prefix)
+        return any(self._marks.get(key) != each for key, each in now.items())
+
+    @cached_property
     def marked(self) -> MarkedUntil:
         """The marked versions."""
         marks = Marks(self._backend, self._prefix)
-        keys = marks.keys(self._prefix, self.listed)
-        found = ((marks.read(key), mark_prefix(key) or "") for key in keys)
+        found = ((marks.read(key), mark_prefix(key) or "") for key in sorted(self._marks))
         return marked_until((mark, prefix) for mark, prefix in found if mark is not None)
 
     @cached_property
@@ -93,8 +108,7 @@ class StoreContents:
         """Yield the inputs that manifests of this store list: artifact URIs and versions."""
         for manifests in self.manifests.values():
             for manifest in manifests.values():
-                for publication in manifest.publications:
-                    yield from publication.inputs.items()
+                yield from inputs_of(manifest)
 
 
 def at_once(work: Callable[[In], Out], items: Sequence[In]) -> list[Out]:

@@ -1,17 +1,18 @@
 """Removing from a store what is old and no longer needed, beside whoever publishes.
 
 One listing of the store says almost all: names of manifest entries hold their moments, and each
-object has its size and its age. Objects are read only if a version may be removed: manifests, to
-find the inputs of the versions that stay; and the indexes of sets, to find their members.
+object has its size and its age. Indexes of sets are read to find members that no version has.
+Manifests are read only if a version may be removed, to find the inputs of the versions that stay.
 """
 
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 from orch_assets.errors import StoreUnavailableError
 from orch_assets.stores.backends.base import Backend
-from orch_assets.stores.maintenance.inventory import ArtifactObjects
+from orch_assets.stores.maintenance.marked_runs import MarkedRuns
 from orch_assets.stores.maintenance.old_data import OldData
 from orch_assets.stores.maintenance.store_contents import StoreContents, at_once
 from orch_assets.stores.maintenance.surplus_manifests import surplus_manifests
@@ -28,6 +29,9 @@ from orch_assets.stores.maintenance.upkeep_terms import (
 )
 from orch_assets.stores.members.readable_files import BEGUN
 from orch_assets.stores.publishing import Publisher
+
+# Keys that are removed between two looks at the marks.
+_AT_ONCE: Final = 1000
 
 
 class StoreUpkeep:
@@ -50,6 +54,7 @@ class StoreUpkeep:
         self._prefix = prefix
         self._neighbour = neighbour
         self._contents = StoreContents(publisher, backend, prefix, neighbour.inside)
+        self._runs = MarkedRuns(backend, prefix)
         self._freed: dict[str, Freed] = {}
         self._lock = threading.Lock()
         self.problems: list[str] = []
@@ -77,37 +82,60 @@ class StoreUpkeep:
             for key in surplus_manifests(objects, cutoffs.manifests, self._contents.marked)
             if key not in with_versions
         ]
-        self._remove(MANIFESTS, surplus, dry_run=dry_run)
+        self._remove_surplus(surplus, dry_run=dry_run)
         at_once(lambda each: self._carry_out(each, dry_run=dry_run), removals)
         self._remove_parts(cutoffs.leftovers, dry_run=dry_run)
         self._mend(cutoffs.leftovers, dry_run=dry_run)
+        return self.freed
+
+    @property
+    def freed(self) -> list[Freed]:
+        """What was removed so far, by kind."""
         return [self._freed[kind] for kind in KINDS if kind in self._freed]
+
+    def marked_runs(self) -> set[str]:
+        """Return the IDs of the runs that the marks of this store are of, as they are now."""
+        return self._runs.ids()
 
     def inputs(self) -> Iterator[tuple[str, str]]:
         """Yield the inputs that manifests of this store list: artifact URIs and versions."""
         return self._contents.inputs()
 
     def _carry_out(self, removal: Removal, *, dry_run: bool) -> None:
-        if removal.kind != REPORTS and not dry_run and not self._is_quiet(removal.objects):
+        if not dry_run and not self._is_quiet(removal):
             return
         # Manifests first: a version without a manifest is a harmless leftover, but a manifest
         # without its version is damage.
         for keys in (removal.manifests, removal.data, removal.places):
             self._remove(removal.kind, keys, dry_run=dry_run)
 
-    def _is_quiet(self, objects: ArtifactObjects) -> bool:
-        """Return whether nobody publishes an artifact, who may rely on data that is stored."""
-        hidden = self._backend.list(objects.keys.hidden, hidden=True)
-        if self._neighbour.is_busy():
-            problem = "Some versions and leftovers stay, because runs are under way."
-        elif not set(hidden) <= self._contents.listed.keys():
-            problem = "Some versions and leftovers stay, because they were published meanwhile."
+    def _remove_surplus(self, keys: Sequence[str], *, dry_run: bool) -> None:
+        for start in range(0, len(keys), _AT_ONCE):
+            if not dry_run and self._contents.is_marked_since():
+                self._explain("Some manifests stay, because marks were set meanwhile.")
+                return
+            self._remove(MANIFESTS, keys[start : start + _AT_ONCE], dry_run=dry_run)
+
+    def _is_quiet(self, removal: Removal) -> bool:
+        """Return whether nobody marks or publishes an artifact, who relies on what is stored."""
+        keys, stay = removal.objects.keys, "Some versions, reports and leftovers stay, because"
+        if self._contents.is_marked_since(keys):
+            self._explain(f"{stay} marks were set meanwhile.")
+        elif removal.kind == REPORTS:
+            return True
+        elif not set(self._backend.list(keys.hidden, hidden=True)) <= self._contents.listed.keys():
+            self._explain(f"{stay} they were published meanwhile.")
+        # Asked last: whoever published until then is under way, or has ended since.
+        elif self._neighbour.is_busy():
+            self._explain(f"{stay} runs are under way, or were until just now.")
         else:
             return True
+        return False
+
+    def _explain(self, problem: str) -> None:
         with self._lock:
             if problem not in self.problems:
                 self.problems.append(problem)
-        return False
 
     def _remove(self, kind: str, keys: Sequence[str], *, dry_run: bool) -> None:
         listed = [self._contents.listed[key] for key in keys if key in self._contents.listed]

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from orch_assets.stores.maintenance.inventory import ArtifactObjects
 from orch_assets.stores.order.marks import Mark
-from orch_assets.stores.order.places import NOWHERE, REDACTED, Place
+from orch_assets.stores.order.places import COMPACTED, NOWHERE, REDACTED, Place
 
 # Versions by the key of their artifact's current object, and when each of them was last marked.
 MarkedUntil = Mapping[tuple[str, str], datetime]
@@ -35,8 +35,8 @@ def marked_until(marks: Iterable[tuple[Mark, str]]) -> MarkedUntil:
 def surplus_manifests(objects: ArtifactObjects, before: datetime, marked: MarkedUntil) -> list[str]:
     """Return the keys of the entries between the first and the last of each period.
 
-    Those of a marked version stay if they are older than the mark: one of them says what the marked
-    run published.
+    Those of a marked version stay if they are older than the mark, or may be so in part: one of
+    them says what the marked run published.
 
     Args:
         objects: The objects of an artifact.
@@ -53,7 +53,8 @@ def surplus_manifests(objects: ArtifactObjects, before: datetime, marked: Marked
         mark = marked.get((objects.keys.current, sha256))
         for name, _, key in [*period][1:-1]:
             moment = _place(name).moment
-            is_marked = mark is not None and moment <= mark
+            # The name of a compacted entry has the moment of its last publication only.
+            is_marked = mark is not None and (moment <= mark or name.endswith(COMPACTED))
             if moment < before and not is_marked and _is_plain(name):
                 surplus.append(key)
     return surplus

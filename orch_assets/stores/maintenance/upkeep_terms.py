@@ -59,13 +59,13 @@ class Neighbour:
     Attributes:
         inside: URI of a store inside this one, which has an upkeep of its own.
         inputs: Returns the versions of this store that another one's manifests list as inputs.
-        runs: IDs of runs whose failure reports stay.
+        runs: Returns the IDs of runs whose failure reports stay.
         is_busy: Returns whether data must stay for now, because runs may be publishing.
     """
 
     inside: str | None = None
     inputs: Callable[[], Iterable[tuple[str, str]]] = tuple
-    runs: Collection[str] = ()
+    runs: Callable[[], Collection[str]] = tuple
     is_busy: Callable[[], bool] = lambda: False
 
 

@@ -11,10 +11,10 @@ import contextlib
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from orch_assets.errors import (
     ArtifactCorruptError,
@@ -24,12 +24,14 @@ from orch_assets.errors import (
     StudyKeyError,
 )
 from orch_assets.marked_names import named, named_uri
-from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.backends.base import Backend, Listed
 from orch_assets.stores.manifest import known
 from orch_assets.stores.names import decode_path, encode_name
 from orch_assets.stores.object_keys import ArtifactKeys, mark_key, mark_prefix, marks_folder
 from orch_assets.stores.spooling import spool
 from orch_assets.study import check_study_key
+
+T = TypeVar("T")
 
 # How many of the marks of a name an error names.
 _SHOWN: Final = 5
@@ -231,6 +233,17 @@ class Marks:
         below = {key for key in found if mark_prefix(key) is not None}
         return sorted(below.union(*map(self._in_prefix, _above(folder))))
 
+    def objects(self, path: str) -> dict[str, Listed]:
+        """Return the objects of the marks that may hold an artifact at a path, by key.
+
+        Whoever lists them twice sees whether a mark was set in between, and needn't read any.
+        """
+        return {
+            each.key: each
+            for prefix in dict.fromkeys([self._prefix, *_above(path)])
+            for each in self._if_reached(prefix, self._backend.listing)
+        }
+
     def pinned(self, folder: str) -> Iterator[tuple[str, str]]:
         """Yield each marked version, after the key of its artifact's current object.
 
@@ -322,10 +335,17 @@ class Marks:
 
         There are none above the store's own prefix if its credentials don't reach there.
         """
+        return sorted(
+            self._if_reached(prefix, lambda folder: self._backend.list(folder, hidden=True), name)
+        )
+
+    def _if_reached(
+        self, prefix: str, listing: Callable[[str], Iterable[T]], name: str | None = None
+    ) -> list[T]:
         with contextlib.ExitStack() as stack:
             if prefix != self._prefix and prefix in _above(self._prefix):
                 stack.enter_context(contextlib.suppress(StoreUnavailableError))
-            return sorted(self._backend.list(marks_folder(prefix, name), hidden=True))
+            return [*listing(marks_folder(prefix, name))]
         return []
 
 

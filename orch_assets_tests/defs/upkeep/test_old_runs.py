@@ -1,5 +1,6 @@
 """Old runs go with all that Dagster's tables hold of them; no state of a partition changes."""
 
+import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from orch_assets import study_pipeline
+from orch_assets.defs.cluster.run_claims import RunClaim, claimed_runs
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.resources import StoreResource
@@ -19,6 +21,7 @@ from orch_assets.defs.study_resources import study_resources
 from orch_assets.defs.study_results import RESULTS_KEY, build_study_results, load_results
 from orch_assets.defs.upkeep.old_runs import OldRuns
 from orch_assets.defs.upkeep.run_tables import delete_run
+from orch_assets.orchestration.reporting.matrix import newest
 from orch_assets_tests.defs.instances import temporary_instance
 from orch_assets_tests.defs.postgres import postgres_instance, postgres_server
 from orch_assets_tests.support.harness import Account, execute, states
@@ -72,7 +75,7 @@ class KeptLocation:
         return {
             "states": [states(real, key.to_user_string()) for key in KEYS],
             "results": load_results(real, self.resources["io_manager"]),
-            "rebuilt": [*new_entries(real, KEYS, STUDIES, [], 0)],
+            "rebuilt": newest(new_entries(real, KEYS, STUDIES, [], 0), STUDIES, ["one", "two"]),
             "ended": [*never_ended(real, KEYS)],
             "checks": {key: record.run_id for key, record in latest(checks).items()},
             "records": [
@@ -188,7 +191,7 @@ def test_what_is_needed_stays(location: KeptLocation, real: dg.DagsterInstance) 
         root_run_id=parent,
         tags={"dagster/partition": "S1"},
     )
-    old = OldRuns(real, later(), {marked})
+    old = OldRuns(real, later(), lambda: {marked})
     assert {marked, parent} <= old.kept
     old.remove()
     assert {marked, parent} <= run_ids(real)
@@ -218,6 +221,96 @@ def test_a_killed_removal_is_completed(
     OldRuns(real, later()).remove()
     assert first not in run_ids(real)
     assert location.known(real) == before
+
+
+def test_with_random_failures_old_runs_go(
+    location: KeptLocation, any_instance: dg.DagsterInstance
+) -> None:
+    """What a later success has superseded keeps no run, and nothing else changes."""
+    real, chance = any_instance, random.Random(7)
+    for _ in range(6):
+        location.run(real, "S1", "S3", *(each for each in STUDIES if chance.random() < 0.4))
+        before = location.known(real)
+        OldRuns(real, later()).remove()
+        assert location.known(real) == before
+    for failing in STUDIES:
+        location.run(real, "S1", "S3", failing)
+    last = location.run(real, "S1", "S3")
+    before = location.known(real)
+    OldRuns(real, later()).remove()
+    assert location.known(real) == before
+    assert run_ids(real) == {last}
+
+
+def test_a_retired_study_keeps_no_run(location: KeptLocation, real: dg.DagsterInstance) -> None:
+    """Unless nobody knows whether its partition is that of a study, or no study is left at all."""
+    of_all, of_some = location.run(real, "S1", "S3"), location.run(real, "S1", "S2")
+    real.delete_dynamic_partition(STUDIES_NAME, "S3")
+    assert OldRuns(real, later()).kept == {of_all, of_some}
+    assert OldRuns(real, later(), by_study=[KEYS[0]]).kept == {of_all, of_some}
+    assert OldRuns(real, later(), by_study=KEYS).kept == {of_some}
+    for study in ("S1", "S2"):
+        real.delete_dynamic_partition(STUDIES_NAME, study)
+    assert OldRuns(real, later(), by_study=KEYS).kept == {of_all, of_some}
+
+
+def test_what_is_needed_since_stays(location: KeptLocation, real: dg.DagsterInstance) -> None:
+    """A run that is marked after it was found, and one that is marked during the removal."""
+    first, second, third, _ = (location.run(real, "S1") for _ in range(4))
+    marked: set[str] = set()
+    old = OldRuns(real, later(), lambda: marked)
+    marked.add(first)
+    old.remove(dry_run=True)
+    asked = iter([{first}, {first}, {first, third}])
+    old = OldRuns(real, later(), lambda: marked)
+    old._marked = lambda: next(asked)
+    old.remove()
+    assert {first, third} <= run_ids(real)
+    assert second not in run_ids(real)
+
+
+def test_reports_stay_while_their_run_exists(
+    location: KeptLocation, real: dg.DagsterInstance
+) -> None:
+    """A run may have ended after the moment at which its report is old."""
+    run_id = location.run(real, "S1")
+    assert run_id in OldRuns(real, datetime.now(UTC) - timedelta(hours=1)).kept
+
+
+def test_a_failing_removal_keeps_the_other_runs_from_nothing(
+    location: KeptLocation, real: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the class of the error is told."""
+    first, second, _ = (location.run(real, "S1") for _ in range(3))
+    delete_logs = real.compute_log_manager.delete_logs
+
+    def without_permission(prefix: list[str]) -> None:
+        if prefix == [first]:
+            raise PermissionError("s3://secret")
+        delete_logs(prefix=prefix)
+
+    monkeypatch.setattr(real.compute_log_manager, "delete_logs", without_permission)
+    old = OldRuns(real, later())
+    assert ("runs", 1) in [(each.kind, each.count) for each in old.remove()]
+    assert first in run_ids(real)
+    assert second not in run_ids(real)
+    assert old.problems == [
+        "Some runs stay, because their removal failed with PermissionError."
+    ]  # fmt: skip
+
+
+def test_claims_to_runs_that_are_gone_go(
+    location: KeptLocation, any_instance: dg.DagsterInstance
+) -> None:
+    real = any_instance
+    first, second = (location.run(real, "S1") for _ in range(2))
+    for run_id in (first, second, "00000000-never-there"):
+        assert RunClaim(real, run_id).take()
+    real.run_storage.set_cursor_values({"orch_assets/other": "x"})
+    claims = next(each for each in OldRuns(real, later()).remove() if each.kind == "run claims")
+    assert claims.count == 2
+    assert claimed_runs(real) == [second]
+    assert real.run_storage.get_cursor_values({"orch_assets/other"}) == {"orch_assets/other": "x"}
 
 
 def test_an_event_of_no_run_supersedes_none(
