@@ -117,7 +117,7 @@ def test_it_says_what_must_be_done_first(site, capsys, monkeypatch):
     run = site.real.create_run_for_job(job, tags={"dagster/partition": STUDY})
     assert main(["erase", "--study", STUDY, "--dry-run"]) == 1
     said = capsys.readouterr().out
-    assert f"Run {run.run_id} of the study is unfinished" in said
+    assert f"Run {run.run_id} is unfinished" in said
     assert said.count("Refused") == 1
     site.real.report_run_canceled(run)
     assert main(["erase", "--study", STUDY, "--dry-run"]) == 0

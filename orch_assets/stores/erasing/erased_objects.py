@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from orch_assets.stores.manifest import Manifest, known
+from orch_assets.stores.erasing.known_artifacts import KnownVersion
+from orch_assets.stores.manifest import known
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,10 @@ class ErasedVersion:
     last_published_at: str | None = None
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "ErasedVersion":
-        """Return what a manifest says about its version."""
-        moments = sorted(each.published_at for each in manifest.publications)
-        content = manifest.content
-        return cls(content.sha256, content.bytes, len(moments), moments[0], moments[-1])
+    def of(cls, version: KnownVersion) -> "ErasedVersion":
+        """Return what is known about a version."""
+        moments = (version.first_published_at, version.last_published_at)
+        return cls(version.sha256, version.bytes, version.publications, *moments)
 
 
 @dataclass(frozen=True)

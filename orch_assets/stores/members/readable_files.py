@@ -22,7 +22,7 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -163,6 +163,19 @@ class ReadableFiles:
         for name in self._names(keys):
             self._backend.delete(f"{keys.readable}/{name}")
         self._remove_others(keys, ())
+
+    def copies(self, keys: ArtifactKeys, versions: Iterable[str]) -> list[str]:
+        """Return the keys of all copies, also of those that other programs have changed.
+
+        Args:
+            keys: Keys of the artifact.
+            versions: The stored versions, whose members' names are those of copies.
+        """
+        wanted: set[str] = set()
+        for version in versions:
+            with contextlib.suppress(*_NO_INDEX):
+                wanted |= self._wanted(keys, version).keys()
+        return [key for key in self._files(keys) if key in wanted or self._is_copy(keys, key)]
 
     def publication(
         self, keys: ArtifactKeys, member: str, format_: str
