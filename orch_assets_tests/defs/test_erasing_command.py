@@ -151,7 +151,7 @@ def test_it_asks_twice_and_nothing_changes_without_the_right_answers(ready, caps
     assert objects > count
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{STUDY}\n{objects}\n"))
     assert main(["erase", "--study", STUDY]) == 0
-    assert len(before) - len(ready.objects()) == objects - 4  # and four of the certificate
+    assert len(before) - len(ready.objects()) == objects - 8  # and four of each certificate
 
 
 def test_nothing_of_the_study_is_left_and_the_certificate_says_what_went(ready, capsys):

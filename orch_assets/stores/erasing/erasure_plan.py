@@ -86,10 +86,24 @@ class ErasureCertificate:
     faults: tuple[str, ...]
 
 
+def details_of(record: ErasureRecord, label: str) -> dict[str, Any]:
+    """Return what a store other than the first one keeps itself: its part of the certificate."""
+    artifacts = [each.to_certificate(hashes=True) for each in record.stores.get(label, ())]
+    plain: list[dict[str, Any]] = json.loads(json.dumps(artifacts))
+    return {
+        "certificate": "details of the erasure of a study",
+        "schema": _SCHEMA,
+        "study": record.study,
+        "id": record.id,
+        "artifacts": plain,
+    }
+
+
 def certificate_of(
     record: ErasureRecord,
     stores: Mapping[str, StudyStore],
     verified: Mapping[str, Any],
+    details: Mapping[str, Any],
     plan: ErasurePlan,
 ) -> dict[str, Any]:
     """Return the certificate of an erasure, as JSON values.
@@ -98,6 +112,7 @@ def certificate_of(
         record: What went.
         stores: The stores, by what they are called.
         verified: What the verification of each found.
+        details: For each but the first one, where the versions that went are listed, or None.
         plan: What nobody could judge, and what stays because no store wrote it.
     """
     sections = [
@@ -106,7 +121,11 @@ def certificate_of(
             "uri": store.root,
             "keeps_deleted_objects": store.backend.keeps_deleted(),
             "objects": sum(len(each.keys) for each in record.stores.get(label, ())),
-            "artifacts": [each.to_certificate() for each in record.stores.get(label, ())],
+            "artifacts": [
+                each.to_certificate(hashes=label not in details)
+                for each in record.stores.get(label, ())
+            ],
+            "details": details.get(label),
             "verified": verified[label],
         }
         for label, store in stores.items()

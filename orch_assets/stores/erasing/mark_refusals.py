@@ -16,7 +16,11 @@ _OF_COMMAND: Final = frozenset({"open", "restricted"})
 
 
 def mark_refusals(
-    study: ErasedStudy, label: str, store: StudyStore, going: Sequence[ErasedArtifact]
+    study: ErasedStudy,
+    label: str,
+    store: StudyStore,
+    going: Sequence[ErasedArtifact],
+    gone: Sequence[ErasedArtifact],
 ) -> Iterator[str]:
     """Yield which marks stand against an erasure, and how to remove them.
 
@@ -24,10 +28,11 @@ def mark_refusals(
         study: The study.
         label: What the store is called.
         store: The store.
-        going: What is to be erased, or was already, in all stores.
+        going: What is to be erased in all stores.
+        gone: Whole artifacts that an unfinished erasure lists.
     """
     whole = {each.uri for each in going if each.whole}
-    versions = {(item.uri, each.sha256) for item in going for each in item.versions}
+    versions = {(item.uri, each.sha256) for item in (*going, *gone) for each in item.versions}
     for key in store.marks.keys(store.prefix):
         mark, prefix = store.marks.read(key), mark_prefix(key) or ""
         if mark is None:

@@ -17,6 +17,7 @@ from orch_assets.stores.erasing.erasure_plan import (
     ErasureCertificate,
     ErasurePlan,
     certificate_of,
+    details_of,
 )
 from orch_assets.stores.erasing.erasure_record import ErasureRecord, ErasureRecords, ErasureRun
 from orch_assets.stores.erasing.known_artifacts import ErasedStudy
@@ -61,6 +62,7 @@ class StudyErasure:
     ) -> None:
         known = frozenset({check_study_key(study_key), *parts})
         self._study = ErasedStudy(study_key, known, over_studies or {}, is_of_run)
+        self._published = {**stores}
         self._main = next(iter(stores.values()))
         self._refusals = refusals
         views: dict[str, StudyStore] = {}
@@ -133,11 +135,23 @@ class StudyErasure:
         self._remove_folders(record)
         foreign = tuple(self._foreign(record.stores))
         now = replace(plan, unexamined=tuple(traces.unexamined), foreign=foreign)
-        value = certificate_of(record, self._stores, verified, now)
+        details = self._publish_details(record)
+        value = certificate_of(record, self._stores, verified, details, now)
         published = self._main.publish_json(value, self._study.certificate)
         self._records.remove()
         faults = [fault for each in verified.values() for fault in each["faults"]]
         return ErasureCertificate(value, published, tuple(faults))
+
+    def _publish_details(self, record: ErasureRecord) -> dict[str, dict[str, str] | None]:
+        """Publish in each other store which of its versions went; return where that is."""
+        details: dict[str, dict[str, str] | None] = {}
+        for label in [*self._stores][1:]:
+            details[label] = None
+            if record.stores.get(label):
+                value = details_of(record, label)
+                published = self._published[label].publish_json(value, self._study.certificate)
+                details[label] = {"uri": published.uri, "sha256": published.sha256}
+        return details
 
     def _other_stores(self, unfinished: ErasureRecord | None) -> Iterator[str]:
         """Yield why an unfinished erasure was one of other stores than these."""

@@ -32,6 +32,7 @@ from orch_assets.stores.maintenance.verification import Problem
 from orch_assets.stores.manifest import Entry, manifests_of
 from orch_assets.stores.names import escaped
 from orch_assets.stores.object_keys import (
+    INDEX_EXTENSIONS,
     ArtifactKeys,
     below,
     erasure_key,
@@ -292,10 +293,16 @@ class StudyStore:
     def _is_of_artifact(self, key: str) -> bool:
         parsed = parse_key(key, self.prefix)
         if parsed is None or not parsed.is_named:
-            return False
+            return self._is_copy(key)
         # Without hidden objects, it is a file that is only named like an artifact.
         hidden = self.backend.list(parsed.keys.hidden, hidden=True)
         return parsed.role != "current" or any(True for _ in hidden)
+
+    def _is_copy(self, key: str) -> bool:
+        """Return whether an object is the copy of a member, perhaps of another study's set."""
+        path = key.rpartition("/")[0]
+        owners = (ArtifactKeys("", path, kind, kind) for kind in INDEX_EXTENSIONS)
+        return any(self.publisher.readable.is_copy(owner, key) for owner in owners if path)
 
     def _own_objects(self) -> list[ArtifactObjects]:
         found = collect_objects(self.backend, self.prefix, self.prefix)

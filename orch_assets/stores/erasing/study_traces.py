@@ -254,10 +254,10 @@ class StudyTraces:
                     )
 
     def _marked(self) -> Iterator[str]:
-        everywhere = [*self.found.values()]
-        going = [each for found in everywhere for each in (*found.artifacts, *found.recorded)]
-        for found in everywhere:
-            yield from mark_refusals(self._study, found.label, found.store, going)
+        going = [each for found in self.found.values() for each in found.artifacts]
+        gone = [each for found in self.found.values() for each in found.recorded if each.whole]
+        for found in self.found.values():
+            yield from mark_refusals(self._study, found.label, found.store, going, gone)
 
     def _is_of_others(self, artifact: KnownArtifact) -> bool:
         """Return whether an artifact is of other studies only, or one of this package's own."""

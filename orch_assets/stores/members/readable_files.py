@@ -175,7 +175,7 @@ class ReadableFiles:
         for version in versions:
             with contextlib.suppress(*_NO_INDEX):
                 wanted |= self._wanted(keys, version).keys()
-        return [key for key in self._files(keys) if key in wanted or self._is_copy(keys, key)]
+        return [key for key in self._files(keys) if key in wanted or self.is_copy(keys, key)]
 
     def publication(
         self, keys: ArtifactKeys, member: str, format_: str
@@ -219,7 +219,7 @@ class ReadableFiles:
             if problem := self._problem(key, content, at):
                 yield key, problem
         for key in sorted(stored - wanted.keys()):
-            if self._is_copy(keys, key):
+            if self.is_copy(keys, key):
                 yield key, f"it is no longer in the {keys.kind}. {_advice(at)}"
         if not self._is_complete(keys, at):
             yield f"{keys.readable}/{at.complete}", f"{_INCOMPLETE}. {_advice(at)}"
@@ -279,17 +279,17 @@ class ReadableFiles:
         self, keys: ArtifactKeys, wanted: "Mapping[str, Content] | tuple[()]"
     ) -> None:
         for key in self._files(keys):
-            if key not in wanted and self._is_copy(keys, key):
+            if key not in wanted and self.is_copy(keys, key):
                 self._backend.delete(key)
 
     def _refuse_others(self, keys: ArtifactKeys, index: SetIndex, *, is_new: bool) -> None:
         wanted, taken = _wanted(keys, index), _taken(keys, index)
         for key in self._files(keys):
-            is_own = key in wanted and (not is_new or self._is_copy(keys, key))
+            is_own = key in wanted and (not is_new or self.is_copy(keys, key))
             if key.casefold() in taken and not is_own:
                 raise _taken_name(key, keys, self._backend.uri(key))
 
-    def _is_copy(self, keys: ArtifactKeys, key: str) -> bool:
+    def is_copy(self, keys: ArtifactKeys, key: str) -> bool:
         """Return whether a file is a copy of a member: by its note, or else by its bytes."""
         stored = self._backend.stored(key)
         if stored is None:
