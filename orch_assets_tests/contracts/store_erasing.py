@@ -95,8 +95,8 @@ class Trial:
         }
         return Trial(stores, self.folder)
 
-    def erasure(self, study: str = STUDY) -> StudyErasure:
-        return StudyErasure(study, self.stores, over_studies=OVER_STUDIES)
+    def erasure(self, study: str = STUDY, **known: Any) -> StudyErasure:
+        return StudyErasure(study, self.stores, **{"over_studies": OVER_STUDIES, **known})
 
     def erase(self, study: str = STUDY) -> ErasureCertificate:
         erasure = self.erasure(study)
@@ -105,6 +105,18 @@ class Trial:
     def faults(self) -> list[str]:
         problems = [each for store in self.stores.values() for each in store.verify()]
         return [str(each) for each in problems if not each.leftover]
+
+
+class Disk(Trial):
+    """The stores of a trial in two folders."""
+
+    def objects(self) -> dict[str, bytes]:
+        root = self.folder / "stores"
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file()
+        }
 
 
 def holding(objects: Mapping[str, bytes]) -> list[str]:

@@ -116,10 +116,14 @@ class ErasureRecords:
     def read(self) -> ErasureRecord | None:
         """Return the record; None if no erasure of the study is unfinished.
 
+        None, too, if there is a note of an erasure whose first store was another one.
+
         Raises:
             ArtifactCorruptError: It can't be read.
         """
         key = self._main.record_key(self._study)
+        if "see" in self._note(self._main):
+            return None
         try:
             with self._main.backend.open(key) as file:
                 return ErasureRecord.from_bytes(file.read())
@@ -138,10 +142,8 @@ class ErasureRecords:
         Then the first store was another one when the erasure began.
         """
         own = self._main.backend.uri(self._main.record_key(self._study))
-        for store in self._others:
-            see = self._note(store).get("see", own)
-            if see != own:
-                yield str(see)
+        notes = (self._note(store).get("see", own) for store in (self._main, *self._others))
+        yield from dict.fromkeys(str(see) for see in notes if see != own)
 
     def write(self, record: ErasureRecord) -> None:
         """Store the record, and a note in the other stores."""

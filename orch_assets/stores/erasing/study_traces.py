@@ -94,7 +94,7 @@ class StudyTraces:
                 held[each.place[0]].append(each)
         blocked = [*self._damaged(), *self._add_versions(held), *self._leftovers(), *self._marked()]
         self.blocked = [*map(ErasureRefusedError, dict.fromkeys(blocked))]
-        self.unexamined = sorted(self._unexamined(held))
+        self.unexamined = sorted(self._unexamined())
 
     def _divide(self, found: FoundInStore) -> None:
         recorded = {each.uri for each in found.recorded if each.whole}
@@ -265,7 +265,7 @@ class StudyTraces:
         is_own = artifact.name.partition("/")[0] in OWN_FOLDERS
         return by_pipelines or is_own or self._study.owns(artifact.name) is False
 
-    def _unexamined(self, held: Mapping[str, Sequence[_Version]]) -> Iterator[str]:
+    def _unexamined(self) -> Iterator[str]:
         """Yield the artifacts of which nobody can tell what their versions were made from.
 
         So is one that has the study's name, but was published by a pipeline of another study, or
@@ -288,8 +288,7 @@ class StudyTraces:
                     or self._is_described(found, artifact)
                 )
                 is_named = artifact.is_stored and self._is_doubtful(artifact)
-                is_judged = found.store.uri(artifact.keys) in held
-                if not is_judged and (is_named or not is_told):
+                if is_named or not is_told:
                     yield artifact.name
 
     def _is_doubtful(self, artifact: KnownArtifact) -> bool:
@@ -303,7 +302,7 @@ class StudyTraces:
         return self._study.is_in(artifact.name) and not is_of_other_asset
 
     def _is_described(self, found: FoundInStore, artifact: KnownArtifact) -> bool:
-        """Return whether it is known of each version from which studies it was made."""
+        """Return whether it is known of each version that stays what it was made from."""
         uri = found.store.uri(artifact.keys)
         return bool(artifact.versions) and all(
             (uri, each.sha256) in self._rows
@@ -313,6 +312,7 @@ class StudyTraces:
                 and all(map(self._inputs.is_told, each.inputs))
             )
             for each in artifact.versions
+            if (uri, each.sha256) not in self._reasons
         )
 
 
