@@ -55,7 +55,7 @@ def study_erasure(
         everywhere,
         [part],
         over_studies=over_studies,
-        is_of_run=_is_of_run(instance, study_key, over_studies),
+        is_of_run=run_attribution(instance, study_key, over_studies),
         refusals=lambda: refusals(instance, study_key, study_filter),
     )
 
@@ -117,7 +117,7 @@ def _is_over_studies(partitions: Any) -> bool:
     return is_dynamic and partitions.name == STUDIES_NAME
 
 
-def _is_of_run(
+def run_attribution(
     instance: dg.DagsterInstance, study_key: str, over_studies: OverStudies
 ) -> Callable[[str], bool | None]:
     """Return what says whether a run was of the study only; None if that isn't known."""
