@@ -87,7 +87,7 @@ def test_a_run_that_begins_meanwhile_leaves_it_unfinished(trial: Disk) -> None:
 
     def refusals() -> list[str]:
         asked.append("")
-        return ["A run is unfinished."] if len(asked) == 3 else []
+        return ["A run is unfinished."] if len(asked) == 2 else []
 
     erasure = trial.erasure(refusals=refusals)
     with pytest.raises(ErasureRefusedError, match=r"is unfinished: .* A run is unfinished\."):

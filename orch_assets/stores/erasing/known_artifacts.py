@@ -1,5 +1,6 @@
 """The study that is erased, and what is known about artifacts: little enough to hold all of it."""
 
+import functools
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,11 @@ class ErasedStudy:
         return others[place] in self.parts if number and number == len(others) else None
 
 
+@functools.cache  # there are many versions, but few studies
+def _shared(studies: frozenset[str | None]) -> frozenset[str | None]:
+    return studies
+
+
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
     """What is known about a version.
@@ -96,12 +102,12 @@ class KnownVersion:
         moments = sorted(each.published_at for each in publications)
         inputs = dict.fromkeys(item for each in publications for item in each.inputs.items())
         return cls(
-            content.sha256,
+            sys.intern(content.sha256),
             content.bytes,
             len(moments),
             moments[0],
             moments[-1],
-            frozenset(each.study for each in publications),
+            _shared(frozenset(each.study for each in publications)),
             tuple((sys.intern(uri), sys.intern(version)) for uri, version in inputs),
             dict(content.columns).get(STUDY_COLUMN) if manifest.kind == "table" else None,
         )

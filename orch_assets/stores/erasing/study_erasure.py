@@ -125,9 +125,10 @@ class StudyErasure:
         record = replace(record, runs=(*record.runs, _this_run()), roots=roots)
         record = self._removed(record, plan.stores)
         for _ in range(_SWEEPS):
-            record, _ = self._swept(record)
+            record = self._swept(record)
             verified = {label: self._verified(label, progress) for label in self._stores}
-            left, traces = self._left(record)
+            # Who began after the sweep found nothing of the study, and may be publishing now.
+            left, traces = self._left(record, is_swept=True)
             if not left:
                 break
         else:
@@ -191,25 +192,26 @@ class StudyErasure:
                     artifact=error.artifact,
                 ) from None
 
-    def _swept(self, record: ErasureRecord) -> tuple[ErasureRecord, StudyTraces]:
+    def _swept(self, record: ErasureRecord) -> ErasureRecord:
         """Remove what was stored since, too; return the record with it."""
         for _ in range(_SWEEPS):
-            left, traces = self._left(record)
+            left, _ = self._left(record)
             if not left:
-                return record, traces
+                return record
             record = self._removed(record, left)
         raise self._busy()
 
     def _left(
-        self, record: ErasureRecord
+        self, record: ErasureRecord, *, is_swept: bool = False
     ) -> tuple[dict[str, tuple[ErasedArtifact, ...]], StudyTraces]:
         """Return what there is of the study, in stores that have something.
 
         Raises:
             ErasureRefusedError: Something stands against its removal.
         """
-        refused = [*self._refusals()]  # first: what ended by now is found below
-        traces = StudyTraces(self._study, self._stores, record.stores)
+        # First: what has ended by now is found below.
+        refused = [] if is_swept else [*self._refusals()]
+        traces = StudyTraces(self._study, self._stores, record.stores, leftovers=not is_swept)
         if refused or traces.blocked:
             reasons = " ".join([*refused, *(each.marked for each in traces.blocked)])
             raise ErasureRefusedError(
@@ -252,17 +254,18 @@ class StudyErasure:
 
     def _foreign(self, stores: Mapping[str, Sequence[ErasedArtifact]]) -> list[str]:
         listed = {
-            self._stores[label].backend.uri(key)
-            for label, artifacts in stores.items()
-            for each in artifacts
-            for key in each.keys
+            label: {key for each in stores.get(label, ()) for key in each.keys}
+            for label in self._stores
+        }
+        uris = {
+            self._stores[label].backend.uri(key) for label, keys in listed.items() for key in keys
         }
         found = {
             store.backend.uri(key)
-            for store in self._stores.values()
-            for key in store.foreign(self._study)
+            for label, store in self._stores.items()
+            for key in store.foreign(self._study, listed[label])
         }
-        return sorted(found - listed - self._record_uris())
+        return sorted(found - uris - self._record_uris())
 
     def _record_uris(self) -> set[str]:
         stores = self._stores.values()

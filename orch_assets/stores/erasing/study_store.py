@@ -82,9 +82,10 @@ class StudyStore:
         self.marks = Marks(backend, prefix)
         self._files = files
         self.left_out: tuple[str, ...] = ()
-        # What was read before: manifests and tables don't change.
+        # What was read before: manifests, tables and indexes don't change.
         self._known_before: dict[str, tuple[frozenset[str], KnownArtifact]] = {}
         self._rows_before: dict[tuple[str, str], bool] = {}
+        self._members_before: dict[str, frozenset[str]] = {}
 
     @property
     def root(self) -> str:
@@ -208,7 +209,13 @@ class StudyStore:
     def members(self, keys: ArtifactKeys, versions: Iterable[str]) -> set[str]:
         """Return the members that stored versions consist of, by their SHA-256."""
         members: set[str] = set()
-        return members.union(*(stored_members(self.backend, keys, each) for each in versions))
+        for version in versions:
+            key = keys.version(version)
+            if key not in self._members_before:
+                found = stored_members(self.backend, keys, version)
+                self._members_before[key] = frozenset(found)
+            members |= self._members_before[key]
+        return members
 
     def remove(self, artifact: ErasedArtifact, keys: Sequence[str]) -> None:
         """Remove objects of an artifact: copies, the current object, manifests, and the rest."""
@@ -273,13 +280,19 @@ class StudyStore:
         """Return the number of the objects of its artifacts."""
         return sum(map(len, self._own_objects()))
 
-    def foreign(self, study: ErasedStudy) -> Iterator[str]:
-        """Yield the keys of objects in a folder, or of a name, of the study that no store wrote."""
+    def foreign(self, study: ErasedStudy, known: Collection[str]) -> Iterator[str]:
+        """Yield the keys of objects in a folder, or of a name, of the study that no store wrote.
+
+        Args:
+            study: The study.
+            known: Keys of objects that stores wrote.
+        """
         parts = {escaped(part) for part in study.parts}
         for key in self.backend.list(self.prefix, hidden=True):
             *folders, leaf = inside(self.prefix, key).split("/")
             names = {part.partition("~~")[0] for part in (*folders, leaf, leaf.rpartition(".")[0])}
-            if names & parts and mark_prefix(key) is None and not self._is_of_artifact(key):
+            is_own = key in known or mark_prefix(key) is not None
+            if names & parts and not is_own and not self._is_of_artifact(key):
                 yield key
 
     def check_deletion(self) -> None:

@@ -64,6 +64,7 @@ class StudyTraces:
         study: The study.
         stores: The stores, by what they are called.
         recorded: What an unfinished erasure of the study lists, by store.
+        leftovers: Whether data of killed publications stand against the erasure.
 
     Attributes:
         found: What is to be erased, by store.
@@ -76,6 +77,8 @@ class StudyTraces:
         study: ErasedStudy,
         stores: Mapping[str, StudyStore],
         recorded: Mapping[str, Sequence[ErasedArtifact]],
+        *,
+        leftovers: bool = True,
     ) -> None:
         self._study = study
         self.found = {
@@ -92,7 +95,9 @@ class StudyTraces:
         for each in versions:
             if each.place in self._reasons:
                 held[each.place[0]].append(each)
-        blocked = [*self._damaged(), *self._add_versions(held), *self._leftovers(), *self._marked()]
+        blocked = [*self._damaged(), *self._add_versions(held)]
+        blocked += self._leftovers() if leftovers else ()
+        blocked += self._marked()
         self.blocked = [*map(ErasureRefusedError, dict.fromkeys(blocked))]
         self.unexamined = sorted(self._unexamined())
 

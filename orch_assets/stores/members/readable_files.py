@@ -171,11 +171,12 @@ class ReadableFiles:
             keys: Keys of the artifact.
             versions: The stored versions, whose members' names are those of copies.
         """
-        wanted: set[str] = set()
-        for version in versions:
+        files = self._files(keys)
+        found = {key for key in files if self.is_copy(keys, key)}
+        for version in versions if len(found) < len(files) else ():
             with contextlib.suppress(*_NO_INDEX):
-                wanted |= self._wanted(keys, version).keys()
-        return [key for key in self._files(keys) if key in wanted or self.is_copy(keys, key)]
+                found |= self._wanted(keys, version).keys()
+        return [key for key in files if key in found]
 
     def publication(
         self, keys: ArtifactKeys, member: str, format_: str
