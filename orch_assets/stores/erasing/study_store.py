@@ -6,30 +6,20 @@ published is not, whatever its name.
 """
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.erasing.artifact_facts import AT_ONCE, ArtifactFacts
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact, ErasedVersion
-from orch_assets.stores.erasing.known_artifacts import (
-    STUDY_COLUMN,
-    ErasedStudy,
-    KnownArtifact,
-    KnownVersion,
-)
+from orch_assets.stores.erasing.known_artifacts import ErasedStudy, KnownArtifact
 from orch_assets.stores.formats.table_files import TableFiles
-from orch_assets.stores.maintenance.inventory import (
-    ArtifactObjects,
-    collect_objects,
-    stored_members,
-)
+from orch_assets.stores.maintenance.inventory import ArtifactObjects, collect_objects
 from orch_assets.stores.maintenance.verification import Problem
-from orch_assets.stores.manifest import Entry, manifests_of
 from orch_assets.stores.names import escaped
 from orch_assets.stores.object_keys import (
     INDEX_EXTENSIONS,
@@ -43,8 +33,6 @@ from orch_assets.stores.object_keys import (
 from orch_assets.stores.order.marks import Marks
 from orch_assets.stores.publishing import Publisher
 
-# How many artifacts' manifests, or tables, are read at the same time.
-_AT_ONCE: Final = 8
 # A key at which nothing is ever stored.
 _UNUSED_KEY: Final = ".orch/never-there"
 
@@ -64,6 +52,7 @@ class StudyStore:
         prefix: Prefix of the store.
         publisher: Reads versions and manifests.
         marks: The marks that the store reaches.
+        facts: Reads what is known about artifacts.
         left_out: URIs of folders whose artifacts are those of other stores.
     """
 
@@ -80,12 +69,8 @@ class StudyStore:
         self.prefix = prefix
         self.publisher = publisher
         self.marks = Marks(backend, prefix)
-        self._files = files
+        self.facts = ArtifactFacts(publisher, backend, files)
         self.left_out: tuple[str, ...] = ()
-        # What was read before: manifests, tables and indexes don't change.
-        self._known_before: dict[str, tuple[frozenset[str], KnownArtifact]] = {}
-        self._rows_before: dict[tuple[str, str], bool] = {}
-        self._members_before: dict[str, frozenset[str]] = {}
 
     @property
     def root(self) -> str:
@@ -122,15 +107,15 @@ class StudyStore:
             for objects in self._own_objects()
             if (objects.keys.name, objects.keys.kind) != (study.certificate, "json")
         ]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:  # in a bucket, each manifest is a request
-            return [*pool.map(self._known, chosen)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:  # in a bucket, each manifest is a request
+            return [*pool.map(self.facts.known, chosen)]
 
     def again(self, keys: ArtifactKeys) -> KnownArtifact | None:
         """Return an artifact as it is now; None if nothing is left of it."""
         listed = [*self.backend.list(keys.hidden, hidden=True)]
         listed += [keys.current] if self.backend.exists(keys.current) else []
         found = collect_objects(self.backend, keys.path, self.prefix, listed)
-        return next((self._known(each) for each in found if each.keys == keys), None)
+        return next((self.facts.known(each) for each in found if each.keys == keys), None)
 
     def keys_of(self, artifact: ErasedArtifact) -> ArtifactKeys:
         """Return the keys of an artifact of this store."""
@@ -175,8 +160,8 @@ class StudyStore:
         listed += [key for version in versions for key in objects.manifests.get(version, ())]
         listed += [keys.version(version) for version in versions if version in objects.versions]
         if objects.members:
-            used = self.members(keys, objects.versions - {*versions})
-            unused = self.members(keys, objects.versions & {*versions}) - used
+            used = self.facts.members(keys, objects.versions - {*versions})
+            unused = self.facts.members(keys, objects.versions & {*versions}) - used
             listed += [keys.member(each) for each in sorted(unused & objects.members)]
         return self._erased(keys, reason, tuple(map(ErasedVersion.of, erased)), listed)
 
@@ -198,24 +183,13 @@ class StudyStore:
         found |= {keys.version(each) for each in goes}
         members = listed & {*map(keys.member, objects.members)}
         if members:
-            members -= {*map(keys.member, self.members(keys, objects.versions - goes))}
+            members -= {*map(keys.member, self.facts.members(keys, objects.versions - goes))}
         entries = tuple(f"{keys.manifests(each)}/" for each in goes)
         return [
             key
             for key in erased.keys
             if key in found or key in members or (entries and key.startswith(entries))
         ]
-
-    def members(self, keys: ArtifactKeys, versions: Iterable[str]) -> set[str]:
-        """Return the members that stored versions consist of, by their SHA-256."""
-        members: set[str] = set()
-        for version in versions:
-            key = keys.version(version)
-            if key not in self._members_before:
-                found = stored_members(self.backend, keys, version)
-                self._members_before[key] = frozenset(found)
-            members |= self._members_before[key]
-        return members
 
     def remove(self, artifact: ErasedArtifact, keys: Sequence[str]) -> None:
         """Remove objects of an artifact: copies, the current object, manifests, and the rest."""
@@ -231,29 +205,6 @@ class StudyStore:
         rest = [key for key in keys if key.startswith(f"{own.hidden}/")]
         if data := [key for key in rest if not key.startswith(own.manifests())]:
             self.backend.delete_all(data)
-
-    def rows_of(
-        self, judged: Sequence[tuple[KnownArtifact, KnownVersion]], study: ErasedStudy
-    ) -> dict[tuple[str, str], bool]:
-        """Return whether versions of tables have rows of the study, by a column ``study_key``.
-
-        Returns:
-            By URI and version. Versions whose column is of a type that is never a study's key are
-            left out.
-
-        Raises:
-            ArtifactCorruptError: A version can't be read.
-        """
-        places = {
-            (self.uri(artifact.keys), version.sha256): (artifact, version)
-            for artifact, version in judged
-            if version.has_study_keys
-        }
-        new = [place for place in places if place not in self._rows_before]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(lambda place: self._has_rows(*places[place], study), new)
-            self._rows_before.update(zip(new, found, strict=True))
-        return {place: self._rows_before[place] for place in places}
 
     def current_version(self, keys: ArtifactKeys) -> str | None:
         """Return the current version of an artifact; None if nothing is current."""
@@ -320,43 +271,6 @@ class StudyStore:
     def _own_objects(self) -> list[ArtifactObjects]:
         found = collect_objects(self.backend, self.prefix, self.prefix)
         return [each for each in found if not self.uri(each.keys).startswith(self.left_out)]
-
-    def _known(self, objects: ArtifactObjects) -> KnownArtifact:
-        if not objects.manifests:
-            return KnownArtifact(objects, (), is_damaged=False)
-        entries = frozenset(key for keys in objects.manifests.values() for key in keys)
-        before = self._known_before.get(objects.keys.current)
-        if before is None or before[0] != entries:
-            before = entries, self._read(objects)
-            self._known_before[objects.keys.current] = before
-        return KnownArtifact(objects, before[1].versions, before[1].is_damaged)
-
-    def _read(self, objects: ArtifactObjects) -> KnownArtifact:
-        found: Iterable[Entry]
-        try:
-            found, is_damaged = self.publisher.read_entries(objects.keys), False
-        except ArtifactCorruptError:
-            found, is_damaged = self._readable_entries(objects), True
-        versions = [*map(KnownVersion.of, manifests_of(found))]
-        return KnownArtifact(objects, versions, is_damaged)
-
-    def _readable_entries(self, objects: ArtifactObjects) -> Iterator[Entry]:
-        for sha256, keys in objects.manifests.items():
-            for key in keys:
-                try:
-                    yield self.publisher.entry(objects.keys, key, sha256)
-                except (ArtifactCorruptError, ArtifactNotFoundError):
-                    continue
-
-    def _has_rows(self, artifact: KnownArtifact, version: KnownVersion, study: ErasedStudy) -> bool:
-        keys = artifact.keys
-        (manifest,) = self.publisher.manifests(keys, version.sha256)
-        files = self._files[StorageFormat(keys.extension)]
-        with self.publisher.open_version(keys, version.sha256) as file:
-            _, batches = files.stream(file, manifest.content, keys.name)
-            return any(
-                study.key in map(str, batch[STUDY_COLUMN].unique().to_pylist()) for batch in batches
-            )
 
     def _erased(
         self,

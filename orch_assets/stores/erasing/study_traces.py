@@ -128,7 +128,7 @@ class StudyTraces:
                 for each in versions
                 if each.found is found and each.known.studies == {None}
             ]
-            rows |= found.store.rows_of(judged, self._study)
+            rows |= found.store.facts.rows_of(judged, self._study)
         return rows
 
     def _holding(self, versions: Sequence[_Version]) -> dict[Place, str]:
@@ -334,7 +334,7 @@ def _leftover_keys(store: StudyStore, artifact: KnownArtifact) -> set[str]:
     found = {*map(keys.version, artifact.unpublished())}
     if objects.members:
         try:
-            used = store.members(keys, objects.versions - artifact.unpublished())
+            used = store.facts.members(keys, objects.versions - artifact.unpublished())
         except (ArtifactNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             used = set()
         found |= {*map(keys.member, objects.members - used)}
