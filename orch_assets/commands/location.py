@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orch_assets.stores.store import PipelineStore
 
 # Resource keys that commands need; study graphs use the same keys.
-_RESOURCES: Final = frozenset({"registry", "orchestration", "io_manager"})
+_RESOURCES: Final = frozenset({"registry", "orchestration", "io_manager", "restricted_io_manager"})
 
 
 def read_settings() -> None:

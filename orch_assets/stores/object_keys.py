@@ -27,6 +27,7 @@ therefore has the same history in every store that reaches it, whatever the stor
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from orch_assets.errors import ArtifactNameError
 from orch_assets.marked_names import named
@@ -40,6 +41,8 @@ from orch_assets.stores.names import (
 
 # Keys in S3 and GCS have up to 1,024 bytes. A manifest's folders and name take up to 170 of them.
 MAX_PATH_BYTES = 850
+# Folder of the certificates of erasures, which nothing removes but their deletion.
+CERTIFICATES: Final = "erasures"
 # Those of current objects that list other objects: the kinds of such artifacts.
 INDEX_EXTENSIONS = frozenset({"set", "files"})
 
@@ -87,6 +90,12 @@ class ArtifactKeys:
     def current(self) -> str:
         """Key of the current object."""
         return f"{self.path}.{self.extension}"
+
+    @property
+    def is_certificate(self) -> bool:
+        """Whether it is a certificate of erasures, in this store or in one inside it."""
+        *folders, _ = self.name.split("/")
+        return self.kind == "json" and folders[-1:] == [CERTIFICATES]
 
     @property
     def has_members(self) -> bool:

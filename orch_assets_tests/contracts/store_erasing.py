@@ -1,6 +1,6 @@
 """Erasing: nothing of a study is left in any store, and nothing else is touched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,11 @@ STUDY, OTHER = "S1", "S10"
 # Keys that are like the study's, each with what it is made of in paths.
 ALIKE = (OTHER, "s1", "S1~x", "S1.csv", "S1-2", "%S1", "S1 b")
 WINDOWS = "features/by-window"
+# Assets over studies: which part of the partition is the study, and how many there are.
+OVER_STUDIES = {
+    **dict.fromkeys(["records", "form_tables", "charts", "late"], (0, 1)),
+    "visits": (0, 2),
+}
 RUN = "0f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 
 
@@ -32,6 +37,10 @@ class _DyingTogether(Dying):
     def __init__(self, backend: Any, left: list[int]) -> None:
         self._shared = left
         super().__init__(backend, left[0])
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.delete(key)
 
     @property
     def _left(self) -> int:
@@ -86,8 +95,8 @@ class Trial:
         }
         return Trial(stores, self.folder)
 
-    def erasure(self, study: str = STUDY) -> StudyErasure:
-        return StudyErasure(study, self.stores)
+    def erasure(self, study: str = STUDY, **known: Any) -> StudyErasure:
+        return StudyErasure(study, self.stores, **{"over_studies": OVER_STUDIES, **known})
 
     def erase(self, study: str = STUDY) -> ErasureCertificate:
         erasure = self.erasure(study)
@@ -96,6 +105,18 @@ class Trial:
     def faults(self) -> list[str]:
         problems = [each for store in self.stores.values() for each in store.verify()]
         return [str(each) for each in problems if not each.leftover]
+
+
+class Disk(Trial):
+    """The stores of a trial in two folders."""
+
+    def objects(self) -> dict[str, bytes]:
+        root = self.folder / "stores"
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file()
+        }
 
 
 def holding(objects: Mapping[str, bytes]) -> list[str]:

@@ -8,13 +8,15 @@ import shlex
 import dagster as dg
 import pyarrow as pa
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from orch_assets import LocalPipelineStore, SplitTable, study_pipeline
 from orch_assets.cli import main
+from orch_assets.defs.erasing.erasable import assets_over_studies, run_attribution
 from orch_assets.defs.exports.account_export import ACCOUNT_KEY, build_account_export
 from orch_assets.defs.exports.export_pipelines import export_pipelines
 from orch_assets.defs.graph import build_study_graph
-from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.partitions import STUDIES_NAME, studies
 from orch_assets.defs.study_results import RESULTS_KEY, build_study_results
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.stores import ArtifactKind
@@ -38,6 +40,18 @@ def form_tables(study_key, sdk, study_logger):
 def failing(study_key, sdk, study_logger):
     """A failure whose report quotes data."""
     raise ValueError(PLANTED if study_key == STUDY else "another answer")
+
+
+OWN_LOCATION = """
+import dagster as dg
+from orch_assets import build_definitions
+
+class Own(dg.IOManager):
+    def handle_output(self, context, obj): ...
+    def load_input(self, context): ...
+
+defs = build_definitions(resources={"restricted_io_manager": Own()})
+"""
 
 
 class Site:
@@ -115,11 +129,14 @@ def test_it_says_what_must_be_done_first(site, capsys, monkeypatch):
     site.make_account()
     job = site.defs.resolve_job_def("everything")
     run = site.real.create_run_for_job(job, tags={"dagster/partition": STUDY})
+    account = site.real.create_run_for_job(site.defs.resolve_job_def("account"))
     assert main(["erase", "--study", STUDY, "--dry-run"]) == 1
     said = capsys.readouterr().out
-    assert f"Run {run.run_id} of the study is unfinished" in said
-    assert said.count("Refused") == 1
+    assert f"Run {run.run_id} is unfinished" in said
+    assert f"Run {account.run_id} is unfinished" in said  # it may have read the study before
+    assert said.count("Refused") == 2
     site.real.report_run_canceled(run)
+    site.real.report_run_canceled(account)
     assert main(["erase", "--study", STUDY, "--dry-run"]) == 0
     assert {key: site.objects().get(key) for key in before if named(key)} == {
         key: data for key, data in before.items() if named(key)
@@ -151,7 +168,7 @@ def test_it_asks_twice_and_nothing_changes_without_the_right_answers(ready, caps
     assert objects > count
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{STUDY}\n{objects}\n"))
     assert main(["erase", "--study", STUDY]) == 0
-    assert len(before) - len(ready.objects()) == objects - 4  # and four of the certificate
+    assert len(before) - len(ready.objects()) == objects - 8  # and four of each certificate
 
 
 def test_nothing_of_the_study_is_left_and_the_certificate_says_what_went(ready, capsys):
@@ -194,3 +211,57 @@ def test_nothing_of_the_study_is_left_and_the_certificate_says_what_went(ready, 
     assert open_store.exists(f"form_tables/{OTHER}", kind=ArtifactKind.SET)
     assert main(["erase", "--study", STUDY, "--dry-run"]) == 2
     assert "hold nothing of a study ONC-30" in capsys.readouterr().err
+    foreign = ready.folder / f"artifacts/notes/{STUDY}/monitoring.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("by hand")
+    assert main(["erase", "--study", STUDY]) == 2
+    said = capsys.readouterr()
+    assert f"Stays, because no store wrote it: {foreign.as_uri()}" in said.out
+    assert "hold nothing" not in said.err
+
+
+def test_it_knows_which_assets_and_runs_are_over_studies():
+    months = dg.StaticPartitionsDefinition(["2026-01", STUDY])
+    sites = dg.DynamicPartitionsDefinition(name="sites")
+    monthly = dg.MultiPartitionsDefinition({"month": months, "study": studies})
+    definitions = {"by_site": sites, "monthly": monthly, "plain": None, "visits": studies}
+    assets = [
+        dg.asset(name=name, partitions_def=each)(lambda: None) for name, each in definitions.items()
+    ]
+    defs = dg.Definitions(assets=assets, jobs=[dg.define_asset_job("all", selection=["visits"])])
+    over = assets_over_studies(defs)
+    assert over == {"monthly": (1, 2), "visits": (0, 1)}
+    with instance(STUDY, OTHER) as real:
+        runs = {
+            (name, key): create_run_for_test(
+                real,
+                tags={"dagster/partition": key} if key else {},
+                asset_selection=frozenset({dg.AssetKey(name)}),
+            ).run_id
+            for name, key in (
+                ("visits", STUDY),
+                ("visits", OTHER),
+                ("visits", ""),
+                ("by_site", STUDY),
+            )
+        }
+        is_of_run = run_attribution(real, STUDY, over)
+        assert [is_of_run(each) for each in (*runs.values(), "removed")] == [
+            True,
+            False,
+            None,
+            None,
+            None,
+        ]
+
+
+def test_an_io_manager_of_another_kind_is_named(tmp_path, monkeypatch, capsys):
+    """It has the key of the restricted one, and a store that nobody here can read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCH_STORE", str(tmp_path / "artifacts"))
+    (tmp_path / "own_location.py").write_text(OWN_LOCATION)
+    monkeypatch.syspath_prepend(tmp_path)
+    with instance():
+        assert main(["--module", "own_location", "erase", "--study", STUDY]) != 0
+    said = capsys.readouterr()
+    assert "restricted_io_manager is an IO manager of your own" in said.out + said.err

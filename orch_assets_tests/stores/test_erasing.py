@@ -16,7 +16,7 @@ from orch_assets_tests.contracts.store_documents import DOCUMENTS
 from orch_assets_tests.contracts.store_erasing import (
     OTHER,
     STUDY,
-    Trial,
+    Disk,
     holding,
     holds_answer,
     table,
@@ -25,18 +25,6 @@ from orch_assets_tests.contracts.store_places import Killed
 
 # Keys that are like the study's.
 ALIKE = (OTHER, "s1", "S1~x", "S1.csv", "S1-2", "%S1", "S1 b")
-
-
-class Disk(Trial):
-    """The stores of a trial in two folders."""
-
-    def objects(self) -> dict[str, bytes]:
-        root = self.folder / "stores"
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob("*")
-            if path.is_file()
-        }
 
 
 @pytest.fixture(params=["stores/open/restricted", "stores/restricted"])

@@ -2,23 +2,24 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orch_assets.commands.exit_codes import FAILED, NONE_COULD_RUN, SUCCEEDED
-from orch_assets.commands.location import location_resources, settled_instance, store_of
+from orch_assets.commands.location import (
+    code_location,
+    location_resources,
+    settled_instance,
+    store_of,
+)
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from orch_assets.stores.erasing.study_erasure import (
-        ErasureCertificate,
-        ErasurePlan,
-        StudyErasure,
-    )
+    from orch_assets.stores.erasing.erasure_plan import ErasureCertificate, ErasurePlan
+    from orch_assets.stores.erasing.study_erasure import StudyErasure
 
 _SHOWN: Final = 20
 _BEYOND: Final = (
@@ -63,48 +64,51 @@ def erase(
     if file is not None and (file.exists() or not file.absolute().parent.is_dir()):
         raise click.BadParameter(f"{file} exists, or its folder doesn't. Nothing was erased.")
     with settled_instance() as instance, location_resources(instance) as resources:
-        erasure, planned = _prepared(instance, resources, study_key)
-        plan, refused = planned()
-        if not plan.artifacts and not plan.unfinished:
+        erasure = _erasure(instance, resources, study_key)
+        plan = erasure.plan()
+        if _is_unknown(plan):
             click.echo(f"The stores hold nothing of a study {study_key}.", err=True)
             return NONE_COULD_RUN
         _show(plan)
-        _show_refused(refused)
-        if dry_run or refused:
+        _show_refused(plan)
+        is_empty = not (plan.artifacts or plan.unfinished)
+        if dry_run or plan.blocked or is_empty:
             click.echo("Nothing was erased.")
-            return FAILED if refused else SUCCEEDED
+            return FAILED if plan.blocked else NONE_COULD_RUN if is_empty else SUCCEEDED
         if not _confirmed(plan, confirm, confirm_again):
             return FAILED
-        now, refused = planned()
-        _show_refused(refused)
-        if refused or now.stores != plan.stores:
+        now = erasure.plan()
+        _show_refused(now)
+        if now.blocked or now.stores != plan.stores:
             click.echo("The stores changed meanwhile. Nothing was erased: start again.", err=True)
             return FAILED
         return _erased(erasure, now, file)
 
 
-def _prepared(
-    instance: "dg.DagsterInstance", resources: Any, study_key: str
-) -> "tuple[StudyErasure, Callable[[], tuple[ErasurePlan, list[str]]]]":
-    """Return the erasure, and what plans it and says what stands against it."""
-    from orch_assets.defs.erasing.erasable import refusals, study_erasure
+def _erasure(instance: "dg.DagsterInstance", resources: Any, study_key: str) -> "StudyErasure":
+    from orch_assets.defs.erasing.erasable import assets_over_studies, study_erasure
 
-    study_filter = resources.orchestration.study_filter()
     open_store, restricted = (
         store_of(resources, key) for key in ("io_manager", "restricted_io_manager")
     )
-    stores = {"open": open_store, "restricted": restricted}
-    erasure = study_erasure(study_key, resources, stores)
+    return study_erasure(
+        study_key,
+        resources,
+        {"open": open_store, "restricted": restricted},
+        assets_over_studies(code_location().defs),
+        instance,
+        resources.orchestration.study_filter(),
+    )
 
-    def planned() -> "tuple[ErasurePlan, list[str]]":
-        plan = erasure.plan()
-        return plan, [*refusals(instance, study_key, study_filter), *map(str, plan.blocked)]
 
-    return erasure, planned
+def _is_unknown(plan: "ErasurePlan") -> bool:
+    """Return whether nothing at all speaks for a study, or against its erasure, in the stores."""
+    is_empty = not plan.artifacts and not plan.unfinished
+    return is_empty and not (plan.found_against or plan.foreign or plan.unexamined)
 
 
-def _show_refused(reasons: Iterable[str]) -> None:
-    for reason in reasons:
+def _show_refused(plan: "ErasurePlan") -> None:
+    for reason in plan.blocked:
         click.echo(f"Refused: {reason}")
 
 

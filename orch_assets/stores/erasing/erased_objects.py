@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from orch_assets.stores.manifest import Manifest, known
+from orch_assets.stores.erasing.known_artifacts import KnownVersion
+from orch_assets.stores.manifest import known
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,10 @@ class ErasedVersion:
     last_published_at: str | None = None
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "ErasedVersion":
-        """Return what a manifest says about its version."""
-        moments = sorted(each.published_at for each in manifest.publications)
-        content = manifest.content
-        return cls(content.sha256, content.bytes, len(moments), moments[0], moments[-1])
+    def of(cls, version: KnownVersion) -> "ErasedVersion":
+        """Return what is known about a version."""
+        moments = (version.first_published_at, version.last_published_at)
+        return cls(version.sha256, version.bytes, version.publications, *moments)
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,18 @@ class ErasedArtifact:
             folders=tuple(dict.fromkeys([*self.folders, *later.folders])),
         )
 
-    def to_certificate(self) -> dict[str, Any]:
-        """Return what a certificate lists: the number of the objects instead of their keys."""
+    def to_certificate(self, *, hashes: bool) -> dict[str, Any]:
+        """Return what a certificate lists: the number of the objects instead of their keys.
+
+        Args:
+            hashes: Whether it lists the versions, too. Who can guess a small table confirms it by
+                its hash, so the open store's certificate has none of the restricted store.
+        """
         value = asdict(self)
         del value["folders"], value["keys"]
-        return {**value, "objects": len(self.keys)}
+        if not hashes:
+            del value["versions"]
+        return {**value, "objects": len(self.keys), "version_count": len(self.versions)}
 
 
 def merged_artifacts(

@@ -7,14 +7,15 @@ the other stores have a note in the same place while it is there.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.marked_names import named_uri
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact, merged_artifacts
-from orch_assets.stores.erasing.study_store import ErasedStudy, StudyStore
+from orch_assets.stores.erasing.known_artifacts import ErasedStudy
+from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.spooling import spool
 
 
@@ -42,12 +43,24 @@ class ErasureRecord:
         id: ID of the erasure.
         runs: The processes that worked on it, the first one first.
         stores: What goes, by what its store is called.
+        roots: URIs of these stores.
     """
 
     study: str
     id: str
-    runs: tuple[ErasureRun, ...]
-    stores: Mapping[str, tuple[ErasedArtifact, ...]]
+    runs: tuple[ErasureRun, ...] = ()
+    stores: Mapping[str, tuple[ErasedArtifact, ...]] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> set[str]:
+        """URIs of the whole artifacts that go."""
+        return {each.uri for found in self.stores.values() for each in found if each.whole}
+
+    @property
+    def objects(self) -> int:
+        """Number of the objects that go."""
+        return sum(len(each.keys) for found in self.stores.values() for each in found)
 
     def with_found(self, found: Mapping[str, Sequence[ErasedArtifact]]) -> "ErasureRecord":
         """Return the record with what was found since."""
@@ -78,7 +91,7 @@ class ErasureRecord:
                 label: tuple(map(ErasedArtifact.from_json, artifacts))
                 for label, artifacts in value["stores"].items()
             }
-            record = cls(value["study"], value["id"], runs, stores)
+            record = cls(value["study"], value["id"], runs, stores, {**value["roots"]})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(type(error).__name__) from None
         if stored.get("sha256") != digest(value):
@@ -103,10 +116,14 @@ class ErasureRecords:
     def read(self) -> ErasureRecord | None:
         """Return the record; None if no erasure of the study is unfinished.
 
+        None, too, if there is a note of an erasure whose first store was another one.
+
         Raises:
             ArtifactCorruptError: It can't be read.
         """
         key = self._main.record_key(self._study)
+        if "see" in self._note(self._main):
+            return None
         try:
             with self._main.backend.open(key) as file:
                 return ErasureRecord.from_bytes(file.read())
@@ -119,17 +136,35 @@ class ErasureRecords:
                 "tell what has gone. Keep a copy of that object, remove it, and erase again."
             ) from None
 
+    def elsewhere(self) -> Iterator[str]:
+        """Yield the addresses of records to which the notes in the other stores lead.
+
+        Then the first store was another one when the erasure began.
+        """
+        own = self._main.backend.uri(self._main.record_key(self._study))
+        notes = (self._note(store).get("see", own) for store in (self._main, *self._others))
+        yield from dict.fromkeys(str(see) for see in notes if see != own)
+
     def write(self, record: ErasureRecord) -> None:
         """Store the record, and a note in the other stores."""
         self._put(self._main, record.to_bytes())
         see = self._main.backend.uri(self._main.record_key(self._study))
         for store in self._others:
-            self._put(store, json.dumps({"study": self._study.key, "see": see}).encode())
+            if "erasure" not in self._note(store):  # never over a record
+                self._put(store, json.dumps({"study": self._study.key, "see": see}).encode())
 
     def remove(self) -> None:
         """Remove the notes and then the record, at the end of the erasure."""
         for store in (*self._others, self._main):
             store.backend.delete(store.record_key(self._study))
+
+    def _note(self, store: StudyStore) -> Mapping[str, Any]:
+        try:
+            with store.backend.open(store.record_key(self._study)) as file:
+                found = json.load(file)
+        except (ArtifactNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _put(self, store: StudyStore, data: bytes) -> None:
         with store.backend.spool() as path:

@@ -1,31 +1,28 @@
-"""One store, and which of its artifacts are those of a study.
+"""One store from which a study is erased: what is in it, and which objects are whose.
 
-An artifact is a study's if the last part of its name is the study's key, as in those of pipelines
-(``records/ONC-301``), or one of its other parts but the first is, as in those of further
-dimensions. So is one of another name if only the study's pipelines published it. An artifact that a
-pipeline of another study published is not, whatever its name.
+An artifact is a study's if only its pipelines published it, or if it is a partition of an asset
+whose partitions are studies; see ``known_artifacts``. An artifact that a pipeline of another study
+published is not, whatever its name.
 """
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
-from orch_assets.errors import ArtifactCorruptError
 from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.backends.base import Backend
+from orch_assets.stores.erasing.artifact_facts import AT_ONCE, ArtifactFacts
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact, ErasedVersion
+from orch_assets.stores.erasing.known_artifacts import ErasedStudy, KnownArtifact
 from orch_assets.stores.formats.table_files import TableFiles
-from orch_assets.stores.maintenance.inventory import (
-    ArtifactObjects,
-    collect_objects,
-    stored_members,
-)
+from orch_assets.stores.maintenance.inventory import ArtifactObjects, collect_objects
 from orch_assets.stores.maintenance.verification import Problem
-from orch_assets.stores.manifest import Entry, Manifest, manifests_of
 from orch_assets.stores.names import escaped
 from orch_assets.stores.object_keys import (
+    INDEX_EXTENSIONS,
     ArtifactKeys,
     below,
     erasure_key,
@@ -36,61 +33,8 @@ from orch_assets.stores.object_keys import (
 from orch_assets.stores.order.marks import Marks
 from orch_assets.stores.publishing import Publisher
 
-# Folder of the certificates, which stay.
-CERTIFICATES: Final = "erasures"
-# Failure reports: failures/<run>/<pipeline>/<study>. A study may be named like a pipeline.
-_REPORTS: Final = "failures"
-# Folders of this package's own artifacts, which are each of one study.
-OWN_FOLDERS: Final = frozenset({CERTIFICATES, _REPORTS})
-# How many artifacts' manifests are read at the same time.
-_AT_ONCE: Final = 8
 # A key at which nothing is ever stored.
 _UNUSED_KEY: Final = ".orch/never-there"
-# The column of tables over several studies.
-STUDY_COLUMN: Final = "study_key"
-
-
-@dataclass(frozen=True)
-class ErasedStudy:
-    """The study that is erased.
-
-    Attributes:
-        key: Key of the study.
-        parts: The key as it may be written in artifacts' names.
-    """
-
-    key: str
-    parts: frozenset[str]
-
-    @property
-    def certificate(self) -> str:
-        """Name of the artifact with its certificates."""
-        return f"{CERTIFICATES}/{self.key}"
-
-
-@dataclass(frozen=True)
-class KnownArtifact:
-    """An artifact with all that its manifests say.
-
-    Attributes:
-        objects: Its objects.
-        manifests: Its versions, in order of their last publication.
-        is_damaged: Whether a manifest can't be read, and so is missing here.
-    """
-
-    objects: ArtifactObjects
-    manifests: Sequence[Manifest]
-    is_damaged: bool
-
-    @property
-    def keys(self) -> ArtifactKeys:
-        """Keys of the artifact."""
-        return self.objects.keys
-
-    @property
-    def studies(self) -> set[str | None]:
-        """The studies whose pipelines published it; None for publications outside of these."""
-        return {each.study for manifest in self.manifests for each in manifest.publications}
 
 
 class StudyStore:
@@ -108,7 +52,7 @@ class StudyStore:
         prefix: Prefix of the store.
         publisher: Reads versions and manifests.
         marks: The marks that the store reaches.
-        verify: The argument ``verify``.
+        facts: Reads what is known about artifacts.
         left_out: URIs of folders whose artifacts are those of other stores.
     """
 
@@ -120,12 +64,12 @@ class StudyStore:
         prefix: str,
         files: Mapping[StorageFormat, TableFiles],
     ) -> None:
-        self.verify = verify
+        self._verify = verify
         self.backend = backend
         self.prefix = prefix
         self.publisher = publisher
         self.marks = Marks(backend, prefix)
-        self._files = files
+        self.facts = ArtifactFacts(publisher, backend, files)
         self.left_out: tuple[str, ...] = ()
 
     @property
@@ -133,50 +77,50 @@ class StudyStore:
         """URI of the store, ending with a slash."""
         return f"{self.backend.uri(self.prefix).rstrip('/')}/"
 
+    @property
+    def place(self) -> str:
+        """The same without symbolic links, so that two addresses of one store are alike."""
+        address = urlsplit(self.root)
+        if address.scheme != "file":
+            return self.root
+        return f"{Path(unquote(address.path)).resolve().as_uri().rstrip('/')}/"
+
     def record_key(self, study: ErasedStudy) -> str:
         """Return the key of the record of an unfinished erasure, or of a note about it."""
         return erasure_key(self.prefix, study.key)
 
-    def without(self, roots: Collection[str]) -> "StudyStore":
-        """Return the store without the artifacts below the roots of other stores."""
-        other = copy.copy(self)
-        other.left_out = tuple(
-            root for root in roots if root != self.root and root.startswith(self.root)
-        )
+    def without(self, places: Collection[str]) -> "StudyStore":
+        """Return the store without the artifacts in the places of other stores."""
+        other, own = copy.copy(self), self.place
+        inner = (each for each in places if each != own and each.startswith(own))
+        other.left_out = tuple(self.root + each.removeprefix(own) for each in inner)
         return other
 
     def uri(self, keys: ArtifactKeys) -> str:
         """Return the URI of an artifact's current object."""
         return self.backend.uri(keys.current)
 
-    def artifacts(
-        self, study: ErasedStudy, among: Collection[str] | None = None
-    ) -> list[KnownArtifact]:
-        """Return all artifacts but the study's certificates.
-
-        Args:
-            study: The study.
-            among: Return only those with these URIs, and those whose names have the study's key.
-        """
+    def artifacts(self, study: ErasedStudy) -> list[KnownArtifact]:
+        """Return all artifacts but the study's certificates."""
         chosen = [
             objects
-            for objects in collect_objects(self.backend, self.prefix, self.prefix)
+            for objects in self._own_objects()
             if (objects.keys.name, objects.keys.kind) != (study.certificate, "json")
-            and not self.uri(objects.keys).startswith(self.left_out)
-            and (among is None or _has_name(objects, study) or self.uri(objects.keys) in among)
         ]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:  # in a bucket, each manifest is a request
-            return [*pool.map(self._known, chosen)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:  # in a bucket, each manifest is a request
+            return [*pool.map(self.facts.known, chosen)]
 
-    def is_of_study(self, artifact: KnownArtifact, study: ErasedStudy) -> bool:
-        """Return whether a whole artifact is the study's."""
-        if artifact.studies - {study.key, None}:
-            return False
-        return _has_name(artifact.objects, study) or artifact.studies == {study.key}
+    def again(self, keys: ArtifactKeys) -> KnownArtifact | None:
+        """Return an artifact as it is now; None if nothing is left of it."""
+        listed = [*self.backend.list(keys.hidden, hidden=True)]
+        listed += [keys.current] if self.backend.exists(keys.current) else []
+        found = collect_objects(self.backend, keys.path, self.prefix, listed)
+        return next((self.facts.known(each) for each in found if each.keys == keys), None)
 
-    def has_name(self, artifact: KnownArtifact, study: ErasedStudy) -> bool:
-        """Return whether an artifact is named like those of the study."""
-        return _has_name(artifact.objects, study)
+    def keys_of(self, artifact: ErasedArtifact) -> ArtifactKeys:
+        """Return the keys of an artifact of this store."""
+        extension = artifact.uri.rpartition(".")[2]
+        return ArtifactKeys.of(artifact.artifact, self.prefix, artifact.kind, extension)
 
     def whole(self, artifact: KnownArtifact) -> ErasedArtifact:
         """Return an artifact to be erased.
@@ -185,7 +129,7 @@ class StudyStore:
         of members go before it, because it tells that they are copies.
         """
         objects, keys = artifact.objects, artifact.keys
-        versions = {each.content.sha256: ErasedVersion.of(each) for each in artifact.manifests}
+        versions = {each.sha256: ErasedVersion.of(each) for each in artifact.versions}
         for sha256 in sorted(objects.versions - versions.keys()):
             stored = self.backend.stored(keys.version(sha256))
             versions[sha256] = ErasedVersion(sha256, stored.size if stored else 0)
@@ -193,56 +137,74 @@ class StudyStore:
             self.backend.list(keys.hidden, hidden=True),
             key=lambda key: (not key.startswith(keys.manifests()), key),
         )
+        copies = self.publisher.readable.copies(keys, objects.versions) if keys.has_members else []
         current = [keys.current] if objects.has_current else []
-        listed = (*self._copies(keys), *current, *hidden)
+        listed = (*copies, *current, *hidden)
         folders = (keys.hidden.rpartition("/")[0], keys.path)
         return self._erased(keys, "", tuple(versions.values()), listed, folders)
 
     def some(
-        self, artifact: KnownArtifact, versions: Collection[str], reason: str
+        self, artifact: KnownArtifact, versions: Collection[str], reason: str, *, current: bool
     ) -> ErasedArtifact:
-        """Return versions to be erased of an artifact that stays."""
+        """Return versions to be erased of an artifact that stays.
+
+        Args:
+            artifact: The artifact.
+            versions: The versions.
+            reason: Why, as a clause.
+            current: Whether its current object goes, too.
+        """
         objects, keys = artifact.objects, artifact.keys
-        erased = [each for each in artifact.manifests if each.content.sha256 in versions]
-        listed = [key for version in versions for key in objects.manifests.get(version, ())]
+        erased = [each for each in artifact.versions if each.sha256 in versions]
+        listed = [keys.current] if current else []
+        listed += [key for version in versions for key in objects.manifests.get(version, ())]
         listed += [keys.version(version) for version in versions if version in objects.versions]
         if objects.members:
-            used = self._members(keys, objects.versions - {*versions})
-            unused = self._members(keys, objects.versions & {*versions}) - used
+            used = self.facts.members(keys, objects.versions - {*versions})
+            unused = self.facts.members(keys, objects.versions & {*versions}) - used
             listed += [keys.member(each) for each in sorted(unused & objects.members)]
         return self._erased(keys, reason, tuple(map(ErasedVersion.of, erased)), listed)
 
-    def unused(self, artifact: KnownArtifact, recorded: Sequence[str]) -> list[str]:
-        """Return those keys that belong to no version that an artifact has now.
+    def unused(self, artifact: KnownArtifact, erased: ErasedArtifact) -> list[str]:
+        """Return those keys of an erasure that an artifact, as it is now, doesn't need.
 
-        An unfinished erasure listed them. The artifact may have been published since, by others.
+        The artifact may have been published since they were listed: a version that was published
+        again stays, and so does a member that another version has.
         """
-        keys, versions = artifact.keys, {each.content.sha256 for each in artifact.manifests}
-        used = {keys.version(each) for each in versions}
-        if keys.has_members:
-            members = self._members(keys, versions & artifact.objects.versions)
-            used |= {keys.member(each) for each in members}
-        entries = tuple(f"{keys.manifests(each)}/" for each in versions)
-        data = (f"{keys.hidden}/versions/", f"{keys.hidden}/members/", keys.manifests())
+        keys, objects, listed = artifact.keys, artifact.objects, {*erased.keys}
+        current = self.current_version(keys)
+        goes = {
+            each.sha256
+            for each in erased.versions
+            if listed.issuperset(objects.manifests.get(each.sha256, ()))
+            and (each.sha256 != current or keys.current in listed)
+        }
+        found = {keys.current} if current in goes else set()
+        found |= {keys.version(each) for each in goes}
+        members = listed & {*map(keys.member, objects.members)}
+        if members:
+            members -= {*map(keys.member, self.facts.members(keys, objects.versions - goes))}
+        entries = tuple(f"{keys.manifests(each)}/" for each in goes)
         return [
             key
-            for key in recorded
-            if key.startswith(data) and key not in used and not key.startswith(entries)
+            for key in erased.keys
+            if key in found or key in members or (entries and key.startswith(entries))
         ]
 
-    def has_rows_of(self, artifact: KnownArtifact, manifest: Manifest, study: ErasedStudy) -> bool:
-        """Return whether a version of a table has rows of the study, by a column ``study_key``.
-
-        Raises:
-            ArtifactCorruptError: The version can't be read.
-        """
-        content = manifest.content
-        if artifact.keys.kind != "table" or STUDY_COLUMN not in dict(content.columns):
-            return False
-        files = self._files[StorageFormat(artifact.keys.extension)]
-        with self.publisher.open_version(artifact.keys, content.sha256) as file:
-            _, batches = files.stream(file, content, artifact.keys.name)
-            return any(study.key in batch[STUDY_COLUMN].to_pylist() for batch in batches)
+    def remove(self, artifact: ErasedArtifact, keys: Sequence[str]) -> None:
+        """Remove objects of an artifact: copies, the current object, manifests, and the rest."""
+        own = self.keys_of(artifact)
+        readable = (own.current, f"{own.hidden}/")
+        for part in (
+            [key for key in keys if not key.startswith(readable)],
+            [key for key in keys if key == own.current],
+            [key for key in keys if key.startswith(own.manifests())],
+        ):
+            if part:
+                self.backend.delete_all(part)
+        rest = [key for key in keys if key.startswith(f"{own.hidden}/")]
+        if data := [key for key in rest if not key.startswith(own.manifests())]:
+            self.backend.delete_all(data)
 
     def current_version(self, keys: ArtifactKeys) -> str | None:
         """Return the current version of an artifact; None if nothing is current."""
@@ -253,19 +215,35 @@ class StudyStore:
 
         If its publisher was killed, they may still be those of an earlier one.
         """
-        keys = ArtifactKeys.of(artifact.artifact, self.prefix, artifact.kind, artifact.kind)
+        keys = self.keys_of(artifact)
         if keys.has_members:
             self.publisher.readable.mend_current(keys)
 
-    def foreign(self, study: ErasedStudy) -> Iterator[str]:
-        """Yield the keys of objects in a folder, or of a name, of the study that no store wrote."""
+    def verify(self, progress: Callable[[int, int], object]) -> list[Problem]:
+        """Verify the store; see ``ArtifactHistory.verify``. Problems of other stores are left out.
+
+        Args:
+            progress: Called with the number of objects verified, and of all objects.
+        """
+        return [each for each in self._verify(progress) if not each.uri.startswith(self.left_out)]
+
+    def count(self) -> int:
+        """Return the number of the objects of its artifacts."""
+        return sum(map(len, self._own_objects()))
+
+    def foreign(self, study: ErasedStudy, known: Collection[str]) -> Iterator[str]:
+        """Yield the keys of objects in a folder, or of a name, of the study that no store wrote.
+
+        Args:
+            study: The study.
+            known: Keys of objects that stores wrote.
+        """
         parts = {escaped(part) for part in study.parts}
         for key in self.backend.list(self.prefix, hidden=True):
             *folders, leaf = inside(self.prefix, key).split("/")
             names = {part.partition("~~")[0] for part in (*folders, leaf, leaf.rpartition(".")[0])}
-            parsed = parse_key(key, self.prefix)
-            is_artifact = parsed is not None and parsed.is_named
-            if names & parts and not is_artifact and mark_prefix(key) is None:
+            is_own = key in known or mark_prefix(key) is not None
+            if names & parts and not is_own and not self._is_of_artifact(key):
                 yield key
 
     def check_deletion(self) -> None:
@@ -276,38 +254,23 @@ class StudyStore:
         """
         self.backend.delete(below(self.prefix, _UNUSED_KEY))
 
-    def _known(self, objects: ArtifactObjects) -> KnownArtifact:
-        if not objects.manifests:
-            return KnownArtifact(objects, (), is_damaged=False)
-        try:
-            entries = self.publisher.read_entries(objects.keys)
-        except ArtifactCorruptError:
-            readable = manifests_of(self._readable_entries(objects))
-            return KnownArtifact(objects, readable, is_damaged=True)
-        return KnownArtifact(objects, manifests_of(entries), is_damaged=False)
+    def _is_of_artifact(self, key: str) -> bool:
+        parsed = parse_key(key, self.prefix)
+        if parsed is None or not parsed.is_named:
+            return self._is_copy(key)
+        # Without hidden objects, it is a file that is only named like an artifact.
+        hidden = self.backend.list(parsed.keys.hidden, hidden=True)
+        return parsed.role != "current" or any(True for _ in hidden)
 
-    def _readable_entries(self, objects: ArtifactObjects) -> Iterator[Entry]:
-        for sha256, keys in objects.manifests.items():
-            for key in keys:
-                try:
-                    yield self.publisher.entry(objects.keys, key, sha256)
-                except ArtifactCorruptError:
-                    continue
+    def _is_copy(self, key: str) -> bool:
+        """Return whether an object is the copy of a member, perhaps of another study's set."""
+        path = key.rpartition("/")[0]
+        owners = (ArtifactKeys("", path, kind, kind) for kind in INDEX_EXTENSIONS)
+        return any(self.publisher.readable.is_copy(owner, key) for owner in owners if path)
 
-    def _copies(self, keys: ArtifactKeys) -> list[str]:
-        """Return the keys of the copies of an artifact's members."""
-        if not keys.has_members:
-            return []
-        listed = sorted(self.backend.list(keys.path))
-        return [
-            key
-            for key in listed
-            if (parsed := parse_key(key, self.prefix)) is None or not parsed.is_named
-        ]
-
-    def _members(self, keys: ArtifactKeys, versions: Collection[str]) -> set[str]:
-        members: set[str] = set()
-        return members.union(*(stored_members(self.backend, keys, each) for each in versions))
+    def _own_objects(self) -> list[ArtifactObjects]:
+        found = collect_objects(self.backend, self.prefix, self.prefix)
+        return [each for each in found if not self.uri(each.keys).startswith(self.left_out)]
 
     def _erased(
         self,
@@ -321,14 +284,3 @@ class StudyStore:
         return ErasedArtifact(
             keys.name, keys.kind, uri, whole, reason, versions, tuple(listed), folders
         )
-
-
-def _has_name(objects: ArtifactObjects, study: ErasedStudy) -> bool:
-    first, *others = objects.keys.name.split("/")
-    if not others or first == "~ops":
-        return False
-    *middle, last = others
-    # A file that no name leads to is the copy of a member, if the folder's index is missing.
-    if last in study.parts and objects.is_named:
-        return True
-    return first != _REPORTS and not study.parts.isdisjoint(middle)

@@ -87,7 +87,7 @@ class OldData:
         old: dict[str, set[str]] = {}
         for objects in own:
             current = objects.keys.current
-            if self._cutoffs.versions is not None:
+            if self._cutoffs.versions is not None and not objects.keys.is_certificate:
                 retained[current] = young_versions(objects, self._cutoffs.versions)
             found = (objects.versions | set(objects.manifests)) - retained[current]
             # A version that was just stored may not have its manifest yet.

@@ -125,6 +125,8 @@ class Retention:
         keep_days: float | None,
     ) -> set[str]:
         versions = list(manifests)
+        if objects.keys.is_certificate:
+            return set(versions)
         retained = set(versions[max(0, len(versions) - keep_last) :])
         retained |= {sha256 for sha256 in versions if _is_young(manifests[sha256], keep_days)}
         if objects.has_current and not objects.versions <= retained:

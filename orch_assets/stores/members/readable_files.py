@@ -22,7 +22,7 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -164,6 +164,20 @@ class ReadableFiles:
             self._backend.delete(f"{keys.readable}/{name}")
         self._remove_others(keys, ())
 
+    def copies(self, keys: ArtifactKeys, versions: Iterable[str]) -> list[str]:
+        """Return the keys of all copies, also of those that other programs have changed.
+
+        Args:
+            keys: Keys of the artifact.
+            versions: The stored versions, whose members' names are those of copies.
+        """
+        files = self._files(keys)
+        found = {key for key in files if self.is_copy(keys, key)}
+        for version in versions if len(found) < len(files) else ():
+            with contextlib.suppress(*_NO_INDEX):
+                found |= self._wanted(keys, version).keys()
+        return [key for key in files if key in found]
+
     def publication(
         self, keys: ArtifactKeys, member: str, format_: str
     ) -> MemberPublication | None:
@@ -206,7 +220,7 @@ class ReadableFiles:
             if problem := self._problem(key, content, at):
                 yield key, problem
         for key in sorted(stored - wanted.keys()):
-            if self._is_copy(keys, key):
+            if self.is_copy(keys, key):
                 yield key, f"it is no longer in the {keys.kind}. {_advice(at)}"
         if not self._is_complete(keys, at):
             yield f"{keys.readable}/{at.complete}", f"{_INCOMPLETE}. {_advice(at)}"
@@ -266,17 +280,17 @@ class ReadableFiles:
         self, keys: ArtifactKeys, wanted: "Mapping[str, Content] | tuple[()]"
     ) -> None:
         for key in self._files(keys):
-            if key not in wanted and self._is_copy(keys, key):
+            if key not in wanted and self.is_copy(keys, key):
                 self._backend.delete(key)
 
     def _refuse_others(self, keys: ArtifactKeys, index: SetIndex, *, is_new: bool) -> None:
         wanted, taken = _wanted(keys, index), _taken(keys, index)
         for key in self._files(keys):
-            is_own = key in wanted and (not is_new or self._is_copy(keys, key))
+            is_own = key in wanted and (not is_new or self.is_copy(keys, key))
             if key.casefold() in taken and not is_own:
                 raise _taken_name(key, keys, self._backend.uri(key))
 
-    def _is_copy(self, keys: ArtifactKeys, key: str) -> bool:
+    def is_copy(self, keys: ArtifactKeys, key: str) -> bool:
         """Return whether a file is a copy of a member: by its note, or else by its bytes."""
         stored = self._backend.stored(key)
         if stored is None:
