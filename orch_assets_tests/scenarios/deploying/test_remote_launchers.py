@@ -16,10 +16,10 @@ from orch_assets.defs.io.io_manager import LocalPipelineIOManager, StudyIOManage
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.runs.readiness import store_warnings
-from orch_assets.defs.settings.launchers import remote_launcher
+from orch_assets.defs.settings.launchers import refuse_run_of_command, remote_launcher
 from orch_assets.defs.settings.request_slots import describe, request_slots
 from orch_assets.defs.study_resources import study_resources
-from orch_assets.errors import SettingError
+from orch_assets.errors import OrchestratorError, SettingError
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets_tests.defs.instances import temporary_instance
 from orch_assets_tests.support.harness import Account, execute, in_state
@@ -30,6 +30,10 @@ REMOTE = {
     "K8sRunLauncher": {"module": "dagster_k8s", "config": {"instance_config_map": "dagster"}},
     "DockerRunLauncher": {"module": "dagster_docker"},
     "EcsRunLauncher": {"module": "dagster_aws.ecs"},
+    "CeleryLauncher": {
+        "module": "orch_assets.defs.cluster.celery_launcher",
+        "config": {"broker": "redis://127.0.0.1:1"},
+    },
     "SilentRunLauncher": {"module": "orch_assets_tests.scenarios.end_to_end.silent_launcher"},
 }
 LOCAL = {
@@ -155,6 +159,21 @@ def test_files_that_somebody_chose_for_the_limit_are_refused(tmp_path, monkeypat
             request_slots("files", real)
     with launching("DefaultRunLauncher", monkeypatch) as real:
         assert describe(request_slots("files", real), real).endswith("/request_limits")
+
+
+@pytest.mark.parametrize("launcher", ["CeleryLauncher", "SilentRunLauncher", *LOCAL])
+def test_a_command_runs_where_the_launcher_leaves_its_run_alone(monkeypatch, launcher):
+    with launching(launcher, monkeypatch) as real:
+        refuse_run_of_command(real)
+
+
+def test_a_command_refuses_a_launcher_that_is_not_installed_here(tmp_path):
+    (tmp_path / "dagster.yaml").write_text("run_launcher: {module: dagster_missing, class: Far}")
+    with (
+        dg.DagsterInstance.from_config(str(tmp_path)) as real,
+        pytest.raises(OrchestratorError, match="Far takes each run"),
+    ):
+        refuse_run_of_command(real)
 
 
 def test_a_restricted_store_alone_is_refused(tmp_path, monkeypatch):
