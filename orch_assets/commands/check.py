@@ -92,8 +92,8 @@ def _registry() -> str:
 def _request_limit() -> str:
     from orch_assets.defs.settings.request_slots import describe
 
-    with _resources() as (_, resources):
-        return describe(resources.registry.request_slots())
+    with _resources() as (instance, resources):
+        return describe(resources.registry.request_slots(), instance)
 
 
 def _alerts() -> str:

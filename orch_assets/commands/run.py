@@ -81,9 +81,11 @@ def run(
     from orch_assets.defs.runs.home import home_instance
     from orch_assets.defs.runs.readiness import try_stores
     from orch_assets.defs.runs.reading_options import ReadingOptions
+    from orch_assets.defs.settings.launchers import refuse_run_of_command
 
     reading = ReadingOptions(full, accept_other_registry)
     with home_instance() as instance, location_resources(instance) as resources:
+        refuse_run_of_command(instance)
         try_stores(resources._asdict())  # before a run, in which every study would fail
         warn_of_abandoned_runs(instance)
         if failed:

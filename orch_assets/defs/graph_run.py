@@ -23,7 +23,7 @@ from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
 from orch_assets.defs.runs.earlier_results import carried_events, done_in_parent
 from orch_assets.defs.runs.lane_steps import lane_step
 from orch_assets.defs.runs.past_durations import past_durations
-from orch_assets.defs.runs.readiness import store_warnings, try_keys, try_stores
+from orch_assets.defs.runs.readiness import launcher_warnings, try_keys, try_stores
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.runs.result_log import ResultLog
 from orch_assets.defs.runs.upstream_results import skipped_before, upstream_results
@@ -145,7 +145,7 @@ class GraphRun:
         keys += ["restricted_io_manager", "restricted_store"]
         stores = {key: getattr(resources, key) for key in keys}
         try_stores(stores)
-        for text in store_warnings(stores, self.context.instance):
+        for text in launcher_warnings(stores, resources.registry, self.context.instance):
             self.context.log.warning(text)
         try_keys(resources.registry)
 

@@ -15,6 +15,7 @@ from orch_assets.defs.io.io_manager import (
 from orch_assets.defs.location.location_settings import LocationSettings
 from orch_assets.defs.resources import RegistryResource, StoreResource
 from orch_assets.defs.settings.launchers import folder_warning, remote_launcher
+from orch_assets.defs.settings.request_slots import slot_warnings
 from orch_assets.defs.settings.studies_file import read_studies_file
 from orch_assets.errors import (
     ArtifactNameError,
@@ -55,6 +56,18 @@ def try_stores(resources: Mapping[str, Any]) -> None:
     opened = [(name, _in_setting(name, partial(_opened, each))) for name, each in stores.values()]
     for name, store in opened:
         _in_setting(name, store.try_access)
+
+
+def launcher_warnings(
+    resources: Mapping[str, Any], registry: RegistryResource, instance: dg.DagsterInstance
+) -> list[str]:
+    """Return what to say of stores and the request limit, if runs are on other machines.
+
+    Raises:
+        SettingError: The place of the request limit that somebody chose doesn't suit the launcher.
+    """
+    slots = registry.request_slots()
+    return [*store_warnings(resources, instance), *slot_warnings(slots, instance)]
 
 
 def store_warnings(resources: Mapping[str, Any], instance: dg.DagsterInstance) -> list[str]:

@@ -1,13 +1,16 @@
-"""Whether an instance starts runs on other machines, which don't have this one's folders."""
+"""Whether an instance starts runs on other machines, and what can't be done then."""
 
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 import dagster as dg
 
-from orch_assets.errors import SettingError
+from orch_assets.errors import OrchestratorError, SettingError
 
 # Dagster's own package has only launchers that start runs where they are, or that are for tests.
 _DAGSTER: Final = "dagster"
+# This package's own, which knows the runs that it has started.
+_OWN: Final = "orch_assets.defs.cluster.celery_launcher"
 
 
 def remote_launcher(instance: dg.DagsterInstance) -> str | None:
@@ -23,6 +26,42 @@ def remote_launcher(instance: dg.DagsterInstance) -> str | None:
     if launcher is None or launcher.module_name.partition(".")[0] == _DAGSTER:
         return None
     return launcher.class_name
+
+
+def refuse_run_of_command(instance: dg.DagsterInstance) -> None:
+    """Check that the daemon would leave a run alone that a command executes in its own process.
+
+    It asks the launcher whether a run's container, pod or task is there, also about runs that the
+    launcher has never seen. Such a run would end as failed within a minute, while it goes on.
+
+    Raises:
+        OrchestratorError: The launcher answers for runs that it hasn't started.
+    """
+    if remote_launcher(instance) is None:
+        return
+    launcher: Any = instance.get_ref().run_launcher_data
+    if not _answers_for_all_runs(launcher.module_name, launcher.class_name):
+        return
+    name = launcher.class_name
+    raise OrchestratorError(
+        f"`orch-assets run` executes runs in its own process, but {name} takes each run that "
+        "it hasn't started for dead. Nothing was run. Launch the job study_pipelines in the UI, or "
+        "let its schedule or the study sensor do so."
+    )
+
+
+def _answers_for_all_runs(module_name: str, class_name: str) -> bool:
+    """Return whether a launcher's class says so; True if it can't be imported here."""
+    try:
+        class_ = getattr(import_module(module_name), class_name)
+    except (ImportError, AttributeError):
+        return True
+    if any(each.__module__ == _OWN for each in class_.__mro__):
+        return False
+    try:
+        return bool(object.__new__(class_).supports_check_run_worker_health)
+    except AttributeError:  # it depends on the configuration
+        return True
 
 
 def no_store_set(launcher: str) -> SettingError:

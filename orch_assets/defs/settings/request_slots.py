@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.defs import environment as settings
+from orch_assets.defs.settings.launchers import remote_launcher
 from orch_assets.errors import SettingError
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from orch_assets.imednet.request_limits.slot_places import SlotPlace
 
 SETTING: Final = "ORCH_REQUEST_LIMITER"
+
+_FOR_MACHINES: Final = "redis://… or postgresql://…"
 
 
 def request_slots(setting: str | None, instance: "dg.DagsterInstance | None") -> "SlotPlace | None":
@@ -31,12 +34,15 @@ def request_slots(setting: str | None, instance: "dg.DagsterInstance | None") ->
 
     processes = _processes(instance) or DEFAULT_PROCESSES
     home, database = settings.text("DAGSTER_HOME"), _database(instance)
+    is_chosen = setting is not None
     if setting is None:
         setting = "postgres" if database else "files" if home else "none"
     scheme = setting.partition("://")[0]
     if setting == "none":
         return None
     if setting == "files":
+        if is_chosen:
+            _refuse_other_machines(instance)
         return FileSlots(Path(_needed(home, "files", "DAGSTER_HOME")), processes)
     if setting == "postgres":
         return PostgresSlots(_needed(database, "postgres", "an instance in Postgres"), processes)
@@ -62,7 +68,22 @@ def refuse_unfit(place: "SlotPlace | None") -> None:
         raise SettingError(SETTING, problem.text)
 
 
-def describe(place: "SlotPlace | None") -> str:
+def slot_warnings(place: "SlotPlace | None", instance: "dg.DagsterInstance | None") -> list[str]:
+    """Return what to say of a place that nobody has chosen, if runs are on other machines."""
+    from orch_assets.imednet.request_limits import FileSlots
+
+    launcher = remote_launcher(instance) if instance else None
+    if launcher is None or not isinstance(place, FileSlots):
+        return []
+    text = (
+        f"{launcher} starts runs on other machines, but only the processes of one machine share "
+        "the request limit, by files in DAGSTER_HOME: each machine may send as many requests as "
+        f"the account allows in all. Set {SETTING} to {_FOR_MACHINES}."
+    )
+    return [text]
+
+
+def describe(place: "SlotPlace | None", instance: "dg.DagsterInstance | None" = None) -> str:
     """Return which request limit is in force, after trying where it lies.
 
     Raises:
@@ -75,7 +96,17 @@ def describe(place: "SlotPlace | None") -> str:
     problem = problem_of(place)
     if problem is not None:
         raise SettingError(SETTING, f"({place}) {problem.text}")
-    return f"one for all processes, by {place}"
+    return "; ".join([f"one for all processes, by {place}", *slot_warnings(place, instance)])
+
+
+def _refuse_other_machines(instance: "dg.DagsterInstance | None") -> None:
+    launcher = remote_launcher(instance) if instance else None
+    if launcher is not None:
+        raise SettingError(
+            SETTING,
+            f"is files, but {launcher} starts runs on other machines, which don't see the files of "
+            f"this one. Give {_FOR_MACHINES}.",
+        )
 
 
 def _needed(value: str | None, setting: str, what: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import shlex
 import shutil
 import ssl
@@ -79,20 +80,28 @@ def login(user: str, password: str = PASSWORD) -> str:
 @contextmanager
 def webserver(home: Home, workspace: Path) -> Iterator[int]:
     """Run the commands of the shipped unit on a port that is free; give the port."""
-    unit = dict(
-        line.split("=", 1)
-        for line in (FOLDER / "dagster-webserver.service").read_text().splitlines()
-        if line.startswith("Exec")
-    )
-    program, *arguments = shlex.split(unit["ExecStart"])
+    program, *arguments = shlex.split(unit()["ExecStart"])
     assert arguments == ["-w", "workspace.yaml", "-h", "127.0.0.1", "-p", "3000"]
     port = free_port()
     arguments[1], arguments[-1] = str(workspace), str(port)
-    asking = shlex.split(unit["ExecStartPost"].replace("127.0.0.1:3000/", f"127.0.0.1:{port}/"))
     log = home.folder / "webserver.log"
-    with home.start(Path(program).name, *arguments, log=log):
-        subprocess.run(asking, check=True, timeout=120)
+    with home.start(Path(program).name, *arguments, log=log) as process:
+        first = first_request(port, process.pid)
+        assert first.wait(120) == 0
         yield port
+
+
+def unit() -> dict[str, str]:
+    """Return the settings of the shipped unit whose names occur once."""
+    lines = (FOLDER / "dagster-webserver.service").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+
+
+def first_request(port: int, webserver_pid: int) -> "subprocess.Popen[bytes]":
+    """Start the unit's command that waits for a webserver and asks it, as systemd does."""
+    command = unit()["ExecStartPost"].replace("127.0.0.1:3000/", f"127.0.0.1:{port}/")
+    settings = {"PATH": os.environ["PATH"], "MAINPID": str(webserver_pid)}
+    return subprocess.Popen(shlex.split(command), env=settings)
 
 
 @contextmanager

@@ -9,6 +9,9 @@ from dagster._config import process_config, resolve_to_config_type
 from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import ConfigurableClass, class_from_code_pointer
 
+from orch_assets.defs.settings.launchers import refuse_run_of_command
+from orch_assets.errors import OrchestratorError
+from orch_assets_tests.defs.instances import temporary_instance
 from orch_assets_tests.support.processes import ROOT
 
 LAUNCHERS = {
@@ -71,8 +74,19 @@ def test_what_a_launcher_does_not_know_is_found(name):
     assert "imge" in problem
 
 
+def test_a_command_runs_nothing_that_the_launcher_would_name_dead(name):
+    """The launcher isn't created, which needs its cluster."""
+    launcher = configuration(name)["run_launcher"]
+    with (
+        temporary_instance({"run_launcher": launcher}) as real,
+        pytest.raises(OrchestratorError, match=f"{LAUNCHERS[name]} takes each run that it hasn't"),
+    ):
+        refuse_run_of_command(real)
+
+
 def test_the_page_says_that_it_was_not_run_and_names_each_variable(name):
     page = PAGE.read_text()
     assert "was not run" in page
+    assert "`orch-assets run` must not be used" in page
     assert f"deploy/{name}/dagster.yaml" in page
     assert {each for each in variables(name) if f"`{each}`" not in page} == set()

@@ -1,9 +1,12 @@
 """The shipped nginx in front of a real webserver: who may come in, and who launched what."""
 
+import configparser
 import http.client
 import json
 import logging
+import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,7 +28,7 @@ from orch_assets.stores import LocalPipelineStore
 from orch_assets_tests.scenarios.deploying import proxy as deployed
 from orch_assets_tests.scenarios.deploying.proxy import login
 from orch_assets_tests.support.graphql import ask
-from orch_assets_tests.support.processes import ROOT, Home
+from orch_assets_tests.support.processes import ROOT, Home, free_port
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -38,6 +41,13 @@ COORDINATOR = {
     "class": "CancellingRunCoordinator",
     "config": {"user_header": "X-Forwarded-User"},
 }
+QUERY = "/graphql?query={version}"
+# What Debian's fail2ban 1.0.2 looks for by its filter nginx-http-auth, after the time.
+DEBIANS_FILTER = re.compile(
+    r'\s*\[error\] \d+#\d+: \*\d+ user "(?:[^"]+|.*?)":? '
+    r'(?:password mismatch|was not found in "[^\"]*"), client: (?P<host>\S+), server: \S*, '
+    r'request: "\S+ \S+ HTTP/\d+\.\d+", host: "\S+"(?:, referrer: "\S+")?\s*'
+)
 FORGED = {"X_Forwarded_User": "mallory", "x_forwarded_user": "mallory"}
 TAGS = {"studies": range_tags("S1", "S1"), "plain": {}}
 FORGED_TAGS = {"orch_assets/user": "mallory", "user": "mallory"}
@@ -150,7 +160,7 @@ def users(tagged):
         {"X_Forwarded_User": "ann"},
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/runs", "/graphql?query={version}", "/server_info"])
+@pytest.mark.parametrize("path", ["/", "/runs", "/graphql", "/server_info"])
 def test_nobody_comes_in_without_a_password(proxy, path, headers):
     status, told, text = proxy.ask(path, **headers)
     assert (status, told["WWW-Authenticate"]) == (401, 'Basic realm="Dagster"')
@@ -191,12 +201,59 @@ def test_the_webserver_is_bound_to_one_loopback_address(service):
     ],
 )
 def test_another_sites_page_can_not_use_the_browsers_login(proxy, headers, status):
-    """Dagster executes a query that comes by GET, such as that of an image's address."""
+    """Dagster executes a query in the address that a form is sent to."""
     sent = {name: value.format(port=proxy.port) for name, value in headers.items()}
-    answer = proxy.ask("/graphql?query={version}", Authorization=login("ann"), **sent)
+    sent["Content_Type"] = "application/x-www-form-urlencoded"
+    answer = proxy.ask(QUERY, method="POST", Authorization=login("ann"), **sent)
     assert answer[0] == status
     assert ("version" in answer[2]) == (status == 200)
     assert proxy.ask("/runs", Authorization=login("ann"), Sec_Fetch_Site="cross-site")[0] == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"Upgrade": "h2c"}, {"Sec_Fetch_Site": "same-origin"}])
+@pytest.mark.parametrize("path", [QUERY, "//graphql?query={version}", "/%67raphql?query={version}"])
+def test_a_query_in_an_address_is_not_executed(proxy, path, headers):
+    """An older browser says nothing of where an image's address comes from."""
+    status, _, text = proxy.ask(path, Authorization=login("ann"), Accept="image/*", **headers)
+    assert (status, "version" in text) == (403, False)
+
+
+def test_the_page_for_queries_can_be_opened(proxy):
+    status, _, text = proxy.ask("/graphql", Authorization=login("ann"), Accept="text/html")
+    assert (status, "GraphiQL" in text) == (200, True)
+
+
+def test_fail2ban_finds_those_who_guess_and_nobody_else(proxy, home):
+    """Not whoever opens the page, whose browser then asks for the password."""
+    log = home.folder / "nginx" / "error.log"
+    before = len(log.read_text())
+    for guess in (None, login("ann"), login("ann", "wrong"), login("no body")):
+        proxy.ask("/", **({"Authorization": guess} if guess else {}))
+    told = log.read_text()[before:].splitlines()
+    found = [DEBIANS_FILTER.fullmatch(line.removeprefix(line[:19])) for line in told]
+    assert [match and match["host"] for match in found] == ["127.0.0.1", "127.0.0.1"]
+    jail = configparser.ConfigParser(interpolation=None)
+    jail.read(deployed.FOLDER / "fail2ban.conf")
+    assert jail["nginx-http-auth"]["enabled"] == "true"
+    assert int(jail["nginx-http-auth"]["maxretry"]) <= 10
+
+
+def test_the_unit_waits_for_its_webserver_as_long_as_that_lives():
+    """A code location may load for minutes, and a webserver that has ended is started again."""
+    with subprocess.Popen(["sleep", "100"]) as webserver:
+        first = deployed.first_request(free_port(), webserver.pid)
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                first.wait(1.5)
+            webserver.terminate()
+            webserver.wait(10)
+            assert first.wait(20) == 1
+        finally:
+            webserver.kill()
+            first.kill()
+            first.wait(10)
+    assert deployed.unit()["TimeoutStartSec"] == "30min"
+    assert deployed.unit()["Restart"] == "on-failure"
 
 
 def test_the_ui_can_follow_runs_over_a_websocket(proxy):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from orch_assets.defs.io.io_manager import LocalPipelineIOManager, StudyIOManage
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.runs.readiness import store_warnings
-from orch_assets.defs.settings.launchers import remote_launcher
+from orch_assets.defs.settings.launchers import refuse_run_of_command, remote_launcher
+from orch_assets.defs.settings.request_slots import describe, request_slots
 from orch_assets.defs.study_resources import study_resources
+from orch_assets.errors import OrchestratorError, SettingError
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets_tests.defs.instances import temporary_instance
 from orch_assets_tests.support.harness import Account, execute, in_state
@@ -27,6 +30,10 @@ REMOTE = {
     "K8sRunLauncher": {"module": "dagster_k8s", "config": {"instance_config_map": "dagster"}},
     "DockerRunLauncher": {"module": "dagster_docker"},
     "EcsRunLauncher": {"module": "dagster_aws.ecs"},
+    "CeleryLauncher": {
+        "module": "orch_assets.defs.cluster.celery_launcher",
+        "config": {"broker": "redis://127.0.0.1:1"},
+    },
     "SilentRunLauncher": {"module": "orch_assets_tests.scenarios.end_to_end.silent_launcher"},
 }
 LOCAL = {
@@ -34,6 +41,11 @@ LOCAL = {
     "SyncInMemoryRunLauncher": {"module": "dagster._core.launcher.sync_in_memory_run_launcher"},
 }
 REFUSED = "ORCH_STORE is not set, but {} starts runs on other machines: "
+EACH_MACHINE = (
+    "CeleryRunLauncher starts runs on other machines, but only the processes of one machine share "
+    "the request limit, by files in DAGSTER_HOME: each machine may send as many requests as the "
+    "account allows in all. Set ORCH_REQUEST_LIMITER to redis://… or postgresql://…."
+)
 LOCATION = "orch_assets_tests.scenarios.deploying.small_location"
 CALLS: list[str] = []
 
@@ -51,7 +63,7 @@ def ordinary():
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch):
-    for name in ("ORCH_STORE", "ORCH_RESTRICTED_STORE"):
+    for name in ("ORCH_STORE", "ORCH_RESTRICTED_STORE", "ORCH_REQUEST_LIMITER"):
         monkeypatch.delenv(name, raising=False)
     CALLS.clear()
 
@@ -115,11 +127,53 @@ def test_a_folder_warns_once_and_the_restricted_store_may_be_below_it(tmp_path, 
     with launching("CeleryRunLauncher", monkeypatch) as real:
         status, entries = run_in(real)
         assert (status, in_state(real, "counted", "MATERIALIZED")) == ("SUCCESS", ["S1"])
-        (warning,) = warnings(entries)
+        warning, _ = warnings(entries)
         assert warning == (
             "ORCH_STORE is a folder, and CeleryRunLauncher starts runs on other machines: it must "
             "be the same folder on every machine, such as a shared volume. Otherwise, use a bucket."
         )
+
+
+def test_a_limit_of_each_machine_warns_by_default_in_a_run_and_in_a_check(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORCH_STORE", str(tmp_path))
+    with launching("CeleryRunLauncher", monkeypatch) as real:
+        status, entries = run_in(real)
+        assert (status, warnings(entries)[1:]) == ("SUCCESS", [EACH_MACHINE])
+        assert describe(request_slots(None, real), real).endswith(f"; {EACH_MACHINE}")
+        monkeypatch.setenv("ORCH_REQUEST_LIMITER", "none")  # knows what it does
+        assert len(warnings(run_in(real)[1])) == 1
+
+
+def test_files_that_somebody_chose_for_the_limit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORCH_STORE", str(tmp_path))
+    monkeypatch.setenv("ORCH_REQUEST_LIMITER", "files")
+    refused = (
+        "ORCH_REQUEST_LIMITER is files, but CeleryRunLauncher starts runs on other machines, which "
+        "don't see the files of this one. Give redis://… or postgresql://…."
+    )
+    with launching("CeleryRunLauncher", monkeypatch) as real:
+        status, entries = run_in(real)
+        assert (status, CALLS) == ("FAILURE", [])
+        assert refused in failures(entries)[0]
+        with pytest.raises(SettingError, match=re.escape(refused)):
+            request_slots("files", real)
+    with launching("DefaultRunLauncher", monkeypatch) as real:
+        assert describe(request_slots("files", real), real).endswith("/request_limits")
+
+
+@pytest.mark.parametrize("launcher", ["CeleryLauncher", "SilentRunLauncher", *LOCAL])
+def test_a_command_runs_where_the_launcher_leaves_its_run_alone(monkeypatch, launcher):
+    with launching(launcher, monkeypatch) as real:
+        refuse_run_of_command(real)
+
+
+def test_a_command_refuses_a_launcher_that_is_not_installed_here(tmp_path):
+    (tmp_path / "dagster.yaml").write_text("run_launcher: {module: dagster_missing, class: Far}")
+    with (
+        dg.DagsterInstance.from_config(str(tmp_path)) as real,
+        pytest.raises(OrchestratorError, match="Far takes each run"),
+    ):
+        refuse_run_of_command(real)
 
 
 def test_a_restricted_store_alone_is_refused(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 
 from orch_assets.cli import main
+from orch_assets_tests.scenarios.deploying.test_remote_launchers import EACH_MACHINE
 from orch_assets_tests.support.alert_receivers import mail_server, webhook
 
 
@@ -42,7 +43,7 @@ def test_check_goes_on_and_ends_with_2_where_something_is_wrong(account, setting
     assert "planted" not in done.said
 
 
-def test_check_says_whether_the_store_fits_to_runs_on_other_machines(account, tmp_path):
+def test_check_says_what_does_not_fit_to_runs_on_other_machines(account, tmp_path):
     with (account.home / "dagster.yaml").open("a") as settings:
         settings.write("run_launcher: {module: dagster_celery, class: CeleryRunLauncher}\n")
     done = account.command("check")
@@ -51,6 +52,26 @@ def test_check_says_whether_the_store_fits_to_runs_on_other_machines(account, tm
     done = account.command("check", ORCH_STORE=str(tmp_path / "shared"))
     start = "ok     stores: can be written and read; ORCH_STORE is a folder, and CeleryRunLauncher"
     assert (done.code, done.out.splitlines()[2][: len(start)]) == (0, start)
+    assert done.out.splitlines()[4].split("; ")[1] == EACH_MACHINE
+    done = account.command(
+        "check", ORCH_STORE=str(tmp_path / "shared"), ORCH_REQUEST_LIMITER="files"
+    )
+    start = "wrong  request limit: SettingError: ORCH_REQUEST_LIMITER is files, but CeleryRunLaunch"
+    assert (done.code, done.out.splitlines()[4][: len(start)]) == (2, start)
+
+
+def test_a_command_runs_nothing_where_the_launcher_would_name_its_run_dead(account, tmp_path):
+    """The launcher isn't created: ECS' would need its cluster's network."""
+    with (account.home / "dagster.yaml").open("a") as settings:
+        settings.write("run_launcher: {module: dagster_aws.ecs, class: EcsRunLauncher}\n")
+    done = account.command("run", ORCH_STORE=str(tmp_path / "shared"))
+    assert done.code == 2
+    assert done.err == (
+        "OrchestratorError: `orch-assets run` executes runs in its own process, but EcsRunLauncher "
+        "takes each run that it hasn't started for dead. Nothing was run. Launch the job "
+        "study_pipelines in the UI, or let its schedule or the study sensor do so.\n"
+    )
+    assert (account.known, account.runs()) == ([], [])
 
 
 def test_check_sends_a_test_message_to_each_receiver(account):
