@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from orch_assets.imednet import RequestLimiter
+from orch_assets.imednet.request_limits import FileSlots
+from orch_assets.imednet.request_limits.slot_division import SlotDivision
+from orch_assets.imednet.request_limits.slot_places import SlotPlace
 from orch_assets_tests.defs.postgres import postgres_server
 from orch_assets_tests.support.redis_servers import redis_server
 
+ACCOUNT = "ab" * 8
+MAXIMUM = 8
 PLACES = ["files", "postgres", "redis"]
+
+Share = Callable[..., RequestLimiter]
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +48,18 @@ def until(condition: Callable[[], object], seconds: float = 30) -> float:
         assert time.monotonic() - began < seconds
         time.sleep(0.005)
     return time.monotonic() - began
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Iterator[Share]:
+    """Makes a limiter of one more process of the account."""
+    divisions = []
+
+    def make(place: SlotPlace | None = None, maximum: int = MAXIMUM) -> RequestLimiter:
+        limiter = RequestLimiter(maximum)
+        divisions.append(SlotDivision(limiter, place or FileSlots(tmp_path), ACCOUNT))
+        return limiter
+
+    yield make
+    for division in divisions:
+        division.close()
