@@ -6,12 +6,15 @@ restored elsewhere, since. Then the rest of the address, or the version, says wh
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact
 from orch_assets.stores.erasing.known_artifacts import ErasedStudy, KnownArtifact
-from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.object_keys import parse_key
+
+if TYPE_CHECKING:
+    from orch_assets.stores.erasing.study_store import StudyStore
 
 Place = tuple[str, str]
 
@@ -32,7 +35,7 @@ class TracedInputs:
         self._by_path: dict[str, set[str]] = defaultdict(set)
         self._by_version: dict[str, set[str]] = defaultdict(set)
 
-    def add_staying(self, store: StudyStore, artifact: KnownArtifact) -> None:
+    def add_staying(self, store: "StudyStore", artifact: KnownArtifact) -> None:
         """Add an artifact that stays."""
         versions = {each.sha256 for each in artifact.versions}
         self._add(self._versions, store.uri(artifact.keys), versions)
