@@ -129,7 +129,9 @@ def test_what_a_killed_publication_of_the_account_left_stands_against_it(
     with study_context(OTHER), pytest.raises(Killed):  # another study's is not in the way
         trial.dying(1).open.publish(table(OTHER, n=2), f"records/{OTHER}")
     (blocked,) = trial.erasure().plan().blocked
-    assert "'pool' has 1 objects that belong to no publication" in str(blocked)
+    assert "'pool' has data of a publication that was killed, or is under way (objects: 1)" in str(
+        blocked
+    )
     trial.open.retain(keep_last=1, keep_days=36500)
     trial.erase()
     assert holding(trial.objects()) == []
