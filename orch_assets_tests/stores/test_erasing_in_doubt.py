@@ -209,7 +209,11 @@ def test_each_version_must_say_what_it_was_made_from(trial: Disk) -> None:
     records(trial)
     trial.open.publish(PLAIN, "summary")
     derived(records(trial, OTHER), pa.table({"n": [2]}), "summary", trial.open)
-    assert trial.erasure().plan().unexamined == ("summary",)
+    (uri,) = records(trial, OTHER)
+    derived({uri: "0" * 64}, PLAIN, "of_other", trial.open)  # of a version that was removed
+    plain = trial.open.publish(PLAIN, "plain")
+    derived({plain.uri: "0" * 64}, PLAIN, "of_account", trial.open)
+    assert trial.erasure().plan().unexamined == ("of_account", "plain", "summary")
 
 
 def test_what_was_published_again_since_the_plan_stays(trial: Disk) -> None:
