@@ -16,6 +16,7 @@ from orch_assets.errors import ErasureRefusedError
 from orch_assets.stores import ArtifactKind, LocalPipelineStore, PipelineStore, derived_from
 from orch_assets.stores.erasing.study_erasure import StudyErasure
 from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
+from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.study import study_context
 from orch_assets_tests.contracts.store_erasing import (
     OTHER,
@@ -128,7 +129,9 @@ def test_what_a_killed_publication_of_the_account_left_stands_against_it(
     with study_context(OTHER), pytest.raises(Killed):  # another study's is not in the way
         trial.dying(1).open.publish(table(OTHER, n=2), f"records/{OTHER}")
     (blocked,) = trial.erasure().plan().blocked
-    assert "'pool' has 1 objects that belong to no publication" in str(blocked)
+    assert "'pool' has data of a publication that was killed, or is under way (objects: 1)" in str(
+        blocked
+    )
     trial.open.retain(keep_last=1, keep_days=36500)
     trial.erase()
     assert holding(trial.objects()) == []
@@ -143,7 +146,8 @@ def test_inputs_are_recognized_after_the_store_was_moved(tmp_path: Path) -> None
         return Disk(stores, tmp_path)
 
     trial = moved("before")
-    derived(records(trial), PLAIN, "by_path", trial.open)
+    (uri,) = records(trial)  # of a version that was removed
+    derived({uri: "0" * 64}, PLAIN, "by_path", trial.open)
     with study_context(STUDY):
         once = trial.open.publish(table(STUDY, n=9), "features")
     derived({once.uri: once.sha256}, PLAIN, "by_hash", trial.open)
@@ -161,7 +165,6 @@ def test_inputs_are_recognized_after_the_store_was_moved(tmp_path: Path) -> None
 def test_what_was_made_from_what_is_gone_is_told_by_its_name(trial: Disk) -> None:
     gone = records(trial)
     trial.open.delete(f"records/{STUDY}", history=True)
-    records(trial, n=5)
     trial.restricted.publish(table(STUDY), f"records/{STUDY}")
     derived(gone, PLAIN, "summary", trial.open)
     assert "The current version of 'summary' was made from" in reasons(trial)
@@ -206,7 +209,11 @@ def test_each_version_must_say_what_it_was_made_from(trial: Disk) -> None:
     records(trial)
     trial.open.publish(PLAIN, "summary")
     derived(records(trial, OTHER), pa.table({"n": [2]}), "summary", trial.open)
-    assert trial.erasure().plan().unexamined == ("summary",)
+    (uri,) = records(trial, OTHER)
+    derived({uri: "0" * 64}, PLAIN, "of_other", trial.open)  # of a version that was removed
+    plain = trial.open.publish(PLAIN, "plain")
+    derived({plain.uri: "0" * 64}, PLAIN, "of_account", trial.open)
+    assert trial.erasure().plan().unexamined == ("of_account", "plain", "summary")
 
 
 def test_what_was_published_again_since_the_plan_stays(trial: Disk) -> None:
@@ -236,8 +243,10 @@ def test_files_that_no_store_wrote_stay_among_the_copies_of_members(trial: Disk)
     folder = trial.folder / f"stores/open/form_tables/{STUDY}~~1"
     names = ("analysis.xlsx", "mine.csv", "sub/notes.txt", f"../{STUDY}/mine.csv")
     foreign = [folder.joinpath(each).resolve() for each in names]
+    alike = ArtifactKeys.of(f"visits/{STUDY}/2026-02", "", "table", "csv").current
+    foreign.append(trial.folder / "stores/open" / alike)
     for path in foreign:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text("by hand")
     with study_context(OTHER):  # the copy of a member is no foreign object
         trial.open.publish_set({STUDY: table(OTHER)}, f"form_tables/{OTHER}")

@@ -56,10 +56,10 @@ def erase(
 
     These are all of its artifacts, with all versions, their withheld parts, exports and failure
     reports, and the earlier versions of tables of the whole account that have its rows. The study
-    must be retired and excluded by the study filter, and none of its versions may be marked or be
-    an input of what stays. Asks for two confirmations. A certificate lists what went, by hash, and
-    what a verification of the stores found; it is stored as the artifact erasures/KEY. If the
-    command is killed, run it again.
+    must be retired and excluded by the study filter, no run may be unfinished, and none of its
+    versions may be marked or be an input of what stays. Asks for two confirmations. A certificate
+    lists what went, by hash, and what a verification of the stores found; it is stored as the
+    artifact erasures/KEY. If the command is killed, run it again.
     """
     if file is not None and (file.exists() or not file.absolute().parent.is_dir()):
         raise click.BadParameter(f"{file} exists, or its folder doesn't. Nothing was erased.")

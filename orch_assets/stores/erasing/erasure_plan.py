@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from orch_assets.errors import ErasureRefusedError
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact
 from orch_assets.stores.erasing.erasure_record import ErasureRecord, digest
-from orch_assets.stores.erasing.study_store import StudyStore
 
 if TYPE_CHECKING:
     from orch_assets.stores.artifacts import Published
+    from orch_assets.stores.erasing.study_store import StudyStore
 
 _SCHEMA: Final = 1
 
@@ -101,7 +101,7 @@ def details_of(record: ErasureRecord, label: str) -> dict[str, Any]:
 
 def certificate_of(
     record: ErasureRecord,
-    stores: Mapping[str, StudyStore],
+    stores: "Mapping[str, StudyStore]",
     verified: Mapping[str, Any],
     details: Mapping[str, Any],
     plan: ErasurePlan,

@@ -9,14 +9,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.marked_names import named_uri
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact, merged_artifacts
 from orch_assets.stores.erasing.known_artifacts import ErasedStudy
-from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.spooling import spool
+
+if TYPE_CHECKING:
+    from orch_assets.stores.erasing.study_store import StudyStore
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ class ErasureRecords:
         others: The stores that get a note.
     """
 
-    def __init__(self, study: ErasedStudy, main: StudyStore, others: Sequence[StudyStore]) -> None:
+    def __init__(
+        self, study: ErasedStudy, main: "StudyStore", others: "Sequence[StudyStore]"
+    ) -> None:
         self._study = study
         self._main = main
         self._others = others
@@ -158,7 +162,7 @@ class ErasureRecords:
         for store in (*self._others, self._main):
             store.backend.delete(store.record_key(self._study))
 
-    def _note(self, store: StudyStore) -> Mapping[str, Any]:
+    def _note(self, store: "StudyStore") -> Mapping[str, Any]:
         try:
             with store.backend.open(store.record_key(self._study)) as file:
                 found = json.load(file)
@@ -166,7 +170,7 @@ class ErasureRecords:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _put(self, store: StudyStore, data: bytes) -> None:
+    def _put(self, store: "StudyStore", data: bytes) -> None:
         with store.backend.spool() as path:
             spooled = spool(path, lambda file: file.write(data))
             store.backend.put(spooled, store.record_key(self._study))

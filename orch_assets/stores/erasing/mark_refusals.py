@@ -2,14 +2,16 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact
 from orch_assets.stores.erasing.known_artifacts import ErasedStudy
-from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.object_keys import mark_prefix
 from orch_assets.stores.order.marks import Mark
+
+if TYPE_CHECKING:
+    from orch_assets.stores.erasing.study_store import StudyStore
 
 # The stores of which `orch-assets marks` removes marks.
 _OF_COMMAND: Final = frozenset({"open", "restricted"})
@@ -18,7 +20,7 @@ _OF_COMMAND: Final = frozenset({"open", "restricted"})
 def mark_refusals(
     study: ErasedStudy,
     label: str,
-    store: StudyStore,
+    store: "StudyStore",
     going: Sequence[ErasedArtifact],
     gone: Sequence[ErasedArtifact],
 ) -> Iterator[str]:
@@ -46,7 +48,7 @@ def mark_refusals(
             )
 
 
-def _remedy(label: str, store: StudyStore, mark: Mark, key: str, prefix: str) -> str:
+def _remedy(label: str, store: "StudyStore", mark: Mark, key: str, prefix: str) -> str:
     if prefix == store.prefix and label in _OF_COMMAND:
         name, study = shlex.quote(mark.name), shlex.quote(mark.study)
         return f"Remove it with `orch-assets marks remove {name} --study {study}`."

@@ -251,11 +251,11 @@ class StudyTraces:
                 count = len(_leftover_keys(found.store, artifact) - recorded)
                 if count:
                     yield (
-                        f"{named(artifact.name)} has {count} objects that belong to no "
-                        "publication: one was killed, or is under way. Nobody can tell whether "
-                        "they hold data of the study. `orch-assets upkeep` removes them once they "
-                        "are old; if nothing publishes it now, store.retain(…, keep_last=1, "
-                        "keep_days=36500) removes only them."
+                        f"{named(artifact.name)} has data of a publication that was killed, or is "
+                        f"under way (objects: {count}). Nobody can tell whether it is the study's. "
+                        "`orch-assets upkeep` removes it once it is old; if nothing publishes now, "
+                        "so does store.retain(keep_last=1, keep_days=36500), which removes no "
+                        "published version."
                     )
 
     def _marked(self) -> Iterator[str]:

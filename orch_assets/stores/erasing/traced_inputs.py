@@ -6,12 +6,15 @@ restored elsewhere, since. Then the rest of the address, or the version, says wh
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact
 from orch_assets.stores.erasing.known_artifacts import ErasedStudy, KnownArtifact
-from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.object_keys import parse_key
+
+if TYPE_CHECKING:
+    from orch_assets.stores.erasing.study_store import StudyStore
 
 Place = tuple[str, str]
 
@@ -29,13 +32,17 @@ class TracedInputs:
         self._roots = tuple(sorted(roots, key=len, reverse=True))
         self._versions: dict[str, set[str]] = {}
         self._erased: dict[str, set[str]] = {}
+        # Artifacts of other studies. Their versions are, too, also those that were removed.
+        self._of_others: set[str] = set()
         self._by_path: dict[str, set[str]] = defaultdict(set)
         self._by_version: dict[str, set[str]] = defaultdict(set)
 
-    def add_staying(self, store: StudyStore, artifact: KnownArtifact) -> None:
+    def add_staying(self, store: "StudyStore", artifact: KnownArtifact) -> None:
         """Add an artifact that stays."""
-        versions = {each.sha256 for each in artifact.versions}
-        self._add(self._versions, store.uri(artifact.keys), versions)
+        versions, uri = {each.sha256 for each in artifact.versions}, store.uri(artifact.keys)
+        self._add(self._versions, uri, versions)
+        if artifact.studies - {None} or self._study.owns(artifact.name) is False:
+            self._of_others.add(uri)
 
     def add_erased(self, artifact: ErasedArtifact) -> None:
         """Add a whole artifact that goes, or has gone."""
@@ -64,7 +71,10 @@ class TracedInputs:
         """Return whether it is known what an input is, and so whether it is the study's."""
         found = [*self.places(item)]
         if found:
-            return any(uri in self._erased or v in self._versions[uri] for uri, v in found)
+            return any(
+                uri in self._erased or uri in self._of_others or version in self._versions[uri]
+                for uri, version in found
+            )
         return self._owner(item[0]) is not None
 
     def _add(self, among: dict[str, set[str]], uri: str, versions: set[str]) -> None:
