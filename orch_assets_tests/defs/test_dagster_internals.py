@@ -103,6 +103,8 @@ def test_a_note_is_stored_once_and_changed_by_who_wrote_it(instance: dg.DagsterI
     """As a cursor value, so that Dagster's own functions read it."""
     assert internals.insert_note(instance, "key", "one 1;")
     assert not internals.insert_note(instance, "key", "two 1;")
+    internals.insert_note(instance, "another", "one 1;")
+    assert internals.keys_of_notes(instance, "ke") == ["key"]
     assert not internals.replace_note(instance, "key", "two 2;", of="two ")
     assert not internals.replace_note(instance, "other", "one 2;", of="one ")
     assert internals.replace_note(instance, "key", "one 2;", of="one ")
