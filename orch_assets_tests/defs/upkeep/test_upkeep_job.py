@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from orch_assets.defs.upkeep.keep_days import KeepDays
 from orch_assets.defs.upkeep.whole_upkeep import Upkeep, in_words
 from orch_assets.errors import SettingError
 from orch_assets.stores import PipelineStore, open_store
+from orch_assets.stores.backends.base import TemporaryPart
+from orch_assets.stores.backends.local import LocalDisk
 from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
 from orch_assets_tests.support.processes import Home
 
@@ -174,6 +177,52 @@ def test_while_a_run_is_under_way_no_version_is_removed(home: Home) -> None:
         assert busy.problems
         own = Upkeep(instance, (in_open, restricted), own_run=run.run_id)
         assert [each.freed.kind for each in own.run(cutoffs)] == ["versions"]
+
+
+def test_a_run_that_ended_meanwhile_keeps_versions(home: Home) -> None:
+    """It may rely on a version that was found to be old before."""
+    fill(home)
+    in_open, _ = stores(home)
+    in_open.publish_json({"n": 2}, "x/ONC-301")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    cutoffs = Cutoffs(manifests=later, versions=later, leftovers=later)
+    (home.folder / "tmp").mkdir()
+    job = build_definitions().resolve_job_def("upkeep")
+    with home.instance() as instance:
+        upkeep = Upkeep(instance, stores(home))
+        lines = upkeep.run(cutoffs)
+        first = next(lines)
+        instance.report_run_failed(instance.create_run_for_job(job))
+        others = [*lines]
+    assert [(e.place, e.freed.kind) for e in (first, *others)] == [
+        ("restricted store", "manifests"),
+        ("open store", "manifests"),
+    ]
+    assert upkeep.problems[0].startswith("open store: Some versions")
+
+
+def test_an_unforeseen_error_ends_only_its_part(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its text isn't told; and what the part removed before is."""
+    fill(home)
+    their = LocalDisk.temporary_parts
+
+    def failing(disk: LocalDisk, folder: str, before: datetime) -> Iterator[TemporaryPart]:
+        if disk.uri("").rstrip("/").endswith("restricted"):
+            raise RuntimeError("secret")
+        return their(disk, folder, before)
+
+    monkeypatch.setattr(LocalDisk, "temporary_parts", failing)
+    with home.instance() as instance:
+        upkeep = Upkeep(instance, stores(home))
+        lines = [*upkeep.run(all_is_old())]
+    assert [(each.place, each.freed.kind) for each in lines] == [
+        ("restricted store", "manifests"),
+        ("restricted store", "failure reports"),
+        ("open store", "manifests"),
+    ]
+    assert upkeep.problems == ["restricted store: It failed with RuntimeError."]
 
 
 def test_sizes_are_written_for_people() -> None:
