@@ -187,10 +187,8 @@ class UpkeepContract(StoreFixtures):
             store.upload(frame, "x")
         busy = store.upkeep(Neighbour(is_busy=lambda: True))
         assert busy.run(everything_is_old(versions=True)) == []
-        assert busy.problems == [
-            "Some versions, reports and leftovers stay, because runs are under way, or were until "
-            "just now."
-        ]
+        (problem,) = busy.problems
+        assert problem.startswith("Some versions, reports and leftovers stay, because runs are")
         assert len(store.versions("x")) == 2
 
     def test_the_store_inside_is_left_alone(self, temporary: Path, open_store: OpenStore) -> None:

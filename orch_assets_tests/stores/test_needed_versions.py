@@ -56,7 +56,7 @@ def test_a_redacted_input_of_another_store_stays(tmp_path: Path) -> None:
 
 def test_a_mark_that_is_set_meanwhile_holds(tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    for number in (1, 1, 1, 2):
+    for number in (1, 1, 1, 2, 2, 2):
         store.publish_json(number, "x")
     first, last = versions(store, "x")
 
@@ -68,7 +68,7 @@ def test_a_mark_that_is_set_meanwhile_holds(tmp_path: Path) -> None:
     upkeep = store.upkeep(Neighbour(inputs=inputs))
     assert upkeep.run(all_is_old()) == []
     assert versions(store, "x") == [first, last]
-    assert len(store.versions("x", kind=JSON)[0].publications) == 3
+    assert [len(each.publications) for each in store.versions("x", kind=JSON)] == [3, 3]
     assert upkeep.problems == [
         "Some manifests stay, because marks were set meanwhile.",
         "Some versions, reports and leftovers stay, because marks were set meanwhile.",
