@@ -130,8 +130,16 @@ class ClusterAccount:
         """Switch a sensor or the schedule on in the UI."""
         kind = "schedule" if name in SCHEDULES else "sensor"
         selector = {**SELECTOR, f"{kind}Name": name}
-        (told,) = self.cluster.ask(_START[kind], selector=selector).values()
-        self._ids[name] = next(iter(told.values()))["id"]
+
+        def is_started() -> bool:
+            (told,) = self.cluster.ask(_START[kind], selector=selector).values()
+            if not told:  # the webserver asked for the code location before it was loaded
+                self.cluster.ask("mutation { reloadWorkspace { __typename } }")
+                return False
+            self._ids[name] = next(iter(told.values()))["id"]
+            return True
+
+        until(is_started, 120, f"{name} starts")
 
     def stop(self, name: str) -> None:
         """Switch a sensor or the schedule off in the UI, after it was switched on there.
