@@ -11,7 +11,8 @@ from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError, MarkError
 from orch_assets.stores import PipelineStore, derived_from
-from orch_assets.stores.order.marks import Mark, _digest
+from orch_assets.stores.formats.checked_json import to_checked_json
+from orch_assets.stores.order.marks import Mark
 from orch_assets_tests.contracts.store_fixtures import (
     FRAME,
     NEW_STORE,
@@ -312,5 +313,5 @@ class MarksContract(StoreFixtures):
         marked(store)
         (key,) = mark_objects(objects)
         value = {**json.loads(objects()[key])["mark"], "later": 1}
-        overwrite(key, json.dumps({"mark": value, "sha256": _digest(value)}).encode())
+        overwrite(key, to_checked_json("mark", value))
         assert_frame_equal(store.download(RECORDS, as_of="interim"), FRAME)

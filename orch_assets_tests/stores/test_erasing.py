@@ -9,8 +9,8 @@ import pytest
 
 from orch_assets.errors import ArtifactCorruptError, ErasureRefusedError, StoreError
 from orch_assets.stores import ArtifactKind, LocalPipelineStore, derived_from, open_store
-from orch_assets.stores.erasing.erasure_record import digest
 from orch_assets.stores.erasing.study_erasure import StudyErasure
+from orch_assets.stores.formats.checked_json import digest
 from orch_assets.study import study_context
 from orch_assets_tests.contracts.store_documents import DOCUMENTS
 from orch_assets_tests.contracts.store_erasing import (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ErasureRefusedError
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact
-from orch_assets.stores.erasing.erasure_record import ErasureRecord, digest
+from orch_assets.stores.erasing.erasure_record import ErasureRecord
+from orch_assets.stores.formats.checked_json import digest
 
 if TYPE_CHECKING:
     from orch_assets.stores.artifacts import Published

@@ -5,7 +5,6 @@ study completes it, so that the certificate lists what went in all runs. It is i
 the other stores have a note in the same place while it is there.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +14,7 @@ from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.marked_names import named_uri
 from orch_assets.stores.erasing.erased_objects import ErasedArtifact, merged_artifacts
 from orch_assets.stores.erasing.known_artifacts import ErasedStudy
+from orch_assets.stores.formats.checked_json import from_checked_json, to_checked_json
 from orch_assets.stores.spooling import spool
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ class ErasureRecord:
 
     def to_bytes(self) -> bytes:
         """Return the stored form, with a checksum."""
-        value = asdict(self)
-        return json.dumps({"erasure": value, "sha256": digest(value)}, ensure_ascii=False).encode()
+        return to_checked_json("erasure", asdict(self))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ErasureRecord":
@@ -85,20 +84,16 @@ class ErasureRecord:
         Raises:
             ValueError: The data is not a record.
         """
+        value = from_checked_json("erasure", data)
         try:
-            stored = json.loads(data)
-            value = stored["erasure"]
             runs = tuple(ErasureRun(**each) for each in value["runs"])
             stores = {
                 label: tuple(map(ErasedArtifact.from_json, artifacts))
                 for label, artifacts in value["stores"].items()
             }
-            record = cls(value["study"], value["id"], runs, stores, {**value["roots"]})
+            return cls(value["study"], value["id"], runs, stores, {**value["roots"]})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(type(error).__name__) from None
-        if stored.get("sha256") != digest(value):
-            raise ValueError("another checksum")
-        return record
 
 
 class ErasureRecords:
@@ -174,8 +169,3 @@ class ErasureRecords:
         with store.backend.spool() as path:
             spooled = spool(path, lambda file: file.write(data))
             store.backend.put(spooled, store.record_key(self._study))
-
-
-def digest(value: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a JSON value, whose keys are sorted."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -9,8 +9,6 @@ reaches the same artifacts, and so their marks, too.
 
 import contextlib
 import difflib
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,6 +23,7 @@ from orch_assets.errors import (
 )
 from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.backends.base import Backend, Listed
+from orch_assets.stores.formats.checked_json import from_checked_json, to_checked_json
 from orch_assets.stores.manifest import known
 from orch_assets.stores.names import decode_path, encode_name
 from orch_assets.stores.object_keys import ArtifactKeys, mark_key, mark_prefix, marks_folder
@@ -95,8 +94,7 @@ class Mark:
 
     def to_bytes(self) -> bytes:
         """Return the stored form, with a checksum."""
-        value = asdict(self)
-        return json.dumps({"mark": value, "sha256": _digest(value)}, ensure_ascii=False).encode()
+        return to_checked_json("mark", asdict(self))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Mark":
@@ -105,16 +103,12 @@ class Mark:
         Raises:
             ValueError: The data is not a mark.
         """
+        value = from_checked_json("mark", data)
         try:
-            stored = json.loads(data)
-            value = stored["mark"]
             versions = tuple(MarkedVersion(**known(MarkedVersion, v)) for v in value["versions"])
-            mark = cls(**{**known(cls, value), "versions": versions})
+            return cls(**{**known(cls, value), "versions": versions})
         except (KeyError, TypeError) as error:
             raise ValueError(type(error).__name__) from None
-        if stored.get("sha256") != _digest(value):
-            raise ValueError("another checksum")
-        return mark
 
 
 def check_mark_name(name: str) -> str:
@@ -366,7 +360,3 @@ def _is_name(text: str) -> bool:
     except MarkError:
         return False
     return True
-
-
-def _digest(value: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
