@@ -31,13 +31,16 @@ _HELD: Final = HeldByFormat(
     not_finite=False, binary=False, nanosecond_times=True, long_decimals=True
 )
 _BATCH_ROWS: Final = 32_768
-# Bytes of a line. DuckDB makes room for 16 of the longest ones.
+# Bytes of a line.
 _USUAL_LINE, _LONGEST_LINE = 2**20, 2**27
+# Bytes that DuckDB reads at once, unless a line is longer. Its default is 16 of the longest lines.
+_BUFFER: Final = 2**23
 
 # Nothing is guessed. The columns are numbered: DuckDB ignores case in names.
 _QUERY: Final = (
     "SELECT * FROM read_csv(?, columns={columns}, header=true, auto_detect=false, delim=',', "
-    "quote='\"', escape='\"', max_line_size={longest_line}, allow_quoted_nulls={quoted_nulls})"
+    "quote='\"', escape='\"', max_line_size={longest_line}, buffer_size={buffer}, "
+    "allow_quoted_nulls={quoted_nulls})"
 )
 
 # Timestamps with nanoseconds are read as text: DuckDB takes the last one for infinity.
@@ -136,7 +139,10 @@ class CsvFile:
             f"c{number}": _duckdb_type(field.type) for number, field in enumerate(self.plain.schema)
         }
         query = _QUERY.format(
-            columns=columns, quoted_nulls=self.one_column, longest_line=longest_line
+            columns=columns,
+            quoted_nulls=self.one_column,
+            longest_line=longest_line,
+            buffer=max(_BUFFER, longest_line),
         )
         found = duckdb_batches(self.plain.table, self.plain.schema, query, path)
         require_same_rows(self.plain.table, self._expected(), found)

@@ -67,7 +67,7 @@ def query_batches(
                 for cells, field in zip(batch.columns, schema, strict=True)
             ]
             yield pa.record_batch(columns, schema=schema)
-    except (duckdb.Error, pa.ArrowException, ValueError):
+    except (duckdb.Error, pa.ArrowException, ValueError, OSError):
         failed = True  # the error's text may hold a value
     if failed:
         raise ExportMismatchError(table.study_key, table.name)

@@ -133,8 +133,10 @@ def test_the_first_and_last_nanosecond_are_read_back(tmp_path: Path) -> None:
     assert last == ["2262-04-11T23:47:16.854775807", "2262-04-11T23:47:16.854775807Z"]
 
 
-def test_a_long_text_is_read_back(tmp_path: Path) -> None:
-    rows = pa.table({"A": ["x" * 5_000_000 + "\n", "y"], "B": [1, 2]})
+@pytest.mark.parametrize("before", [0, 200])  # DuckDB's error is another one in a later part
+def test_a_long_text_is_read_back(before: int, tmp_path: Path) -> None:
+    texts = [*["y" * 100_000] * before, "x" * 5_000_000 + "\n", "y"]
+    rows = pa.table({"A": texts, "B": range(len(texts))})
     assert exported("csv", rows, tmp_path).cells == {}
 
 
