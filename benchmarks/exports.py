@@ -6,6 +6,7 @@ from a local store. Each part has a process of its own. Memory is what the part 
 ``EXPORT_FORMATS=xpt,xlsx`` measures these formats, ``EXPORT_ROWS=100000`` a smaller table.
 """
 
+import collections
 import itertools
 import json
 import os
@@ -45,13 +46,15 @@ def _format(name: str) -> Iterator[bool]:
     print(f"{name}: {rows:,} records × {len(_columns(1).schema)} columns", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         _fill(LocalPipelineStore(folder), rows)
-        parts = ("bare_write", "bare_read", "write", "verify")
+        parts = ("bare_write", "bare_read", "write", "verify", "table_read")
         figures = {part: report_of(MODULE, part, name, folder) for part in parts}
     for part, found in figures.items():
         seconds, cpu = found["seconds"], found["cpu"]
         print(f"  {part}: {seconds:.1f} s, CPU {cpu:.1f} s, {found['mb']:+.0f} MB", flush=True)
     writing = figures["write"]["seconds"] / figures["bare_write"]["seconds"]
     reading = figures["verify"]["seconds"] / figures["bare_read"]["seconds"]
+    both = figures["bare_read"]["cpu"] + figures["table_read"]["cpu"]
+    print(f"  CPU of verifying / of reading both, bare: {figures['verify']['cpu'] / both:.2f}")
     yield verdict("writing / bare writing", writing, 1.3)
     yield verdict("verifying / bare reading", reading, 1.3)
     added = max(figures["write"]["mb"], figures["verify"]["mb"])
@@ -149,11 +152,17 @@ def _bare_read(name: str, folder: str) -> Callable[[], object]:
     return lambda: READ[name](Path(folder, "bare"))
 
 
+def _table_read(_name: str, folder: str) -> Callable[[], object]:
+    """Verifying reads the stored table, too, to compare the file with it."""
+    return lambda: collections.deque(_exported(folder).open_batches(), maxlen=0)
+
+
 _PARTS = {
     "write": _write,
     "verify": _verify,
     "bare_write": _bare_write,
     "bare_read": _bare_read,
+    "table_read": _table_read,
 }
 
 
