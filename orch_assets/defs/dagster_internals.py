@@ -44,7 +44,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 # Closing a run whose process is gone, so that no daemon retries it: `report_run_failed` is public,
 # but the reason that it takes isn't.
 from dagster._core.events import JobFailureData, RunFailureReason, StepMaterializationData
-from dagster._core.execution.api import execute_run
+from dagster._core.execution.api import execute_run_iterator
 
 # The input of one partition: `build_input_context` can't take the resources of a run, and creates
 # an instance.
@@ -111,7 +111,7 @@ __all__ = [
     "configured_origins",
     "delete_note",
     "execute_created_run",
-    "execute_run",
+    "execute_run_iterator",
     "insert_note",
     "keys_of_notes",
     "log_entry",

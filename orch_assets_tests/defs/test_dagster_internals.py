@@ -264,7 +264,10 @@ def test_a_run_is_made_with_an_origin_and_executed_later(instance: dg.DagsterIns
     origin = internals.RemoteJobOrigin(repository, "job")
     run = instance.create_run_for_job(job, remote_job_origin=origin)
     assert run.status == dg.DagsterRunStatus.NOT_STARTED
-    internals.execute_run(internals.InMemoryJob(job), run, instance, raise_on_error=False)
+    events = internals.execute_run_iterator(internals.InMemoryJob(job), run, instance)
+    assert [event.event_type for event in events if event.is_job_event][-1:] == [
+        dg.DagsterEventType.RUN_SUCCESS
+    ]
     ended = instance.get_run_by_id(run.run_id)
     assert ended.status == dg.DagsterRunStatus.SUCCESS
     assert ended.remote_job_origin.location_name == "location"

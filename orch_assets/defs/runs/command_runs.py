@@ -1,5 +1,6 @@
 """Runs that a command executes in its own process, and that the UI can re-execute."""
 
+import collections
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,7 +13,7 @@ from orch_assets import errors
 from orch_assets.defs.dagster_internals import (
     InMemoryJob,
     RemoteJobOrigin,
-    execute_run,
+    execute_run_iterator,
 )
 from orch_assets.defs.partitions import (
     STUDIES_NAME,
@@ -266,8 +267,8 @@ def run_job(
     if on_event is not None:
         instance.add_event_listener(run.run_id, on_event)
     try:
-        # With raise_on_error, Dagster would treat a failed study as a broken run.
-        execute_run(InMemoryJob(job), run, instance, raise_on_error=False)
+        # Dagster's other functions keep all events of the run in memory.
+        collections.deque(execute_run_iterator(InMemoryJob(job), run, instance), maxlen=0)
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as interruption:
         with undisturbed():
             _end(instance, run.run_id)

@@ -17,7 +17,7 @@ _KILLED_BEFORE = """
 import os, signal
 from orch_assets import cli
 from orch_assets.defs.runs import command_runs
-command_runs.execute_run = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+command_runs.execute_run_iterator = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 cli.main(["run"])
 """
 
