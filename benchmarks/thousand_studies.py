@@ -1,28 +1,30 @@
 """All pipelines of a thousand studies in one run: its memory, and whether every state is right.
 
-``STUDIES=200`` measures fewer. A thousand take about half an hour. The simulator has a process of
-its own, and one of its studies is forbidden: it must fail, and the others succeed.
+``STUDIES=200`` measures fewer. A thousand take about half an hour. The command ``orch-assets run``
+has a process of its own, and so has the simulator. One of its studies is forbidden: it must fail,
+and the others succeed.
 """
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from benchmarks.measuring import begin_peak, peak_mb, report_of, verdict
+from benchmarks.measuring import verdict
 
 STUDIES = int(os.environ.get("STUDIES", "1000"))
-MODULE = "benchmarks.thousand_studies"
 _SERVER = """
 import sys, threading
 from orch_assets.demo import DemoServer
 
 with DemoServer(studies=int(sys.argv[1]), subjects=5) as server:
-    server.registry.forbid_study(server.registry.study_keys()[1])
     forbidden = server.registry.study_keys()[1]
+    server.registry.forbid_study(forbidden)
     print(server.base_url, server.api_key, server.security_key, forbidden, flush=True)
     threading.Event().wait()
 """
@@ -30,15 +32,19 @@ with DemoServer(studies=int(sys.argv[1]), subjects=5) as server:
 
 def main() -> bool:
     """Print the figures; return whether they are within their bounds."""
-    print(f"{STUDIES:,} studies × all pipelines, in one run")
-    with _account() as forbidden:
-        found = report_of(MODULE, forbidden)
-    pipelines, seconds, cpu = found["pipelines"], found["seconds"], found["cpu"]
-    print(f"  {pipelines:.0f} pipelines, {seconds:.0f} s, CPU {cpu:.0f} s")
-    print(f"  the largest memory, with all imports: {found['mb']:.0f} MB")
+    print(f"{STUDIES:,} studies × all pipelines, in one run", flush=True)
+    with _account() as forbidden, tempfile.TemporaryDirectory() as home:
+        Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        os.environ["DAGSTER_HOME"] = home
+        begun = time.perf_counter()
+        used = _run()
+        seconds = time.perf_counter() - begun
+        pipelines, wrong = _wrong_states(forbidden)
+    cpu = used.ru_utime + used.ru_stime
+    print(f"  {pipelines} pipelines, {seconds:.0f} s, CPU {cpu:.0f} s")
     verdicts = [
-        verdict("peak memory", found["mb"], 400, unit=" MB"),
-        verdict("wrong states", found["wrong"], 0),
+        verdict("largest memory, with all imports", used.ru_maxrss / 1024, 400, unit=" MB"),
+        verdict("wrong states", wrong, 0),
     ]
     return all(verdicts)
 
@@ -59,42 +65,32 @@ def _account() -> Iterator[str]:
             server.terminate()
 
 
-def _run(forbidden: str) -> dict[str, float]:
-    """Run everything; count the pairs whose newest event isn't what it must be."""
+def _run() -> resource.struct_rusage:
+    """Run everything; return what the command's process used."""
+    command = [sys.executable, "-m", "orch_assets", "run"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 1, process.returncode  # the forbidden study
+    return used
+
+
+def _wrong_states(forbidden: str) -> tuple[int, int]:
+    """Return the number of pipelines, and of the pairs that have another state than they must."""
     import dagster as dg
 
     from orch_assets.definitions import defs
-    from orch_assets.defs.partitions import STUDIES_NAME, range_tags
-    from orch_assets.defs.resources import RegistryResource
+    from orch_assets.defs.partitions import STUDIES_NAME
 
-    with tempfile.TemporaryDirectory() as home:
-        os.environ |= {"DAGSTER_HOME": home, "DAGSTER_DISABLE_TELEMETRY": "1"}
-        with dg.DagsterInstance.from_config(home) as instance:
-            listed = RegistryResource().sdk.studies.list()
-            studies = sorted(study.study_key for study in listed)
-            instance.add_dynamic_partitions(STUDIES_NAME, studies)
-            job = defs.resolve_job_def("study_pipelines")
-            begin_peak()
-            begun, cpu = time.perf_counter(), time.process_time()
-            done = job.execute_in_process(
-                instance=instance,
-                tags=range_tags(studies[0], studies[-1]),
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                raise_on_error=False,
-            )
-            figures = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
-            figures["mb"] = peak_mb()
-            assert not done.success
-            assets = sorted(job.asset_layer.executable_asset_keys)
-            found = {each: instance.get_materialized_partitions(each) for each in assets}
-    # Of the forbidden study, only what the account's list of studies says.
-    right, listed_asset = {*studies} - {forbidden}, dg.AssetKey("study")
-    wrong = sum(len(right.symmetric_difference(each - {forbidden})) for each in found.values())
-    wrong += sum((forbidden in each) is not (key == listed_asset) for key, each in found.items())
-    return {**figures, "pipelines": len(assets), "wrong": wrong}
-
-
-if __name__ == "__main__":
-    import json
-
-    print(json.dumps(_run(*sys.argv[1:])))
+    assets = defs.resolve_job_def("study_pipelines").asset_layer.executable_asset_keys
+    with dg.DagsterInstance.get() as instance:
+        studies = {*instance.get_dynamic_partitions(STUDIES_NAME)}
+        found = {each: instance.get_materialized_partitions(each) for each in assets}
+        runs = instance.get_runs(dg.RunsFilter(job_name="study_pipelines"))
+    assert (len(studies), len(runs)) == (STUDIES, 1)
+    wrong = 0
+    for key, done in found.items():
+        # Of the forbidden study, there is only what the account's list of studies says.
+        right = studies if key == dg.AssetKey("study") else studies - {forbidden}
+        wrong += len(right ^ done)
+    return len(assets), wrong
