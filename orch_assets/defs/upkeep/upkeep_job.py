@@ -40,10 +40,14 @@ def build_upkeep_job(by_study: Collection[dg.AssetKey] = ()) -> dg.JobDefinition
         )
         upkeep = Upkeep(context.instance, stores, own_run=context.run_id, by_study=by_study)
         cutoffs = KeepDays.from_environment().cutoffs(datetime.now(UTC))
+        is_anything_old = False
         for line in upkeep.run(cutoffs):
             context.log.info(str(line))
+            is_anything_old = True
         if upkeep.problems:
             raise dg.Failure(" ".join(upkeep.problems), allow_retries=False)
+        if not is_anything_old:
+            context.log.info("Nothing is old.")
 
     @dg.job(
         name=UPKEEP,

@@ -125,6 +125,8 @@ def test_the_job_runs_in_a_real_instance(home: Home, monkeypatch: pytest.MonkeyP
     with home.instance() as instance:
         done = job.execute_in_process(instance=instance)
         assert done.success
+        said = [entry.user_message for entry in instance.all_logs(done.run_id)]
+        assert "Nothing is old." in said
         monkeypatch.setenv("ORCH_KEEP_DAYS", "0")
         failed = job.execute_in_process(instance=instance, raise_on_error=False)
         assert not failed.success
