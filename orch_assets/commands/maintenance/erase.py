@@ -18,6 +18,7 @@ from orch_assets.commands.location import (
 if TYPE_CHECKING:
     import dagster as dg
 
+    from orch_assets.stores import PipelineStore
     from orch_assets.stores.erasing.erasure_plan import ErasureCertificate, ErasurePlan
     from orch_assets.stores.erasing.study_erasure import StudyErasure
 
@@ -67,7 +68,8 @@ def erase(
         erasure = _erasure(instance, resources, study_key)
         plan = erasure.plan()
         if _is_unknown(plan):
-            click.echo(f"The stores hold nothing of a study {study_key}.", err=True)
+            hint = _hint(study_key, resources)
+            click.echo(f"The stores hold nothing of a study {study_key}.{hint}", err=True)
             return NONE_COULD_RUN
         _show(plan)
         _show_refused(plan)
@@ -88,17 +90,28 @@ def erase(
 def _erasure(instance: "dg.DagsterInstance", resources: Any, study_key: str) -> "StudyErasure":
     from orch_assets.defs.erasing.erasable import assets_over_studies, study_erasure
 
-    open_store, restricted = (
-        store_of(resources, key) for key in ("io_manager", "restricted_io_manager")
-    )
     return study_erasure(
         study_key,
         resources,
-        {"open": open_store, "restricted": restricted},
+        _stores(resources),
         assets_over_studies(code_location().defs),
         instance,
         resources.orchestration.study_filter(),
     )
+
+
+def _stores(resources: Any) -> "dict[str, PipelineStore]":
+    keys = {"open": "io_manager", "restricted": "restricted_io_manager"}
+    return {label: store_of(resources, key) for label, key in keys.items()}
+
+
+def _hint(study_key: str, resources: Any) -> str:
+    """Return a question that suggests a similar study of the stores; "" without one."""
+    from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
+
+    names = [name for store in _stores(resources).values() for name in store.list_artifacts()]
+    keys = {name.rpartition("/")[2] for name in names if "/" in name}
+    return did_you_mean(closest_key(study_key, sorted(keys)))
 
 
 def _is_unknown(plan: "ErasurePlan") -> bool:
