@@ -12,7 +12,12 @@ from orch_assets.exports.duckdb_file.form_views import (
     SOURCES,
     STUDY_KEY,
     StudyTable,
-    view_statements,
+    form_views,
+)
+from orch_assets.exports.duckdb_file.read_back import (
+    require_catalog,
+    require_own_rows,
+    require_view,
 )
 from orch_assets.exports.duckdb_file.sql_names import quoted, text_literal, unique_names
 from orch_assets.exports.export_format import ColumnNames, FileHolds
@@ -102,14 +107,19 @@ class DuckdbFile:
             for table in self.tables:
                 _note_names(table, notes)
                 _write_table(connection, table, notes)
-            for statement in view_statements(self.tables, notes):
-                connection.execute(statement)
+            for view in form_views(self.tables):
+                view.note(notes)
+                for statement in view.statements():
+                    connection.execute(statement)
             sources = _sources(self.tables)
             _insert(connection, f"main.{SOURCES}", sources.schema, iter(sources.to_batches()))
             _insert(connection, f"main.{NOTES}", notes_schema(), notes.batches())
             # Closing does it, too, but without a word if it fails; the rows stay in another file.
             connection.execute("CHECKPOINT")
         _require_whole(path)
+        # Read back here, since `verify` doesn't know the notes.
+        with self._connected(path, read_only=True) as connection:
+            require_own_rows(connection, self.tables, NOTES, notes_schema(), notes.batches())
 
     def verify(self, path: Path) -> None:
         """Read all tables in a new connection and compare them."""
@@ -123,11 +133,16 @@ class DuckdbFile:
                     raise ExportMismatchError(each.plain.table.study_key, each.plain.table.name)
                 found = query_batches(connection, each.plain.table, schema, query)
                 require_same_rows(each.plain.table, _stored_batches(each, None), found)
-            counted = connection.execute("SELECT count(*) FROM (SHOW ALL TABLES)").fetchone()
-            views = len({each.plain.table.name.casefold() for each in self.tables})
-            if counted != (len(self.tables) + views + 2,):
-                first = self.tables[0].plain.table
-                raise ExportMismatchError(first.study_key, first.name)
+            views = form_views(self.tables)
+            sources = _sources(self.tables)
+            own = {SOURCES: sources.schema, NOTES: notes_schema()}
+            require_catalog(connection, self.tables, views, own)
+            for view in views:
+                require_view(
+                    connection, view, [*map(_read_type, _stored_schema(view.schema).types)]
+                )
+            rows = iter(sources.to_batches())
+            require_own_rows(connection, self.tables, SOURCES, sources.schema, rows)
 
     @contextlib.contextmanager
     def _connected(self, path: Path, *, read_only: bool = False) -> Iterator[Any]:
@@ -182,11 +197,11 @@ def _write_table(connection: Any, table: StudyTable, notes: Notes) -> None:
     named_schema = _renamed(schema, table.columns)
     rows = (each.rename_columns(table.columns) for each in _stored_batches(table, notes))
     _insert(connection, table.sql_name, named_schema, rows)
-    label = text_literal(table.plain.table.label)
-    connection.execute(f"COMMENT ON TABLE {table.sql_name} IS {label}")
-    for own, name in zip(table.columns, schema.names, strict=True):
-        label = text_literal(table.plain.table.column_label(name))
-        connection.execute(f"COMMENT ON COLUMN {table.sql_name}.{quoted(own)} IS {label}")
+    form = text_literal(table.plain.table.label)
+    connection.execute(f"COMMENT ON TABLE {table.sql_name} IS {form}")
+    for name, label in table.labels.items():
+        column = f"{table.sql_name}.{quoted(name)}"
+        connection.execute(f"COMMENT ON COLUMN {column} IS {text_literal(label)}")
 
 
 def _insert(

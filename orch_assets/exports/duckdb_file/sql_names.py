@@ -10,9 +10,14 @@ def quoted(name: str) -> str:
 
 
 def text_literal(text: str) -> str:
-    """Return a text as SQL has it; without NUL, which ends a statement."""
-    escaped = text.replace("\0", "").replace("'", "''")
+    """Return a text as SQL has it."""
+    escaped = held_text(text).replace("'", "''")
     return f"'{escaped}'"
+
+
+def held_text(text: str) -> str:
+    """Return what a statement holds of a text: all but NUL, which ends it."""
+    return text.replace("\0", "")
 
 
 def unique_names(names: Iterable[str], reserved: Collection[str] = ()) -> list[str]:

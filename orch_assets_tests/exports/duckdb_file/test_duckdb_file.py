@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from orch_assets.errors import ArtifactCorruptError, ExportError, ExportMismatchError
+from orch_assets.exports.duckdb_file import duckdb_format
 from orch_assets.exports.export_format import format_named
 from orch_assets.exports.export_notes import Notes
 from orch_assets_tests.exports.exporting import exported, exported_table, tables
@@ -224,6 +225,81 @@ def test_another_table_is_found(tmp_path, other):
     file = format_named("duckdb").prepare([exported_table(pa.table({"x": [1, 2]}))], {})
     with pytest.raises(ExportMismatchError):
         file.verify(done.path)
+
+
+@pytest.mark.parametrize(
+    ("statement", "form"),
+    [
+        ("DROP VIEW AE", "AE"),
+        ("CREATE OR REPLACE VIEW AE AS SELECT * FROM A.AE", "AE"),
+        ("CREATE OR REPLACE VIEW AE AS SELECT * FROM A.AE UNION ALL SELECT * FROM A.AE", "AE"),
+        ("CREATE VIEW more AS SELECT 1", "more"),
+        ("COMMENT ON VIEW AE IS 'PLANTED'", "AE"),
+        ("COMMENT ON COLUMN AE.AETERM IS 'PLANTED'", "AE"),
+        ("COMMENT ON TABLE B.AE IS NULL", "AE"),
+        ("COMMENT ON COLUMN B.AE.AEDUR IS NULL", "AE"),
+        ("ALTER TABLE B.AE RENAME study_key TO study", "AE"),
+        ("UPDATE export_sources SET version = 'PLANTED' WHERE study_key = 'B'", "export_sources"),
+        ("DELETE FROM export_sources WHERE study_key = 'B'", "export_sources"),
+        ("ALTER TABLE export_notes DROP kind", "export_notes"),
+    ],
+)  # fmt: skip
+def test_other_views_labels_and_sources_are_found(tmp_path, statement, form):
+    """The rows of the studies are as they should be."""
+    file = changed_account(tmp_path, statement)
+    with pytest.raises(ExportMismatchError) as raised:
+        file.verify(tmp_path / "account.duckdb")
+    assert raised.value.form == form
+    assert "PLANTED" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        "SELECT study_key, AETERM, AEDUR FROM A.AE",
+        "SELECT * FROM A.AE UNION ALL SELECT study_key, AETERM, AEDUR::VARCHAR FROM B.AE",
+        "SELECT * FROM A.AE UNION ALL SELECT * FROM B.AE WHERE error('PLANTED')",
+    ],
+    ids=["rows", "type", "cannot be read"],
+)
+def test_a_view_with_other_rows_or_types_is_found(tmp_path, select):
+    """Its labels are as they should be."""
+    labels = [f"COMMENT ON COLUMN AE.{name} IS '{name}'" for name in AE.column_names]
+    file = changed_account(
+        tmp_path, f"CREATE OR REPLACE VIEW AE AS {select}", "COMMENT ON VIEW AE IS 'AE'", *labels
+    )
+    with pytest.raises(ExportMismatchError) as raised:
+        file.verify(tmp_path / "account.duckdb")
+    assert raised.value.form == "AE"
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+def changed_account(folder, *statements):
+    """Export two studies, execute statements on the file, and return what can verify it."""
+    path = folder / "account.duckdb"
+    file = format_named("duckdb").prepare([of_study("A", AE), of_study("B", AE)], {})
+    with Notes(folder) as notes:
+        file.write(path, notes)
+    file.verify(path)
+    with duckdb.connect(str(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return file
+
+
+def test_notes_that_are_not_in_the_file_are_missed(tmp_path, monkeypatch):
+    def without_last(connection, sql_name, schema, batches):
+        rows = pa.Table.from_batches(batches, schema)
+        rows = rows.slice(0, max(rows.num_rows - 1, 1))
+        return insert(connection, sql_name, schema, iter(rows.to_batches()))
+
+    insert = duckdb_format._insert
+    monkeypatch.setattr(duckdb_format, "_insert", without_last)
+    cells = pa.array([1, 2], pa.int64()).view(pa.timestamp("ns", "UTC"))
+    file = format_named("duckdb").prepare([of_study("A", pa.table({"at": cells}))], {})
+    with Notes(tmp_path) as notes, pytest.raises(ExportMismatchError) as raised:
+        file.write(tmp_path / "account.duckdb", notes)
+    assert (raised.value.form, notes.total) == ("export_notes", 2)
 
 
 def test_an_error_of_the_store_is_not_hidden_by_duckdb(tmp_path):
