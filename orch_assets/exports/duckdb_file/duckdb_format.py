@@ -72,11 +72,31 @@ class DuckdbFormat:
         """Return the file of some tables.
 
         Raises:
-            ExportError: A table has no columns.
+            ExportError: A table has no columns or no name, or two of a study have the same name.
         """
+        _check_names(tables)
         studies = list(dict.fromkeys(table.study_key for table in tables))
         schemas = dict(zip(studies, unique_names(studies, _RESERVED), strict=True))
         return DuckdbFile([_study_table(table, schemas[table.study_key]) for table in tables])
+
+
+def _check_names(tables: Sequence[ExportedTable]) -> None:
+    taken: dict[tuple[str, str], str] = {}
+    for table in tables:
+        study = named(table.study_key, shown=table.study_key)
+        if not table.name:
+            raise ExportError(
+                f"A table of study {study} has no name, and DuckDB has no such tables. Name it in "
+                "the pipeline that makes it. Nothing was written."
+            )
+        key = table.study_key, table.name.casefold()
+        if key in taken:
+            raise ExportError(
+                f"{named(taken[key])} and {named(table.name)} of study {study} can't both be in a "
+                "DuckDB file, whose names ignore case. Rename one of them in the pipeline that "
+                "makes them, or export them in another format. Nothing was written."
+            )
+        taken[key] = table.name
 
 
 def _study_table(table: ExportedTable, schema_name: str) -> StudyTable:

@@ -210,6 +210,22 @@ def test_a_table_without_columns_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["AE", "ae"], "'AE' and 'ae' of study A can't both be .* Rename one of them"),
+        (["AE", "AE"], "'AE' and 'AE' of study A can't both be"),
+        (["AE", ""], "A table of study A has no name, .* Name it in the pipeline"),
+    ],
+)
+def test_names_that_duckdb_lacks_are_refused_before_anything_is_written(names, said):
+    other = of_study("B", AE, "ae")  # in a schema of its own
+    found = [other, *(of_study("A", AE, name) for name in names)]
+    with pytest.raises(ExportError, match=said):
+        format_named("duckdb").prepare(found, {})
+    assert format_named("duckdb").prepare(found[:2], {})
+
+
+@pytest.mark.parametrize(
     "other",
     [
         pa.table({"x": [1, 3]}),
