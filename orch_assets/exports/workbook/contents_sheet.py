@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from orch_assets.exports.export_notes import NoteKind, Notes
 from orch_assets.exports.plain_cells import PlainTable
+from orch_assets.exports.workbook.sheet_cells import sheet_text
 from orch_assets.version import VERSION
 
 CONTENTS: Final = "Contents"
@@ -22,41 +24,57 @@ def write_contents(sheet: Any, bold: Any, tables: Sequence[tuple[str, PlainTable
     """
     for position, width in enumerate(_WIDTHS):
         sheet.set_column(position, position, width)
-    first = tables[0][1].table
-    rows: list[tuple[Sequence[str | int], Any]] = [
-        ((f"Study {first.study_key}",), bold),
-        (
-            (f"Written by orch-assets {VERSION}. Empty cells and changes: see export_notes.csv.",),
-            None,
-        ),
-        ((), None),
-        (_HEADERS, bold),
-    ]
-    rows += [
-        (
-            (
-                name,
-                plain.table.name,
-                plain.table.label,
-                plain.table.num_rows,
-                len(plain.schema),
-                plain.table.version,
-                plain.table.published_at,
-            ),
-            None,
-        )
-        for name, plain in tables
-    ]
-    rows += [((), None), (_COLUMN_HEADERS, bold)]
-    rows += [
-        ((name, field.name, column_label(plain, field.name), str(field.type)), None)
-        for name, plain in tables
-        for field in plain.table.schema
-    ]
-    for number, (cells, style) in enumerate(rows):
+    for number, cells in enumerate(_rows(tables)):
+        style = bold if number == 0 or cells in {_HEADERS, _COLUMN_HEADERS} else None
         for position, cell in enumerate(cells):
             write = sheet.write_number if isinstance(cell, int) else sheet.write_string
             write(number, position, cell, style)
+
+
+def are_contents(found: Sequence[Sequence[Any]], tables: Sequence[tuple[str, PlainTable]]) -> bool:
+    """Return whether rows that were read are those that the sheet should have.
+
+    Args:
+        found: The rows; an empty cell is an empty text.
+        tables: The tables, each with the name of its sheet.
+    """
+    return [_padded(row) for row in found] == [_padded(row) for row in _rows(tables)]
+
+
+def _padded(row: Sequence[Any]) -> list[Any]:
+    return [*row, *("",) * (len(_WIDTHS) - len(row))]
+
+
+def _rows(tables: Sequence[tuple[str, PlainTable]]) -> list[tuple[str | int, ...]]:
+    first = tables[0][1].table
+    rows: list[tuple[str | int, ...]] = [
+        (f"Study {first.study_key}",),
+        (f"Written by orch-assets {VERSION}. Empty cells and changes: see export_notes.csv.",),
+        (),
+        _HEADERS,
+    ]
+    for name, plain in tables:
+        table = plain.table
+        counts = table.num_rows, len(plain.schema)
+        label = sheet_text(table.label)
+        rows.append((name, table.name, label, *counts, table.version, table.published_at))
+    rows += [(), _COLUMN_HEADERS]
+    for name, plain in tables:
+        for field in plain.table.schema:
+            label = sheet_text(column_label(plain, field.name))
+            rows.append((name, sheet_text(field.name), label, sheet_text(str(field.type))))
+    return rows
+
+
+def note_labels(tables: Sequence[tuple[str, PlainTable]], notes: Notes) -> None:
+    """Note the labels of forms and columns that a cell can't hold."""
+    for _, plain in tables:
+        if sheet_text(plain.table.label) != plain.table.label:
+            notes.add_table(plain.table, NoteKind.LABEL)
+        for name in plain.schema.names:
+            label = column_label(plain, name)
+            if sheet_text(label) != label:
+                notes.add_column(plain.table, name, NoteKind.LABEL)
 
 
 def column_label(plain: PlainTable, column: str) -> str:

@@ -133,10 +133,19 @@ def _texts(cells: "pa.Array") -> SheetColumn:
         changes |= _changes(_where(texts, cut, NoteKind.TOO_LONG))
         texts = cut
     if pc.any(pc.match_substring_regex(cells, f"[\ufffe\uffff]|{_SHARED}")).as_py():
-        clean = [_SHARED_LINE.sub("\ufffd", text.translate(_NO_CHARACTERS)) for text in texts]
+        clean = list(map(_clean, texts))
         changes |= _changes(_where(texts, clean, NoteKind.CONTROL_CHARACTER))
         texts = clean
     return SheetColumn(texts, texts, changes)
+
+
+def sheet_text(text: str) -> str:
+    """Return what a cell holds of a text."""
+    return _clean(_cut(text))
+
+
+def _clean(text: str) -> str:
+    return _SHARED_LINE.sub("\ufffd", text.translate(_NO_CHARACTERS))
 
 
 def _where(before: Sequence[Any], after: Sequence[Any], kind: NoteKind) -> list[NoteKind | None]:

@@ -15,8 +15,19 @@ from orch_assets.exports.export_notes import NoteKind, Notes
 from orch_assets.exports.exported_table import ExportedTable
 from orch_assets.exports.plain_cells import PlainTable
 from orch_assets.exports.plain_types import HeldByFormat
-from orch_assets.exports.workbook.contents_sheet import CONTENTS, column_label, write_contents
-from orch_assets.exports.workbook.sheet_cells import SheetColumn, number_format, sheet_column
+from orch_assets.exports.workbook.contents_sheet import (
+    CONTENTS,
+    are_contents,
+    column_label,
+    note_labels,
+    write_contents,
+)
+from orch_assets.exports.workbook.sheet_cells import (
+    SheetColumn,
+    number_format,
+    sheet_column,
+    sheet_text,
+)
 from orch_assets.extras import needing
 from orch_assets.lazy import cached_property
 from orch_assets.marked_names import named
@@ -122,6 +133,7 @@ class Workbook:
                 book.set_properties({"created": self._published_at()})
                 bold = book.add_format({"bold": True})
                 write_contents(book.add_worksheet(CONTENTS), bold, self._sheets)
+                note_labels(self._sheets, notes)
                 for name, plain in self._sheets:
                     if name != plain.table.name:
                         notes.add_table(plain.table, NoteKind.NAME)
@@ -138,6 +150,8 @@ class Workbook:
             from python_calamine import CalamineWorkbook
         with CalamineWorkbook.from_path(path) as book:
             if book.sheet_names != [CONTENTS, *(name for name, _ in self._sheets)]:
+                raise ExportMismatchError(self.tables[0].table.study_key, CONTENTS)
+            if not are_contents(book.get_sheet_by_name(CONTENTS).to_python(), self._sheets):
                 raise ExportMismatchError(self.tables[0].table.study_key, CONTENTS)
             for name, plain in self._sheets:
                 _verify_sheet(book.get_sheet_by_name(name), plain)
@@ -173,7 +187,10 @@ class _Sheet:
         if len(schema):
             sheet.autofilter(0, 0, self.plain.table.num_rows, len(schema) - 1)
         for position, column in enumerate(schema.names):
-            sheet.write_string(0, position, column, self.bold)
+            header = sheet_text(column)
+            if header != column:
+                notes.add_column(self.plain.table, column, NoteKind.NAME)
+            sheet.write_string(0, position, header, self.bold)
         writers = {
             str: sheet.write_string,
             bool: sheet.write_boolean,
@@ -215,7 +232,7 @@ def _width(plain: PlainTable, field: "pa.Field") -> int:
 def _verify_sheet(sheet: Any, plain: PlainTable) -> None:
     table, width = plain.table, len(plain.schema)
     found = _rows(sheet, width)
-    if width and list(next(found, ())) != plain.schema.names:
+    if width and list(next(found, ())) != [*map(sheet_text, plain.schema.names)]:
         raise ExportMismatchError(table.study_key, table.name)
     first_row = 1
     for batch in plain.batches(_BATCH_ROWS, None):

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -222,6 +223,49 @@ def test_the_contents_have_labels_counts_and_provenance(tmp_path):
         *("AE", "AE", "Adverse events", 2.0, 1.0, "ab" * 32, "2026-11-29T05:00:00.123456+00:00")
     ]
     assert rows[7][:4] == ["AE", "AETERM", "Reported term", "string"]
+
+
+def test_names_and_labels_that_a_cell_lacks_are_noted(tmp_path):
+    fields = [
+        pa.field("\ufffeX", pa.int64(), metadata={"label": "plain"}),
+        pa.field("_x0041_x0042_", pa.int64(), metadata={"label": "a" * 32_768}),
+        pa.field("y", pa.int64(), metadata={"label": "\x01 _x0041_ \r\n é😀 =1+1"}),
+    ]
+    schema = pa.schema(fields, {"form_name": "Adverse\uffffevents"})
+    file = format_named("xlsx").prepare([exported_table(schema.empty_table())], {})
+    with Notes(tmp_path) as notes:
+        file.write(tmp_path / "x.xlsx", notes)
+        file.verify(tmp_path / "x.xlsx")
+        noted = [(note["column"], note["kind"]) for note in notes.table().to_pylist()]
+    shared = fields[1].name
+    assert noted == [(None, "label"), (shared, "label"), (fields[0].name, "name"), (shared, "name")]
+    with CalamineWorkbook.from_path(tmp_path / "x.xlsx") as book:
+        assert book.get_sheet_by_name("AE").to_python() == [["\ufffdX", "_x0041\ufffdx0042_", "y"]]
+        rows = book.get_sheet_by_name("Contents").to_python()
+    assert rows[4][2] == "Adverse\ufffdevents"
+    assert [row[2] for row in rows[7:]] == ["plain", "a" * 32_767, "\x01 _x0041_ \r\n é😀 =1+1"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"version": "cd" * 32},
+        {"published_at": "2026-11-29T05:00:00.123457+00:00"},
+        {"study_key": "ONC-302"},
+        {"schema": pa.schema([("x", pa.int32())])},
+        {"schema": pa.schema([pa.field("x", pa.int64(), metadata={"label": "Other"})])},
+        {"schema": pa.schema([("x", pa.int64())], {"form_name": "Other"})},
+    ],
+    ids=lambda other: "-".join(str(each) for each in other),
+)
+def test_other_contents_are_found(tmp_path, other):
+    """The sheets of the forms are as they should be."""
+    table = exported_table(pa.table({"x": [1]}))
+    done = exported("xlsx", pa.table({"x": [1]}), tmp_path)
+    file = format_named("xlsx").prepare([replace(table, **other)], {})
+    with pytest.raises(ExportMismatchError) as raised:
+        file.verify(done.path)
+    assert raised.value.form == "Contents"
 
 
 def named_tables(*names):
