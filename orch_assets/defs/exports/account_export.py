@@ -4,6 +4,7 @@ It runs on request, and isn't part of ``study_pipelines``: it is written as a wh
 written again after each run of a single study.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,11 +14,10 @@ from orch_assets.defs.exports.current_forms import FORM_TABLES, skipped_studies,
 from orch_assets.defs.exports.export_pipelines import OF_ACCOUNT, export_asset_name
 from orch_assets.defs.exports.stored_exports import publish_export
 from orch_assets.defs.io.artifact_names import artifact_name
-from orch_assets.defs.io.event_metadata import ROW_COUNT, URI
+from orch_assets.defs.io.event_metadata import ROW_COUNT, SETTINGS, URI
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.run_coordinator import launched_by
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
-from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.exports.stored_forms import stored_forms
 from orch_assets.exports.table_export import TableExport
@@ -26,11 +26,12 @@ from orch_assets.version import source_digest
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore
-    from orch_assets.stores.stored_versions import SetVersion
+    from orch_assets.stores.stored_versions import DescribedVersion, SetVersion
 
 ACCOUNT_KEY: Final = dg.AssetKey(export_asset_name(OF_ACCOUNT))
 # A fact in the manifest: what wrote the file. Another release may write it otherwise.
 _WRITTEN_BY: Final = "written_by"
+_STRICT: Final = "Fail if a file can't hold something, and don't publish it. Default: false."
 
 
 def build_account_export() -> dg.AssetsDefinition:
@@ -46,7 +47,7 @@ def build_account_export() -> dg.AssetsDefinition:
         "tables are in its metadata. Withheld variables are in the file of the same name in the "
         "restricted store.",
         required_resource_keys={"io_manager", "restricted_io_manager"},
-        config_schema=NOTHING,
+        config_schema={"strict": dg.Field(bool, default_value=False, description=_STRICT)},
     )
     @cancelled_by_ctrl_c
     def form_tables_duckdb(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
@@ -54,17 +55,21 @@ def build_account_export() -> dg.AssetsDefinition:
         skipped = skipped_studies(context.instance, studies)
         asked = [each for each in studies if each not in skipped]
         resources = context.resources
+        strict = bool(context.op_execution_context.op_config["strict"])
         restricted = resources.restricted_io_manager.pipeline_store()
         run = {"run": context.run.run_id, "asset": ACCOUNT_KEY.to_user_string()}
         run |= launched_by(context.instance, context.run)
-        run[_WRITTEN_BY] = source_digest() or ""
-        _, withheld = _published(restricted, asked, run, restricted=True)  # readers of the open
-        missing, metadata = _published(resources.io_manager.pipeline_store(), asked, run)
+        run |= {_WRITTEN_BY: source_digest() or "", SETTINGS: json.dumps({"strict": strict})}
+        # The restricted one first, for readers of the open one.
+        _, withheld = _published(restricted, asked, run, strict=strict, restricted=True)
+        opened = resources.io_manager.pipeline_store()
+        missing, metadata = _published(opened, asked, run, strict=strict)
         if missing:
             context.log.warning("%d of %d studies have no form tables.", len(missing), len(asked))
         return dg.MaterializeResult(
             metadata={
                 **metadata,
+                SETTINGS: dg.MetadataValue.json({"strict": strict}),
                 "withheld_uri": withheld[URI],
                 "withheld_sha256": withheld["sha256"],
                 "withheld_rows": withheld[ROW_COUNT],
@@ -82,6 +87,7 @@ def _published(
     studies: Iterable[str],
     facts: Mapping[str, str],
     *,
+    strict: bool,
     restricted: bool = False,
 ) -> tuple[list[str], dict[str, Any]]:
     """Publish the file of a store, unless it is still right; return what it lacks, and metadata."""
@@ -95,18 +101,20 @@ def _published(
     name = artifact_name(ACCOUNT_KEY, None)
     inputs = {each.uri: each.version for each in sets.values()}
     previous = store.previous_files(name)
-    if previous is not None and previous.inputs == inputs and _is_alike(previous, facts):
+    if previous is not None and previous.inputs == inputs and _is_right(previous, facts, strict):
         return missing, _metadata(previous.uri, previous.version, previous.num_rows)
     tables = [table for key, each in sets.items() for table in stored_forms(key, each)]
-    export = TableExport(OF_ACCOUNT, tables, None, restricted=restricted)
+    export = TableExport(OF_ACCOUNT, tables, None, strict, restricted)
     with published_by(facts), derived_from(inputs):
         published, about = publish_export(store, export, name)
     return missing, {**_metadata(published.uri, published.sha256, published.rows or 0), **about}
 
 
-def _is_alike(previous: Any, facts: Mapping[str, str]) -> bool:
+def _is_right(previous: "DescribedVersion", facts: Mapping[str, str], strict: bool) -> bool:
+    """Return whether a file of the same tables is as it would be written now."""
     written_by = previous.publication.provenance.get(_WRITTEN_BY)
-    return bool(written_by) and written_by == facts[_WRITTEN_BY]
+    has_notes = bool(previous.state.get("notes"))
+    return bool(written_by) and written_by == facts[_WRITTEN_BY] and not (strict and has_notes)
 
 
 def _metadata(uri: str, sha256: str, rows: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from orch_assets import LocalPipelineStore, Skip, SplitTable, study_pipeline
 from orch_assets.defs.exports.account_export import ACCOUNT_KEY, build_account_export
 from orch_assets.defs.graph import build_study_graph
+from orch_assets.errors import ExportRefusedError
 from orch_assets.orchestration.pipeline import pipeline_of
 from orch_assets.stores import ArtifactKind
 from orch_assets_tests.support.harness import definitions, execute, instance
@@ -43,8 +44,10 @@ def location(tmp_path):
     return defs, rows
 
 
-def materialize(defs, real):
-    result = defs.resolve_job_def("account").execute_in_process(instance=real)
+def materialize(defs, real, **config):
+    run_config = {"ops": {ARTIFACT: {"config": config}}} if config else None
+    job = defs.resolve_job_def("account")
+    result = job.execute_in_process(instance=real, run_config=run_config)
     event = real.get_latest_materialization_event(ACCOUNT_KEY).asset_materialization
     return {name: each.value for name, each in event.metadata.items()}, result.run_id
 
@@ -103,3 +106,30 @@ def test_the_same_form_tables_are_not_written_again(location, tmp_path):
         rows[FIRST] = [1, 1]
         execute(defs, real, FIRST)
         assert materialize(defs, real)[0]["sha256"] != first["sha256"]
+
+
+def test_a_strict_file_has_no_notes_or_is_not_published(location, tmp_path):
+    """Nor is one that was published before taken for it."""
+    defs, rows = location
+    store = LocalPipelineStore(tmp_path / "artifacts")
+    with instance(FIRST, SECOND) as real:
+        execute(defs, real, FIRST, SECOND)
+        metadata, _ = materialize(defs, real, strict=True)
+        assert (metadata["settings"], metadata["export_notes"]) == ({"strict": True}, {})
+        facts = store.previous_files(ARTIFACT).publication.provenance
+        assert facts["settings"] == '{"strict": true}'
+        rows[SECOND] = [["a list is text in DuckDB"]]
+        execute(defs, real, SECOND)
+        with pytest.raises(ExportRefusedError, match="type 2"):
+            materialize(defs, real, strict=True)
+        assert store.previous_files(ARTIFACT).version == metadata["sha256"]
+        loose, _ = materialize(defs, real)
+        assert (loose["settings"], loose["export_notes"]) == ({"strict": False}, {"type": 2})
+        with pytest.raises(ExportRefusedError):
+            materialize(defs, real, strict=True)
+
+
+def test_nothing_else_can_be_configured(location):
+    job = location[0].resolve_job_def("account")
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        job.execute_in_process(run_config={"ops": {ARTIFACT: {"config": {"uri": "elsewhere"}}}})
