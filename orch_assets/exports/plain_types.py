@@ -67,11 +67,16 @@ class HeldByFormat:
         if t.is_dictionary(type_):
             return bool(type_.ordered) or self.is_other_type(type_.value_type)
         if t.is_timestamp(type_):
-            return type_.tz not in {None, "UTC"}
+            return is_of_other_zone(type_)
         if t.is_decimal(type_) and self.long_decimals:
             return False
         became_text: bool = t.is_string(self.plain_type(type_)) and not _is_text(type_)
         return became_text
+
+
+def is_of_other_zone(type_: "pa.DataType") -> bool:
+    """Return whether timestamps name a zone that isn't UTC. No format has its name."""
+    return type_.tz not in {None, "UTC"}
 
 
 def is_binary(type_: "pa.DataType") -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from orch_assets.exports.plain_types import is_of_other_zone
 from orch_assets.exports.transport import sas_cells
 from orch_assets.exports.transport.sas_cells import SasCells
 
@@ -49,14 +50,16 @@ def _number_type(arrow: "pa.DataType") -> SasType | None:
     import pyarrow as pa
 
     types = pa.types
-    zone = " (UTC)" if types.is_timestamp(arrow) and arrow.tz else ""
+    moment = SasType(sas_cells.timestamps, format="DATETIME20")
+    if types.is_timestamp(arrow) and arrow.tz:
+        moment = replace(moment, said=" (UTC)", is_other=is_of_other_zone(arrow))
     kinds: list[tuple[Callable[[pa.DataType], bool], SasType]] = [
         (types.is_boolean, SasType(sas_cells.integers)),
         (types.is_integer, SasType(sas_cells.integers)),
         (types.is_floating, SasType(sas_cells.floats)),
         (types.is_decimal, SasType(sas_cells.decimals)),
         (types.is_date, SasType(sas_cells.dates, format="DATE9")),
-        (types.is_timestamp, SasType(sas_cells.timestamps, format="DATETIME20", said=zone)),
+        (types.is_timestamp, moment),
         (types.is_time, SasType(sas_cells.times, format="TIME8")),
         (types.is_duration, SasType(sas_cells.times, said=" (seconds)", is_other=True)),
     ]
@@ -87,4 +90,8 @@ def _text_type(arrow: "pa.DataType", longest: int) -> SasType:
 
 
 def _of_dictionary(values: SasType, arrow: "pa.DataType") -> SasType:
-    return replace(values, convert=lambda array: values.convert(array.cast(arrow.value_type)))
+    return replace(
+        values,
+        convert=lambda array: values.convert(array.cast(arrow.value_type)),
+        is_other=values.is_other or arrow.ordered,
+    )

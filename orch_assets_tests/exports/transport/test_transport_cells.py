@@ -162,12 +162,27 @@ def test_types_come_from_the_schema(format_name: str) -> None:
 
 @_FORMATS
 def test_zones_become_utc(format_name: str) -> None:
-    """An instant is its time in UTC, and the label says so."""
+    """An instant is its time in UTC, and the label says so. The zone's name is lost."""
     instant = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
     field = pa.field("T", pa.timestamp("us", "Europe/Berlin"), metadata={"label": "Taken at"})
     read = exported(pa.table([pa.array([instant], field.type)], pa.schema([field])), format_name)
     assert listed(read, "T") == [dt.datetime(2026, 7, 1, 12)]  # noqa: DTZ001  (as in the file)
-    assert (read.about.column_labels, read.notes) == (["Taken at (UTC)"], [])
+    assert (read.about.column_labels, read.notes) == (["Taken at (UTC)"], [("T", None, "type")])
+
+
+@_FORMATS
+def test_utc_is_no_other_zone(format_name: str) -> None:
+    read = exported(pa.table({"T": pa.nulls(1, pa.timestamp("us", "UTC"))}), format_name)
+    assert (read.about.column_labels, read.notes) == (["T (UTC)"], [])
+
+
+@_FORMATS
+def test_the_order_and_zone_of_categories_are_lost(format_name: str) -> None:
+    moments = pa.nulls(2, pa.timestamp("us", "Asia/Tokyo")).dictionary_encode()
+    severity = pa.DictionaryArray.from_arrays([1, 0], ["mild", "severe"], ordered=True)
+    read = exported(pa.table({"SEV": severity, "AT": moments}), format_name)
+    assert list(read.cells["SEV"]) == ["severe", "mild"]
+    assert read.notes == [("SEV", None, "type"), ("AT", None, "type")]
 
 
 @_FORMATS
