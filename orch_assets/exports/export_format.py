@@ -106,6 +106,17 @@ _MODULES: Final = {
     "duckdb": "duckdb_file.duckdb_format",
 }
 FORMATS: Final = tuple(_MODULES)
+# What people call them.
+TITLES: Final[Mapping[str, str]] = {
+    "xpt": "SAS transport, version 5",
+    "xpt8": "SAS transport, version 8",
+    "dataset-json": "CDISC Dataset-JSON 1.1",
+    "dataset-ndjson": "CDISC Dataset-JSON 1.1, as lines",
+    "xlsx": "Excel",
+    "csv": "CSV",
+    "parquet": "Parquet",
+    "duckdb": "DuckDB",
+}
 
 
 def format_named(name: str) -> ExportFormat:

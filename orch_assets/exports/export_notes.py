@@ -4,11 +4,11 @@ Notes go to a file as they are made, since there may be one for each cell of a t
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from orch_assets.exports.exported_table import RECORD_ID, ExportedTable
 
@@ -17,21 +17,38 @@ if TYPE_CHECKING:
 
 
 class NoteKind(StrEnum):
-    """What changes, of a cell, a column or a table."""
+    """What changes, of a cell, a column or a table; see :data:`MEANINGS`."""
 
-    OUT_OF_RANGE = "out_of_range"  # the format has no such number, date or time: the cell is empty
-    ROUNDED = "rounded"  # a number or time with more digits than the format holds
-    NEGATIVE_ZERO = "negative_zero"  # becomes 0
-    NOT_FINITE = "not_finite"  # NaN or an infinity: the cell is empty
-    EARLY_DATE = "date_before_1582"  # before the format's calendar begins: the cell is empty
-    EMPTY_TEXT = "empty_text"  # can't be told from null
-    TRAILING_BLANKS = "trailing_blanks"  # blanks at the end of a text are lost
-    NOT_ASCII = "not_ascii"  # stored as UTF-8, but the format doesn't say which encoding it has
-    TOO_LONG = "too_long"  # a text was cut
-    CONTROL_CHARACTER = "control_character"  # replaced, or read back as something else
-    NAME = "name"  # of a column or table: the file has another name
-    LABEL = "label"  # of a column or table: cut, or its characters replaced
-    TYPE = "type"  # the column is stored as another type, such as text
+    OUT_OF_RANGE = "out_of_range"
+    ROUNDED = "rounded"
+    NEGATIVE_ZERO = "negative_zero"
+    NOT_FINITE = "not_finite"
+    EARLY_DATE = "date_before_1582"
+    EMPTY_TEXT = "empty_text"
+    TRAILING_BLANKS = "trailing_blanks"
+    NOT_ASCII = "not_ascii"
+    TOO_LONG = "too_long"
+    CONTROL_CHARACTER = "control_character"
+    NAME = "name"
+    LABEL = "label"
+    TYPE = "type"
+
+
+MEANINGS: Final[Mapping[str, str]] = {
+    NoteKind.OUT_OF_RANGE: "the format has no such number, date or time: the cell is empty",
+    NoteKind.ROUNDED: "a number or time with more digits than the format holds",
+    NoteKind.NEGATIVE_ZERO: "-0 became 0",
+    NoteKind.NOT_FINITE: "NaN or an infinity: the cell is empty",
+    NoteKind.EARLY_DATE: "before the format's calendar begins: the cell is empty",
+    NoteKind.EMPTY_TEXT: "can't be told from no text",
+    NoteKind.TRAILING_BLANKS: "blanks at the end of a text are lost",
+    NoteKind.NOT_ASCII: "stored as UTF-8, but the format doesn't say which encoding it has",
+    NoteKind.TOO_LONG: "a text was cut",
+    NoteKind.CONTROL_CHARACTER: "replaced, or read back as something else",
+    NoteKind.NAME: "a column or table has another name in the file",
+    NoteKind.LABEL: "a label was cut, or its characters were replaced",
+    NoteKind.TYPE: "a column or cell is stored as another type, such as text",
+}
 
 
 class Notes:

@@ -12,15 +12,16 @@ import dagster as dg
 
 from orch_assets.defs.exports.current_forms import FORM_TABLES, skipped_studies, stored_set
 from orch_assets.defs.exports.export_pipelines import OF_ACCOUNT, export_asset_name
-from orch_assets.defs.exports.stored_exports import publish_export
+from orch_assets.defs.exports.stored_exports import export_metadata, publish_export
 from orch_assets.defs.io.artifact_names import artifact_name
-from orch_assets.defs.io.event_metadata import ROW_COUNT, SETTINGS, URI
+from orch_assets.defs.io.event_metadata import REFRESH, ROW_COUNT, SETTINGS, URI
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.run_coordinator import launched_by
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.exports.stored_forms import stored_forms
 from orch_assets.exports.table_export import TableExport
+from orch_assets.refreshing import CARRIED_FORWARD
 from orch_assets.stores import derived_from, published_by
 from orch_assets.version import source_digest
 
@@ -102,12 +103,15 @@ def _published(
     inputs = {each.uri: each.version for each in sets.values()}
     previous = store.previous_files(name)
     if previous is not None and previous.inputs == inputs and _is_right(previous, facts, strict):
-        return missing, _metadata(previous.uri, previous.version, previous.num_rows)
+        about = {**export_metadata(previous.state, int(bool(sets))), REFRESH: CARRIED_FORWARD}
+        size, rows = previous.bytes, previous.num_rows
+        return missing, {**_metadata(previous.uri, size, previous.version, rows), **about}
     tables = [table for key, each in sets.items() for table in stored_forms(key, each)]
     export = TableExport(OF_ACCOUNT, tables, None, strict, restricted)
     with published_by(facts), derived_from(inputs):
         published, about = publish_export(store, export, name)
-    return missing, {**_metadata(published.uri, published.sha256, published.rows or 0), **about}
+    size, rows = published.bytes, published.rows or 0
+    return missing, {**_metadata(published.uri, size, published.sha256, rows), **about}
 
 
 def _is_right(previous: "DescribedVersion", facts: Mapping[str, str], strict: bool) -> bool:
@@ -117,5 +121,5 @@ def _is_right(previous: "DescribedVersion", facts: Mapping[str, str], strict: bo
     return bool(written_by) and written_by == facts[_WRITTEN_BY] and not (strict and has_notes)
 
 
-def _metadata(uri: str, sha256: str, rows: int) -> dict[str, Any]:
-    return {URI: dg.MetadataValue.text(uri), "sha256": sha256, ROW_COUNT: rows}
+def _metadata(uri: str, size: int, sha256: str, rows: int) -> dict[str, Any]:
+    return {URI: dg.MetadataValue.text(uri), "bytes": size, "sha256": sha256, ROW_COUNT: rows}

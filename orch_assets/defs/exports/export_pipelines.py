@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from orch_assets.exports.export_format import FORMATS
+from orch_assets.exports.export_format import FORMATS, TITLES
 from orch_assets.exports.stored_forms import stored_forms
 from orch_assets.exports.table_export import TableExport
 from orch_assets.orchestration.pipeline import study_pipeline
@@ -13,7 +13,7 @@ from orch_assets.refreshing import StoredTables
 # The format with one file for all studies, whose asset isn't partitioned.
 OF_ACCOUNT = "duckdb"
 
-_DESCRIPTION = """Form tables of a study as files of the format {format}.
+_DESCRIPTION = """Form tables of a study as {title} (`{format}`).
 
     Each file was read back and compared with its table. `export_notes.csv` lists what the format
     can't hold, and `export.json` has hashes, sources and names.
@@ -56,7 +56,7 @@ def _export_pipeline(format_name: str) -> Callable[..., Any]:
             table, TableExport(format_name, tables, study_key, strict, restricted=True)
         )
 
-    export.__doc__ = _DESCRIPTION.format(format=format_name)
+    export.__doc__ = _DESCRIPTION.format(format=format_name, title=TITLES[format_name])
     mark = study_pipeline(
         name=export_asset_name(format_name), group="exports", kinds=("file",), pure=True
     )

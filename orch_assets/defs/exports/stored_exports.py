@@ -1,19 +1,29 @@
 """Stores exports, with the metadata of their events."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from orch_assets.exports.export_format import TITLES
+from orch_assets.exports.export_notes import MEANINGS
 from orch_assets.exports.table_export import TableExport
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore, Published
 
+_NOTES: Final = dg.TableSchema(
+    [
+        dg.TableColumn("kind", "string"),
+        dg.TableColumn("notes", "int"),
+        dg.TableColumn("meaning", "string"),
+    ]
+)
+
 
 def publish_export(
     store: "PipelineStore", export: TableExport, name: str
-) -> "tuple[Published, Mapping[str, Any]]":
+) -> "tuple[Published, dict[str, Any]]":
     """Write, verify and publish an export; return what was published, and metadata about it.
 
     Names that the previous export gave stay.
@@ -34,8 +44,27 @@ def publish_export(
             state=written.state,
             rows=written.rows,
         )
-    return published, {
-        "export_files": dg.MetadataValue.int(written.tables),
-        "export_notes": dg.MetadataValue.json(dict(written.notes)),
-        "verified_by": dg.MetadataValue.text(written.verified_by),
+    return published, export_metadata(written.state, written.tables)
+
+
+def export_metadata(state: Mapping[str, Any], files: int) -> dict[str, Any]:
+    """Return what an event says about an export.
+
+    Args:
+        state: What its manifest says; see `WrittenExport.state`.
+        files: Number of the files that hold tables.
+    """
+    notes = state["notes"]
+    records = [
+        dg.TableRecord({"kind": kind, "notes": notes[kind], "meaning": MEANINGS.get(kind)})
+        for kind in sorted(notes, key=lambda kind: (-notes[kind], kind))
+    ]
+    about: dict[str, Any] = {
+        "export_format": f"{TITLES[state['format']]} ({state['format']})",
+        "export_files": files,
+        "verified_by": state["verified_by"],
+        "export_notes": sum(notes.values()),
     }
+    if records:
+        about["export_notes_by_kind"] = dg.MetadataValue.table(records, schema=_NOTES)
+    return about

@@ -40,7 +40,7 @@ _OF_A_POOL: Final = frozenset({GAPS, "studies_missing", "studies_skipped", "stud
 # What an IO manager says about an artifact; also under the names of earlier releases.
 _OF_AN_IO_MANAGER: Final = frozenset(
     {URI, ROW_COUNT, COLUMN_SCHEMA, PREVIEW, "bytes", "sha256", *EARLIER_KEYS.values()}
-) | {"export_files", "export_notes", "verified_by"}
+) | {"export_format", "export_files", "verified_by", "export_notes", "export_notes_by_kind"}
 _OF_THE_WITHHELD_PART: Final = frozenset({"withheld_rows", "withheld_uri", "withheld_sha256"})
 
 # All keys that this package writes into a study's event, or reads from one.

@@ -9,6 +9,8 @@ import pytest
 
 from orch_assets import LocalPipelineStore, Skip, SplitTable, study_pipeline
 from orch_assets.defs.exports.export_pipelines import export_pipelines
+from orch_assets.exports.export_format import FORMATS, TITLES
+from orch_assets.exports.export_notes import MEANINGS, NoteKind
 from orch_assets.stores import ArtifactKind
 from orch_assets_tests.support.harness import (
     definitions,
@@ -98,6 +100,27 @@ def test_each_study_has_its_files_with_metadata_sources_and_notes(tmp_path, real
     assert found == {"dagster/row_count": 2, "export_files": 1, "sha256": published.version}
     assert event["verified_by"] == about["verified_by"] == published.state["verified_by"]
     assert event["withheld_rows"] == 1
+
+
+def test_the_event_says_what_the_format_cannot_hold_in_words(tmp_path, real):
+    location = Location(tmp_path, formats=["xpt"])
+    execute(location.defs, real, FIRST)
+    execute(location.defs, real, FIRST)
+    first, again = materializations(real, "form_tables_xpt")[FIRST]
+    assert again["refresh"] == "carried forward"
+    for event in (first, again):
+        assert event["export_format"] == "SAS transport, version 5 (xpt)"
+        assert event["export_notes"] == 2
+        rows = [each.data for each in event["export_notes_by_kind"].records]
+        assert rows == [
+            {"kind": "empty_text", "notes": 1, "meaning": "can't be told from no text"},
+            {"kind": "name", "notes": 1, "meaning": MEANINGS["name"]},
+        ]
+
+
+def test_each_kind_of_note_has_a_meaning_and_each_format_a_title():
+    assert list(MEANINGS) == list(NoteKind)
+    assert tuple(TITLES) == FORMATS
 
 
 def test_nothing_is_written_again_for_the_same_form_tables(tmp_path, real):
