@@ -67,6 +67,7 @@ def query_batches(
                 for cells, field in zip(batch.columns, schema, strict=True)
             ]
             yield pa.record_batch(columns, schema=schema)
+    # DuckDB's own errors are OSErrors after the first batch: findings/duckdb_streamed_errors.sh
     except (duckdb.Error, pa.ArrowException, ValueError, OSError):
         failed = True  # the error's text may hold a value
     if failed:
