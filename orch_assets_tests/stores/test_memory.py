@@ -3,8 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
+
+from orch_assets import LocalPipelineStore
 
 COMMON = '''
 import sys
@@ -91,6 +95,18 @@ def growth(what: str, folder: Path, format_: str) -> float:
 def test_memory_grows_by_less_than_two_row_groups(tmp_path: Path, what: str, format_: str) -> None:
     """Tables of 256 and 64 MB."""
     assert growth(what, tmp_path, format_) < 130
+
+
+@pytest.mark.parametrize(("rows", "times"), [(1_000, 0), (3_000_000, 1)])
+def test_memory_is_returned_to_the_system_only_after_a_large_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, times: int
+) -> None:
+    """After each small table, returning it took a third as long as encoding the table."""
+    returned: list[int] = []
+    pool = SimpleNamespace(release_unused=lambda: returned.append(1))
+    monkeypatch.setattr(pa, "default_memory_pool", lambda: pool)
+    LocalPipelineStore(tmp_path).publish(pa.table({"n": pa.array(range(rows))}), "numbers")
+    assert len(returned) == times
 
 
 def test_a_stream_takes_less_than_three_row_groups_in_and_two_out(tmp_path: Path) -> None:
