@@ -1,7 +1,9 @@
 """What is stored of a refreshed table: nothing, one part or both, and what its event says."""
 
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import dagster as dg
 import pyarrow as pa
@@ -16,7 +18,8 @@ from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import ArtifactReplacedError, UnstorableTableError
 from orch_assets.imednet.blinding.split_stream import SplitStream
 from orch_assets.imednet.progress import ReadingCounts
-from orch_assets.imednet.streams import BatchStream
+from orch_assets.imednet.refresh.refresh_plan import PlannedPart
+from orch_assets.imednet.streams import BatchStream, RefreshStream
 from orch_assets.orchestration.steps import LaneStep, StepCall
 from orch_assets.refreshing import PartRefresh, RowChanges
 
@@ -94,6 +97,25 @@ def test_of_an_unchanged_table_nothing_is_written_and_its_event_is_that_of_its_v
     handed = second.handover
     assert handed.table.table["id"].to_pylist() == [1, 2]
     assert handed.withheld.table["id"].to_pylist() == [3]
+
+
+def test_both_parts_of_an_unchanged_refresh_are_seen_to_on_the_thread_of_the_study(stores):
+    """A thread takes longer than there is to do."""
+    stores.write(SplitTable(stream([[1, 2]]), stream([[3]])))
+    threads = []
+
+    def planned(number):
+        threads.append(threading.current_thread())
+        earlier = (stores.open, stores.restricted)[number].previous(NAME)
+        rows = (batch for batch in ())
+        return PlannedPart(PartRefresh(earlier, unchanged=True, changes=CHANGES), rows)
+
+    plan = SimpleNamespace(
+        part=planned, schemas=[SCHEMA] * 2, counts=ReadingCounts(0, 1), close=lambda _number: None
+    )
+    with unwritten(stores):
+        stores.write(SplitTable(RefreshStream(plan, 0), RefreshStream(plan, 1)))
+    assert {*threads} == {threading.current_thread()}
 
 
 def test_an_unchanged_table_is_loaded_once_for_all_that_take_it_and_only_if_it_is_small(

@@ -28,7 +28,7 @@ from orch_assets.defs.io.refresh_metadata import (
 )
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
 from orch_assets.errors import ImednetError, StoreError, UnstorableTableError
-from orch_assets.imednet.streams import BatchStream
+from orch_assets.imednet.streams import BatchStream, RefreshStream
 from orch_assets.lazy import cached_property
 from orch_assets.orchestration.reporting.known_names import current_known_names
 from orch_assets.orchestration.returned_values import SplitTable, showable
@@ -142,12 +142,11 @@ class OutputWriter:
         """
         write_withheld = partial(self._write_withheld, call, value)
         io_manager = self.io_manager(call.step.name)
-        if isinstance(value.table, BatchStream):  # both parts come from the same download
-            with value.table as table:
-                refresh = table.refresh  # a refresh is planned here, on the study's thread
+        if isinstance(value.table, BatchStream) and not _is_unchanged(value.table):
+            with value.table as table:  # both parts come from the same download
                 background = _BackgroundWrite(write_withheld)
                 batches = background.feed(table)
-                stream = BatchStream(batches, table.counts, table.schema, refresh=refresh)
+                stream = BatchStream(batches, table.counts, table.schema, refresh=table.refresh)
                 try:
                     metadata, handover = self._write_one(
                         call, io_manager, stream, background.result
@@ -287,6 +286,14 @@ class _DelayedCommit(BatchStream, DeferredStream):
         yield from batches
         if not self._taken:
             self._wait()
+
+
+def _is_unchanged(table: BatchStream) -> bool:
+    """Return whether neither part of a refresh has rows, so that none waits for the other.
+
+    The refresh is planned here, on the study's thread.
+    """
+    return isinstance(table, RefreshStream) and table.refresh.unchanged
 
 
 def _has_rows(part: Any) -> bool:
