@@ -69,6 +69,7 @@ class _PipelineSettings:
     reconciled: bool = False
     incremental: bool = False
     pure: bool = False
+    daily: bool = False
     columns: "Sequence[DescribedColumn]" = ()
     machine: StudyMachine | None = None
 
@@ -244,6 +245,8 @@ def study_pipeline(function: Callable[..., Any] | None = None, **options: Any) -
               uses: set it, and change it with them. The result must be a table or a set of tables.
               A pipeline that is also ``incremental`` receives ``previous`` only if the same code
               and packages made it.
+            - ``daily``: The result of a pure pipeline depends on the current day in UTC, too.
+              On another day, the pipeline is called again.
             - ``columns``: Columns of the table, each with a description, if they are the same for
               every study; shown in Dagster's catalogue.
             - ``machine``: State machine that does the work. The function then returns the input

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets import study_pipeline
 from orch_assets.charts.adverse_events import find_adverse_events
@@ -13,8 +13,10 @@ from orch_assets.charts.visit_counts import EntryLags, overdue_visits
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_COUNTED_COLUMNS: Final = ("record_status", "deleted", "visit_id", "date_created", "form_key")
 
-@study_pipeline(group="summary", kinds=("table",))
+
+@study_pipeline(group="summary", kinds=("table",), pure=True, daily=True)
 def study_summary(  # noqa: D417 - only settings; upstreams have pages of their own
     study_key: str,
     sdk: Any,
@@ -74,7 +76,7 @@ def study_summary(  # noqa: D417 - only settings; upstreams have pages of their 
     statuses: Counter[str] = Counter()
     events: Counter[tuple[str, str]] = Counter()
     lags = EntryLags(_not_deleted(visits))
-    for batch in _batches(records):
+    for batch in _batches(records, answers=not isinstance(found, str)):
         statuses.update(_texts(batch, "record_status"))
         lags.add(batch)
         if not isinstance(found, str):
@@ -102,12 +104,16 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _batches(records: "pa.RecordBatchReader") -> "Iterator[pa.Table]":
-    """Yield the records that are not deleted, batch by batch: a study may have millions."""
+def _batches(records: "pa.RecordBatchReader", *, answers: bool) -> "Iterator[pa.Table]":
+    """Yield the records that are not deleted, batch by batch: a study may have millions.
+
+    Only columns that are counted are filtered, and the answers only if they are asked for.
+    """
     import pyarrow as pa
 
+    names = [*_COUNTED_COLUMNS, *(["record_data"] if answers else [])]
     for batch in records:
-        yield _not_deleted(pa.Table.from_batches([batch]))
+        yield _not_deleted(pa.Table.from_batches([batch]).select(names))
 
 
 def _enrolment(sites: "pa.Table", subjects: "pa.Table") -> Iterator[dict[str, Any]]:

@@ -1,14 +1,18 @@
 """A pure pipeline's result stays where nothing changed that it depends on; else it is made."""
 
 from dataclasses import replace
+from datetime import date
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 
 from orch_assets import LocalPipelineStore, SplitTable, study_pipeline
+from orch_assets.defs.io import pure_results
 from orch_assets.defs.partitions import range_tags
 from orch_assets.errors import PipelineDefinitionError
+from orch_assets.orchestration.pipeline import pipeline_of
+from orch_assets.pipelines.study_summary import study_summary
 from orch_assets.stores import ArtifactKind
 from orch_assets.stores.made_alike import MADE_BY, is_made_alike
 from orch_assets.stores.manifest import publication_here_and_now
@@ -22,7 +26,9 @@ RESULT = f"doubled/{STUDY}"
 class Location:
     """A code location: ``source`` returns what the test sets, ``doubled`` is pure."""
 
-    def __init__(self, folder, *, split=False, whole=False, code_version="1", **resources):
+    def __init__(
+        self, folder, *, split=False, whole=False, daily=False, code_version="1", **resources
+    ):
         self.folder = folder
         self.rows = {STUDY: [1, 2], "S2": [3]}
         self.withheld = [9]
@@ -50,7 +56,7 @@ class Location:
             return SplitTable(*parts, withheld_if_any=self.withheld_if_any)
 
         doubled.__annotations__["source"] = takes
-        mark = study_pipeline(pure=True, incremental=True, code_version=code_version)
+        mark = study_pipeline(pure=True, incremental=True, daily=daily, code_version=code_version)
 
         @study_pipeline
         def after(study_key, sdk, study_logger, doubled: SplitTable):
@@ -117,6 +123,21 @@ def test_only_the_study_with_changed_rows_is_made_again(tmp_path):
         location.run(real, STUDY, "S2")
         assert materializations(real, "doubled")["S2"][-1]["dagster/row_count"] == 2
     assert sorted(location.called) == [STUDY, "S2", "S2"]
+
+
+@pytest.mark.parametrize("daily", [True, False])
+def test_only_a_daily_result_is_made_again_on_another_day(tmp_path, monkeypatch, daily):
+    location = Location(tmp_path, daily=daily)
+    with instance(STUDY) as real:
+        for day in (date(2026, 11, 28), date(2026, 11, 28), date(2026, 11, 29), date(2026, 11, 29)):
+            monkeypatch.setattr(pure_results, "_today", lambda day=day: day)
+            location.run(real)
+    assert location.called == [STUDY, STUDY] if daily else [STUDY]
+
+
+def test_the_counts_of_a_day_are_carried_forward():
+    pipeline = pipeline_of(study_summary)
+    assert (pipeline.pure, pipeline.daily) == (True, True)
 
 
 def test_alone_in_a_run_it_is_carried_forward_by_the_stored_versions(tmp_path):

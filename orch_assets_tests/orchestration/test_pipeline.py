@@ -84,6 +84,8 @@ def test_another_signature_is_refused(function):
         ({"retry_on": "ValueError", "retries": 1}, "retry_on must be an exception type"),
         ({"retries": True, "retry_on": ValueError}, "retries must be a number"),
         ({"pure": "yes"}, "pure must be True or False"),
+        ({"daily": "yes"}, "daily must be True or False"),
+        ({"daily": True}, "work is daily.* Make it pure, or remove daily"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(parameters, said):

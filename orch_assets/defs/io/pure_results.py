@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -59,6 +60,8 @@ class PureResults:
         It covers the files of this package, and how the stores write tables. It is empty if the
         result can't be carried forward: an IO manager is a user's own, or the pipeline takes the
         dictionary and this run hasn't read it. iMednet may withhold more by now than that says.
+        Ask for it before the pipeline is called: if a day begins meanwhile, the result of a daily
+        pipeline then counts as the former day's, and is made again.
         """
         if not pipeline.pure:
             return {}
@@ -73,7 +76,10 @@ class PureResults:
         if len(stores) < len(io_managers) or sources is None:
             return {}
         # The limit is the only setting that a shipped pure pipeline reads.
-        parts = json.dumps([sources, min_cell(), *(store.table_format for store in stores)])
+        facts = [sources, min_cell(), *(store.table_format for store in stores)]
+        if pipeline.daily:
+            facts.append(_today().isoformat())
+        parts = json.dumps(facts)
         return {MADE_BY: hashlib.sha256(parts.encode()).hexdigest()[:16]}
 
     def still_right(
@@ -185,6 +191,10 @@ def newest_metadata(
             if event is not None:
                 found[name, study_key] = event.metadata
     return dict(found)
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _is_alike(part: "DescribedVersion", provenance: Mapping[str, str]) -> bool:

@@ -29,6 +29,7 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "reconciled": ((bool,), "True or False"),
     "incremental": ((bool,), "True or False"),
     "pure": ((bool,), "True or False"),
+    "daily": ((bool,), "True or False"),
 }
 
 
@@ -82,6 +83,11 @@ def check_pipeline(pipeline: "StudyPipeline") -> None:
         _check_incremental(pipeline)
     if pipeline.pure:
         _check_pure(pipeline)
+    elif pipeline.daily:
+        raise PipelineDefinitionError(
+            f"Pipeline {pipeline.name} is daily, which says when a pure pipeline is called again. "
+            "Make it pure, or remove daily."
+        )
 
 
 def _check_options(pipeline: "StudyPipeline") -> None:
