@@ -111,8 +111,9 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
         raise UnstorableTableError(
             f"A schema must be a pyarrow.Schema, not {named_type(type(schema))}."
         )
-    for position, name in enumerate(schema.names):
-        if schema.names.count(name) > 1:
+    names = schema.names  # each access lists them again
+    for position, name in enumerate(names):
+        if names.count(name) > 1:
             column = named(name, str(position))
             raise UnstorableTableError(f"Column {column} is there more than once; rename it.")
     metadata = {key: value for key, value in (schema.metadata or {}).items() if key != NOTES}
