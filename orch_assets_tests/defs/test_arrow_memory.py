@@ -1,5 +1,9 @@
 """Arrow's memory in a run's process."""
 
+import os
+import subprocess
+import sys
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -43,3 +47,25 @@ def test_an_allocator_that_the_user_chose_stays(tmp_path, monkeypatch):
     before = pa.default_memory_pool().backend_name
     monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", before)
     assert allocator_after_a_run(tmp_path) == before
+
+
+WRITE = """
+import os
+from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
+
+use_the_system_allocator()
+import io, pyarrow as pa, pyarrow.parquet as pq
+
+pq.write_table(pa.table({"text": ["x" * n for n in range(1_000)]}), io.BytesIO())
+others = {*pa.supported_memory_backends()} - {"system"}
+used = [name for name in others if getattr(pa, f"{name}_memory_pool")().max_memory()]
+print(pa.default_memory_pool().backend_name, used, "ARROW_DEFAULT_MEMORY_POOL" in os.environ)
+"""
+
+
+def test_parquet_files_are_written_with_the_same_allocator():
+    """Their writer takes the allocator that Arrow found when it was loaded."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("ARROW_")}
+    command = [sys.executable, "-c", WRITE]
+    said = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    assert said == "system [] False\n"
