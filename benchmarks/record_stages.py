@@ -32,7 +32,7 @@ _STAGES = (
     ("decoding: Arrow columns", f"{_IMEDNET}.pages", ("record_batch",)),
     ("decoding: the rest", f"{_IMEDNET}.page_source", ("TablePages.decode",)),
     ("reconciliation", f"{_IMEDNET}.paging", ("TableRead._advance",)),
-    ("joining pages", f"{_IMEDNET}.endpoints", ("_one_batch",)),
+    ("joining pages", f"{_IMEDNET}.streams", ("one_batch",)),
     ("split of withheld values", f"{_IMEDNET}.blinding.split", ("_split_extra",)),
     ("Parquet encoding", "pyarrow.parquet", ("ParquetWriter.write_table", "ParquetWriter.close")),
     ("hashing and writing the file", f"{_STORES}.spooling", ("HashingFile.write",)),
