@@ -7,10 +7,11 @@ and ``extra`` for what the API description does not name.
 
 import contextlib
 import functools
+import itertools
+import operator
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,6 +48,7 @@ def arrow_schema(model: type[RegistryRow]) -> "pa.Schema":
     return pa.schema([(field.name, _arrow_type(field.kind)) for field in columns_of(model)])
 
 
+@functools.cache
 def _arrow_type(kind: FieldType) -> "pa.DataType":
     import pyarrow as pa
 
@@ -67,65 +69,96 @@ def record_batch(model: type[RegistryRow], rows: WireRows) -> "pa.RecordBatch":
     import pyarrow as pa
 
     schema = arrow_schema(model)
-    texts = _text_columns(model, rows)
+    made = {**_text_columns(model, rows), **_number_columns(model, rows)}
     columns = [
-        _column(field, rows.column(field.name), type_, texts.get(field.name))
+        made[field.name] if field.name in made else _column(field, rows.column(field.name), type_)
         for field, type_ in zip(fields_of(model), schema.types, strict=False)  # without `extra`
     ]
-    extra = [None] * len(rows.rows) if rows.extra is None else rows.extra
-    columns.append(pa.array(extra, pa.string()))
+    if rows.extra is None:
+        columns.append(_nulls(len(rows.rows), pa.string()))
+    else:
+        columns.append(pa.array(rows.extra, pa.string()))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-@dataclass(frozen=True)
-class _Texts:
-    """A column of texts, none of which is null.
-
-    Attributes:
-        column: The texts.
-        length: The length in bytes that all of them have; None if they differ.
-    """
-
-    column: "pa.StringArray"
-    length: int | None
+# Columns of one type are made together. For a page, calling Arrow and numpy once for each column
+# takes as long as all the values. Most of these calls also let go of the interpreter lock, and it
+# may take longer to get it back than the call takes.
 
 
-def _text_columns(model: type[RegistryRow], rows: WireRows) -> Mapping[str, _Texts]:
-    """Return the columns that are sent as text, all made at once; those with nulls are left out.
+def _text_columns(model: type[RegistryRow], rows: WireRows) -> "Mapping[str, pa.Array]":
+    """Return the columns that are sent as text.
 
-    For a page, calling Arrow and numpy once for each column takes as long as all the values.
+    Those with nulls are left out, and dates that aren't all written in the API's usual form.
     """
     import numpy as np
     import pyarrow as pa
 
-    joined: dict[str, str] = {}
-    for field in fields_of(model):
-        if field.kind.is_text:
-            with contextlib.suppress(TypeError):  # null, or numbers for a date
-                joined[field.name] = _END.join(rows.column(field.name))
-    ended = (_END.join(joined.values()) + _END).encode()
+    fields, joined = [], []
+    for field in _text_fields(model):
+        with contextlib.suppress(TypeError):  # null, or numbers for a date
+            joined.append(_END.join(rows.column(field.name)))
+            fields.append(field)
+    ended = (_END.join(joined) + _END).encode()
     ends = np.flatnonzero(np.frombuffer(ended, np.uint8) == 0)
-    count, texts = len(rows.rows), len(rows.rows) * len(joined)
+    count, texts = len(rows.rows), len(rows.rows) * len(fields)
     if len(ends) != texts or len(ended) > _MAX_BYTES:  # also if a text holds the character
         return {}
     offsets = np.zeros(texts + 1, np.int32)
     offsets[1:] = ends - np.arange(texts)
-    lengths = np.diff(offsets).reshape(len(joined), count)
-    are_equal = (lengths == lengths[:, :1]).all(axis=1).tolist()
     buffers = pa.py_buffer(offsets), pa.py_buffer(ended.replace(_END.encode(), b""))
     every = pa.StringArray.from_buffers(texts, *buffers)
-    return {
-        name: _Texts(
-            every.slice(position * count, count),
-            int(lengths[position, 0]) if are_equal[position] else None,
-        )
-        for position, name in enumerate(joined)
-    }
+    made: dict[str, pa.Array] = {}
+    first = 0
+    for kind, group in itertools.groupby(fields, key=operator.attrgetter("kind")):
+        names = [field.name for field in group]
+        last = first + len(names) * count
+        column = every.slice(first, last - first)
+        if kind.length is not None:
+            are_usual = (np.diff(offsets[first : last + 1]) == kind.length).all()
+            column = _parsed(column, kind) if are_usual else None
+        if column is not None:
+            made |= _cut(column, names, count)
+        first = last
+    return made
 
 
-def _column(
-    field: Field, values: Sequence[Any], type_: "pa.DataType", texts: _Texts | None
-) -> "pa.Array":
+@functools.cache
+def _text_fields(model: type[RegistryRow]) -> Sequence[Field]:
+    """Return the fields that are sent as text, those of one type beside each other."""
+    fields = [field for field in fields_of(model) if field.kind.is_text]
+    return sorted(fields, key=lambda field: field.kind.arrow)
+
+
+def _number_columns(model: type[RegistryRow], rows: WireRows) -> "Mapping[str, pa.Array]":
+    """Return the columns of whole numbers; those with nulls are left out."""
+    import pyarrow as pa
+
+    count = len(rows.rows)
+    packed: dict[str, bytes] = {}
+    for field in fields_of(model):
+        if field.kind is NUMBER:
+            with contextlib.suppress(struct.error):  # null, or beyond 64 bits
+                # A sixth of the time that Arrow takes.
+                packed[field.name] = struct.pack(f"{count}q", *rows.column(field.name))
+    buffers = [None, pa.py_buffer(b"".join(packed.values()))]
+    return _cut(pa.Array.from_buffers(pa.int64(), count * len(packed), buffers), packed, count)
+
+
+def _cut(column: "pa.Array", names: Collection[str], count: int) -> "dict[str, pa.Array]":
+    """Return columns of ``count`` values each that lie in one, one after the other."""
+    return {name: column.slice(number * count, count) for number, name in enumerate(names)}
+
+
+@functools.lru_cache(maxsize=32)
+def _nulls(count: int, type_: "pa.DataType") -> "pa.Array":
+    """Return a column of nulls: mostly, all pages of a table have the same one."""
+    import pyarrow as pa
+
+    return pa.nulls(count, type_)
+
+
+def _column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Array":
     import pyarrow as pa
 
     kind = field.kind
@@ -134,39 +167,33 @@ def _column(
     if kind is OBJECT:
         return _object_column(field, values)
     if kind.length is not None:
-        return _date_column(field, values, type_, texts)
-    if texts is not None:
-        return texts.column
-    if kind is NUMBER:
-        with contextlib.suppress(struct.error):  # null, or beyond 64 bits
-            # A sixth of the time that Arrow takes.
-            packed = struct.pack(f"{len(values)}q", *values)
-            return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(packed)])
+        return _date_column(field, values)
     try:
         return pa.array(values, type_)
     except OverflowError:  # beyond 64 bits
         raise field.error() from None
 
 
-def _date_column(
-    field: Field, values: Sequence[Any], type_: "pa.DataType", texts: _Texts | None
-) -> "pa.Array":
-    """Make a column of dates, or of dates and times.
-
-    Arrow parses them if all are written in the API's usual form.
-    """
+def _date_column(field: Field, values: Sequence[Any]) -> "pa.Array":
+    """Make a column of dates, or of dates and times, some of which are missing or unusual."""
     import pyarrow as pa
 
-    length, column = field.kind.length, None
-    if texts is not None:
-        column = texts.column if texts.length == length else None
-    elif {*map(len, filter(None, values))} <= {length}:
+    kind, column = field.kind, None
+    if {*map(len, filter(None, values))} <= {kind.length}:
         with contextlib.suppress(pa.ArrowException):  # numbers
-            column = pa.array(values, pa.string())
-    if column is not None:
-        with contextlib.suppress(pa.ArrowException):  # no date
-            return column.cast(pa.timestamp("us") if field.kind is MOMENT else type_).view(type_)
-    return _read_column(field, values, type_)
+            column = _parsed(pa.array(values, pa.string()), kind)
+    return _read_column(field, values) if column is None else column
+
+
+def _parsed(texts: "pa.StringArray", kind: FieldType) -> "pa.Array | None":
+    """Return dates that are written in the API's usual form; None if one of them is no date."""
+    import pyarrow as pa
+
+    type_ = _arrow_type(kind)
+    try:
+        return texts.cast(pa.timestamp("us") if kind is MOMENT else type_).view(type_)
+    except pa.ArrowException:
+        return None
 
 
 def _object_column(field: Field, values: Sequence[msgspec.Raw]) -> "pa.Array":
@@ -201,17 +228,19 @@ def _objects(values: Sequence[msgspec.Raw]) -> "pa.Array | None":
     return column
 
 
-def _read_column(field: Field, values: Sequence[Any], type_: "pa.DataType") -> "pa.Array":
+def _read_column(field: Field, values: Sequence[Any]) -> "pa.Array":
     """Make a column of dates, or of dates and times, in any form that the API writes."""
     import pyarrow as pa
 
-    read: Callable[[Any], Any] = naive_utc if field.kind is MOMENT else field.kind.read or str
+    kind = field.kind
+    read: Callable[[Any], Any] = naive_utc if kind is MOMENT else kind.read or str
     try:
         parsed = [None if value is None else read(value) for value in values]
     except ValueError:
         raise field.error() from None
+    type_ = _arrow_type(kind)
     # Arrow converts times without a zone twenty times as fast; the cast then marks them as UTC.
-    return pa.array(parsed, pa.timestamp("us") if field.kind is MOMENT else type_).cast(type_)
+    return pa.array(parsed, pa.timestamp("us") if kind is MOMENT else type_).cast(type_)
 
 
 def _list_column(
@@ -221,7 +250,7 @@ def _list_column(
     import pyarrow as pa
 
     if not any(map(len, lists)):
-        return pa.nulls(len(lists), type_)
+        return _nulls(len(lists), type_)
     sent = list(map(bytes, lists))
     if {*sent} <= _NO_ELEMENTS:  # the usual case, checked quickly
         return pa.array([[] if text == b"[]" else None for text in sent], type_)

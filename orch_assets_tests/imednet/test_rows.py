@@ -198,6 +198,31 @@ def test_visits_have_days() -> None:
     assert columns.column("end_date").to_pylist() == [None]
 
 
+@pytest.mark.parametrize("modified", ["2025-06-06 00:00:09", "2025-06-06", "", None])
+@pytest.mark.parametrize("form_id", [7, -(2**63), None])
+def test_columns_of_one_type_keep_their_own_values(
+    modified: str | None, form_id: int | None
+) -> None:
+    """They are made together, unless one has nulls or a date in an unusual form."""
+    rows = [
+        {
+            "recordId": number,
+            "intervalId": 2**63 - number,
+            "formId": form_id if number == 2 else 100 + number,
+            "recordOid": "é" * number,
+            "recordStatus": "" if form_id else None,
+            "dateCreated": f"2025-06-05 21:12:0{number}",
+            "dateModified": modified if number == 2 else f"2024-02-29 01:02:0{number}",
+        }
+        for number in (1, 2, 3)
+    ]
+    columns = batch_of(Record, rows)
+    columns.validate(full=True)
+    objects = [read_row(Record, row) for row in rows]
+    for name in set(columns.schema.names) - {"extra", "keywords"}:
+        assert columns.column(name).to_pylist() == [getattr(each, name) for each in objects]
+
+
 def page(rows: str) -> bytes:
     head = '{"metadata":{"status":"OK"},"pagination":{"currentPage":0,"totalElements":1},"data":'
     return f"{head}{rows}}}".encode()
