@@ -274,6 +274,9 @@ _LOADED = (
 
 def load_modules() -> None:
     """Load what a run needs, so that its memory and CPU don't include it."""
+    from orch_assets.defs.runs.arrow_memory import use_the_system_allocator
+
+    use_the_system_allocator()  # as a run does, before it loads pyarrow
     for module in _LOADED:
         importlib.import_module(module)
 
