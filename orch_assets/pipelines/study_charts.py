@@ -30,4 +30,5 @@ def study_charts(
     except ImportError as error:
         raise Skip(str(error)) from None
     picture = png(figure)
+    figure.clear()  # its parts refer to each other: Python would keep many figures for a while
     return Document(picture, "image/png", show=True, thumbnail=small_png(picture))
