@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from orch_assets import LocalPipelineStore
+from orch_assets.stores.formats import parquet
 
 COMMON = '''
 import sys
@@ -97,16 +98,23 @@ def test_memory_grows_by_less_than_two_row_groups(tmp_path: Path, what: str, for
     assert growth(what, tmp_path, format_) < 130
 
 
-@pytest.mark.parametrize(("rows", "times"), [(1_000, 0), (3_000_000, 1)])
-def test_memory_is_returned_to_the_system_only_after_a_large_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, times: int
+def test_memory_is_returned_after_a_large_table_and_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After each small table, returning it took a third as long as encoding the table."""
-    returned: list[int] = []
-    pool = SimpleNamespace(release_unused=lambda: returned.append(1))
+    returned: list[float] = []
+    clock = [1000.0]
+    pool = SimpleNamespace(release_unused=lambda: returned.append(clock[0]))
     monkeypatch.setattr(pa, "default_memory_pool", lambda: pool)
-    LocalPipelineStore(tmp_path).publish(pa.table({"n": pa.array(range(rows))}), "numbers")
-    assert len(returned) == times
+    monkeypatch.setattr(parquet.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(parquet, "_released", parquet._Released())
+    store = LocalPipelineStore(tmp_path)
+    small, large = (pa.table({"n": pa.array(range(rows))}) for rows in (1_000, 3_000_000))
+    for clock[0] in (1000.0, 1000.5, 1000.9, 1001.0, 1001.9):
+        store.publish(small, "numbers")
+    assert returned == [1000.0, 1001.0]
+    store.publish(large, "numbers")
+    assert returned == [1000.0, 1001.0, 1001.9]
 
 
 def test_a_stream_takes_less_than_three_row_groups_in_and_two_out(tmp_path: Path) -> None:

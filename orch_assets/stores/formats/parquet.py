@@ -3,6 +3,7 @@
 import functools
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
@@ -40,8 +41,27 @@ _STREAM_ROWS = 1 << 13
 _STREAM_BUFFER = 1 << 20
 # pyarrow writes each page and its header by itself, and would call Python for each.
 _WRITE_BUFFER = 1 << 18
-# Memory of smaller row groups is kept for the next: returning it took a third as long as encoding.
-_RELEASED_BYTES = 16 << 20
+# Memory of smaller row groups is returned once a second: it takes a third as long as encoding one.
+_RELEASED_BYTES, _RELEASE_SECONDS = 16 << 20, 1.0
+
+
+class _Released:
+    """Returns free memory to the system, lest many small tables hold more and more of it."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def after(self, written: int) -> None:
+        """Return it if many bytes were written, or if it is time to."""
+        import pyarrow as pa
+
+        now = time.monotonic()
+        if written >= _RELEASED_BYTES or now >= self._due:
+            self._due = now + _RELEASE_SECONDS
+            pa.default_memory_pool().release_unused()
+
+
+_released = _Released()
 
 
 class ParquetFormat:
@@ -84,10 +104,9 @@ class ParquetFormat:
                     writer.write_table(group, row_group_size=group.num_rows)
                 except (pa.ArrowException, ValueError, TypeError):
                     _refuse(group)
-                was_large = group.nbytes >= _RELEASED_BYTES
+                written = group.nbytes
                 del group  # before the next one is gathered
-                if was_large:
-                    pa.default_memory_pool().release_unused()
+                _released.after(written)
 
     def read(
         self,
