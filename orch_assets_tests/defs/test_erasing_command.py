@@ -210,7 +210,10 @@ def test_nothing_of_the_study_is_left_and_the_certificate_says_what_went(ready, 
     assert main(["verify", str(ready.folder / "artifacts")]) == 0
     assert open_store.exists(f"form_tables/{OTHER}", kind=ArtifactKind.SET)
     assert main(["erase", "--study", STUDY, "--dry-run"]) == 2
-    assert "hold nothing of a study ONC-30" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(
+        "The stores hold nothing of a study ONC-30. It was erased; its certificate is the artifact "
+        "erasures/ONC-30.\n"
+    )
     assert main(["erase", "--study", OTHER.lower(), "--dry-run"]) == 2
     assert f"Did you mean {OTHER}?" in capsys.readouterr().err
     foreign = ready.folder / f"artifacts/notes/{STUDY}/monitoring.txt"

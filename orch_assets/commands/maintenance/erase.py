@@ -106,11 +106,16 @@ def _stores(resources: Any) -> "dict[str, PipelineStore]":
 
 
 def _hint(study_key: str, resources: Any) -> str:
-    """Return a question that suggests a similar study of the stores; "" without one."""
+    """Return that the study was erased, or a question that suggests a similar key; else ""."""
     from orch_assets.orchestration.defining.similar_names import closest_key, did_you_mean
+    from orch_assets.stores.object_keys import CERTIFICATES
 
     names = [name for store in _stores(resources).values() for name in store.list_artifacts()]
-    keys = {name.rpartition("/")[2] for name in names if "/" in name}
+    certificate = f"{CERTIFICATES}/{study_key}"
+    if certificate in names:
+        return f" It was erased; its certificate is the artifact {certificate}."
+    parts = [name.split("/") for name in names if not name.startswith(f"{CERTIFICATES}/")]
+    keys = {each[-1] for each in parts if len(each) > 1}
     return did_you_mean(closest_key(study_key, sorted(keys)))
 
 
