@@ -47,7 +47,7 @@ def _padded(row: Sequence[Any]) -> list[Any]:
 
 def _rows(tables: Sequence[tuple[str, PlainTable]]) -> list[tuple[str | int, ...]]:
     first = tables[0][1].table
-    rows: list[tuple[str | int, ...]] = [
+    rows: list[tuple[Any, ...]] = [
         (f"Study {first.study_key}",),
         (f"Written by orch-assets {VERSION}. Empty cells and changes: see export_notes.csv.",),
         (),
@@ -56,19 +56,25 @@ def _rows(tables: Sequence[tuple[str, PlainTable]]) -> list[tuple[str | int, ...
     for name, plain in tables:
         table = plain.table
         counts = table.num_rows, len(plain.schema)
-        label = sheet_text(table.label)
-        rows.append((name, table.name, label, *counts, table.version, table.published_at))
+        about = table.name, table.label, *counts, table.version, table.published_at
+        rows.append((name, *about))
     rows += [(), _COLUMN_HEADERS]
     for name, plain in tables:
         for field in plain.table.schema:
-            label = sheet_text(column_label(plain, field.name))
-            rows.append((name, sheet_text(field.name), label, sheet_text(str(field.type))))
-    return rows
+            rows.append((name, field.name, column_label(plain, field.name), str(field.type)))
+    return [tuple(_held(cell) for cell in row) for row in rows]
+
+
+def _held(cell: str | int) -> str | int:
+    return sheet_text(cell) if isinstance(cell, str) else cell
 
 
 def note_labels(tables: Sequence[tuple[str, PlainTable]], notes: Notes) -> None:
-    """Note the labels of forms and columns that a cell can't hold."""
+    """Note what the sheet can't hold as it is: names and labels of forms, and labels of columns."""
     for _, plain in tables:
+        names = plain.table.name, plain.table.study_key
+        if [*map(sheet_text, names)] != [*names]:
+            notes.add_table(plain.table, NoteKind.NAME)
         if sheet_text(plain.table.label) != plain.table.label:
             notes.add_table(plain.table, NoteKind.LABEL)
         for name in plain.schema.names:

@@ -232,16 +232,19 @@ def test_names_and_labels_that_a_cell_lacks_are_noted(tmp_path):
         pa.field("y", pa.int64(), metadata={"label": "\x01 _x0041_ \r\n é😀 =1+1"}),
     ]
     schema = pa.schema(fields, {"form_name": "Adverse\uffffevents"})
-    file = format_named("xlsx").prepare([exported_table(schema.empty_table())], {})
+    shared, held = fields[1].name, "_x0041\ufffdx0042_"
+    table = replace(exported_table(schema.empty_table()), name=shared, study_key=shared)
+    file = format_named("xlsx").prepare([table], {})
     with Notes(tmp_path) as notes:
         file.write(tmp_path / "x.xlsx", notes)
         file.verify(tmp_path / "x.xlsx")
         noted = [(note["column"], note["kind"]) for note in notes.table().to_pylist()]
-    shared = fields[1].name
-    assert noted == [(None, "label"), (shared, "label"), (fields[0].name, "name"), (shared, "name")]
+    of_table = [(None, "name"), (None, "label")]
+    assert noted == [*of_table, (shared, "label"), (fields[0].name, "name"), (shared, "name")]
     with CalamineWorkbook.from_path(tmp_path / "x.xlsx") as book:
-        assert book.get_sheet_by_name("AE").to_python() == [["\ufffdX", "_x0041\ufffdx0042_", "y"]]
+        assert book.get_sheet_by_name(shared).to_python() == [["\ufffdX", held, "y"]]
         rows = book.get_sheet_by_name("Contents").to_python()
+    assert (rows[0][0], rows[4][1]) == (f"Study {held}", held)
     assert rows[4][2] == "Adverse\ufffdevents"
     assert [row[2] for row in rows[7:]] == ["plain", "a" * 32_767, "\x01 _x0041_ \r\n é😀 =1+1"]
 
