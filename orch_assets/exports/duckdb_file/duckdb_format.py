@@ -42,6 +42,8 @@ _BATCH_ROWS: Final = 32_768
 _RESERVED: Final = frozenset(
     {"main", "information_schema", "pg_catalog", "temp", "system", "account"}
 )
+# Columns of small tables, of 4 KB each, stay in memory until then.
+_COLUMNS_IN_MEMORY: Final = 4_000
 _LIMITS: Final = {
     "memory_limit": "128MB",
     "threads": "1",
@@ -124,9 +126,14 @@ class DuckdbFile:
         with self._connected(path) as connection:
             for name in dict.fromkeys(table.schema_name for table in self.tables):
                 connection.execute(f"CREATE SCHEMA {quoted(name)}")
+            in_memory = 0
             for table in self.tables:
                 _note_names(table, notes)
                 _write_table(connection, table, notes)
+                in_memory += len(table.columns)
+                if in_memory > _COLUMNS_IN_MEMORY:
+                    connection.execute("CHECKPOINT")
+                    in_memory = 0
             for view in form_views(self.tables):
                 view.note(notes)
                 for statement in view.statements():
@@ -178,10 +185,11 @@ class DuckdbFile:
                 connection.execute("SET TimeZone = 'UTC'")
                 yield connection
         except duckdb.Error as error:
+            no_memory = isinstance(error, duckdb.OutOfMemoryException)
+            advice = "E" if no_memory else "Check the disk; if it has space, e"
             raise ExportError(
                 f"DuckDB can't {'read' if read_only else 'write'} the file of the account "
-                f"({type(error).__name__}). Check the disk; if it has space, export fewer forms "
-                "with --form."
+                f"({type(error).__name__}). {advice}xport fewer forms with --form."
             ) from None
 
 

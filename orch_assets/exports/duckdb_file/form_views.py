@@ -1,10 +1,11 @@
 """Views over the tables of one form in all studies."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orch_assets.exports.duckdb_file.sql_names import quoted, text_literal, unique_names
+from orch_assets.exports.duckdb_file.sql_names import held_text, quoted, text_literal, unique_names
 from orch_assets.exports.export_notes import NoteKind, Notes
 from orch_assets.exports.plain_cells import PlainTable
 from orch_assets.lazy import cached_property
@@ -46,15 +47,19 @@ class StudyTable:
 
 @dataclass(frozen=True)
 class _ViewColumn:
-    """A column of a view: its name, and what tables have as this column."""
+    """A column of a view: its name, what tables have as this column, and what fills it in others.
+
+    The study's key, a text, stands in for a missing column of this name; null for any other.
+    """
 
     name: str
     found: list[tuple[StudyTable, "pa.Field"]]
+    missing: list["pa.DataType"]
 
     @cached_property
     def is_mixed(self) -> bool:
         """Whether its types differ between studies. It is text then."""
-        return len({field.type for _, field in self.found}) > 1
+        return len({*self.missing, *(field.type for _, field in self.found)}) > 1
 
     @property
     def field(self) -> "pa.Field":
@@ -126,13 +131,30 @@ class FormView:
             yield f"COMMENT ON COLUMN {column} IS {text_literal(label)}"
 
     @cached_property
+    def rows(self) -> list[tuple[str, int]] | None:
+        """The number of rows by study, in order; None if the tables themselves say whose they are.
+
+        A study without rows is left out.
+        """
+        if STUDY_KEY in self._columns:
+            return None
+        counts: Counter[str] = Counter()
+        for each in self.tables:
+            counts[held_text(each.plain.table.study_key)] += each.plain.table.num_rows
+        return sorted((+counts).items())
+
+    @cached_property
     def _columns(self) -> dict[str, _ViewColumn]:
         """The columns by their names without case."""
+        import pyarrow as pa
+
         columns: dict[str, _ViewColumn] = {}
         for table in self.tables:
             for name, field in zip(table.columns, table.plain.schema, strict=True):
-                column = columns.setdefault(name.casefold(), _ViewColumn(name, []))
+                column = columns.setdefault(name.casefold(), _ViewColumn(name, [], []))
                 column.found.append((table, field))
+        if STUDY_KEY in columns and len(columns[STUDY_KEY].found) < len(self.tables):
+            columns[STUDY_KEY].missing.append(pa.string())
         return columns
 
     def _select(self, table: StudyTable) -> str:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -82,6 +83,32 @@ def test_a_table_of_a_set_without_the_studys_key_has_it_in_the_view(tmp_path):
     with connection:
         rows = connection.sql("SELECT study_key, AETERM FROM AE ORDER BY 1").fetchall()
     assert rows == [("A", "Fever"), ("ONC-301", "Headache")]
+
+
+@pytest.mark.parametrize("key", [7, True, date(2013, 1, 31)])
+def test_a_studys_key_that_is_no_text_is_text_in_the_view(tmp_path, key):
+    """Another study has none, and gets its key there."""
+    without = of_study("A", pa.table({"AETERM": ["Fever"]}))
+    with_key = of_study("B", pa.table({"study_key": [key], "AETERM": ["Cough"]}))
+    connection, noted = account(tmp_path, without, with_key)
+    with connection:
+        rows = connection.sql("SELECT AETERM, study_key FROM AE ORDER BY 1").fetchall()
+    assert rows == [("Cough", str(key).lower()), ("Fever", "A")]
+    assert noted == [("B", "study_key", "type")]
+
+
+def test_many_small_tables_need_little_memory(tmp_path, monkeypatch):
+    """DuckDB keeps those with few rows in memory until a checkpoint."""
+    limits = {**duckdb_format._LIMITS, "memory_limit": "12MB"}
+    monkeypatch.setattr(duckdb_format, "_LIMITS", limits)
+    rows = pa.table([["x", "y"]] * 200, names=[f"V{number}" for number in range(200)])
+    tables = [of_study("A", rows, f"F{number}") for number in range(20)]
+    with pytest.raises(ExportError, match=r"OutOfMemoryException\)\. Export fewer forms"):
+        account(tmp_path, *tables)
+    monkeypatch.setattr(duckdb_format, "_COLUMNS_IN_MEMORY", 500)
+    (tmp_path / "b").mkdir()
+    connection, _ = account(tmp_path / "b", *tables)
+    connection.close()
 
 
 def test_a_label_with_a_nul_is_noted(tmp_path):
@@ -290,10 +317,27 @@ def test_a_view_with_other_rows_or_types_is_found(tmp_path, select):
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
-def changed_account(folder, *statements):
+def test_a_view_that_confuses_studies_is_found(tmp_path):
+    """They have other numbers of rows."""
+    rows = pa.table({"n": [1]})
+    tables = of_study("A", rows), of_study("B", pa.concat_tables([rows, rows]))
+    file = changed_account(
+        tmp_path,
+        "CREATE OR REPLACE VIEW AE AS SELECT 'B' AS study_key, n FROM A.AE "
+        "UNION ALL SELECT 'A', n FROM B.AE",
+        "COMMENT ON VIEW AE IS 'AE'",
+        "COMMENT ON COLUMN AE.n IS 'n'",
+        tables=tables,
+    )
+    with pytest.raises(ExportMismatchError):
+        file.verify(tmp_path / "account.duckdb")
+
+
+def changed_account(folder, *statements, tables=()):
     """Export two studies, execute statements on the file, and return what can verify it."""
     path = folder / "account.duckdb"
-    file = format_named("duckdb").prepare([of_study("A", AE), of_study("B", AE)], {})
+    tables = tables or (of_study("A", AE), of_study("B", AE))
+    file = format_named("duckdb").prepare(tables, {})
     with Notes(folder) as notes:
         file.write(path, notes)
     file.verify(path)
