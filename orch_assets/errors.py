@@ -553,13 +553,21 @@ class ExportRefusedError(ExportError):
         counts: Number of notes by kind.
     """
 
-    def __init__(self, study_key: str | None, format_name: str, counts: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        study_key: str | None,
+        format_name: str,
+        counts: Mapping[str, int],
+        *,
+        restricted: bool = False,
+    ) -> None:
         self.study_key, self.counts = study_key, dict(counts)
         kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(self.counts.items()))
         of_study = "" if study_key is None else f" of study {named(study_key, shown=study_key)}"
+        what = "export of withheld variables" if restricted else "export"
         super().__init__(
-            f"The export{of_study} as {format_name} would change or lose something ({kinds}), and "
-            "it is strict. Nothing was published. Without `--strict`, export_notes lists each "
+            f"The {what}{of_study} as {format_name} would change or lose something ({kinds}), and "
+            "it is strict. Nothing of it was published. Without `strict`, export_notes lists each "
             "place."
         )
 

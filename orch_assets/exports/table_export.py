@@ -114,6 +114,7 @@ class WrittenExport:
             "verified_by": self.verified_by,
             "names": {table: dict(names) for table, names in self.names.items()},
             "notes": dict(self.notes),
+            "table_files": self.tables,
         }
 
 
@@ -143,7 +144,10 @@ class _Writing:
                 file.write(files / name, notes)
             counts = {str(kind): number for kind, number in sorted(notes.counts.items())}
             if self.request.strict and counts:
-                raise ExportRefusedError(self.request.study_key, self.format.name, counts)
+                request = self.request
+                raise ExportRefusedError(
+                    request.study_key, self.format.name, counts, restricted=request.restricted
+                )
             write_notes(files / NOTES, notes)
         for name, (file, _) in prepared.items():
             file.verify(files / name)

@@ -6,6 +6,7 @@ written again after each run of a single study.
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -14,6 +15,7 @@ from orch_assets.defs.exports.current_forms import FORM_TABLES, skipped_studies,
 from orch_assets.defs.exports.export_pipelines import OF_ACCOUNT, export_asset_name
 from orch_assets.defs.exports.stored_exports import export_metadata, publish_export
 from orch_assets.defs.io.artifact_names import artifact_name
+from orch_assets.defs.io.asset_names import with_known_names_only
 from orch_assets.defs.io.event_metadata import REFRESH, ROW_COUNT, SETTINGS, URI
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.run_coordinator import launched_by
@@ -21,6 +23,7 @@ from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.exports.stored_forms import stored_forms
 from orch_assets.exports.table_export import TableExport
+from orch_assets.orchestration.reporting.known_names import names_known_to
 from orch_assets.refreshing import CARRIED_FORWARD
 from orch_assets.stores import derived_from, published_by
 from orch_assets.version import source_digest
@@ -62,9 +65,13 @@ def build_account_export() -> dg.AssetsDefinition:
         run |= launched_by(context.instance, context.run)
         run |= {_WRITTEN_BY: source_digest() or "", SETTINGS: json.dumps({"strict": strict})}
         # The restricted one first, for readers of the open one.
-        _, withheld = _published(restricted, asked, run, strict=strict, restricted=True)
-        opened = resources.io_manager.pipeline_store()
-        missing, metadata = _published(opened, asked, run, strict=strict)
+        known = replace(names_known_to(build_account_export), others=frozenset(asked))
+        with with_known_names_only(known):
+            _, withheld = _published(restricted, asked, run, strict=strict, restricted=True)
+            opened = resources.io_manager.pipeline_store()
+            missing, metadata = _published(opened, asked, run, strict=strict)
+        if REFRESH not in withheld:
+            metadata.pop(REFRESH, None)
         if missing:
             context.log.warning("%d of %d studies have no form tables.", len(missing), len(asked))
         return dg.MaterializeResult(
@@ -103,7 +110,7 @@ def _published(
     inputs = {each.uri: each.version for each in sets.values()}
     previous = store.previous_files(name)
     if previous is not None and previous.inputs == inputs and _is_right(previous, facts, strict):
-        about = {**export_metadata(previous.state, int(bool(sets))), REFRESH: CARRIED_FORWARD}
+        about = {**export_metadata(previous.state), REFRESH: CARRIED_FORWARD}
         size, rows = previous.bytes, previous.num_rows
         return missing, {**_metadata(previous.uri, size, previous.version, rows), **about}
     tables = [table for key, each in sets.items() for table in stored_forms(key, each)]

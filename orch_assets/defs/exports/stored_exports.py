@@ -44,15 +44,14 @@ def publish_export(
             state=written.state,
             rows=written.rows,
         )
-    return published, export_metadata(written.state, written.tables)
+    return published, export_metadata(written.state)
 
 
-def export_metadata(state: Mapping[str, Any], files: int) -> dict[str, Any]:
-    """Return what an event says about an export.
+def export_metadata(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event says about an export: metadata by key.
 
     Args:
         state: What its manifest says; see `WrittenExport.state`.
-        files: Number of the files that hold tables.
     """
     notes = state["notes"]
     records = [
@@ -61,7 +60,7 @@ def export_metadata(state: Mapping[str, Any], files: int) -> dict[str, Any]:
     ]
     about: dict[str, Any] = {
         "export_format": f"{TITLES[state['format']]} ({state['format']})",
-        "export_files": files,
+        "export_files": state["table_files"],
         "verified_by": state["verified_by"],
         "export_notes": sum(notes.values()),
     }

@@ -26,6 +26,8 @@ def location(tmp_path):
     def form_tables(study_key, sdk, study_logger):
         if rows[study_key] is None:
             raise Skip("not yet begun")
+        if isinstance(rows[study_key], dict):
+            return {name: pa.table({"n": cells}) for name, cells in rows[study_key].items()}
         return SplitTable(
             {"AE": pa.table({"n": rows[study_key]})}, {"AE": pa.table({"arm": [study_key]})}
         )
@@ -128,6 +130,27 @@ def test_a_strict_file_has_no_notes_or_is_not_published(location, tmp_path):
         assert (loose["settings"], loose["export_notes"]) == ({"strict": False}, 2)
         with pytest.raises(ExportRefusedError):
             materialize(defs, real, strict=True)
+
+
+def test_a_refusal_shows_no_name_that_may_be_data(location):
+    defs, rows = location
+    rows[FIRST] = {"subj-007": [1], "SUBJ-007": [2]}
+    with instance(FIRST) as real:
+        execute(defs, real, FIRST)
+        job = defs.resolve_job_def("account")
+        run = job.execute_in_process(instance=real, raise_on_error=False)
+        said = str([entry.to_json() for entry in real.all_logs(run.run_id)])
+    assert f"of study {FIRST} can" in said
+    assert "subj-007" not in said.casefold()
+
+
+def test_a_file_without_tables_says_so_each_time(location):
+    defs, rows = location
+    rows[FIRST] = {}
+    with instance(FIRST) as real:
+        execute(defs, real, FIRST)
+        found = [materialize(defs, real)[0]["export_files"] for _ in range(2)]
+    assert found == [0, 0]
 
 
 def test_nothing_else_can_be_configured(location):
