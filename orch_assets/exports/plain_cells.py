@@ -13,6 +13,7 @@ from orch_assets.exports.cell_texts import decimal_texts, json_texts, packed_tex
 from orch_assets.exports.export_notes import NoteKind, Notes
 from orch_assets.exports.exported_table import ExportedTable
 from orch_assets.exports.plain_types import HeldByFormat, is_binary
+from orch_assets.exports.two_at_once import one_ahead
 from orch_assets.lazy import cached_property
 from orch_assets.marked_names import named
 
@@ -61,7 +62,7 @@ class PlainTable:
         import pyarrow as pa
 
         first_row = 1
-        for batch in self.table.batches(rows):
+        for batch in one_ahead(self.table.batches(rows)):
             columns = []
             for field, cells in zip(batch.schema, batch.columns, strict=True):
                 plain, changes = plain_cells(cells, self.held)

@@ -13,7 +13,7 @@ from orch_assets.extras import needing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_ROWS: Final = 32_768
+_BATCH_ROWS: Final = 16_384
 
 
 def duckdb_release() -> str:
