@@ -105,7 +105,7 @@ def record_change_tables(
     is_reblinded = earlier.state.get("blinding") != current["blinding"]
     reblinding = Reblinding(comparison) if is_reblinded else None
     current["record_revisions"] = position_of(revisions)
-    changes = RowChanges(APPENDED, reason, new=rows.count, unchanged=kept.count)
+    changes = RowChanges(APPENDED, reason, new=rows.opened.count, unchanged=kept.open_rows)
     return _grown(earlier, kept, rows, current, changes, reblinding)
 
 
@@ -126,9 +126,9 @@ class _Earlier:
         return "sequence" in self.state and self.withheld is None
 
     @property
-    def count(self) -> int:
-        """The number of rows of both parts."""
-        return (self.table.num_rows if self.table else 0) + self.withheld_rows
+    def open_rows(self) -> int:
+        """The number of rows of the open part."""
+        return self.table.num_rows if self.table else 0
 
     @property
     def withheld_rows(self) -> int:
@@ -141,7 +141,7 @@ class _Earlier:
 
 
 def _unchanged(earlier: _Earlier) -> tuple[BatchStream, BatchStream]:
-    changes = RowChanges(APPENDED, NOTHING_PUBLISHED, unchanged=earlier.count)
+    changes = RowChanges(APPENDED, NOTHING_PUBLISHED, unchanged=earlier.open_rows)
     opened, withheld = (
         appended(
             schema_of(RECORD_CHANGES),
@@ -184,11 +184,6 @@ class _NewRows:
                 reason = self._reason(record, attribution, withheld=change.withheld)
                 part = self.withheld if change.withheld else self.opened
                 part.add({**common, **change.columns(), "reason_for_change": reason})
-
-    @property
-    def count(self) -> int:
-        """Their number."""
-        return self.opened.count + self.withheld.count
 
     def add_unknown(self, part: NewRows, current: PublishedVersion) -> None:
         """Add a row to a part that says that changes up to a version are unknown."""

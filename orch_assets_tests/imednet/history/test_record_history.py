@@ -165,6 +165,23 @@ def test_a_withheld_value_is_in_the_restricted_table_alone(study):
     assert (row["attribute"], row["reason_for_change"]) == ("date_modified", None)
 
 
+def test_the_counts_are_those_of_the_open_table(study):
+    """A reader compares them with its number of rows."""
+    started(study)
+    counts = []
+    for value in ("planted-1", "planted-2"):
+        changed(study, "RAND", KITNO=value)
+        study.read()
+        changes = study.changes().table.refresh.changes
+        study.compare()
+        counts.append((changes.new, changes.unchanged))
+    study.read()
+    unchanged = study.changes().table.refresh.changes
+    assert counts == [(1, 0), (1, 1)]
+    assert (unchanged.new, unchanged.unchanged) == (0, 2) == (0, len(study.rows()))
+    assert len(study.rows(withheld=True)) == 2
+
+
 def test_nothing_is_stored_if_nothing_was_published(study):
     started(study)
     changed(study, PULSE="80")
