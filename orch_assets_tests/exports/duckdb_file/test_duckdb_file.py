@@ -111,6 +111,13 @@ def test_many_small_tables_need_little_memory(tmp_path, monkeypatch):
     connection.close()
 
 
+def test_an_older_duckdb_can_open_the_file(tmp_path):
+    """By the version of its storage; DuckDB 1.4 has 67, and 2.0 another one by default."""
+    account(tmp_path, of_study("A", AE))[0].close()
+    header = (tmp_path / "account.duckdb").read_bytes()[:20]
+    assert (header[8:12], int.from_bytes(header[12:20], "little")) == (b"DUCK", 67)
+
+
 def test_a_label_with_a_nul_is_noted(tmp_path):
     field = pa.field("AETERM", pa.string(), metadata={"label": "Term\0x"})
     rows = pa.table([["x"]], schema=pa.schema([field], {"form_name": "Adverse\0events"}))
