@@ -1,8 +1,8 @@
 """All pipelines of a thousand studies in one run: its memory, and whether every state is right.
 
-``STUDIES=200`` measures fewer. A thousand take about half an hour. The command ``orch-assets run``
-has a process of its own, and so has the simulator. One of its studies is forbidden: it must fail,
-and the others succeed.
+``STUDIES=200`` measures fewer. A thousand take about twelve minutes. The command
+``orch-assets run`` has a process of its own, and so has the simulator. One of its studies is
+forbidden: it must fail, and the others succeed.
 """
 
 import os
