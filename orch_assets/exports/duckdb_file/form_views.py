@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.exports.duckdb_file.sql_names import held_text, quoted, text_literal, unique_names
 from orch_assets.exports.export_notes import NoteKind, Notes
@@ -130,18 +130,20 @@ class FormView:
             column = f"{self.sql_name}.{quoted(name)}"
             yield f"COMMENT ON COLUMN {column} IS {text_literal(label)}"
 
-    @cached_property
-    def rows(self) -> list[tuple[str, int]] | None:
-        """The number of rows by study, in order; None if the tables themselves say whose they are.
+    @property
+    def count_query(self) -> str:
+        """A query that counts its rows: of each study, unless the tables have keys of their own."""
+        by_study = "" if STUDY_KEY in self._columns else f"{STUDY_KEY}, "
+        return f"SELECT {by_study}count(*) FROM {self.sql_name} GROUP BY ALL"  # noqa: S608 - quoted
 
-        A study without rows is left out.
-        """
-        if STUDY_KEY in self._columns:
-            return None
+    @property
+    def counts(self) -> list[tuple[Any, ...]]:
+        """The rows that ``count_query`` should return, sorted."""
         counts: Counter[str] = Counter()
         for each in self.tables:
             counts[held_text(each.plain.table.study_key)] += each.plain.table.num_rows
-        return sorted((+counts).items())
+        # A study without rows is in no group.
+        return [(counts.total(),)] if STUDY_KEY in self._columns else sorted((+counts).items())
 
     @cached_property
     def _columns(self) -> dict[str, _ViewColumn]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ExportMismatchError
-from orch_assets.exports.duckdb_file.form_views import STUDY_KEY, FormView, StudyTable
+from orch_assets.exports.duckdb_file.form_views import FormView, StudyTable
 from orch_assets.exports.duckdb_file.sql_names import held_text
 from orch_assets.exports.plain_files.duckdb_reading import query_batches
 from orch_assets.exports.side_by_side import require_same_rows
@@ -89,13 +89,11 @@ def require_view(connection: Any, view: FormView, types: Sequence["pa.DataType"]
     try:
         none = f"SELECT * FROM {view.sql_name} LIMIT 0"  # noqa: S608 - quoted
         columns = connection.sql(none).to_arrow_table().schema
-        by_study = "" if view.rows is None else f"{STUDY_KEY}, "
-        count = f"SELECT {by_study}count(*) FROM {view.sql_name} GROUP BY ALL"  # noqa: S608 - quoted
-        found = columns.names, columns.types, sorted(connection.execute(count).fetchall())
+        counts = sorted(connection.execute(view.count_query).fetchall())
+        found = columns.names, columns.types, counts
     except duckdb.Error:
         pass  # the error's text may hold a value
-    rows = sum(each.plain.table.num_rows for each in view.tables)
-    if found != (view.schema.names, [*types], [(rows,)] if view.rows is None else view.rows):
+    if found != (view.schema.names, [*types], view.counts):
         raise ExportMismatchError(view.tables[0].plain.table.study_key, view.name)
 
 
