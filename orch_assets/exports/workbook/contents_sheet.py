@@ -55,9 +55,8 @@ def _rows(tables: Sequence[tuple[str, PlainTable]]) -> list[tuple[str | int, ...
     ]
     for name, plain in tables:
         table = plain.table
-        counts = table.num_rows, len(plain.schema)
-        about = table.name, table.label, *counts, table.version, table.published_at
-        rows.append((name, *about))
+        size = table.num_rows, len(plain.schema)
+        rows.append((name, table.name, table.label, *size, table.version, table.published_at))
     rows += [(), _COLUMN_HEADERS]
     for name, plain in tables:
         for field in plain.table.schema:
