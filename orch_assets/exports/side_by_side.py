@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from orch_assets.errors import ExportMismatchError
 from orch_assets.exports.comparing import require_equal
 from orch_assets.exports.exported_table import ExportedTable
+from orch_assets.exports.two_at_once import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,16 +20,17 @@ def require_same_rows(
     Args:
         table: The table.
         expected: The rows that should be there.
-        found: The rows that were read, in the types that they should have.
+        found: The rows that were read, in the types that they should have. Both are closed.
 
     Raises:
         ExportMismatchError: They differ.
     """
     first_row = 1
-    for should, was in _in_step(table, expected, found):
-        for field, left, right in zip(should.schema, should.columns, was.columns, strict=True):
-            require_equal(table, field.name, first_row, _comparable(left), _comparable(right))
-        first_row += should.num_rows
+    with closing(expected, found):
+        for should, was in _in_step(table, expected, found):
+            for field, left, right in zip(should.schema, should.columns, was.columns, strict=True):
+                require_equal(table, field.name, first_row, _comparable(left), _comparable(right))
+            first_row += should.num_rows
 
 
 def _in_step(

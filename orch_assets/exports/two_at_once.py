@@ -1,10 +1,15 @@
 """Makes one batch while another one is read or written, in a thread.
 
 Libraries that let go of the interpreter then use the machine's second core.
+
+A stream that isn't read to its end must be closed, since it waits for its thread then. The garbage
+collector would close it in any thread, even in one that is just being started; there, CPython 3.11
+waits forever, and so does each thread that is started later. A ``for`` statement closes the stream
+that only it has; :func:`closing` is for all others.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -19,6 +24,16 @@ def one_ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := following.result()) is not nothing:
             following = thread.submit(next, items, nothing)
             yield item
+
+
+@contextlib.contextmanager
+def closing(*streams: Iterator[Any]) -> Iterator[None]:
+    """Close streams at the end of the block, also after an error whose traceback holds them."""
+    with contextlib.ExitStack() as stack:
+        for stream in streams:
+            if isinstance(stream, Generator):
+                stack.callback(stream.close)
+        yield
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from orch_assets.exports.plain_cells import PlainTable
 from orch_assets.exports.plain_files.duckdb_reading import duckdb_release, query_batches
 from orch_assets.exports.plain_types import HeldByFormat
 from orch_assets.exports.side_by_side import require_same_rows
+from orch_assets.exports.two_at_once import closing
 from orch_assets.extras import needing
 from orch_assets.marked_names import named
 
@@ -269,7 +270,8 @@ def _insert(
     connection.register("orch_assets_rows", pa.RecordBatchReader.from_batches(schema, rows()))
     try:
         create = f"CREATE TABLE {sql_name} AS SELECT * FROM orch_assets_rows"  # noqa: S608 - quoted
-        connection.execute(create)
+        with closing(batches):
+            connection.execute(create)
     except duckdb.Error:
         if not errors:
             raise
