@@ -126,6 +126,19 @@ def test_closing_the_withheld_part_ends_the_open_one(read_before: int) -> None:
     left.result(10)
 
 
+def test_closing_the_open_part_waits_for_no_reader_of_the_withheld_one() -> None:
+    """As many batches wait as may, and their reader neither reads on nor leaves."""
+    split = SplitStream(stream([[1, 2]] * 60), by_parity)
+    began = beside(lambda: next(split.withheld))
+    for _ in range(split_streams._MAX_WAITING):
+        next(split.table)
+    began.result(10)
+    next(split.table)
+    beside(split.table.close).result(10)
+    with pytest.raises(ImednetError, match="withheld one is incomplete"):
+        ids_of(split.withheld)
+
+
 @pytest.mark.parametrize("alone", ["table", "withheld"])
 def test_a_part_that_is_read_alone_says_so(alone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(split_streams, "_ALONE_SECONDS", 0.05)

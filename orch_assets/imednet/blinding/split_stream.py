@@ -1,5 +1,6 @@
 """Splits a table into its open rows and its withheld ones while it is read."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator
@@ -60,7 +61,6 @@ class SplitStream:
     def _open_batches(self) -> "Generator[Any, None, None]":
         import pyarrow as pa
 
-        end = _BROKEN
         try:
             yield None
             self._began.set()
@@ -71,16 +71,17 @@ class SplitStream:
                     self._pass_on(withheld)
                 yield from shown.to_batches()
             self._confirm()
-            end = _COMPLETE
+            self._pass_on(_COMPLETE)
+        except BaseException:  # also if the stream is closed before its end
+            self._break_off()
+            raise
         finally:
             self._source.close()
             self._began.set()
-            self._pass_on(end)
 
     def _pass_on(self, item: Any) -> None:
         """Pass an item to the withheld stream: a batch, or the marker for its end."""
-        # A failure does not wait for the withheld reader: one that starts later finds it.
-        if item is not _BROKEN and not self._withheld_began.wait(_ALONE_SECONDS):
+        if not self._withheld_began.wait(_ALONE_SECONDS):
             raise ImednetError("Read both parts of a split stream at once, from two threads.")
         while not self._withheld_ended.is_set():
             try:
@@ -88,10 +89,21 @@ class SplitStream:
             except queue.Full:
                 continue
             return
-        if item is not _BROKEN:
-            raise ImednetError(
-                "The withheld part is no longer read, so the open part was stopped too."
-            )
+        raise ImednetError("The withheld part is no longer read, so the open part was stopped too.")
+
+    def _break_off(self) -> None:
+        """Tell the withheld stream that it can't become whole, without waiting for its reader.
+
+        The reader may begin later, may be slow, or may be garbage like this stream.
+        """
+        while True:
+            try:
+                self._batches.put_nowait(_BROKEN)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._batches.get_nowait()
+            else:
+                return
 
     def _withheld_batches(self) -> "Generator[Any, None, None]":
         try:
