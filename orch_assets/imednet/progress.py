@@ -82,7 +82,8 @@ class ReadingProgress:
 
 
 _under_way: dict[int, ReadingProgress] = {}
-_lock = threading.Lock()
+# Reentrant: the garbage collector may end an abandoned reading in a thread that has the lock.
+_lock = threading.RLock()
 
 
 @contextmanager

@@ -56,6 +56,22 @@ def test_a_reading_that_is_dropped_is_under_way_no_more() -> None:
     assert progress.readings_under_way() == []
 
 
+def test_a_reading_is_collected_in_the_middle_of_a_look_at_those_under_way() -> None:
+    """The garbage collector may close an abandoned reading at any line."""
+    contents = reading(5)
+    next(contents)
+
+    def collect() -> None:
+        with progress._lock:
+            contents.close()
+
+    collecting = threading.Thread(target=collect, daemon=True)
+    collecting.start()
+    collecting.join(10)
+    assert not collecting.is_alive()
+    assert progress.readings_under_way() == []
+
+
 def test_the_oldest_of_a_few_readings_has_a_page_more_at_work_than_the_others() -> None:
     settings = RegistrySettings("key", "key", "http://127.0.0.1:1", 1.0, None)
     limiter = RequestLimiter(8)
