@@ -1,6 +1,7 @@
 """A thousand studies, of which every tenth misbehaves in one of many ways."""
 
 import asyncio
+import gc
 import random
 import threading
 import time
@@ -13,6 +14,8 @@ from orch_assets_tests.orchestration.registries import execute
 
 STUDIES = 1000
 SEEDS = 50
+# Only a hung study takes as long; ten times what others take on a busy machine.
+TIMEOUT_SECONDS = 3.0
 
 
 class UnreadableError(BaseException):
@@ -109,6 +112,13 @@ class Plan:
                 assert result["error"].startswith(error)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_old_garbage():
+    """What earlier tests left isn't collected in the middle of a study, which takes seconds."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def no_thread_left():
     """No thread is left afterwards."""
@@ -123,8 +133,8 @@ def no_thread_left():
 @pytest.mark.usefixtures("no_thread_left")
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_study_has_exactly_its_own_result(seed):
-    """Every tenth run has hung studies, whose timeout takes most of the time."""
-    hangs = seed % 10 == 0
+    """Every twentieth run has hung studies, whose timeout takes most of the time."""
+    hangs = seed % 20 == 0
     plan = Plan(seed, hangs=hangs)
     workers = plan.random.choice([1, 2, 4, 8, 16])
     before = threading.active_count()
@@ -132,7 +142,7 @@ def test_every_study_has_exactly_its_own_result(seed):
         lambda study_key, sdk, study_logger: plan.work(study_key),
         *plan.keys,
         max_workers=workers,
-        study_timeout=1.5 if hangs else None,
+        study_timeout=TIMEOUT_SECONDS if hangs else None,
     )
     hung = sum(way == "hang" for way in plan.ways.values())
     assert threading.active_count() <= before + hung
