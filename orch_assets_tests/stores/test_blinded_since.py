@@ -109,6 +109,15 @@ def test_what_is_made_of_dictionaries_alone_holds_no_values(study):
     assert study.found() == {}
 
 
+def test_tombstones_hold_no_values_but_ids(study):
+    """So nothing rewrites them, and the next run continues where they end."""
+    study.blind(TERM=False)
+    records = study.make("records/S1", 1, "variables/S1")
+    study.make("tombstones/S1", 1, "records/S1")
+    study.blind(TERM=True)
+    assert {*study.found()} == {("records/S1", records)}
+
+
 def test_sets_and_values_are_named_too(study):
     study.blind(TERM=False)
     with noting_inputs() as noted:

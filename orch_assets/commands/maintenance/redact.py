@@ -21,7 +21,7 @@ _WOULD: Final = {"rewrite": "would be rewritten without them", "remove": "would 
 _DONE: Final = {"rewrite": "rewritten without them", "remove": "removed"}
 _STAYS: Final = {
     "run": "can't be rewritten: run its pipeline again, then redact the older version",
-    "needed": "stays until what was made from it has been made again",
+    "needed": "stays until what was made from it, or reads it, has been made again",
     "marked": "is marked: use --marked to redact it, too",
 }
 
@@ -37,9 +37,9 @@ def redact(studies: tuple[str, ...], *, marked: bool, yes: bool) -> int:
 
     Finds the versions in the open store that were made before a variable was blinded. Versions of
     shipped tables are rewritten without its values. Other tables, and JSON values, can't be
-    rewritten: older versions are removed, and the current one must be made again first. Manifests
-    say what was removed, and who did it. Removed values can't be restored. The exit code is 1 if
-    something can't be redacted yet.
+    rewritten: older versions are removed, and the current one must be made again first. So must the
+    current record_changes. Manifests say what was removed, and who did it. Removed values can't be
+    restored. The exit code is 1 if something can't be redacted yet.
     """
     read_settings()
     from orch_assets.defs.checks.redacting import RedactionPlan

@@ -2,7 +2,9 @@
 
 Versions of shipped tables are rewritten. Nobody but its author can tell which columns of a user's
 own table, or which parts of a JSON value or a document, came from a variable: of these, older
-versions are removed, and the current one must be made again by its pipeline first.
+versions are removed, and the current one must be made again by its pipeline first. So must the
+current ``record_changes``, since its next run moves the rows of the variable to the restricted
+store; until then, the versions stay that this run compares.
 """
 
 import re
@@ -30,8 +32,10 @@ class Action(StrEnum):
     Attributes:
         REWRITE: Put a version without the values in its place.
         REMOVE: Remove it, with nothing in its place.
-        RUN: Run its pipeline first: it is the current version, and can't be rewritten.
-        NEEDED: Nothing yet: a version that stays for now was made from it.
+        RUN: Run its pipeline first: it is the current version, and can't be rewritten, or its next
+            run continues it.
+        NEEDED: Nothing yet: a version that stays for now was made from it, or the next run of
+            ``record_changes`` reads it.
         MARKED: Nothing: it is marked.
     """
 
@@ -44,6 +48,9 @@ class Action(StrEnum):
 
 # The name of an artifact of a pipeline: folders, the pipeline, the study.
 _NAME: Final = re.compile(r"(?P<folder>(?:.*/)?)(?P<pipeline>[^/]+)/(?P<study>[^/]+)")
+
+# The history of a study, which can't be read again: a run appends to it.
+_CONTINUED: Final = re.compile(r"(?:.*/)?record_changes/[^/]+")
 
 
 @dataclass(frozen=True)
@@ -107,12 +114,28 @@ class RedactionPlan:
             return None
         return self._redaction.replace(step.found, step.rewrite, step.dictionary)
 
+    def _is_continued(self, found: BlindedSince) -> bool:
+        """Return whether the next run moves rows of a version to the restricted store."""
+        # A former format of the store has another URI.
+        is_own = self._redaction.place(found)[0] == self._store.uri(found.artifact)
+        return is_own and found.is_current and bool(_CONTINUED.fullmatch(found.artifact))
+
+    @cached_property
+    def _compared(self) -> set[tuple[str, str]]:
+        """The versions that these runs compare with what is current then."""
+        continued = filter(self._is_continued, self._redaction.found)
+        return set[tuple[str, str]]().union(*map(self._redaction.inputs, continued))
+
     def _is_chosen(self, found: BlindedSince) -> bool:
         return not self._studies or found.artifact.rpartition("/")[2] in self._studies
 
     def _step(self, found: BlindedSince) -> RedactionStep:
+        if self._is_continued(found):
+            return RedactionStep(found, Action.RUN)
         if self._redaction.is_marked(found) and not self._with_marked:
             return RedactionStep(found, Action.MARKED)
+        if self._redaction.place(found) in self._compared:
+            return RedactionStep(found, Action.NEEDED)
         match = _NAME.fullmatch(found.artifact)
         if match and found.kind in {ArtifactKind.TABLE, ArtifactKind.SET}:
             dictionary = self._stored(f"{match['folder']}variables/{match['study']}")

@@ -92,13 +92,7 @@ def _record_changes(table: "pa.Table", rules: BlindingRules) -> "pa.Table":
     return without(table, pc.fill_null(closed, True), ["reason_for_change"])
 
 
-def _tombstones(table: "pa.Table", rules: BlindingRules) -> "pa.Table":  # noqa: ARG001 - as all
-    """Return the table as it is: it holds IDs only."""
-    return table
-
-
 _OTHERS: Final[Mapping[str, Callable[..., Any]]] = {
     "form_tables": _form_table,
     "record_changes": _record_changes,
-    "tombstones": _tombstones,
 }

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # The table of the shipped pipeline, one for each study.
 _DICTIONARY: Final = re.compile(r"(?:.*/)?variables/[^/]+")
-# What is made of dictionaries alone, and so holds no values either.
-_OF_DICTIONARIES: Final = re.compile(r"(?:.*/)?dictionary_changes/[^/]+")
+# What holds no values either: it is made of dictionaries alone, or has IDs only.
+_WITHOUT_VALUES: Final = re.compile(r"(?:.*/)?(?:dictionary_changes|tombstones)/[^/]+")
 _COLUMNS: Final = ("variable_name", "form_key", "form_id", "blinded")
 # The default location of the restricted store, whose readers may see withheld values.
 _RESTRICTED: Final = "restricted/"
@@ -211,8 +211,8 @@ def _is_dictionary(keys: ArtifactKeys) -> bool:
 
 
 def _holds_no_values(keys: ArtifactKeys) -> bool:
-    of_dictionaries = keys.kind == "table" and bool(_OF_DICTIONARIES.fullmatch(keys.name))
-    return of_dictionaries or _is_dictionary(keys)
+    without_values = keys.kind == "table" and bool(_WITHOUT_VALUES.fullmatch(keys.name))
+    return without_values or _is_dictionary(keys)
 
 
 def _open_variables(table: "pa.Table") -> frozenset[str]:
