@@ -191,20 +191,12 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
             ArtifactCorruptError: A manifest, or a table ``variables``, can't be read.
             StoreUnavailableError: The store can't be read.
         """
-        if names is None:
-            objects = collect_objects(self._backend, self._prefix, self._prefix)
-            artifacts = [each.keys for each in objects]
-        else:
-            artifacts = [self._keys(name, kind) for name in names for kind in ArtifactKind]
-        files = self._files_of_all_formats()
-        read = partial(read_version, self._publisher, files)
-        extension = self._format.value
-        return [*BlindedVersions(self._publisher, self._backend, artifacts, read, extension)]
+        return [*self._blinded_versions(names)]
 
     def redaction(self) -> Redaction:
         """Return what replaces the versions that :meth:`blinded_since` returns."""
-        files, found = self._files_of_all_formats(), self.blinded_since()
-        return Redaction(self._publisher, self._backend, self._prefix, files, found)
+        files, blinded = self._files_of_all_formats(), self._blinded_versions()
+        return Redaction(self._publisher, self._backend, self._prefix, files, blinded)
 
     def study_store(self) -> StudyStore:
         """Return what an erasure needs of this store; see the module ``erasing.study_erasure``."""
@@ -227,6 +219,17 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
     def address(self) -> str:
         """The URI of the store's folder."""
         return self._backend.uri(self._prefix)
+
+    def _blinded_versions(self, names: Iterable[str] | None = None) -> BlindedVersions:
+        if names is None:
+            objects = collect_objects(self._backend, self._prefix, self._prefix)
+            artifacts = [each.keys for each in objects]
+        else:
+            artifacts = [self._keys(name, kind) for name in names for kind in ArtifactKind]
+        files = self._files_of_all_formats()
+        read = partial(read_version, self._publisher, files)
+        extension = self._format.value
+        return BlindedVersions(self._publisher, self._backend, artifacts, read, extension)
 
     def _files_of_all_formats(self) -> Mapping[StorageFormat, TableFiles]:
         files = {each: TableFiles(self._publisher, table_format(each)) for each in StorageFormat}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from orch_assets.errors import ArtifactNotFoundError
+from orch_assets.errors import ArtifactNotFoundError, ArtifactReplacedError
 from orch_assets.stores import ArtifactKind, PipelineStore, derived_from
 from orch_assets.stores.maintenance.upkeep_terms import Cutoffs, Freed, Neighbour
 from orch_assets.study import study_context
@@ -179,6 +179,39 @@ class UpkeepContract(StoreFixtures):
         assert [each for each in store.verify() if each.leftover] == []
         assert_frame_equal(store.download("y"), FRAME)
         assert list(store.download_set("x")) == ["a"]
+
+    def test_what_never_took_effect_goes_whatever_its_age(
+        self, temporary: Path, store: PipelineStore, objects: Objects, tmp_path: Path
+    ) -> None:
+        """Of the chosen artifacts: versions, tables of sets, and files."""
+        file = tmp_path / "x.txt"
+        file.write_text("1")
+        store.upload(FRAME, "table")
+        store.publish_set({"a": FRAME}, "set")
+        published = objects()
+        refused = {"replaces": "0" * 64}
+        file.write_text("2")
+        for publish in (
+            lambda: store.publish(OTHER, "table", **refused),
+            lambda: store.publish_set({"a": FRAME, "b": OTHER}, "set", **refused),
+            lambda: store.publish_files({"x.txt": file}, "files", "txt", **refused),
+            lambda: store.publish_json(2, "other", **refused),
+        ):
+            with pytest.raises(ArtifactReplacedError):
+                publish()
+        before = objects()
+        expected = {"files": 2, "set": 2, "table": 1}
+        planned = store.upkeep().remove_leftovers(expected.__contains__, dry_run=True)
+        assert (planned, objects()) == (expected, before)
+        busy = store.upkeep(Neighbour(is_busy=lambda: True))
+        assert (busy.remove_leftovers(expected.__contains__), objects()) == ({}, before)
+        assert busy.problems == ["What publications left behind stays, because runs are under way."]
+        assert store.upkeep().remove_leftovers(expected.__contains__) == expected
+        other = {key for key in before if "/other/" in key}
+        assert (set(objects()), len(other)) == ({*published, *other}, 1)
+        assert store.upkeep().remove_leftovers(lambda _name: True) == {"other": 1}
+        assert set(objects()) == set(published)
+        assert store.verify() == []
 
     def test_while_runs_are_under_way_no_data_is_removed(
         self, temporary: Path, store: PipelineStore

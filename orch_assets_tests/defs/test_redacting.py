@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 
+import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from orch_assets import LocalPipelineStore, study_pipeline
 from orch_assets.cli import main
 from orch_assets.demo import DemoRegistry, DemoServer
+from orch_assets.errors import ArtifactReplacedError
 from orch_assets.pipelines.codings import codings
 from orch_assets.pipelines.form_tables import form_tables
 from orch_assets.pipelines.forms import forms
@@ -229,6 +232,57 @@ def test_the_restricted_store_and_the_values_in_it_stay(site):
     assert restricted.versions(f"records/{STUDY}") == before
     assert PLANTED in str(restricted.download_table(f"records/{STUDY}").to_pylist())
     assert site.store.versions(f"note/{STUDY}", kind=ArtifactKind.JSON)
+
+
+def refuse(site, *names):
+    """Publish the planted value where another version was published meanwhile."""
+    table = site.store.download_table(f"records/{STUDY}")
+    for name in names:
+        with pytest.raises(ArtifactReplacedError):
+            site.store.publish(table.slice(0, 5), name, replaces="0" * 64)
+        with pytest.raises(ArtifactReplacedError):
+            site.store.publish_set({"AE": table.slice(0, 6)}, name, replaces="0" * 64)
+
+
+def test_what_never_took_effect_is_removed(site, capsys):
+    """Nobody knows what was in it. Only what is another study's for certain stays."""
+    names = (f"records/{STUDY}", f"form_tables/{STUDY}", "over_all_studies")
+    refuse(site, *names, f"records/{OTHER}")
+    (site.folder / "artifacts" / ".orch-spool" / ("0" * 32)).write_text(PLANTED)
+    assert main(["redact"]) == 0  # nothing was blinded
+    assert "No open version" in capsys.readouterr().out
+    site.blind()
+    assert site.run().is_success
+    before = stored(site)
+    assert main(["redact"]) == 0
+    said = capsys.readouterr().out
+    for name in names:
+        assert f"{name}, left by publications that never took effect: would be removed (3)" in said
+    assert "temporary parts, left by" in said
+    assert (stored(site), OTHER in said) == (before, False)
+    assert main(["redact", "--study", OTHER, "--yes"]) == 0
+    assert stored(site) == before
+    assert main(["redact", "--study", STUDY, "--yes"]) == 0
+    assert main(["redact", "--yes"]) == 0
+    assert "over_all_studies, left by" in capsys.readouterr().out
+    left = {each.artifact for each in site.store.verify() if each.leftover}
+    assert left == {f"records/{OTHER}"}
+    assert [*(site.folder / "artifacts" / ".orch-spool").iterdir()] == []
+    assert main(["redact"]) == 0
+    assert "No open version" in capsys.readouterr().out
+
+
+def test_while_a_run_is_under_way_it_stays(site, capsys):
+    site.blind()
+    assert site.run().is_success
+    refuse(site, f"records/{STUDY}")
+    run = create_run_for_test(site.real, status=dg.DagsterRunStatus.STARTED)
+    assert main(["redact", "--yes"]) == 1
+    assert "because runs are under way" in capsys.readouterr().err
+    assert [each for each in site.store.verify() if each.leftover]
+    site.real.delete_run(run.run_id)
+    assert main(["redact", "--yes"]) == 0
+    assert site.store.verify() == []
 
 
 def test_a_table_of_other_columns_stays_and_is_named(site, capsys):

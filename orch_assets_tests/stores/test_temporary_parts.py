@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from orch_assets.errors import StoreUnavailableError
+from orch_assets.errors import ArtifactReplacedError, StoreUnavailableError
 from orch_assets.stores import S3PipelineStore, open_store
 from orch_assets.stores.maintenance.upkeep_terms import Cutoffs, Freed
 
@@ -42,6 +42,23 @@ def test_old_spool_files_of_a_folder_are_removed(tmp_path: Path) -> None:
     assert left == ["1" * 32, "mine"]
 
 
+def test_what_never_took_effect_is_removed_whatever_its_age(tmp_path: Path) -> None:
+    """A spool file of this moment, and the member of a set that is older than upkeeps look back."""
+    store = open_store(tmp_path)
+    store.publish_set({"a": FRAME}, "x")
+    with pytest.raises(ArtifactReplacedError):
+        store.publish_set({"a": FRAME, "b": pd.DataFrame({"n": [2]})}, "x", replaces="0" * 64)
+    (tmp_path / ".orch-spool" / ("0" * 32)).write_bytes(b"123")
+    for path in tmp_path.rglob("members/*"):
+        aged(path, 60)
+    upkeep = store.upkeep()
+    assert upkeep.remove_leftovers(lambda _name: True) == {"x": 2}
+    assert upkeep.freed[-1] == Freed("temporary parts", 1, 3)
+    assert len([*tmp_path.rglob("members/*")]) == 1
+    assert [*(tmp_path / ".orch-spool").iterdir()] == []
+    assert store.verify() == []
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for temporary files."""
@@ -57,6 +74,10 @@ def test_old_folders_for_temporary_files_are_removed(s3_bucket: str, folder: Pat
         aged(made, days)
     store = S3PipelineStore(s3_bucket, "trials")
     assert store.upkeep().run(cutoffs()) == [Freed("temporary parts", 1, 4)]
+    assert [each.name for each in folder.iterdir()] == ["orch-assets-spool-bbbbbbbb"]
+    # It may be that of a process that uses another store now.
+    upkeep = store.upkeep()
+    assert (upkeep.remove_leftovers(lambda _name: True), upkeep.freed) == ({}, [])
     assert [each.name for each in folder.iterdir()] == ["orch-assets-spool-bbbbbbbb"]
 
 

@@ -1,5 +1,6 @@
 """``orch-assets redact``: removes values of blinded variables from older open versions."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -38,21 +39,30 @@ def redact(studies: tuple[str, ...], *, marked: bool, yes: bool) -> int:
     Finds the versions in the open store that were made before a variable was blinded. Versions of
     shipped tables are rewritten without its values. Other tables, and JSON values, can't be
     rewritten: older versions are removed, and the current one must be made again first. So must the
-    current record_changes. Manifests say what was removed, and who did it. Removed values can't be
-    restored. The exit code is 1 if something can't be redacted yet.
+    current record_changes. Manifests say what was removed, and who did it. What killed or refused
+    publications left behind is removed, too: use --yes while no run is executing. Removed values
+    can't be restored. The exit code is 1 if something can't be redacted yet.
     """
     read_settings()
     from orch_assets.defs.checks.redacting import RedactionPlan
+    from orch_assets.defs.upkeep.old_runs import is_any_under_way
 
     with any_instance() as instance, location_resources(instance) as resources:
-        plan = RedactionPlan(store_of(resources, "io_manager"), studies, marked=marked)
-        if not plan.steps:
-            click.echo("No open version holds values of variables that were blinded later.")
-            return SUCCEEDED
+        is_busy = partial(is_any_under_way, instance, None)
+        store = store_of(resources, "io_manager")
+        plan = RedactionPlan(store, studies, marked=marked, is_busy=is_busy)
         left = [step for step in plan.steps if not _carried_out(plan, step, yes=yes)]
-    if not yes:
+        leftovers, problems = plan.remove_leftovers(dry_run=not yes)
+    for what, count in leftovers:
+        became = (_DONE if yes else _WOULD)["remove"]
+        click.echo(f"{what}, left by publications that never took effect: {became} ({count})")
+    for problem in problems:
+        click.echo(problem, err=True)
+    if not (plan.steps or leftovers or problems):
+        click.echo("No open version holds values of variables that were blinded later.")
+    elif not yes:
         click.echo("Nothing was changed. To do it, use --yes; removed values can't be restored.")
-    return FAILED if left else SUCCEEDED
+    return FAILED if left or problems else SUCCEEDED
 
 
 def _carried_out(plan: "RedactionPlan", step: "RedactionStep", *, yes: bool) -> bool:

@@ -8,7 +8,7 @@ store; until then, the versions stay that this run compares.
 """
 
 import re
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -18,6 +18,7 @@ from orch_assets.lazy import cached_property
 from orch_assets.refreshing import StoredTable
 from orch_assets.stores import ArtifactKind
 from orch_assets.stores.maintenance.blinded_since import BlindedSince
+from orch_assets.stores.maintenance.upkeep_terms import TEMPORARY, Neighbour
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,12 +78,19 @@ class RedactionPlan:
         store: The open store.
         studies: Only these studies; empty for all.
         marked: Whether marked versions are redacted, too.
+        is_busy: Returns whether runs may be publishing.
     """
 
     def __init__(
-        self, store: "PipelineStore", studies: Collection[str] = (), *, marked: bool = False
+        self,
+        store: "PipelineStore",
+        studies: Collection[str] = (),
+        *,
+        marked: bool = False,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
+        self._is_busy = is_busy
         self._studies = studies
         self._with_marked = marked
         self._redaction = store.redaction()
@@ -92,8 +100,8 @@ class RedactionPlan:
     def steps(self) -> Sequence[RedactionStep]:
         """The steps, in order of artifacts; each version is in one of them."""
         found = self._redaction.found
-        steps = [self._step(each) for each in found if self._is_chosen(each)]
-        staying = [each for each in found if not self._is_chosen(each)]
+        steps = [self._step(each) for each in found if self._is_chosen(each.artifact)]
+        staying = [each for each in found if not self._is_chosen(each.artifact)]
         while True:  # what stays keeps what it was made from, and that in turn
             staying += [each.found for each in steps if each.action not in _REDACTING]
             needed = set[tuple[str, str]]().union(*map(self._redaction.inputs, staying))
@@ -114,6 +122,32 @@ class RedactionPlan:
             return None
         return self._redaction.replace(step.found, step.rewrite, step.dictionary)
 
+    def remove_leftovers(self, *, dry_run: bool) -> tuple[Sequence[tuple[str, int]], Sequence[str]]:
+        """Remove what publications left behind that never took effect.
+
+        No manifest says what it was made from, so it may hold the values. Artifacts of studies are
+        left out in which no variable was blinded, but temporary parts may be of any artifact.
+
+        Args:
+            dry_run: Write nothing; return what would be removed.
+
+        Returns:
+            Artifacts, or what else it was, each with the number of removed objects; and why
+            something stays, in sentences.
+
+        Raises:
+            StoreError: The store can't be read, or objects can't be deleted.
+        """
+        concerns = self._redaction.concerns
+        if not any(map(concerns, self._studies or [""])):
+            return [], []
+        upkeep = self._store.upkeep(Neighbour(is_busy=self._is_busy))
+        removed = upkeep.remove_leftovers(
+            lambda artifact: concerns(artifact) and self._is_chosen(artifact), dry_run=dry_run
+        )
+        parts = [(each.kind, each.count) for each in upkeep.freed if each.kind == TEMPORARY]
+        return [*sorted(removed.items()), *parts], upkeep.problems
+
     def _is_continued(self, found: BlindedSince) -> bool:
         """Return whether the next run moves rows of a version to the restricted store."""
         # A former format of the store has another URI.
@@ -126,8 +160,8 @@ class RedactionPlan:
         continued = filter(self._is_continued, self._redaction.found)
         return set[tuple[str, str]]().union(*map(self._redaction.inputs, continued))
 
-    def _is_chosen(self, found: BlindedSince) -> bool:
-        return not self._studies or found.artifact.rpartition("/")[2] in self._studies
+    def _is_chosen(self, artifact: str) -> bool:
+        return not self._studies or artifact.rpartition("/")[2] in self._studies
 
     def _step(self, found: BlindedSince) -> RedactionStep:
         if self._is_continued(found):

@@ -74,10 +74,13 @@ class TemporaryPart:
     Attributes:
         size: Number of bytes; 0 if the backend doesn't say.
         remove: Removes it; does nothing if it is gone.
+        elsewhere: Whether it is not in the store, but in a folder of this machine that processes
+            have in common which read or write any store.
     """
 
     size: int
     remove: Callable[[], object]
+    elsewhere: bool = False
 
 
 class Backend(Protocol):

@@ -110,7 +110,8 @@ class Bucket(Backend, Generic[Client]):
 
     def temporary_parts(self, folder: str, before: datetime) -> Iterator[TemporaryPart]:  # noqa: ARG002
         """Yield the folders for temporary files that this machine's processes left."""
-        yield from (TemporaryPart(size, remove) for size, remove in old_folders(before.timestamp()))
+        for size, remove in old_folders(before.timestamp()):
+            yield TemporaryPart(size, remove, elsewhere=True)
 
     @abstractmethod
     def _fetch(self, key: str, file: BinaryIO) -> None:

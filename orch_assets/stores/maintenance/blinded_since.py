@@ -123,6 +123,22 @@ class BlindedVersions:
                         variables=tuple(sorted(variables)),
                     )
 
+    def concerns(self, name: str) -> bool:
+        """Return whether an artifact may be made from values blinded since, by its name alone.
+
+        Only artifacts of studies in which no variable was blinded, and those of the restricted
+        store, are certain not to be.
+        """
+        is_open = bool(self._blinded_by_dictionary) and not name.startswith(_RESTRICTED)
+        return is_open and _study_of(name) not in self._other_studies
+
+    @cached_property
+    def _other_studies(self) -> set[str]:
+        studies = {_study_of(keys.name) for keys in self._by_uri.values() if _is_dictionary(keys)}
+        return studies - {
+            _study_of(self._by_uri[uri].name) for uri, _ in self._blinded_by_dictionary
+        }
+
     @cached_property
     def _blinded_by_dictionary(self) -> Mapping[tuple[str, str], frozenset[str]]:
         """The variables that an older dictionary has open and the current one has blinded."""
@@ -204,6 +220,10 @@ def read_version(
         table_files = files[StorageFormat(keys.extension)]
         schema, batches = table_files.stream(file, manifest.content, keys.name)
         return pa.Table.from_batches(batches, schema)
+
+
+def _study_of(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _is_dictionary(keys: ArtifactKeys) -> bool:

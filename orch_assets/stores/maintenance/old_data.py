@@ -1,10 +1,9 @@
 """Which versions, members and failure reports of a store are old and needed by nothing."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import chain
-from typing import Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.stores.backends.base import Backend
@@ -24,8 +23,6 @@ from orch_assets.stores.maintenance.upkeep_terms import (
 )
 from orch_assets.stores.order.places import NOWHERE
 
-_LOOK_BACK: Final = timedelta(days=30)
-
 
 class OldData:
     """Finds what is old.
@@ -35,26 +32,34 @@ class OldData:
         backend: Holds the bytes.
         neighbour: What is around the store.
         cutoffs: What is old.
+        is_chosen: Returns whether an artifact is looked at, by its name.
     """
 
     def __init__(
-        self, contents: StoreContents, backend: Backend, neighbour: Neighbour, cutoffs: Cutoffs
+        self,
+        contents: StoreContents,
+        backend: Backend,
+        neighbour: Neighbour,
+        cutoffs: Cutoffs,
+        is_chosen: Callable[[str], bool] = lambda _name: True,
     ) -> None:
         self._contents = contents
         self._backend = backend
         self._neighbour = neighbour
         self._cutoffs = cutoffs
+        self._is_chosen = is_chosen
         self.problems: list[str] = []
 
     def removals(self) -> Iterator[Removal]:
         """Yield what is to be removed of each artifact; ``problems`` then says what can't be."""
-        reports = old_reports(self._contents.own, self._cutoffs.reports, self._neighbour.runs())
+        chosen = [each for each in self._contents.own if self._is_chosen(each.keys.name)]
+        reports = old_reports(chosen, self._cutoffs.reports, self._neighbour.runs())
         marked = {current for current, _ in self._contents.marked}
         reports = [each for each in reports if each.keys.current not in marked]
         for objects in reports:
             yield self._whole(objects)
         gone = {each.keys.current for each in reports}
-        own = [each for each in self._contents.own if each.keys.current not in gone]
+        own = [each for each in chosen if each.keys.current not in gone]
         try:
             removed = self._old_versions(own)
         except ArtifactCorruptError as error:
@@ -135,11 +140,11 @@ class OldData:
     def _unused_members(self, objects: ArtifactObjects, removed: Collection[str]) -> list[str]:
         """Return the old members that no version has that stays; none if one can't be read.
 
-        If all versions stay, only members of the last month are looked at: earlier upkeeps have
-        looked at the others. So a set's history isn't read each time.
+        If all versions stay, only members are looked at that were stored lately. So a set's history
+        isn't read each time.
         """
         keys = objects.keys
-        since = NOWHERE.moment if removed else self._cutoffs.leftovers - _LOOK_BACK
+        since = NOWHERE.moment if removed else self._cutoffs.leftovers - self._cutoffs.look_back
         unused = {
             each: self._contents.listed[key].modified
             for each in objects.members

@@ -11,7 +11,7 @@ redaction completes.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
@@ -23,7 +23,7 @@ from orch_assets.stores.artifacts import ArtifactKind, SetIndex, StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.lineage import derived_from, published_by
-from orch_assets.stores.maintenance.blinded_since import BlindedSince
+from orch_assets.stores.maintenance.blinded_since import BlindedSince, BlindedVersions
 from orch_assets.stores.maintenance.inventory import stored_members
 from orch_assets.stores.manifest import (
     Content,
@@ -68,10 +68,11 @@ class Redaction:
         backend: Holds the bytes.
         prefix: Prefix of the store.
         files: Reads and writes tables, by format.
-        found: All versions that hold values blinded since.
+        blinded: Finds the versions that hold values blinded since.
 
     Attributes:
-        found: The argument ``found``.
+        found: These versions.
+        concerns: See :meth:`BlindedVersions.concerns`.
     """
 
     def __init__(
@@ -80,15 +81,16 @@ class Redaction:
         backend: Backend,
         prefix: str,
         files: Mapping[StorageFormat, TableFiles],
-        found: Sequence[BlindedSince],
+        blinded: BlindedVersions,
     ) -> None:
-        self.found = found
+        self.found = [*blinded]
+        self.concerns = blinded.concerns
         self._publisher = publisher
         self._backend = backend
         self._prefix = prefix
         self._marks = Marks(backend, prefix)
         self._files = files
-        self._blinded = {self.place(each): each for each in found}
+        self._blinded = {self.place(each): each for each in self.found}
 
     def replace(
         self, found: BlindedSince, rewrite: Rewrite, dictionary: StoredTable

@@ -6,7 +6,8 @@ Manifests are read only if a version may be removed, to find the inputs of the v
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,6 +18,7 @@ from orch_assets.stores.maintenance.old_data import OldData
 from orch_assets.stores.maintenance.store_contents import StoreContents, at_once
 from orch_assets.stores.maintenance.surplus_manifests import surplus_manifests
 from orch_assets.stores.maintenance.upkeep_terms import (
+    ALL_LEFTOVERS,
     KINDS,
     LEFTOVERS,
     MANIFESTS,
@@ -88,6 +90,37 @@ class StoreUpkeep:
         self._mend(cutoffs.leftovers, dry_run=dry_run)
         return self.freed
 
+    def remove_leftovers(
+        self, is_chosen: Callable[[str], bool], *, dry_run: bool = False
+    ) -> Counter[str]:
+        """Remove what is in the store of publications that never took effect, whatever its age.
+
+        ``problems`` then says why something stays. Of temporary parts, nobody can tell whose they
+        are: all of them are removed, and :attr:`freed` counts them.
+
+        Args:
+            is_chosen: Returns whether leftovers of an artifact are removed, by its name.
+            dry_run: Write nothing; return what would be removed.
+
+        Returns:
+            The number of removed objects by artifact.
+
+        Raises:
+            StoreUnavailableError: The store can't be read, or objects can't be deleted.
+        """
+        if not dry_run and self._neighbour.is_busy():
+            self._explain("What publications left behind stays, because runs are under way.")
+            return Counter()
+        old = OldData(self._contents, self._backend, self._neighbour, ALL_LEFTOVERS, is_chosen)
+        removals = [*old.removals()]
+        self.problems += old.problems
+        done = at_once(lambda each: self._carry_out(each, dry_run=dry_run), removals)
+        self._remove_parts(ALL_LEFTOVERS.leftovers, dry_run=dry_run, elsewhere=False)
+        removed = Counter[str]()
+        for each in (removal for removal, is_done in zip(removals, done, strict=True) if is_done):
+            removed[each.objects.keys.name] += len(each.data)
+        return removed
+
     @property
     def freed(self) -> list[Freed]:
         """What was removed so far, by kind."""
@@ -101,13 +134,15 @@ class StoreUpkeep:
         """Yield the inputs that manifests of this store list: artifact URIs and versions."""
         return self._contents.inputs()
 
-    def _carry_out(self, removal: Removal, *, dry_run: bool) -> None:
+    def _carry_out(self, removal: Removal, *, dry_run: bool) -> bool:
+        """Remove something unless somebody relies on it; return whether that was done."""
         if not dry_run and not self._is_quiet(removal):
-            return
+            return False
         # Manifests first: a version without a manifest is a harmless leftover, but a manifest
         # without its version is damage.
         for keys in (removal.manifests, removal.data, removal.places):
             self._remove(removal.kind, keys, dry_run=dry_run)
+        return True
 
     def _remove_surplus(self, keys: Sequence[str], *, dry_run: bool) -> None:
         for start in range(0, len(keys), _AT_ONCE):
@@ -143,9 +178,11 @@ class StoreUpkeep:
             self._backend.delete_all([each.key for each in listed])
         self._note(kind, len(listed), sum(each.size for each in listed))
 
-    def _remove_parts(self, before: datetime, *, dry_run: bool) -> None:
+    def _remove_parts(self, before: datetime, *, dry_run: bool, elsewhere: bool = True) -> None:
         try:
             for part in self._backend.temporary_parts(self._prefix, before):
+                if part.elsewhere and not elsewhere:
+                    continue
                 if not dry_run:
                     part.remove()
                 self._note(TEMPORARY, 1, part.size)

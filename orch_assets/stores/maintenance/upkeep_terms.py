@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from orch_assets.stores.maintenance.inventory import ArtifactObjects
@@ -24,12 +24,21 @@ class Cutoffs:
         versions: Versions, by their last publication; None keeps all of them.
         reports: Failure reports; None keeps all of them.
         leftovers: What killed publications left behind.
+        look_back: How long before that the members were stored that are looked at, if all versions
+            of their artifact stay. Earlier upkeeps have looked at the others.
     """
 
     manifests: datetime
     versions: datetime | None = None
     reports: datetime | None = None
     leftovers: datetime
+    look_back: timedelta = timedelta(days=30)
+
+
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+# By these, leftovers alone are old, whatever their age.
+ALL_LEFTOVERS: Final = Cutoffs(manifests=_FIRST, leftovers=_LAST, look_back=_LAST - _FIRST)
 
 
 @dataclass
