@@ -160,8 +160,9 @@ def split_withheld(
             must be read at the same time, each on its own thread; study graphs do so. That of
             ``refresh`` may become two that are independent, or need not be read at all.
         variables: The same study's table ``variables``. A stored table may be out of date, so it
-            never opens a value that iMednet withholds now. If a pipeline takes this table, the
-            store records it as an input, so that versions with values blinded since can be found.
+            never opens a value that iMednet withholds now. Let a pipeline take this table: the
+            store then records it as an input. Otherwise, ``redact`` doesn't find the versions with
+            values that are blinded later.
         intervals: The same study's table ``intervals``; used only for ``visits``.
         sdk: Reads the dictionary; required for a table. A stream has its own.
         study_key: The study; may be omitted inside a ``study_context``, and for a stream.
