@@ -207,6 +207,19 @@ def test_a_frozen_study_without_a_change_is_refreshed(site):
     assert site.versions()["records"] != before["records"]
 
 
+def test_a_frozen_study_does_not_take_over_the_tables_of_another_account(server, tmp_path):
+    other = DemoServer(DemoRegistry(studies=2, subjects=3, seed=8))
+    with instance(STUDY, OTHER) as real, other:
+        site = Site(server, tmp_path, real, PIPELINES)
+        assert site.run("freeze").is_success
+        assert site.run("freeze").is_success
+        before, site.server = site.versions(), other
+        assert not site.run("freeze").is_success
+        for name in ("sites", "variables", "forms"):
+            assert observations(real, name)[STUDY]["error"].startswith("OtherRegistryError")
+        assert site.versions() == before
+
+
 def test_blinding_alone_is_applied_in_a_frozen_study(site_with_history):
     site = site_with_history
     site.edit(blinded=True, label="Secret label")

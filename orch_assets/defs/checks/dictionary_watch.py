@@ -13,7 +13,7 @@ changes then fails ``dictionary_changes``, on which nothing depends.
 """
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,7 @@ from orch_assets.imednet.dictionary.dictionary_changes import (
     loggable_changes,
 )
 from orch_assets.imednet.dictionary.frozen_dictionary import with_new_blinding, withholds_more
+from orch_assets.imednet.refresh.table_state import account_of
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.returned_values import SplitTable
@@ -149,10 +150,12 @@ class DictionaryWatch:
 
         compared = batches()
         next(compared)  # so that closing it unread closes the stream
-        # The state of a refresh describes iMednet's table. If another one may be stored, it is left
-        # out, so that the next run reads and compares everything.
-        is_frozen = self.modes.of(study_key) == DriftMode.FREEZE
-        refresh = None if is_frozen else stream.refresh
+        # The state of a refresh describes iMednet's table. If another one may be stored, only the
+        # account is left of it, so that the next run reads and compares everything.
+        refresh = stream.refresh
+        if refresh and self.modes.of(study_key) == DriftMode.FREEZE:
+            state = refresh.state
+            refresh = replace(refresh, state=lambda: account_of(state()))
         return BatchStream(compared, stream.counts, stream.schema, stream.dictionary, refresh)
 
     def _applied(self, name: str, study_key: str, table: "pa.Table") -> "pa.Table":

@@ -89,6 +89,11 @@ class NewestRows:
     rows: "pa.Table | None"
 
 
+def account_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a stored state says of the account: ``registry`` and ``study``; empty if not."""
+    return {name: stored[name] for name in ("registry", "study") if name in stored}
+
+
 def shape_of(schema: "pa.Schema") -> str:
     """Return a digest of a schema's names and types."""
     fields = [(field.name, str(field.type)) for field in schema]
