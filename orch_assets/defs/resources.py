@@ -85,7 +85,7 @@ class RegistryResource(SetInCode, dg.ConfigurableResource[Any]):
     )
     full_every: int | None = Field(
         default=None,
-        description="Days after which a refresh reads a table whole. "
+        description="Days, less two hours, after which a refresh reads a table whole. "
         "Default: ORCH_FULL_EVERY, else 7.",
     )
     demo_studies: int = Field(default=12, description="Number of studies in the simulator.")

@@ -111,8 +111,8 @@ class ImednetSDK:
             production are told apart; by default the base URL.
         overlap: ``ORCH_OVERLAP``: seconds before the newest date of a table from which a refresh
             reads again; 3,600 by default.
-        full_every: ``ORCH_FULL_EVERY``: days after which a refresh reads a table whole; 7 by
-            default, 0 for always.
+        full_every: ``ORCH_FULL_EVERY``: days, less two hours, after which a refresh reads a table
+            whole; 7 by default, 0 for always.
 
     Raises:
         CredentialsError: A key is missing.

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from orch_assets.errors import OtherRegistryError
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
@@ -12,6 +12,9 @@ from orch_assets.refreshing import PreviousResult, StoredTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Nightly readings aren't exactly a day apart, and there are nights without an hour.
+_EARLY: Final = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,8 @@ def why_whole(table: RefreshedTable, previous: PreviousResult, state: TableState
     if previous.read_whole:
         return "a whole reading was asked for"
     age = abs(datetime.now(UTC) - state.read_whole_at)
-    if age >= table.settings.full_every:
-        return f"the last whole reading is {age.days} days old"
+    if age >= table.settings.full_every - _EARLY:
+        return f"the last whole reading was on {state.read_whole_at:%Y-%m-%d}"
     if state.watermark is None:
         return "no row has a date"
     return None

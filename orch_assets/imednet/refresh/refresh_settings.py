@@ -19,7 +19,7 @@ class RefreshSettings:
 
     Attributes:
         overlap: How much earlier than the newest date the next refresh begins.
-        full_every: How old the last whole reading may be.
+        full_every: How old the last whole reading may be; the next one is due two hours earlier.
     """
 
     overlap: timedelta = timedelta(seconds=_DEFAULT_OVERLAP)

@@ -115,18 +115,20 @@ def test_a_whole_reading_may_be_asked_for(account: Account) -> None:
     assert not any(refresh.merged or refresh.unchanged for refresh in result.refreshes)
 
 
-@pytest.mark.parametrize(("days", "reason"), [(6.9, None), (7.1, "is 7 days old")])
-def test_all_is_read_again_after_some_days(
-    account: Account, days: float, reason: str | None
+@pytest.mark.parametrize("days", [1, 7])
+@pytest.mark.parametrize(("hours_left", "is_due"), [(2.1, False), (1.9, True), (-1, True)])
+def test_all_is_read_again_after_some_days_up_to_two_hours_early(
+    account: Account, days: int, hours_left: float, is_due: bool
 ) -> None:
-    refresher = account.refresher()
+    """The readings of a nightly schedule aren't exactly a day apart."""
+    refresher = account.refresher(full_every=days)
     first = refresher.run("records")["records"]
-    read = datetime.now(UTC) - timedelta(days=days)
+    read = datetime.now(UTC) - timedelta(days=days, hours=-hours_left)
     for part in first.parts:
         part.state = {**part.state, "read_whole_at": read.isoformat()}
     result = again(refresher, first)
-    assert (result.changes.reason or "").endswith(reason or "")
-    assert result.unchanged == (reason is None)
+    reason = f"the last whole reading was on {read:%Y-%m-%d}" if is_due else None
+    assert (result.changes.reason, result.unchanged) == (reason, not is_due)
 
 
 def test_merging_does_not_move_the_date_of_the_last_whole_reading(account: Account) -> None:
