@@ -174,7 +174,8 @@ class TableRead(Generic[T]):
             self.counts.retries += answer.retries
             fault = _fault_of(page, self._size)
             if fault is None:
-                self.began = self.began or page.sent_at
+                if not self._marks:
+                    self.began = self.began or page.sent_at
                 return page
             self.counts.retries += 1
             contradictions += 1

@@ -107,5 +107,5 @@ def why_whole(table: RefreshedTable, previous: PreviousResult, state: TableState
     if age >= table.settings.full_every - _EARLY:
         return f"the last whole reading was on {state.read_whole_at:%Y-%m-%d}"
     if state.watermark is None:
-        return "no row has a date"
+        return "no row is dated up to the time of the API's answer, or the answer has none"
     return None

@@ -31,7 +31,7 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         rows: The rows of the whole table.
         withheld: Whether rows are in a withheld part.
         watermark: The newest date of a row, by the registry, and no later than the registry's own
-            time when the reading began. None if there is no such date.
+            time when the reading began. None if there is no such date, or the time is unknown.
         since: The date from which rows are in ``tail``; None if all rows are.
         tail: A digest of this part's newest rows; None if they are too many.
         read_whole_at: When all rows were last read, by this computer's clock.

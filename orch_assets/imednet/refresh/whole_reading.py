@@ -4,7 +4,7 @@ The newest rows are kept meanwhile: the next refresh recognizes by them that not
 """
 
 from collections.abc import Callable, Generator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from orch_assets.errors import RegistryNotFoundError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS: Final = 10_000
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class NewestRowsKeeper:
@@ -53,7 +54,7 @@ class NewestRowsKeeper:
         Args:
             batch: The rows.
             latest: Later dates don't count as newest: they are in the future, or came during the
-                reading. None to count all.
+                reading. None if that is unknown: no date counts.
         """
         self.rows += batch.num_rows
         if self._all is not None:
@@ -64,7 +65,7 @@ class NewestRowsKeeper:
             self._watermark = newest_of([batch], self._date, latest, self._watermark)
             self._newest = self._within([*self._newest, batch])
             if sum(each.num_rows for each in self._newest) > MOST_ROWS:
-                self._dropped = newest_of(self._newest, self._date, None, self._dropped)
+                self._dropped = newest_of(self._newest, self._date, _LATEST, self._dropped)
                 self._newest = []
 
     def result(self) -> NewestRows:
@@ -100,15 +101,16 @@ def newest_of(
     latest: datetime | None,
     earlier: datetime | None = None,
 ) -> datetime | None:
-    """Return the newest date of rows, but no later one than ``latest``, nor an earlier one."""
+    """Return the newest date of rows up to ``latest``, or ``earlier`` if that is newer.
+
+    If ``latest`` is unknown, no date of the rows counts: it could be in the future.
+    """
     import pyarrow.compute as pc
 
     found = [] if earlier is None else [earlier]
-    for batch in batches:
+    for batch in batches if latest else ():
         dates = batch[date]
-        if latest is not None:
-            dates = dates.filter(pc.less_equal(dates, latest))
-        newest = pc.max(dates).as_py()
+        newest = pc.max(dates.filter(pc.less_equal(dates, latest))).as_py()
         if newest is not None:
             found.append(newest)
     return max(found, default=None)
