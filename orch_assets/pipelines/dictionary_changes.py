@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orch_assets import PreviousResult, study_pipeline
+from orch_assets import PreviousResult, TableHistory, study_pipeline
 from orch_assets.imednet.descriptions import DescribedColumn
 from orch_assets.imednet.dictionary.dictionary_changes import (
     FORM,
@@ -44,14 +44,15 @@ def dictionary_changes(
     study_key: str,
     sdk: Any,
     study_logger: Any,
-    variables: "pa.Table",
-    forms: "pa.Table",
+    variables: TableHistory,
+    forms: TableHistory,
     *,
     previous: PreviousResult | None = None,
 ) -> Any:
     """Changes of a study's data dictionary, as runs of this pipeline noticed them.
 
-    - Grain: one row for each change of a variable or a form. No row is ever removed.
+    - Grain: one row for each change of a variable or a form. No row is ever removed, unless the
+      tables of another account are accepted: then this one begins anew.
     - Key: ``noticed_at``, ``form_key``, ``variable_id`` and ``kind``; rows are in the order in
       which they were noticed.
     - Endpoint: none; compares ``variables`` and ``forms`` with the versions of the last run.
@@ -64,44 +65,56 @@ def dictionary_changes(
     """
     import pyarrow as pa
 
-    from orch_assets.imednet.history.appended_tables import append, schema_of
+    from orch_assets.imednet.history.appended_tables import append, begun_anew, schema_of
+    from orch_assets.imednet.history.publications import are_of_two_accounts
 
     schema, tables = schema_of(COLUMNS), {"variables": variables, "forms": forms}
     if previous is None:
         return schema.empty_table()
-    changed = [name for name in tables if _is_other(previous, name)]
-    if unknown := sorted(tables.keys() - previous.inputs.keys()):
+    current = {name: now for name, each in tables.items() if (now := _current(each))}
+    if unknown := sorted(tables.keys() - current.keys()):
         study_logger.warning("%s can't be compared: not stored by orch-assets", unknown)
+    pairs = [(name, _compared(previous, name), now) for name, now in current.items()]
+    changed = [each for each in pairs if each[1] is None or each[1].version != each[2].version]
+    if any(before and are_of_two_accounts(before, now) for _, before, now in changed):
+        return begun_anew(previous.table, schema)
     noticed_at = datetime.now(UTC)
     rows = [
         {"study_key": study_key, "noticed_at": noticed_at, **row}
-        for name in changed
-        for row in _changes(previous, name, tables[name])
+        for each in changed
+        for row in _changes(*each)
     ]
     new = pa.Table.from_pylist(rows, schema=schema)
     return append(previous.table, new, len(changed))
 
 
-def _is_other(previous: PreviousResult, name: str) -> bool:
-    """Return whether a table has another version than the one that was last compared."""
-    before, version = previous.upstream(name), previous.inputs.get(name)
-    return version is not None and (before is None or before.table.version != version)
+def _current(history: TableHistory) -> Any:
+    """Return the current version, to be read; None if a user's own IO manager stores it."""
+    part = history.table
+    return part.table(part.version) if part and part.version else None
 
 
-def _changes(
-    previous: PreviousResult, name: str, now: "pa.Table"
-) -> Iterator[dict[str, str | int | None]]:
-    """Yield what changed in one table since the previous result was made."""
-    import pyarrow as pa
+def _compared(previous: PreviousResult, name: str) -> Any:
+    """Return the version that was last compared; None if it is gone."""
+    upstream = previous.upstream(name)
+    return upstream.table if upstream else None
 
-    what, before = FORM if name == "forms" else VARIABLE, previous.upstream(name)
+
+def _changes(name: str, before: Any, now: Any) -> Iterator[dict[str, str | int | None]]:
+    """Yield what changed from one version of a table to another."""
+    what = FORM if name == "forms" else VARIABLE
     changes = [unknown_change(what)]
     if before is not None:
-        earlier = pa.Table.from_batches(before.table.batches(), before.table.schema)
-        changes = changes_between(what, earlier, now)
+        changes = changes_between(what, _rows(before), _rows(now))
     for change in changes:
         yield {
             **asdict(change),
-            "version_from": before.table.version if before else None,
-            "version_to": previous.inputs[name],
+            "version_from": before.version if before else None,
+            "version_to": now.version,
         }
+
+
+def _rows(stored: Any) -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.Table.from_batches(stored.batches(), stored.schema)

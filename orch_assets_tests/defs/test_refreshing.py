@@ -333,6 +333,26 @@ def test_the_result_of_another_account_is_replaced_only_if_somebody_accepts_it(a
         assert [key for key, table in expected.items() if not found[key].equals(table)] == []
 
 
+def test_changes_of_another_accounts_dictionary_begin_anew(account):
+    """What differs between two accounts is no change."""
+    tables = ("variables", "forms", "dictionary_changes")
+
+    def labels(each, label, **tags):
+        with each.registry.edit(each.study) as edit:
+            row = edit.variables.find(formKey="AE", variableName="AETERM")
+            edit.variables.change(row["variableId"], label=label)
+        each.succeed(*tables, **tags)
+        rows = each.store().download_table(f"dictionary_changes/{each.study}").to_pylist()
+        return [row["new"] for row in rows]
+
+    account.succeed(*tables)
+    assert labels(account, "Ours") == ["Ours"]
+    with DemoServer(DemoRegistry(studies=1, subjects=5, seed=8)) as other:
+        elsewhere = Account(other, account.folder, account.real)
+        assert labels(elsewhere, "Theirs", **OTHER) == []
+        assert labels(elsewhere, "Theirs, changed") == ["Theirs, changed"]
+
+
 def test_a_table_that_was_replaced_meanwhile_is_not_merged_and_the_next_run_is_right(
     account, tmp_path
 ):

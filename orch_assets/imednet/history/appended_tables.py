@@ -103,6 +103,12 @@ def append(earlier: StoredTable, new: "pa.Table", versions: int) -> BatchStream:
     return appended(new.schema, [earlier.batches(), new.to_batches()], refresh)
 
 
+def begun_anew(earlier: StoredTable, schema: "pa.Schema") -> BatchStream:
+    """Return a table without rows, to replace one about another account."""
+    changes = RowChanges(APPENDED, NOTHING_TO_COMPARE)
+    return appended(schema, [], PartRefresh(earlier, merged=True, changes=changes))
+
+
 def _conformed(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
     import pyarrow as pa
 

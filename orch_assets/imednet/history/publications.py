@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.imednet.refresh.table_state import account_of
 from orch_assets.refreshing import PartHistory, StoredTable, TableHistory
 
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
@@ -88,8 +89,18 @@ def steps_since(
 
 def steps_of_one_account(steps: Sequence[VersionStep]) -> Sequence[VersionStep]:
     """Return the steps after the last one in which a table of another account was published."""
-    crossing = [index for index, step in enumerate(steps) if _is_of_two_accounts(step)]
+    crossing = [
+        index
+        for index, step in enumerate(steps)
+        if are_of_two_accounts(step.before.table, step.after.table)
+    ]
     return steps[crossing[-1] + 1 :] if crossing else steps
+
+
+def are_of_two_accounts(before: StoredTable, after: StoredTable) -> bool:
+    """Return whether two versions were read from two accounts; False if one doesn't say."""
+    accounts = account_of(before.state), account_of(after.state)
+    return all(accounts) and accounts[0] != accounts[1]
 
 
 def stored_at(history: PartHistory | None, place: Mapping[str, Any] | None) -> StoredTable | None:
@@ -103,14 +114,6 @@ def readable(stored: StoredTable | None) -> StoredTable | None:
         return stored if stored and stored.schema else None
     except (ArtifactCorruptError, ArtifactNotFoundError):
         return None
-
-
-def _is_of_two_accounts(step: VersionStep) -> bool:
-    before, after = (
-        [each.table.state.get(name) for name in ("registry", "study")]
-        for each in (step.before, step.after)
-    )
-    return before != after and None not in (*before, *after)
 
 
 def _between(history: TableHistory, number: int) -> Iterator[PublishedParts]:
