@@ -3,7 +3,8 @@
 This is found by walking back from the current version along the places that each one follows; see
 the modules ``places`` and ``publication_order``. A place counts from the moment in the name of its
 first manifest entry. That is the time that the publisher's clock showed, or just after the place
-before it if the clock was behind. So the answer for a moment never changes afterwards.
+before it if the clock was behind. It is visible only when its commit has ended. So the answer for a
+moment is final once every publication that began before it has ended.
 """
 
 from collections.abc import Iterable, Mapping
