@@ -67,6 +67,15 @@ class ReadableContract(StoreFixtures):
         assert note(objects) == [f"{2:09}-{second.sha256}"]
         assert store.verify() == []
 
+    def test_a_table_may_change_the_case_of_its_name(
+        self, store: PipelineStore, objects: Objects
+    ) -> None:
+        store.publish_set({"AE": FRAME, "DM": OTHER}, SET)
+        store.publish_set({"ae": FRAME, "DM": OTHER}, SET)
+        end = store.table_format
+        assert sorted(copies(objects)) == [f"ONC-301/DM.{end}", f"ONC-301/ae~~3.{end}"]
+        assert store.verify() == []
+
     def test_copies_are_no_artifacts(self, store: PipelineStore) -> None:
         store.publish_set({"AE": FRAME, "1": OTHER, "R-1": OTHER}, SET)
         store.upload(FRAME, "forms/ONC-301/summary")

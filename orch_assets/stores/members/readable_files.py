@@ -286,8 +286,8 @@ class ReadableFiles:
     def _refuse_others(self, keys: ArtifactKeys, index: SetIndex, *, is_new: bool) -> None:
         wanted, taken = _wanted(keys, index), _taken(keys, index)
         for key in self._files(keys):
-            is_own = key in wanted and (not is_new or self.is_copy(keys, key))
-            if key.casefold() in taken and not is_own:
+            is_replaced = key in wanted and not is_new
+            if key.casefold() in taken and not (is_replaced or self.is_copy(keys, key)):
                 raise _taken_name(key, keys, self._backend.uri(key))
 
     def is_copy(self, keys: ArtifactKeys, key: str) -> bool:
