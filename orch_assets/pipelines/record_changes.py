@@ -28,6 +28,10 @@ def record_changes(
     not listed: the table begins with its changes. A value that was changed twice between two
     readings is listed with its first and its last value only.
 
+    A change has a user, a role and a reason only if exactly one record revision can belong to it. A
+    revision belongs to a save if it is dated like the save's record, or up to a minute later. Two
+    saves of a record within a minute can't always be told apart.
+
     - Grain: one row for each field that differs between two versions of a record.
     - Key: ``record_id``, ``attribute``, ``variable`` and ``to_version``; rows are in the order in
       which they were noticed, then by ``record_id``.

@@ -42,18 +42,25 @@ RECORD_CHANGES: Final = tuple(
             ),
         ),
         ("date_modified", MOMENT, "When the record was last changed, by the later version."),
-        ("revision_ids", NUMBERS, "IDs of all record revisions between the two versions."),
+        (
+            "revision_ids",
+            NUMBERS,
+            "IDs of all record revisions between the two versions; each is listed for one change.",
+        ),
         (
             "attribution",
             _TEXT,
-            "`single`: there is exactly one revision. `ambiguous`: there are several. `none`.",
+            (
+                "`single`: there is exactly one revision, and no doubt about it. `ambiguous`: "
+                "there are several, or one may belong to a neighbouring change. `none`."
+            ),
         ),
-        ("user", _TEXT, "User of the only revision; null if there is not exactly one."),
-        ("role", _TEXT, "Role of that user; null if there is not exactly one revision."),
+        ("user", _TEXT, "User of the only revision; null unless `attribution` is `single`."),
+        ("role", _TEXT, "Role of that user; null unless `attribution` is `single`."),
         (
             "reason_for_change",
             _TEXT,
-            "Reason of the only revision; null if there is not exactly one.",
+            "Reason of the only revision; null unless `attribution` is `single`.",
         ),
         ("from_version", _TEXT, "SHA-256 of the earlier version of `records` (its open part)."),
         ("to_version", _TEXT, "SHA-256 of the later version of `records` (its open part)."),

@@ -40,12 +40,10 @@ class VersionStep:
     Attributes:
         before: The earlier one.
         after: The later one.
-        is_last: Whether the later one is current.
     """
 
     before: PublishedParts
     after: PublishedParts
-    is_last: bool
 
 
 def position_of(history: TableHistory) -> dict[str, Any]:
@@ -79,12 +77,11 @@ def steps_since(
     if start is None or end is None or position is None:
         return None
     between = _between(history, position["table"]["number"])
-    pairs = [
-        (before, after)
+    return [
+        VersionStep(before, after)
         for before, after in pairwise([start, *between, end])
         if before.versions != after.versions
     ]
-    return [VersionStep(*pair, is_last=pair is pairs[-1]) for pair in pairs]
 
 
 def steps_of_one_account(steps: Sequence[VersionStep]) -> Sequence[VersionStep]:

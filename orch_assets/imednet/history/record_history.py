@@ -35,12 +35,12 @@ from orch_assets.imednet.history.field_changes import (
 from orch_assets.imednet.history.publications import (
     VersionStep,
     position_of,
-    readable,
     steps_of_one_account,
     steps_since,
     stored_at,
 )
 from orch_assets.imednet.history.reblinding import Reblinding
+from orch_assets.imednet.refresh.table_state import TableState
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.refreshing import (
     APPENDED,
@@ -53,7 +53,9 @@ from orch_assets.refreshing import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -88,7 +90,7 @@ def record_change_tables(
     if now is None or (current.items() <= earlier.state.items() and not lost):
         return _unchanged(earlier)
     comparison = FieldComparison(dictionary.rules, extra_is_open=extra_is_open)
-    rows = _NewRows(comparison, _trail(revisions, earlier.state))
+    rows = _NewRows(comparison, _trail(revisions, earlier))
     if lost:
         rows.add_unknown(rows.withheld, now)
     kept, reason = earlier, NOTHING_TO_COMPARE
@@ -104,7 +106,6 @@ def record_change_tables(
         reason = compared(len(comparable))
     is_reblinded = earlier.state.get("blinding") != current["blinding"]
     reblinding = Reblinding(comparison) if is_reblinded else None
-    current["record_revisions"] = position_of(revisions)
     changes = RowChanges(APPENDED, reason, new=rows.opened.count, unchanged=kept.open_rows)
     return _grown(earlier, kept, rows, current, changes, reblinding)
 
@@ -138,6 +139,18 @@ class _Earlier:
         state, open_sequence = self.withheld.state, self.state.get("sequence")
         is_ahead = open_sequence is not None and state.get("sequence") == open_sequence + 1
         return int(state["rows_before"]) if is_ahead else self.withheld.num_rows
+
+    def listed_revisions(self) -> "NDArray[np.int64]":
+        """Return the IDs of the revisions that the rows of both parts list."""
+        import numpy as np
+        import pyarrow.compute as pc
+
+        found = [np.empty(0, np.int64)]
+        for part, rows in ((self.table, self.open_rows), (self.withheld, self.withheld_rows)):
+            if part is not None:
+                ids = part.columns(["revision_ids"])["revision_ids"].slice(0, rows)
+                found.append(pc.unique(pc.list_flatten(ids)).to_numpy())
+        return np.concatenate(found)
 
 
 def _unchanged(earlier: _Earlier) -> tuple[BatchStream, BatchStream]:
@@ -174,11 +187,13 @@ class _NewRows:
             "to_version": step.after.table.version,
             "published_at": step.after.published_at,
         }
+        state = TableState.of(step.before.table.state)
+        read_at = state.watermark if state else None
         for record in changed_records(step.before, step.after):
             changes = self._comparison.changes(record)
             if not changes:
                 continue
-            attribution = self._attribution(record, is_last=step.is_last)
+            attribution = self._attribution(record, read_at)
             common = {**_described(record, attribution), **versions}
             for change in changes:
                 reason = self._reason(record, attribution, withheld=change.withheld)
@@ -197,11 +212,11 @@ class _NewRows:
             }
         )
 
-    def _attribution(self, record: RecordVersions, *, is_last: bool) -> Attribution:
+    def _attribution(self, record: RecordVersions, read_at: datetime | None) -> Attribution:
         since = record.before.get(DATE) if record.before else None
-        until = record.after.get(DATE) if record.after and not is_last else None
+        until = record.after.get(DATE) if record.after else None
         since = _EARLIEST if record.kind == "added" else since
-        return self._trail.between(record.row["record_id"], since, until)
+        return self._trail.between(record.row["record_id"], since, until, read_at)
 
     def _reason(
         self, record: RecordVersions, attribution: Attribution, *, withheld: bool
@@ -262,12 +277,11 @@ def _batches(part: StoredTable | None) -> "Iterator[pa.RecordBatch]":
     return iter(part.batches() if part else ())
 
 
-def _trail(revisions: TableHistory, state: Mapping[str, Any]) -> AuditTrail:
-    """Return the current revisions, compared with those of the result so far."""
-    known = state.get("record_revisions") or {}
+def _trail(revisions: TableHistory, earlier: _Earlier) -> AuditTrail:
+    """Return the current revisions, and those that the result so far lists."""
     now = position_of(revisions)
     return AuditTrail(
         stored_at(revisions.table, now["table"]),
         stored_at(revisions.withheld, now["withheld"]),
-        readable(stored_at(revisions.table, known.get("table"))),
+        earlier.listed_revisions,
     )

@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import (
@@ -14,6 +13,7 @@ from orch_assets.errors import (
 from orch_assets.imednet.progress import ReadingCounts
 from orch_assets.imednet.refresh.basis import Basis
 from orch_assets.imednet.refresh.earlier_rows import EarlierRows, dated_since
+from orch_assets.imednet.refresh.endpoint_rules import REVISION_DELAY
 from orch_assets.imednet.refresh.part_division import PartDivision
 from orch_assets.imednet.refresh.recent_revisions import ChangedRows
 from orch_assets.imednet.refresh.refreshed_table import RefreshedTable
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # Changed rows are held in memory, so there is a limit beside half of the table.
 _MOST_ROWS: Final = 100_000
 _ATTEMPTS: Final = 3
-# A revision may be dated a moment later than its record.
-_LATER: Final = timedelta(minutes=1)
 _REFUSED_ANYWAY: Final = frozenset({401, 403, 404})
 
 
@@ -142,7 +140,7 @@ class CountedReading:
         """Return the IDs of the records that revisions tell of."""
         import pyarrow as pa
 
-        start = self._since + min(_LATER, self._table.settings.overlap)
+        start = self._since + min(REVISION_DELAY, self._table.settings.overlap)
         later = pa.array(dated_since(revisions[date], start), pa.bool_())
         ids: NDArray[Any] = revisions["record_id"].filter(later).drop_null().to_numpy()
         return ids

@@ -7,6 +7,7 @@ versions are then not merged with.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 
@@ -83,3 +84,6 @@ RULES: Final[Mapping[str, EndpointRule]] = {
     ),
 }
 """The rules by the endpoint's name in the SDK."""
+
+REVISION_DELAY: Final = timedelta(minutes=1)
+"""A record revision is dated like its record, or at most so much later."""

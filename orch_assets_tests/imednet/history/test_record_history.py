@@ -1,7 +1,7 @@
 """``record_changes``: every change between published versions of ``records``, field by field."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orch_assets_tests.imednet.history.stored_study import STUDY, StoredStudy
@@ -115,6 +115,29 @@ def test_a_value_that_changes_without_a_revision_is_attributed_to_nobody(study):
     assert {(r["attribution"], *r["revision_ids"]) for r in study.rows()} == {("none",)}
 
 
+def test_nobody_is_said_to_have_removed_a_record(study):
+    """Its removal has no revision, so the revision that is there is of an earlier save."""
+    started(study)
+    record_id = changed(study, PULSE="80")
+    with study.registry.edit(STUDY) as edit:
+        edit.records.remove(record_id)
+    rows = _next(study)
+    assert {(row["kind"], row["attribution"], row["user"]) for row in rows} == {
+        ("vanished", "ambiguous", None)
+    }
+
+
+def test_a_clock_that_was_put_back_makes_no_revision_certain(study):
+    started(study)
+    changed(study, PULSE="80")
+    assert [row["attribution"] for row in _next(study)] == ["single"]
+    study.registry.clock.set(NOW - timedelta(minutes=30))
+    changed(study, PULSE="81")
+    (row,) = _next(study)
+    revision = study.registry.rows("recordRevisions", STUDY)[-1]["recordRevisionId"]
+    assert (row["attribution"], revision in row["revision_ids"]) == ("ambiguous", True)
+
+
 def test_a_record_is_added_deleted_restored_and_vanishes(study):
     started(study)
     with study.registry.edit(STUDY) as edit:
@@ -196,6 +219,7 @@ def test_nothing_is_stored_if_nothing_was_published(study):
 def test_every_version_since_the_last_run_is_compared(study):
     started(study)
     for value in ("80", "81", "82"):
+        study.registry.clock.advance(timedelta(hours=1))
         changed(study, PULSE=value)
         study.read()
     study.compare()
