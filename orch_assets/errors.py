@@ -501,7 +501,8 @@ class ArtifactReplacedError(StoreError):
         now = f"version {current} has replaced it" if current else "it is no longer current"
         super().__init__(
             f"{named(artifact)} was to replace version {replaces}, but {now} meanwhile. Nothing "
-            "was published. Read the current version, make the table from it, and publish that.",
+            "was published: what is current may be newer. Run the pipeline again, or make the "
+            "table from the current version and publish that.",
             artifact=artifact,
         )
 

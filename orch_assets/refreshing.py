@@ -223,11 +223,10 @@ class PartRefresh:
     """How a stream of one part of a table was made, for whoever stores it.
 
     Attributes:
-        earlier: The version that the stream was made from, or compared with; None if there is none.
+        earlier: The version that the stream was merged or compared with; None if there is none. The
+            stream may be published only if that version is still the current one.
         unchanged: Whether the earlier version is still right. The stream then has no batches, and
             must not be stored.
-        merged: Whether the stream has rows of the earlier version. It may be published only if
-            that version is still the current one.
         state: Returns what the manifest must hold for the next refresh, as JSON values without
             data; complete when the last row has been passed on.
         changes: What the refresh found.
@@ -235,6 +234,5 @@ class PartRefresh:
 
     earlier: StoredTable | None = None
     unchanged: bool = False
-    merged: bool = False
     state: Callable[[], Mapping[str, Any]] = _nothing
     changes: RowChanges = field(default_factory=RowChanges)

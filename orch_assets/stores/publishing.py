@@ -97,7 +97,7 @@ class Publisher:
         state: Mapping[str, Any] | None,
     ) -> Manifest:
         head = self.order.head(keys, verify=content.sha256)
-        _require(keys, replaces, head)
+        _require(keys, replaces, head, content.sha256)
         manifest = Manifest(keys.name, keys.kind, content, (publication_here_and_now(state),))
         stored = head.stored
         if stored is None or MemberPublication.of(
@@ -230,7 +230,7 @@ class Publisher:
         sha256, (publication,) = manifest.content.sha256, manifest.publications
         with publishing():
             name, head = self.order.claim(keys, head, sha256, publication.published_at)
-        _require(keys, replaces, head)
+        _require(keys, replaces, head, sha256)
         manifest = _numbered(manifest, name, head.version)
         source = Copied(keys.version(sha256), sha256, size, name)
         over = head.stored if replaces else None
@@ -358,7 +358,11 @@ def _numbered(manifest: Manifest, name: str, replaced: str | None) -> Manifest:
     return replace(manifest, publications=(numbered,))
 
 
-def _require(keys: ArtifactKeys, replaces: str | None, head: Head) -> None:
-    """Raise if the version to be replaced is not the current one; None stands for any."""
-    if replaces is not None and head.version != replaces:
+def _require(keys: ArtifactKeys, replaces: str | None, head: Head, version: str) -> None:
+    """Raise unless a version may replace what is current; ``replaces`` None stands for anything.
+
+    Damaged bytes may be replaced by the version whose bytes they were.
+    """
+    is_mended = head.stored is not None and head.version is None and replaces == version
+    if replaces is not None and head.version != replaces and not is_mended:
         raise ArtifactReplacedError(keys.name, replaces, head.version)

@@ -114,8 +114,8 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
         Only one row group is held in memory, whatever the number of rows.
 
         A refreshed stream, such as ``sdk.records.refresh`` returns, is published with its own
-        state. If it holds rows of the earlier version, it replaces only that version. If nothing
-        has changed since, nothing is written: the earlier version is returned, provided that it is
+        state. It replaces only the version that it was merged or compared with. If nothing has
+        changed since, nothing is written: the earlier version is returned, provided that it is
         still current.
 
         Raises what :meth:`publish` and ``batches`` raise.
@@ -251,7 +251,7 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
                 return self._unchanged(keys, refresh)
             content = self._files.write(rows, keys.version)
         rows.before_commit()
-        if refresh and refresh.merged and refresh.earlier:
+        if refresh and refresh.earlier:
             replaces = replaces or refresh.earlier.version
         if refresh and state is None:
             state = refresh.state

@@ -158,29 +158,42 @@ class PreviousContract(StoreFixtures):
     ) -> None:
         first = store.publish(MORE, "x").sha256
         earlier = store.previous("x")
-        merged = store.publish(Refreshed(ROWS, earlier=earlier, merged=True), "x")
+        merged = store.publish(Refreshed(ROWS, earlier=earlier), "x")
         assert store.download_table("x").equals(ROWS)
         assert last_state(store) == {"read": 3}
         assert store.versions("x")[-1].publications[-1].replaces == first
         with pytest.raises(ArtifactReplacedError) as error:
-            store.publish(Refreshed(MORE, earlier=earlier, merged=True), "x")
+            store.publish(Refreshed(MORE, earlier=earlier), "x")
         assert (error.value.replaces, error.value.current) == (first, merged.sha256)
         assert store.download_table("x").equals(ROWS)
 
-    def test_a_table_that_was_read_whole_replaces_any_version(self, store: PipelineStore) -> None:
-        store.publish(MORE, "x")
-        earlier = store.previous("x")
+    def test_a_stream_without_an_earlier_version_replaces_any_version(
+        self, store: PipelineStore
+    ) -> None:
         store.publish(OTHER, "x")
-        stream = Refreshed(ROWS, earlier=earlier)
+        stream = Refreshed(ROWS)
         store.publish_stream(stream, stream.schema, "x")
         assert store.download_table("x").equals(ROWS)
         assert last_state(store) == {"read": 3}
+        assert store.versions("x")[-1].publications[-1].number == 2
+
+    def test_the_earlier_version_takes_the_place_of_its_own_damaged_bytes(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        store.publish(ROWS, "x")
+        earlier = store.previous("x")
+        (current,) = [key for key in objects() if "/.orch/" not in key]
+        overwrite(current, objects()[current][:-1] + b"?")
+        with pytest.raises(ArtifactReplacedError, match="no longer current"):
+            store.publish(Refreshed(MORE, earlier=earlier), "x")
+        store.publish(Refreshed(ROWS, earlier=earlier), "x")
+        assert store.download_table("x").equals(ROWS)
 
     def test_explicit_arguments_win_over_those_of_a_stream(self, store: PipelineStore) -> None:
         store.publish(MORE, "x")
         earlier = store.previous("x")
         current = store.publish(OTHER, "x").sha256
-        stream = Refreshed(ROWS, earlier=earlier, merged=True)
+        stream = Refreshed(ROWS, earlier=earlier)
         store.publish(stream, "x", replaces=current, state={"mine": 1})
         assert last_state(store) == {"mine": 1}
 

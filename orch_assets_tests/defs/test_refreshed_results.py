@@ -63,11 +63,11 @@ def stream(rows, refresh=None):
     return BatchStream(batches, ReadingCounts(len(rows), 1), SCHEMA, refresh=refresh)
 
 
-def part(earlier, rows=None, merged=True):
+def part(earlier, rows=None):
     """Return the stream of a part: unchanged, or with these rows."""
     unchanged = rows is None
     state = {"watermark": "2026-11-01T00:00:00"}
-    refresh = PartRefresh(earlier, unchanged, merged and not unchanged, lambda: state, CHANGES)
+    refresh = PartRefresh(earlier, unchanged, lambda: state, CHANGES)
     return stream([] if unchanged else [rows], refresh)
 
 
@@ -170,7 +170,7 @@ def test_the_parts_of_one_reading_may_be_unchanged_each_for_itself(stores):
         streams = {}
         for name, store in (("table", stores.open), ("withheld", stores.restricted)):
             each, same = getattr(parts, name), name == unchanged
-            refresh = PartRefresh(store.previous(NAME), same, not same, changes=CHANGES)
+            refresh = PartRefresh(store.previous(NAME), same, changes=CHANGES)
             streams[name] = BatchStream(each, each.counts, each.schema, refresh=refresh)
         stores.write(SplitTable(**streams))
     assert (ids(stores.open), ids(stores.restricted)) == ([3, 5], [4, 6])
@@ -184,7 +184,7 @@ def test_an_optional_withheld_part_is_stored_once_it_has_rows(stores, had_rows, 
     before = stores.restricted.previous(NAME)
     assert (before is not None) == had_rows
     rows = None if has_rows is None else [3, 4] if has_rows else []
-    value = part(before, rows, merged=before is not None)
+    value = part(before, rows)
     opened = part(stores.open.previous(NAME), [1, 2, 5])
     output = stores.write(SplitTable(opened, value, withheld_if_any=True))
     expected = ([3] if had_rows else []) if rows is None else rows
@@ -196,13 +196,28 @@ def test_an_optional_withheld_part_is_stored_once_it_has_rows(stores, had_rows, 
         assert output.handover.withheld.num_rows == 0
 
 
-def test_a_merged_table_does_not_replace_a_version_that_it_was_not_made_from(stores):
+def test_a_refreshed_table_does_not_replace_a_version_that_it_was_not_compared_with(stores):
     stores.write(stream([[1, 2]]))
-    made_from = stores.open.previous(NAME)
+    compared_with = stores.open.previous(NAME)
     stores.write(stream([[1, 2, 3]]))
     with pytest.raises(ArtifactReplacedError, match="Nothing was published"):
-        stores.write(part(made_from, [1, 2, 4]))
+        stores.write(part(compared_with, [1, 2, 4]))
     assert ids(stores.open) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("first", [[], [3]])
+def test_if_an_open_part_is_refused_its_withheld_part_is_not_stored_either(stores, first):
+    """Not even if the withheld part was not stored before, or is still the same version."""
+    stores.write(SplitTable(stream([[1, 2]]), stream([first]), withheld_if_any=True))
+    compared_with = stores.open.previous(NAME), stores.restricted.previous(NAME)
+    other = first or [2]  # 2 is withheld since
+    stores.write(SplitTable(stream([[1]]), stream([other]), withheld_if_any=True))
+    late = SplitTable(
+        part(compared_with[0], [1, 2, 4]), part(compared_with[1], [5]), withheld_if_any=True
+    )
+    with pytest.raises(ArtifactReplacedError, match=r"'records/ONC-301'.*Run the pipeline again"):
+        stores.write(late)
+    assert (ids(stores.open), ids(stores.restricted)) == ([1], other)
 
 
 def test_an_unchanged_table_that_was_replaced_meanwhile_is_not_reported(stores):
@@ -259,12 +274,12 @@ def test_a_reason_for_reading_all_rows_is_told(stores):
 def test_the_log_says_what_the_refresh_found(stores):
     stores.write(stream([[1, 2]]))
     earlier = stores.open.previous(NAME)
-    refresh = PartRefresh(earlier, merged=True, changes=CHANGES)
+    refresh = PartRefresh(earlier, changes=CHANGES)
     minus = "\N{MINUS SIGN}"
     assert refresh_line("records", refresh, "new") == (
         f"records: +2 ~2 {minus}1, 19,985 unchanged; 39 requests saved"
     )
-    unchanged = replace(refresh, merged=False, unchanged=True)
+    unchanged = replace(refresh, unchanged=True)
     assert refresh_line("records", unchanged, earlier.version) == (
         "records: 19,985 unchanged; 39 requests saved"
     )

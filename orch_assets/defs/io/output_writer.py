@@ -27,7 +27,12 @@ from orch_assets.defs.io.refresh_metadata import (
     row_metadata,
 )
 from orch_assets.defs.io.table_types import as_result, handed_on, is_table_stream
-from orch_assets.errors import ImednetError, StoreError, UnstorableTableError
+from orch_assets.errors import (
+    ArtifactReplacedError,
+    ImednetError,
+    StoreError,
+    UnstorableTableError,
+)
 from orch_assets.imednet.streams import BatchStream, RefreshStream
 from orch_assets.lazy import cached_property
 from orch_assets.orchestration.reporting.known_names import current_known_names
@@ -140,8 +145,9 @@ class OutputWriter:
 
         Readers take an open table as proof that its withheld part exists.
         """
-        write_withheld = partial(self._write_withheld, call, value)
         io_manager = self.io_manager(call.step.name)
+        check = partial(self._check_replaceable, call, io_manager, value.table)
+        write_withheld = partial(self._write_withheld, call, value, check)
         if isinstance(value.table, BatchStream) and not _is_unchanged(value.table):
             with value.table as table:  # both parts come from the same download
                 background = _BackgroundWrite(write_withheld)
@@ -165,7 +171,25 @@ class OutputWriter:
         }
         return {**metadata, **withheld_metadata}, SplitTable(handover, withheld_handover)
 
-    def _write_withheld(self, call: StepCall, value: SplitTable) -> tuple[Metadata, Any]:
+    def _check_replaceable(self, call: StepCall, io_manager: dg.IOManager, table: Any) -> None:
+        """Check that an open part may be committed, before its withheld part is.
+
+        Raises:
+            ArtifactReplacedError: Another version than the one that it is to replace is current.
+        """
+        earlier = (
+            table.refresh.earlier if isinstance(table, BatchStream) and table.refresh else None
+        )
+        if earlier is None or not isinstance(io_manager, PipelineIOManager):
+            return
+        name = artifact_name(self.keys[call.step.name], call.study_key)
+        current = io_manager.pipeline_store().history(name).version
+        if current != earlier.version:
+            raise ArtifactReplacedError(name, earlier.version, current)
+
+    def _write_withheld(
+        self, call: StepCall, value: SplitTable, before_commit: Callable[[], object]
+    ) -> tuple[Metadata, Any]:
         """Store a withheld part.
 
         An optional one without rows is not stored unless there is an earlier version, which would
@@ -174,7 +198,7 @@ class OutputWriter:
         io_manager = self.resources.restricted_io_manager
         required = not value.withheld_if_any or self._may_exist(call, io_manager)
         if required or _has_rows(value.withheld):
-            return self._write_one(call, io_manager, value.withheld)
+            return self._write_one(call, io_manager, value.withheld, before_commit)
         return {ROW_COUNT: dg.MetadataValue.int(0)}, value.withheld.schema.empty_table()
 
     def _may_exist(self, call: StepCall, io_manager: dg.IOManager) -> bool:

@@ -99,14 +99,14 @@ def append(earlier: StoredTable, new: "pa.Table", versions: int) -> BatchStream:
     changes = RowChanges(APPENDED, reason, new=new.num_rows, unchanged=earlier.num_rows)
     if not versions:
         return appended(new.schema, [], PartRefresh(earlier, unchanged=True, changes=changes))
-    refresh = PartRefresh(earlier, merged=True, changes=changes)
+    refresh = PartRefresh(earlier, changes=changes)
     return appended(new.schema, [earlier.batches(), new.to_batches()], refresh)
 
 
 def begun_anew(earlier: StoredTable, schema: "pa.Schema") -> BatchStream:
     """Return a table without rows, to replace one about another account."""
     changes = RowChanges(APPENDED, NOTHING_TO_COMPARE)
-    return appended(schema, [], PartRefresh(earlier, merged=True, changes=changes))
+    return appended(schema, [], PartRefresh(earlier, changes=changes))
 
 
 def _conformed(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":

@@ -259,7 +259,7 @@ def _grown(
         appended(
             schema_of(RECORD_CHANGES),
             batches,
-            PartRefresh(part, merged=part is not None, state=state_of, changes=changes),
+            PartRefresh(part, state=state_of, changes=changes),
         )
         for part, batches, state_of in (
             (earlier.table, [open_rows, rows.opened.batches()], lambda: state),

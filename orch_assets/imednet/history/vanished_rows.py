@@ -68,9 +68,7 @@ def tombstone_table(
         new=rows.new.count,
         unchanged=kept.num_rows if kept else 0,
     )
-    refresh = PartRefresh(
-        earlier, unchanged, earlier is not None, lambda: {"tables": positions}, changes
-    )
+    refresh = PartRefresh(earlier, unchanged, lambda: {"tables": positions}, changes)
     parts = [] if unchanged else [kept.batches() if kept else (), rows.new.batches()]
     return appended(schema_of(TOMBSTONES), parts, refresh)
 

@@ -154,9 +154,7 @@ class RefreshPlan:
         ids = rows[table.id_column].to_numpy()
         totals = (found.total, None)  # a withheld part has fewer rows than the table
         return [
-            self._planned(
-                number, stored, merged_rows(stored, part, ids, table.id_column, total), merged=True
-            )
+            self._planned(number, stored, merged_rows(stored, part, ids, table.id_column, total))
             for number, (stored, part, total) in enumerate(
                 zip(basis.parts, parts, totals, strict=False)
             )
@@ -182,7 +180,7 @@ class RefreshPlan:
                 return self._unchanged(basis)
         stored = (None, None) if previous is None else (previous.table, previous.withheld)
         return [
-            self._planned(number, part, rows, merged=False)
+            self._planned(number, part, rows)
             for number, (part, rows) in enumerate(
                 zip(stored, self._whole_parts(reading, began), strict=False)
             )
@@ -231,12 +229,9 @@ class RefreshPlan:
             for number, schema in enumerate(self.schemas)
         ]
 
-    def _planned(
-        self, number: int, stored: StoredTable | None, rows: "Batches", *, merged: bool
-    ) -> PlannedPart:
+    def _planned(self, number: int, stored: StoredTable | None, rows: "Batches") -> PlannedPart:
         refresh = PartRefresh(
             earlier=stored,
-            merged=merged and stored is not None,
             state=functools.partial(self._state, number),
             changes=self._changes,
         )

@@ -182,7 +182,7 @@ def test_of_the_stored_version_only_ids_dates_and_marks_are_read_before(account:
     stream = refresher.sdk.records.refresh(STUDY, first.parts[0])  # another split: read whole
     assert stream.refresh.changes.reason == "what is withheld has changed"
     parts = split_withheld("records", refresher.sdk.records.refresh(STUDY, first.previous()))
-    assert parts.table.refresh.merged
+    assert parts.table.refresh.changes.reading == "counted"
     assert first.parts[0].columns_read == ["record_id", "date_modified", "deleted"]
     assert [part.batches_read for part in first.parts] == [0, 0]
     next(parts.table)
@@ -229,7 +229,7 @@ def test_a_stream_that_is_not_split_is_merged_too(account: Account) -> None:
     first = Stored(as_table(stream), stream.refresh.state())
     account.registry.live_day()
     stream = sdk.records.refresh(STUDY, first)
-    assert stream.refresh.merged
+    assert stream.refresh.changes.reading == "counted"
     merged = as_table(stream)
     assert merged.equals(sdk.records.table(STUDY).replace_schema_metadata(None))
     again = sdk.records.refresh(STUDY, Stored(merged, stream.refresh.state()))

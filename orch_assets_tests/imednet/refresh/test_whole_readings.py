@@ -112,7 +112,7 @@ def test_a_whole_reading_may_be_asked_for(account: Account) -> None:
     assert result.changes.reason == "a whole reading was asked for"
     assert result.changes.unchanged == first.parts[0].num_rows
     assert [refresh.earlier for refresh in result.refreshes] == list(first.parts)
-    assert not any(refresh.merged or refresh.unchanged for refresh in result.refreshes)
+    assert not any(refresh.unchanged for refresh in result.refreshes)
 
 
 @pytest.mark.parametrize("days", [1, 7])
@@ -227,7 +227,7 @@ def test_fields_beyond_the_description_enter_and_leave_the_withheld_part(
         edit.subjects.change(subject, subjectStatus="Completed")
     result = again(refresher, without, "subjects")
     assert (result.changes.reading, result.parts[1].num_rows) == ("counted", 1)
-    assert [refresh.merged for refresh in result.refreshes] == [True, False]
+    assert [refresh.earlier is None for refresh in result.refreshes] == [False, True]
     lost = again(refresher, Result(result.parts[:1], ()), "subjects")
     assert lost.changes.reason == "the withheld part is missing"
 

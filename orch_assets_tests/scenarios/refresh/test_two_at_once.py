@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orch_assets.demo import DemoRegistry, DemoServer, Fault
+from orch_assets.stores.publishing import Publisher
 from orch_assets_tests.scenarios.refresh.studies import PIPELINES, Study, study
 
 
@@ -45,3 +47,52 @@ def test_two_runs_at_once_end_in_one_whole_table_after_the_next(
             one.assert_whole(tmp_path / "anew")
     assert kinds <= {"ArtifactReplacedError", "UpstreamFailed"}
     assert "ArtifactReplacedError" in kinds
+
+
+@pytest.mark.parametrize("was_blinded", [False, True], ids=["first blinding", "further blinding"])
+@pytest.mark.parametrize("full", [False, True], ids=["counted", "whole"])
+def test_an_older_reading_does_not_show_again_what_another_run_has_withheld(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool, was_blinded: bool
+) -> None:
+    """One run reads; a variable is blinded and the other run withholds it; then the one commits."""
+    names, location = ("variables", "records"), str(tmp_path / "stores")
+    registry = DemoRegistry(studies=1, subjects=5)
+    with (
+        DemoServer(registry) as server,
+        study(server, location) as one,
+        study(server, location) as other,
+    ):
+        with registry.edit(one.key) as edit:
+            variables = edit.rows("variables").values()
+            for each in variables:
+                edit.variables.change(each["variableId"], blinded=False)
+            pulse, temperature = (
+                edit.variables.find(formKey="VS", variableName=name) for name in ("PULSE", "TEMP")
+            )
+            edit.variables.change(temperature["variableId"], blinded=was_blinded)
+        one.succeed(*names)
+        with registry.edit(one.key) as edit:
+            records = edit.rows("records").values()
+            record = next(each for each in records if each["formKey"] == "VS")
+            edit.records.change(record["recordId"], {"PULSE": "101"})
+        commit = Publisher.commit
+
+        def late(self: Publisher, keys: Any, *args: Any) -> Any:
+            if keys.name.startswith("records/"):
+                monkeypatch.setattr(Publisher, "commit", commit)
+                with registry.edit(one.key) as edit:
+                    edit.variables.change(pulse["variableId"], blinded=True)
+                other.succeed(*names)
+            return commit(self, keys, *args)
+
+        monkeypatch.setattr(Publisher, "commit", late)
+        failure = one.run(*names, full=full)["records"].failure
+        assert failure is not None
+        assert failure.kind == "ArtifactReplacedError"
+        shown = {
+            name: str(other.store(name).download_table(f"records/{one.key}").to_pylist())
+            for name in ("artifacts", "restricted")
+        }
+        assert ['"PULSE"' in each for each in shown.values()] == [False, True]
+        one.succeed(*names)
+        one.assert_whole(tmp_path / "anew", *names)
