@@ -23,8 +23,9 @@ from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.event_metadata import SETTINGS, together, value_and_metadata
 from orch_assets.defs.io.first_rows import first_rows
 from orch_assets.defs.io.io_contexts import input_context
+from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
-from orch_assets.defs.io.previous_results import PreviousResults
+from orch_assets.defs.io.previous_results import PreviousResults, removed_since
 from orch_assets.defs.io.pure_results import PureResults, alike_or_none
 from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
@@ -263,9 +264,24 @@ class PipelineRunner:
         if handed is not IN_THE_STORE:
             with contextlib.suppress(UnstorableTableError):  # a user's IO manager may store it
                 return as_handed(handed, table_type)
+        return self._loaded(call, name, io_manager, table_type)
+
+    def _loaded(self, call: StepCall, name: str, io_manager: dg.IOManager, table_type: str) -> Any:
+        """Return a result from its store: in this run's version, if the run has made it."""
         key, python_type = self.keys[name], table_class(table_type)
-        context = input_context(self.resources, self.log, key, call.study_key, python_type)
-        return io_manager.load_input(context)
+        make_context = partial(
+            input_context, self.resources, self.log, key, call.study_key, python_type
+        )
+        made = self.versions.get((name, call.study_key))
+        with noting_inputs() as loaded:
+            value = io_manager.load_input(make_context())
+        is_exact = not made or loaded.items() <= made.items()
+        if is_exact or not isinstance(io_manager, PipelineIOManager):
+            return value
+        try:  # another run has published since
+            return io_manager.load_input(make_context(made))
+        except ArtifactNotFoundError:
+            raise removed_since(name, call.study_key) from None
 
     def _input(self, pipeline: StudyPipeline, study_key: str) -> Any:
         """Return the input of a state machine's execution. By default it has URIs, not data."""

@@ -5,11 +5,14 @@ in-memory Dagster instance and run its database migrations. That takes 80 ms of 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
 from orch_assets.defs.dagster_internals import KeyRangeNoPartitionsDefPartitionsSubset
+
+# In an input's metadata: the versions to load instead of the current ones, by artifact URI.
+VERSIONS: Final = "orch_assets/versions"
 
 
 def output_context(
@@ -44,14 +47,17 @@ def input_context(
     key: dg.AssetKey,
     study_key: str,
     python_type: type,
+    versions: Mapping[str, str] | None = None,
 ) -> dg.InputContext:
     """Return the context for loading one study's result as a Python type.
 
     ``dg.build_input_context`` doesn't accept the resources of a run, so this function creates the
-    context itself.
+    context itself. With ``versions`` (by artifact URI), an IO manager of this package loads the
+    version among these instead of the current one.
     """
     return dg.InputContext(
         name=key.path[-1],
+        definition_metadata={VERSIONS: versions} if versions else None,
         asset_key=key,
         partition_key=study_key,
         asset_partitions_subset=KeyRangeNoPartitionsDefPartitionsSubset(

@@ -24,6 +24,7 @@ from orch_assets.defs.io.event_metadata import (
     beside_own_metadata,
     check_own_metadata,
 )
+from orch_assets.defs.io.io_contexts import VERSIONS
 from orch_assets.defs.io.loading import (
     LAZY,
     POLARS,
@@ -143,7 +144,8 @@ class PipelineIOManager(SetInCode, dg.ConfigurableIOManager):
             return load(store, artifact_name(context.asset_key, None), table_type, as_of)
         names = {key: artifact_name(context.asset_key, key) for key in partition_keys(context)}
         if not _requests_many(context, list(names)):
-            return load(store, next(iter(names.values())), table_type, as_of)
+            versions = (context.definition_metadata or {}).get(VERSIONS)
+            return load(store, next(iter(names.values())), table_type, as_of, versions)
         pool = self._pool(context, names, as_of)
         if is_table_type(annotation):
             pool.refuse_data(context)

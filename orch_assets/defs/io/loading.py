@@ -55,7 +55,13 @@ def is_table_type(annotation: Any) -> bool:
     return is_table and not is_mapping(annotation)
 
 
-def load(store: "PipelineStore", name: str, table_type: str, as_of: str | None = None) -> Any:
+def load(
+    store: "PipelineStore",
+    name: str,
+    table_type: str,
+    as_of: str | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Any:
     """Return an artifact: a table of a type, a dict of such tables, a JSON value or a document.
 
     Args:
@@ -63,8 +69,11 @@ def load(store: "PipelineStore", name: str, table_type: str, as_of: str | None =
         name: Name of the artifact.
         table_type: Type of the tables.
         as_of: A moment or the name of a mark; None for the current version.
+        versions: The version to load instead, by the artifact's URI.
     """
-    if as_of is None:
+    if versions:
+        kind, version = _kind_among(store, name, versions)
+    elif as_of is None:
         kind, version = _newest_kind(store, name), None
     else:
         kind, version = _kind_and_version(store, name, as_of)
@@ -248,6 +257,16 @@ def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
     return max(
         kinds, key=lambda kind: store.manifest(name, kind=kind).publications[-1].published_at
     )
+
+
+def _kind_among(
+    store: "PipelineStore", name: str, versions: Mapping[str, str]
+) -> tuple[ArtifactKind, str | None]:
+    """Return the kind and the version of an artifact among versions by URI."""
+    for kind in ArtifactKind:
+        if version := versions.get(store.uri(name, kind=kind)):
+            return kind, version
+    raise ArtifactNotFoundError(f"The run has stored nothing as {_named(name)}.", artifact=name)
 
 
 def _kind_and_version(

@@ -94,19 +94,26 @@ class PreviousResults:
                 then, and not noted.
 
         Raises:
-            ArtifactNotFoundError: There is none in a store of this package.
+            ArtifactNotFoundError: There is none in a store of this package, or such a version was
+                removed.
         """
         from orch_assets.stores.stored_versions import SetVersion
 
         result = self._result(name, study_key, known or None)
+        both = (result.table, result.withheld) if result else ()
+        parts = [part for part in both if part is not None]
+        io_managers = (self.io_manager(name), self.restricted)
+        ours = all(isinstance(each, PipelineIOManager) for each in io_managers)
+        if ours and known.keys() - {part.uri for part in parts}:
+            raise removed_since(name, study_key)
         if result is None or not isinstance(result.table, SetVersion):
             raise ArtifactNotFoundError(
                 f"{name} has no stored set of tables for study {study_key}: materialize it first, "
                 "with an IO manager of orch-assets.",
                 artifact=name,
             )
-        for part in (result.table, result.withheld):
-            if part is not None and not known:
+        if not known:
+            for part in parts:
                 note_input(part.uri, part.version)
         return StoredTables(result.table, result.withheld)
 
@@ -143,6 +150,15 @@ class _DamagedVersion:
 
     def __getattr__(self, name: str) -> Any:
         raise self.error
+
+
+def removed_since(name: str, study_key: str) -> ArtifactNotFoundError:
+    """Return the error for a result whose version was removed during the run."""
+    return ArtifactNotFoundError(
+        f"The version of {name} that this run has made or found for study {study_key} was removed "
+        "before a later step took it. Run the study again.",
+        artifact=name,
+    )
 
 
 def stored_version(

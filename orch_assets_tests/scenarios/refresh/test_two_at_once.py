@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from orch_assets.defs.io import output_writer
+from orch_assets.defs.pipeline_runner import PipelineRunner
 from orch_assets.demo import DemoRegistry, DemoServer, Fault
 from orch_assets.stores.publishing import Publisher
 from orch_assets_tests.scenarios.refresh.studies import PIPELINES, Study, study
@@ -96,3 +98,34 @@ def test_an_older_reading_does_not_show_again_what_another_run_has_withheld(
         assert ['"PULSE"' in each for each in shown.values()] == [False, True]
         one.succeed(*names)
         one.assert_whole(tmp_path / "anew", *names)
+
+
+def test_form_tables_are_built_from_the_records_of_their_own_run(
+    pair: tuple[Study, Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The records are too large to be held, and another run removes one before they are loaded."""
+    one, other = pair
+    monkeypatch.setattr(output_writer, "_HELD_BYTES", 0)
+    registry = one.registry
+    with registry.edit(one.key) as edit:
+        row = next(each for each in edit.rows("records").values() if each["formKey"] == "VS")
+        edit.records.change(row["recordId"], {"PULSE": "101"})
+    (row,) = (
+        each for each in registry.rows("records", one.key) if each["recordId"] == row["recordId"]
+    )
+    finish = PipelineRunner._finish
+
+    def overtaken(self: PipelineRunner, call: Any, *args: Any) -> Any:
+        output = finish(self, call, *args)
+        if call.step.name == "forms":
+            monkeypatch.setattr(PipelineRunner, "_finish", finish)
+            with registry.edit(one.key) as edit:
+                edit.records.remove(row["recordId"])
+            other.succeed("variables", "records")
+        return output
+
+    monkeypatch.setattr(PipelineRunner, "_finish", overtaken)
+    one.succeed("variables", "records", "forms", "form_tables")
+    registry.insert_row("records", one.key, row)  # with its former date
+    one.succeed()
+    one.assert_whole(tmp_path / "anew")
