@@ -25,7 +25,7 @@ from orch_assets.defs.io.first_rows import first_rows
 from orch_assets.defs.io.io_contexts import input_context
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.io.output_writer import IN_THE_STORE, OutputWriter, UnchangedTable
-from orch_assets.defs.io.previous_results import PreviousResults, removed_since
+from orch_assets.defs.io.previous_results import PreviousResults, carried_over, removed_since
 from orch_assets.defs.io.pure_results import PureResults, alike_or_none
 from orch_assets.defs.io.refresh_metadata import refresh_line, refresh_of
 from orch_assets.defs.io.table_types import as_handed, table_class
@@ -42,8 +42,8 @@ from orch_assets.orchestration.reporting.known_names import allow_names
 from orch_assets.orchestration.reporting.results import Failure
 from orch_assets.orchestration.returned_values import Skip, SplitTable
 from orch_assets.orchestration.steps import OnWorker, StepCall, StepOutput
-from orch_assets.refreshing import CARRIED_FORWARD
-from orch_assets.stores import derived_from, noting_inputs
+from orch_assets.refreshing import CARRIED_FORWARD, PreviousResult
+from orch_assets.stores import derived_from, noting_inputs, published_by
 
 NOT_WRITTEN: Final = "could not be written"
 
@@ -111,7 +111,7 @@ class PipelineRunner:
             value = self._call(call.study_key, pipeline, upstreams)
             if inspect.iscoroutine(value):  # an async function behind a plain wrapper
                 value = asyncio.run(value)
-            return self._finish(call, value, inputs)
+            return self._finish(call, value, inputs, upstreams.get(PREVIOUS))
 
     async def run_async(self, call: StepCall, on_worker: OnWorker) -> StepOutput:
         """Run an ``async`` pipeline on the event loop, and its reading and writing on workers."""
@@ -125,6 +125,7 @@ class PipelineRunner:
     ) -> StepOutput:
         if self.executions is not None and pipeline.machine is not None:
             inputs: Mapping[str, str] = {}
+            upstreams: Mapping[str, Any] = {}
             make_input = partial(self._input, pipeline)
             value = await self.executions.output(pipeline, call.study_key, make_input, on_worker)
         else:
@@ -133,7 +134,8 @@ class PipelineRunner:
                 return current
             upstreams, inputs = await on_worker(self._upstreams, call, pipeline)
             value = await self._call(call.study_key, pipeline, upstreams)
-        output: StepOutput = await on_worker(self._finish, call, value, inputs)
+        previous = upstreams.get(PREVIOUS)
+        output: StepOutput = await on_worker(self._finish, call, value, inputs, previous)
         return output
 
     def report(self, call: StepCall, failure: Failure) -> str:
@@ -322,12 +324,19 @@ class PipelineRunner:
         self.versions[call.step.name, call.study_key] = versions_of(metadata)
         self.uris[call.step.name, call.study_key] = uri_of(metadata)
 
-    def _finish(self, call: StepCall, value: Any, inputs: Mapping[str, str]) -> StepOutput:
+    def _finish(
+        self,
+        call: StepCall,
+        value: Any,
+        inputs: Mapping[str, str],
+        previous: PreviousResult | None,
+    ) -> StepOutput:
         """Store a result; record its URI, its hashes and the execution that produced it."""
         value, added = value_and_metadata(value)
         if self.watch is not None:
             value = self.watch.watched(call.step.name, call.study_key, value)
-        with derived_from(inputs):
+        carried = {} if self.pipelines[call.step.name].pure else carried_over(value, previous)
+        with derived_from(inputs), published_by(carried):
             output = self._writer.write(call, value)
         if (refresh := refresh_of(value)) is not None and refresh.earlier is not None:
             # Each line of a run's log costs milliseconds, and most tables are unchanged.

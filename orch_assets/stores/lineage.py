@@ -8,6 +8,8 @@ from typing import Any, Final
 
 # A fact: who launched the run in the UI, as the proxy in front of it says.
 LAUNCHED_BY: Final = "launched_by"
+# A fact: the earlier version of the artifact from which rows may have been carried over.
+CARRIED_OVER: Final = "carried_over"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from orch_assets.stores.lineage import current_facts, current_inputs
+from orch_assets.stores.lineage import CARRIED_OVER, current_facts, current_inputs
 from orch_assets.study import current_context
 from orch_assets.version import code_version
 
@@ -78,6 +78,11 @@ class Publication:
     number: int | None = None
     replaces: str | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def carried_over(self) -> str | None:
+        """The earlier version whose rows it may still have, beside those made from ``inputs``."""
+        return self.provenance.get(CARRIED_OVER)
 
     @property
     def redacts(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+import pandas as pd
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
@@ -42,6 +43,16 @@ def note(study_key, sdk, study_logger, records):
     return [records["record_data"].iloc[0]]
 
 
+@study_pipeline(incremental=True)
+def answer_log(study_key, sdk, study_logger, records, *, previous=None):
+    """A user's own table, with all answers that a record ever had."""
+    rows = records[["record_id", "record_data"]]
+    if previous is None or previous.read_whole:
+        return rows
+    earlier = previous.table.columns(rows.columns).to_pandas()
+    return pd.concat([earlier, rows]).drop_duplicates(ignore_index=True)
+
+
 PIPELINES = (
     variables, intervals, forms, records, codings, queries, record_revisions, record_changes,
     visits, form_tables, answers, note,
@@ -67,9 +78,9 @@ class Site:
         self.server, self.folder, self.real = server, folder, real
         self.store = LocalPipelineStore(folder / "artifacts")
 
-    def run(self, *select):
+    def run(self, *select, full=False):
         defs = location(self.folder, small_pages(self.server), *PIPELINES)
-        return execute(defs, self.real, STUDY, OTHER, select=select or None)
+        return execute(defs, self.real, STUDY, OTHER, select=select or None, full=full)
 
     def blind(self, name="AETERM"):
         with self.server.registry.edit(STUDY) as edit:
@@ -176,6 +187,29 @@ def test_what_cant_be_rewritten_is_run_again_first(site, capsys):
     assert site.run().is_success
     assert main(["redact", "--yes"]) == 0
     assert site.shows() == set()
+    assert site.store.blinded_since() == []
+
+
+def test_rows_that_a_users_pipeline_keeps_are_found_until_it_is_run_in_full(
+    site, capsys, monkeypatch
+):
+    monkeypatch.setattr(f"{__name__}.PIPELINES", (*PIPELINES, answer_log))
+    selected = ("variables", "records", "answer_log")
+    assert site.run(*selected).is_success
+    site.blind()
+    assert site.run().is_success
+    for _ in range(2):  # the next run keeps them, too
+        capsys.readouterr()
+        assert main(["redact", "--study", STUDY, "--yes"]) == 1
+        lines = [each for each in capsys.readouterr().out.splitlines() if "answer_log" in each]
+        assert ["(current)" in each for each in lines] == [False, True]
+        assert "stays until what was made from it" in lines[0]
+        assert "run its pipeline again (with --full" in lines[1]
+        assert site.run(*selected).is_success
+    assert site.run(*selected, full=True).is_success
+    assert main(["redact", "--study", STUDY, "--yes"]) == 0
+    assert PLANTED not in str(site.store.download_table(f"answer_log/{STUDY}").to_pylist())
+    assert len(site.store.versions(f"answer_log/{STUDY}")) == 1
     assert site.store.blinded_since() == []
 
 

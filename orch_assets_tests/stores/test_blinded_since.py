@@ -4,7 +4,14 @@ import pandas as pd
 import pytest
 
 from orch_assets.cli import main
-from orch_assets.stores import ArtifactKind, LocalPipelineStore, derived_from, noting_inputs
+from orch_assets.stores import (
+    ArtifactKind,
+    LocalPipelineStore,
+    derived_from,
+    noting_inputs,
+    published_by,
+)
+from orch_assets.stores.lineage import CARRIED_OVER
 
 COLUMNS = ["variable_name", "form_key", "form_id", "blinded"]
 
@@ -64,6 +71,30 @@ def test_a_variable_that_the_dictionary_lost_is_withheld_too(study):
     old = study.make("records/S1", 1, "variables/S1")
     study.blind(AGE=False)
     assert study.found() == {("records/S1", old): (("AE.TERM",), True)}
+
+
+def carrying(study, n, previous):
+    """Make a version that may still have rows of an earlier one."""
+    with published_by({CARRIED_OVER: previous}):
+        return study.make("log/S1", n, "variables/S1")
+
+
+def test_what_carries_rows_of_such_a_version_over_is_named_until_it_is_made_anew(study):
+    study.blind(TERM=False)
+    first = study.make("log/S1", 1, "variables/S1")
+    study.blind(TERM=True)
+    named = (("AE.TERM",), False)
+    second = carrying(study, 2, first)
+    third = carrying(study, 3, second)
+    assert carrying(study, 3, third) == third  # the same again, which says nothing new
+    current = (("AE.TERM",), True)
+    assert study.found() == {
+        ("log/S1", first): named, ("log/S1", second): named, ("log/S1", third): current
+    }  # fmt: skip
+    assert carrying(study, 1, third) == first  # as it was
+    assert study.found()["log/S1", first] == current
+    assert study.make("log/S1", 3, "variables/S1") == third  # without its earlier rows
+    assert study.found() == {("log/S1", first): named, ("log/S1", second): named}
 
 
 def test_what_is_made_of_such_a_version_is_named_however_far_it_is(study):

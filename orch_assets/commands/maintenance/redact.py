@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _WOULD: Final = {"rewrite": "would be rewritten without them", "remove": "would be removed"}
 _DONE: Final = {"rewrite": "rewritten without them", "remove": "removed"}
 _STAYS: Final = {
-    "run": "can't be rewritten: run its pipeline again, then redact the older version",
+    "run": "can't be rewritten: run its pipeline again (with --full if it is your own and keeps "
+    "rows of its previous result), then redact the older version",
     "needed": "stays until what was made from it, or reads it, has been made again",
     "marked": "is marked: use --marked to redact it, too",
 }

@@ -12,9 +12,11 @@ from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
+from orch_assets.imednet.streams import BatchStream
+from orch_assets.orchestration.returned_values import SplitTable
 from orch_assets.refreshing import PreviousResult, StoredTable, StoredTables, TableHistory
 from orch_assets.stores.artifacts import ArtifactKind
-from orch_assets.stores.lineage import note_input
+from orch_assets.stores.lineage import CARRIED_OVER, note_input
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,21 @@ class _DamagedVersion:
 
     def __getattr__(self, name: str) -> Any:
         raise self.error
+
+
+def carried_over(value: Any, previous: PreviousResult | None) -> Mapping[str, str]:
+    """Return the fact that a result may still have rows of the previous one, or nothing.
+
+    Streams of this package have none that must be withheld now. Neither has a result for which
+    everything was read again.
+    """
+    table = value.table if isinstance(value, SplitTable) else value
+    if previous is None or previous.read_whole or isinstance(table, BatchStream):
+        return {}
+    try:
+        return {CARRIED_OVER: previous.table.version}
+    except ArtifactCorruptError:  # it couldn't be used
+        return {}
 
 
 def removed_since(name: str, study_key: str) -> ArtifactNotFoundError:

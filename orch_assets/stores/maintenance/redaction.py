@@ -145,10 +145,11 @@ class Redaction:
         return self._backend.uri(found.keys(self._prefix).current), found.version
 
     def inputs(self, found: BlindedSince) -> set[tuple[str, str]]:
-        """Return what a version was made from, by all of its publications."""
+        """Return what a version was made from or carries over, by all of its publications."""
         manifests = self._publisher.manifests(found.keys(self._prefix), found.version)
         publications = [each for manifest in manifests for each in manifest.publications]
-        return {item for publication in publications for item in publication.inputs.items()}
+        carried = {(self.place(found)[0], each.carried_over or "") for each in publications}
+        return carried.union(*(publication.inputs.items() for publication in publications))
 
     @cached_property
     def _pinned(self) -> set[tuple[str, str]]:
