@@ -19,7 +19,12 @@ from orch_assets.exports.duckdb_file.read_back import (
     require_own_rows,
     require_view,
 )
-from orch_assets.exports.duckdb_file.sql_names import quoted, text_literal, unique_names
+from orch_assets.exports.duckdb_file.sql_names import (
+    folded,
+    quoted,
+    text_literal,
+    unique_names,
+)
 from orch_assets.exports.export_format import ColumnNames, FileHolds
 from orch_assets.exports.export_notes import NoteKind, Notes, notes_schema
 from orch_assets.exports.exported_table import ExportedTable
@@ -96,12 +101,13 @@ def _check_names(tables: Sequence[ExportedTable]) -> None:
                 f"A table of study {study} has no name, and DuckDB has no such tables. Name it in "
                 "the pipeline that makes it. Nothing was written."
             )
-        key = table.study_key, table.name.casefold()
+        key = table.study_key, folded(table.name)
         if key in taken:
             raise ExportError(
                 f"{named(taken[key])} and {named(table.name)} of study {study} can't both be in a "
-                "DuckDB file, whose names ignore case. Rename one of them in the pipeline that "
-                "makes them, or export them in another format. Nothing was written."
+                "file of DuckDB, which ignores the case of A to Z in names. Rename one of them in "
+                "the pipeline that makes them, or export them in another format. Nothing was "
+                "written."
             )
         taken[key] = table.name
 

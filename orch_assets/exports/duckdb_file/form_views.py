@@ -5,7 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from orch_assets.exports.duckdb_file.sql_names import held_text, quoted, text_literal, unique_names
+from orch_assets.exports.duckdb_file.sql_names import (
+    folded,
+    held_text,
+    quoted,
+    text_literal,
+    unique_names,
+)
 from orch_assets.exports.export_notes import NoteKind, Notes
 from orch_assets.exports.plain_cells import PlainTable
 from orch_assets.lazy import cached_property
@@ -147,13 +153,13 @@ class FormView:
 
     @cached_property
     def _columns(self) -> dict[str, _ViewColumn]:
-        """The columns by their names without case."""
+        """The columns by their names as DuckDB compares them."""
         import pyarrow as pa
 
         columns: dict[str, _ViewColumn] = {}
         for table in self.tables:
             for name, field in zip(table.columns, table.plain.schema, strict=True):
-                column = columns.setdefault(name.casefold(), _ViewColumn(name, [], []))
+                column = columns.setdefault(folded(name), _ViewColumn(name, [], []))
                 column.found.append((table, field))
         if STUDY_KEY in columns and len(columns[STUDY_KEY].found) < len(self.tables):
             columns[STUDY_KEY].missing.append(pa.string())
@@ -161,7 +167,7 @@ class FormView:
 
     def _select(self, table: StudyTable) -> str:
         """Return the rows of a study, in the columns of the view."""
-        own = {column.casefold(): column for column in table.columns}
+        own = {folded(column): column for column in table.columns}
         key_of_study = text_literal(table.plain.table.study_key)
         columns = [] if STUDY_KEY in self._columns else [f"{key_of_study} AS {STUDY_KEY}"]
         for key, column in self._columns.items():
@@ -176,7 +182,7 @@ def form_views(tables: Sequence[StudyTable]) -> list[FormView]:
     """Return the views over some tables."""
     forms: dict[str, list[StudyTable]] = {}
     for table in tables:
-        forms.setdefault(table.plain.table.name.casefold(), []).append(table)
+        forms.setdefault(folded(table.plain.table.name), []).append(table)
     first = [each[0].plain.table.name for each in forms.values()]
     names = unique_names(first, {SOURCES, NOTES})
     return [FormView(name, each) for name, each in zip(names, forms.values(), strict=True)]

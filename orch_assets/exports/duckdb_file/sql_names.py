@@ -1,6 +1,10 @@
-"""Names in SQL: quoted, not empty, and unique even if case is ignored, as DuckDB does."""
+"""Names in SQL: quoted, not empty, and unique as DuckDB compares them."""
 
 from collections.abc import Collection, Iterable
+from string import ascii_lowercase, ascii_uppercase
+from typing import Final
+
+_FOLDED: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def quoted(name: str) -> str:
@@ -20,8 +24,13 @@ def held_text(text: str) -> str:
     return text.replace("\0", "")
 
 
+def folded(name: str) -> str:
+    """Return what DuckDB compares of a name: it ignores the case of A to Z, of no other letter."""
+    return name.translate(_FOLDED)
+
+
 def unique_names(names: Iterable[str], reserved: Collection[str] = ()) -> list[str]:
-    """Return names that differ even if case is ignored; the first of each stays as it is.
+    """Return names that DuckDB tells apart; the first of each stays as it is.
 
     Args:
         names: The names.
@@ -32,9 +41,9 @@ def unique_names(names: Iterable[str], reserved: Collection[str] = ()) -> list[s
     for name in names:
         stem = name.replace("\0", "") or "column"
         unique, number = stem, 1
-        while unique.casefold() in taken:
+        while folded(unique) in taken:
             number += 1
             unique = f"{stem}_{number}"
-        taken.add(unique.casefold())
+        taken.add(folded(unique))
         found.append(unique)
     return found

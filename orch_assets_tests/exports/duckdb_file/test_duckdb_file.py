@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from string import ascii_uppercase
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from orch_assets.errors import ArtifactCorruptError, ExportError, ExportMismatchError
 from orch_assets.exports.duckdb_file import duckdb_format
+from orch_assets.exports.duckdb_file.sql_names import folded, quoted
 from orch_assets.exports.export_format import format_named
 from orch_assets.exports.export_notes import Notes
 from orch_assets_tests.exports.exporting import exported, exported_table, tables
@@ -203,6 +205,43 @@ def test_names_that_differ_in_case_only_are_made_unique_and_noted(tmp_path):
     expected = [("ab", *each) for each in columns]
     expected += [(key, *each) for key in ("AB", "main") for each in [(None, "name"), *columns]]
     assert noted == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("STRASSE", "Straße"),
+        ("É", "é"),
+        ("e\u0301", "é"),
+        ("s", "\u017f"),
+        ("K", "\u212a"),
+        ("ss", "ẞ"),
+    ],
+)
+def test_names_that_duckdb_tells_apart_stay(tmp_path, first, second):
+    """Of studies, forms and their views, and columns."""
+    rows = pa.table({first: ["a"], second: ["b"]})
+    forms = [of_study(key, rows, form) for key in (first, second) for form in (first, second)]
+    connection, noted = account(tmp_path, *forms)
+    with connection:
+        for form in (first, second):
+            query = f'SELECT study_key, "{first}", "{second}" FROM "{form}" ORDER BY 1'
+            assert connection.sql(query).fetchall() == [(first, "a", "b"), (second, "a", "b")]
+    assert noted == []
+
+
+def test_duckdb_tells_all_letters_apart_but_a_to_z():
+    forms = {form for each in map(chr, range(0xD800)) for form in (each.lower(), each.upper())}
+    letters = {each for each in forms if len(each) == 1 and each.lower() != each.upper()}
+    names = sorted(letters - {*ascii_uppercase})
+    assert sorted({*map(folded, letters)}) == names
+    columns = ", ".join(f"{quoted(name)} INT" for name in names)
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE TABLE t ({columns})")
+        assert connection.sql("FROM t").columns == names
+        for letter in ascii_uppercase:
+            with pytest.raises(duckdb.CatalogException):
+                connection.execute(f'CREATE TABLE u ("{letter}" INT, "{letter.lower()}" INT)')
 
 
 @pytest.mark.parametrize("key", ["account", "System", "temp"])
