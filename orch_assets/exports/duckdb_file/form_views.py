@@ -1,13 +1,11 @@
 """Views over the tables of one form in all studies."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from orch_assets.exports.duckdb_file.sql_names import (
     folded,
-    held_text,
     quoted,
     text_literal,
     unique_names,
@@ -127,29 +125,18 @@ class FormView:
                 if not pa.types.is_string(field.type):
                     notes.add_column(table.plain.table, field.name, NoteKind.TYPE)
 
+    @property
+    def selects(self) -> list[str]:
+        """The parts of its query: the rows of each study, in the columns of the view."""
+        return [self._select(table) for table in self.tables]
+
     def statements(self) -> Iterator[str]:
         """Yield the statements that make the view."""
-        selects = " UNION ALL ".join(self._select(table) for table in self.tables)
-        yield f"CREATE VIEW {self.sql_name} AS {selects}"
+        yield f"CREATE VIEW {self.sql_name} AS {' UNION ALL '.join(self.selects)}"
         yield f"COMMENT ON VIEW {self.sql_name} IS {text_literal(self.label)}"
         for name, label in self.labels.items():
             column = f"{self.sql_name}.{quoted(name)}"
             yield f"COMMENT ON COLUMN {column} IS {text_literal(label)}"
-
-    @property
-    def count_query(self) -> str:
-        """A query that counts its rows: of each study, unless the tables have keys of their own."""
-        by_study = "" if STUDY_KEY in self._columns else f"{STUDY_KEY}, "
-        return f"SELECT {by_study}count(*) FROM {self.sql_name} GROUP BY ALL"  # noqa: S608 - quoted
-
-    @property
-    def counts(self) -> list[tuple[Any, ...]]:
-        """The rows that ``count_query`` should return, sorted."""
-        counts: Counter[str] = Counter()
-        for each in self.tables:
-            counts[held_text(each.plain.table.study_key)] += each.plain.table.num_rows
-        # A study without rows is in no group.
-        return [(counts.total(),)] if STUDY_KEY in self._columns else sorted((+counts).items())
 
     @cached_property
     def _columns(self) -> dict[str, _ViewColumn]:

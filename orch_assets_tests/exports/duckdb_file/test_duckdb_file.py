@@ -342,17 +342,25 @@ def test_other_views_labels_and_sources_are_found(tmp_path, statement, form):
     assert "PLANTED" not in str(raised.value)
 
 
+_A, _B = (f"SELECT study_key, AETERM, AEDUR FROM {study}.AE" for study in "AB")
+
+
 @pytest.mark.parametrize(
     "select",
     [
-        "SELECT study_key, AETERM, AEDUR FROM A.AE",
-        "SELECT * FROM A.AE UNION ALL SELECT study_key, AETERM, AEDUR::VARCHAR FROM B.AE",
-        "SELECT * FROM A.AE UNION ALL SELECT * FROM B.AE WHERE error('PLANTED')",
+        _A,
+        f"{_A} UNION ALL {_B} LIMIT 1",
+        f"{_A} UNION ALL SELECT study_key, AETERM, AEDUR::VARCHAR FROM B.AE",
+        f"{_A} UNION ALL {_B} WHERE error('PLANTED')",
+        f"{_A} UNION ALL {_A}",
+        f"{_B} UNION ALL {_A}",
+        f"{_A} UNION ALL SELECT study_key, 'PLANTED' AS AETERM, AEDUR FROM B.AE",
+        f"{_A} UNION ALL SELECT study_key, study_key AS AETERM, AEDUR FROM B.AE",
     ],
-    ids=["rows", "type", "cannot be read"],
+    ids=["study", "rows", "type", "unreadable", "other study", "order", "other cell", "column"],
 )
 def test_a_view_with_other_rows_or_types_is_found(tmp_path, select):
-    """Its labels are as they should be."""
+    """Its labels are as they should be, and mostly its columns and the number of rows."""
     labels = [f"COMMENT ON COLUMN AE.{name} IS '{name}'" for name in AE.column_names]
     file = changed_account(
         tmp_path, f"CREATE OR REPLACE VIEW AE AS {select}", "COMMENT ON VIEW AE IS 'AE'", *labels
@@ -364,19 +372,27 @@ def test_a_view_with_other_rows_or_types_is_found(tmp_path, select):
 
 
 def test_a_view_that_confuses_studies_is_found(tmp_path):
-    """They have other numbers of rows."""
+    """The tables have no keys of their own, and as many rows."""
     rows = pa.table({"n": [1]})
-    tables = of_study("A", rows), of_study("B", pa.concat_tables([rows, rows]))
     file = changed_account(
         tmp_path,
         "CREATE OR REPLACE VIEW AE AS SELECT 'B' AS study_key, n FROM A.AE "
-        "UNION ALL SELECT 'A', n FROM B.AE",
+        "UNION ALL SELECT 'A' AS study_key, n FROM B.AE",
         "COMMENT ON VIEW AE IS 'AE'",
         "COMMENT ON COLUMN AE.n IS 'n'",
-        tables=tables,
+        tables=(of_study("A", rows), of_study("B", rows)),
     )
     with pytest.raises(ExportMismatchError):
         file.verify(tmp_path / "account.duckdb")
+
+
+@pytest.mark.parametrize("form", ["select", "CREATE VIEW", 'A" AS (', "a\0b", "Straße", "("])
+def test_a_view_is_read_back_whatever_its_names_are(tmp_path, form):
+    """DuckDB writes its query with quotes and brackets of its own, nested for several studies."""
+    mixed = [pa.table({name: [1], "n": ["x"]}) for name in ("n\0", "UNION ALL", " ", ");")]
+    found = [of_study(f"O'{form}{number}", rows, form) for number, rows in enumerate(mixed)]
+    connection, _ = account(tmp_path, *found)
+    connection.close()
 
 
 def changed_account(folder, *statements, tables=()):
