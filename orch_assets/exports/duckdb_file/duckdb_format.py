@@ -230,13 +230,9 @@ def _note_names(table: StudyTable, notes: Notes) -> None:
     source = table.plain.table
     if table.schema_name != source.study_key:
         notes.add_table(source, NoteKind.NAME)
-    if "\0" in source.label:
-        notes.add_table(source, NoteKind.LABEL)
     for name, own in zip(source.schema.names, table.columns, strict=True):
         if name != own:
             notes.add_column(source, name, NoteKind.NAME)
-        if "\0" in source.column_label(name):
-            notes.add_column(source, name, NoteKind.LABEL)
 
 
 def _write_table(connection: Any, table: StudyTable, notes: Notes) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ExportMismatchError
 from orch_assets.exports.duckdb_file.form_views import FormView, StudyTable
-from orch_assets.exports.duckdb_file.sql_names import held_text
 from orch_assets.exports.plain_files.duckdb_reading import query_batches
 from orch_assets.exports.side_by_side import require_same_rows
 
@@ -52,10 +51,10 @@ def require_catalog(
     }
     for table in tables:
         source = table.plain.table
-        expected[table.schema_name, source.name] = _labelled(source.label, table.labels)
+        expected[table.schema_name, source.name] = [(None, source.label), *table.labels.items()]
     for view in views:
         labels = dict.fromkeys(view.schema.names) | view.labels
-        expected["main", view.name] = _labelled(view.label, labels)
+        expected["main", view.name] = [(None, view.label), *labels.items()]
     found: _Catalog = {}
     for schema, name, comment in connection.execute(_RELATIONS).fetchall():
         found[schema, name] = [(None, comment)]
@@ -65,13 +64,6 @@ def require_catalog(
         if expected.get(key) != found.get(key):
             studies = {each.schema_name: each.plain.table.study_key for each in reversed(tables)}
             raise ExportMismatchError(studies.get(key[0], tables[0].plain.table.study_key), key[1])
-
-
-def _labelled(label: str, columns: Mapping[str, str | None]) -> list[tuple[str | None, str | None]]:
-    return [
-        (None, held_text(label)),
-        *((name, text and held_text(text)) for name, text in columns.items()),
-    ]
 
 
 def require_view(connection: Any, view: FormView, types: Sequence["pa.DataType"]) -> None:

@@ -15,13 +15,8 @@ def quoted(name: str) -> str:
 
 def text_literal(text: str) -> str:
     """Return a text as SQL has it."""
-    escaped = held_text(text).replace("'", "''")
+    escaped = text.replace("'", "''")
     return f"'{escaped}'"
-
-
-def held_text(text: str) -> str:
-    """Return what a statement holds of a text: all but NUL, which ends it."""
-    return text.replace("\0", "")
 
 
 def folded(name: str) -> str:

@@ -120,12 +120,14 @@ def test_an_older_duckdb_can_open_the_file(tmp_path):
     assert (header[8:12], int.from_bytes(header[12:20], "little")) == (b"DUCK", 67)
 
 
-def test_a_label_with_a_nul_is_noted(tmp_path):
+def test_a_label_is_kept_with_its_nul(tmp_path):
     field = pa.field("AETERM", pa.string(), metadata={"label": "Term\0x"})
     rows = pa.table([["x"]], schema=pa.schema([field], {"form_name": "Adverse\0events"}))
     connection, noted = account(tmp_path, of_study("A", rows))
-    connection.close()
-    assert noted == [("A", None, "label"), ("A", "AETERM", "label")]
+    with connection:
+        comments = "SELECT DISTINCT comment FROM duckdb_{}() WHERE comment IS NOT NULL"
+        found = [connection.sql(comments.format(each)).fetchall() for each in ("tables", "columns")]
+    assert (found, noted) == ([[("Adverse\0events",)], [("Term\0x",)]], [])
 
 
 # A file system without space, from the first block to the last.
