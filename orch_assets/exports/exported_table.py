@@ -22,7 +22,8 @@ class ExportedTable:
         name: Name of the table in its set, such as ``AE``: at most 32 letters, digits and ``_``;
             unique in the study, even if case is ignored.
         schema: The columns. ``label`` in a field's metadata is the column's label, and
-            ``form_name`` in the schema's metadata that of the table.
+            ``form_name`` in the schema's metadata that of the table. See
+            :mod:`~orch_assets.exports.readable_labels` for what isn't UTF-8.
         num_rows: Number of rows.
         open_batches: Returns all rows, in batches of the schema; may be called several times.
         uri: URI of the artifact that the table comes from.
@@ -72,5 +73,5 @@ class ExportedTable:
 
 
 def text_of(metadata: "dict[bytes, bytes] | None", key: str) -> str:
-    """Return an entry of Arrow metadata; empty text if there is none."""
+    """Return an entry of Arrow metadata, which is UTF-8; empty text if there is none."""
     return (metadata or {}).get(key.encode(), b"").decode()

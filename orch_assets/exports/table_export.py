@@ -22,6 +22,7 @@ from orch_assets.exports.export_format import (
 )
 from orch_assets.exports.export_notes import Notes
 from orch_assets.exports.exported_table import ExportedTable
+from orch_assets.exports.readable_labels import with_readable_labels
 from orch_assets.exports.side_files import NAMES, NOTES, described, write_names, write_notes
 from orch_assets.marked_names import named
 from orch_assets.stores.names import encode_name
@@ -138,8 +139,9 @@ class _Writing:
         files, scratch = self.folder / "files", self.folder / "scratch"
         files.mkdir()
         scratch.mkdir()
-        prepared = self._prepared(earlier)
         with Notes(scratch) as notes:
+            tables = [with_readable_labels(table, notes) for table in self.request.tables]
+            prepared = self._prepared(tables, earlier)
             for name, (file, _) in prepared.items():
                 file.write(files / name, notes)
             counts = {str(kind): number for kind, number in sorted(notes.counts.items())}
@@ -153,19 +155,21 @@ class _Writing:
             file.verify(files / name)
         current = {t: names for file, _ in prepared.values() for t, names in file.names.items()}
         if current:
-            write_names(files / NAMES, self.request.tables, current)
+            write_names(files / NAMES, tables, current)
         return self._finished(files, prepared, counts, {**earlier, **current})
 
     def _prepared(
-        self, earlier: ColumnNames
+        self, tables: Sequence[ExportedTable], earlier: ColumnNames
     ) -> "dict[str, tuple[ExportFile, Sequence[ExportedTable]]]":
         return {
-            name: (self.format.prepare(tables, _of_tables(earlier, tables)), tables)
-            for name, tables in self._tables_by_file().items()
+            name: (self.format.prepare(held, _of_tables(earlier, held)), held)
+            for name, held in self._tables_by_file(tables).items()
         }
 
-    def _tables_by_file(self) -> dict[str, Sequence[ExportedTable]]:
-        tables, holds = self.request.tables, self.format.holds
+    def _tables_by_file(
+        self, tables: Sequence[ExportedTable]
+    ) -> dict[str, Sequence[ExportedTable]]:
+        holds = self.format.holds
         if not tables:
             return {}
         if holds is FileHolds.TABLE:
