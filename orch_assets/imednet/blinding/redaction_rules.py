@@ -52,21 +52,28 @@ def _open_part(table: "pa.Table", split: Callable[..., Any]) -> "pa.Table":
 
 
 def _form_table(table: "pa.Table", rules: BlindingRules) -> "pa.Table":
-    """Return a form's table without the columns of variables that are not open."""
+    """Return a form's table without the columns of variables that are not open.
+
+    No dictionary has a name that isn't UTF-8, so such a variable isn't open.
+    """
     import pyarrow as pa
 
     facts = table.schema.metadata or {}
     number, key = facts.get(b"form_id"), facts.get(b"form_key")
-    form = (None if number is None else int(number), None if key is None else key.decode())
+    form = (None if number is None else int(number), None if key is None else _text(key))
     hidden = [
         field.name
         for field in table.schema
         if (name := (field.metadata or {}).get(b"variable_name")) is not None
-        and not rules.shows_key(name.decode(), *form)
+        and not rules.shows_key(_text(name), *form)
     ]
     table = table.drop_columns(hidden)
     extra = [_shown_members(text, rules, form) for text in table[_EXTRA].to_pylist()]
     return replaced(table, _EXTRA, pa.array(extra, table.schema.field(_EXTRA).type))
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="replace")
 
 
 def _shown_members(text: str | None, rules: BlindingRules, form: FormReference) -> str | None:

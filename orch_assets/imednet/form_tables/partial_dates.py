@@ -68,12 +68,11 @@ def _date_columns(schema: "pa.Schema") -> Iterator[str]:
     import pyarrow as pa
 
     for field in schema:
-        raw_of = (field.metadata or {}).get(b"raw_of", b"").decode()
-        at = schema.get_field_index(raw_of)
+        at = schema.get_field_index((field.metadata or {}).get(b"raw_of", b""))
         if at >= 0 and (
             pa.types.is_date(schema.types[at]) or pa.types.is_timestamp(schema.types[at])
         ):
-            yield raw_of
+            yield schema.names[at]
 
 
 def _known(schema: "pa.Schema", columns: Iterable[str]) -> list[str]:
@@ -130,9 +129,8 @@ def _read(
     values = pa.array([readings.get(text) or None for text in texts], pa.string())
     known = table.schema.field(column).metadata or {}
     metadata = {key: known[key] for key in (b"variable_name",) if key in known}
-    label = known.get(b"label", column.encode()).decode()
     metadata |= {
-        b"label": f"{label} (ISO 8601)".encode(),
+        b"label": known.get(b"label", column.encode()) + b" (ISO 8601)",
         b"partial_of": source.encode(),
         b"unread": str(unread).encode(),
     }

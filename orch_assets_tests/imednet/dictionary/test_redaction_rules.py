@@ -45,6 +45,16 @@ def test_a_form_table_loses_the_columns_of_the_variable_and_its_keys_in_the_rest
     ]
 
 
+@pytest.mark.parametrize("name", ["variable_name", "form_key"])
+def test_a_column_whose_variable_or_form_is_not_utf_8_is_not_shown(name):
+    """Metadata may be any bytes."""
+    facts = {"variable_name": b"AGE", "form_key": b"AE", name: b"\xff"}
+    age = pa.field("AGE", pa.string(), metadata={"variable_name": facts["variable_name"]})
+    schema = pa.schema([age, ("record_data_extra", pa.string())], {"form_key": facts["form_key"]})
+    table = pa.table([["7"], [None]], schema=schema)
+    assert rewritten("form_tables", table) == [{"record_data_extra": None}]
+
+
 def test_changes_of_the_variable_and_reasons_on_its_form_leave_record_changes():
     rows = [
         ("record_data", "TERM", 1, "AE", "why"),

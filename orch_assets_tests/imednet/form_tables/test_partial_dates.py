@@ -175,6 +175,17 @@ def test_a_column_follows_the_answers_that_it_was_read_from():
     assert dated.drop_columns(["AESTDTC"]).equals(table, check_metadata=True)
 
 
+def test_a_label_that_is_not_utf_8_stays():
+    """Metadata may be any bytes."""
+    date_ = pa.field("XDAT", pa.date32(), metadata={"label": b"Gr\xf6\xdfe"})
+    raw = pa.field("XDAT_RAW", pa.string(), metadata={"raw_of": "XDAT"})
+    other = pa.field("Y", pa.string(), metadata={"raw_of": b"\xff"})
+    table = pa.table([[None], ["2013"], ["y"]], schema=pa.schema([date_, raw, other]))
+    assert partial_dates(table).schema.field("XDTC").metadata[b"label"] == (
+        b"Gr\xf6\xdfe (ISO 8601)"
+    )
+
+
 def test_midnight_is_left_off_where_the_variable_is_a_date():
     raw = ["2013-01-05T00:00:00Z"]
     table = form_table(
