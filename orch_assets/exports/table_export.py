@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +45,7 @@ class TableExport:
         study_key: Key of the study; None for an account.
         strict: Whether to refuse the export if the format can't hold something.
         restricted: Whether the tables hold withheld variables.
+        before_commit: Called when the export is written and verified, before it is published.
     """
 
     format: str
@@ -52,6 +53,7 @@ class TableExport:
     study_key: str | None
     strict: bool = False
     restricted: bool = False
+    before_commit: Callable[[], object] = lambda: None
 
     @contextlib.contextmanager
     def written(
@@ -74,6 +76,7 @@ class TableExport:
                 export = _Writing(self, format_named(self.format), folder).write(earlier)
             except OSError as error:
                 raise self._unwritable(error) from None
+            self.before_commit()
             yield export
 
     def _unwritable(self, error: OSError) -> ExportError:

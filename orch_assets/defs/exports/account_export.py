@@ -5,8 +5,9 @@ written again after each run of a single study.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -25,7 +26,6 @@ from orch_assets.exports.stored_forms import stored_forms
 from orch_assets.exports.table_export import TableExport
 from orch_assets.orchestration.reporting.known_names import names_known_to
 from orch_assets.refreshing import CARRIED_FORWARD
-from orch_assets.stores import derived_from, published_by
 from orch_assets.version import source_digest
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ def build_account_export() -> dg.AssetsDefinition:
         run = {"run": context.run.run_id, "asset": ACCOUNT_KEY.to_user_string()}
         run |= launched_by(context.instance, context.run)
         run |= {_WRITTEN_BY: source_digest() or "", SETTINGS: json.dumps({"strict": strict})}
-        # The restricted one first, for readers of the open one.
+        publish = partial(_published, studies=asked, facts=run, strict=strict)
+        # Published when both are written, and first, for readers of the open one.
+        publish_withheld = cache(partial(publish, restricted, restricted=True))
         known = replace(names_known_to(build_account_export), others=frozenset(asked))
         with with_known_names_only(known):
-            _, withheld = _published(restricted, asked, run, strict=strict, restricted=True)
             opened = resources.io_manager.pipeline_store()
-            missing, metadata = _published(opened, asked, run, strict=strict)
+            missing, metadata = publish(opened, before_commit=publish_withheld)
+            _, withheld = publish_withheld()
         if REFRESH not in withheld:
             metadata.pop(REFRESH, None)
         if missing:
@@ -97,6 +99,7 @@ def _published(
     *,
     strict: bool,
     restricted: bool = False,
+    before_commit: Callable[[], object] = lambda: None,
 ) -> tuple[list[str], dict[str, Any]]:
     """Publish the file of a store, unless it is still right; return what it lacks, and metadata."""
     sets: dict[str, SetVersion] = {}
@@ -114,9 +117,8 @@ def _published(
         size, rows = previous.bytes, previous.num_rows
         return missing, {**_metadata(previous.uri, size, previous.version, rows), **about}
     tables = [table for key, each in sets.items() for table in stored_forms(key, each)]
-    export = TableExport(OF_ACCOUNT, tables, None, strict, restricted)
-    with published_by(facts), derived_from(inputs):
-        published, about = publish_export(store, export, name)
+    export = TableExport(OF_ACCOUNT, tables, None, strict, restricted, before_commit)
+    published, about = publish_export(store, export, name, facts, inputs)
     size, rows = published.bytes, published.rows or 0
     return missing, {**_metadata(published.uri, size, published.sha256, rows), **about}
 

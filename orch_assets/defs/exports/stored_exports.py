@@ -8,6 +8,7 @@ import dagster as dg
 from orch_assets.exports.export_format import TITLES
 from orch_assets.exports.export_notes import MEANINGS
 from orch_assets.exports.table_export import TableExport
+from orch_assets.stores import derived_from, published_by
 
 if TYPE_CHECKING:
     from orch_assets.stores import PipelineStore, Published
@@ -22,11 +23,22 @@ _NOTES: Final = dg.TableSchema(
 
 
 def publish_export(
-    store: "PipelineStore", export: TableExport, name: str
+    store: "PipelineStore",
+    export: TableExport,
+    name: str,
+    facts: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> "tuple[Published, dict[str, Any]]":
     """Write, verify and publish an export; return what was published, and metadata about it.
 
     Names that the previous export gave stay.
+
+    Args:
+        store: The open or the restricted store.
+        export: The export.
+        name: Name of the artifact.
+        facts: What its manifest says about who publishes it, beside what enclosing blocks say.
+        inputs: What it was made from, likewise: versions by artifact URI.
 
     Raises:
         ExportError: It can't be written, or differs from its tables, or is strict and has notes.
@@ -35,7 +47,7 @@ def publish_export(
     """
     previous = store.previous_files(name)
     earlier = {} if previous is None else previous.state.get("names", {})
-    with export.written(earlier) as written:
+    with export.written(earlier) as written, published_by(facts or {}), derived_from(inputs or {}):
         published = store.publish_files(
             written.files,
             name,

@@ -8,8 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -33,6 +33,7 @@ from orch_assets.errors import (
     StoreError,
     UnstorableTableError,
 )
+from orch_assets.exports.table_export import TableExport
 from orch_assets.imednet.streams import BatchStream, RefreshStream
 from orch_assets.lazy import cached_property
 from orch_assets.orchestration.reporting.known_names import current_known_names
@@ -147,7 +148,7 @@ class OutputWriter:
         """
         io_manager = self.io_manager(call.step.name)
         check = partial(self._check_replaceable, call, io_manager, value.table)
-        write_withheld = partial(self._write_withheld, call, value, check)
+        write_withheld = cache(partial(self._write_withheld, call, value, check))
         if isinstance(value.table, BatchStream) and not _is_unchanged(value.table):
             with value.table as table:  # both parts come from the same download
                 background = _BackgroundWrite(write_withheld)
@@ -161,6 +162,10 @@ class OutputWriter:
                     table.close()
                     background.wait()  # or a retry would write while this attempt still does
             withheld, withheld_handover = background.result()
+        elif isinstance(value.table, TableExport):  # either may be refused
+            export = replace(value.table, before_commit=write_withheld)
+            metadata, handover = self._write_one(call, io_manager, export)
+            withheld, withheld_handover = write_withheld()
         else:
             withheld, withheld_handover = write_withheld()
             metadata, handover = self._write_one(call, io_manager, value.table)

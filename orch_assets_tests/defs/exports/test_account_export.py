@@ -26,6 +26,8 @@ def location(tmp_path):
     def form_tables(study_key, sdk, study_logger):
         if rows[study_key] is None:
             raise Skip("not yet begun")
+        if isinstance(rows[study_key], SplitTable):
+            return rows[study_key]
         if isinstance(rows[study_key], dict):
             return {name: pa.table({"n": cells}) for name, cells in rows[study_key].items()}
         return SplitTable(
@@ -130,6 +132,31 @@ def test_a_strict_file_has_no_notes_or_is_not_published(location, tmp_path):
         assert (loose["settings"], loose["export_notes"]) == ({"strict": False}, 2)
         with pytest.raises(ExportRefusedError):
             materialize(defs, real, strict=True)
+
+
+@pytest.mark.parametrize("part", ["open", "withheld"])
+def test_neither_file_is_published_if_one_is_refused(location, tmp_path, part):
+    defs, rows = location
+    stores = [LocalPipelineStore(tmp_path / each) for each in ("artifacts", "restricted")]
+    listed = ["a list is text in DuckDB"]
+    with instance(FIRST, SECOND) as real:
+        execute(defs, real, FIRST)
+        materialize(defs, real, strict=True)
+        earlier = [store.previous_files(ARTIFACT).version for store in stores]
+        table, withheld = ([2], [listed]) if part == "withheld" else ([listed], ["arm"])
+        rows[SECOND] = SplitTable({"AE": pa.table({"n": table})}, {"AE": pa.table({"n": withheld})})
+        execute(defs, real, SECOND)
+        with pytest.raises(ExportRefusedError, match="is strict"):
+            materialize(defs, real, strict=True)
+        assert [store.previous_files(ARTIFACT).version for store in stores] == earlier
+        materialize(defs, real)
+    found = [store.previous_files(ARTIFACT) for store in stores]
+    assert [each.version for each in found] != earlier
+    sets = [
+        [store.previous_members(f"form_tables/{each}") for each in (FIRST, SECOND)]
+        for store in stores
+    ]
+    assert [each.inputs for each in found] == [{m.uri: m.version for m in each} for each in sets]
 
 
 def test_a_refusal_shows_no_name_that_may_be_data(location):

@@ -197,6 +197,24 @@ def test_strict_fails_only_the_study_that_has_a_note(tmp_path, real):
     assert names == [f"form_tables_csv/{FIRST}", f"form_tables_csv/{THIRD}"]
 
 
+@pytest.mark.parametrize("part", ["tables", "withheld"])
+def test_neither_part_is_published_if_one_is_refused(tmp_path, real, part):
+    location = Location(tmp_path)
+    stores = location.store, location.restricted
+    location.tables[FIRST]["AE"] = location.tables[FIRST]["AE"].slice(0, 1)
+    config = {"ops": {"study_graph": {"config": {"form_tables_csv": {"strict": True}}}}}
+    job = location.defs.resolve_job_def("everything")
+    run = {"instance": real, "partition_key": FIRST, "run_config": config, "raise_on_error": False}
+    assert job.execute_in_process(**run).success
+    earlier = [store.previous_files(f"form_tables_csv/{FIRST}").version for store in stores]
+    for name, each in (("tables", location.tables[FIRST]), ("withheld", location.withheld)):
+        each["LB"] = pa.table({"x": [[1]] if name == part else [1]})
+    assert not job.execute_in_process(**run).success
+    assert "type 1" in observations(real, "form_tables_csv")[FIRST]["error"]
+    after = [store.previous_files(f"form_tables_csv/{FIRST}").version for store in stores]
+    assert after == earlier
+
+
 def test_names_that_an_export_gave_stay_in_later_ones(tmp_path, real):
     location = Location(tmp_path, formats=["xpt"])
     ids = {"record_id": [1]}
