@@ -66,7 +66,7 @@ def dictionary_changes(
     import pyarrow as pa
 
     from orch_assets.imednet.history.appended_tables import append, begun_anew, schema_of
-    from orch_assets.imednet.history.publications import are_of_two_accounts
+    from orch_assets.imednet.refresh.table_state import are_of_two_accounts
 
     schema, tables = schema_of(COLUMNS), {"variables": variables, "forms": forms}
     if previous is None:
@@ -76,7 +76,7 @@ def dictionary_changes(
         study_logger.warning("%s can't be compared: not stored by orch-assets", unknown)
     pairs = [(name, _compared(previous, name), now) for name, now in current.items()]
     changed = [each for each in pairs if each[1] is None or each[1].version != each[2].version]
-    if any(before and are_of_two_accounts(before, now) for _, before, now in changed):
+    if any(before and are_of_two_accounts(before.state, now.state) for _, before, now in changed):
         return begun_anew(previous.table, schema)
     noticed_at = datetime.now(UTC)
     rows = [

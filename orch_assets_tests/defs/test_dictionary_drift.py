@@ -54,8 +54,8 @@ class Site:
         self.store = LocalPipelineStore(folder / "artifacts")
         self.log = ""
 
-    def run(self, drift=None, select=None):
-        return self._logged(execute(self._location(drift), self.real, STUDY, OTHER, select=select))
+    def run(self, drift=None, **options):
+        return self._logged(execute(self._location(drift), self.real, STUDY, OTHER, **options))
 
     def resume(self, run, drift):
         return self._logged(resume(self._location(drift), self.real, run))
@@ -218,6 +218,22 @@ def test_a_frozen_study_does_not_take_over_the_tables_of_another_account(server,
         for name in ("sites", "variables", "forms"):
             assert observations(real, name)[STUDY]["error"].startswith("OtherRegistryError")
         assert site.versions() == before
+
+
+def test_a_frozen_study_begins_anew_with_another_account_that_is_accepted(server, tmp_path):
+    """None of its first account's dictionary is kept, although there is blinding to apply."""
+    other = DemoServer(DemoRegistry(studies=2, subjects=3, seed=8))
+    with instance(STUDY, OTHER) as real, other:
+        site = Site(server, tmp_path, real, PIPELINES)
+        assert site.run("freeze").is_success
+        site.server = other
+        site.edit(label="Of the other account", blinded=True)
+        assert site.run("freeze", other_registry=True).is_success
+        stored = site.store.download_table(f"variables/{STUDY}").to_pylist()
+        assert "Of the other account" in {each["label"] for each in stored}
+        assert site.rows("kind") == []
+        site.edit(label="Changed since")
+        assert not site.run("freeze").is_success
 
 
 def test_blinding_alone_is_applied_in_a_frozen_study(site_with_history):

@@ -16,7 +16,7 @@ from orch_assets import ImednetSDK
 from orch_assets.defs.graph import build_study_graph
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags, studies
 from orch_assets.defs.resources import RegistryResource, StoreResource, _demo_server
-from orch_assets.defs.runs.reading_options import FULL_TAG
+from orch_assets.defs.runs.reading_options import FULL_TAG, OTHER_REGISTRY_TAG
 from orch_assets.defs.settings.run_settings import SettingSources
 from orch_assets.defs.study_resources import study_resources
 from orch_assets.orchestration.pipeline import pipeline_of
@@ -71,11 +71,14 @@ def execute(
     select: Sequence[str] | None = None,
     job: str = "everything",
     full: bool = False,
+    other_registry: bool = False,
 ) -> dg.DagsterRun:
     """Run the graph over a range of studies, or over one; return the ended run."""
     tags = range_tags(first, last) if last else {"dagster/partition": first}
     if full:
         tags = {**tags, FULL_TAG: "true"}
+    if other_registry:
+        tags = {**tags, OTHER_REGISTRY_TAG: "true"}
     result = defs.resolve_job_def(job).execute_in_process(
         instance=real,
         tags=tags,

@@ -24,7 +24,7 @@ from orch_assets.defs.checks.drift_modes import DriftMode, DriftModes
 from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import PipelineIOManager
 from orch_assets.defs.resources import RegistryResource
-from orch_assets.errors import DictionaryFrozenError, SettingError
+from orch_assets.errors import ArtifactCorruptError, DictionaryFrozenError, SettingError
 from orch_assets.imednet.dictionary.dictionary_changes import (
     FORM,
     VARIABLE,
@@ -33,10 +33,11 @@ from orch_assets.imednet.dictionary.dictionary_changes import (
     loggable_changes,
 )
 from orch_assets.imednet.dictionary.frozen_dictionary import with_new_blinding, withholds_more
-from orch_assets.imednet.refresh.table_state import account_of
+from orch_assets.imednet.refresh.table_state import account_of, are_of_two_accounts
 from orch_assets.imednet.streams import BatchStream
 from orch_assets.orchestration.pipeline import StudyPipeline
 from orch_assets.orchestration.returned_values import SplitTable
+from orch_assets.refreshing import PartRefresh
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,7 +145,10 @@ class DictionaryWatch:
             try:
                 yield pa.RecordBatch.from_pylist([], stream.schema)
                 table = pa.Table.from_batches(stream, stream.schema)
-                yield from self._applied(name, study_key, table).to_batches()
+                if stream.refresh and self._is_of_another(name, study_key, stream.refresh):
+                    yield from table.to_batches()  # accepted, and the first of this account
+                else:
+                    yield from self._applied(name, study_key, table).to_batches()
             finally:
                 stream.close()
 
@@ -179,6 +183,16 @@ class DictionaryWatch:
         if not self._must_withhold(study_key, variables):
             raise DictionaryFrozenError(study_key, held)
         return _in_shape_of(table, kept)
+
+    def _is_of_another(self, name: str, study_key: str, refresh: PartRefresh) -> bool:
+        """Return whether another account's table is stored, which may be replaced."""
+        if self.store is None or refresh.earlier is not None:
+            return False
+        try:
+            stored = self.store().previous(self.artifact(name, study_key))
+        except ArtifactCorruptError:
+            return False
+        return stored is not None and are_of_two_accounts(stored.state, refresh.state())
 
     def _must_withhold(self, study_key: str, current: "pa.Table") -> bool:
         """Return whether something is withheld now that current versions of this run may hold."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
-from orch_assets.imednet.refresh.table_state import account_of
+from orch_assets.imednet.refresh.table_state import are_of_two_accounts
 from orch_assets.refreshing import PartHistory, StoredTable, TableHistory
 
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
@@ -89,15 +89,9 @@ def steps_of_one_account(steps: Sequence[VersionStep]) -> Sequence[VersionStep]:
     crossing = [
         index
         for index, step in enumerate(steps)
-        if are_of_two_accounts(step.before.table, step.after.table)
+        if are_of_two_accounts(step.before.table.state, step.after.table.state)
     ]
     return steps[crossing[-1] + 1 :] if crossing else steps
-
-
-def are_of_two_accounts(before: StoredTable, after: StoredTable) -> bool:
-    """Return whether two versions were read from two accounts; False if one doesn't say."""
-    accounts = account_of(before.state), account_of(after.state)
-    return all(accounts) and accounts[0] != accounts[1]
 
 
 def stored_at(history: PartHistory | None, place: Mapping[str, Any] | None) -> StoredTable | None:

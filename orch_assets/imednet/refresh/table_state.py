@@ -94,6 +94,12 @@ def account_of(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {name: stored[name] for name in ("registry", "study") if name in stored}
 
 
+def are_of_two_accounts(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether two stored states are of two accounts; False if one doesn't say."""
+    accounts = account_of(before), account_of(after)
+    return all(accounts) and accounts[0] != accounts[1]
+
+
 def shape_of(schema: "pa.Schema") -> str:
     """Return a digest of a schema's names and types."""
     fields = [(field.name, str(field.type)) for field in schema]
