@@ -38,6 +38,7 @@ _MONTHS = {name: number for number, name in enumerate(
     ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1
 )}  # fmt: skip
 
+_INT64 = range(-(2**63), 2**63)
 _FLOAT_DIGITS = 15
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a clock's time has no zone
@@ -46,13 +47,15 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a clock's time has no zone
 def _parse_integer(text: str) -> int | None:
     if _INTEGER.fullmatch(text):
         number = int(text)
-    else:  # perhaps 5.0, or 1E+3
-        parsed = _parse_number(text)
-        if parsed is None or not parsed.is_integer():
-            return None
-        # Not int(parsed): from 2**53 on, a float may stand for another whole number than the text.
-        number = int(Decimal(text))
-    return number if -(2**63) <= number < 2**63 else None
+        return number if number in _INT64 else None
+    try:  # perhaps 5.0, or 1E+3
+        exact = Decimal(text) if _NUMBER.fullmatch(text) else None
+    except InvalidOperation:  # the exponent exceeds what Decimal allows
+        return None
+    # The bounds first: an exponent may stand for a million digits.
+    if exact is None or not _INT64[0] <= exact <= _INT64[-1]:
+        return None
+    return int(exact) if exact == exact.to_integral_value() else None
 
 
 def _parse_number(text: str) -> float | None:

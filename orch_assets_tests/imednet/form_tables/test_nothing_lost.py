@@ -138,6 +138,9 @@ def reads_back(cell, text):
 
 
 @given(st.sampled_from(sorted(TYPED)), texts)
+@example("INTEGER", "10000000000000001.")
+@example("INTEGER", "9223372036854775807.0")
+@example("INTEGER", "1E999999999")
 def test_what_the_rules_read_of_a_text_is_in_the_column(type_, text):
     """By an independent reader of the spellings that the documents name."""
     wanted = read_text(type_, as_utf8(text))
