@@ -467,6 +467,21 @@ class PlacesContract(StoreFixtures):
             store.download("x", as_of=NOON)
         assert [problem.uri[-len(key) :] for problem in store.verify()] == [key]
 
+    def test_a_removed_version_is_not_taken_for_one_that_returns(
+        self, store: PipelineStore, clock: Clock
+    ) -> None:
+        """The place of 2 stays, as the one after 1; that of 3 is removed."""
+        for hour, value in enumerate((1, 2, 3, 1)):
+            clock.shows = NOON + hour * HOUR
+            store.publish_json(value, "x")
+        store.retain(keep_last=1)
+        clock.shows = NOON + 4 * HOUR
+        store.publish_json(2, "x")
+        with pytest.raises(ArtifactNotFoundError, match="retention has removed"):
+            store.download_json("x", as_of=NOON + 2 * HOUR)
+        found = [store.download_json("x", as_of=NOON + hour * HOUR) for hour in (0, 3, 4)]
+        assert found == [1, 1, 2]
+
     def test_every_moment_keeps_its_version_whatever_happens_later(
         self, open_store: OpenStore, clock: Clock
     ) -> None:

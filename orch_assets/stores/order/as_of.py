@@ -20,6 +20,7 @@ from orch_assets.stores.publishing import Publisher
 
 # How many of the versions that remain an error names.
 _SHOWN: Final = 10
+_RETAINED: Final = "retention has removed the version of that time"
 
 
 def moment_of(as_of: datetime | str) -> datetime:
@@ -63,6 +64,8 @@ class VersionsAtMoments:
             if claim is None:
                 return self._before_retention(keys, moment, entries)
             if claim.place.moment <= moment:
+                if claim.place.number < number:  # what followed it may have been current by then
+                    raise _refused(keys, moment, _RETAINED, entries)
                 return self._stored(keys, claim, moment, entries)
             number, lowest = claim.place.follows, claim
         return self._unnumbered(keys, moment, entries, self._last_of_earlier(keys, head, lowest))
@@ -99,7 +102,8 @@ class VersionsAtMoments:
         """Return the claim of a place; of one that retention removed, the next one below.
 
         Retention keeps the place after each version that it keeps, so that one below is of a
-        version that it has removed. None if there is none but the first, which stays always.
+        version that it has removed. That version may have been published again since, and is not
+        what was current between the two. None if there is none but the first, which stays always.
         """
         claim = claims.get(number) or self._publisher.order.claim_at(keys, number)
         if claim is not None:
@@ -131,7 +135,7 @@ class VersionsAtMoments:
         first = self._publisher.order.claim_at(keys, 1)
         if first and moment < first.place.moment:
             return self._unnumbered(keys, moment, entries, None)
-        raise _refused(keys, moment, "retention has removed the version of that time", entries)
+        raise _refused(keys, moment, _RETAINED, entries)
 
     def _last_of_earlier(self, keys: ArtifactKeys, head: Head, lowest: Claim | None) -> str | None:
         """Return the version that was current before the first numbered place; None if unknown."""
