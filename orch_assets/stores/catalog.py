@@ -253,8 +253,12 @@ class ArtifactHistory:
         published, when, in which run and from which inputs. :meth:`versions` returns the same as
         before.
 
-        The current version may be published again at the same time. Older versions may not: a
-        publisher that finds its version already stored relies on it.
+        Don't run it beside publishers; :meth:`~orch_assets.stores.PipelineStore.upkeep` may run
+        beside them. Only the current version may be published again at the same time. What else is
+        stored but not yet published looks like a leftover of a killed process and is removed, and
+        its publisher fails. A publisher that finds an older version already stored relies on it.
+
+        A set whose members are missing is passed over; :meth:`verify` reports it.
 
         ``as_of`` says of a moment whose version was removed that it was.
 

@@ -76,6 +76,8 @@ class Publisher:
             ArtifactReplacedError: Another version is current; nothing changed.
             StudyCancelledError: The running study may no longer publish; nothing changed.
             ArtifactNameError: It would lie where a file of another artifact does; nothing changed.
+            ArtifactNotFoundError: Another process has removed a member since it was stored. Its
+                text says whether anything changed.
         """
         if not keys.has_members:
             return self._commit(keys, size, content, replaces, state)

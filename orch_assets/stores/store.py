@@ -144,7 +144,8 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
         table comes from.
 
         Raises:
-            ArtifactNotFoundError: Such a table is no longer stored; nothing changed.
+            ArtifactNotFoundError: A table is no longer stored, because :meth:`retain` or another
+                command has removed it. Nothing changed, unless the text says so.
         """
         keys = self._keys(name, ArtifactKind.SET)
         members: dict[str, Content] = {}

@@ -1,14 +1,17 @@
 """What a store must do with the copies of members that other tools read, and with files."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pandas.testing import assert_frame_equal
 
 from orch_assets.errors import ArtifactNameError, ArtifactNotFoundError, ArtifactReplacedError
 from orch_assets.stores import ArtifactKind, PipelineStore
+from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets_tests.contracts.store_fixtures import (
     FRAME,
     OTHER,
@@ -181,11 +184,11 @@ class ReadableContract(StoreFixtures):
         readable = store._publisher.readable
         copy_all, sets = readable._copy_all, []
 
-        def late(*arguments: Any) -> None:
+        def late(*arguments: Any) -> Any:
             if not sets:
                 other = open_store(prefix="trials/prod", format=store._format)
                 sets.append(other.publish_set({"AE": OTHER, "DM": OTHER}, SET))
-            copy_all(*arguments)
+            return copy_all(*arguments)
 
         monkeypatch.setattr(readable, "_copy_all", late)
         store.publish_set({"AE": FRAME, "VS": FRAME}, SET)
@@ -244,6 +247,70 @@ class ReadableContract(StoreFixtures):
         before = copies(objects)
         assert len(store.retain(keep_last=1)) == 2
         assert copies(objects) == before
+        assert store.verify() == []
+
+    # Members that are removed
+
+    def test_a_set_whose_tables_are_removed_meanwhile_is_not_published(
+        self, store: PipelineStore
+    ) -> None:
+        """Retention runs after one table, or all tables and the index, are stored."""
+        store.publish_set({"AE": FRAME}, SET)
+        table = pa.table({"n": [1]})
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            store.retain(keep_last=1)
+            yield from table.to_batches()
+
+        def state() -> dict[str, Any]:
+            store.retain(keep_last=1)
+            return {}
+
+        late = pa.RecordBatchReader.from_batches(table.schema, rows())
+        for publish in (
+            lambda: store.publish_set({"AE": OTHER, "DM": late}, SET),
+            lambda: store.publish_set({"AE": OTHER}, SET, state=state),
+        ):
+            with pytest.raises(ArtifactNotFoundError, match="Nothing was published"):
+                publish()
+            assert_frame_equal(store.download_set(SET)["AE"], FRAME)
+            assert all(problem.leftover for problem in store.verify())
+        store.retain(keep_last=1)
+        assert store.verify() == []
+
+    def test_a_set_whose_table_is_removed_in_the_last_moment_is_an_error(
+        self,
+        store: PipelineStore,
+        objects: Objects,
+        remove: Remove,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Publishing it again mends it. Until then, it stops no maintenance of the others."""
+        store.publish_set({"AE": FRAME, "DM": FRAME}, SET)
+        readable, tables = store._publisher.readable, {"AE": OTHER, "DM": FRAME}
+        begin, before = readable.begin, set(objects())
+
+        def removed(*arguments: Any) -> Any:
+            begun = begin(*arguments)
+            (key,) = (key for key in {*objects()} - before if "/members/" in key)
+            remove(key)
+            return begun
+
+        with monkeypatch.context() as patch:
+            patch.setattr(readable, "begin", removed)
+            with pytest.raises(ArtifactNotFoundError, match="Publish it again"):
+                store.publish_set(tables, SET)
+        end = store.table_format
+        for mend in (lambda: None, lambda: store.retain(keep_last=2)):
+            mend()
+            assert sorted(copies(objects)) == [f"ONC-301/DM.{end}"], "none of the set before"
+            problems = [each for each in store.verify() if not each.leftover]
+            assert "its members are missing" in problems[0].problem
+            readable.renew(ArtifactKeys.of(SET, "trials/prod", "set", "set"))
+        with pytest.raises(ArtifactNotFoundError, match="Publish it again"):
+            _mend(store)
+        store.publish_set(tables, SET)
+        assert sorted(copies(objects)) == [f"ONC-301/AE.{end}", f"ONC-301/DM.{end}"]
         assert store.verify() == []
 
     # Files

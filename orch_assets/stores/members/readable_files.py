@@ -22,12 +22,12 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from orch_assets.errors import ArtifactNameError, ArtifactNotFoundError
+from orch_assets.errors import ArtifactNameError, ArtifactNotFoundError, StoreUnavailableError
 from orch_assets.marked_names import named, named_uri
 from orch_assets.stores.artifacts import SetIndex
 from orch_assets.stores.backends.base import Backend, Copied, Stored
@@ -115,11 +115,12 @@ class ReadableFiles:
         Raises:
             ArtifactNameError: Another artifact, or a file that no store wrote, lies where a copy
                 must; nothing changed.
+            ArtifactNotFoundError: A member was removed since it was stored; nothing changed.
         """
         found = self._names(keys)
         if len(found) == 1 and all(each.endswith(f"-{version}") for each in found):
             return Begun(found)
-        index = self._index(keys, version)
+        index = self._whole_index(keys, version)
         self._refuse_others(keys, index, is_new=not found)
         return Begun(found, self._announce(keys), _wanted(keys, index))
 
@@ -129,29 +130,26 @@ class ReadableFiles:
             self._backend.delete(f"{keys.readable}/{begun.own}")
 
     def finish(self, keys: ArtifactKeys, begun: Begun, number: int | None, version: str) -> None:
-        """Copy the members of the version that was committed, unless that was done."""
-        at = MemberPublication(keys.kind, number or 0, version)
-        if begun.found == {at.complete}:
-            return
-        own = begun.own or self._announce(keys)
-        current = self._copied(keys, at, begun.wanted)
-        if current:
-            self._put(keys, current.complete)
-        over = {name for name in begun.found if not _may_go_on(name)}
-        for name in {own, *over} - {current.complete if current else ""}:
-            self._backend.delete(f"{keys.readable}/{name}")
+        """Copy the members of the version that was committed, unless that was done.
+
+        Raises:
+            ArtifactNotFoundError: A member of what is current isn't stored; all others are copied.
+        """
+        if not self._finish(keys, begun, number, version):
+            raise _incomplete(keys, "Publish it again: until then, it can't be read.")
 
     def mend(self, keys: ArtifactKeys, number: int | None, version: str) -> None:
-        """Copy what a killed publisher has not; this is one request if there is nothing to do."""
-        found = self._names(keys)
-        if found != {MemberPublication(keys.kind, number or 0, version).complete}:
-            self.finish(keys, Begun(found), number, version)
+        """Copy what a killed publisher has not; this is one request if there is nothing to do.
+
+        Raises what :meth:`finish` raises.
+        """
+        self.finish(keys, Begun(self._names(keys)), number, version)
 
     def mend_current(self, keys: ArtifactKeys) -> None:
-        """Do what :meth:`mend` does, for what is current."""
+        """Do what :meth:`mend` does, for what is current, but pass over missing members."""
         head = self._order.head(keys)
         if head.version:
-            self.mend(keys, head.place.number, head.version)
+            self._finish(keys, Begun(self._names(keys)), head.place.number, head.version)
 
     def renew(self, keys: ArtifactKeys) -> None:
         """Let the next publication copy all members, whatever is there."""
@@ -246,39 +244,63 @@ class ReadableFiles:
             found = sha256_of(file)
         return None if found == content.sha256 else f"its bytes were changed. {_advice(at)}"
 
+    def _finish(self, keys: ArtifactKeys, begun: Begun, number: int | None, version: str) -> bool:
+        """Do what :meth:`finish` does, and return whether all members are stored."""
+        at = MemberPublication(keys.kind, number or 0, version)
+        if begun.found == {at.complete}:
+            return True
+        own = begun.own or self._announce(keys)
+        current, is_whole = self._copied(keys, at, begun.wanted)
+        if current:
+            self._put(keys, current.complete)
+        over = {name for name in begun.found if not _may_go_on(name)}
+        for name in {own, *over} - {current.complete if current else ""}:
+            self._backend.delete(f"{keys.readable}/{name}")
+        return is_whole
+
     def _copied(
         self, keys: ArtifactKeys, at: MemberPublication, wanted: Mapping[str, Content] | None
-    ) -> MemberPublication | None:
-        """Copy all members of what is current; return it, or None if nothing is."""
+    ) -> tuple[MemberPublication | None, bool]:
+        """Copy all members of what is current.
+
+        Returns:
+            What all copies are of, None if there are none or not all; whether all are stored.
+        """
         while True:
             wanted = wanted or self._wanted(keys, at.version)
-            self._copy_all(keys, wanted, at)
-            self._remove_others(keys, wanted)
+            copied = self._copy_all(keys, wanted, at)
+            self._remove_others(keys, copied)
             head = self._order.head(keys)
             if head.version is None:
-                return None
+                return None, True
             current = MemberPublication(keys.kind, head.place.number, head.version)
             if current == at:
-                return current
+                is_whole = copied == wanted.keys()
+                return (current if is_whole else None), is_whole
             at, wanted = current, None
 
     def _copy_all(
         self, keys: ArtifactKeys, wanted: Mapping[str, Content], at: MemberPublication
-    ) -> None:
-        def copy(item: tuple[str, Content]) -> None:
+    ) -> set[str]:
+        """Copy the members that are stored, and return the keys of their copies."""
+
+        def copy(item: tuple[str, Content]) -> str | None:
             key, content = item
             sha256 = content.sha256
             source = Copied(keys.member(sha256), sha256, content.bytes, at.note)
-            with self._backend.copying(source, key) as make_visible:
-                make_visible()
+            try:
+                with self._backend.copying(source, key) as make_visible:
+                    make_visible()
+            except StoreUnavailableError:
+                if self._backend.exists(source.key):
+                    raise
+                return None
+            return key
 
         with ThreadPoolExecutor(min(_AT_ONCE, len(wanted) or 1)) as pool:
-            for _ in pool.map(copy, wanted.items()):
-                pass  # raises the error of a copy
+            return {*filter(None, pool.map(copy, wanted.items()))}
 
-    def _remove_others(
-        self, keys: ArtifactKeys, wanted: "Mapping[str, Content] | tuple[()]"
-    ) -> None:
+    def _remove_others(self, keys: ArtifactKeys, wanted: Collection[str]) -> None:
         for key in self._files(keys):
             if key not in wanted and self.is_copy(keys, key):
                 self._backend.delete(key)
@@ -312,6 +334,15 @@ class ReadableFiles:
     def _index(self, keys: ArtifactKeys, version: str) -> SetIndex:
         with self._backend.open(keys.version(version)) as file:
             return SetIndex.read(file)
+
+    def _whole_index(self, keys: ArtifactKeys, version: str) -> SetIndex:
+        """Return the index of a version whose members are all stored."""
+        with contextlib.suppress(ArtifactNotFoundError):
+            index = self._index(keys, version)
+            members = self._backend.list(f"{keys.hidden}/members", hidden=True)
+            if index.hashes() <= {key.rpartition("/")[2] for key in members}:
+                return index
+        raise _incomplete(keys, "Nothing was published. Publish it again when that has ended.")
 
     def _names(self, keys: ArtifactKeys) -> frozenset[str]:
         listed = self._backend.list(keys.readable, hidden=True)
@@ -364,6 +395,15 @@ def _taken_name(name: str, owner: ArtifactKeys, uri: str) -> ArtifactNameError:
         "same name, or names that differ only in case. Nothing was published. Choose another name "
         "for one of them; if that object is of no use any more, remove it.",
         artifact=name,
+    )
+
+
+def _incomplete(keys: ArtifactKeys, advice: str) -> ArtifactNotFoundError:
+    what = "tables" if keys.kind == "set" else "files"
+    return ArtifactNotFoundError(
+        f"Not all {what} of {named(keys.name)} are stored any more. retain() or another command "
+        f"that removes data may run while they are published. {advice}",
+        artifact=keys.name,
     )
 
 

@@ -48,6 +48,7 @@ class StoredFiles(ArtifactHistory):
 
         Raises:
             ArtifactNameError: The name of the artifact, or that of a file, can't be stored.
+            ArtifactNotFoundError: As for :meth:`publish_set`.
             ArtifactReplacedError: ``replaces`` is no longer current; nothing changed.
             StoreError: A file can't be read.
             StudyCancelledError: The running study may no longer publish; nothing changed.
