@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, TypeVar
@@ -15,7 +16,7 @@ from orch_assets.stores.formats.csv_text import plain_csv
 from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.manifest import Content, Manifest, publication_here_and_now
 from orch_assets.stores.names import check_location
-from orch_assets.stores.object_keys import ArtifactKeys, below
+from orch_assets.stores.object_keys import ArtifactKeys, below, mark_key
 from orch_assets.stores.order.marks import Mark, MarkedVersion, check_mark_name
 from orch_assets.stores.stored_versions import DescribedVersion, SetVersion, TableVersion
 from orch_assets.study import check_study_key
@@ -247,7 +248,7 @@ class StoredArtifacts(ArtifactHistory):
             StoreUnavailableError: The store can't be read or written.
         """
         check_mark_name(name)
-        marked = tuple(self._marked(*each) for each in sorted(versions.items()))
+        marked = self._all_marked(versions)
         if not marked:
             raise MarkError(f"The mark {named(name)} of study {study} would hold nothing.")
         by = publication_here_and_now()
@@ -255,8 +256,10 @@ class StoredArtifacts(ArtifactHistory):
             Mark(name, check_study_key(study), run, by.published_at, by.user, by.host, marked)
         )
         try:
-            for each in sorted(versions.items()):
-                self._marked(*each)  # retention may have removed it before the mark was there
+            # A version may have been removed, or redacted, before the mark was there.
+            while (marked := self._all_marked(versions)) != mark.versions:
+                mark = replace(mark, versions=marked)
+                self._marks.overwrite(mark_key(self._prefix, name, study), mark)
         except ArtifactNotFoundError:
             if is_new:
                 self._marks.remove(name, study)
@@ -275,6 +278,9 @@ class StoredArtifacts(ArtifactHistory):
             StoreUnavailableError: The store can't be read or written.
         """
         self._marks.remove(name, study)
+
+    def _all_marked(self, versions: Mapping[str, str]) -> tuple[MarkedVersion, ...]:
+        return tuple(self._marked(*each) for each in sorted(versions.items()))
 
     def _marked(self, artifact: str, version: str) -> MarkedVersion:
         for kind in ArtifactKind:

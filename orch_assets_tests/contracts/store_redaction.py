@@ -12,6 +12,7 @@ import pytest
 from orch_assets.errors import ArtifactNotFoundError
 from orch_assets.stores import PipelineStore, derived_from
 from orch_assets.stores.maintenance.redaction import RedactedVersion, Redaction
+from orch_assets.stores.order.marks import Mark
 from orch_assets_tests.contracts.store_fixtures import (
     Objects,
     OpenStore,
@@ -288,6 +289,44 @@ class RedactionContract(StoreFixtures):
         (publication,) = store.manifest(RECORDS, as_of=moment).publications
         assert publication.redacts[0] == old
         assert publication.redacted_variables == ("AE.AGE", "AE.TERM")
+        assert store.verify() == []
+
+    @pytest.mark.parametrize("late", ["mark", "redaction"])
+    def test_a_mark_set_meanwhile_holds_the_redacted_version(
+        self,
+        store: PipelineStore,
+        open_store: OpenStore,
+        monkeypatch: pytest.MonkeyPatch,
+        late: str,
+    ) -> None:
+        """Each looked before the other had changed anything: the mark is late, or the removal."""
+        study, other = Study(store), open_store(prefix="trials/prod", format=store._format)
+        study.before_and_after()
+        old = {each.artifact: each.version for each in store.redaction().found}
+        put, remove, redacted = store._marks.put, Redaction._remove_data, []
+
+        def put_late(mark: Mark) -> Any:
+            redacted.extend(study.redact(other))
+            return put(mark)
+
+        def remove_late(*args: Any) -> None:
+            if not store.marks():
+                store.mark("interim", old, study="S")
+            remove(*args)
+
+        if late == "mark":
+            monkeypatch.setattr(store._marks, "put", put_late)
+            returned = [store.mark("interim", old, study="S")]
+        else:
+            monkeypatch.setattr(Redaction, "_remove_data", remove_late)
+            redacted.extend(study.redact(other))
+            returned = []
+        (mark,) = store.marks()
+        held = {each.artifact: each.version for each in mark.versions}
+        assert held == {each.found.artifact: each.version for each in redacted}
+        assert [mark] == (returned or [mark])
+        assert store.download_table(RECORDS, as_of="interim").equals(table(None))
+        store.retain(keep_last=1)
         assert store.verify() == []
 
     @pytest.mark.parametrize("is_current", [True, False])

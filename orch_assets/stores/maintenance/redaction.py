@@ -120,8 +120,7 @@ class Redaction:
         for id_, publication in publications:
             self._publisher.put_entry(_entry(keys, content, f"{id_}{REDACTED}", publication))
         if content.sha256 != found.version:
-            self._move_marks(keys, found.version, content.sha256)
-            self._remove_data(keys, found.version)
+            self._remove_version(keys, found.version, content.sha256)
         return RedactedVersion(found, content.sha256)
 
     def remove(self, found: BlindedSince) -> RedactedVersion:
@@ -131,8 +130,7 @@ class Redaction:
             StoreError: The store can't be read or written. Another redaction completes this one.
         """
         keys = found.keys(self._prefix)
-        self._move_marks(keys, found.version, None)
-        self._remove_data(keys, found.version)
+        self._remove_version(keys, found.version, None)
         return RedactedVersion(found, None)
 
     def is_marked(self, found: BlindedSince) -> bool:
@@ -238,6 +236,12 @@ class Redaction:
             }
             inputs = {**dict(kept), dictionary.uri: dictionary.version}
             yield id_, replace(publication, inputs=inputs, provenance=facts, state={})
+
+    def _remove_version(self, keys: ArtifactKeys, version: str, redacted: str | None) -> None:
+        """Remove a version, before and after which marks are moved: one may be set meanwhile."""
+        self._move_marks(keys, version, redacted)
+        self._remove_data(keys, version)
+        self._move_marks(keys, version, redacted)
 
     def _move_marks(self, keys: ArtifactKeys, version: str, redacted: str | None) -> None:
         """Let the marks of a version hold the redacted one, or nothing of the artifact."""

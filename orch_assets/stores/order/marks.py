@@ -176,7 +176,7 @@ class Marks:
         )
 
     def overwrite(self, key: str, mark: Mark) -> None:
-        """Store a mark in the place of another one; only a redaction may do so."""
+        """Store a mark in the place of another one; only for a redaction."""
         with self._backend.spool() as path:
             self._backend.put(spool(path, lambda file: file.write(mark.to_bytes())), key)
 
