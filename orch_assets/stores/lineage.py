@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 # A fact: who launched the run in the UI, as the proxy in front of it says.
 LAUNCHED_BY: Final = "launched_by"
-# A fact: the earlier version of the artifact from which rows may have been carried over.
+# A fact: the earlier versions of the artifact from which rows may have been carried over.
 CARRIED_OVER: Final = "carried_over"
 
 
@@ -84,6 +85,16 @@ def published_by(facts: Mapping[str, str]) -> Iterator[None]:
     """
     with _changed(facts={**_provenance.get().facts, **facts}):
         yield
+
+
+def carrying_over(*versions: str | None) -> AbstractContextManager[None]:
+    """Record in the manifests of what is published inside the block whose rows it may still have.
+
+    Args:
+        versions: Earlier versions of the artifact; None stands for no version.
+    """
+    carried = {*current_facts().get(CARRIED_OVER, "").split(), *filter(None, versions)}
+    return published_by({CARRIED_OVER: " ".join(sorted(carried))} if carried else {})
 
 
 def current_inputs() -> dict[str, str]:

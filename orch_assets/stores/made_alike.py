@@ -6,15 +6,16 @@ import platform
 from collections.abc import Mapping
 from typing import Final
 
-from orch_assets.stores.lineage import LAUNCHED_BY
+from orch_assets.stores.lineage import CARRIED_OVER, LAUNCHED_BY
 from orch_assets.stores.manifest import Publication
 from orch_assets.version import code_version
 
 # A fact of the provenance: a digest of everything beside inputs, code version and libraries that
 # decides about a result. Publications without it are never taken for made alike.
 MADE_BY: Final = "made_by"
-# Facts of the run, which don't decide about a result.
-_OF_THE_RUN: Final = frozenset({"run", LAUNCHED_BY})
+# Facts of the run, which don't decide about a result. What a pure result takes of its previous
+# version is what would be made again.
+_OF_THE_RUN: Final = frozenset({"run", LAUNCHED_BY, CARRIED_OVER})
 
 
 def is_made_alike(publication: Publication, provenance: Mapping[str, str]) -> bool:

@@ -80,9 +80,9 @@ class Publication:
     state: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def carried_over(self) -> str | None:
-        """The earlier version whose rows it may still have, beside those made from ``inputs``."""
-        return self.provenance.get(CARRIED_OVER)
+    def carried_over(self) -> tuple[str, ...]:
+        """The earlier versions whose rows it may still have, beside those made from ``inputs``."""
+        return tuple(self.provenance.get(CARRIED_OVER, "").split())
 
     @property
     def redacts(self) -> tuple[str, ...]:
@@ -115,6 +115,21 @@ class Manifest:
     kind: str
     content: Content
     publications: tuple[Publication, ...]
+
+    @property
+    def telling(self) -> tuple[Publication, ...]:
+        """The publications that say what the version was made from.
+
+        One that carries rows over says less about the same bytes than one that doesn't, or than the
+        first one.
+        """
+        anew = tuple(each for each in self.publications if not each.carried_over)
+        return anew or self.publications[:1]
+
+    @property
+    def carried_over(self) -> tuple[str, ...]:
+        """The earlier versions whose rows it may still have."""
+        return self.telling[0].carried_over
 
 
 def publication_here_and_now(state: Mapping[str, Any] | None = None) -> Publication:

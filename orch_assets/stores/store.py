@@ -16,6 +16,7 @@ from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, Stor
 from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.formats.plain_state import State, plain_state
 from orch_assets.stores.formats.table_files import TableFiles, table_format
+from orch_assets.stores.lineage import carrying_over
 from orch_assets.stores.maintenance.blinded_since import (
     BlindedSince,
     BlindedVersions,
@@ -83,7 +84,8 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
             table: The table.
             name: Name of the artifact.
             replaces: Publish it only if this version is current when it becomes visible. Use this
-                for a table that was made from that version. By default, it replaces any version.
+                for a table that was made from that version: the manifest then says that it may
+                still have its rows. By default, it replaces any version.
             state: What the manifest must hold for whoever makes the next version from this one:
                 JSON values, and no data. A function is called once all rows are written.
                 :meth:`previous` returns it.
@@ -141,7 +143,7 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
 
         A table may be one that :meth:`previous_members` returned. It is neither read nor written
         again. Unless ``replaces`` is given, the new set then replaces only the version that the
-        table comes from.
+        table comes from. The manifest names that version as one that the set has rows of.
 
         Raises:
             ArtifactNotFoundError: A table is no longer stored, because :meth:`retain` or another
@@ -160,11 +162,13 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
         rows = sum(each.rows or 0 for each in members.values())
         content = content_of_index(stored, members, rows)
         sources = {each.set_version for each in tables.values() if isinstance(each, StoredMember)}
+        carrying = carrying_over(replaces, *sources)
         if replaces is None and len(sources) == 1:
             (replaces,) = sources
-        return self._published(
-            keys, stored.size, content, members, replaces, plain_state(state, name)
-        )
+        with carrying:
+            return self._published(
+                keys, stored.size, content, members, replaces, plain_state(state, name)
+            )
 
     def history(self, name: str, known: Mapping[str, str] | None = None) -> TableVersions:
         """Return the versions of a table; what is read of them is not noted as an input.
@@ -252,13 +256,15 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
                 return self._unchanged(keys, refresh)
             content = self._files.write(rows, keys.version)
         rows.before_commit()
+        carrying = carrying_over(None if refresh else replaces)
         if refresh and refresh.earlier:
             replaces = replaces or refresh.earlier.version
         if refresh and state is None:
             state = refresh.state
-        return self._published(
-            keys, content.bytes, content, replaces=replaces, state=plain_state(state, name)
-        )
+        with carrying:
+            return self._published(
+                keys, content.bytes, content, replaces=replaces, state=plain_state(state, name)
+            )
 
     def _unchanged(self, keys: ArtifactKeys, refresh: "PartRefresh") -> Published:
         """Return the earlier version of a table that hasn't changed, if it is still current."""

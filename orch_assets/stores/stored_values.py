@@ -11,6 +11,7 @@ from orch_assets.stores.artifacts import ArtifactKind, Published
 from orch_assets.stores.catalog import ArtifactHistory
 from orch_assets.stores.formats.documents import document_kind
 from orch_assets.stores.formats.plain_state import State, plain_state
+from orch_assets.stores.lineage import carrying_over
 from orch_assets.stores.manifest import Content
 from orch_assets.stores.spooling import writes
 
@@ -53,9 +54,10 @@ class StoredValues(ArtifactHistory):
             ) from None
         stored = self._publisher.store(writes(to_json(plain)), keys.version)
         content = Content(stored.sha256, stored.size)
-        return self._published(
-            keys, stored.size, content, replaces=replaces, state=plain_state(state, name)
-        )
+        with carrying_over(replaces):
+            return self._published(
+                keys, stored.size, content, replaces=replaces, state=plain_state(state, name)
+            )
 
     def download_json(
         self, name: str, version: str | None = None, *, as_of: datetime | str | None = None
@@ -91,9 +93,10 @@ class StoredValues(ArtifactHistory):
         keys = self._keys(name, kind)
         stored = self._publisher.store(writes(data), keys.version)
         content = Content(stored.sha256, stored.size)
-        return self._published(
-            keys, stored.size, content, replaces=replaces, state=plain_state(state, name)
-        )
+        with carrying_over(replaces):
+            return self._published(
+                keys, stored.size, content, replaces=replaces, state=plain_state(state, name)
+            )
 
     def download_document(
         self,

@@ -156,7 +156,8 @@ class TableVersion(DescribedVersion):
 
     The fetched file isn't held in memory. It exists until :meth:`batches` has reached its end, or
     until this object is dropped. What is read is not noted as an input of what is published: the
-    manifest of the next version says what it ``replaces``.
+    manifest of the next version says whose rows it may have if it is published with ``replaces``.
+    Read what another artifact is made from with ``store.download``.
 
     Reading raises :class:`~orch_assets.errors.ArtifactCorruptError` if the bytes are not those that
     were published, and :class:`~orch_assets.errors.ArtifactNotFoundError` if the version was

@@ -131,6 +131,21 @@ class RedactionContract(StoreFixtures):
         assert copy.version == redacted.version
         assert store.verify() == []
 
+    def test_tables_that_sets_took_from_such_a_version_are_redacted(
+        self, store: PipelineStore, objects: Objects
+    ) -> None:
+        study = Study(store)
+        study.blind(TERM=False)
+        study.make(FORMS, {"AE": table(), "DM": table(None)}, DICTIONARY)
+        study.blind(TERM=True)
+        for n in (5, 7):
+            tables = store.previous_members(FORMS) or {}
+            study.make(FORMS, {**tables, "DM": table(None, n=n)}, DICTIONARY)
+        assert len(study.redact()) == 3
+        assert holding(objects) == []
+        assert store.blinded_since() == []
+        assert store.verify() == []
+
     def test_copies_that_a_killed_publisher_left_are_redacted(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite, remove: Remove
     ) -> None:

@@ -37,6 +37,15 @@ class Study:
         with derived_from(noted):
             return self.store.publish(pd.DataFrame({"n": [n]}), name).sha256
 
+    def inputs(self):
+        dictionary = self.store.previous("variables/S1")
+        return {dictionary.uri: dictionary.version}
+
+    def publish_set(self, n, earlier=None):
+        """Publish a set of a table that stays and one that changes."""
+        tables = {**(earlier or {"AE": pd.DataFrame({"n": [1]})}), "DM": pd.DataFrame({"n": [n]})}
+        return self.store.publish_set(tables, "forms/S1").sha256
+
     def found(self):
         return {
             (each.artifact, each.version): (each.variables, each.is_current)
@@ -95,6 +104,37 @@ def test_what_carries_rows_of_such_a_version_over_is_named_until_it_is_made_anew
     assert study.found()["log/S1", first] == current
     assert study.make("log/S1", 3, "variables/S1") == third  # without its earlier rows
     assert study.found() == {("log/S1", first): named, ("log/S1", second): named}
+
+
+def test_a_version_that_replaces_the_one_it_was_made_from_is_named_until_it_is_made_anew(study):
+    study.blind(TERM=False)
+    with derived_from(study.inputs()):
+        first = study.store.publish_json([1], "log/S1").sha256
+    study.blind(TERM=True)
+    with derived_from(study.inputs()):
+        second = study.store.publish_json([1, 2], "log/S1", replaces=first).sha256
+    named = (("AE.TERM",), False)
+    assert study.found() == {("log/S1", first): named, ("log/S1", second): (("AE.TERM",), True)}
+    with derived_from(study.inputs()):
+        assert study.store.publish_json([1, 2], "log/S1").sha256 == second
+    assert study.found() == {("log/S1", first): named}
+
+
+def test_a_set_that_takes_tables_of_such_a_version_is_named_until_it_is_made_anew(study):
+    study.blind(TERM=False)
+    with derived_from(study.inputs()):
+        study.publish_set(1)
+        study.publish_set(2, study.store.previous_members("forms/S1"))
+    study.blind(TERM=True)
+    with derived_from(study.inputs()):
+        study.publish_set(3, study.store.previous_members("forms/S1"))
+        study.publish_set(4, study.store.previous_members("forms/S1"))
+    assert [current for _, current in study.found().values()] == [False, False, False, True]
+    with derived_from(study.inputs()):
+        study.publish_set(5)
+        new = study.publish_set(6, study.store.previous_members("forms/S1"))
+    assert len(study.found()) == 4
+    assert ("forms/S1", new) not in study.found()
 
 
 def test_what_is_made_of_such_a_version_is_named_however_far_it_is(study):

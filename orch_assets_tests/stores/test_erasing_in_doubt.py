@@ -188,6 +188,52 @@ def test_a_table_that_is_continued_still_holds_the_study(trial: Disk) -> None:
     assert plan.unexamined == ("cumulative",)
 
 
+@pytest.mark.parametrize("is_set", [False, True], ids=["table", "set"])
+def test_what_carries_rows_over_holds_the_study_until_it_is_made_anew(
+    trial: Disk, is_set: bool
+) -> None:
+    """The publisher notes only what it reads of other studies."""
+
+    def carry_over(inputs: dict[str, str], n: int) -> None:
+        with derived_from(inputs):
+            if is_set:
+                tables = trial.open.previous_members("acct") or {"first": PLAIN}
+                trial.open.publish_set({**tables, "n": pa.table({"n": [n]})}, "acct")
+                return
+            before = trial.open.previous("acct")
+            rows = pa.Table.from_batches(before.batches()) if before else PLAIN
+            replaces = before and before.version
+            trial.open.publish(pa.concat_tables([rows, PLAIN]), "acct", replaces=replaces)
+
+    carry_over(records(trial), 1)
+    kind = ArtifactKind.SET if is_set else ArtifactKind.TABLE
+    for n in (2, 3):
+        carry_over(records(trial, OTHER), n)
+    assert "The current version of 'acct' was made from another version" in reasons(trial)
+    assert trial.erasure(OTHER).plan().blocked
+    with derived_from(records(trial, OTHER)):  # the same again, made anew: it lacks the study
+        if is_set:
+            trial.open.publish_set(trial.open.download_set_tables("acct"), "acct")
+        else:
+            trial.open.publish(trial.open.download_table("acct"), "acct")
+    assert len(trial.open.versions("acct", kind=kind)) == 3
+    plan = trial.erasure().plan()
+    assert (plan.blocked, plan.unexamined) == ((), ())
+    going = {each.artifact: len(each.versions) for each in plan.artifacts if not each.whole}
+    assert going == {"acct": 2}
+
+
+def test_what_carries_rows_of_a_removed_version_over_is_named(trial: Disk) -> None:
+    derived(records(trial), PLAIN, "acct", trial.open)
+    first = trial.open.previous("acct")
+    assert first
+    with derived_from(records(trial, OTHER)):
+        trial.open.publish(pa.table({"n": [1, 2]}), "acct", replaces=first.version)
+    trial.open.retain(keep_last=1)
+    plan = trial.erasure().plan()
+    assert (plan.blocked, plan.unexamined) == ((), ("acct",))
+
+
 def test_the_column_study_key_may_be_of_another_type(trial: Disk) -> None:
     with study_context("301"):
         trial.open.publish(table("301"), "records/301")

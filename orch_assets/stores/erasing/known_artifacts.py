@@ -83,6 +83,7 @@ class KnownVersion:
         last_published_at: The same of its last publication.
         studies: The studies whose pipelines published it; None for publications outside of these.
         inputs: What it was made from: artifact URIs and versions.
+        carried_over: The other versions of the artifact whose rows it may still have.
         study_type: Arrow type of its column ``study_key``; None without one.
     """
 
@@ -93,6 +94,7 @@ class KnownVersion:
     last_published_at: str
     studies: frozenset[str | None]
     inputs: tuple[tuple[str, str], ...]
+    carried_over: tuple[str, ...]
     study_type: str | None
 
     @classmethod
@@ -109,6 +111,7 @@ class KnownVersion:
             moments[-1],
             _shared(frozenset(each.study for each in publications)),
             tuple((sys.intern(uri), sys.intern(version)) for uri, version in inputs),
+            tuple(sys.intern(each) for each in manifest.carried_over if each != content.sha256),
             dict(content.columns).get(STUDY_COLUMN) if manifest.kind == "table" else None,
         )
 

@@ -1,10 +1,11 @@
 """What else holds a study's data, and what stands against its erasure.
 
 A version holds them if its manifest lists a version of the study as an input, or a version that
-holds them; if a pipeline of the study published it; or if it is a table with the study's key in its
-column ``study_key``. An earlier version of an artifact that belongs to no study, such as
-``study_results`` or ``form_tables_duckdb``, is erased with the study. Anything else stands against
-the erasure: the current version must be made again first, without the study.
+holds them, or says that it may still have rows of such a version; if a pipeline of the study
+published it; or if it is a table with the study's key in its column ``study_key``. An earlier
+version of an artifact that belongs to no study, such as ``study_results`` or
+``form_tables_duckdb``, is erased with the study. Anything else stands against the erasure: the
+current version must be made again first, without the study.
 """
 
 from collections import defaultdict
@@ -55,6 +56,12 @@ class _Version:
     @property
     def place(self) -> Place:
         return self.found.store.uri(self.artifact.keys), self.known.sha256
+
+    @property
+    def made_from(self) -> Sequence[Place]:
+        """Its inputs, and the earlier versions whose rows it may still have."""
+        uri, _ = self.place
+        return [*self.known.inputs, *((uri, each) for each in self.known.carried_over)]
 
 
 class StudyTraces:
@@ -134,15 +141,13 @@ class StudyTraces:
     def _holding(self, versions: Sequence[_Version]) -> dict[Place, str]:
         """Return why versions hold the study's data, as clauses."""
         reasons = {each.place: reason for each in versions if (reason := self._reason(each))}
-        while True:
-            more = {
-                each.place: "was made from another version that holds its data"
-                for each in versions
-                if each.place not in reasons and self._is_derived(each, reasons)
-            }
-            if not more:
-                return reasons
-            reasons |= more
+        found = -1
+        while found < len(reasons):
+            found = len(reasons)
+            for each in versions:  # oldest first, so a table that is continued takes one pass
+                if each.place not in reasons and self._is_derived(each, reasons):
+                    reasons[each.place] = "was made from another version that holds its data"
+        return reasons
 
     def _reason(self, version: _Version) -> str:
         made_from = {uri for each in version.known.inputs if (uri := self._inputs.erased(each))}
@@ -165,7 +170,7 @@ class StudyTraces:
         lacks = self._rows.get(version.place) is False
         return any(
             place in reasons and not (lacks and place[0] == own)
-            for item in version.known.inputs
+            for item in version.made_from
             for place in self._inputs.places(item)
         )
 
@@ -308,16 +313,16 @@ class StudyTraces:
 
     def _is_described(self, found: FoundInStore, artifact: KnownArtifact) -> bool:
         """Return whether it is known of each version that stays what it was made from."""
-        uri = found.store.uri(artifact.keys)
-        return bool(artifact.versions) and all(
-            (uri, each.sha256) in self._rows
+        versions = [_Version(found, artifact, each) for each in artifact.versions]
+        return bool(versions) and all(
+            each.place in self._rows
             or (
-                each.study_type is None
-                and each.inputs
-                and all(map(self._inputs.is_told, each.inputs))
+                each.known.study_type is None
+                and each.known.inputs
+                and all(map(self._inputs.is_told, each.made_from))
             )
-            for each in artifact.versions
-            if (uri, each.sha256) not in self._reasons
+            for each in versions
+            if each.place not in self._reasons
         )
 
 

@@ -3,15 +3,16 @@
 Blinding a variable changes only what is published from then on. Earlier versions stay until
 somebody removes them. Manifests show which versions these are: they list the version of the table
 ``variables`` from which an artifact was made, and its other inputs, whose manifests do the same.
-A result of a user's incremental pipeline may also have rows of the previous one, which its manifest
-names (``carried_over``). Retention doesn't keep that version; without it, the trace ends.
+What a user's incremental pipeline makes, what replaces a version that the publisher names, and a
+set that takes tables of an earlier one may also have rows of the earlier version, which the
+manifest names (``carried_over``). Retention doesn't keep that version; without it, the trace ends.
 
 An artifact is found only if its manifest lists its inputs: what a pipeline or an asset reads
 through its parameters, and what is read inside ``noting_inputs()``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from orch_assets.stores.artifacts import StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.formats.table_files import TableFiles
 from orch_assets.stores.maintenance.inventory import stored_hash
-from orch_assets.stores.manifest import Manifest, Publication
+from orch_assets.stores.manifest import Manifest
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.stores.publishing import Publisher
 
@@ -174,40 +175,39 @@ class BlindedVersions:
             return _NONE
         if item not in self._blinded:
             self._blinded[item] = _NONE  # ends the recursion if an artifact is among its own inputs
-            carried = self._carried_over(uri, version)
-            self._blinded[item] = _NONE.union(*(self._by_inputs(uri, each) for each in carried))
+            self._blinded[item] = _NONE.union(*self._with_carried_over(uri, version))
         return self._blinded[item]
 
-    def _carried_over(self, uri: str, version: str) -> Iterable[str]:
-        """Return a version, and the earlier ones whose rows it may still have."""
-        found: dict[str, None] = {}
-        each: str | None = version
-        while each and each not in found:
-            found[each] = None
-            publications = self._telling(uri, each)
-            each = publications[0].carried_over if publications else None
-        return found
+    def _with_carried_over(self, uri: str, version: str) -> Iterator[frozenset[str]]:
+        """Yield the variables of a version, and of the earlier ones whose rows it may still have.
 
-    def _telling(self, uri: str, version: str) -> Sequence[Publication]:
-        """Return the publications of a version that say what it was made from.
-
-        One that carries rows over says less about the same bytes than one that doesn't, or than the
-        first one.
+        Each version may carry over rows of the one before, so what is known already is taken.
         """
-        manifest = self._manifests_of(uri).get(version)
-        publications = manifest.publications if manifest else ()
-        return [each for each in publications if not each.carried_over] or publications[:1]
+        seen: set[str] = set()
+        pending = [version]
+        while pending:
+            each = pending.pop()
+            if each in seen:
+                continue
+            seen.add(each)
+            if each != version and (uri, each) in self._blinded:
+                yield self._blinded[uri, each]
+            else:
+                yield self._by_inputs(uri, each)
+                manifest = self._manifests_of(uri).get(each)
+                pending += manifest.carried_over if manifest else ()
 
     def _by_inputs(self, uri: str, version: str) -> frozenset[str]:
         """Return the variables that were open when the inputs of a version were made."""
-        if version not in self._manifests_of(uri):
+        manifest = self._manifests_of(uri).get(version)
+        if manifest is None:
             return self._redacted_variables(uri, version)
         return frozenset.intersection(
             *(
                 _NONE.union(
                     *(self._blinded_variables(*each) for each in publication.inputs.items())
                 )
-                for publication in self._telling(uri, version)
+                for publication in manifest.telling
             )
         )
 

@@ -22,7 +22,7 @@ from orch_assets.refreshing import StoredTable
 from orch_assets.stores.artifacts import ArtifactKind, SetIndex, StorageFormat
 from orch_assets.stores.backends.base import Backend
 from orch_assets.stores.formats.table_files import TableFiles
-from orch_assets.stores.lineage import derived_from, published_by
+from orch_assets.stores.lineage import CARRIED_OVER, derived_from, published_by
 from orch_assets.stores.maintenance.blinded_since import BlindedSince, BlindedVersions
 from orch_assets.stores.maintenance.inventory import stored_members
 from orch_assets.stores.manifest import (
@@ -146,7 +146,8 @@ class Redaction:
         """Return what a version was made from or carries over, by all of its publications."""
         manifests = self._publisher.manifests(found.keys(self._prefix), found.version)
         publications = [each for manifest in manifests for each in manifest.publications]
-        carried = {(self.place(found)[0], each.carried_over or "") for each in publications}
+        uri, _ = self.place(found)
+        carried = {(uri, version) for each in publications for version in each.carried_over}
         return carried.union(*(publication.inputs.items() for publication in publications))
 
     @cached_property
@@ -228,6 +229,7 @@ class Redaction:
                 "redacted_by": f"{here.user}@{here.host}",
                 "redacted_at": here.published_at,
             }
+            facts.pop(CARRIED_OVER, None)  # these rows were rewritten, too
             # Nothing that holds the values is an input of what doesn't hold them.
             kept = {
                 (uri, version)

@@ -42,7 +42,8 @@ class StoredFiles(ArtifactHistory):
             files: The files by file name, such as ``AE.xpt``.
             name: Name of the artifact.
             format: What the files are, such as ``xpt``.
-            replaces: See :meth:`publish`.
+            replaces: Publish them only if this version is current. The manifest doesn't say that
+                they were made from it: files of it that ``open_file`` read are an input.
             state: See :meth:`publish`.
             rows: Number of rows of all tables in the files, if they hold tables.
 
