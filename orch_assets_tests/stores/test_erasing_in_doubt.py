@@ -14,7 +14,9 @@ import pytest
 
 from orch_assets.errors import ErasureRefusedError
 from orch_assets.stores import ArtifactKind, LocalPipelineStore, PipelineStore, derived_from
+from orch_assets.stores.erasing.erasure_record import ErasureRecords
 from orch_assets.stores.erasing.study_erasure import StudyErasure
+from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.maintenance.upkeep_terms import Cutoffs
 from orch_assets.stores.object_keys import ArtifactKeys
 from orch_assets.study import study_context
@@ -394,6 +396,44 @@ def test_a_store_in_another_one_is_counted_once(tmp_path: Path) -> None:
     verified = [each["verified"] for each in value["stores"]]
     assert [bool(each["faults"]) for each in verified] == [False, True]
     assert sum(each["objects"] for each in verified) == objects - plan.objects
+
+
+@pytest.mark.parametrize("step", ["write", "remove"])
+def test_a_mark_that_is_set_meanwhile_leaves_it_unfinished(
+    trial: Disk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Another study marks a version of the account: before the last look at the marks, or after."""
+    records(trial)
+    trial.open.publish(table(STUDY, OTHER), "results")
+    old = trial.open.manifest("results").content.sha256
+    trial.open.publish(table(OTHER), "results")
+    owner = ErasureRecords if step == "write" else StudyStore
+    original = getattr(owner, step)
+
+    def marking(self: Any, *args: Any) -> Any:
+        trial.open.mark("interim", {"results": old}, study=OTHER)
+        monkeypatch.undo()
+        return original(self, *args)
+
+    monkeypatch.setattr(owner, step, marking)
+    with pytest.raises(ErasureRefusedError, match=r"is unfinished: .* mark 'interim'"):
+        trial.erase()
+    left = [each.content.sha256 for each in trial.open.versions("results")]
+    assert (old in left) == (step == "write")
+    assert "mark 'interim'" in reasons(trial)
+    trial.open.remove_mark("interim", study=OTHER)
+    assert trial.erase().faults == ()
+    assert holding(trial.objects()) == []
+
+
+def test_what_was_erased_may_be_published_again_and_marked(trial: Disk) -> None:
+    derived(records(trial), PLAIN, "results", trial.open)
+    trial.open.publish(table(OTHER), "results")
+    with pytest.raises(Killed):
+        trial.dying(9).erase()
+    version = trial.open.publish(PLAIN, "results").sha256
+    trial.open.mark("interim", {"results": version}, study=OTHER)
+    assert trial.erase().faults == ()
 
 
 def test_the_way_to_remove_a_mark_is_one_that_works(tmp_path: Path) -> None:

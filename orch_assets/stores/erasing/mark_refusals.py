@@ -31,7 +31,7 @@ def mark_refusals(
         label: What the store is called.
         store: The store.
         going: What is to be erased in all stores.
-        gone: Whole artifacts that an unfinished erasure lists.
+        gone: What an unfinished erasure lists.
     """
     whole = {each.uri for each in going if each.whole}
     versions = {(item.uri, each.sha256) for item in (*going, *gone) for each in item.versions}

@@ -21,6 +21,7 @@ from orch_assets.stores.erasing.erasure_plan import (
 )
 from orch_assets.stores.erasing.erasure_record import ErasureRecord, ErasureRecords, ErasureRun
 from orch_assets.stores.erasing.known_artifacts import ErasedStudy
+from orch_assets.stores.erasing.mark_refusals import mark_refusals
 from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.erasing.study_traces import FoundInStore, StudyTraces
 from orch_assets.stores.manifest import publication_here_and_now
@@ -212,14 +213,16 @@ class StudyErasure:
         # First: what has ended by now is found below.
         refused = [] if is_swept else [*self._refusals()]
         traces = StudyTraces(self._study, self._stores, record.stores, leftovers=not is_swept)
-        if refused or traces.blocked:
-            reasons = " ".join([*refused, *(each.marked for each in traces.blocked)])
-            raise ErasureRefusedError(
-                f"The erasure of study {self._study.key} is unfinished: run `orch-assets erase` "
-                f"again once nothing stands against it. {reasons}"
-            )
+        self._check_refusals([*refused, *(each.marked for each in traces.blocked)])
         found = {label: tuple(each.artifacts) for label, each in traces.found.items()}
         return {label: artifacts for label, artifacts in found.items() if artifacts}, traces
+
+    def _check_refusals(self, reasons: Sequence[str]) -> None:
+        if reasons:
+            raise ErasureRefusedError(
+                f"The erasure of study {self._study.key} is unfinished: run `orch-assets erase` "
+                f"again once nothing stands against it. {' '.join(reasons)}"
+            )
 
     def _removed(
         self, record: ErasureRecord, found: Mapping[str, Sequence[ErasedArtifact]]
@@ -227,9 +230,15 @@ class StudyErasure:
         """Remove objects, and return the record with them, which is written first.
 
         Those of the first store go last, since they lead to others.
+
+        Raises:
+            ErasureRefusedError: What goes was marked since it was found; it stays.
         """
         record = record.with_found(found)
         self._records.write(record)
+        going = [each for artifacts in found.values() for each in artifacts]
+        for label, store in self._stores.items():
+            self._check_refusals([*mark_refusals(self._study, label, store, going, ())])
         for label in reversed([*self._stores]):
             for artifact in found.get(label, ()):
                 self._remove(label, artifact, record.whole)

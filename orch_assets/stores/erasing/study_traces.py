@@ -10,7 +10,7 @@ current version must be made again first, without the study.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orch_assets.errors import ArtifactNotFoundError, ErasureRefusedError
 from orch_assets.marked_names import named
@@ -265,9 +265,17 @@ class StudyTraces:
 
     def _marked(self) -> Iterator[str]:
         going = [each for found in self.found.values() for each in found.artifacts]
-        gone = [each for found in self.found.values() for each in found.recorded if each.whole]
+        gone = [*self._gone()]
         for found in self.found.values():
             yield from mark_refusals(self._study, found.label, found.store, going, gone)
+
+    def _gone(self) -> Iterator[ErasedArtifact]:
+        """Yield what an unfinished erasure lists, without versions that were published again."""
+        there = {each.place for each in self._staying_versions()}
+        for found in self.found.values():
+            for each in found.recorded:
+                versions = (one for one in each.versions if (each.uri, one.sha256) not in there)
+                yield each if each.whole else replace(each, versions=tuple(versions))
 
     def _is_of_others(self, artifact: KnownArtifact) -> bool:
         """Return whether an artifact is of other studies only, or one of this package's own."""
