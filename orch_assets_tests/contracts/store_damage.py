@@ -15,6 +15,7 @@ from orch_assets_tests.contracts.store_fixtures import (
     Remove,
     StoreFixtures,
 )
+from orch_assets_tests.contracts.store_places import Killed, dying
 
 
 class DamageContract(StoreFixtures):
@@ -55,10 +56,55 @@ class DamageContract(StoreFixtures):
         store.publish_set({"a": OTHER}, "y")
         for key, data in objects().items():
             remove(key)
-            # As after delete(). A set without its current object leaves copies behind.
-            missing_current = key.endswith(f"/x.{store.table_format}")
-            assert bool(store.verify()) is not missing_current, key
+            assert store.verify(), key
             overwrite(key, data)
+
+    def test_verify_finds_a_current_object_that_is_gone(
+        self, store: PipelineStore, objects: Objects, remove: Remove
+    ) -> None:
+        """A first publication may also have been killed before it was current."""
+        published = {
+            "once": [FRAME],
+            "again": [FRAME, FRAME],
+            "replaced": [FRAME, OTHER],
+            "deleted": [FRAME, OTHER],
+            "back": [FRAME, None, OTHER, FRAME],
+            "back once": [FRAME, OTHER, None, FRAME],
+        }
+        for name, frames in published.items():
+            for frame in frames:
+                store.delete(name) if frame is None else store.upload(frame, name)
+        store.publish_set({"a": FRAME}, "set")
+        store.delete("deleted")
+        for _ in range(2):
+            for key in objects():
+                if "/.orch/" not in key:
+                    remove(key)
+            found = {each.artifact: each.leftover for each in store.verify()}
+            leftovers = {name for name, leftover in found.items() if leftover}
+            assert leftovers == {"once", "back once"}
+            assert found.keys() - leftovers == {"again", "replaced", "back", "set"}
+            store.retain(keep_last=1)
+        for name in published:
+            store.restore(name, store.versions(name)[-1].content.sha256)
+        store.publish_set({"a": FRAME}, "set")
+        assert store.verify() == []
+
+    def test_an_artifact_stays_deleted_after_killed_publications(
+        self, store: PipelineStore, objects: Objects
+    ) -> None:
+        """Retention removes the claim of the deletion, since another one came after it."""
+        for frame in (FRAME, FRAME):
+            store.upload(frame, "x")
+        with pytest.raises(Killed):  # before its manifest
+            dying(store, 2).upload(OTHER, "x")
+        store.delete("x")
+        with pytest.raises(Killed):  # before it became current
+            dying(store, 3).upload(FRAME.iloc[:1], "x")
+        store.retain(keep_last=2)
+        claims = {key.rpartition("/")[2] for key in objects() if "/places/" in key}
+        assert claims == {"000000001", "000000002", "000000004"}
+        assert [each.leftover for each in store.verify()] == [True]
 
     def test_verify_looks_below_its_prefix_only(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite

@@ -19,11 +19,19 @@ from orch_assets.stores.members.readable_files import BEGUN
 from orch_assets.stores.names import decode_path, leads_from_below
 from orch_assets.stores.object_keys import ArtifactKeys, erasures_folder, inside, mark_prefix
 from orch_assets.stores.order.marks import Marks
-from orch_assets.stores.order.places import Place
+from orch_assets.stores.order.places import DELETED, Place
 from orch_assets.stores.publishing import Publisher
 
 _LEFTOVER: Final = "belongs to no publication: one was interrupted, or is still under way"
 _REMOVED: Final = "it was removed during the verification"
+_GONE: Final = (
+    "the current object is missing, although it was not deleted: copy it from a backup, restore() "
+    "a version, or publish it again"
+)
+_NEVER_OR_GONE: Final = (
+    "there is no current object: either the only publication was interrupted, or is still under "
+    "way, or the object was removed"
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,9 @@ class Problem:
         artifact: Name of the artifact that it belongs to.
         problem: What is wrong, as a clause.
         leftover: Whether the object is intact, but nothing refers to it, because a publication was
-            killed or its manifest was removed. No reader sees it; ``retain()`` removes it.
+            killed or its manifest was removed. No reader sees it; ``retain()`` removes it. Also
+            true of a missing current object that may never have been there, because nothing was
+            published before or since; ``retain()`` changes nothing about that.
     """
 
     uri: str
@@ -126,6 +136,9 @@ class Verification:
             yield from self._readable_checks(objects, current)
         if objects.has_current:
             yield self._problem(objects, keys.current, self._current_problem(objects, current))
+        else:
+            with contextlib.suppress(ArtifactCorruptError):  # reported above
+                yield self._missing_current(objects)
 
     def _readable_checks(self, objects: ArtifactObjects, current: str) -> Iterator[Problem | None]:
         found = []
@@ -181,6 +194,32 @@ class Verification:
             return _REMOVED
         known = self._has_manifest(objects, current)
         return None if known else f"no manifest has the hash of its bytes ({current})"
+
+    def _missing_current(self, objects: ArtifactObjects) -> Problem | None:
+        """Return a problem unless the artifact was deleted after its last publication.
+
+        What replaced a version proves that there was a current object, and so do complete copies.
+        A first publication may have been killed just before it.
+        """
+        keys, claim_at = objects.keys, self._publisher.order.claim_at
+        claims = [claim for number in objects.places if (claim := claim_at(keys, number))]
+        entries = [Place.of(each.rpartition("/")[2]) for each in self._publisher.entries(keys)]
+        ends = {each.follows for each in (*entries, *(claim.place for claim in claims))}
+        ends |= {claim.place.number for claim in claims if claim.version == DELETED}
+        # Retention may have removed the claim of a deletion, but not that of what followed it.
+        end = max(ends - {each.number for each in entries}, default=0)
+        since = [
+            publication
+            for manifest in self._publisher.manifests(keys)
+            for publication in manifest.publications
+            if (publication.number or 0) > end
+        ]
+        if not since or self._backend.exists(keys.current):  # published since the listing
+            return None
+        is_complete = any(not name.startswith(BEGUN) for name in objects.readable)
+        was_current = is_complete or any(publication.replaces for publication in since)
+        problem = _GONE if was_current else _NEVER_OR_GONE
+        return self._problem(objects, keys.current, problem, leftover=not was_current)
 
     def _name_problem(self, objects: ArtifactObjects) -> str | None:
         if leads_from_below(inside(self._prefix, objects.keys.path)):
