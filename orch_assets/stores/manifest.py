@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
+from orch_assets.stores.formats.checked_json import digest
 from orch_assets.stores.lineage import CARRIED_OVER, current_facts, current_inputs
 from orch_assets.study import current_context
 from orch_assets.version import code_version
 
 _LIBRARIES = ("pyarrow", "pandas")
+_CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True)
@@ -169,21 +171,25 @@ class Entry:
     is_known: bool = True
 
     def to_bytes(self) -> bytes:
-        """Return the stored form."""
-        value = asdict(self.manifest)
-        if len(self.ids) > 1:
-            return json.dumps({**value, "entries": self.ids}, ensure_ascii=False).encode()
-        return json.dumps(value, ensure_ascii=False, indent=1).encode()
+        """Return the stored form, with a checksum."""
+        is_compacted = len(self.ids) > 1
+        value = asdict(self.manifest) | ({"entries": self.ids} if is_compacted else {})
+        value[_CHECKSUM] = digest(value)
+        indent = None if is_compacted else 1
+        return json.dumps(value, ensure_ascii=False, indent=indent).encode()
 
     @classmethod
     def from_bytes(cls, key: str, data: bytes) -> "Entry":
-        """Read a stored entry.
+        """Read a stored entry. Those of releases 0.1.0 and 0.2.0 have no checksum.
 
         Raises:
-            ValueError: The data is not an entry.
+            ValueError: The data is not an entry, or its checksum is another one.
         """
         try:
             value = json.loads(data)
+            checksum = value.pop(_CHECKSUM, None)
+            if checksum not in {None, digest(value)}:
+                raise ValueError("another checksum")
             ids = tuple(map(str, value.pop("entries", [key.rpartition("/")[2]])))
             publications = tuple(
                 Publication(**known(Publication, each)) for each in value["publications"]

@@ -279,7 +279,7 @@ class Publisher:
 
         Raises:
             ArtifactNotFoundError: There is no such entry.
-            ArtifactCorruptError: The entry can't be read, or belongs to another version.
+            ArtifactCorruptError: It is not what was written there, or belongs to another version.
         """
         with self._opened(keys, entry) as file:
             try:
@@ -287,9 +287,8 @@ class Publisher:
             except ValueError:
                 stored = None
         if stored is None or stored.manifest.content.sha256 != sha256:
-            raise self._corrupt(
-                keys, f"its manifest {named_uri(self._backend.uri(entry), entry)} can't be read"
-            )
+            uri = named_uri(self._backend.uri(entry), entry)
+            raise self._corrupt(keys, f"its manifest {uri} is not what was written there")
         # The store that wrote it may have another prefix, and so another name for the artifact.
         return replace(stored, manifest=replace(stored.manifest, artifact=keys.name))
 

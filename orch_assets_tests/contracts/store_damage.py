@@ -1,5 +1,7 @@
 """What every store finds if something isn't as it was published."""
 
+import json
+
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -217,6 +219,37 @@ class DamageContract(StoreFixtures):
             overwrite(key, damaged)
             with pytest.raises(ArtifactCorruptError, match="manifest"):
                 store.download("x")
+
+    def test_any_change_in_a_manifest_is_found(
+        self, store: PipelineStore, objects: Objects, overwrite: Overwrite
+    ) -> None:
+        """Those of earlier releases have no checksum, and are valid."""
+        for _ in range(3):
+            store.upload(FRAME, "x")
+        store.retain(keep_last=1)  # compacts the second and the third one
+        manifests = {key: data for key, data in objects().items() if "/manifests/" in key}
+        assert len(manifests) == 2
+        for key, data in manifests.items():
+            value = json.loads(data)
+            content, publication = value["content"], value["publications"][-1]
+            for part, field, other in (
+                (content, "rows", 4),
+                (content, "columns", []),
+                (publication, "inputs", {"a": "0" * 64}),
+                (publication, "number", 7),
+                (publication, "published_at", "2026-01-01T00:00:00.000000+00:00"),
+            ):
+                before, part[field] = part[field], other
+                overwrite(key, json.dumps(value).encode())
+                assert [fault.uri[-len(key) :] for fault in store.verify()] == [key]
+                with pytest.raises(ArtifactCorruptError, match="not what was written there"):
+                    store.versions("x")
+                part[field] = before
+            del value["checksum"]
+            overwrite(key, json.dumps(value).encode())
+            assert store.verify() == []
+            assert len(store.versions("x")[0].publications) == 3
+            overwrite(key, data)
 
     def test_bytes_that_nobody_published_are_not_read(
         self, store: PipelineStore, objects: Objects, overwrite: Overwrite

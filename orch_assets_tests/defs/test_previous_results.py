@@ -109,7 +109,7 @@ def test_using_a_damaged_previous_result_raises_an_error(given):
         given.run(real)
     assert given.previous[0] is None
     for use in ("version", "state", "num_rows"):
-        with pytest.raises(ArtifactCorruptError, match="can't be read"):
+        with pytest.raises(ArtifactCorruptError, match="not what was written there"):
             getattr(given.previous[1].table, use)
 
 

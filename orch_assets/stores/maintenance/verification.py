@@ -238,7 +238,7 @@ class Verification:
                 return None  # retention compacted it
             return _REMOVED
         except ArtifactCorruptError:
-            return "this manifest can't be read, or belongs to another version"
+            return "this manifest is not what was written there, or belongs to another version"
         for publication in manifest.publications:
             self._inputs.update(publication.inputs.items())
         return None
