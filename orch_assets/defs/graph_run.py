@@ -209,10 +209,10 @@ class GraphRun:
             for p in selected
         }
         self.executions = executions_of(self.context, selected, self.keys, to_run)
-        made_here = {pipeline.name for pipeline in selected if not done[pipeline.name]}
-        needed = {name for pipeline in selected for name in pipeline.upstreams} - made_here
+        # What this run makes itself isn't looked up: an earlier result of it no longer counts.
+        needed = {name: done.get(name, studies) for each in selected for name in each.upstreams}
         instance, keys = self.context.instance, self.keys
-        earlier = upstream_results(instance, keys, needed, studies)
+        earlier = upstream_results(instance, keys, needed)
         pipelines = {pipeline.name: pipeline for pipeline in self.pipelines}
         return PipelineRunner(
             run_id=self.context.run.run_id,

@@ -3,8 +3,10 @@
 from collections import Counter
 
 import dagster as dg
+import pyarrow as pa
+import pytest
 
-from orch_assets import study_pipeline
+from orch_assets import SplitTable, study_pipeline
 from orch_assets_tests.support.harness import (
     definitions,
     execute,
@@ -16,6 +18,7 @@ from orch_assets_tests.support.harness import (
 )
 
 STUDIES = [f"S{n}" for n in range(6)]
+NO_ROWS = pa.table({"x": pa.array([], pa.int64())})
 
 
 class Flaky:
@@ -104,6 +107,48 @@ def test_a_carried_artifact_keeps_its_data_version_and_first_origin(tmp_path):
     assert len(events) == 3
     assert len({m["tags"]["dagster/data_version"] for m in events}) == 1
     assert [m.get("carried_from") for m in events] == [None, first.run_id, first.run_id]
+
+
+def in_the_store(column):
+    """Return a table that is handed on through the store only."""
+    table = pa.table({"x": column})
+    return pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+
+
+@pytest.mark.parametrize(
+    ("annotation", "before", "after"),
+    [
+        (pa.Table, lambda: {"x": 0}, lambda: in_the_store([1, 2])),
+        (
+            SplitTable,
+            lambda: SplitTable(pa.table({"x": [1]}), NO_ROWS, withheld_if_any=True),
+            lambda: SplitTable(pa.table({"x": [1]}), in_the_store([1, 2])),
+        ),
+    ],
+)
+def test_what_a_resume_makes_again_replaces_every_earlier_fact(tmp_path, annotation, before, after):
+    """Also if other studies' results of the same pipeline are carried."""
+    today, rows = [before], {}
+
+    @study_pipeline
+    def source(study_key, sdk, study_logger):
+        return today[-1]() if study_key == "S0" else before()
+
+    def follower(study_key, sdk, study_logger, source):
+        if isinstance(source, SplitTable):
+            source = source.withheld.read_all()
+        rows[study_key] = len(source)
+        return {"rows": len(source)}
+
+    follower.__annotations__["source"] = annotation
+    with instance("S0", "S1") as real:
+        defs = definitions(tmp_path, source, study_pipeline(follower))
+        execute(defs, real, "S0", "S1")
+        today += [after, lambda: 1 / 0]
+        failed = execute(defs, real, "S0", "S1")
+        today.pop()
+        assert resume(defs, real, failed).status == dg.DagsterRunStatus.SUCCESS
+    assert rows["S0"] == 2
 
 
 def test_any_other_re_execution_runs_everything_again(tmp_path):

@@ -1,6 +1,6 @@
 """What a run knows of the upstream results that earlier runs made."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,12 +33,11 @@ class UpstreamResults:
 def upstream_results(
     instance: dg.DagsterInstance,
     keys: Mapping[str, dg.AssetKey],
-    names: Iterable[str],
-    studies: Sequence[str],
+    needed: Mapping[str, Iterable[str]],
 ) -> UpstreamResults:
-    """Return what is known of the newest results of some pipelines."""
+    """Return what is known of the newest results of some pipelines, each for its studies."""
     found = UpstreamResults()
-    for name in names:
+    for name, studies in needed.items():
         of_pipeline = found.data.setdefault(name, {})
         for study_key, record in newest_materializations(instance, keys[name], studies):
             event = record.asset_materialization
