@@ -7,15 +7,18 @@ import pyarrow as pa
 import pytest
 
 from orch_assets import SplitTable, study_pipeline
+from orch_assets.defs.runs.earlier_results import done_in_parent
 from orch_assets_tests.support.harness import (
     definitions,
     execute,
     in_state,
     instance,
     materializations,
+    queued_resume,
     resume,
     states,
 )
+from orch_assets_tests.support.statements import counted_statements
 
 STUDIES = [f"S{n}" for n in range(6)]
 NO_ROWS = pa.table({"x": pa.array([], pa.int64())})
@@ -107,6 +110,35 @@ def test_a_carried_artifact_keeps_its_data_version_and_first_origin(tmp_path):
     assert len(events) == 3
     assert len({m["tags"]["dagster/data_version"] for m in events}) == 1
     assert [m.get("carried_from") for m in events] == [None, first.run_id, first.run_id]
+
+
+def test_resumes_that_never_began_are_passed_over(tmp_path):
+    flaky = Flaky("S1")
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        run = execute(defs, real, "S0", "S5")
+        flaky.failing, flaky.calls = set(), Counter()
+        for _ in range(2):
+            run = queued_resume(defs, real, run)
+            real.report_run_canceled(run)
+        assert resume(defs, real, run).status == dg.DagsterRunStatus.SUCCESS
+    assert flaky.calls == {("second", "S1"): 1}
+
+
+def test_only_a_resume_of_a_run_without_a_success_looks_further_back(tmp_path):
+    flaky, key = Flaky("S1"), dg.AssetKey("second")
+    with instance(*STUDIES) as real:
+        defs = definitions(tmp_path, *flaky.pipelines())
+        run = execute(defs, real, "S0", "S5")
+        carried = resume(defs, real, run)
+        again = resume(defs, real, carried)
+        counts = []
+        for each in (run, carried, again):
+            with counted_statements() as statements:
+                done = done_in_parent(real, each, [key])
+            counts.append(len(statements))
+    assert done == {key: {*STUDIES} - {"S1"}}
+    assert counts == [0, 1, 1]
 
 
 def in_the_store(column):

@@ -90,15 +90,21 @@ def execute(
 
 def resume(defs: dg.Definitions, real: dg.DagsterInstance, parent: dg.DagsterRun) -> dg.DagsterRun:
     """Re-execute a run "from failure", tagged as Dagster tags it; return the ended run."""
-    job = defs.resolve_job_def("everything")
-    run = real.create_run_for_job(
-        job,
+    run = queued_resume(defs, real, parent)
+    execute_run(InMemoryJob(defs.resolve_job_def("everything")), run, real, raise_on_error=False)
+    return ended(real, run.run_id)
+
+
+def queued_resume(
+    defs: dg.Definitions, real: dg.DagsterInstance, parent: dg.DagsterRun
+) -> dg.DagsterRun:
+    """Return a run that re-executes a run "from failure" and hasn't begun."""
+    return real.create_run_for_job(
+        defs.resolve_job_def("everything"),
         tags={**parent.tags, "dagster/is_resume_retry": "true"},
         parent_run_id=parent.run_id,
         root_run_id=parent.root_run_id or parent.run_id,
     )
-    execute_run(InMemoryJob(job), run, real, raise_on_error=False)
-    return ended(real, run.run_id)
 
 
 def evaluate(

@@ -14,21 +14,31 @@ _BATCH: Final = 500
 def done_in_parent(
     instance: dg.DagsterInstance, run: dg.DagsterRun, keys: Iterable[dg.AssetKey]
 ) -> dict[dg.AssetKey, set[str]]:
-    """Return the studies that the run's parent materialized, by asset.
+    """Return the studies that the run that is resumed materialized, by asset.
 
     Every set is empty unless the run re-executes its parent "from failure": any other re-execution
-    starts anew. The direct parent is enough, because a resumed run logs again what it carries
-    forward.
+    starts anew. A resumed run logs again what it carries forward, so its own parent is looked at
+    only if it logged nothing, as when it was cancelled in the queue.
     """
     done = {key: set[str]() for key in keys}
-    if run.tags.get("dagster/is_resume_retry") != "true" or run.parent_run_id is None:
-        return done
     materializations = {dg.DagsterEventType.ASSET_MATERIALIZATION}
-    for record in records_of_run(instance, run.parent_run_id, materializations):
-        event = record.asset_materialization
-        if event is not None and event.asset_key in done and event.partition is not None:
-            done[event.asset_key].add(event.partition)
+    for run_id in _resumed_runs(instance, run):
+        for record in records_of_run(instance, run_id, materializations):
+            event = record.asset_materialization
+            if event is not None and event.asset_key in done and event.partition is not None:
+                done[event.asset_key].add(event.partition)
+        if any(done.values()):
+            break
     return done
+
+
+def _resumed_runs(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Iterator[str]:
+    """Yield the ID of the run that a run resumes, then of the run that this one resumed, …."""
+    while run is not None and run.tags.get("dagster/is_resume_retry") == "true":
+        if run.parent_run_id is None:
+            return
+        yield run.parent_run_id
+        run = instance.get_run_by_id(run.parent_run_id)
 
 
 def records_of_run(
