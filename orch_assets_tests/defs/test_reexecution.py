@@ -7,7 +7,10 @@ import pyarrow as pa
 import pytest
 
 from orch_assets import SplitTable, study_pipeline
+from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.runs.command_runs import plan_resumption
 from orch_assets.defs.runs.earlier_results import done_in_parent
+from orch_assets.errors import OrchestratorError
 from orch_assets_tests.support.harness import (
     definitions,
     execute,
@@ -21,6 +24,7 @@ from orch_assets_tests.support.harness import (
 from orch_assets_tests.support.statements import counted_statements
 
 STUDIES = [f"S{n}" for n in range(6)]
+KEYS = [dg.AssetKey("first"), dg.AssetKey("second")]
 NO_ROWS = pa.table({"x": pa.array([], pa.int64())})
 
 
@@ -181,6 +185,33 @@ def test_what_a_resume_makes_again_replaces_every_earlier_fact(tmp_path, annotat
         today.pop()
         assert resume(defs, real, failed).status == dg.DagsterRunStatus.SUCCESS
     assert rows["S0"] == 2
+
+
+@pytest.mark.parametrize("moved", ["S0", "S3", "S5"])
+def test_a_range_with_other_studies_than_the_failed_run_is_not_re_executed(tmp_path, moved):
+    """A study that was retired and returned is the last partition."""
+    flaky = Flaky("S1")
+    with instance(*STUDIES) as real:
+        failed = execute(definitions(tmp_path, *flaky.pipelines()), real, "S0", "S5")
+        real.add_dynamic_partitions(STUDIES_NAME, ["T1"])
+        real.delete_dynamic_partition(STUDIES_NAME, moved)
+        real.add_dynamic_partitions(STUDIES_NAME, [moved])
+        with pytest.raises(OrchestratorError) as error:
+            plan_resumption(real, KEYS)
+    assert str(error.value) == (
+        f"Run {failed.run_id} covered the studies S0 to S5, but that range now has other "
+        "studies than the run planned, as when one was retired and returned: it can't be "
+        "re-executed. Run all with `orch-assets run`, or one with --study."
+    )
+
+
+def test_a_retired_study_within_the_range_is_left_out_of_a_re_execution(tmp_path):
+    flaky = Flaky("S1")
+    with instance(*STUDIES) as real:
+        execute(definitions(tmp_path, *flaky.pipelines()), real, "S0", "S5")
+        real.delete_dynamic_partition(STUDIES_NAME, "S3")
+        (planned,) = plan_resumption(real, KEYS)
+    assert planned.study_keys == ["S0", "S1", "S2", "S4", "S5"]
 
 
 def test_any_other_re_execution_runs_everything_again(tmp_path):

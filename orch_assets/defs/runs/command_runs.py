@@ -1,6 +1,7 @@
 """Runs that a command executes in its own process, and that the UI can re-execute."""
 
 import collections
+import itertools
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -24,6 +25,7 @@ from orch_assets.defs.partitions import (
 )
 from orch_assets.defs.run_failure import FAILED_STUDIES
 from orch_assets.defs.runs.abandoned_runs import NO_RETRIES, process_tag
+from orch_assets.defs.runs.earlier_results import records_of_run
 from orch_assets.defs.runs.reading_options import ReadingOptions
 from orch_assets.defs.settings.command_settings import CommandSettings
 from orch_assets.errors import OrchestratorError
@@ -118,9 +120,11 @@ def plan_resumption(
         reading: Further options.
 
     Raises:
-        OrchestratorError: A run is in progress, or the first or last study of its range is retired.
+        OrchestratorError: A run is in progress, the first or last study of its range is retired, or
+            the range has other studies since one was retired and returned.
     """
-    last = last_runs(instance, frozenset(keys))
+    of_graph = frozenset(keys)
+    last = last_runs(instance, of_graph)
     if not last:
         return None
     if in_progress := [run.run_id for run in last if not run.is_finished]:
@@ -128,13 +132,12 @@ def plan_resumption(
             f"Run {', '.join(in_progress)} is in progress. Wait until it ends or, if its process "
             f"is gone, close it with `orch-assets runs close {' '.join(in_progress)}`."
         )
-    known = instance.get_dynamic_partitions(STUDIES_NAME)
     # The UI copies a run's tags to its re-executions, so the last runs may include both. What a
     # re-execution has taken over isn't run again.
     taken_over = {run.parent_run_id for run in last}
     return [
         PlannedRun(
-            _studies_of(run, known),
+            _studies_of(instance, run, of_graph),
             run.job_name,
             run.asset_selection,
             run,
@@ -157,14 +160,44 @@ def runs_of_command(instance: dg.DagsterInstance, command_id: str) -> list[str]:
     return [run.run_id for run in reversed(tagged)]
 
 
-def _studies_of(run: dg.DagsterRun, known: Sequence[str]) -> list[str]:
+def _studies_of(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, keys: frozenset[dg.AssetKey]
+) -> list[str]:
+    """Return the studies that a re-execution of a run is over: the run's, but for retired ones."""
     first, last = range_of(run)
+    known = instance.get_dynamic_partitions(STUDIES_NAME)
     if retired := [study_key for study_key in (first, last) if study_key not in known]:
-        raise OrchestratorError(
-            f"Run {run.run_id} covered the studies {first} to {last}, but {retired[0]} is retired: "
-            "it can't be re-executed. Run all with `orch-assets run`, or one with --study."
+        raise _not_resumable(run, f"{retired[0]} is retired")
+    studies = list(known[known.index(first) : known.index(last) + 1])
+    planned = _planned_studies(instance, run, keys)
+    if planned and planned.intersection(known) != set(studies):
+        raise _not_resumable(
+            run,
+            "that range now has other studies than the run planned, as when one was retired and "
+            "returned",
         )
-    return list(known[known.index(first) : known.index(last) + 1])
+    return studies
+
+
+def _planned_studies(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, keys: frozenset[dg.AssetKey]
+) -> set[str]:
+    """Return the studies that were planned for the first of a run's assets; empty without events.
+
+    Dagster plans one asset after the other, so this reads the events of little more than one.
+    """
+    planned = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED}
+    records = (e for e in records_of_run(instance, run.run_id, planned) if e.asset_key in keys)
+    first = itertools.islice(itertools.groupby(records, lambda record: record.asset_key), 1)
+    return {each.partition_key for _, of_asset in first for each in of_asset if each.partition_key}
+
+
+def _not_resumable(run: dg.DagsterRun, reason: str) -> OrchestratorError:
+    first, last = range_of(run)
+    return OrchestratorError(
+        f"Run {run.run_id} covered the studies {first} to {last}, but {reason}: it can't be "
+        "re-executed. Run all with `orch-assets run`, or one with --study."
+    )
 
 
 def last_runs(
