@@ -159,7 +159,7 @@ def _run_studies(
     of_all_assets = code_location().defs.resolve_implicit_global_asset_job_def().name
     job_name = of_all_assets if selection else _MAIN_JOB
     planned = plan_runs(instance, job_name, to_run, selection, reading, settings)
-    return _execute(instance, resources, console, planned, not_run, selection)
+    return _execute(instance, resources, console, planned, not_run)
 
 
 def _add_studies(
@@ -207,7 +207,6 @@ def _execute(
     console: "Console",
     planned: Sequence["PlannedRun"],
     not_run: Sequence[str],
-    selection: Sequence["dg.AssetKey"] = (),
 ) -> int:
     """Execute the planned runs and print their results; return the exit code."""
     from orch_assets.defs.runs.command_runs import failure_of, new_command_id, run_planned
@@ -237,7 +236,7 @@ def _execute(
     if interrupted:
         with undisturbed():
             _print_results(instance, console, command_id)
-            return _print_interruption(f"{count.done} of {total}", remaining, selection)
+            return _print_interruption(f"{count.done} of {total}", remaining)
     if failures and not (count.new or any(failure.of_studies for failure in failures)):
         click.echo("\n".join(dict.fromkeys(failure.text for failure in failures)), err=True)
         return NONE_COULD_RUN
@@ -249,22 +248,28 @@ def _execute(
     return SUCCEEDED if stored and not (failures or not_run) else FAILED
 
 
-def _print_interruption(
-    results: str, not_started: Sequence["PlannedRun"], selection: Sequence["dg.AssetKey"]
-) -> int:
+def _print_interruption(results: str, not_started: Sequence["PlannedRun"]) -> int:
     click.echo(
         f"Interrupted after {results} results. Completed results are materialized; "
         "`orch-assets run --failed` runs the rest.",
         err=True,
     )
-    if study_keys := [key for each in not_started for key in each.study_keys]:
-        options: list[tuple[str, ...]] = [("--study", key) for key in study_keys]
-        options += [("--pipeline", key.to_user_string()) for key in selection]
-        options += [(option,) for option in _reading_options(not_started[0].reading)]
-        options += [("--set", text) for text in not_started[0].settings.texts]
-        arguments = shlex.join(argument for option in options for argument in option)
-        click.echo(f"Not started yet: `orch-assets run {arguments}`.", err=True)
+    studies: dict[str, list[str]] = {}  # by the options that runs have in common
+    for each in not_started:
+        studies.setdefault(_options(each), []).extend(each.study_keys)
+    for options, study_keys in studies.items():
+        arguments = shlex.join(part for key in study_keys for part in ("--study", key))
+        click.echo(f"Not started yet: `orch-assets run {arguments}{options}`.", err=True)
     return INTERRUPTED
+
+
+def _options(planned: "PlannedRun") -> str:
+    """Return the options of the command that starts such a run, but for its studies."""
+    names = sorted(key.to_user_string() for key in planned.selection or ())
+    options: list[tuple[str, ...]] = [("--pipeline", name) for name in names]
+    options += [(option,) for option in _reading_options(planned.reading)]
+    options += [("--set", text) for text in planned.settings.texts]
+    return "".join(f" {shlex.join(option)}" for option in options)
 
 
 def _reading_options(reading: "ReadingOptions") -> list[str]:

@@ -1,5 +1,6 @@
 """The settings that somebody gives to a run on the command line: ``--set pipeline.name=value``."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,12 +20,21 @@ class CommandSettings:
     """Settings of a run.
 
     Attributes:
-        texts: As they were given.
-        ops: The same as the part ``ops`` of a run configuration.
+        ops: The part ``ops`` of a run configuration.
     """
 
-    texts: tuple[str, ...] = ()
     ops: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> list[str]:
+        """The same as ``--set`` takes them."""
+        return [
+            f"{pipeline}.{name}={_text(value)}"
+            for op in self.ops.values()
+            for pipeline, settings in op.get("config", {}).items()
+            if isinstance(settings, Mapping)  # others' assets have configurations of their own
+            for name, value in settings.items()
+        ]
 
 
 def command_settings(
@@ -64,7 +74,14 @@ def command_settings(
         op, pipeline = found[name]
         section = ops.setdefault(op, {"config": {}})["config"].setdefault(name, {})
         section[setting] = _value(pipeline, setting, value)
-    return CommandSettings(tuple(texts), ops)
+    return CommandSettings(ops)
+
+
+def _text(value: Any) -> str:
+    """Return a value of a run configuration as the command line takes it."""
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _value(pipeline: StudyPipeline, name: str, text: str) -> Any:

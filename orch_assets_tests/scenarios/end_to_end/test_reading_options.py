@@ -6,6 +6,7 @@ import pytest
 from orch_assets.commands.run import _print_interruption
 from orch_assets.defs.runs.command_runs import PlannedRun
 from orch_assets.defs.runs.reading_options import ReadingOptions
+from orch_assets.defs.settings.command_settings import CommandSettings
 from orch_assets.errors import OrchestratorArgumentError
 from orch_assets.orchestration.pipeline import study_pipeline
 from orch_assets_tests.support.harness import definitions, execute, failure_text, instance
@@ -48,11 +49,21 @@ def test_a_resumed_run_reads_as_the_run_that_failed_and_may_read_more(account):
 
 
 def test_what_an_interrupted_command_did_not_start_is_started_with_the_same_options(capsys):
-    rest = PlannedRun(["A", "B"], "job", reading=ReadingOptions(True, True))
-    _print_interruption("1 of 3", [rest], [dg.AssetKey("sites")])
+    """Runs that ``run --failed`` left may differ in their options."""
+    config = {"sites": {"days": 14, "arms": ["a", "b c"], "strict": True, "since": None}}
+    settings = CommandSettings({"study_graph": {"config": config}})
+    sites = frozenset({dg.AssetKey("sites"), dg.AssetKey("forms")})
+    rest = [
+        PlannedRun(["A", "B"], "job", sites, reading=ReadingOptions(True, True), settings=settings),
+        PlannedRun(["C"], "job"),
+        PlannedRun(["E"], "job"),
+    ]
+    _print_interruption("1 of 3", rest)
     assert capsys.readouterr().err.endswith(
-        "Not started yet: `orch-assets run --study A --study B --pipeline sites --full "
-        "--accept-other-registry`.\n"
+        "Not started yet: `orch-assets run --study A --study B --pipeline forms --pipeline sites "
+        "--full --accept-other-registry --set sites.days=14 --set 'sites.arms=a,b c' "
+        "--set sites.strict=true --set sites.since=null`.\n"
+        "Not started yet: `orch-assets run --study C --study E`.\n"
     )
 
 
