@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -9,7 +10,7 @@ from orch_assets.defs.io.artifact_names import artifact_name
 from orch_assets.defs.io.io_manager import LocalPipelineIOManager, StudyIOManager
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.resources import StoreResource
-from orch_assets.errors import ArtifactNameError, SettingError
+from orch_assets.errors import ArtifactNameError, SettingError, UnstorableTableError
 from orch_assets.stores import ArtifactKind, LocalPipelineStore
 from orch_assets.stores.names import encode_name
 from orch_assets_tests.defs.instances import temporary_instance
@@ -80,6 +81,25 @@ def test_a_value_that_is_no_table_is_a_json_artifact(tmp_path):
 
     assert materialize(tmp_path, facts, reader).success
     assert seen == {"a": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series([{"planted"}], dtype=pl.Object),
+        pl.Series([1], dtype=pl.Int128),
+        pl.Series([[1]], dtype=pl.List(pl.Int128)),
+    ],
+    ids=["objects", "int128", "list"],
+)
+@pytest.mark.parametrize("wrap", [lambda frame: frame, lambda frame: {"AE": frame}, pl.LazyFrame])
+def test_a_polars_column_that_arrow_has_no_type_for_is_refused(column, wrap, tmp_path):
+    frame = pl.DataFrame({"id": ["001"], "v": column})
+    io_manager = LocalPipelineIOManager(root=str(tmp_path))
+    with pytest.raises(UnstorableTableError, match=r"Column 1 .* (Object|Int128|List)") as caught:
+        io_manager.handle_output(dg.build_output_context(asset_key=dg.AssetKey("a")), wrap(frame))
+    assert "planted" not in str(caught.value)
+    assert io_manager.pipeline_store().list_artifacts() == []
 
 
 def test_the_kind_that_was_published_last_is_read(tmp_path):

@@ -26,8 +26,6 @@ from orch_assets.defs.io.event_metadata import (
 )
 from orch_assets.defs.io.io_contexts import VERSIONS
 from orch_assets.defs.io.loading import (
-    LAZY,
-    POLARS,
     is_table_type,
     load,
     load_together,
@@ -38,11 +36,11 @@ from orch_assets.defs.io.pooling import Pool, is_over_studies, pool_studies
 from orch_assets.defs.io.previews import preview_metadata
 from orch_assets.defs.io.step_inputs import publishing, reading
 from orch_assets.defs.io.table_types import (
+    as_arrow,
     as_result,
     is_document,
     is_table,
     is_table_stream,
-    type_name,
 )
 from orch_assets.defs.resources import StoreResource
 from orch_assets.defs.set_in_code import SetInCode
@@ -245,7 +243,7 @@ def _output_name(context: dg.OutputContext) -> str:
 def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
     if isinstance(value, Document):
         return store.publish_document(value.content, name, str(value.media_type))
-    value = _as_arrow(value)
+    value = as_arrow(value)
     if is_table(value):
         return store.publish(value, name)
     if is_table_stream(value):
@@ -253,7 +251,7 @@ def _publish(store: "PipelineStore", value: Any, name: str) -> "Published":
     if isinstance(
         value, Mapping
     ):  # an empty mapping is also stored as a set, and loads as an empty dict
-        tables = {member: _as_arrow(table) for member, table in value.items()}
+        tables = {member: as_arrow(table) for member, table in value.items()}
         if all(_is_member(table) for table in tables.values()):
             return store.publish_set(tables, name)
         if any(map(is_document, value.values())):
@@ -270,12 +268,6 @@ def _is_member(value: Any) -> bool:
     from orch_assets.stores.stored_versions import StoredMember
 
     return is_table(value) or is_table_stream(value) or isinstance(value, StoredMember)
-
-
-def _as_arrow(value: Any) -> Any:
-    if type_name(value) == LAZY:
-        value = value.collect()
-    return value.to_arrow() if type_name(value) == POLARS else value
 
 
 def _annotation(context: dg.InputContext) -> Any:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from orch_assets.errors import UnstorableValueError
+from orch_assets.defs.io.loading import LAZY, POLARS
+from orch_assets.errors import UnstorableTableError, UnstorableValueError
 from orch_assets.exports.table_export import TableExport
 from orch_assets.json_values import NotJsonError, exact_json, json_value, to_json
 from orch_assets.marked_names import named_type
@@ -144,6 +145,42 @@ def as_table_type(value: Any, name: str) -> Any:
 def is_tabular(value: Any) -> bool:
     """Whether a value is a table, a stream of record batches, or from Polars."""
     return is_table(value) or is_polars(value) or is_table_stream(value)
+
+
+def as_arrow(value: Any) -> Any:
+    """Return a Polars frame or query as an Arrow table, and any other value unchanged.
+
+    Raises:
+        UnstorableTableError: Arrow can't hold a column: Python objects, integers of 128 bits.
+    """
+    if type_name(value) == LAZY:
+        value = value.collect()
+    if type_name(value) != POLARS:
+        return value
+    from orch_assets.stores.formats.column_plans import column_label
+
+    for position, column in enumerate(value.clear().get_columns()):
+        if not _has_arrow_type(column):
+            raise UnstorableTableError(
+                f"{column_label(column.name, position)} is of the Polars type "
+                f"{named_type(type(column.dtype))}, which can't be stored; convert it to text, "
+                "numbers or timestamps."
+            )
+    return value.to_arrow()
+
+
+def _has_arrow_type(column: Any) -> bool:
+    """Whether Arrow can hold the values of a Polars series without rows."""
+    import polars as pl
+    import pyarrow as pa
+
+    if column.dtype == pl.Object:  # Polars would make bytes of the objects' addresses
+        return False
+    try:
+        column.to_arrow()
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def _as_bytes(document: Document) -> Document:
