@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from orch_assets.defs.io.io_manager import LocalPipelineIOManager
-from orch_assets.defs.io.loading import load
+from orch_assets.defs.io.loading import load, load_together, requested_table_type
 from orch_assets.defs.partitions import studies
 from orch_assets.errors import ArtifactNotFoundError, StoreError
 from orch_assets.stores import LocalPipelineStore
@@ -317,6 +317,29 @@ def test_a_key_column_that_says_something_else_is_refused(tmp_path, real):
         with pytest.raises(StoreError, match="'study_key'") as caught:
             together(annotation, tmp_path, real, wrong)
         assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("annotation", [pd.DataFrame, pa.Table, pa.RecordBatchReader, pl.DataFrame])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pa.array(["1", None]),
+        pd.array(["1", None], dtype="string"),
+        pd.array(["1", None], dtype=pd.ArrowDtype(pa.string())),
+        pa.nulls(2),
+        pa.array(["1", None]).dictionary_encode(),
+        pa.array([1, 1]),
+        pa.array([["1"], ["1"]]),
+    ],
+    ids=["text", "nullable", "pyarrow", "nulls", "dictionary", "numbers", "lists"],
+)
+def test_rows_of_a_key_column_without_the_key_are_refused(keys, annotation, tmp_path):
+    store = LocalPipelineStore(tmp_path)
+    table = pa.table if isinstance(keys, pa.Array) else pd.DataFrame
+    store.publish(table({"study_key": keys, "n": [1, 2]}), "subjects/1")
+    names = {"subjects/1": {"study_key": "1"}}
+    with pytest.raises(StoreError, match="'study_key' of its own"):
+        load_together(store, names, requested_table_type(annotation))
 
 
 def test_sets_of_many_studies_come_as_a_dict_of_dicts(tmp_path, real):

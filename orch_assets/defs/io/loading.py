@@ -174,7 +174,7 @@ def _frames_together(
             if column not in frame:
                 text = pd.Series([key], dtype=pd.Index([key]).dtype)  # the text type of this pandas
                 frame = _with_column(frame, position, column, text)
-            elif not (frame[column] == key).all():
+            elif not all(isinstance(each, str) and each == key for each in frame[column]):
                 raise _other_key(name, column)
         frames[name] = frame
     return join_frames(frames)
@@ -223,14 +223,24 @@ def _readers_together(
 
 def _with_keys(table: "pa.Table", keys: Mapping[str, str], name: str) -> "pa.Table":
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     for position, (column, key) in enumerate(keys.items()):
         if column not in table.column_names:
             table = table.add_column(position, column, [pa.repeat(key, table.num_rows)])
-        elif table.num_rows and not pc.all(pc.equal(table[column], key)).as_py():
+        elif table.num_rows and not _is_all(key, table[column]):
             raise _other_key(name, column)
     return table
+
+
+def _is_all(key: str, column: "pa.ChunkedArray") -> bool:
+    """Whether each value of a column is a key; a null is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return bool(pc.all(pc.equal(column, key), skip_nulls=False).as_py())
+    except pa.ArrowException:  # a column of numbers, for example
+        return False
 
 
 def _converted(table: "pa.Table", table_type: str) -> Any:
