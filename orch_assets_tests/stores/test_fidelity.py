@@ -643,6 +643,30 @@ def test_what_json_cannot_give_back_is_refused_by_csv(array: pa.Array) -> None:
         stored(table, StorageFormat.CSV)
 
 
+EMPTY_LIST = pa.list_(pa.int64(), 0)
+
+
+@EACH_FORMAT
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([], EMPTY_LIST),
+        pa.array([[], None], EMPTY_LIST),
+        pa.array([[[]]], pa.list_(EMPTY_LIST)),
+        pa.array([{"a": [[]]}], pa.struct([("a", pa.list_(EMPTY_LIST))])),
+        pa.array([[("k", [])]], pa.map_(pa.string(), EMPTY_LIST)),
+        pa.DictionaryArray.from_arrays([0, None], pa.array([[1]])),
+        pa.DictionaryArray.from_arrays([0, None], pa.array([{"a": 1}])),
+    ],
+)
+def test_an_arrow_type_that_no_reading_restores_is_refused(
+    format_: StorageFormat, array: pa.Array, tmp_path: Path
+) -> None:
+    store = LocalPipelineStore(tmp_path, "", format_)
+    with pytest.raises(UnstorableTableError, match="Column 'nested'"):
+        store.publish(pa.table({"nested": array}), "labs")
+
+
 def test_an_arrow_type_that_parquet_has_not_is_refused() -> None:
     table = pa.table({"odd": pa.array([(1, 2, 3)], pa.month_day_nano_interval())})
     with pytest.raises(UnstorableTableError, match=r"'odd'.*interval"):

@@ -4,7 +4,7 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
@@ -21,12 +21,27 @@ def is_list(type_: "pa.DataType") -> bool:
     return bool(t.is_list(type_) or t.is_large_list(type_) or t.is_fixed_size_list(type_))
 
 
-def contains_null(type_: Any) -> bool:
+def inner_types(type_: Any) -> "Iterator[pa.DataType]":
+    """Yield the types in a nested type, at any depth."""
+    for index in range(type_.num_fields):
+        inner = type_.field(index).type
+        yield inner
+        yield from inner_types(inner)
+
+
+def contains_null(type_: "pa.DataType") -> bool:
     """Return whether a nested type contains the type null."""
     import pyarrow.types as t
 
-    inner = [type_.field(index).type for index in range(type_.num_fields)]
-    return any(t.is_null(each) or contains_null(each) for each in inner)
+    return any(map(t.is_null, inner_types(type_)))
+
+
+def has_empty_lists(type_: "pa.DataType") -> bool:
+    """Return whether a type is or contains a list of the fixed size 0."""
+    import pyarrow.types as t
+
+    types: list[Any] = [type_, *inner_types(type_)]
+    return any(t.is_fixed_size_list(each) and not each.list_size for each in types)
 
 
 def encode_schema(schema: "pa.Schema") -> bytes:

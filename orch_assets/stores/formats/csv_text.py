@@ -157,8 +157,8 @@ def _has_text(type_: "pa.DataType") -> bool:
     """Return whether values of a type can be written as CSV text."""
     import pyarrow.types as t
 
-    if t.is_dictionary(type_):
-        return _has_text(type_.value_type)
+    if t.is_dictionary(type_):  # Arrow can't make dictionaries of nested values again
+        return _has_text(type_.value_type) and not is_nested(type_.value_type)
     if is_nested(type_):
         return has_json(type_)
     return not (t.is_nested(type_) or t.is_interval(type_) or hasattr(type_, "storage_type"))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from orch_assets.errors import ArtifactCorruptError, UnstorableTableError
 from orch_assets.marked_names import named
 from orch_assets.stores.artifacts import StorageFormat
-from orch_assets.stores.formats.arrow_types import decode_schema, encode_schema
+from orch_assets.stores.formats.arrow_types import decode_schema, encode_schema, has_empty_lists
+from orch_assets.stores.formats.column_plans import column_label
 from orch_assets.stores.formats.csv_text import CsvFormat
 from orch_assets.stores.formats.parquet import ParquetFormat
 from orch_assets.stores.manifest import Content
@@ -78,6 +79,12 @@ class TableFiles:
                 "Nothing has changed since the earlier version, so this stream has no rows. Read "
                 "the earlier version."
             )
+        for position, field in enumerate(table.schema):
+            if has_empty_lists(field.type):  # Parquet's readers and Polars fail on them
+                raise UnstorableTableError(
+                    f"{column_label(field.name, position)} has lists of the fixed size 0, which "
+                    "can't be stored; make lists of any size of them."
+                )
         self._format.check(table.schema)
 
         def fill(file: HashingFile) -> None:
