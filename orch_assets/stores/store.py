@@ -15,6 +15,7 @@ from orch_assets.marked_names import named, named_type, named_uri
 from orch_assets.stores.artifacts import ArtifactKind, Published, SetIndex, StorageFormat
 from orch_assets.stores.erasing.study_store import StudyStore
 from orch_assets.stores.formats.plain_state import State, plain_state
+from orch_assets.stores.formats.refusing import storable
 from orch_assets.stores.formats.table_files import TableFiles, table_format
 from orch_assets.stores.lineage import carrying_over
 from orch_assets.stores.maintenance.blinded_since import (
@@ -293,6 +294,8 @@ class PipelineStore(StoredArtifacts, StoredValues, StoredFiles):
                 "a group str(k), or '-'.join(map(str, k)) if it consists of several columns."
             )
         with _naming(keys.name, member, position):
+            with storable("Its name", "UTF-8"):
+                member.encode()
             if isinstance(table, StoredMember):
                 self._check_stored(keys, table, named(member, str(position)))
                 return table.content, lambda: None

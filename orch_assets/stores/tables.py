@@ -12,6 +12,7 @@ from orch_assets.refreshing import PartRefresh
 from orch_assets.stores.formats.batches import in_blocks
 from orch_assets.stores.formats.column_plans import NOTES
 from orch_assets.stores.formats.frames import frame_to_arrow
+from orch_assets.stores.formats.refusing import storable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,8 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
     """Prepare record batches of one schema.
 
     Raises:
-        UnstorableTableError: The schema is not one, or two of its columns have the same name.
+        UnstorableTableError: The schema is not one, a name in it is not UTF-8, or two of its
+            columns have the same name.
     """
     import pyarrow as pa
 
@@ -111,7 +113,10 @@ def incoming_stream(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") ->
         raise UnstorableTableError(
             f"A schema must be a pyarrow.Schema, not {named_type(type(schema))}."
         )
-    names = schema.names  # each access lists them again
+    names = []
+    for position, field in enumerate(schema):
+        with storable(f"The name of column {position}", "UTF-8"):
+            names.append(field.name)
     for position, name in enumerate(names):
         if names.count(name) > 1:
             column = named(name, str(position))

@@ -89,6 +89,13 @@ def test_every_table_type_comes_as_every_other(make, tmp_path, real):
     assert others[3].collect().to_dict(as_series=False) == COLUMNS
 
 
+def test_a_column_without_a_name_has_none_in_polars(tmp_path, real):
+    table = pa.table([[1], [2]], names=["", "column_0"])
+    frame, query = seen_as([pl.DataFrame, pl.LazyFrame], table, tmp_path, real)
+    assert frame.to_dict(as_series=False) == {"": [1], "column_0": [2]}
+    assert query.collect().columns == ["", "column_0"]
+
+
 def test_a_type_or_none_is_that_type(tmp_path, real):
     seen = seen_as([pa.Table | None, Optional[pl.DataFrame]], FRAME, tmp_path, real)  # noqa: UP045
     assert list(map(type, seen)) == [pa.Table, pl.DataFrame]

@@ -484,6 +484,9 @@ HOLIDAYS = pd.offsets.CustomBusinessDay(holidays=["2024-12-25"])
         ([-1, 2**63], "uint64"),
         ([Decimal(1), Decimal("Infinity")], "decimal"),
         ([Decimal("NaN")], "missing"),
+        ([Decimal("sNaN")], "object"),
+        ([[Decimal("sNaN")]], "object"),
+        ([{SECRET + "\ud800": 1}], "struct"),
         ([Decimal(10) ** 39], "decimal"),
         ([dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime(2024, 1, 1)], "time zones"),
         ([dt.time(1, tzinfo=dt.UTC)], "time zones"),
@@ -532,6 +535,13 @@ def test_a_column_that_can_not_come_back_is_refused_without_its_values(
         (pd.DataFrame({"a": [1]}, index=pd.date_range("2024", periods=1, freq=HOLIDAYS)), "freq"),
         ({"a": [1]}, "not dict"),
         (pa.table([[1], [2]], names=["a", "a"]), "'a' is there more than once"),
+        (
+            pd.DataFrame([[1]], columns=pd.Index(["\ud800"], dtype=object)),
+            "name of column 0 .* UTF-8",
+        ),
+        (pd.DataFrame({"a": [1]}, index=pd.Index([1], name="\ud800")), "name of column 1 .* UTF-8"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index([Decimal("sNaN")], dtype=object)), "[Ii]ndex"),
+        (pa.Table.from_arrays([[1]], schema=pa.schema([pa.field(b"\xff", pa.int64())])), "UTF-8"),
     ],
 )
 def test_a_table_that_can_not_come_back_is_refused(
@@ -539,6 +549,24 @@ def test_a_table_that_can_not_come_back_is_refused(
 ) -> None:
     with pytest.raises(UnstorableTableError, match=says):
         stored(frame, format_)
+
+
+@EACH_FORMAT
+def test_dictionaries_that_together_are_too_large_for_their_type_are_refused(
+    format_: StorageFormat,
+) -> None:
+    type_ = pa.dictionary(pa.int8(), pa.string())
+    chunks = [pa.array([f"{SECRET}{each}{n}" for n in range(100)], type_) for each in "ab"]
+    with pytest.raises(UnstorableTableError, match=r"'site' .* dictionary") as caught:
+        stored(pa.table({"n": range(200), "site": pa.chunked_array(chunks)}), format_)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_table_of_a_set_whose_name_is_no_text_of_unicode_is_refused(tmp_path: Path) -> None:
+    store = LocalPipelineStore(tmp_path)
+    with pytest.raises(UnstorableTableError, match=r"of 'forms' can't be stored: Its .* UTF-8"):
+        store.publish_set({"AE": pa.table({"a": [1]}), "\ud800": pa.table({"a": [1]})}, "forms")
+    assert store.list_artifacts() == []
 
 
 # Arrow tables

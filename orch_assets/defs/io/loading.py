@@ -247,7 +247,10 @@ def _converted(table: "pa.Table", table_type: str) -> Any:
     if table_type in {POLARS, LAZY}:
         import polars as pl
 
-        frame: Any = pl.from_arrow(table)
+        # Polars would give a column without a name another name.
+        numbered = table.rename_columns([str(number) for number in range(table.num_columns)])
+        frame: Any = pl.from_arrow(numbered)
+        frame.columns = table.column_names
         return frame.lazy() if table_type == LAZY else frame
     return table.to_reader() if table_type == READER else table
 

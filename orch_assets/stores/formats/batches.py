@@ -7,6 +7,9 @@ which it arrived: the same table must produce the same bytes.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from orch_assets.marked_names import named_column_type
+from orch_assets.stores.formats.column_plans import column_label
+from orch_assets.stores.formats.refusing import storable
 from orch_assets.table_blocks import block_rows
 
 if TYPE_CHECKING:
@@ -58,8 +61,13 @@ def _joined(pieces: "list[pa.RecordBatch]", schema: "pa.Schema") -> "pa.RecordBa
 
     if len(pieces) == 1:
         return pieces[0]
-    (batch,) = pa.Table.from_batches(pieces, schema).combine_chunks().to_batches()
-    return batch
+    columns = []
+    for position, column in enumerate(pa.Table.from_batches(pieces, schema).columns):
+        # Dictionaries that fit their type each may not fit it together.
+        label = column_label(schema.field(position).name, position)
+        with storable(label, named_column_type(column.type)):
+            columns.append(column.combine_chunks())
+    return pa.record_batch(columns, schema=schema)
 
 
 def _value_bytes(column: "pa.Array") -> int:

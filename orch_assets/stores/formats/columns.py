@@ -41,7 +41,8 @@ def plan_column(series: "pd.Series[Any]", label: str, rows: "Objects | None" = N
 
     dtype: Any = series.dtype
     # Without the index: Arrow searches it for names, which fails if labels can't be compared.
-    series = pd.Series(series.array, dtype=dtype, copy=False)
+    with storable(label, named_column_type(dtype)):  # pandas 2 looks for missing values
+        series = pd.Series(series.array, dtype=dtype, copy=False)
     if isinstance(dtype, pd.CategoricalDtype):
         return _plan_categories(series, label)
     if isinstance(dtype, pd.DatetimeTZDtype):

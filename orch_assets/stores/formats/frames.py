@@ -19,6 +19,7 @@ from orch_assets.stores.formats.columns import (
     unpack_values,
     with_frequency,
 )
+from orch_assets.stores.formats.refusing import storable
 from orch_assets.table_blocks import block_rows
 
 if TYPE_CHECKING:
@@ -43,9 +44,13 @@ def frame_to_arrow(frame: "pd.DataFrame") -> "tuple[pa.Schema, Iterator[pa.Recor
         name: plan_column(frame.iloc[:, position], column_label(name, position))
         for position, name in enumerate(frame.columns)
     }
-    levels = _index_levels(frame)
+    with storable("The index", "labels"):
+        levels = _index_levels(frame)
     for position, (name, level) in enumerate(levels.items()):
         plans[name] = plan_labels(level, f"Index level {named(name, str(position))}")
+    for position, name in enumerate(plans):
+        with storable(f"The name of column {position}", "UTF-8"):
+            name.encode()
     notes = {
         "rows": len(frame),
         "index": _index_note(frame, list(levels)),

@@ -227,7 +227,8 @@ def _plan_fields(
         values = objects_of([None] * len(dicts.cells))
         values[~dicts.missing] = objects_of(each[key] for each in dicts.present)
         plans.append(dicts.inner(values, dicts.rows))
-    fields = [pa.field(name, plan.type) for name, plan in zip(names, plans, strict=True)]
+    with storable(dicts.label, "a struct"):  # a key may be no UTF-8
+        fields = [pa.field(name, plan.type) for name, plan in zip(names, plans, strict=True)]
 
     def convert(start: int, stop: int) -> "pa.Array":
         arrays = [plan.convert(start, stop) for plan in plans]

@@ -53,7 +53,8 @@ def plan_objects(
     kinds = _kinds(values)
     missing, present = np.zeros(len(values), dtype=bool), values
     if kinds != {str}:  # the usual column has text only: no second pass over its values
-        missing = pd.isna(values)
+        with storable(label, "object"):  # signalling NaN of decimals can't be compared
+            missing = pd.isna(values)
         present = values[~missing]
         kinds = _kinds(present)
     positions = np.arange(len(values)) if rows is None else rows
