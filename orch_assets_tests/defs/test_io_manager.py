@@ -1,5 +1,7 @@
 """The IO manager in any Dagster project: ordinary assets, partitions, types, names."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pandas as pd
 import polars as pl
@@ -11,7 +13,7 @@ from orch_assets.defs.io.io_manager import LocalPipelineIOManager, StudyIOManage
 from orch_assets.defs.partitions import studies
 from orch_assets.defs.resources import StoreResource
 from orch_assets.errors import ArtifactNameError, SettingError, UnstorableTableError
-from orch_assets.stores import ArtifactKind, LocalPipelineStore
+from orch_assets.stores import ArtifactKind, LocalPipelineStore, publishing
 from orch_assets.stores.names import encode_name
 from orch_assets_tests.defs.instances import temporary_instance
 
@@ -119,6 +121,23 @@ def test_the_kind_that_was_published_last_is_read(tmp_path):
     assert list(seen[0]["a"]) == [1]
     assert seen[1] == {"a": "text"}
     assert list(seen[2]["a"]) == [2]
+
+
+def test_an_earlier_kind_of_a_clock_ahead_is_read_until_it_is_deleted(tmp_path, monkeypatch):
+    io_manager, key = LocalPipelineIOManager(root=str(tmp_path)), dg.AssetKey("changing")
+    store, clock = io_manager.pipeline_store(), publishing.publication_here_and_now
+
+    def ahead(*args):
+        return replace(clock(*args), published_at="2999-01-01T00:00:00.000000+00:00")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "publication_here_and_now", ahead)
+        io_manager.handle_output(dg.build_output_context(asset_key=key), {"a": "text"})
+    io_manager.handle_output(dg.build_output_context(asset_key=key), pd.DataFrame({"a": [1]}))
+    assert io_manager.load_input(dg.build_input_context(asset_key=key)) == {"a": "text"}
+    store.delete("changing", kind=ArtifactKind.JSON)
+    assert list(io_manager.load_input(dg.build_input_context(asset_key=key))["a"]) == [1]
+    assert len(store.versions("changing", kind=ArtifactKind.JSON)) == 1
 
 
 def test_names_tell_keys_and_partitions_apart():

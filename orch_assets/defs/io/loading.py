@@ -258,7 +258,8 @@ def _converted(table: "pa.Table", table_type: str) -> Any:
 def _newest_kind(store: "PipelineStore", name: str) -> ArtifactKind:
     """Return the kind of the newest artifact with a name.
 
-    A changed pipeline may return another kind than before.
+    A changed pipeline may return another kind than before. Their order is that of the clocks of the
+    machines that published them.
     """
     kinds = store.kinds(name)
     if not kinds:
