@@ -22,6 +22,7 @@ from orch_assets.defs.runs.first_runs import (
     SensorMemory,
     after,
     plan_first_runs,
+    studies_to_check,
     waiting_studies,
 )
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
@@ -145,9 +146,10 @@ class _Tick:
         retired = set(retire)
         # Dagster adds the studies after this evaluation, so that a preview changes nothing. If it
         # dies before it creates their runs, the next tick finds them among the partitions.
-        partitions = [*self.instance.get_dynamic_partitions(STUDIES_NAME), *add]
+        known = self.instance.get_dynamic_partitions(STUDIES_NAME)
+        partitions = [*known, *add]
         remaining = [key for key in partitions if key not in retired]
-        first_runs = self._first_runs(change, add, partitions, remaining, newest_event)
+        first_runs = self._first_runs(change, add, known, remaining, newest_event)
         pieces = contiguous_pieces(first_runs.batch, remaining)
         memory = SensorMemory(
             absences={k: count for k, count in change.absences.items() if k not in retired},
@@ -183,17 +185,17 @@ class _Tick:
         self,
         change: StudySyncPlan,
         add: Sequence[str],
-        partitions: Sequence[str],
+        known: Sequence[str],
         remaining: Sequence[str],
         newest_event: int,
     ) -> FirstRuns:
         added, staying = set(add), set(remaining)
-        to_check = [key for key in after(partitions, self.memory.begun) if key in staying]
+        unchecked, since = studies_to_check(known, self.memory)
+        to_check = [key for key in (*unchecked, *add) if key in staying]
         # What others added waits for the next tick, because they may be about to run it.
-        left_out = set(after(partitions, self.memory.seen)) - added | change.retire.keys()
+        left_out = set(after(known, self.memory.seen)) - added | change.retire.keys()
         if to_check:
-            left_out |= studies_underway(self.instance, self.keys, partitions)
-        since = self.memory.since
+            left_out |= studies_underway(self.instance, self.keys, [*known, *add])
         plan = plan_first_runs(
             waiting_studies(self.instance, self.keys, to_check, since=since, added=added),
             remaining,

@@ -260,6 +260,50 @@ def test_retiring_by_hand_meanwhile_loses_no_study(server):
         assert account.asked == keys_of(9)
 
 
+def test_retiring_the_newest_by_hand_runs_no_other_study_again(server):
+    """Nor if the daemon dies after it retired that study, before it stores the cursor."""
+    for by_hand in (True, False):
+        with instance() as real:
+            account = Patient(server, real)
+            account.ticks(5)
+            server.registry.hide_study("S-0009")
+            if by_hand:
+                real.delete_dynamic_partition(STUDIES_NAME, "S-0009")
+            else:
+                account.ticks(2)
+                cursor = account.cursor
+                account.ticks(1)
+                account.cursor = cursor
+            assert account.known == keys_of(9)
+            assert account.ticks(2) == [0, 0]
+            server.registry.show_study("S-0009")
+
+
+def test_the_newest_is_run_again_if_it_was_retired_by_hand_but_is_still_listed(server):
+    """With a new study or without."""
+    with instance() as real:
+        account = Patient(server, real)
+        account.ticks(5)
+        real.delete_dynamic_partition(STUDIES_NAME, "S-0009")
+        assert account.ticks(2) == [1, 0]
+        real.delete_dynamic_partition(STUDIES_NAME, "S-0009")
+        server.registry.add_study("T-1", subjects=0)
+        assert account.ticks(2) == [2, 0]
+        assert account.asked[10:] == ["S-0009", "S-0009", "T-1"]
+
+
+def test_retiring_and_adding_by_hand_again_loses_no_study(server):
+    """The study that the cursor names is the last partition then, behind those that wait."""
+    with instance() as real:
+        account = Patient(server, real)
+        account.ticks(2)
+        begun = json.loads(account.cursor)["begun"]
+        real.delete_dynamic_partition(STUDIES_NAME, begun)
+        real.add_dynamic_partitions(STUDIES_NAME, [begun])
+        account.ticks(4)
+        assert sorted(account.asked) == keys_of(10)
+
+
 def test_a_steady_tick_takes_the_same_statements_however_many_studies_are_known():
     counts = []
     for number in (2, 40):

@@ -161,6 +161,17 @@ def after(partitions: Sequence[str], study_key: str | None) -> Sequence[str]:
         return partitions
 
 
+def studies_to_check(known: Sequence[str], memory: SensorMemory) -> tuple[Sequence[str], int]:
+    """Return the known studies that may wait, and the event after which a run of theirs counts.
+
+    If ``begun`` was retired by hand, all studies are checked, and any run counts, however old. The
+    same holds if it was added again since: what was behind it is in front of it now.
+    """
+    begun, seen = memory.begun, memory.seen
+    moved = begun not in known or (seen in known and begun in after(known, seen))
+    return (known, 0) if begun and moved else (after(known, begun), memory.since)
+
+
 def left_to_registry_sensor(instance: dg.DagsterInstance) -> set[str]:
     """Return the studies whose first run ``study_registry_sensor`` requests, if it is running."""
     for state in instance.all_instigator_state():
