@@ -33,40 +33,62 @@ def failures(run_id: str | None, study_key: str | None) -> int:
     failed pipeline of that study.
     """
     with settled_instance() as instance:
-        from orch_assets.defs.runs.recorded_results import failed_steps
+        from orch_assets.defs.alerts.observed_failures import failures_of
 
         runs = _runs(instance, run_id)
-        failed = [step for each in runs for step in failed_steps(instance, each)]
+        if not runs:
+            click.echo("No studies have been run yet. Start with `orch-assets run`.")
+            return SUCCEEDED
+        run_ids = [run.run_id for run in runs]
+        of_runs = failures_of(instance, run_ids, code_location().graph_keys)
+        failed = [step for steps in of_runs.values() for step in steps]
         if study_key is not None:
             failed = [step for step in failed if step.study_key == study_key]
-            if runs and not failed:  # a retired study may have failed
+            if not failed:  # a retired study may have failed
                 require_known(instance, [study_key], "No failures were shown.")
-    if not runs:
-        click.echo("No studies have been run yet. Start with `orch-assets run`.")
-    else:
-        click.echo(_causes(failed) if study_key is None else _of_study(failed, study_key))
+        not_run = [line for run in runs for line in _not_run(instance, run, of_runs[run.run_id])]
+    lines = _causes(failed) if study_key is None else _of_study(failed)
+    none = "No study failed." if study_key is None else f"No pipeline failed for study {study_key}."
+    click.echo("\n".join([*lines, *not_run]) or none)
     return SUCCEEDED
 
 
-def _runs(instance: "dg.DagsterInstance", run_id: str | None) -> list[str]:
+def _runs(instance: "dg.DagsterInstance", run_id: str | None) -> "Sequence[dg.DagsterRun]":
     from orch_assets.defs.runs.command_runs import last_runs
 
     if run_id is None:
-        return [run.run_id for run in last_runs(instance, frozenset(code_location().graph_keys))]
-    if instance.get_run_by_id(run_id) is None:
+        return last_runs(instance, frozenset(code_location().graph_keys))
+    run = instance.get_run_by_id(run_id)
+    if run is None:
         raise click.UsageError(f"No run has the ID {run_id}. The UI lists the IDs of all runs.")
-    return [run_id]
+    return [run]
 
 
-def _causes(failed: "Sequence[FailedStep]") -> str:
+def _not_run(
+    instance: "dg.DagsterInstance", run: "dg.DagsterRun", failed: "Sequence[FailedStep]"
+) -> list[str]:
+    """Return why a run may lack studies, if its failures don't say so: at most one sentence."""
+    import dagster as dg
+
+    from orch_assets.defs.runs.command_runs import failure_of
+
+    if not run.is_finished:
+        return [f"Run {run.run_id} is in progress: studies may still fail."]
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        return [f"Run {run.run_id} was cancelled. Studies that hadn't ended have no result of it."]
+    ended = failure_of(instance, run)
+    return [] if ended is None or failed else [ended.text]
+
+
+def _causes(failed: "Sequence[FailedStep]") -> list[str]:
     from orch_assets.orchestration.reporting.failure_summary import causes_of
 
-    return "\n".join(map(str, causes_of(failed))) or "No study failed."
+    return [str(cause) for cause in causes_of(failed)]
 
 
-def _of_study(failed: "Sequence[FailedStep]", study_key: str) -> str:
+def _of_study(failed: "Sequence[FailedStep]") -> list[str]:
     lines = []
     for each in failed:
         lines.append(f"- {each.pipeline}: {each.text}")
         lines += [f"  failure report: {each.report}"] if each.report else []
-    return "\n".join(lines) or f"No pipeline failed for study {study_key}."
+    return lines

@@ -3,6 +3,9 @@
 import pytest
 
 from orch_assets.cli import main
+from orch_assets.definitions import defs
+from orch_assets.defs.partitions import range_tags
+from orch_assets.defs.runs.abandoned_runs import close_run
 from orch_assets_tests.scenarios.deploying.test_remote_launchers import EACH_MACHINE
 from orch_assets_tests.support.alert_receivers import mail_server, webhook
 
@@ -131,6 +134,31 @@ def test_failures_shows_each_cause_with_its_report_and_a_study_one_by_one(accoun
     unknown = account.command("failures", "--run", "nothing")
     assert unknown.code == 2
     assert "No run has the ID nothing." in unknown.err
+
+
+def test_failures_shows_what_a_run_that_ended_early_lacks(account):
+    """Its process is gone, it was cancelled, or it is in progress: no study of it has an event."""
+    account.know("A")
+    job = defs.resolve_job_def("study_pipelines")
+    with account.instance() as real:
+        run = real.create_run_for_job(job, tags=range_tags("A", "A"))
+    of_run = f"Run {run.run_id}"
+    in_progress = f"{of_run} is in progress: studies may still fail.\n"
+    assert account.command("failures").out == in_progress
+    with account.instance() as real:
+        close_run(real, run.run_id)
+    shown = account.command("failures").out.splitlines()
+    assert shown[:2] == ["- RunEnded: the run ended before this study did", "  study: A"]
+    of_study = account.command("failures", "--study", "A").out
+    assert "- records: RunEnded: the run ended before this study did\n" in of_study
+    with account.instance() as real:
+        cancelled = real.create_run_for_job(job, tags=range_tags("A", "A"))
+        real.report_run_canceled(cancelled)
+    assert account.command("failures").out == (
+        f"Run {cancelled.run_id} was cancelled. Studies that hadn't ended have no result of it.\n"
+    )
+    earlier = account.command("failures", "--run", run.run_id).out
+    assert earlier == f"{of_run} (study_pipelines) failed. See the run's log in the UI.\n"
 
 
 @pytest.mark.parametrize(
