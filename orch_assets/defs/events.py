@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
@@ -10,6 +11,7 @@ from orch_assets.defs.io.event_metadata import (
     CARRIED_FROM,
     COLUMN_SCHEMA,
     EARLIER_KEYS,
+    FIRST_RECORDED,
     FIRST_ROWS,
     PREVIEW,
     ROW_COUNT,
@@ -32,6 +34,7 @@ __all__ = [
     "entry_of",
     "failure",
     "none_withheld",
+    "recorded_at",
     "skip",
     "skipped",
     "success",
@@ -112,13 +115,21 @@ def carried(record: dg.EventLogRecord, study_key: str) -> dg.AssetMaterializatio
     if event is None:  # callers query materializations only
         raise TypeError("no materialization")
     origin = event.metadata.get(CARRIED_FROM) or dg.MetadataValue.dagster_run(record.run_id)
+    at = dg.MetadataValue.timestamp(recorded_at(record))
     version = (event.tags or {}).get(DATA_VERSION_TAG)
     return dg.AssetMaterialization(
         asset_key=event.asset_key,
         partition=study_key,
-        metadata={**_without_pictures(event.metadata), CARRIED_FROM: origin},
+        metadata={**_without_pictures(event.metadata), CARRIED_FROM: origin, FIRST_RECORDED: at},
         tags={DATA_VERSION_TAG: version} if version else None,
     )
+
+
+def recorded_at(record: dg.EventLogRecord) -> datetime:
+    """Return when a result was first recorded, UTC: a copy in a resumed run doesn't count."""
+    event = record.asset_materialization
+    first = value_of(event.metadata, FIRST_RECORDED) if event else None
+    return datetime.fromtimestamp(first or record.timestamp, tz=UTC)
 
 
 def _without_pictures(metadata: Mapping[str, Any]) -> dict[str, Any]:

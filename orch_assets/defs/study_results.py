@@ -46,7 +46,7 @@ _DESCRIPTIONS: Final = {
     "uri": "address of the artifact; null without one",
     "sha256": "hash of the artifact's bytes",
     "run_id": "the Dagster run",
-    "finished_at": "when the result was recorded",
+    "finished_at": "when the result was recorded, by the run that made it",
     "event_id": "number of the event; a later result has a higher one",
     "refresh": "counted, read whole, appended or carried forward; null if made anew",
     "rows_new": "rows that the result before lacks",

@@ -293,7 +293,8 @@ def test_a_resumed_run_carries_refreshed_results_forward_and_refreshes_the_other
     for carried in ("subjects", "record_revisions"):
         told = materializations(account.real, carried)[account.study]
         assert told[-1]["carried_from"] == failed.run_id
-        assert {**told[-1], "run": 0} == {**told[-2], "run": 0, "carried_from": failed.run_id}
+        copy = {"carried_from": failed.run_id, "first_recorded_at": told[-1]["first_recorded_at"]}
+        assert {**told[-1], "run": 0} == {**told[-2], "run": 0, **copy}
         assert [each.passed for each in evaluations(account.real, carried)[account.study]] == (
             [True] * 3
         )

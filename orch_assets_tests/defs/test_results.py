@@ -29,7 +29,13 @@ from orch_assets.defs.study_results import (
     load_results,
 )
 from orch_assets.orchestration.reporting.portfolio import Portfolio
-from orch_assets_tests.support.harness import Account, execute, instance, materializations
+from orch_assets_tests.support.harness import (
+    Account,
+    execute,
+    instance,
+    materializations,
+    resume,
+)
 from orch_assets_tests.support.statements import counted_statements
 
 PLANTED = "Jane Planted, born 1950-01-02"
@@ -107,6 +113,21 @@ def test_the_matrix_has_the_newest_result_of_each_study_and_pipeline(location):
         entries, told = location.refresh(real)
         assert set(found(entries).values()) == {OK}
         assert told["failed_studies"] == 0
+
+
+def test_a_result_that_resumed_runs_carry_forward_keeps_its_age(location):
+    """However often it is carried."""
+    with instance("S1", "S2") as real:
+        location.failing = {"S2"}
+        run = execute(location.defs, real, "S1", "S2")
+        results = location.refresh(real)[0]
+        made = {e.pipeline: e.succeeded_at for e in results if e.study_key == "S1"}
+        for _ in range(2):
+            run = resume(location.defs, real, run)
+            carried = [e for e in location.refresh(real)[0] if e.study_key == "S1"]
+            assert {e.run_id for e in carried} == {run.run_id}
+            assert {e.pipeline: e.succeeded_at for e in carried} == made
+            assert {e.pipeline: e.finished_at for e in carried} == made
 
 
 def test_a_refresh_reads_what_is_new_and_keeps_the_rest(location, monkeypatch):

@@ -1,13 +1,13 @@
 """Which studies have had no success in a table for too long, read with few statements."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
 import dagster as dg
 
-from orch_assets.defs.events import value_of
+from orch_assets.defs.events import recorded_at, value_of
 from orch_assets.defs.runs.earlier_results import newest_materializations
 from orch_assets.orchestration.reporting.results import FAILED
 
@@ -25,8 +25,8 @@ def stale_studies(
     """Return the studies without a success in a table for too long, in the order given.
 
     A success is a materialization of the study's partition, also of a study that the pipeline
-    skipped. A study that never succeeded is stale if its first failure is too old. One that never
-    ran isn't stale: nobody has asked for its results yet.
+    skipped, or one that a resumed run carried forward. A study that never succeeded is stale if its
+    first failure is too old. One that never ran isn't stale: nobody has asked for its results yet.
 
     Args:
         instance: The instance.
@@ -52,7 +52,7 @@ def last_successes(
 ) -> dict[str, datetime]:
     """Return when studies last succeeded in a table; those that never did are left out."""
     return {
-        study: datetime.fromtimestamp(record.timestamp, tz=UTC)
+        study: recorded_at(record)
         for study, record in newest_materializations(instance, key, study_keys)
     }
 

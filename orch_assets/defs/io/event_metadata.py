@@ -16,6 +16,7 @@ from orch_assets.orchestration.returned_values import Result, Skip
 Metadata: TypeAlias = Mapping[str, Any]
 
 CARRIED_FROM: Final = "carried_from"
+FIRST_RECORDED: Final = "first_recorded_at"
 
 # Keys that Dagster's UI knows.
 URI: Final = "dagster/uri"
@@ -49,7 +50,7 @@ RESERVED: Final = frozenset(
         *_OF_AN_IO_MANAGER,
         *_OF_THE_WITHHELD_PART,
         *("status", "data", "error", "duration_seconds", "registry", "failure_report"),
-        CARRIED_FROM,
+        *(CARRIED_FROM, FIRST_RECORDED),
         *("expected", "arrived", "pages", "retries", "replaced_surrogates"),
         *(REFRESH, "refresh_reason", "requests", "requests_saved"),
         SETTINGS,

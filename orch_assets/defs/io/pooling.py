@@ -6,7 +6,7 @@ lacks are in the metadata of whatever is made from it, and an input can require 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -94,7 +94,7 @@ def _pool(
     stored: Collection[str],
 ) -> Pool:
     # Imported here, since only an input over studies needs them.
-    from orch_assets.defs.events import data_alone, skipped
+    from orch_assets.defs.events import data_alone, recorded_at, skipped
     from orch_assets.defs.runs.earlier_results import newest_materializations
 
     newest = dict(newest_materializations(instance, key, artifacts))
@@ -121,7 +121,7 @@ def _pool(
             missing.append(study)
             continue
         if record is None or study in undone:
-            older[study] = datetime.fromtimestamp(record.timestamp, UTC) if record else None
+            older[study] = recorded_at(record) if record else None
     return Pool(given, data, StudyGaps(tuple(missing), tuple(left_out), older))
 
 

@@ -195,7 +195,7 @@ def _entry(key: dg.AssetKey, record: dg.EventLogRecord) -> MatrixEntry | None:
         uri=_typed(events.value_of(values, events.URI), str),
         sha256=_typed(values.get("sha256"), str),
         run_id=record.run_id,
-        finished_at=datetime.fromtimestamp(record.timestamp, tz=UTC),
+        finished_at=events.recorded_at(record),
         event_id=record.storage_id,
         refresh=_typed(values.get("refresh"), str),
         skipped=events.skipped(values),

@@ -32,7 +32,7 @@ class MatrixEntry:
         uri: URI of the artifact; None without an artifact.
         sha256: Hash of the artifact's bytes; None without an artifact.
         run_id: ID of the Dagster run.
-        finished_at: When the result was recorded, UTC.
+        finished_at: When the result was recorded, UTC: first, if a resumed run carried it forward.
         event_id: ID of the event; a later result has a higher ID.
         refresh: How the result was refreshed: ``counted``, ``read whole``, ``appended`` or
             ``carried forward``. None for results that are always made anew, and for those of
