@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from orch_assets import SplitTable, study_pipeline
-from orch_assets.defs.partitions import STUDIES_NAME
-from orch_assets.defs.runs.command_runs import plan_resumption
+from orch_assets.defs.partitions import STUDIES_NAME, range_tags
+from orch_assets.defs.runs.command_runs import last_runs, plan_resumption
 from orch_assets.defs.runs.earlier_results import done_in_parent
 from orch_assets.errors import OrchestratorError
 from orch_assets_tests.support.harness import (
@@ -67,6 +67,30 @@ def test_a_resume_runs_only_what_failed_and_carries_the_rest(tmp_path):
         ("second", "S4"): 1,
     }
     assert {m["carried_from"] for m in carried} == {failed.run_id}
+
+
+@pytest.mark.parametrize(
+    "together", [dg.DagsterRun.tags_for_tick_id("7"), dg.DagsterRun.tags_for_backfill_id("b7")]
+)
+def test_the_last_runs_are_all_of_a_tick_or_backfill(tmp_path, together):
+    """With ``ORCH_STUDIES_PER_RUN``, say, there are several, and the newest may have succeeded."""
+    flaky = Flaky("S1")
+    keys = [dg.AssetKey("first"), dg.AssetKey("second")]
+    with instance(*STUDIES) as real:
+        job = definitions(tmp_path, *flaky.pipelines()).resolve_job_def("everything")
+        runs = [
+            job.execute_in_process(
+                instance=real, tags={**range_tags(*studies), **tags}, raise_on_error=False
+            ).run_id
+            for studies, tags in (
+                (("S5", "S5"), {}),
+                (("S0", "S2"), together),
+                (("S3", "S4"), together),
+            )
+        ]
+        assert [run.run_id for run in last_runs(real, frozenset(keys))] == runs[1:]
+        (planned,) = plan_resumption(real, keys)
+    assert planned.study_keys == ["S0", "S1", "S2"]
 
 
 def test_a_resume_that_fails_again_leaves_the_others_materialized(tmp_path):

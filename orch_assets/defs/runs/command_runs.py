@@ -32,6 +32,9 @@ from orch_assets.errors import OrchestratorError
 from orch_assets.signals import undisturbed
 
 COMMAND_TAG: Final = "orch_assets/command"
+# Runs with the same value were started together: by a command, by a tick of a schedule or sensor,
+# or by a backfill.
+_TOGETHER: Final = (COMMAND_TAG, "dagster/tick", "dagster/backfill")
 
 _RUNS_PER_QUERY: Final = 50
 _AS_USUAL: Final = ReadingOptions()
@@ -110,9 +113,10 @@ def plan_resumption(
 ) -> list[PlannedRun] | None:
     """Return runs that re-execute the last failed runs from failure; None if nothing ran yet.
 
-    The last runs are the newest run over studies and the other runs of the command that started it.
-    Interrupted runs are re-executed in the same way. A re-execution keeps the settings and the
-    reading options of its run, as one from the UI does.
+    The last runs are the newest run over studies and the others that were started with it: by one
+    command, one tick of a schedule or sensor, or one backfill. Interrupted runs are re-executed in
+    the same way. A re-execution keeps the settings and the reading options of its run, as one from
+    the UI does.
 
     Args:
         instance: The instance that recorded the runs.
@@ -203,12 +207,14 @@ def _not_resumable(run: dg.DagsterRun, reason: str) -> OrchestratorError:
 def last_runs(
     instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]
 ) -> Sequence[dg.DagsterRun]:
-    """Return the newest run over studies and the other runs of the command that started it."""
+    """Return the newest run over studies and the runs started with it; see ``plan_resumption``."""
     newest = next(_runs_over_studies(instance, keys), None)
-    command_id = newest.tags.get(COMMAND_TAG) if newest else None
-    if newest is None or command_id is None:
-        return [newest] if newest else []
-    tagged = instance.get_runs(filters=dg.RunsFilter(tags={COMMAND_TAG: command_id}))
+    if newest is None:
+        return []
+    together = {tag: newest.tags[tag] for tag in _TOGETHER if tag in newest.tags}
+    if not together:
+        return [newest]
+    tagged = instance.get_runs(filters=dg.RunsFilter(tags=together))
     return [run for run in reversed(tagged) if is_run_over_studies(run, keys)]
 
 
