@@ -11,10 +11,10 @@ from orch_assets.defs.dagster_internals import UnresolvedAssetJobDefinition
 from orch_assets.defs.environment import stale_after
 from orch_assets.defs.events import COLUMN_SCHEMA
 from orch_assets.defs.io.table_types import table_class
-from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
+from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.runs.recorded_results import COUNTS, never_ended, new_entries
-from orch_assets.defs.runs.run_states import LOOK_BACK_SECONDS, ended_runs, run_that_waits
+from orch_assets.defs.runs.run_states import ended_runs, last_end, run_that_waits
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
 from orch_assets.orchestration.reporting.matrix import (
@@ -120,20 +120,22 @@ def build_results_sensor(
         description="Refreshes study_results after runs of studies have ended.",
     )
     def study_results_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        # The first refresh includes all earlier runs, so the first tick reads only the last ones.
+        first = None if context.cursor else last_end(context.instance)
         up_to, seen, left_to = _read_cursor(context.cursor)
-        records = ended_runs(context.instance, up_to - LOOK_BACK_SECONDS)
-        ended = [r.dagster_run.run_id for r in records if is_run_over_studies(r.dagster_run, keys)]
+        ended = ended_runs(context.instance, keys, first or up_to)
         # The order matters: a refresh that waits now begins after these runs ended, by any clock.
         waits = run_that_waits(context.instance, job.name)
         lost = left_to not in (None, waits) and _never_began(context.instance, left_to)
-        due = lost or not set(ended) <= set(seen)
-        latest = max((r.update_timestamp.timestamp() for r in records), default=up_to)
+        due = lost or first is not None or not set(ended.run_ids) <= set(seen)
         skipped = "A refresh waits to begin." if due else "No run of studies has ended."
         is_requested = due and waits is None
         return dg.SensorResult(
             run_requests=[dg.RunRequest()] if is_requested else [],
             skip_reason=None if is_requested else dg.SkipReason(skipped),
-            cursor=json.dumps([latest, ended, waits if due or waits == left_to else None]),
+            cursor=json.dumps(
+                [ended.up_to, ended.seen, waits if due or waits == left_to else None]
+            ),
         )
 
     return study_results_sensor

@@ -12,6 +12,7 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.execution.api import execute_run
+from dagster._core.storage.runs.schema import RunsTable
 from rich.console import Console
 
 from orch_assets import LocalPipelineStore, study_pipeline
@@ -540,3 +541,49 @@ def test_a_run_that_is_stored_late_is_seen_all_the_same(location):
         up_to, seen, _ = json.loads(tick(None).cursor)
         assert tick(json.dumps([up_to + 60, []])).run_requests, "a cursor of release 0.2.0"
         assert not tick(json.dumps([up_to + 60, seen])).run_requests
+
+
+def cancelled_at_once(real, number):
+    """Store runs that a user cancelled in the queue, with the same moment."""
+    for _ in range(number):
+        run = dg.DagsterRun(
+            "everything", tags=range_tags("S1", "S2"), status=dg.DagsterRunStatus.CANCELED
+        )
+        real.run_storage.add_run(run)
+
+
+def moved_in_time(real, run, by):
+    """Store that a run ended earlier or later than it did."""
+    ended_at = real.get_run_record_by_id(run.run_id).update_timestamp.replace(tzinfo=None)
+    with real.run_storage.connect() as connection:
+        connection.execute(
+            RunsTable.update()
+            .where(RunsTable.c.run_id == run.run_id)
+            .values(update_timestamp=ended_at + by)
+        )
+
+
+def test_more_runs_than_a_page_holds_may_end_at_once(location, monkeypatch):
+    monkeypatch.setattr(run_states, "_BATCH", 2)
+    with instance("S1", "S2") as real:
+        tick = ticks(location, real)
+        execute(location.defs, real, "S1")
+        assert [tick(), tick()] == [True, False]
+        cancelled_at_once(real, 5)
+        assert [tick(), tick()] == [True, False]
+        execute(location.defs, real, "S2")
+        assert [tick(), tick()] == [True, False]
+
+
+def test_the_first_tick_reads_only_the_last_runs_but_asks_for_all(location):
+    """Whose cursor was lost: the first refresh includes all runs, however many there were."""
+    with instance("S1", "S2") as real:
+        earlier = execute(location.defs, real, "S1")
+        moved_in_time(real, earlier, -timedelta(days=9))
+        location.refresh(real)
+        with dg.build_sensor_context(instance=real) as context:
+            result = location.sensor(context)
+        assert result.run_requests
+        assert earlier.run_id not in result.cursor
+        with dg.build_sensor_context(instance=real, cursor=result.cursor) as context:
+            assert not location.sensor(context).run_requests

@@ -34,8 +34,8 @@ from orch_assets.defs.alerts.observed_failures import (
     successes_since,
 )
 from orch_assets.defs.checks import blinding_check, drift_check
-from orch_assets.defs.partitions import STUDIES_NAME, is_run_over_studies
-from orch_assets.defs.runs.run_states import LOOK_BACK_SECONDS, ended_runs, unfinished_work
+from orch_assets.defs.partitions import STUDIES_NAME
+from orch_assets.defs.runs.run_states import ended_runs, unfinished_work
 from orch_assets.lazy import cached_property
 
 # Open causes are looked at again this often, even if no run has ended.
@@ -135,12 +135,14 @@ class _Look:
 
     def first(self) -> AlertsMemory:
         """Return the memory of a sensor that has just been switched on."""
-        return AlertsMemory(self.now, tuple(self._ended(self.now)), self.now)
+        ended = ended_runs(self.instance, self.keys, self.now)
+        return AlertsMemory(ended.up_to, tuple(ended.seen), self.now)
 
     def result(self, memory: AlertsMemory) -> tuple[AlertsMemory, list[AlertMessage]]:
         """Return the alerts that are due, and what the next tick must know."""
-        ended = self._ended(memory.up_to)
-        new = [run_id for run_id in ended if run_id not in set(memory.seen)]
+        ended = ended_runs(self.instance, self.keys, memory.up_to)
+        seen = set(memory.seen)
+        new = [run_id for run_id in ended.run_ids if run_id not in seen]
         is_again = self.now - memory.looked_at >= _LOOK_AGAIN_SECONDS
         steps: list[Step] = [self._stale, self._registry]
         if new or (memory.announced.causes and is_again):
@@ -151,21 +153,8 @@ class _Look:
             update = step(announced)
             announced = update.announced
             messages += update.messages
-        memory = replace(
-            memory,
-            up_to=max([memory.up_to, *ended.values()]),
-            seen=tuple(ended),
-            announced=announced,
-        )
+        memory = replace(memory, up_to=ended.up_to, seen=tuple(ended.seen), announced=announced)
         return memory, messages
-
-    def _ended(self, up_to: float) -> dict[str, float]:
-        """Return when runs of studies ended: those since the look-back, by ID."""
-        return {
-            record.dagster_run.run_id: record.update_timestamp.replace(tzinfo=UTC).timestamp()
-            for record in ended_runs(self.instance, up_to - LOOK_BACK_SECONDS)
-            if is_run_over_studies(record.dagster_run, self.keys)
-        }
 
     @cached_property
     def _studies(self) -> Sequence[str]:

@@ -36,10 +36,15 @@ def failures_of(
 
     A cancelled run has only the failures that it recorded. A deleted run has none.
     """
-    failures = {run_id: [*failed_steps(instance, run_id)] for run_id in run_ids}
+    records = instance.get_run_records(dg.RunsFilter(run_ids=list(run_ids)))
+    # A cancelled queue is thousands of runs that never began: their events needn't be read.
+    began = {each.dagster_run.run_id for each in records if each.start_time is not None}
+    failures = {
+        run_id: [*failed_steps(instance, run_id)] if run_id in began else [] for run_id in run_ids
+    }
     reasons = {
         record.dagster_run.run_id: (record, reason)
-        for record in instance.get_run_records(dg.RunsFilter(run_ids=list(run_ids)))
+        for record in records
         if record.dagster_run.status == dg.DagsterRunStatus.FAILURE
         and (reason := _why_ended_early(instance, record.dagster_run.run_id)) is not None
     }

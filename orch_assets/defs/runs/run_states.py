@@ -1,6 +1,7 @@
 """Runs and backfills over studies: those that haven't begun, haven't ended, or ended lately."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -27,9 +28,9 @@ _ENDED: Final = [
     dg.DagsterRunStatus.CANCELED,
 ]
 _BATCH: Final = 1000
-# The end of a run may be stored later than that of a run which ended after it. Who asks for the
-# runs that ended since the last look goes back by this.
-LOOK_BACK_SECONDS: Final = 300.0
+# The end of a run may be stored later than that of a run which ended after it. Each look at runs
+# that ended goes back by this.
+_LOOK_BACK_SECONDS: Final = 300.0
 # A run that is still being created or launched after this time never begins: the process that did
 # it is gone.
 _TIME_TO_BEGIN: Final = timedelta(hours=1)
@@ -41,15 +42,47 @@ def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) 
     return runs + [f"backfill {each}" for each in _backfills(instance, keys)]
 
 
-def ended_runs(instance: dg.DagsterInstance, since: float) -> Sequence[dg.RunRecord]:
-    """Return the runs that ended after a timestamp, oldest first; 1,000 at most."""
-    after = datetime.fromtimestamp(max(0.0, since), tz=UTC)
-    return instance.get_run_records(
-        dg.RunsFilter(statuses=_ENDED, updated_after=after),
-        order_by="update_timestamp",
-        ascending=True,
-        limit=_BATCH,
-    )
+@dataclass(frozen=True)
+class EndedRuns:
+    """The runs over studies that ended since a sensor looked.
+
+    Attributes:
+        up_to: When the last run ended, as a timestamp. The next look goes back from here.
+        run_ids: The runs, in the order in which they ended.
+        seen: Those of them that the next look will find again.
+    """
+
+    up_to: float
+    run_ids: list[str]
+    seen: list[str]
+
+
+def ended_runs(
+    instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey], up_to: float
+) -> EndedRuns:
+    """Return the runs of these assets that ended since a look, or shortly before it.
+
+    Args:
+        instance: The instance.
+        keys: The assets.
+        up_to: When the last run ended according to that look, as a timestamp.
+    """
+    ended: dict[str, float] = {}
+    for record in _ended_since(instance, up_to - _LOOK_BACK_SECONDS):
+        at = _ended_at(record)
+        up_to = max(up_to, at)
+        if is_run_over_studies(record.dagster_run, keys):
+            ended[record.dagster_run.run_id] = at
+    run_ids = sorted(ended, key=ended.__getitem__)
+    seen = [run_id for run_id in run_ids if ended[run_id] >= up_to - _LOOK_BACK_SECONDS]
+    return EndedRuns(up_to, run_ids, seen)
+
+
+def last_end(instance: dg.DagsterInstance) -> float | None:
+    """Return when the last run of any assets ended, as a timestamp; None if none has ended."""
+    filters = dg.RunsFilter(statuses=_ENDED)
+    records = instance.get_run_records(filters, order_by="update_timestamp", limit=1)
+    return _ended_at(records[0]) if records else None
 
 
 def is_being_planned(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> bool:
@@ -109,6 +142,26 @@ def newest_state(states: Iterable[Any], name: str) -> Any:
 
     found = [state for state in states if state.instigator_name == name]
     return max(found, key=ticked_at, default=None)
+
+
+def _ended_since(instance: dg.DagsterInstance, since: float) -> Iterator[dg.RunRecord]:
+    """Yield the runs that ended after a timestamp, page by page.
+
+    The pages follow the runs' IDs, because any number of runs may have ended at the same moment.
+    """
+    after = datetime.fromtimestamp(max(0.0, since), tz=UTC)
+    filters = dg.RunsFilter(statuses=_ENDED, updated_after=after)
+    cursor = None
+    while True:
+        page = instance.get_run_records(filters, limit=_BATCH, cursor=cursor, ascending=True)
+        yield from page
+        if len(page) < _BATCH:
+            return
+        cursor = page[-1].dagster_run.run_id
+
+
+def _ended_at(record: dg.RunRecord) -> float:
+    return record.update_timestamp.replace(tzinfo=UTC).timestamp()
 
 
 def _unfinished_runs(

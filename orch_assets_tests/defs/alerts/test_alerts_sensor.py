@@ -7,6 +7,7 @@ import pytest
 
 from orch_assets.defs.alerts.alert_sensors import build_alerts_sensor
 from orch_assets.defs.partitions import STUDIES_NAME, range_tags
+from orch_assets.defs.runs import run_states
 from orch_assets.errors import CredentialsError, SettingError, StudyLossError
 from orch_assets_tests.defs.alerts.ticking import KEYS, Daemon, Location
 from orch_assets_tests.support.alert_receivers import webhook
@@ -287,3 +288,39 @@ def test_the_statements_of_a_tick_do_not_grow_with_the_studies(location, hook):
 
 def selects(statements):
     return sum(each.startswith("SELECT") for each in statements)
+
+
+def test_a_failure_after_more_cancelled_runs_than_a_page_holds_is_told(location, hook, monkeypatch):
+    monkeypatch.setattr(run_states, "_BATCH", 2)
+    with instance("S1", "S2") as real:
+        daemon = Daemon(real)
+        daemon.tick()
+        for _ in range(5):
+            run = dg.DagsterRun(
+                "everything", tags=range_tags("S1", "S2"), status=dg.DagsterRunStatus.CANCELED
+            )
+            real.run_storage.add_run(run)
+        daemon.tick(60)
+        location.failing = {"S1": ValueError("planted")}
+        execute(location.defs, real, "S1", "S2")
+        daemon.tick(60)
+        daemon.tick(60)
+        assert titles(hook) == ["1 study failed: ValueError"]
+
+
+def test_the_events_of_a_run_that_never_began_are_not_read(location, hook):
+    """A cancelled queue is thousands of them, and a tick must end in time."""
+    with instance("S1") as real:
+        daemon = Daemon(real)
+        daemon.tick()
+        counts = []
+        for number in (1, 4):
+            for _ in range(number):
+                run = dg.DagsterRun(
+                    "everything", tags=range_tags("S1", "S1"), status=dg.DagsterRunStatus.CANCELED
+                )
+                real.run_storage.add_run(run)
+            with counted_statements() as statements:
+                daemon.tick(60)
+            counts.append(len(statements))
+        assert counts[0] == counts[1]
