@@ -1,6 +1,7 @@
 """``study_results``: the newest result of each study and pipeline, refreshed by a sensor."""
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -123,7 +124,7 @@ def build_results_sensor(
         # The first refresh includes all earlier runs, so the first tick reads only the last ones.
         first = None if context.cursor else last_end(context.instance)
         up_to, seen, left_to = _read_cursor(context.cursor)
-        ended = ended_runs(context.instance, keys, first or up_to)
+        ended = ended_runs(context.instance, keys, first or up_to, time.time())
         # The order matters: a refresh that waits now begins after these runs ended, by any clock.
         waits = run_that_waits(context.instance, job.name)
         lost = left_to not in (None, waits) and _never_began(context.instance, left_to)

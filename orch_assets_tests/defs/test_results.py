@@ -587,3 +587,20 @@ def test_the_first_tick_reads_only_the_last_runs_but_asks_for_all(location):
         assert earlier.run_id not in result.cursor
         with dg.build_sensor_context(instance=real, cursor=result.cursor) as context:
             assert not location.sensor(context).run_requests
+
+
+def test_a_clock_that_was_ahead_holds_no_refresh_up(location):
+    with instance("S1", "S2") as real:
+        tick = ticks(location, real)
+        moved_in_time(real, execute(location.defs, real, "S1"), timedelta(days=1))
+        assert [tick(), tick()] == [True, False]
+        execute(location.defs, real, "S2")
+        assert [tick(), tick()] == [True, False]
+
+
+def test_a_cursor_of_a_clock_that_was_ahead_holds_no_refresh_up(location):
+    with instance("S1") as real:
+        execute(location.defs, real, "S1")
+        ahead = json.dumps([time.time() + 86_400, [], None])
+        with dg.build_sensor_context(instance=real, cursor=ahead) as context:
+            assert location.sensor(context).run_requests

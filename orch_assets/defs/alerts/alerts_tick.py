@@ -135,12 +135,12 @@ class _Look:
 
     def first(self) -> AlertsMemory:
         """Return the memory of a sensor that has just been switched on."""
-        ended = ended_runs(self.instance, self.keys, self.now)
+        ended = ended_runs(self.instance, self.keys, self.now, self.now)
         return AlertsMemory(ended.up_to, tuple(ended.seen), self.now)
 
     def result(self, memory: AlertsMemory) -> tuple[AlertsMemory, list[AlertMessage]]:
         """Return the alerts that are due, and what the next tick must know."""
-        ended = ended_runs(self.instance, self.keys, memory.up_to)
+        ended = ended_runs(self.instance, self.keys, memory.up_to, self.now)
         seen = set(memory.seen)
         new = [run_id for run_id in ended.run_ids if run_id not in seen]
         is_again = self.now - memory.looked_at >= _LOOK_AGAIN_SECONDS

@@ -47,7 +47,8 @@ class EndedRuns:
     """The runs over studies that ended since a sensor looked.
 
     Attributes:
-        up_to: When the last run ended, as a timestamp. The next look goes back from here.
+        up_to: When the last run ended, as a timestamp; now, if that is later. The next look goes
+            back from here.
         run_ids: The runs, in the order in which they ended.
         seen: Those of them that the next look will find again.
     """
@@ -58,7 +59,7 @@ class EndedRuns:
 
 
 def ended_runs(
-    instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey], up_to: float
+    instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey], up_to: float, now: float
 ) -> EndedRuns:
     """Return the runs of these assets that ended since a look, or shortly before it.
 
@@ -66,11 +67,13 @@ def ended_runs(
         instance: The instance.
         keys: The assets.
         up_to: When the last run ended according to that look, as a timestamp.
+        now: The current timestamp. A clock that was ahead may have dated ends later than this.
     """
+    up_to = min(up_to, now)
     ended: dict[str, float] = {}
     for record in _ended_since(instance, up_to - _LOOK_BACK_SECONDS):
         at = _ended_at(record)
-        up_to = max(up_to, at)
+        up_to = min(max(up_to, at), now)
         if is_run_over_studies(record.dagster_run, keys):
             ended[record.dagster_run.run_id] = at
     run_ids = sorted(ended, key=ended.__getitem__)

@@ -324,3 +324,13 @@ def test_the_events_of_a_run_that_never_began_are_not_read(location, hook):
                 daemon.tick(60)
             counts.append(len(statements))
         assert counts[0] == counts[1]
+
+
+def test_a_daemon_whose_clock_was_ahead_tells_what_fails_since(location, hook):
+    with instance("S1") as real:
+        daemon = Daemon(real)
+        daemon.tick(86_400)
+        location.failing = {"S1": ValueError("planted")}
+        execute(location.defs, real, "S1")
+        daemon.tick(-86_400)
+        assert titles(hook) == ["1 study failed: ValueError"]
