@@ -91,9 +91,11 @@ def build_study_results(graph_keys: Iterable[dg.AssetKey]) -> dg.AssetsDefinitio
         stored, read_up_to = _stored_results(instance, context.resources.io_manager)
         studies = instance.get_dynamic_partitions(STUDIES_NAME)
         known = [] if _is_of_earlier_release(stored) else stored
+        # The order matters: what a run recorded before it ended is among the events read next.
+        ended = [*never_ended(instance, keys)]
         new = new_entries(instance, keys, studies, known, read_up_to)
         pipelines = [key.to_user_string() for key in keys]
-        found = newest([*stored, *new, *never_ended(instance, keys)], studies, pipelines)
+        found = newest([*stored, *new, *ended], studies, pipelines)
         now = datetime.now(UTC)
         portfolio = Portfolio(with_ages(found, now), pipelines, now, old_after())
         return dg.MaterializeResult(

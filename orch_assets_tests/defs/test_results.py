@@ -604,3 +604,31 @@ def test_a_cursor_of_a_clock_that_was_ahead_holds_no_refresh_up(location):
         ahead = json.dumps([time.time() + 86_400, [], None])
         with dg.build_sensor_context(instance=real, cursor=ahead) as context:
             assert location.sensor(context).run_requests
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_what_runs_record_during_a_refresh_is_in_the_next(location, tmp_path, monkeypatch, is_lost):
+    """However much it is: these runs end after ``one`` was read, and before ``two`` is."""
+    monkeypatch.setattr(recorded_results, "_OVERLAP", 0)
+    with instance("S2", "S3") as real:
+        before = execute(location.defs, real, "S2", "S3")
+        location.refresh(real)
+        if is_lost:
+            (tmp_path / "artifacts" / "study_results.parquet").unlink()
+        during = {}
+        fetch = real.fetch_materializations
+
+        def fetch_materializations(*args, **options):
+            page = fetch(*args, **options)
+            monkeypatch.setattr(real, "fetch_materializations", fetch)
+            during.update(
+                (each, execute(location.defs, real, each).run_id) for each in ("S2", "S3")
+            )
+            return page
+
+        monkeypatch.setattr(real, "fetch_materializations", fetch_materializations)
+        entries, _ = location.refresh(real)
+        assert {entry.run_id for entry in entries} == {before.run_id}
+        entries, _ = location.refresh(real)
+        assert len(entries) == 4
+        assert [entry.run_id for entry in entries] == [during[e.study_key] for e in entries]

@@ -63,21 +63,29 @@ def new_entries(
 
     Of a study that the table has, the events since the last refresh are read. Of another (all, if
     the table was lost), only the newest results: how often it ran before doesn't matter.
+
+    Events that are written meanwhile wait for the next refresh, which goes on from the last event
+    of this one: one asset's would hide those of the assets that were read before.
     """
+    newest_id = instance.event_log_storage.get_maximum_record_id() or 0
     in_table: dict[str, set[str]] = {}
     for entry in stored:
         in_table.setdefault(entry.pipeline, set()).add(entry.study_key)
     for key in keys:
         known = in_table.get(key.to_user_string(), set())
         if known:
-            yield from _entries_since(instance, key, read_up_to)
-        yield from _newest_entries(instance, key, set(study_keys) - known)
+            yield from _entries_between(instance, key, read_up_to, newest_id)
+        yield from _newest_entries(instance, key, set(study_keys) - known, newest_id)
 
 
-def _entries_since(
-    instance: dg.DagsterInstance, key: dg.AssetKey, read_up_to: int
+def _entries_between(
+    instance: dg.DagsterInstance, key: dg.AssetKey, read_up_to: int, newest_id: int
 ) -> Iterator[MatrixEntry]:
-    records_filter = dg.AssetRecordsFilter(key, after_storage_id=max(0, read_up_to - _OVERLAP))
+    records_filter = dg.AssetRecordsFilter(
+        key,
+        after_storage_id=max(0, read_up_to - _OVERLAP),
+        before_storage_id=newest_id + 1,
+    )
     for fetch in (instance.fetch_materializations, instance.fetch_observations):
         for record in _all_pages(fetch, records_filter, ascending=True):
             if (entry := _entry(key, record)) is not None:
@@ -85,7 +93,7 @@ def _entries_since(
 
 
 def _newest_entries(
-    instance: dg.DagsterInstance, key: dg.AssetKey, study_keys: Collection[str]
+    instance: dg.DagsterInstance, key: dg.AssetKey, study_keys: Collection[str], newest_id: int
 ) -> Iterator[MatrixEntry]:
     """Yield the newest success and the newest failure of each study, found by their event IDs."""
     for event_type, fetch in (
@@ -93,17 +101,23 @@ def _newest_entries(
         (dg.DagsterEventType.ASSET_OBSERVATION, instance.fetch_observations),
     ):
         for _, record in newest_records(instance, key, study_keys, event_type):
+            entry = _entry(key, record) if record.storage_id <= newest_id else None
             # The newest event may be the user's own: then the result is an earlier one.
-            entry = _entry(key, record) or _earlier_entry(fetch, key, record)
+            entry = entry or _earlier_entry(fetch, key, record, newest_id)
             if entry is not None:
                 yield entry
 
 
 def _earlier_entry(
-    fetch: Callable[..., dg.EventRecordsResult], key: dg.AssetKey, record: dg.EventLogRecord
+    fetch: Callable[..., dg.EventRecordsResult],
+    key: dg.AssetKey,
+    record: dg.EventLogRecord,
+    newest_id: int,
 ) -> MatrixEntry | None:
     records_filter = dg.AssetRecordsFilter(
-        key, asset_partitions=[str(record.partition_key)], before_storage_id=record.storage_id
+        key,
+        asset_partitions=[str(record.partition_key)],
+        before_storage_id=min(record.storage_id, newest_id + 1),
     )
     entries = (_entry(key, each) for each in _all_pages(fetch, records_filter, ascending=False))
     return next((entry for entry in entries if entry is not None), None)

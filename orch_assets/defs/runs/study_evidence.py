@@ -50,8 +50,8 @@ def study_report(
     ordered = sorted(keys)
     ended = never_ended(instance, ordered)
     entries = [
-        *new_entries(instance, ordered, [study_key], [], 0),
         *(each for each in ended if each.study_key == study_key),
+        *new_entries(instance, ordered, [study_key], [], 0),
     ]
     if not entries:
         return None
