@@ -15,7 +15,7 @@ from orch_assets.defs.io.table_types import table_class
 from orch_assets.defs.partitions import STUDIES_NAME
 from orch_assets.defs.runs.interrupts import cancelled_by_ctrl_c
 from orch_assets.defs.runs.recorded_results import COUNTS, never_ended, new_entries
-from orch_assets.defs.runs.run_states import ended_runs, last_end, run_that_waits
+from orch_assets.defs.runs.run_states import ended_runs, last_end, must_try_again, run_that_waits
 from orch_assets.defs.set_in_code import NOTHING
 from orch_assets.errors import StoreError
 from orch_assets.orchestration.reporting.matrix import (
@@ -111,7 +111,8 @@ def build_results_sensor(
     """Return the sensor that refreshes ``study_results`` after runs of the graph have ended.
 
     It requests one refresh for all runs that ended since the last tick, and none while a refresh
-    waits to begin, because that one will include them.
+    waits to begin, because that one will include them. A refresh that failed is requested again
+    every ten minutes.
     """
     keys = frozenset(graph_keys)
 
@@ -130,6 +131,7 @@ def build_results_sensor(
         # The order matters: a refresh that waits now begins after these runs ended, by any clock.
         waits = run_that_waits(context.instance, job.name)
         lost = left_to not in (None, waits) and _never_began(context.instance, left_to)
+        lost = lost or must_try_again(context.instance, job.name)
         due = lost or first is not None or not set(ended.run_ids) <= set(seen)
         skipped = "A refresh waits to begin." if due else "No run of studies has ended."
         is_requested = due and waits is None

@@ -632,3 +632,18 @@ def test_what_runs_record_during_a_refresh_is_in_the_next(location, tmp_path, mo
         entries, _ = location.refresh(real)
         assert len(entries) == 4
         assert [entry.run_id for entry in entries] == [during[e.study_key] for e in entries]
+
+
+def test_a_refresh_that_failed_is_requested_again_after_a_while(location):
+    with instance("S1") as real:
+        tick = ticks(location, real)
+        execute(location.defs, real, "S1")
+        assert tick()
+        refresh = waiting_refresh(location, real)
+        real.handle_new_event(started(refresh))
+        real.report_run_failed(refresh)
+        assert not tick()
+        moved_in_time(real, refresh, -timedelta(minutes=11))
+        assert tick()
+        location.refresh(real)
+        assert not tick()

@@ -34,6 +34,7 @@ _LOOK_BACK_SECONDS: Final = 300.0
 # A run that is still being created or launched after this time never begins: the process that did
 # it is gone.
 _TIME_TO_BEGIN: Final = timedelta(hours=1)
+_TRY_AGAIN_AFTER: Final = timedelta(minutes=10)
 
 
 def unfinished_work(instance: dg.DagsterInstance, keys: frozenset[dg.AssetKey]) -> list[str]:
@@ -128,6 +129,15 @@ def run_that_waits(instance: dg.DagsterInstance, job_name: str) -> str | None:
         if queued or _age(record.update_timestamp) <= _TIME_TO_BEGIN:
             return record.dagster_run.run_id
     return None
+
+
+def must_try_again(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Return whether a job's newest run failed or was cancelled, ten minutes ago or earlier."""
+    return any(
+        record.dagster_run.is_failure_or_canceled
+        and _age(record.update_timestamp) >= _TRY_AGAIN_AFTER
+        for record in instance.get_run_records(dg.RunsFilter(job_name=job_name), limit=1)
+    )
 
 
 def newest_state(states: Iterable[Any], name: str) -> Any:
