@@ -8,7 +8,7 @@ import sys
 import tempfile
 import urllib.error
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,19 @@ class Cluster:
         with suppress(ProcessLookupError):
             os.killpg(self.running[name].pid, number)
 
+    @contextmanager
+    def standing_still(self, name: str) -> Iterator[None]:
+        """Let a process and all that it started stand still during the block.
+
+        No transaction is open then, which would hold its locks in the database for as long.
+        """
+        until(self._has_no_transaction, 60, "no transaction is open")
+        self.send(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.send(name, signal.SIGCONT)
+
     def stop(self, name: str, number: int = signal.SIGTERM) -> None:
         """Stop a process and all that it started."""
         process = self.running.pop(name)
@@ -170,6 +183,18 @@ class Cluster:
     def await_database(self) -> None:
         """Wait until the database answers."""
         until(self._is_up, 60, "the database answers")
+
+    def _has_no_transaction(self) -> bool:
+        import psycopg2
+
+        port = self.environment["CLUSTER_DATABASE_PORT"]
+        connection = psycopg2.connect(host="127.0.0.1", port=port, user="dagster", dbname="dagster")
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' "
+                "AND state <> 'idle' AND pid <> pg_backend_pid()"
+            )
+            return cursor.fetchone() == (0,)
 
     def _is_up(self) -> bool:
         command = ["pg_isready", "-q", "-h", "127.0.0.1", "-p"]

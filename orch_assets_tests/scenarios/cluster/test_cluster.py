@@ -171,13 +171,12 @@ def test_a_run_that_was_named_dead_cannot_commit(account, five):
     before = account.calls()
     run_id = begin(account, five)
     (worker,) = account.workers_of(run_id)
-    account.cluster.send(worker, signal.SIGSTOP)
-    account.release()
-    account.await_status(run_id, "FAILURE", FOUND_WITHIN)
-    retry = account.retry_of(run_id)
-    account.await_status(retry, "SUCCESS")
-    published = account.publications()
-    account.cluster.send(worker, signal.SIGCONT)
+    with account.cluster.standing_still(worker):
+        account.release()
+        account.await_status(run_id, "FAILURE", FOUND_WITHIN)
+        retry = account.retry_of(run_id)
+        account.await_status(retry, "SUCCESS")
+        published = account.publications()
     until(lambda: account.said(run_id, "This process ends") == 1, 60, "the process ends")
     waited = {("third", study) for study in five[3:]}
     assert account.publications() == published
