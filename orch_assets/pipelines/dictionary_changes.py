@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orch_assets import PreviousResult, TableHistory, study_pipeline
 from orch_assets.imednet.descriptions import DescribedColumn
@@ -13,9 +13,6 @@ from orch_assets.imednet.dictionary.dictionary_changes import (
     changes_between,
     unknown_change,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 COLUMNS = tuple(
     DescribedColumn(name, arrow, description)
@@ -102,19 +99,15 @@ def _compared(previous: PreviousResult, name: str) -> Any:
 
 def _changes(name: str, before: Any, now: Any) -> Iterator[dict[str, str | int | None]]:
     """Yield what changed from one version of a table to another."""
+    from orch_assets.imednet.history.publications import all_rows
+
     what = FORM if name == "forms" else VARIABLE
     changes = [unknown_change(what)]
     if before is not None:
-        changes = changes_between(what, _rows(before), _rows(now))
+        changes = changes_between(what, all_rows(before), all_rows(now))
     for change in changes:
         yield {
             **asdict(change),
             "version_from": before.version if before else None,
             "version_to": now.version,
         }
-
-
-def _rows(stored: Any) -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.Table.from_batches(stored.batches(), stored.schema)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from orch_assets.imednet.blinding.redaction_rules import Rewrite, rewrite_of
+from orch_assets.imednet.history.publications import all_rows
 from orch_assets.lazy import cached_property
 from orch_assets.refreshing import StoredTable
 from orch_assets.stores import ArtifactKind
@@ -21,8 +22,6 @@ from orch_assets.stores.maintenance.blinded_since import BlindedSince
 from orch_assets.stores.maintenance.upkeep_terms import TEMPORARY, Neighbour
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from orch_assets.stores.maintenance.redaction import RedactedVersion
     from orch_assets.stores.store import PipelineStore
 
@@ -176,7 +175,7 @@ class RedactionPlan:
             intervals = self._stored(f"{match['folder']}intervals/{match['study']}")
             if dictionary is not None:
                 rewrite = rewrite_of(
-                    match["pipeline"], _table(dictionary), intervals and _table(intervals)
+                    match["pipeline"], all_rows(dictionary), intervals and all_rows(intervals)
                 )
                 if rewrite is not None:
                     return RedactionStep(found, Action.REWRITE, rewrite, dictionary)
@@ -196,9 +195,3 @@ class RedactionPlan:
 
 
 _REDACTING: Final = frozenset({Action.REWRITE, Action.REMOVE})
-
-
-def _table(stored: StoredTable) -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.Table.from_batches(stored.batches(), stored.schema)

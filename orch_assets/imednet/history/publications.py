@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orch_assets.errors import ArtifactCorruptError, ArtifactNotFoundError
 from orch_assets.imednet.refresh.table_state import are_of_two_accounts
 from orch_assets.refreshing import PartHistory, StoredTable, TableHistory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -97,6 +100,13 @@ def steps_of_one_account(steps: Sequence[VersionStep]) -> Sequence[VersionStep]:
 def stored_at(history: PartHistory | None, place: Mapping[str, Any] | None) -> StoredTable | None:
     """Return the version at one part's place in a position; None if there is none."""
     return history.table(place["version"]) if history and place else None
+
+
+def all_rows(stored: StoredTable) -> "pa.Table":
+    """Return a stored version as a table in memory."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches(stored.batches(), stored.schema)
 
 
 def readable(stored: StoredTable | None) -> StoredTable | None:
