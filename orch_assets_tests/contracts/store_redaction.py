@@ -57,6 +57,12 @@ class Study:
     def current(self, name: str) -> Any:
         return self.store.previous(name)
 
+    def forms_before(self) -> None:
+        """Publish a set before the blinding."""
+        self.blind(TERM=False)
+        self.make(FORMS, {"AE": table(), "DM": table(None)}, DICTIONARY)
+        self.blind(TERM=True)
+
     def before_and_after(self) -> datetime:
         """Publish records and a set before and after the blinding; return a moment before it."""
         self.blind(TERM=False)
@@ -120,9 +126,7 @@ class RedactionContract(StoreFixtures):
         self, store: PipelineStore, objects: Objects
     ) -> None:
         study = Study(store)
-        study.blind(TERM=False)
-        study.make(FORMS, {"AE": table(), "DM": table(None)}, DICTIONARY)
-        study.blind(TERM=True)
+        study.forms_before()
         assert any(key.endswith(f"form_tables/S~~1/AE.{store.table_format}") for key in objects())
         (redacted,) = study.redact()
         assert holding(objects) == []
@@ -135,9 +139,7 @@ class RedactionContract(StoreFixtures):
         self, store: PipelineStore, objects: Objects
     ) -> None:
         study = Study(store)
-        study.blind(TERM=False)
-        study.make(FORMS, {"AE": table(), "DM": table(None)}, DICTIONARY)
-        study.blind(TERM=True)
+        study.forms_before()
         for n in (5, 7):
             tables = store.previous_members(FORMS) or {}
             study.make(FORMS, {**tables, "DM": table(None, n=n)}, DICTIONARY)
